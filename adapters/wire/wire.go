@@ -1,0 +1,120 @@
+// Package wire turns events into messages and back: one form for every broker.
+//
+// The body is the order as JSON, its first fields id, user_id, product and
+// quantity. What belongs to the event travels beside it, as the attributes of
+// CloudEvents 1.0 (https://github.com/cloudevents/spec) in headers that begin
+// with "ce-". A receiver that knows only the body can read every message; one
+// that knows CloudEvents can tell what happened, when, and whether it has seen
+// it before.
+package wire
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"example.com/orderflow/domain"
+)
+
+// ContentType is the type of every body.
+const ContentType = "application/json"
+
+// Headers of a message.
+const (
+	HeaderID          = "ce-id"
+	HeaderSource      = "ce-source"
+	HeaderSpecVersion = "ce-specversion"
+	HeaderSubject     = "ce-subject" // the order's id
+	HeaderTime        = "ce-time"
+	HeaderType        = "ce-type"
+)
+
+const (
+	source      = "/orderflow/orders"
+	specVersion = "1.0"
+	timeFormat  = "2006-01-02T15:04:05.000Z07:00" // RFC 3339 with milliseconds
+)
+
+// Message is an event as a broker carries it.
+type Message struct {
+	Headers map[string]string
+	Body    []byte
+}
+
+type body struct {
+	ID        domain.OrderID `json:"id"`
+	UserID    string         `json:"user_id"`
+	Product   string         `json:"product"`
+	Quantity  int            `json:"quantity"`
+	CreatedAt string         `json:"created_at"`
+}
+
+// Encode returns the event's message.
+func Encode(event domain.Event) (Message, error) {
+	o := event.Order
+	data, err := json.Marshal(body{
+		ID: o.ID, UserID: o.UserID, Product: o.Product, Quantity: o.Quantity,
+		CreatedAt: o.CreatedAt.UTC().Format(timeFormat),
+	})
+	if err != nil {
+		return Message{}, fmt.Errorf("encode event %s: %w", event.ID, err)
+	}
+	return Message{
+		Headers: map[string]string{
+			HeaderID:          string(event.ID),
+			HeaderSource:      source,
+			HeaderSpecVersion: specVersion,
+			HeaderSubject:     string(o.ID),
+			HeaderTime:        event.Time.UTC().Format(timeFormat),
+			HeaderType:        string(event.Type),
+		},
+		Body: data,
+	}, nil
+}
+
+// Decode returns the event of a message that [Encode] made, here or in a later
+// version: it passes over headers and fields that it does not know, and accepts
+// nothing that breaks the domain's rules.
+func Decode(m Message) (domain.Event, error) {
+	event, err := decode(m)
+	if err != nil {
+		return domain.Event{}, fmt.Errorf("decode event: %w", err)
+	}
+	return event, nil
+}
+
+func decode(m Message) (domain.Event, error) {
+	if v := m.Headers[HeaderSpecVersion]; v != specVersion {
+		return domain.Event{}, fmt.Errorf("header %s is %q, want %q", HeaderSpecVersion, v, specVersion)
+	}
+	if v := m.Headers[HeaderType]; v != string(domain.OrderCreated) {
+		return domain.Event{}, fmt.Errorf("header %s is %q, which is no type of event", HeaderType, v)
+	}
+	at, err := time.Parse(time.RFC3339, m.Headers[HeaderTime])
+	if err != nil {
+		return domain.Event{}, fmt.Errorf("header %s: %w", HeaderTime, err)
+	}
+	var b body
+	if err := json.Unmarshal(m.Body, &b); err != nil {
+		return domain.Event{}, fmt.Errorf("body: %w", err)
+	}
+	createdAt, err := time.Parse(time.RFC3339, b.CreatedAt)
+	if err != nil {
+		return domain.Event{}, fmt.Errorf("body: created_at: %w", err)
+	}
+	order, err := domain.NewOrder(b.ID, b.UserID, b.Product, b.Quantity, createdAt)
+	if err != nil {
+		return domain.Event{}, fmt.Errorf("body: %w", err)
+	}
+	id := domain.EventID(m.Headers[HeaderID])
+	if of, ok := id.OrderID(); !ok || of != order.ID {
+		return domain.Event{}, fmt.Errorf("header %s is %q, no event of order %s", HeaderID, id, order.ID)
+	}
+	if at.IsZero() {
+		return domain.Event{}, errors.New("header " + HeaderTime + " is the zero time")
+	}
+	return domain.Event{
+		ID: id, Type: domain.OrderCreated, Time: at.UTC().Truncate(time.Millisecond), Order: order,
+	}, nil
+}

@@ -1,0 +1,173 @@
+package wire_test
+
+import (
+	"encoding/json"
+	"flag"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"example.com/orderflow/adapters/wire"
+	"example.com/orderflow/domain"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+const golden = "../../testdata/events/order_created.json"
+
+func event(t testing.TB) domain.Event {
+	t.Helper()
+	order, err := domain.NewOrder("0192f0c1-2d3e-7f4a-8b5c-6d7e8f901234", "123", `Laptop 15" <b>é界</b>`, 1,
+		time.Date(2026, 11, 23, 10, 0, 0, 120_000_000, time.UTC))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return order.Created()
+}
+
+// The golden file is the contract with consumers in other languages.
+func TestGolden(t *testing.T) {
+	m, err := wire.Encode(event(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := json.MarshalIndent(struct {
+		Headers map[string]string `json:"headers"`
+		Body    string            `json:"body"`
+	}{m.Headers, string(m.Body)}, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got = append(got, '\n')
+	if *update {
+		if err := os.MkdirAll(filepath.Dir(golden), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(golden, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("message (-want +got; -update writes it anew):\n%s", diff)
+	}
+}
+
+func TestRoundTrip(t *testing.T) {
+	want := event(t)
+	m, err := wire.Encode(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := wire.Decode(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("event (-want +got):\n%s", diff)
+	}
+}
+
+func TestDecodeOfALaterVersion(t *testing.T) {
+	want := event(t)
+	m, err := wire.Encode(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Headers["ce-traceparent"] = "00-0-0-00"
+	m.Body = []byte(strings.Replace(string(m.Body), "{", `{"currency":"EUR",`, 1))
+	got, err := wire.Decode(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("event (-want +got):\n%s", diff)
+	}
+}
+
+func TestDecodeRefuses(t *testing.T) {
+	tests := []struct {
+		name         string
+		header, text string // sets this header
+		body         string // or replaces the body
+		want         string // part of the error
+	}{
+		{"no version", wire.HeaderSpecVersion, "", "", `header ce-specversion is ""`},
+		{"other version", wire.HeaderSpecVersion, "0.3", "", `header ce-specversion is "0.3"`},
+		{"unknown type", wire.HeaderType, "order.lost", "", `header ce-type is "order.lost"`},
+		{"no time", wire.HeaderTime, "", "", "header ce-time"},
+		{"zero time", wire.HeaderTime, "0001-01-01T00:00:00Z", "", "header ce-time is the zero time"},
+		{"no id", wire.HeaderID, "", "", `header ce-id is ""`},
+		{"another order's id", wire.HeaderID, "0192f0c1-2d3e-7f4a-8b5c-6d7e8f90ffff-created", "", "no event of order 0192f0c1-2d3e-7f4a-8b5c-6d7e8f901234"},
+		{"empty body", "", "", " ", "body: unexpected end"},
+		{"no JSON", "", "", "hello", "body: invalid character"},
+		{"list", "", "", "[]", "body: json: cannot unmarshal array"},
+		{"two values", "", "", "{} {}", "body: invalid character"},
+		{"wrong type", "", "", `{"quantity":"1"}`, "body: json: cannot unmarshal string"},
+		{"no creation time", "", "", `{"id":"0192f0c1-2d3e-7f4a-8b5c-6d7e8f901234"}`, "body: created_at"},
+		{"rule broken", "", "", `{"id":"0192f0c1-2d3e-7f4a-8b5c-6d7e8f901234","user_id":"u","product":"p","quantity":0,"created_at":"2026-11-23T10:00:00Z"}`, "body: quantity must be at least 1"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			m, err := wire.Encode(event(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if tt.header != "" {
+				m.Headers[tt.header] = tt.text
+			}
+			if tt.body != "" {
+				m.Body = []byte(tt.body)
+			}
+			got, err := wire.Decode(m)
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got error %v, want one with %q", err, tt.want)
+			}
+			if got != (domain.Event{}) {
+				t.Errorf("got %+v beside the error", got)
+			}
+		})
+	}
+}
+
+// Whatever Decode accepts keeps the domain's rules and survives another trip.
+func FuzzDecode(f *testing.F) {
+	m, err := wire.Encode(event(f))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(m.Headers[wire.HeaderID], m.Headers[wire.HeaderTime], m.Body)
+	f.Add("", "", []byte("{}"))
+	f.Add(m.Headers[wire.HeaderID], "2026-11-23T10:00:00.1234+05:00", []byte(`{"id":null}`))
+	f.Fuzz(func(t *testing.T, id, at string, body []byte) {
+		headers := maps.Clone(m.Headers)
+		headers[wire.HeaderID], headers[wire.HeaderTime] = id, at
+		event, err := wire.Decode(wire.Message{Headers: headers, Body: body})
+		if err != nil {
+			return
+		}
+		o := event.Order
+		if _, err := domain.NewOrder(o.ID, o.UserID, o.Product, o.Quantity, o.CreatedAt); err != nil {
+			t.Fatalf("accepted an order that breaks a rule: %v", err)
+		}
+		again, err := wire.Encode(event)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := wire.Decode(again)
+		if err != nil {
+			t.Fatalf("refused its own message: %v", err)
+		}
+		if diff := cmp.Diff(event, got); diff != "" {
+			t.Errorf("event after another trip (-first +second):\n%s", diff)
+		}
+	})
+}

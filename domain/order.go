@@ -1,0 +1,69 @@
+package domain
+
+import "time"
+
+// What an order may hold. Lengths count Unicode characters.
+const (
+	MaxUserID   = 128
+	MaxProduct  = 256
+	MaxQuantity = 1_000_000
+)
+
+// OrderID names an order: a UUID (RFC 9562) in lower case with hyphens.
+type OrderID string
+
+// ParseOrderID returns s as an OrderID, or an [*InvalidError] on the field id
+// if it is not a UUID in lower case with hyphens.
+func ParseOrderID(s string) (OrderID, error) {
+	if reason := checkUUID(s); reason != "" {
+		return "", &InvalidError{Fields: []FieldError{{Field: "id", Reason: reason}}}
+	}
+	return OrderID(s), nil
+}
+
+// Order is what a user ordered. Make one with [NewOrder]; it does not change
+// afterwards.
+type Order struct {
+	ID        OrderID
+	UserID    string
+	Product   string
+	Quantity  int
+	CreatedAt time.Time
+}
+
+// NewOrder returns an order that keeps every rule, or an [*InvalidError] that
+// names each field that does not: userID has 1 to [MaxUserID] characters,
+// product 1 to [MaxProduct], both valid UTF-8 without control characters;
+// quantity is from 1 to [MaxQuantity]. The time is cut to the millisecond and
+// kept in UTC, so that every store gives back what it was given.
+func NewOrder(id OrderID, userID, product string, quantity int, createdAt time.Time) (Order, error) {
+	var invalid InvalidError
+	invalid.add("id", checkUUID(string(id)))
+	invalid.add("user_id", checkText(userID, MaxUserID))
+	invalid.add("product", checkText(product, MaxProduct))
+	invalid.add("quantity", checkRange(quantity, MaxQuantity))
+	if createdAt.IsZero() {
+		invalid.add("created_at", "is missing")
+	}
+	if len(invalid.Fields) > 0 {
+		return Order{}, &invalid
+	}
+	return Order{
+		ID:        id,
+		UserID:    userID,
+		Product:   product,
+		Quantity:  quantity,
+		CreatedAt: createdAt.UTC().Truncate(time.Millisecond),
+	}, nil
+}
+
+// Created returns the event that the order was placed. It is a function of the
+// order alone: however often it is made, its id is the same.
+func (o Order) Created() Event {
+	return Event{
+		ID:    EventID(string(o.ID) + "-created"),
+		Type:  OrderCreated,
+		Time:  o.CreatedAt,
+		Order: o,
+	}
+}

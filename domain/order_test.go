@@ -1,0 +1,119 @@
+package domain_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"example.com/orderflow/domain"
+)
+
+const id = domain.OrderID("0192f0c1-2d3e-7f4a-8b5c-6d7e8f901234")
+
+var at = time.Date(2026, 11, 23, 10, 0, 0, 123456789, time.FixedZone("CET", 3600))
+
+func TestNewOrder(t *testing.T) {
+	got, err := domain.NewOrder(id, "123", "Laptop", 1, at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := domain.Order{
+		ID: id, UserID: "123", Product: "Laptop", Quantity: 1,
+		CreatedAt: time.Date(2026, 11, 23, 9, 0, 0, 123000000, time.UTC),
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("order (-want +got):\n%s", diff)
+	}
+	if got.CreatedAt.Location() != time.UTC {
+		t.Errorf("created at %v, want UTC", got.CreatedAt)
+	}
+}
+
+func TestNewOrderLimits(t *testing.T) {
+	tests := []struct {
+		name     string
+		id       domain.OrderID
+		user     string
+		product  string
+		quantity int
+		at       time.Time
+		want     string // the error; empty: valid
+	}{
+		{"smallest", id, "u", "p", 1, at, ""},
+		{"largest", id, strings.Repeat("ü", 128), strings.Repeat("界", 256), 1_000_000, at, ""},
+		{"no user", id, "", "p", 1, at, "user_id is missing"},
+		{"long user", id, strings.Repeat("ü", 129), "p", 1, at, "user_id must have at most 128 characters"},
+		{"long product", id, "u", strings.Repeat("界", 257), 1, at, "product must have at most 256 characters"},
+		{"broken UTF-8", id, "u", "a\xff", 1, at, "product must be valid UTF-8"},
+		{"line break", id, "u\n", "p", 1, at, "user_id must not contain control characters"},
+		{"delete", id, "u", "p\u007f", 1, at, "product must not contain control characters"},
+		{"C1 control", id, "u", "p\u0085", 1, at, "product must not contain control characters"},
+		{"replacement", id, "u", "p\ufffd", 1, at, "product must not contain the replacement character U+FFFD, which stands for broken text"},
+		{"none ordered", id, "u", "p", 0, at, "quantity must be at least 1"},
+		{"too many", id, "u", "p", 1_000_001, at, "quantity must be at most 1000000"},
+		{"no time", id, "u", "p", 1, time.Time{}, "created_at is missing"},
+		{"upper case id", "0192F0C1-2D3E-7F4A-8B5C-6D7E8F901234", "u", "p", 1, at, "id must be a UUID in lower case with hyphens"},
+		{"short id", "0192f0c1", "u", "p", 1, at, "id must be a UUID in lower case with hyphens"},
+		{"no hyphen", "0192f0c1x2d3e-7f4a-8b5c-6d7e8f901234", "u", "p", 1, at, "id must be a UUID in lower case with hyphens"},
+		{"every field", "", "", "", -1, at, "id must be a UUID in lower case with hyphens; user_id is missing; product is missing; quantity must be at least 1"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			order, err := domain.NewOrder(tt.id, tt.user, tt.product, tt.quantity, tt.at)
+			if tt.want == "" {
+				if err != nil {
+					t.Fatalf("got error %q, want none", err)
+				}
+				return
+			}
+			var invalid *domain.InvalidError
+			if !errors.As(err, &invalid) {
+				t.Fatalf("got error %v, want an InvalidError", err)
+			}
+			if diff := cmp.Diff(tt.want, err.Error()); diff != "" {
+				t.Errorf("error (-want +got):\n%s", diff)
+			}
+			if order != (domain.Order{}) {
+				t.Errorf("got %+v beside the error", order)
+			}
+		})
+	}
+}
+
+func TestParseOrderID(t *testing.T) {
+	if got, err := domain.ParseOrderID(string(id)); err != nil || got != id {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if _, err := domain.ParseOrderID("42"); err == nil || err.Error() != "id must be a UUID in lower case with hyphens" {
+		t.Errorf("got error %v", err)
+	}
+}
+
+func TestCreated(t *testing.T) {
+	order, err := domain.NewOrder(id, "123", "Laptop", 1, at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	event := order.Created()
+	want := domain.Event{
+		ID: "0192f0c1-2d3e-7f4a-8b5c-6d7e8f901234-created", Type: "order.created",
+		Time: order.CreatedAt, Order: order,
+	}
+	if diff := cmp.Diff(want, event); diff != "" {
+		t.Errorf("event (-want +got):\n%s", diff)
+	}
+	if got, ok := event.ID.OrderID(); !ok || got != id {
+		t.Errorf("event's order is %q, %v; want %q", got, ok, id)
+	}
+}
+
+func TestEventIDOfNoOrder(t *testing.T) {
+	for _, bad := range []domain.EventID{"", "x", domain.EventID(id), domain.EventID(id) + "-", domain.EventID(id) + "+created", "0192f0c1-2d3e-7f4a-8b5c-6d7e8f90123X-created"} {
+		if order, ok := bad.OrderID(); ok {
+			t.Errorf("%q belongs to order %q, want to none", bad, order)
+		}
+	}
+}

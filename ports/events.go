@@ -1,0 +1,48 @@
+package ports
+
+import (
+	"context"
+
+	"example.com/orderflow/domain"
+)
+
+// EventPublisher hands events to a broker.
+type EventPublisher interface {
+	// Publish returns nil once the broker has promised to keep every event and
+	// to hand it to the consumers. On an error some may be kept, others not:
+	// publish them all again. Consumers tell repeats by the event's id.
+	//
+	// ErrUnavailable: the broker is out of reach, takes nothing at the moment,
+	// or did not answer.
+	Publish(ctx context.Context, events ...domain.Event) error
+}
+
+// EventConsumer takes events from a broker's queue. Several consumers of one
+// queue share its events between them.
+type EventConsumer interface {
+	// Consume hands events to handle until ctx ends, then takes no more, waits
+	// for the handlers in hand, and returns nil. It hands over several at once,
+	// but never two of one order.
+	//
+	// A broker that goes away is waited for, not an error; what was in hand
+	// then is handed over again. An error means that consuming can't go on, or
+	// never could: a queue that is there with other properties, a login that is
+	// refused.
+	Consume(ctx context.Context, handle Handler) error
+}
+
+// Handler handles one delivery. Its context outlives the one that was given to
+// Consume, so that what is in hand can be finished, but has a bound of its own.
+//
+// nil: the event is dealt with and does not come again. An error marked by
+// [Permanent], or a panic: the event is set aside as a dead letter. Any other
+// error: it comes again after a delay, which grows from one attempt to the
+// next, without holding up other orders' events; after the last attempt it
+// becomes a dead letter.
+type Handler func(ctx context.Context, delivery Delivery) error
+
+// Delivery is one handing-over of an event.
+type Delivery struct {
+	Event   domain.Event
+	Attempt int // from 1; counts the handler's failures, kept in the broker
+}

@@ -1,0 +1,49 @@
+package ports
+
+import (
+	"context"
+
+	"example.com/orderflow/domain"
+)
+
+// Channel is a way to tell a user of an event.
+type Channel interface {
+	// Name is the channel's name in the delivery log: short, fixed, unique
+	// among the channels of a notifier.
+	Name() string
+
+	// Send sends one notification. nil means that the receiver has accepted
+	// it. Where the receiver can keep it, the event's id goes along, so that a
+	// repeat can be told.
+	//
+	// An error marked by [Permanent] says that no repetition will help.
+	Send(ctx context.Context, event domain.Event) error
+}
+
+// DeliveryLog remembers which notifications went out, so that an event that is
+// handed over twice, or to two processes at once, is notified once.
+type DeliveryLog interface {
+	// Claim reserves sending the event's notification by the channel. The
+	// claim is the caller's until it is recorded or released, or runs out after
+	// a time that the adapter sets, its lease.
+	//
+	// ErrExists: that notification is recorded as sent; there is nothing to do.
+	// ErrClaimed: somebody else holds the claim.
+	Claim(ctx context.Context, event domain.EventID, channel string) (DeliveryClaim, error)
+
+	// List returns what was recorded for the order's events, oldest first.
+	List(ctx context.Context, order domain.OrderID) ([]domain.Notification, error)
+}
+
+// DeliveryClaim is the right to send one notification.
+type DeliveryClaim interface {
+	// Record keeps the notification, whose event and channel are those of the
+	// claim, as sent. It holds even if the claim has run out meanwhile, for it
+	// says what happened; if another has recorded first, the first record
+	// stays and Record returns nil.
+	Record(ctx context.Context, notification domain.Notification) error
+
+	// Release gives the claim back unused. Once it has run out or was
+	// recorded, Release does nothing.
+	Release(ctx context.Context) error
+}
