@@ -1,0 +1,115 @@
+package memory
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
+)
+
+// DefaultDeliveryLease is how long a claim on a delivery lasts where nothing
+// else is set.
+const DefaultDeliveryLease = time.Minute
+
+// Deliveries is the log of the notifications that went out.
+type Deliveries struct {
+	Lease time.Duration // how long a claim lasts; 0: DefaultDeliveryLease
+
+	mu      sync.Mutex
+	claims  map[deliveryKey]*claim // in force, or run out and not claimed again
+	sent    map[deliveryKey]bool
+	byOrder map[domain.OrderID][]domain.Notification
+}
+
+var _ ports.DeliveryLog = (*Deliveries)(nil)
+
+type deliveryKey struct {
+	event   domain.EventID
+	channel string
+}
+
+func (k deliveryKey) String() string { return fmt.Sprintf("event %s by %q", k.event, k.channel) }
+
+type claim struct {
+	log  *Deliveries
+	key  deliveryKey
+	ends time.Time
+}
+
+// Claim reserves sending the event's notification by the channel.
+func (d *Deliveries) Claim(ctx context.Context, event domain.EventID, channel string) (ports.DeliveryClaim, error) {
+	key := deliveryKey{event, channel}
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("claim delivery of %s: %w", key, err)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := time.Now()
+	if d.sent[key] {
+		return nil, fmt.Errorf("claim delivery of %s: %w", key, ports.ErrExists)
+	}
+	if other, ok := d.claims[key]; ok && now.Before(other.ends) {
+		return nil, fmt.Errorf("claim delivery of %s: %w", key, ports.ErrClaimed)
+	}
+	if d.claims == nil {
+		d.claims = make(map[deliveryKey]*claim)
+	}
+	lease := d.Lease
+	if lease <= 0 {
+		lease = DefaultDeliveryLease
+	}
+	c := &claim{d, key, now.Add(lease)}
+	d.claims[key] = c
+	return c, nil
+}
+
+// List returns what was recorded for the order's events, oldest first.
+func (d *Deliveries) List(ctx context.Context, order domain.OrderID) ([]domain.Notification, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("list deliveries of order %s: %w", order, err)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.byOrder[order]), nil
+}
+
+// Record keeps the notification as sent.
+func (c *claim) Record(ctx context.Context, n domain.Notification) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("record delivery of %s: %w", c.key, err)
+	}
+	d := c.log
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.sent[c.key] {
+		return nil
+	}
+	if d.sent == nil {
+		d.sent = make(map[deliveryKey]bool)
+		d.byOrder = make(map[domain.OrderID][]domain.Notification)
+	}
+	d.sent[c.key] = true
+	delete(d.claims, c.key)
+	list := append(d.byOrder[n.OrderID], n)
+	slices.SortStableFunc(list, func(a, b domain.Notification) int { return a.SentAt.Compare(b.SentAt) })
+	d.byOrder[n.OrderID] = list
+	return nil
+}
+
+// Release gives the claim back unused.
+func (c *claim) Release(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("release delivery of %s: %w", c.key, err)
+	}
+	d := c.log
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.claims[c.key] == c { // and not another's, who came when this one had run out
+		delete(d.claims, c.key)
+	}
+	return nil
+}

@@ -1,0 +1,156 @@
+package memory
+
+import (
+	"container/list"
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"example.com/orderflow/adapters/internal/cursor"
+	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
+)
+
+// DefaultOutboxLease is how long a claim on an event lasts where nothing else
+// is set.
+const DefaultOutboxLease = 15 * time.Second
+
+// Orders keeps orders and their outbox.
+type Orders struct {
+	Lease time.Duration // how long a claim on an event lasts; 0: DefaultOutboxLease
+
+	mu      sync.Mutex
+	orders  map[domain.OrderID]domain.Order
+	byUser  map[string]*timeline // everybody's under "", which is no user
+	waiting map[domain.EventID]*list.Element
+	outbox  list.List // of unpublished, by freeAt: a new claim always runs out last
+}
+
+var (
+	_ ports.OrderRepository = (*Orders)(nil)
+	_ ports.Outbox          = (*Orders)(nil)
+)
+
+type unpublished struct {
+	event  domain.Event
+	freeAt time.Time
+}
+
+// Add keeps the order and its event.
+func (o *Orders) Add(ctx context.Context, order domain.Order) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("add order %s: %w", order.ID, err)
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if _, ok := o.orders[order.ID]; ok {
+		return fmt.Errorf("add order %s: %w", order.ID, ports.ErrExists)
+	}
+	if o.orders == nil {
+		o.orders = make(map[domain.OrderID]domain.Order)
+		o.byUser = make(map[string]*timeline)
+		o.waiting = make(map[domain.EventID]*list.Element)
+	}
+	o.orders[order.ID] = order
+	for _, user := range []string{"", order.UserID} {
+		if o.byUser[user] == nil {
+			o.byUser[user] = new(timeline)
+		}
+		o.byUser[user].add(cursor.Of(order))
+	}
+	event := order.Created()
+	o.waiting[event.ID] = o.outbox.PushBack(&unpublished{event, o.leaseEnd()})
+	return nil
+}
+
+// Get returns the order with that id.
+func (o *Orders) Get(ctx context.Context, id domain.OrderID) (domain.Order, error) {
+	if err := ctx.Err(); err != nil {
+		return domain.Order{}, fmt.Errorf("get order %s: %w", id, err)
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	order, ok := o.orders[id]
+	if !ok {
+		return domain.Order{}, fmt.Errorf("get order %s: %w", id, ports.ErrNotFound)
+	}
+	return order, nil
+}
+
+// List returns one page of orders, newest first.
+func (o *Orders) List(ctx context.Context, query ports.OrderQuery) (ports.OrderPage, error) {
+	if err := ctx.Err(); err != nil {
+		return ports.OrderPage{}, fmt.Errorf("list orders: %w", err)
+	}
+	var after *cursor.Position
+	if query.Cursor != "" {
+		p, err := cursor.Decode(query.Cursor)
+		if err != nil {
+			return ports.OrderPage{}, fmt.Errorf("list orders: %w", err)
+		}
+		after = &p
+	}
+	limit := min(max(query.Limit, 1), ports.MaxListLimit)
+
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	found := o.byUser[query.UserID].page(after, limit+1) // one more tells whether this page is the last
+	var page ports.OrderPage
+	if len(found) > limit {
+		found = found[:limit]
+		page.NextCursor = cursor.Encode(found[limit-1])
+	}
+	for _, p := range found {
+		page.Orders = append(page.Orders, o.orders[p.ID])
+	}
+	return page, nil
+}
+
+// Claim claims up to limit free events.
+func (o *Orders) Claim(ctx context.Context, limit int) ([]domain.Event, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("claim events: %w", err)
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var events []domain.Event
+	now, end := time.Now(), o.leaseEnd()
+	for len(events) < limit {
+		first := o.outbox.Front()
+		if first == nil {
+			break
+		}
+		u := first.Value.(*unpublished)
+		if now.Before(u.freeAt) {
+			break
+		}
+		u.freeAt = end
+		o.outbox.MoveToBack(first)
+		events = append(events, u.event)
+	}
+	return events, nil
+}
+
+// MarkPublished takes the events out of the outbox.
+func (o *Orders) MarkPublished(ctx context.Context, ids ...domain.EventID) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("mark %d events published: %w", len(ids), err)
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, id := range ids {
+		if e, ok := o.waiting[id]; ok {
+			o.outbox.Remove(e)
+			delete(o.waiting, id)
+		}
+	}
+	return nil
+}
+
+func (o *Orders) leaseEnd() time.Time {
+	if o.Lease > 0 {
+		return time.Now().Add(o.Lease)
+	}
+	return time.Now().Add(DefaultOutboxLease)
+}

@@ -1,0 +1,582 @@
+package porttest_test
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"example.com/orderflow/adapters/memory"
+	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
+	"example.com/orderflow/ports/porttest"
+)
+
+type store interface {
+	ports.OrderRepository
+	ports.Outbox
+}
+
+func orders() *memory.Orders { return &memory.Orders{Lease: lease} }
+
+func harness(s store) porttest.Store {
+	return porttest.Store{Orders: s, Outbox: s, Other: s, Lease: lease}
+}
+
+// The faults are put in by functions that stand in for a method of a whole
+// store.
+type faultyStore struct {
+	store
+	add   func(ctx context.Context, order domain.Order) error
+	get   func(ctx context.Context, id domain.OrderID) (domain.Order, error)
+	list  func(ctx context.Context, query ports.OrderQuery) (ports.OrderPage, error)
+	claim func(ctx context.Context, limit int) ([]domain.Event, error)
+	mark  func(ctx context.Context, ids ...domain.EventID) error
+}
+
+func (f *faultyStore) Add(ctx context.Context, order domain.Order) error {
+	if f.add != nil {
+		return f.add(ctx, order)
+	}
+	return f.store.Add(ctx, order)
+}
+
+func (f *faultyStore) Get(ctx context.Context, id domain.OrderID) (domain.Order, error) {
+	if f.get != nil {
+		return f.get(ctx, id)
+	}
+	return f.store.Get(ctx, id)
+}
+
+func (f *faultyStore) List(ctx context.Context, query ports.OrderQuery) (ports.OrderPage, error) {
+	if f.list != nil {
+		return f.list(ctx, query)
+	}
+	return f.store.List(ctx, query)
+}
+
+func (f *faultyStore) Claim(ctx context.Context, limit int) ([]domain.Event, error) {
+	if f.claim != nil {
+		return f.claim(ctx, limit)
+	}
+	return f.store.Claim(ctx, limit)
+}
+
+func (f *faultyStore) MarkPublished(ctx context.Context, ids ...domain.EventID) error {
+	if f.mark != nil {
+		return f.mark(ctx, ids...)
+	}
+	return f.store.MarkPublished(ctx, ids...)
+}
+
+func faulty(breakIt func(whole *memory.Orders, f *faultyStore)) func() porttest.Store {
+	return func() porttest.Store {
+		whole := orders()
+		f := &faultyStore{store: whole}
+		breakIt(whole, f)
+		return harness(f)
+	}
+}
+
+// all returns every order that query asks for.
+func all(ctx context.Context, whole store, user string) ([]domain.Order, error) {
+	query := ports.OrderQuery{UserID: user, Limit: ports.MaxListLimit}
+	var orders []domain.Order
+	for {
+		page, err := whole.List(ctx, query)
+		if err != nil {
+			return nil, err
+		}
+		orders = append(orders, page.Orders...)
+		if query.Cursor = page.NextCursor; query.Cursor == "" {
+			return orders, nil
+		}
+	}
+}
+
+// brokenAdds have a fault in Add, Get or in what both stand on.
+func brokenAdds() []broken[porttest.Store] {
+	return []broken[porttest.Store]{
+		{name: "Add forgets the outbox", open: faulty(func(whole *memory.Orders, f *faultyStore) {
+			f.add = func(ctx context.Context, order domain.Order) error {
+				return errors.Join(whole.Add(ctx, order), whole.MarkPublished(context.WithoutCancel(ctx), order.Created().ID))
+			}
+		}), fails: []string{
+			"Add puts the order's event into the outbox",
+		}, more: true},
+
+		{name: "Add answers before it writes", open: faulty(func(whole *memory.Orders, f *faultyStore) {
+			f.add = func(ctx context.Context, order domain.Order) error {
+				time.AfterFunc(time.Millisecond, func() { whole.Add(ctx, order) })
+				return ctx.Err()
+			}
+		}), fails: []string{
+			"Add keeps an order, and Get returns it with every field as it was added",
+			"Add keeps the order although its context ends afterwards",
+		}, more: true},
+
+		{name: "Add takes back what it wrote when its context ends", open: faulty(func(whole *memory.Orders, f *faultyStore) {
+			var gone sync.Map
+			f.add = func(ctx context.Context, order domain.Order) error {
+				err := whole.Add(ctx, order)
+				time.AfterFunc(10*time.Millisecond, func() {
+					if err == nil && ctx.Err() != nil {
+						gone.Store(order.ID, true)
+					}
+				})
+				return err
+			}
+			f.get = func(ctx context.Context, id domain.OrderID) (domain.Order, error) {
+				if _, ok := gone.Load(id); ok {
+					return domain.Order{}, fmt.Errorf("get order %s: %w", id, ports.ErrNotFound)
+				}
+				return whole.Get(ctx, id)
+			}
+		}), fails: []string{
+			"Add keeps the order although its context ends afterwards",
+		}},
+
+		{name: "Add overwrites, and says nothing", open: overwriting(nil), fails: []string{
+			"Add answers each of many callers for its own order",
+			"Add by many at once keeps one order of an id, and tells the others",
+			"Add refuses an id that is kept already, and leaves what is there",
+			"a refused Add does not bring back an event that was published",
+		}},
+
+		{name: "Add overwrites, and says that it has not", open: overwriting(ports.ErrExists), fails: []string{
+			"Add by many at once keeps one order of an id, and tells the others",
+			"Add refuses an id that is kept already, and leaves what is there",
+		}},
+
+		{name: "Add passes over what is there", open: faulty(func(whole *memory.Orders, f *faultyStore) {
+			f.add = func(ctx context.Context, order domain.Order) error {
+				if err := whole.Add(ctx, order); !errors.Is(err, ports.ErrExists) {
+					return err
+				}
+				return nil
+			}
+		}), fails: []string{
+			"Add answers each of many callers for its own order",
+			"Add by many at once keeps one order of an id, and tells the others",
+			"Add refuses an id that is kept already, and leaves what is there",
+			"a refused Add does not bring back an event that was published",
+		}},
+
+		{name: "Add looks whether the id is there, and then writes", open: faulty(func(whole *memory.Orders, f *faultyStore) {
+			f.add = func(ctx context.Context, order domain.Order) error {
+				if _, err := whole.Get(ctx, order.ID); err == nil {
+					return fmt.Errorf("add order %s: %w", order.ID, ports.ErrExists)
+				}
+				time.Sleep(time.Millisecond)
+				if err := whole.Add(ctx, order); !errors.Is(err, ports.ErrExists) {
+					return err
+				}
+				return nil
+			}
+		}), fails: []string{
+			"Add by many at once keeps one order of an id, and tells the others",
+		}},
+
+		{name: "Add gives all callers of a batch one answer", open: faulty(func(whole *memory.Orders, f *faultyStore) {
+			type batch struct{ err error }
+			var mu sync.Mutex
+			var next *batch
+			f.add = func(ctx context.Context, order domain.Order) error {
+				mu.Lock()
+				if next == nil {
+					next = new(batch)
+					time.AfterFunc(time.Millisecond, func() {
+						mu.Lock()
+						defer mu.Unlock()
+						next = nil
+					})
+				}
+				mine := next
+				if err := whole.Add(ctx, order); err != nil {
+					mine.err = err
+				}
+				mu.Unlock()
+				time.Sleep(2 * time.Millisecond)
+				return mine.err
+			}
+		}), fails: []string{
+			"Add answers each of many callers for its own order",
+			"Add by many at once keeps one order of an id, and tells the others",
+		}},
+
+		{name: "a refused Add puts the event into the outbox again", open: refusedButFree(func(o domain.Order) domain.Event { return o.Created() }), fails: []string{
+			"Add by many at once keeps one order of an id, and tells the others",
+			"Add refuses an id that is kept already, and leaves what is there",
+			"a refused Add does not bring back an event that was published",
+		}},
+
+		{name: "Add keeps the order and then fails on an ended context", open: faulty(func(whole *memory.Orders, f *faultyStore) {
+			f.add = func(ctx context.Context, order domain.Order) error {
+				return errors.Join(ctx.Err(), whole.Add(context.WithoutCancel(ctx), order))
+			}
+		}), fails: []string{
+			"Add with an ended context keeps neither the order nor its event",
+		}},
+
+		{name: "no method looks at its context", open: faulty(func(whole *memory.Orders, f *faultyStore) {
+			f.add = func(ctx context.Context, order domain.Order) error {
+				return whole.Add(context.WithoutCancel(ctx), order)
+			}
+			f.get = func(ctx context.Context, id domain.OrderID) (domain.Order, error) {
+				return whole.Get(context.WithoutCancel(ctx), id)
+			}
+			f.list = func(ctx context.Context, query ports.OrderQuery) (ports.OrderPage, error) {
+				return whole.List(context.WithoutCancel(ctx), query)
+			}
+			f.claim = func(ctx context.Context, limit int) ([]domain.Event, error) {
+				return whole.Claim(context.WithoutCancel(ctx), limit)
+			}
+			f.mark = func(ctx context.Context, ids ...domain.EventID) error {
+				return whole.MarkPublished(context.WithoutCancel(ctx), ids...)
+			}
+		}), fails: []string{
+			"Add with an ended context keeps neither the order nor its event",
+			"Get and List with an ended context say so",
+			"Claim with an ended context claims nothing",
+			"MarkPublished with an ended context marks nothing",
+		}},
+
+		{name: "Get finds an empty order under every id", open: faulty(func(whole *memory.Orders, f *faultyStore) {
+			f.get = func(ctx context.Context, id domain.OrderID) (domain.Order, error) {
+				order, err := whole.Get(ctx, id)
+				if errors.Is(err, ports.ErrNotFound) {
+					return domain.Order{}, nil
+				}
+				return order, err
+			}
+		}), fails: []string{
+			"Add with an ended context keeps neither the order nor its event",
+			"Get finds nothing under an id that was not added",
+		}},
+
+		{name: "errors do not say what was attempted", open: faulty(func(whole *memory.Orders, f *faultyStore) {
+			f.add = func(ctx context.Context, order domain.Order) error {
+				err := whole.Add(ctx, order)
+				if errors.Is(err, ports.ErrExists) {
+					return ports.ErrExists
+				}
+				return err
+			}
+			f.get = func(ctx context.Context, id domain.OrderID) (domain.Order, error) {
+				order, err := whole.Get(ctx, id)
+				if errors.Is(err, ports.ErrNotFound) {
+					return order, ports.ErrNotFound
+				}
+				return order, err
+			}
+		}), fails: []string{
+			"Add refuses an id that is kept already, and leaves what is there",
+			"Add with an ended context keeps neither the order nor its event",
+			"Get finds nothing under an id that was not added",
+			"a refused Add does not bring back an event that was published",
+		}},
+
+		{name: "texts are cut to a length in bytes", open: faulty(func(whole *memory.Orders, f *faultyStore) {
+			f.get = func(ctx context.Context, id domain.OrderID) (domain.Order, error) {
+				order, err := whole.Get(ctx, id)
+				order.Product = order.Product[:min(len(order.Product), domain.MaxProduct)]
+				return order, err
+			}
+		}), fails: []string{
+			"Add keeps an order, and Get returns it with every field as it was added",
+		}},
+
+		{name: "times are kept to the second", open: faulty(func(whole *memory.Orders, f *faultyStore) {
+			f.get = func(ctx context.Context, id domain.OrderID) (domain.Order, error) {
+				order, err := whole.Get(ctx, id)
+				order.CreatedAt = order.CreatedAt.Truncate(time.Second)
+				return order, err
+			}
+		}), fails: []string{
+			"Add keeps an order, and Get returns it with every field as it was added",
+		}},
+
+		{name: "times are returned in local time", open: faulty(func(whole *memory.Orders, f *faultyStore) {
+			f.get = func(ctx context.Context, id domain.OrderID) (domain.Order, error) {
+				order, err := whole.Get(ctx, id)
+				if err == nil {
+					order.CreatedAt = order.CreatedAt.In(time.FixedZone("CET", 3600))
+				}
+				return order, err
+			}
+		}), fails: []string{
+			"Add keeps an order, and Get returns it with every field as it was added",
+		}, more: true},
+
+		{name: "Claim fails beside an Add", open: faulty(func(whole *memory.Orders, f *faultyStore) {
+			var adding sync.RWMutex
+			f.add = func(ctx context.Context, order domain.Order) error {
+				adding.RLock()
+				defer adding.RUnlock()
+				time.Sleep(time.Millisecond)
+				return whole.Add(ctx, order)
+			}
+			f.claim = func(ctx context.Context, limit int) ([]domain.Event, error) {
+				if !adding.TryLock() {
+					return nil, errors.New("claim events: busy")
+				}
+				defer adding.Unlock()
+				return whole.Claim(ctx, limit)
+			}
+		}), fails: []string{
+			"Methods may be called from several goroutines at once",
+		}},
+	}
+}
+
+// overwriting makes a store whose Add replaces an order of the same id, and
+// returns answer.
+func overwriting(answer error) func() porttest.Store {
+	return faulty(func(whole *memory.Orders, f *faultyStore) {
+		var over sync.Map
+		f.add = func(ctx context.Context, order domain.Order) error {
+			err := whole.Add(ctx, order)
+			if errors.Is(err, ports.ErrExists) {
+				over.Store(order.ID, order)
+				if answer == nil {
+					return nil
+				}
+			}
+			return err
+		}
+		f.get = func(ctx context.Context, id domain.OrderID) (domain.Order, error) {
+			if order, ok := over.Load(id); ok {
+				return order.(domain.Order), nil
+			}
+			return whole.Get(ctx, id)
+		}
+	})
+}
+
+// refusedButFree makes a store whose Add, when it refuses an order, puts an
+// event into the outbox all the same.
+func refusedButFree(event func(domain.Order) domain.Event) func() porttest.Store {
+	return faulty(func(whole *memory.Orders, f *faultyStore) {
+		var mu sync.Mutex
+		var free []domain.Event
+		f.add = func(ctx context.Context, order domain.Order) error {
+			err := whole.Add(ctx, order)
+			if errors.Is(err, ports.ErrExists) {
+				mu.Lock()
+				defer mu.Unlock()
+				free = append(free, event(order))
+			}
+			return err
+		}
+		f.claim = func(ctx context.Context, limit int) ([]domain.Event, error) {
+			events, err := whole.Claim(ctx, limit)
+			mu.Lock()
+			defer mu.Unlock()
+			if err == nil && limit > len(events) {
+				n := min(limit-len(events), len(free))
+				events, free = append(events, free[:n]...), free[n:]
+			}
+			return events, err
+		}
+	})
+}
+
+func brokenLists() []broken[porttest.Store] {
+	return []broken[porttest.Store]{
+		{name: "List skips those of the same time as the last of a page", open: faulty(func(whole *memory.Orders, f *faultyStore) {
+			ends := map[string]time.Time{}
+			var mu sync.Mutex
+			f.list = func(ctx context.Context, query ports.OrderQuery) (ports.OrderPage, error) {
+				page, err := whole.List(ctx, query)
+				mu.Lock()
+				defer mu.Unlock()
+				if len(page.Orders) > 0 {
+					ends[page.NextCursor] = page.Orders[len(page.Orders)-1].CreatedAt
+				}
+				if query.Cursor != "" {
+					page.Orders = slices.DeleteFunc(page.Orders, func(o domain.Order) bool { return o.CreatedAt.Equal(ends[query.Cursor]) })
+				}
+				return page, err
+			}
+		}), fails: []string{
+			"List goes on where the page before ended, whatever the size of the pages",
+			"List visits once each order that was there, while others are added",
+		}},
+
+		{name: "List counts its pages from the newest", open: faulty(func(whole *memory.Orders, f *faultyStore) {
+			f.list = func(ctx context.Context, query ports.OrderQuery) (page ports.OrderPage, err error) {
+				const form = "from-%06d"
+				from := 0
+				if query.Cursor != "" {
+					if _, err := fmt.Sscanf(query.Cursor, form, &from); err != nil || fmt.Sprintf(form, from) != query.Cursor {
+						return page, fmt.Errorf("list orders: %w", ports.ErrInvalidCursor)
+					}
+				}
+				orders, err := all(ctx, whole, query.UserID)
+				if err != nil {
+					return page, err
+				}
+				end := min(from+min(max(query.Limit, 1), ports.MaxListLimit), len(orders))
+				if end < len(orders) {
+					page.NextCursor = fmt.Sprintf(form, end)
+				}
+				page.Orders = orders[min(from, end):end]
+				return page, nil
+			}
+		}), fails: []string{
+			"List visits once each order that was there, while others are added",
+		}},
+
+		{name: "List returns the oldest first", open: rearranging(func(a, b domain.Order) int {
+			return a.CreatedAt.Compare(b.CreatedAt)
+		}), fails: []string{
+			"List returns the newest first, and of one time the highest id",
+		}, more: true},
+
+		{name: "List returns the lowest id of one time first", open: rearranging(func(a, b domain.Order) int {
+			return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), cmp.Compare(a.ID, b.ID))
+		}), fails: []string{
+			"List returns the newest first, and of one time the highest id",
+			"List goes on where the page before ended, whatever the size of the pages",
+			"List visits once each order that was there, while others are added",
+		}},
+
+		{name: "List ignores the user", open: faulty(func(whole *memory.Orders, f *faultyStore) {
+			f.list = func(ctx context.Context, query ports.OrderQuery) (ports.OrderPage, error) {
+				query.UserID = ""
+				return whole.List(ctx, query)
+			}
+		}), fails: []string{
+			"List returns only the user's orders, where one is asked for",
+		}},
+
+		{name: "List ignores the user after the first page", open: faulty(func(whole *memory.Orders, f *faultyStore) {
+			f.list = func(ctx context.Context, query ports.OrderQuery) (ports.OrderPage, error) {
+				if query.Cursor != "" {
+					query.UserID = ""
+				}
+				return whole.List(ctx, query)
+			}
+		}), fails: []string{
+			"List returns only the user's orders, where one is asked for",
+		}},
+
+		{name: "List takes users for the same who differ in case", open: faulty(func(whole *memory.Orders, f *faultyStore) {
+			f.list = func(ctx context.Context, query ports.OrderQuery) (page ports.OrderPage, err error) {
+				if query.UserID == "" {
+					return whole.List(ctx, query)
+				}
+				one := ports.OrderQuery{Limit: 1, Cursor: query.Cursor}
+				for len(page.Orders) < query.Limit {
+					found, err := whole.List(ctx, one)
+					if err != nil {
+						return page, err
+					}
+					for _, order := range found.Orders {
+						if strings.EqualFold(order.UserID, query.UserID) {
+							page.Orders = append(page.Orders, order)
+						}
+					}
+					one.Cursor, page.NextCursor = found.NextCursor, found.NextCursor
+					if found.NextCursor == "" {
+						break
+					}
+				}
+				return page, nil
+			}
+		}), fails: []string{
+			"List returns only the user's orders, where one is asked for",
+		}},
+
+		{name: "List starts anew on a cursor that it can't read", open: faulty(func(whole *memory.Orders, f *faultyStore) {
+			f.list = func(ctx context.Context, query ports.OrderQuery) (ports.OrderPage, error) {
+				page, err := whole.List(ctx, query)
+				if errors.Is(err, ports.ErrInvalidCursor) {
+					query.Cursor = ""
+					return whole.List(ctx, query)
+				}
+				return page, err
+			}
+		}), fails: []string{
+			"List refuses a cursor that it did not give out",
+		}},
+
+		{name: "List has no largest page", open: faulty(func(whole *memory.Orders, f *faultyStore) {
+			f.list = func(ctx context.Context, query ports.OrderQuery) (page ports.OrderPage, err error) {
+				if query.Limit > ports.MaxListLimit {
+					page.Orders, err = all(ctx, whole, query.UserID)
+					return page, err
+				}
+				return whole.List(ctx, query)
+			}
+		}), fails: []string{
+			"List takes a limit out of range as the nearer end",
+		}},
+
+		{name: "List with a limit of nothing returns nothing", open: faulty(func(whole *memory.Orders, f *faultyStore) {
+			f.list = func(ctx context.Context, query ports.OrderQuery) (ports.OrderPage, error) {
+				if query.Limit <= 0 {
+					return ports.OrderPage{}, nil
+				}
+				return whole.List(ctx, query)
+			}
+		}), fails: []string{
+			"List takes a limit out of range as the nearer end",
+		}},
+
+		{name: "List of nobody's orders finds nothing, and says so as an error", open: faulty(func(whole *memory.Orders, f *faultyStore) {
+			f.list = func(ctx context.Context, query ports.OrderQuery) (ports.OrderPage, error) {
+				page, err := whole.List(ctx, query)
+				if err == nil && len(page.Orders) == 0 {
+					err = fmt.Errorf("list orders: %w", ports.ErrNotFound)
+				}
+				return page, err
+			}
+		}), fails: []string{
+			"Add with an ended context keeps neither the order nor its event",
+			"List of an empty store is one empty page",
+			"List returns only the user's orders, where one is asked for",
+			"Methods may be called from several goroutines at once",
+		}},
+
+		{name: "List hands out its own slices", open: faulty(func(whole *memory.Orders, f *faultyStore) {
+			var mu sync.Mutex
+			pages := map[ports.OrderQuery]ports.OrderPage{}
+			f.add = func(ctx context.Context, order domain.Order) error {
+				mu.Lock()
+				defer mu.Unlock()
+				clear(pages)
+				return whole.Add(ctx, order)
+			}
+			f.list = func(ctx context.Context, query ports.OrderQuery) (ports.OrderPage, error) {
+				mu.Lock()
+				defer mu.Unlock()
+				page, err := whole.List(ctx, query)
+				if kept, ok := pages[query]; ok {
+					return kept, err
+				}
+				if err == nil {
+					pages[query] = page
+				}
+				return page, err
+			}
+		}), fails: []string{
+			"List leaves what it returned to the caller",
+		}},
+	}
+}
+
+// rearranging makes a store whose List sorts each page.
+func rearranging(less func(a, b domain.Order) int) func() porttest.Store {
+	return faulty(func(whole *memory.Orders, f *faultyStore) {
+		f.list = func(ctx context.Context, query ports.OrderQuery) (ports.OrderPage, error) {
+			page, err := whole.List(ctx, query)
+			slices.SortFunc(page.Orders, less)
+			return page, err
+		}
+	})
+}

@@ -1,0 +1,148 @@
+package porttest
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"example.com/orderflow/domain"
+)
+
+// BrokerClauses returns the contract of [ports.EventPublisher] and
+// [ports.EventConsumer].
+func BrokerClauses() []Clause[Broker] {
+	clauses := []Clause[Broker]{
+		{"what is published is handed over with every field as it was", publishKeepsEveryField},
+		{"Publish keeps every event of a call", publishMany},
+		{"Publish of no events is no error", publishNone},
+		{"Publish may be called from several goroutines at once", publishAtOnce},
+		{"Publish keeps the events although its context ends afterwards", publishOutlivesContext},
+		{"Publish with an ended context says so", publishEnded},
+		{"Publish leaves the slice to the caller", publishSlices},
+		{"what is published while nobody consumes is kept", publishUnheard},
+	}
+	clauses = append(clauses, consumeClauses()...)
+	return append(clauses, failureClauses()...)
+}
+
+func publish(t testing.TB, b Broker, events ...domain.Event) {
+	t.Helper()
+	if err := b.Publisher.Publish(bounded(t), events...); err != nil {
+		t.Fatalf("publish %d events: %v", len(events), err)
+	}
+}
+
+// eventsOf returns count events of the nth order.
+func eventsOf(t testing.TB, n, count int) []domain.Event {
+	t.Helper()
+	list := make([]domain.Event, count)
+	for i := range list {
+		list[i] = order(t, n).Created()
+		list[i].ID += domain.EventID("-" + strconv.Itoa(i))
+	}
+	return list
+}
+
+// checkHandedOver fails t unless each of the events was handed over once, as
+// it is, and no other.
+func checkHandedOver(t testing.TB, in *inbox, want ...domain.Event) {
+	t.Helper()
+	in.awaitHandled(eventIDs(want)...)
+	expected := map[domain.EventID]domain.Event{}
+	for _, event := range want {
+		expected[event.ID] = event
+	}
+	for _, got := range in.got() {
+		want, ok := expected[got.Event.ID]
+		if !ok {
+			t.Errorf("event %s was handed over, want it not to be, or not again", got.Event.ID)
+			continue
+		}
+		delete(expected, got.Event.ID)
+		checkEvent(t, want, got.Event)
+		if got.Attempt != 1 {
+			t.Errorf("event %s was handed over at attempt %d, without a failure", got.Event.ID, got.Attempt)
+		}
+	}
+}
+
+func publishKeepsEveryField(t testing.TB, b Broker) {
+	want := created(hardOrders(t))
+	want[0].Time = want[0].Time.Add(1500 * time.Millisecond) // not its order's
+	in := consume(t, b.Consumer(), handleAll)
+	for _, event := range want {
+		publish(t, b, event)
+	}
+	checkHandedOver(t, in, want...)
+}
+
+func publishMany(t testing.TB, b Broker) {
+	want := events(t, 1, 500)
+	in := consume(t, b.Consumer(), handleAll)
+	publish(t, b, want...)
+	checkHandedOver(t, in, want...)
+}
+
+func publishNone(t testing.TB, b Broker) {
+	publish(t, b)
+	publish(t, b, order(t, 1).Created())
+	publish(t, b)
+	checkHandedOver(t, consume(t, b.Consumer(), handleAll), order(t, 1).Created())
+}
+
+func publishAtOnce(t testing.TB, b Broker) {
+	const callers, each = 16, 10
+	want := events(t, 0, callers*each)
+	in := consume(t, b.Consumer(), handleAll)
+	ctx := bounded(t)
+	together(callers, func(c int) {
+		mine := want[c*each : (c+1)*each]
+		for i := 0; i < each; i += 2 {
+			if err := b.Publisher.Publish(ctx, mine[i:i+2]...); err != nil {
+				t.Errorf("publish beside others: %v", err)
+			}
+		}
+	})
+	checkHandedOver(t, in, want...)
+}
+
+func publishOutlivesContext(t testing.TB, b Broker) {
+	want := events(t, 1, 20)
+	for _, event := range want {
+		ctx, cancel := context.WithCancel(bounded(t))
+		err := b.Publisher.Publish(ctx, event)
+		cancel()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	checkHandedOver(t, consume(t, b.Consumer(), handleAll), want...)
+}
+
+func publishEnded(t testing.TB, b Broker) {
+	checkEnded(t, "Publish", func(ctx context.Context) error {
+		return b.Publisher.Publish(ctx, events(t, 1, 2)...)
+	})
+}
+
+func publishSlices(t testing.TB, b Broker) {
+	want := events(t, 1, 10)
+	mine := slices.Clone(want)
+	publish(t, b, mine...)
+	for i := range mine {
+		mine[i].Order.Product = "changed by the caller"
+	}
+	checkHandedOver(t, consume(t, b.Consumer(), handleAll), want...)
+}
+
+func publishUnheard(t testing.TB, b Broker) {
+	before, between := events(t, 1, 5), events(t, 10, 5)
+	publish(t, b, before...)
+	first := consume(t, b.Consumer(), handleAll)
+	checkHandedOver(t, first, before...)
+	first.stop()
+	publish(t, b, between...)
+	checkHandedOver(t, consume(t, b.Consumer(), handleAll), between...)
+}

@@ -1,0 +1,313 @@
+package porttest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
+)
+
+func consumeClauses() []Clause[Broker] {
+	return []Clause[Broker]{
+		{"Consume returns nil at once if its context has ended, and takes nothing", consumeEnded},
+		{"Consume waits for events as long as its context lives, and then returns nil", consumeIdle},
+		{"a consumer that was stopped can consume again", consumeAgain},
+		{"Consume hands over several events at once", consumeSeveral},
+		{"Consume never hands over two events of one order at once", consumeOneOfOrder},
+		{"what is handled stays away, also when another consumer asks", consumeHandled},
+		{"consumers share the events between them", func(t testing.TB, b Broker) {
+			shareEvents(t, b, b.Consumer(), b.Consumer())
+		}},
+		{"two calls of Consume on one consumer share the events between them", func(t testing.TB, b Broker) {
+			consumer := b.Consumer()
+			shareEvents(t, b, consumer, consumer)
+		}},
+		{"a handler's context has a bound", handlerDeadline},
+		{"a handler's context lives on when Consume's has ended", handlerOutlivesConsume},
+		{"Consume waits for the handlers in hand", consumeWaits},
+		{"what is handled while Consume ends stays away", consumeSettlesLast},
+		{"Consume hands over nothing once its context has ended, and the next gets it", consumeTakesNoMore},
+	}
+}
+
+func consumeEnded(t testing.TB, b Broker) {
+	want := events(t, 1, 3)
+	publish(t, b, want...)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	in := consumeUntil(t, ctx, cancel, b.Consumer(), handleAll)
+	in.stop()
+	if got := in.got(); len(got) > 0 {
+		t.Errorf("Consume with an ended context handed over %d events", len(got))
+	}
+	checkHandedOver(t, consume(t, b.Consumer(), handleAll), want...)
+}
+
+func consumeIdle(t testing.TB, b Broker) {
+	in := consume(t, b.Consumer(), handleAll)
+	for n := range 3 {
+		select {
+		case <-in.returned:
+			t.Fatalf("Consume returned error %v before its context ended", in.err)
+		case <-time.After(quiet):
+		}
+		publish(t, b, order(t, n).Created())
+		in.awaitHandled(order(t, n).Created().ID)
+	}
+	in.stop()
+}
+
+func consumeAgain(t testing.TB, b Broker) {
+	consumer := b.Consumer()
+	for n := range 3 {
+		in := consume(t, consumer, handleAll)
+		publish(t, b, order(t, n).Created())
+		checkHandedOver(t, in, order(t, n).Created())
+		in.stop()
+	}
+}
+
+func consumeSeveral(t testing.TB, b Broker) {
+	want := events(t, 1, 10)
+	all := newGate(t)
+	in := consume(t, b.Consumer(), func(context.Context, ports.Delivery) error {
+		all.pass()
+		return nil
+	})
+	publish(t, b, want...)
+	in.awaitBegun(eventIDs(want)...)
+	close(all.open)
+	checkHandedOver(t, in, want...)
+}
+
+func consumeOneOfOrder(t testing.TB, b Broker) {
+	const count, each = 4, 5
+	var mu sync.Mutex
+	inHand := map[domain.OrderID]bool{}
+	again := eventsOf(t, 1, 1)[0].ID // fails once, and comes amid the others
+	fault := ""
+	in := consume(t, b.Consumer(), func(_ context.Context, d ports.Delivery) error {
+		id := d.Event.Order.ID
+		mu.Lock()
+		if inHand[id] {
+			fault = fmt.Sprintf("two events of order %s were in hand at once", id)
+		}
+		inHand[id] = true
+		mu.Unlock()
+		time.Sleep(2 * tick)
+		mu.Lock()
+		delete(inHand, id)
+		mu.Unlock()
+		if d.Attempt == 1 && d.Event.ID == again {
+			return errors.New("not yet")
+		}
+		return nil
+	})
+	var want []domain.EventID
+	for i := range each {
+		var batch []domain.Event
+		for n := range count {
+			batch = append(batch, eventsOf(t, n, each)[i])
+		}
+		publish(t, b, batch...)
+		want = append(want, eventIDs(batch)...)
+	}
+	in.awaitHandled(want...)
+	in.stop()
+	if fault != "" {
+		t.Error(fault)
+	}
+}
+
+func consumeHandled(t testing.TB, b Broker) {
+	handled, fresh := events(t, 1, 20), order(t, 100).Created()
+	publish(t, b, handled...)
+	first := consume(t, b.Consumer(), handleAll)
+	checkHandedOver(t, first, handled...)
+	first.stop()
+
+	second := consume(t, b.Consumer(), handleAll)
+	publish(t, b, fresh)
+	second.awaitHandled(fresh.ID)
+	time.Sleep(quiet)
+	checkHandedOver(t, second, fresh)
+	checkNothingAside(t, b)
+}
+
+// shareEvents lets both hold what they get until each has something, so that
+// neither can take all before the other has begun.
+func shareEvents(t testing.TB, b Broker, one, other ports.EventConsumer) {
+	const wave, waves = 50, 40
+	both := newGate(t)
+	hold := func(context.Context, ports.Delivery) error {
+		both.pass()
+		return nil
+	}
+	first, second := consume(t, one, hold), consume(t, other, hold)
+	var want []domain.Event
+	for n := range waves {
+		more := events(t, n*wave, wave)
+		publish(t, b, more...)
+		want = append(want, more...)
+		time.Sleep(5 * tick)
+		if len(first.got()) > 0 && len(second.got()) > 0 {
+			break
+		}
+	}
+	eventually(t, "both consumers get events", func() bool {
+		return len(first.got()) > 0 && len(second.got()) > 0
+	})
+	close(both.open)
+
+	times := map[domain.EventID]int{}
+	eventually(t, "every event is handed to one of the consumers", func() bool {
+		clear(times)
+		for _, h := range append(first.got(), second.got()...) {
+			times[h.Event.ID]++
+		}
+		return len(times) == len(want)
+	})
+	time.Sleep(quiet)
+	for _, h := range append(first.got(), second.got()...) {
+		if h.Attempt != 1 {
+			t.Errorf("event %s came at attempt %d, without a failure", h.Event.ID, h.Attempt)
+		}
+	}
+	if handed := len(first.got()) + len(second.got()); handed != len(want) {
+		t.Errorf("%d events were handed over %d times", len(want), handed)
+	}
+}
+
+func handlerDeadline(t testing.TB, b Broker) {
+	type seen struct {
+		ok   bool
+		left time.Duration
+		err  error
+	}
+	got := make(chan seen, 10)
+	in := consume(t, b.Consumer(), func(ctx context.Context, _ ports.Delivery) error {
+		deadline, ok := ctx.Deadline()
+		got <- seen{ok, time.Until(deadline), ctx.Err()}
+		return nil
+	})
+	publish(t, b, order(t, 1).Created())
+	in.awaitHandled(order(t, 1).Created().ID)
+	if s := <-got; !s.ok || s.left <= 0 || s.err != nil {
+		t.Errorf("handler's context has a deadline: %v, in %v, error %v; want one ahead", s.ok, s.left, s.err)
+	}
+}
+
+func handlerOutlivesConsume(t testing.TB, b Broker) {
+	ended := newGate(t)
+	got := make(chan error, 10)
+	in := consume(t, b.Consumer(), func(ctx context.Context, _ ports.Delivery) error {
+		ended.pass()
+		select {
+		case <-ctx.Done():
+		case <-time.After(quiet):
+		}
+		got <- ctx.Err()
+		return nil
+	})
+	publish(t, b, order(t, 1).Created())
+	in.awaitBegun(order(t, 1).Created().ID)
+	in.cancel()
+	close(ended.open)
+	in.awaitHandled(order(t, 1).Created().ID)
+	if err := <-got; err != nil {
+		t.Errorf("handler's context: %v, soon after Consume's had ended", err)
+	}
+}
+
+func consumeWaits(t testing.TB, b Broker) {
+	want := events(t, 1, 3)
+	done := newGate(t)
+	in := consume(t, b.Consumer(), func(context.Context, ports.Delivery) error {
+		done.pass()
+		return nil
+	})
+	publish(t, b, want...)
+	in.awaitBegun(eventIDs(want)...)
+	in.cancel()
+	select {
+	case <-in.returned:
+		t.Error("Consume returned while handlers were at work")
+	case <-time.After(quiet):
+	}
+	close(done.open)
+	in.stop()
+	for _, h := range in.got() {
+		if h.ended.IsZero() {
+			t.Errorf("Consume returned before the handler of %s had", h.Event.ID)
+		}
+	}
+}
+
+// The verdicts of handlers that return after Consume's context has ended count
+// as any other.
+func consumeSettlesLast(t testing.TB, b Broker) {
+	fine, failing, hopeless := order(t, 1).Created(), order(t, 2).Created(), order(t, 3).Created()
+	ended := newGate(t)
+	first := consume(t, b.Consumer(), func(_ context.Context, d ports.Delivery) error {
+		ended.pass()
+		switch d.Event.ID {
+		case failing.ID:
+			return errors.New("not yet")
+		case hopeless.ID:
+			return ports.Permanent(errors.New("never"))
+		}
+		return nil
+	})
+	publish(t, b, fine, failing, hopeless)
+	first.awaitBegun(fine.ID, failing.ID, hopeless.ID)
+	first.cancel()
+	close(ended.open)
+	first.stop()
+
+	second := consume(t, b.Consumer(), handleAll)
+	second.awaitHandled(failing.ID)
+	time.Sleep(quiet)
+	if diff := cmp.Diff([]int{2}, second.attempts(failing.ID)); diff != "" {
+		t.Errorf("attempts of the event that had failed, at the next consumer (-want +got):\n%s", diff)
+	}
+	if again := second.got(fine.ID, hopeless.ID); len(again) > 0 {
+		t.Errorf("event %s came again, though it was dealt with", again[0].Event.ID)
+	}
+	awaitDeadLetters(t, b, hopeless.ID, 1)
+}
+
+// Two of one order are never in hand at once, so what comes after the first
+// comes after the context has ended.
+func consumeTakesNoMore(t testing.TB, b Broker) {
+	all := eventsOf(t, 1, 5)
+	ended := newGate(t)
+	first := consume(t, b.Consumer(), func(context.Context, ports.Delivery) error {
+		ended.pass()
+		return nil
+	})
+	publish(t, b, all...)
+	eventually(t, "an event is handed over", func() bool { return len(first.got()) > 0 })
+	time.Sleep(quiet) // for the consumer to fetch the others too, if it does
+	first.cancel()
+	close(ended.open)
+	first.stop()
+
+	handed := first.got()
+	if len(handed) > 1 {
+		t.Fatalf("%d events of one order were handed over, want one before the context ended and none after it", len(handed))
+	}
+	var others []domain.Event
+	for _, event := range all {
+		if event.ID != handed[0].Event.ID {
+			others = append(others, event)
+		}
+	}
+	checkHandedOver(t, consume(t, b.Consumer(), handleAll), others...)
+}

@@ -1,0 +1,254 @@
+package porttest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
+)
+
+func failureClauses() []Clause[Broker] {
+	return []Clause[Broker]{
+		{"an event whose handler fails comes again until it is handled, and counts its attempts", failThenSucceed},
+		{"the delay before an event comes again grows from one attempt to the next", failDelaysGrow},
+		{"a failing event does not hold up those of other orders", failHoldsUpNobody},
+		{"after the last attempt an event is set aside, with attempts and reason", failToTheLast},
+		{"an event whose handler fails for good is set aside at once", failPermanently},
+		{"an event whose handler panics is set aside, and the consumer lives on", failByPanic},
+		{"what is no event is set aside, and blocks nothing", failToDecode},
+	}
+}
+
+// deadLetters returns what was set aside for the event; "": what was no event.
+func deadLetters(t testing.TB, b Broker, id domain.EventID) []DeadLetter {
+	t.Helper()
+	all, err := b.DeadLetters(bounded(t))
+	if err != nil {
+		t.Fatalf("read dead letters: %v", err)
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(d DeadLetter) bool { return d.EventID != id })
+}
+
+// awaitDeadLetters waits until count messages have been set aside for the id.
+func awaitDeadLetters(t testing.TB, b Broker, id domain.EventID, count int) []DeadLetter {
+	t.Helper()
+	var got []DeadLetter
+	eventually(t, fmt.Sprintf("%d messages of event %q are set aside", count, id), func() bool {
+		got = deadLetters(t, b, id)
+		return len(got) >= count
+	})
+	return got
+}
+
+// checkSetAside fails t unless the event is set aside once, after so many
+// attempts and for a reason that contains the words.
+func checkSetAside(t testing.TB, b Broker, id domain.EventID, attempts int, reason string) {
+	t.Helper()
+	got := deadLetters(t, b, id)
+	if len(got) != 1 {
+		t.Fatalf("event %s was set aside %d times, want once", id, len(got))
+	}
+	if got[0].Attempts != attempts {
+		t.Errorf("event %s was set aside after %d attempts, want %d", id, got[0].Attempts, attempts)
+	}
+	if !strings.Contains(got[0].Reason, reason) {
+		t.Errorf("event %s was set aside because of %q, want a reason that contains %q", id, got[0].Reason, reason)
+	}
+}
+
+func checkNothingAside(t testing.TB, b Broker) {
+	t.Helper()
+	all, err := b.DeadLetters(bounded(t))
+	if err != nil {
+		t.Fatalf("read dead letters: %v", err)
+	}
+	if len(all) > 0 {
+		t.Errorf("set aside: %+v, want nothing", all)
+	}
+}
+
+func failThenSucceed(t testing.TB, b Broker) {
+	const last = 3 // which every broker has
+	want := events(t, 1, 5)
+	in := consume(t, b.Consumer(), func(_ context.Context, d ports.Delivery) error {
+		if d.Attempt < last {
+			return fmt.Errorf("not at attempt %d", d.Attempt)
+		}
+		return nil
+	})
+	publish(t, b, want...)
+	eventually(t, "each event comes again until it is handled", func() bool {
+		return !slices.ContainsFunc(want, func(e domain.Event) bool { return len(in.attempts(e.ID)) < last })
+	})
+	time.Sleep(quiet)
+	for _, event := range want {
+		if diff := cmp.Diff([]int{1, 2, 3}, in.attempts(event.ID)); diff != "" {
+			t.Errorf("attempts of event %s (-want +got):\n%s", event.ID, diff)
+		}
+		for _, h := range in.got(event.ID) {
+			checkEvent(t, event, h.Event)
+		}
+	}
+	checkNothingAside(t, b)
+}
+
+// What is measured is the delay and whatever the machine adds to it: the least
+// of several comes down to the delay, if need be in several rounds.
+func failDelaysGrow(t testing.TB, b Broker) {
+	const rounds, atOnce = 20, 5
+	const growth = 25 * time.Millisecond // half of what Broker asks for
+	in := consume(t, b.Consumer(), func(context.Context, ports.Delivery) error {
+		return errors.New("not yet")
+	})
+	least := make([]time.Duration, b.Attempts) // before each attempt
+	for i := 1; i < len(least); i++ {
+		least[i] = math.MaxInt64
+	}
+	grows := func() bool {
+		for i := 1; i < len(least); i++ {
+			if least[i] < least[i-1]+growth {
+				return false
+			}
+		}
+		return true
+	}
+	for round := 0; round == 0 || round < rounds && !grows(); round++ {
+		mine := events(t, round*atOnce, atOnce)
+		publish(t, b, mine...)
+		for _, event := range mine {
+			awaitDeadLetters(t, b, event.ID, 1)
+			got := in.got(event.ID)
+			if len(got) != b.Attempts {
+				t.Fatalf("event %s was handed over %d times, want %d", event.ID, len(got), b.Attempts)
+			}
+			for i := 1; i < len(got); i++ {
+				least[i] = min(least[i], got[i].began.Sub(got[i-1].ended))
+			}
+		}
+	}
+	if !grows() {
+		t.Errorf("delays before the attempts: %v, want each longer than the one before", least[1:])
+	}
+}
+
+// A machine that stalls may let the failed event come before the others once,
+// but not each time.
+func failHoldsUpNobody(t testing.TB, b Broker) {
+	const rounds, others = 10, 5
+	for round := range rounds {
+		all := events(t, round*100, 1+others)
+		failing, fine := all[0], all[1:]
+		published := newGate(t)
+		in := consume(t, b.Consumer(), func(_ context.Context, d ports.Delivery) error {
+			if d.Event.ID == failing.ID && d.Attempt == 1 {
+				published.pass()
+				return errors.New("not yet")
+			}
+			return nil
+		})
+		publish(t, b, failing)
+		in.awaitBegun(failing.ID)
+		publish(t, b, fine...)
+		close(published.open)
+		in.awaitHandled(eventIDs(fine)...)
+		eventually(t, "the failed event comes again", func() bool { return len(in.got(failing.ID)) > 1 })
+		again := in.got(failing.ID)[1]
+		in.stop()
+		if !slices.ContainsFunc(in.got(eventIDs(fine)...), func(h handover) bool { return !h.ended.Before(again.began) }) {
+			return
+		}
+	}
+	t.Errorf("in each of %d rounds, others were handled only after the failed event had come again", rounds)
+}
+
+func failToTheLast(t testing.TB, b Broker) {
+	id := order(t, 1).Created().ID
+	in := consume(t, b.Consumer(), func(_ context.Context, d ports.Delivery) error {
+		return fmt.Errorf("failure no. %d", d.Attempt)
+	})
+	publish(t, b, order(t, 1).Created())
+	awaitDeadLetters(t, b, id, 1)
+	time.Sleep(quiet)
+	checkSetAside(t, b, id, b.Attempts, fmt.Sprintf("failure no. %d", b.Attempts))
+	var want []int
+	for n := range b.Attempts {
+		want = append(want, n+1)
+	}
+	if diff := cmp.Diff(want, in.attempts(id)); diff != "" {
+		t.Errorf("attempts (-want +got):\n%s", diff)
+	}
+}
+
+func failPermanently(t testing.TB, b Broker) {
+	atOnce, wrapped, later := order(t, 1).Created().ID, order(t, 2).Created().ID, order(t, 3).Created().ID
+	in := consume(t, b.Consumer(), func(_ context.Context, d ports.Delivery) error {
+		switch {
+		case d.Event.ID == wrapped:
+			return fmt.Errorf("send: %w", ports.Permanent(errors.New("no such address")))
+		case d.Event.ID == later && d.Attempt == 1:
+			return errors.New("not yet")
+		}
+		return ports.Permanent(errors.New("no such address"))
+	})
+	publish(t, b, events(t, 1, 3)...)
+	for id, attempts := range map[domain.EventID]int{atOnce: 1, wrapped: 1, later: 2} {
+		awaitDeadLetters(t, b, id, 1)
+		time.Sleep(quiet)
+		checkSetAside(t, b, id, attempts, "no such address")
+		if n := len(in.got(id)); n != attempts {
+			t.Errorf("event %s was handed over %d times, want %d", id, n, attempts)
+		}
+	}
+}
+
+func failByPanic(t testing.TB, b Broker) {
+	bad, good := order(t, 1).Created(), order(t, 2).Created()
+	in := consume(t, b.Consumer(), func(_ context.Context, d ports.Delivery) error {
+		if d.Event.ID == bad.ID {
+			panic("handler out of order")
+		}
+		return nil
+	})
+	publish(t, b, bad)
+	awaitDeadLetters(t, b, bad.ID, 1)
+	publish(t, b, good)
+	in.awaitHandled(good.ID)
+	time.Sleep(quiet)
+	checkSetAside(t, b, bad.ID, 1, "handler out of order")
+	if n := len(in.got(bad.ID)); n != 1 {
+		t.Errorf("the event was handed over %d times, want once", n)
+	}
+}
+
+func failToDecode(t testing.TB, b Broker) {
+	bodies := []string{"", " ", "null", "{}", "[]", "hello", "\x00\xff\xfe", `{"id":"` + string(orderID(1)) + `"}`, strings.Repeat("x", 100_000)}
+	ctx := bounded(t)
+	in := consume(t, b.Consumer(), handleAll)
+	for _, body := range bodies {
+		if err := b.Inject(ctx, []byte(body)); err != nil {
+			t.Fatalf("inject %.20q: %v", body, err)
+		}
+	}
+	want := events(t, 1, 10)
+	publish(t, b, want...)
+	checkHandedOver(t, in, want...)
+	aside := awaitDeadLetters(t, b, "", len(bodies))
+	if len(aside) > len(bodies) {
+		t.Errorf("%d messages were set aside, want %d", len(aside), len(bodies))
+	}
+	for _, d := range aside {
+		if d.Attempts != 1 || d.Reason == "" {
+			t.Errorf("set aside after %d attempts because of %q, want one, and a reason", d.Attempts, d.Reason)
+		}
+	}
+	checkHandedOver(t, in, want...)
+}
