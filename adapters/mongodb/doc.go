@@ -1,0 +1,51 @@
+// Package mongodb keeps orders with their outbox, and the log of deliveries,
+// in MongoDB.
+//
+// An order and its event are one document: the event follows from the order,
+// so all that marks it as waiting is the field outbox, which goes when the
+// event is published. One write to one document is atomic on every MongoDB, a
+// standalone server included; nothing here needs a transaction, and a sparse
+// index on that field is as large as the backlog.
+//
+//	orders      {_id: order id, user_id, product, quantity, created_at,
+//	             outbox: {free_at, claim}}                    until published
+//	deliveries  {_id: {event_id, channel}, claim: {token, free_at}}   claimed
+//	            {_id: {event_id, channel}, order_id, attempt, sent_at}   sent
+//
+// Fields that are not named here are passed over, for a later version may have
+// added them. A field that is missing, has another type or breaks a rule of the
+// domain is an error that names the document and the field.
+//
+// # URL
+//
+// A MongoDB connection string with the database as its path:
+//
+//	mongodb://localhost:27017/orderflow
+//	mongodb://user:password@a,b,c/orderflow?replicaSet=rs0&authSource=admin
+//
+// With a user, authSource says where the user is kept; without it MongoDB looks
+// in the database of the path. Options keep their usual meaning, such as
+// maxPoolSize (100) and serverSelectionTimeoutMS (5000). timeoutMS (10000) is
+// the bound of each call, however much longer its context would wait. What the
+// promises rest on can't be set: writes wait for the majority's journal, reads
+// go to the primary. With mongodb+srv, [Open] also waits for the name server,
+// for as long as the machine's resolver does.
+//
+// # Delivery semantics
+//
+// A write that was answered is on the disks of the majority. An event stays in
+// the outbox until it is marked, so it is published at least once: again if the
+// mark was lost, and again if a claim ran out while its holder was still at
+// work. Claims are kept by the callers' clocks, which must agree to well within
+// the lease.
+//
+// A document that can't be read does not stop a claim of others: it is logged,
+// and tried again when its claim has run out.
+//
+// # Failure
+//
+// A server that is out of reach, not the primary, or too slow, and a pool with
+// no free connection, give [ports.ErrUnavailable]; a write may then have been
+// made or not, and to repeat it is safe. The driver finds the server again by
+// itself; only [Open] is to be called again where it fails.
+package mongodb

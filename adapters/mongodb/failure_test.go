@@ -1,0 +1,194 @@
+package mongodb_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"example.com/orderflow/adapters/mongodb"
+	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
+)
+
+// behindProxy opens a database of the test's own through a proxy.
+func behindProxy(t *testing.T, query string) (*mongodb.Store, *proxy) {
+	t.Helper()
+	url := databaseURL(t)
+	dropAtEnd(t, open(t, url, nil))
+	p := newProxy(t, url)
+	store := open(t, p.url+query, nil)
+	t.Cleanup(p.Heal) // so that it can be closed without waiting
+	return store, p
+}
+
+// calls are all that a store can be asked for.
+func calls(t *testing.T, store *mongodb.Store, order domain.Order, claim ports.DeliveryClaim) map[string]func(context.Context) error {
+	t.Helper()
+	orders, deliveries := store.Orders(), store.Deliveries()
+	id := order.Created().ID
+	return map[string]func(context.Context) error{
+		"Ping":              store.Ping,
+		"Add":               func(ctx context.Context) error { return orders.Add(ctx, newOrder(t, "bob", epoch)) },
+		"Get":               func(ctx context.Context) error { _, err := orders.Get(ctx, order.ID); return err },
+		"List":              func(ctx context.Context) error { _, err := orders.List(ctx, ports.OrderQuery{}); return err },
+		"Outbox.Claim":      func(ctx context.Context) error { _, err := orders.Claim(ctx, 1); return err },
+		"MarkPublished":     func(ctx context.Context) error { return orders.MarkPublished(ctx, id) },
+		"DeliveryLog.Claim": func(ctx context.Context) error { _, err := deliveries.Claim(ctx, id, "mail"); return err },
+		"DeliveryLog.List":  func(ctx context.Context) error { _, err := deliveries.List(ctx, order.ID); return err },
+		"Release":           claim.Release,
+		"Record": func(ctx context.Context) error {
+			return claim.Record(ctx, domain.Notification{EventID: id, OrderID: order.ID, Channel: "log", Attempt: 1, SentAt: epoch})
+		},
+	}
+}
+
+func TestServerGoesAway(t *testing.T) {
+	store, p := behindProxy(t, "&serverSelectionTimeoutMS=500")
+	ctx := bounded(t)
+	order := newOrder(t, "ann", epoch)
+	if err := store.Orders().Add(ctx, order); err != nil {
+		t.Fatal(err)
+	}
+	claim, err := store.Deliveries().Claim(ctx, order.Created().ID, "log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := calls(t, store, order, claim)
+
+	p.Cut()
+	for name, call := range all {
+		start := time.Now()
+		if err := call(ctx); !errors.Is(err, ports.ErrUnavailable) {
+			t.Errorf("%s while the server is away: got %v, want ErrUnavailable", name, err)
+		}
+		if d := time.Since(start); d > 5*time.Second {
+			t.Errorf("%s while the server is away took %v", name, d)
+		}
+	}
+
+	p.Heal()
+	for name, call := range all {
+		// The driver may first have to see that the server is back.
+		for err = call(ctx); errors.Is(err, ports.ErrUnavailable) && ctx.Err() == nil; {
+			err = call(ctx)
+		}
+		if err != nil {
+			t.Errorf("%s when the server is back: %v", name, err)
+		}
+	}
+	got, err := store.Orders().Get(ctx, order.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(order, got); diff != "" {
+		t.Errorf("order (-want +got):\n%s", diff)
+	}
+}
+
+// With one connection in the pool, all but one of these calls wait for it: the
+// bound covers that too.
+func TestEveryCallHasABound(t *testing.T) {
+	store, p := behindProxy(t, "&timeoutMS=500&maxPoolSize=1")
+	ctx := bounded(t)
+	order := newOrder(t, "ann", epoch)
+	claim, err := store.Deliveries().Claim(ctx, order.Created().ID, "log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.mute.Store(true)
+	var wg sync.WaitGroup
+	for name, call := range calls(t, store, order, claim) {
+		wg.Go(func() {
+			start := time.Now()
+			if err := call(ctx); !errors.Is(err, ports.ErrUnavailable) { // a context that would wait for longer
+				t.Errorf("%s without an answer: got %v, want ErrUnavailable", name, err)
+			}
+			if d := time.Since(start); d > 3*time.Second {
+				t.Errorf("%s without an answer took %v, want about 0.5 s", name, d)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestCallsEndWithTheirContext(t *testing.T) {
+	store, p := behindProxy(t, "")
+	ctx := bounded(t)
+	order := newOrder(t, "ann", epoch)
+	claim, err := store.Deliveries().Claim(ctx, order.Created().ID, "log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.mute.Store(true)
+	ends := map[string]func() (context.Context, context.CancelFunc){
+		"deadline": func() (context.Context, context.CancelFunc) {
+			return context.WithTimeout(ctx, 200*time.Millisecond)
+		},
+		"cancellation": func() (context.Context, context.CancelFunc) {
+			ctx, cancel := context.WithCancel(ctx)
+			timer := time.AfterFunc(200*time.Millisecond, cancel)
+			return ctx, func() { timer.Stop(); cancel() }
+		},
+		"ended before": func() (context.Context, context.CancelFunc) {
+			ctx, cancel := context.WithCancel(ctx)
+			cancel()
+			return ctx, cancel
+		},
+	}
+	var wg sync.WaitGroup
+	for how, end := range ends {
+		for name, call := range calls(t, store, order, claim) {
+			wg.Go(func() {
+				ctx, cancel := end()
+				defer cancel()
+				start := time.Now()
+				err := call(ctx)
+				took := time.Since(start)
+				<-ctx.Done() // a connection may see the deadline just before
+				if !errors.Is(err, ports.ErrUnavailable) || !errors.Is(err, ctx.Err()) {
+					t.Errorf("%s, %s: got %v, want ErrUnavailable and %v", name, how, err, ctx.Err())
+				}
+				if took > 3*time.Second {
+					t.Errorf("%s, %s: took %v", name, how, took)
+				}
+			})
+		}
+	}
+	wg.Wait()
+}
+
+// Whose answer was lost finds the order there when it asks again.
+func TestAddSettlesLostAnswer(t *testing.T) {
+	store, p := behindProxy(t, "")
+	orders := store.Orders()
+	order := newOrder(t, "ann", epoch)
+
+	p.mute.Store(true)
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	if err := orders.Add(ctx, order); !errors.Is(err, ports.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("got %v, want ErrUnavailable and DeadlineExceeded", err)
+	}
+	p.Cut() // what waits for its answer waits for it no longer
+	p.Heal()
+
+	ctx = bounded(t)
+	err := orders.Add(ctx, order)
+	for errors.Is(err, ports.ErrUnavailable) && ctx.Err() == nil {
+		err = orders.Add(ctx, order)
+	}
+	if !errors.Is(err, ports.ErrExists) {
+		t.Errorf("add again: got %v, want ErrExists", err)
+	}
+	got, err := orders.Get(ctx, order.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(order, got); diff != "" {
+		t.Errorf("order (-want +got):\n%s", diff)
+	}
+}

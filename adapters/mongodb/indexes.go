@@ -1,0 +1,78 @@
+package mongodb
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+)
+
+type index struct {
+	name   string
+	keys   bson.D
+	sparse bool // holds only documents that have one of the keys
+}
+
+var (
+	newestFirst      = bson.D{{Key: "created_at", Value: -1}, {Key: "_id", Value: -1}}
+	longestFreeFirst = bson.D{{Key: "outbox.free_at", Value: 1}}
+	oldestSentFirst  = bson.D{{Key: "sent_at", Value: 1}, {Key: "_id", Value: 1}}
+
+	orderIndexes = []index{
+		{name: "newest_first", keys: newestFirst},
+		{name: "user_newest_first", keys: append(bson.D{{Key: "user_id", Value: 1}}, newestFirst...)},
+		{name: "outbox", keys: longestFreeFirst, sparse: true},
+	}
+	// Without _id, which would put every claim into the sparse index too.
+	deliveryIndexes = []index{
+		{name: "order_oldest_first", keys: append(bson.D{{Key: "order_id", Value: 1}}, oldestSentFirst[0]), sparse: true},
+	}
+)
+
+func createIndexes(ctx context.Context, collection *mongo.Collection, indexes []index) error {
+	for _, index := range indexes {
+		opts := options.Index().SetName(index.name)
+		if index.sparse {
+			opts.SetSparse(true)
+		}
+		_, err := collection.Indexes().CreateOne(ctx, mongo.IndexModel{Keys: index.keys, Options: opts})
+		if err == nil {
+			continue
+		}
+		if other, ok := conflicting(ctx, collection, index, err); ok {
+			return fmt.Errorf("create index %s of collection %s: index %s is in its way, with other keys or options; "+
+				"drop that with db.%s.dropIndex(%q) and start again",
+				index.name, collection.Name(), other, collection.Name(), other)
+		}
+		return fmt.Errorf("create index %s of collection %s: %w", index.name, collection.Name(), classify(ctx, err))
+	}
+	return nil
+}
+
+// conflicting returns the name of the index because of which the server
+// refused another: one of the same name, or with the same keys.
+func conflicting(ctx context.Context, collection *mongo.Collection, refused index, err error) (string, bool) {
+	const optionsConflict, keySpecsConflict = 85, 86
+	var answer mongo.ServerError
+	if !errors.As(err, &answer) || !answer.HasErrorCode(optionsConflict) && !answer.HasErrorCode(keySpecsConflict) {
+		return "", false
+	}
+	keys, err := bson.Marshal(refused.keys)
+	if err != nil {
+		return "", false
+	}
+	there, err := collection.Indexes().ListSpecifications(ctx)
+	if err != nil {
+		return "", false
+	}
+	for _, other := range there {
+		if other.Name == refused.name || bytes.Equal(other.KeysDocument, keys) {
+			return other.Name, true
+		}
+	}
+	return "", false
+}

@@ -1,0 +1,149 @@
+package mongodb_test
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/event"
+	"go.uber.org/goleak"
+
+	"example.com/orderflow/adapters/mongodb"
+	"example.com/orderflow/domain"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// databaseURL returns the URL of a database of the test's own, which does not
+// exist yet.
+func databaseURL(t testing.TB) string {
+	t.Helper()
+	server := os.Getenv("TEST_STORE_URL")
+	if server == "" {
+		t.Skip("needs a server: TEST_STORE_URL is not set, such as to mongodb://localhost:27017/")
+	}
+	u, err := url.Parse(server)
+	if err != nil {
+		t.Fatal("TEST_STORE_URL is not a URL") // without the error, which would show a password
+	}
+	u.Path = "/orderflow_test_" + strings.ToLower(rand.Text())
+	return u.String()
+}
+
+// open opens the store at url, and closes it at the end. The first one to open
+// a database should drop it.
+func open(t testing.TB, url string, monitor *event.CommandMonitor) *mongodb.Store {
+	t.Helper()
+	store, err := mongodb.OpenMonitored(bounded(t), url, monitor)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := store.Close(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	return store
+}
+
+// openNew opens a database of the test's own, and drops it at the end.
+func openNew(t testing.TB) *mongodb.Store {
+	t.Helper()
+	store := open(t, databaseURL(t), nil)
+	dropAtEnd(t, store)
+	return store
+}
+
+func dropAtEnd(t testing.TB, store *mongodb.Store) {
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		defer cancel()
+		if err := store.Database().Drop(ctx); err != nil {
+			t.Errorf("drop database: %v", err)
+		}
+	})
+}
+
+// bounded returns the test's context with a bound.
+func bounded(t testing.TB) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+var epoch = time.Date(2026, 11, 23, 10, 0, 0, 123_000_000, time.UTC)
+
+func newOrder(t testing.TB, userID string, createdAt time.Time) domain.Order {
+	t.Helper()
+	order, err := domain.NewOrder(domain.OrderID(uuid.NewString()), userID, "a lamp", 2, createdAt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return order
+}
+
+// document returns the order as it is stored.
+func document(order domain.Order) bson.M {
+	return bson.M{
+		"_id":        string(order.ID),
+		"user_id":    order.UserID,
+		"product":    order.Product,
+		"quantity":   order.Quantity,
+		"created_at": order.CreatedAt,
+	}
+}
+
+// recorder keeps the commands that go to the server.
+type recorder struct {
+	mu       sync.Mutex
+	commands []bson.Raw
+}
+
+func (r *recorder) monitor() *event.CommandMonitor {
+	return &event.CommandMonitor{Started: func(_ context.Context, e *event.CommandStartedEvent) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.commands = append(r.commands, append(bson.Raw(nil), e.Command...))
+	}}
+}
+
+func (r *recorder) reset() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.commands = nil
+}
+
+// during returns the commands that f sends.
+func (r *recorder) during(f func()) []bson.Raw {
+	r.reset()
+	f()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.commands
+}
+
+// names returns the commands' names, separated by spaces.
+func names(commands []bson.Raw) string {
+	var s strings.Builder
+	for i, command := range commands {
+		if i > 0 {
+			s.WriteByte(' ')
+		}
+		first, err := command.IndexErr(0)
+		if err != nil {
+			return fmt.Sprint(err)
+		}
+		s.WriteString(first.Key())
+	}
+	return s.String()
+}

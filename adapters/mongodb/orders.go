@@ -1,0 +1,177 @@
+package mongodb
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+
+	"example.com/orderflow/adapters/internal/cursor"
+	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
+)
+
+// Orders keeps orders, and their events until they are published. Make one
+// with [Store.Orders].
+type Orders struct {
+	Lease time.Duration // how long a claim on an event lasts; 0: 15 s
+
+	store *Store
+}
+
+var (
+	_ ports.OrderRepository = (*Orders)(nil)
+	_ ports.Outbox          = (*Orders)(nil)
+)
+
+// Orders returns the store's orders.
+func (s *Store) Orders() *Orders { return &Orders{store: s} }
+
+func (o *Orders) claimEnd(from time.Time) time.Time {
+	return from.Add(cmp.Or(o.Lease, 15*time.Second))
+}
+
+type orderDocument struct {
+	ID        string         `bson:"_id"`
+	UserID    string         `bson:"user_id"`
+	Product   string         `bson:"product"`
+	Quantity  int            `bson:"quantity"`
+	CreatedAt time.Time      `bson:"created_at"`
+	Outbox    outboxDocument `bson:"outbox"`
+}
+
+// outboxDocument is the part of an order's document that is there while its
+// event waits to be published.
+type outboxDocument struct {
+	FreeAt time.Time `bson:"free_at"`         // when the claim on the event runs out
+	Claim  string    `bson:"claim,omitempty"` // the token of the Claim that took it last
+}
+
+// Add keeps the order with its event. See [ports.OrderRepository].
+func (o *Orders) Add(ctx context.Context, order domain.Order) error {
+	ctx, cancel := o.store.bound(ctx)
+	defer cancel()
+	err := o.insert(ctx, orderDocument{
+		ID:        string(order.ID),
+		UserID:    order.UserID,
+		Product:   order.Product,
+		Quantity:  order.Quantity,
+		CreatedAt: order.CreatedAt,
+		Outbox:    outboxDocument{FreeAt: o.claimEnd(time.Now())},
+	})
+	if err != nil {
+		return fmt.Errorf("add order %s: %w", order.ID, err)
+	}
+	return nil
+}
+
+func (o *Orders) insert(ctx context.Context, document orderDocument) error {
+	_, err := o.store.orders.InsertOne(ctx, document)
+	switch {
+	case err == nil:
+		return nil
+	case isDuplicate(err):
+		return ports.ErrExists
+	}
+	return classify(ctx, err)
+}
+
+// Get returns the order with that id. See [ports.OrderRepository].
+func (o *Orders) Get(ctx context.Context, id domain.OrderID) (domain.Order, error) {
+	order, err := o.get(ctx, id)
+	if err != nil {
+		return domain.Order{}, fmt.Errorf("get order %s: %w", id, err)
+	}
+	return order, nil
+}
+
+func (o *Orders) get(ctx context.Context, id domain.OrderID) (domain.Order, error) {
+	ctx, cancel := o.store.bound(ctx)
+	defer cancel()
+	document, err := o.store.orders.FindOne(ctx, bson.M{"_id": string(id)}).Raw()
+	if errors.Is(err, mongo.ErrNoDocuments) {
+		return domain.Order{}, ports.ErrNotFound
+	}
+	if err != nil {
+		return domain.Order{}, classify(ctx, err)
+	}
+	return readOrder(document)
+}
+
+// List returns a page of orders. See [ports.OrderRepository].
+func (o *Orders) List(ctx context.Context, query ports.OrderQuery) (ports.OrderPage, error) {
+	page, err := o.list(ctx, query)
+	if err != nil {
+		return ports.OrderPage{}, fmt.Errorf("list orders: %w", err)
+	}
+	return page, nil
+}
+
+func (o *Orders) list(ctx context.Context, query ports.OrderQuery) (ports.OrderPage, error) {
+	ctx, cancel := o.store.bound(ctx)
+	defer cancel()
+	filter, err := listFilter(query)
+	if err != nil {
+		return ports.OrderPage{}, err
+	}
+	limit := min(max(query.Limit, 1), ports.MaxListLimit)
+	documents, err := find(ctx, o.store.orders, filter, first(limit+1, newestFirst)) // one more tells of a next page
+	if err != nil {
+		return ports.OrderPage{}, err
+	}
+	var page ports.OrderPage
+	for _, document := range documents[:min(len(documents), limit)] {
+		order, err := readOrder(document)
+		if err != nil {
+			return ports.OrderPage{}, err
+		}
+		page.Orders = append(page.Orders, order)
+	}
+	if len(documents) > limit {
+		page.NextCursor = cursor.Encode(cursor.Of(page.Orders[limit-1]))
+	}
+	return page, nil
+}
+
+func listFilter(query ports.OrderQuery) (bson.M, error) {
+	filter := bson.M{}
+	if query.UserID != "" {
+		filter["user_id"] = query.UserID
+	}
+	if query.Cursor == "" {
+		return filter, nil
+	}
+	after, err := cursor.Decode(query.Cursor)
+	if err != nil {
+		return nil, err
+	}
+	// The first condition is where an index scan starts; the second passes over
+	// what the page before had of the same millisecond.
+	filter["created_at"] = bson.M{"$lte": after.CreatedAt}
+	filter["$or"] = bson.A{
+		bson.M{"created_at": bson.M{"$lt": after.CreatedAt}},
+		bson.M{"_id": bson.M{"$lt": string(after.ID)}},
+	}
+	return filter, nil
+}
+
+func readOrder(document bson.Raw) (domain.Order, error) {
+	r := reader{doc: document}
+	id := field(&r, "_id", bson.RawValue.StringValueOK)
+	userID := field(&r, "user_id", bson.RawValue.StringValueOK)
+	product := field(&r, "product", bson.RawValue.StringValueOK)
+	quantity := field(&r, "quantity", integer)
+	createdAt := field(&r, "created_at", bson.RawValue.TimeOK)
+	if r.err != nil {
+		return domain.Order{}, unreadable(document, r.err)
+	}
+	order, err := domain.NewOrder(domain.OrderID(id), userID, product, quantity, createdAt)
+	if err != nil {
+		return domain.Order{}, unreadable(document, err)
+	}
+	return order, nil
+}

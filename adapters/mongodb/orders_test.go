@@ -1,0 +1,124 @@
+package mongodb_test
+
+import (
+	"errors"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.mongodb.org/mongo-driver/v2/bson"
+
+	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
+)
+
+func TestAddWritesDocument(t *testing.T) {
+	store := openNew(t)
+	orders := store.Orders()
+	order := newOrder(t, "ann", epoch)
+	before := time.Now()
+	if err := orders.Add(bounded(t), order); err != nil {
+		t.Fatal(err)
+	}
+
+	var got bson.M
+	if err := store.Database().Collection("orders").FindOne(bounded(t), bson.M{"_id": string(order.ID)}).Decode(&got); err != nil {
+		t.Fatal(err)
+	}
+	outbox, _ := got["outbox"].(bson.D)
+	delete(got, "outbox")
+	want := bson.M{
+		"_id": string(order.ID), "user_id": "ann", "product": "a lamp", "quantity": int32(2),
+		"created_at": bson.NewDateTimeFromTime(epoch),
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("document (-want +got):\n%s", diff)
+	}
+	if len(outbox) != 1 || outbox[0].Key != "free_at" {
+		t.Fatalf("outbox is %v, want free_at alone", outbox)
+	}
+	freeAt, _ := outbox[0].Value.(bson.DateTime)
+	if d := freeAt.Time().Sub(before); d < 14*time.Second || d > 25*time.Second {
+		t.Errorf("the claim runs out %v after Add, want the default of 15 s", d)
+	}
+}
+
+// What is kept must be read as it is, or not at all: never with a zero where a
+// field is missing.
+func TestReadingIsStrict(t *testing.T) {
+	tests := []struct {
+		name  string
+		spoil func(document bson.M)
+		want  string // empty: it can be read
+	}{
+		{"as it was written", func(bson.M) {}, ""},
+		{"field of a later version", func(d bson.M) { d["colour"] = "red" }, ""},
+		{"long quantity", func(d bson.M) { d["quantity"] = int64(2) }, ""},
+		{"no user_id", func(d bson.M) { delete(d, "user_id") }, "field user_id is missing"},
+		{"no product", func(d bson.M) { delete(d, "product") }, "field product is missing"},
+		{"no quantity", func(d bson.M) { delete(d, "quantity") }, "field quantity is missing"},
+		{"no created_at", func(d bson.M) { delete(d, "created_at") }, "field created_at is missing"},
+		{"null user_id", func(d bson.M) { d["user_id"] = nil }, "field user_id is of type null"},
+		{"product as symbol", func(d bson.M) { d["product"] = bson.Symbol("a lamp") }, "field product is of type symbol"},
+		{"quantity as text", func(d bson.M) { d["quantity"] = "2" }, "field quantity is of type string"},
+		{"quantity as double", func(d bson.M) { d["quantity"] = 2.0 }, "field quantity is of type double"},
+		{"created_at as text", func(d bson.M) { d["created_at"] = "2026-11-23T10:00:00Z" }, "field created_at is of type string"},
+		{"created_at as timestamp", func(d bson.M) { d["created_at"] = bson.Timestamp{T: 1} }, "field created_at is of type timestamp"},
+		{"empty product", func(d bson.M) { d["product"] = "" }, "product is missing"},
+		{"control character", func(d bson.M) { d["product"] = "a\nlamp" }, "product must not contain control characters"},
+		{"quantity 0", func(d bson.M) { d["quantity"] = 0 }, "quantity must be at least 1"},
+		{"quantity beyond int32", func(d bson.M) { d["quantity"] = int64(math.MaxInt32) + 3 }, "quantity must be at most"},
+		{"created_at is the zero time", func(d bson.M) { d["created_at"] = time.Time{} }, "created_at is missing"},
+		{"id no UUID", func(d bson.M) { d["_id"] = "7" }, "id must be a UUID"},
+	}
+	store := openNew(t)
+	orders := store.Orders()
+	for i, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			user := "user" + string(rune('a'+i)) // who sees this document alone
+			order := newOrder(t, user, epoch)
+			d := document(order)
+			tt.spoil(d)
+			if _, err := store.Database().Collection("orders").InsertOne(bounded(t), d); err != nil {
+				t.Fatal(err)
+			}
+			id := domain.OrderID(d["_id"].(string))
+
+			got, err := orders.Get(bounded(t), id)
+			check(t, "Get", err, string(id), tt.want)
+			if diff := cmp.Diff(order, got); tt.want == "" && diff != "" {
+				t.Errorf("Get (-want +got):\n%s", diff)
+			}
+			if d["user_id"] != user {
+				return // List does not find it
+			}
+			page, err := orders.List(bounded(t), ports.OrderQuery{UserID: user, Limit: 10})
+			check(t, "List", err, string(id), tt.want)
+			if diff := cmp.Diff([]domain.Order{order}, page.Orders); tt.want == "" && diff != "" {
+				t.Errorf("List (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func check(t *testing.T, call string, err error, id, want string) {
+	t.Helper()
+	if want == "" {
+		if err != nil {
+			t.Errorf("%s: %v", call, err)
+		}
+		return
+	}
+	if err == nil {
+		t.Fatalf("%s: no error, want %q", call, want)
+	}
+	if !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), id) {
+		t.Errorf("%s: got %q, want it to name %s and %q", call, err, id, want)
+	}
+	var invalid *domain.InvalidError
+	if errors.As(err, &invalid) || errors.Is(err, ports.ErrUnavailable) || errors.Is(err, ports.ErrNotFound) {
+		t.Errorf("%s: %v is the fault of nobody who asks, and does not pass", call, err)
+	}
+}

@@ -1,0 +1,128 @@
+package mongodb
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"example.com/orderflow/domain"
+)
+
+// batch is how many events one command claims or marks at most.
+const batch = 1000
+
+// Claim claims up to limit free events. See [ports.Outbox].
+func (o *Orders) Claim(ctx context.Context, limit int) ([]domain.Event, error) {
+	ctx, cancel := o.store.bound(ctx)
+	defer cancel()
+
+	// One time for all rounds: what this call has claimed is not free to it.
+	c := claim{orders: o, now: time.Now(), token: rand.Text()}
+	var events []domain.Event
+	for len(events) < limit {
+		want := min(limit-len(events), batch)
+		found, claimed, err := c.round(ctx, want)
+		if err != nil && len(events) > 0 {
+			break // what is claimed is worth more than the error, which will be back
+		}
+		if err != nil {
+			return nil, fmt.Errorf("claim events: %w", err)
+		}
+		events = append(events, claimed...)
+		if found < want {
+			break
+		}
+		// Others were quicker with some, or some can't be read: there may be more.
+	}
+	return events, nil
+}
+
+type claim struct {
+	orders *Orders
+	now    time.Time
+	token  string
+}
+
+// round looks for up to want free events and claims what it can of them. It
+// returns how many it found, and the events that are the caller's now.
+func (c claim) round(ctx context.Context, want int) (found int, claimed []domain.Event, err error) {
+	collection := c.orders.store.orders
+	free := bson.M{"$lte": c.now}
+	documents, err := find(ctx, collection, bson.M{"outbox.free_at": free}, first(want, longestFreeFirst))
+	if err != nil || len(documents) == 0 {
+		return 0, nil, err
+	}
+	ids := make(bson.A, len(documents))
+	for i, document := range documents {
+		ids[i] = document.Lookup("_id")
+	}
+	result, err := collection.UpdateMany(ctx,
+		bson.M{"_id": bson.M{"$in": ids}, "outbox.free_at": free},
+		bson.M{"$set": bson.M{"outbox": outboxDocument{FreeAt: c.orders.claimEnd(c.now), Claim: c.token}}})
+	if err != nil {
+		return 0, nil, classify(ctx, err)
+	}
+	found = len(documents)
+	switch result.ModifiedCount {
+	case int64(found):
+	case 0:
+		return found, nil, nil
+	default:
+		if documents, err = c.mine(ctx, documents, ids); err != nil {
+			return 0, nil, err
+		}
+	}
+	for _, document := range documents {
+		order, err := readOrder(document)
+		if err != nil {
+			// Left claimed, so that it stops nobody until the claim runs out.
+			slog.ErrorContext(ctx, "event passed over: its order can't be read", "error", err)
+			continue
+		}
+		claimed = append(claimed, order.Created())
+	}
+	return found, claimed, nil
+}
+
+// mine returns those of the documents that this claim got.
+func (c claim) mine(ctx context.Context, documents []bson.Raw, ids bson.A) ([]bson.Raw, error) {
+	got, err := find(ctx, c.orders.store.orders,
+		bson.M{"_id": bson.M{"$in": ids}, "outbox.claim": c.token},
+		options.Find().SetProjection(bson.M{"_id": 1}).SetBatchSize(batch+1))
+	if err != nil {
+		return nil, err
+	}
+	mine := make(map[string]bool, len(got))
+	for _, document := range got {
+		mine[document.Lookup("_id").String()] = true
+	}
+	return slices.DeleteFunc(documents, func(document bson.Raw) bool {
+		return !mine[document.Lookup("_id").String()]
+	}), nil
+}
+
+// MarkPublished takes the events out of the outbox. See [ports.Outbox].
+func (o *Orders) MarkPublished(ctx context.Context, ids ...domain.EventID) error {
+	ctx, cancel := o.store.bound(ctx)
+	defer cancel()
+	var orders []domain.OrderID
+	for _, id := range ids {
+		if order, ok := id.OrderID(); ok && id == (domain.Order{ID: order}).Created().ID {
+			orders = append(orders, order)
+		}
+	}
+	for some := range slices.Chunk(orders, batch) {
+		_, err := o.store.orders.UpdateMany(ctx,
+			bson.M{"_id": bson.M{"$in": some}}, bson.M{"$unset": bson.M{"outbox": ""}})
+		if err != nil {
+			return fmt.Errorf("mark %d events as published: %w", len(ids), classify(ctx, err))
+		}
+	}
+	return nil
+}

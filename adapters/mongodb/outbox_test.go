@@ -1,0 +1,307 @@
+package mongodb_test
+
+import (
+	"bytes"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"example.com/orderflow/adapters/mongodb"
+	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
+)
+
+// backlog puts n free events into the outbox, and returns them in the order in
+// which they became free.
+func backlog(t testing.TB, store *mongodb.Store, n int) []domain.Event {
+	t.Helper()
+	events := make([]domain.Event, n)
+	documents := make([]bson.M, n)
+	since := time.Now().Add(-time.Hour)
+	for i := range n {
+		user := "bob"
+		if i%10 == 0 {
+			user = "ann"
+		}
+		order := newOrder(t, user, epoch.Add(time.Duration(i*7919%n)*time.Second)) // free in another order than created
+		events[i] = order.Created()
+		documents[i] = document(order)
+		documents[i]["outbox"] = bson.M{"free_at": since.Add(time.Duration(i) * time.Millisecond)}
+	}
+	if _, err := store.Database().Collection("orders").InsertMany(bounded(t), documents, options.InsertMany().SetOrdered(false)); err != nil {
+		t.Fatal(err)
+	}
+	return events
+}
+
+func eventIDs(events []domain.Event) []domain.EventID {
+	ids := make([]domain.EventID, len(events))
+	for i, e := range events {
+		ids[i] = e.ID
+	}
+	return ids
+}
+
+func TestClaimTakesLongestFreeFirst(t *testing.T) {
+	store := openNew(t)
+	orders := store.Orders()
+	events := backlog(t, store, 2500) // more than one batch of a claim
+	for _, limit := range []int{1, 99, 1000, 2000} {
+		got, err := orders.Claim(bounded(t), limit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := events[:min(limit, len(events))]
+		events = events[len(want):]
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Fatalf("claim of %d (-want +got):\n%s", limit, diff)
+		}
+	}
+	if len(events) > 0 {
+		t.Errorf("%d events were not claimed", len(events))
+	}
+}
+
+func TestClaimersShareWithoutOverlap(t *testing.T) {
+	const claimers, total = 8, 2000
+	store := openNew(t)
+	want := eventIDs(backlog(t, store, total))
+	var mu sync.Mutex
+	var got []domain.EventID
+	var wg sync.WaitGroup
+	for i := range claimers {
+		limit := 20 + 15*i // of different sizes, so that they win and lose parts of a batch
+		wg.Go(func() {
+			orders := store.Orders()
+			for {
+				events, err := orders.Claim(bounded(t), limit)
+				if err != nil {
+					t.Errorf("claim: %v", err)
+					return
+				}
+				mu.Lock()
+				got = append(got, eventIDs(events)...)
+				mu.Unlock()
+				if len(events) < limit { // says that no more are free
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("%d events claimed, %d of them different, want each of %d once",
+			len(got), len(slices.Compact(slices.Clone(got))), total)
+	}
+}
+
+// A document that can't be read must not stand in the way of the others, now
+// or at any later sweep.
+func TestClaimPassesOverWhatItCannotRead(t *testing.T) {
+	var log bytes.Buffer
+	defer slog.SetDefault(slog.Default())
+	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
+
+	store := openNew(t)
+	collection := store.Database().Collection("orders")
+	longAgo := bson.M{"free_at": time.Now().Add(-24 * time.Hour)}
+	bad := bson.A{
+		bson.M{"_id": "no order", "outbox": longAgo},
+		bson.M{"_id": int32(7), "outbox": longAgo},
+		bson.M{"_id": bson.NewObjectID(), "quantity": "many", "outbox": longAgo},
+	}
+	if _, err := collection.InsertMany(bounded(t), bad); err != nil {
+		t.Fatal(err)
+	}
+	want := backlog(t, store, 3)
+	orders := store.Orders()
+	for i := range want {
+		got, err := orders.Claim(bounded(t), 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want[i:i+1], got); diff != "" {
+			t.Errorf("claim %d (-want +got):\n%s", i, diff)
+		}
+	}
+	if got, err := orders.Claim(bounded(t), 10); err != nil || len(got) > 0 {
+		t.Errorf("claim of what is left: %v, %v, want nothing: the bad ones stay claimed", got, err)
+	}
+	for _, name := range []string{"no order", "7", "ObjectID"} {
+		if n := strings.Count(strings.ToLower(log.String()), strings.ToLower(name)); n == 0 {
+			t.Errorf("the log does not name document %s:\n%s", name, log.String())
+		}
+	}
+}
+
+func TestMarkPublishedRemovesField(t *testing.T) {
+	store := openNew(t)
+	orders := store.Orders()
+	events := backlog(t, store, 1500) // more than one batch
+	strange := []domain.EventID{"", "x", events[0].ID + "x", domain.EventID(events[0].Order.ID) + "-shipped"}
+	if err := orders.MarkPublished(bounded(t), append(strange, eventIDs(events[1:])...)...); err != nil {
+		t.Fatal(err)
+	}
+	collection := store.Database().Collection("orders")
+	var left []struct {
+		ID string `bson:"_id"`
+	}
+	found, err := collection.Find(bounded(t), bson.M{"outbox": bson.M{"$exists": true}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := found.All(bounded(t), &left); err != nil {
+		t.Fatal(err)
+	}
+	if len(left) != 1 || left[0].ID != string(events[0].Order.ID) {
+		t.Errorf("%d documents have the field outbox, want only that of the event that was not marked", len(left))
+	}
+
+	// What is gone stays gone, and the order stays.
+	if err := orders.MarkPublished(bounded(t), events[1].ID); err != nil {
+		t.Error(err)
+	}
+	got, err := collection.FindOne(bounded(t), bson.M{"_id": string(events[1].Order.ID)}).Raw()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := bson.Marshal(document(events[1].Order))
+	if err != nil {
+		t.Fatal(err)
+	}
+	asMap := cmp.Transformer("asMap", func(raw bson.Raw) bson.M {
+		var m bson.M
+		if err := bson.Unmarshal(raw, &m); err != nil {
+			t.Fatal(err)
+		}
+		return m
+	})
+	if diff := cmp.Diff(bson.Raw(want), got, asMap); diff != "" {
+		t.Errorf("document (-want +got):\n%s", diff)
+	}
+}
+
+// No query may read the whole collection. The plans are those of the very
+// commands that the adapter sends.
+func TestQueriesUseIndexes(t *testing.T) {
+	var r recorder
+	store := open(t, databaseURL(t), r.monitor())
+	dropAtEnd(t, store)
+	backlog(t, store, 500)
+	orders, deliveries := store.Orders(), store.Deliveries()
+	all := func(t *testing.T, query ports.OrderQuery) ports.OrderPage {
+		t.Helper()
+		page, err := orders.List(bounded(t), query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return page
+	}
+	tests := []struct {
+		name  string
+		do    func(t *testing.T)
+		index string
+	}{
+		{"claim", func(t *testing.T) {
+			if _, err := orders.Claim(bounded(t), 10); err != nil {
+				t.Fatal(err)
+			}
+		}, "outbox"},
+		{"list, next page", func(t *testing.T) {
+			all(t, ports.OrderQuery{Limit: 10, Cursor: all(t, ports.OrderQuery{Limit: 10}).NextCursor})
+		}, "newest_first"},
+		{"list of a user", func(t *testing.T) { all(t, ports.OrderQuery{UserID: "ann", Limit: 10}) }, "user_newest_first"},
+		{"list of a user, next page", func(t *testing.T) {
+			query := ports.OrderQuery{UserID: "ann", Limit: 10}
+			query.Cursor = all(t, query).NextCursor
+			all(t, query)
+		}, "user_newest_first"},
+		{"deliveries of an order", func(t *testing.T) {
+			if _, err := deliveries.List(bounded(t), "x"); err != nil {
+				t.Fatal(err)
+			}
+		}, "order_oldest_first"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var last bson.D
+			for _, command := range r.during(func() { tt.do(t) }) {
+				if names([]bson.Raw{command}) == "find" {
+					last = nil
+					if err := bson.Unmarshal(command, &last); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			last = slices.DeleteFunc(last, func(e bson.E) bool { // what the driver has added
+				return strings.HasPrefix(e.Key, "$") || slices.Contains([]string{"lsid", "maxTimeMS", "readConcern"}, e.Key)
+			})
+			plan, err := store.Database().RunCommand(bounded(t), bson.D{{Key: "explain", Value: last}}).Raw()
+			if err != nil {
+				t.Fatal(err)
+			}
+			used := indexesUsed(t, plan)
+			if !slices.Equal(used, []string{tt.index}) {
+				t.Errorf("uses %q, want %s alone; plan: %s", used, tt.index, plan)
+			}
+		})
+	}
+}
+
+// indexesUsed returns the names of the indexes in a plan, MongoDB's or
+// FerretDB's, and "COLLSCAN" for a reading of everything.
+func indexesUsed(t *testing.T, explained bson.Raw) []string {
+	t.Helper()
+	plan, err := explained.LookupErr("queryPlanner", "winningPlan")
+	if err != nil {
+		plan, err = explained.LookupErr("queryPlanner", "Plan")
+	}
+	if err != nil {
+		t.Fatalf("no plan in %s", explained)
+	}
+	used := make(map[string]bool)
+	var walk func(value bson.RawValue)
+	walk = func(value bson.RawValue) {
+		document, ok := value.DocumentOK()
+		if array, isArray := value.ArrayOK(); isArray {
+			document, ok = bson.Raw(array), true
+		}
+		if !ok {
+			return
+		}
+		elements, err := document.Elements()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range elements {
+			text, _ := e.Value().StringValueOK()
+			switch e.Key() {
+			case "indexName", "Index Name":
+				used[text] = true
+			case "stage", "Node Type":
+				if text == "COLLSCAN" || text == "Seq Scan" {
+					used["COLLSCAN"] = true
+				}
+			case "IndexCosts": // what FerretDB weighed, not what it took
+			default:
+				walk(e.Value())
+			}
+		}
+	}
+	walk(plan)
+	var names []string
+	for name := range used {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}

@@ -1,0 +1,96 @@
+package mongodb
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/event"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+
+	"example.com/orderflow/ports"
+)
+
+// Store is a connection to one database.
+type Store struct {
+	client     *mongo.Client
+	orders     *mongo.Collection
+	deliveries *mongo.Collection
+	timeout    time.Duration
+}
+
+var _ ports.Pinger = (*Store)(nil)
+
+// Building an index over orders that are there already takes its time.
+const indexTimeout = 10 * time.Minute
+
+// Open connects to the database at url, creates the indexes that are missing,
+// and returns once the server has answered. An error that wraps
+// [ports.ErrUnavailable] names the host; waiting and opening again may help.
+func Open(ctx context.Context, url string) (*Store, error) {
+	return open(ctx, url, nil)
+}
+
+func open(ctx context.Context, url string, monitor *event.CommandMonitor) (*Store, error) {
+	opts, database, err := parseURL(url)
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	client, err := mongo.Connect(opts.SetMonitor(monitor))
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	db := client.Database(database)
+	s := &Store{
+		client:     client,
+		orders:     db.Collection("orders"),
+		deliveries: db.Collection("deliveries"),
+		timeout:    *opts.Timeout,
+	}
+	if err := s.prepare(ctx); err != nil {
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		_ = client.Disconnect(closing)
+		return nil, fmt.Errorf("open store at %s: %w", strings.Join(opts.Hosts, ","), err)
+	}
+	return s, nil
+}
+
+func (s *Store) prepare(ctx context.Context) error {
+	if err := s.Ping(ctx); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, indexTimeout)
+	defer cancel()
+	if err := createIndexes(ctx, s.orders, orderIndexes); err != nil {
+		return err
+	}
+	return createIndexes(ctx, s.deliveries, deliveryIndexes)
+}
+
+// Ping returns nil if the primary answers.
+func (s *Store) Ping(ctx context.Context) error {
+	ctx, cancel := s.bound(ctx)
+	defer cancel()
+	if err := s.client.Ping(ctx, nil); err != nil {
+		return fmt.Errorf("ping: %w", classify(ctx, err))
+	}
+	return nil
+}
+
+// Close waits for the calls in hand and closes every connection, at the latest
+// when ctx ends.
+func (s *Store) Close(ctx context.Context) error {
+	ctx, cancel := s.bound(ctx)
+	defer cancel()
+	if err := s.client.Disconnect(ctx); err != nil {
+		return fmt.Errorf("close store: %w", err)
+	}
+	return nil
+}
+
+// bound gives a call its end, whatever its caller's context says.
+func (s *Store) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, s.timeout)
+}

@@ -1,0 +1,320 @@
+package mongodb_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"example.com/orderflow/adapters/mongodb"
+	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
+)
+
+func TestOpenRefusesURL(t *testing.T) {
+	tests := []struct {
+		name, url string
+		want      string
+	}{
+		{"empty", "", "scheme must be"},
+		{"other scheme", "postgres://u:secret@localhost/orders", "scheme must be"},
+		{"no host", "mongodb:///orders", "must have at least 1 host"},
+		{"no database", "mongodb://localhost:27017", "names no database; put one behind the host, as in mongodb://localhost:27017/orderflow"},
+		{"no database, slash", "mongodb://localhost:27017/", "as in mongodb://localhost:27017/orderflow"},
+		{"no database, options", "mongodb://a:1,b:2/?replicaSet=rs0", "as in mongodb://a:1,b:2/orderflow"},
+		{"no database, login", "mongodb://u:secret@localhost/?w=1", "as in mongodb://user:password@localhost/orderflow?authSource=admin"},
+		{"no database, question mark in login", "mongodb://u?x:secret@localhost/", "as in mongodb://user:password@localhost/orderflow?authSource=admin"},
+		{"at sign in password", "mongodb://u:x@secret@localhost/orders", "unescaped @ sign"},
+		{"colon in password", "mongodb://u:x:secret@localhost/orders", "unescaped colon"},
+		{"slash in password", "mongodb://u:x/secret@localhost/orders", "unescaped slash"},
+		{"percent sign in password", "mongodb://u:%secret@localhost/orders", "invalid password"},
+		{"quote in password", `mongodb://u:%"secret@localhost/orders`, "invalid password"},
+		{"host forgotten", "mongodb://u:secret/orders", "invalid host"},
+		{"host forgotten, colons", "mongodb://u:x:secret/orders", "invalid host"},
+		{"option without value", "mongodb://u:secret@localhost/orders?tls", "invalid option"},
+		{"option with a secret", "mongodb://localhost/orders?tlsCertificateKeyFilePassword=%secret", "invalid option value"},
+		{"option of a wrong type", "mongodb://u:secret@localhost/orders?timeoutMS=soon", "invalid value"},
+		{"options in conflict", "mongodb://u:secret@localhost/orders?w=0&journal=true", "w=0 and j=true"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			store, err := mongodb.Open(t.Context(), tt.url)
+			if err == nil {
+				_ = store.Close(t.Context())
+				t.Fatal("opened")
+			}
+			if errors.Is(err, ports.ErrUnavailable) {
+				t.Errorf("%v: says that waiting helps", err)
+			}
+			if got := err.Error(); !strings.HasPrefix(got, "open store: ") || !strings.Contains(got, tt.want) {
+				t.Errorf("got %q, want it to contain %q", got, tt.want)
+			}
+			if strings.Contains(err.Error(), "secret") {
+				t.Errorf("%v: shows the secret", err)
+			}
+		})
+	}
+}
+
+func TestOpenNamesHostThatIsAway(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	host := listener.Addr().String()
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	ended, end := context.WithCancel(t.Context())
+	end()
+	tests := []struct {
+		name   string
+		ctx    context.Context
+		url    string
+		host   string
+		within time.Duration
+		cause  error
+	}{
+		{"until its own bound", t.Context(), "mongodb://u:secret@" + host + "/orders?serverSelectionTimeoutMS=200", host, 3 * time.Second, nil},
+		{"until the context's deadline", ctx, "mongodb://u:secret@" + host + "/orders", host, 3 * time.Second, context.DeadlineExceeded},
+		{"not at all", ended, "mongodb://u:secret@" + host + "/orders", host, time.Second, context.Canceled},
+		{"a name nobody knows", t.Context(), "mongodb+srv://u:secret@nowhere.invalid/orders", "nowhere.invalid", time.Minute, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			start := time.Now()
+			_, err := mongodb.Open(tt.ctx, tt.url)
+			if !errors.Is(err, ports.ErrUnavailable) {
+				t.Fatalf("got %v, want ErrUnavailable", err)
+			}
+			if tt.cause != nil && !errors.Is(err, tt.cause) {
+				t.Errorf("%v: does not wrap %v", err, tt.cause)
+			}
+			if d := time.Since(start); d > tt.within {
+				t.Errorf("took %v, want at most %v", d, tt.within)
+			}
+			if !strings.Contains(err.Error(), tt.host) || strings.Contains(err.Error(), "secret") {
+				t.Errorf("%v: want it to name %s and no secret", err, tt.host)
+			}
+		})
+	}
+}
+
+// A login that is refused is no matter of waiting.
+func TestOpenWithWrongLogin(t *testing.T) {
+	u, err := url.Parse(databaseURL(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.User = url.UserPassword("nobody", "secret")
+	u.RawQuery = "authSource=admin"
+	_, err = mongodb.Open(bounded(t), u.String())
+	if err == nil {
+		t.Fatal("opened")
+	}
+	if errors.Is(err, ports.ErrUnavailable) || !strings.Contains(err.Error(), u.Host) || strings.Contains(err.Error(), "secret") {
+		t.Errorf("got %v, want it to name %s, no secret, and not to be ErrUnavailable", err, u.Host)
+	}
+}
+
+// description is what an index is for us.
+type description struct {
+	Name, Keys string
+	Sparse     bool
+}
+
+func indexes(t *testing.T, collection *mongo.Collection) []description {
+	t.Helper()
+	specs, err := collection.Indexes().ListSpecifications(bounded(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []description
+	for _, s := range specs {
+		var keys bson.D
+		if err := bson.Unmarshal(s.KeysDocument, &keys); err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, description{s.Name, keys.String(), s.Sparse != nil && *s.Sparse})
+	}
+	return list
+}
+
+func TestOpenCreatesIndexes(t *testing.T) {
+	url := databaseURL(t)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for range 3 { // processes that start at once
+		wg.Go(func() {
+			other, err := mongodb.Open(bounded(t), url)
+			if err != nil {
+				t.Errorf("open at once: %v", err)
+				return
+			}
+			if err := other.Close(context.Background()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	store := open(t, url, nil)
+	dropAtEnd(t, store)
+
+	keys := func(d bson.D) string { return d.String() }
+	want := []description{
+		{"_id_", keys(bson.D{{Key: "_id", Value: int32(1)}}), false},
+		{"newest_first", keys(bson.D{{Key: "created_at", Value: int32(-1)}, {Key: "_id", Value: int32(-1)}}), false},
+		{"user_newest_first", keys(bson.D{{Key: "user_id", Value: int32(1)}, {Key: "created_at", Value: int32(-1)}, {Key: "_id", Value: int32(-1)}}), false},
+		{"outbox", keys(bson.D{{Key: "outbox.free_at", Value: int32(1)}}), true},
+	}
+	byName := cmp.Transformer("byName", func(list []description) map[string]description {
+		m := make(map[string]description)
+		for _, d := range list {
+			m[d.Name] = d
+		}
+		return m
+	})
+	if diff := cmp.Diff(want, indexes(t, store.Database().Collection("orders")), byName); diff != "" {
+		t.Errorf("indexes of orders (-want +got):\n%s", diff)
+	}
+	want = []description{
+		{"_id_", keys(bson.D{{Key: "_id", Value: int32(1)}}), false},
+		{"order_oldest_first", keys(bson.D{{Key: "order_id", Value: int32(1)}, {Key: "sent_at", Value: int32(1)}}), true},
+	}
+	if diff := cmp.Diff(want, indexes(t, store.Database().Collection("deliveries")), byName); diff != "" {
+		t.Errorf("indexes of deliveries (-want +got):\n%s", diff)
+	}
+}
+
+func TestOpenMeetsOtherIndex(t *testing.T) {
+	tests := []struct {
+		name  string
+		there mongo.IndexModel
+		drop  string
+	}{
+		{
+			"other options",
+			mongo.IndexModel{Keys: bson.D{{Key: "outbox.free_at", Value: 1}}, Options: options.Index().SetName("outbox")},
+			`db.orders.dropIndex("outbox")`,
+		},
+		{
+			"other keys",
+			mongo.IndexModel{Keys: bson.D{{Key: "outbox", Value: 1}}, Options: options.Index().SetName("outbox").SetSparse(true)},
+			`db.orders.dropIndex("outbox")`,
+		},
+		{
+			"other name",
+			mongo.IndexModel{Keys: bson.D{{Key: "outbox.free_at", Value: 1}}, Options: options.Index().SetName("mine").SetSparse(true)},
+			`db.orders.dropIndex("mine")`,
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			url := databaseURL(t)
+			store := open(t, url, nil)
+			dropAtEnd(t, store)
+			view := store.Database().Collection("orders").Indexes()
+			if err := view.DropOne(bounded(t), "outbox"); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := view.CreateOne(bounded(t), tt.there); err != nil {
+				t.Fatal(err)
+			}
+			_, err := mongodb.Open(bounded(t), url)
+			if err == nil {
+				t.Fatal("opened")
+			}
+			if !strings.Contains(err.Error(), tt.drop) || errors.Is(err, ports.ErrUnavailable) {
+				t.Errorf("got %v, want the way out, %s", err, tt.drop)
+			}
+		})
+	}
+}
+
+// What is answered must be on disk: every write asks for it, whatever the URL
+// would have. No call makes more round trips than it needs.
+func TestCommands(t *testing.T) {
+	var r recorder
+	url := databaseURL(t) + "?w=1&journal=false&readConcernLevel=available"
+	store := open(t, url, r.monitor())
+	dropAtEnd(t, store)
+	orders, deliveries := store.Orders(), store.Deliveries()
+	orders.Lease = time.Nanosecond // free at once
+	ctx := bounded(t)
+	order := newOrder(t, "ann", epoch)
+	id := order.Created().ID
+	notification := domain.Notification{EventID: id, OrderID: order.ID, Channel: "log", Attempt: 1, SentAt: epoch}
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	var claim ports.DeliveryClaim
+	steps := []struct {
+		name string
+		do   func()
+		want string
+	}{
+		{"Ping", func() { must(store.Ping(ctx)) }, "ping"},
+		{"Add", func() { must(orders.Add(ctx, order)) }, "insert"},
+		{"Get", func() { _, err := orders.Get(ctx, order.ID); must(err) }, "find"},
+		{"List", func() { _, err := orders.List(ctx, ports.OrderQuery{Limit: 1000}); must(err) }, "find"},
+		{"Outbox.Claim", func() {
+			events, err := orders.Claim(ctx, 256)
+			must(err)
+			if len(events) != 1 {
+				t.Errorf("claimed %d events, want 1", len(events))
+			}
+		}, "find update"},
+		{"MarkPublished", func() { must(orders.MarkPublished(ctx, id)) }, "update"},
+		{"Outbox.Claim of nothing", func() { _, err := orders.Claim(ctx, 256); must(err) }, "find"},
+		{"List of many", func() {
+			backlog(t, store, 300)
+			r.reset()
+			_, err := orders.List(ctx, ports.OrderQuery{Limit: 250})
+			must(err)
+		}, "find"},
+		{"Outbox.Claim of many", func() { _, err := orders.Claim(ctx, 256); must(err) }, "find update"},
+		{"MarkPublished of nothing", func() { must(orders.MarkPublished(ctx)) }, ""},
+		{"DeliveryLog.Claim", func() {
+			var err error
+			claim, err = deliveries.Claim(ctx, id, "log")
+			must(err)
+		}, "update"},
+		{"Release", func() { must(claim.Release(ctx)) }, "update"},
+		{"Record", func() { must(claim.Record(ctx, notification)) }, "update"},
+		{"DeliveryLog.List", func() { _, err := deliveries.List(ctx, order.ID); must(err) }, "find"},
+	}
+	for _, step := range steps {
+		commands := r.during(step.do)
+		if got := names(commands); got != step.want {
+			t.Errorf("%s sends %q, want %q", step.name, got, step.want)
+		}
+		for _, command := range commands {
+			switch name := names([]bson.Raw{command}); name {
+			case "insert", "update":
+				w, _ := command.Lookup("writeConcern", "w").StringValueOK()
+				j, _ := command.Lookup("writeConcern", "j").BooleanOK()
+				if w != "majority" || !j {
+					t.Errorf("%s: %s is sent with write concern %v, want the majority's journal", step.name, name, command.Lookup("writeConcern"))
+				}
+			case "find":
+				if level, _ := command.Lookup("readConcern", "level").StringValueOK(); level != "local" {
+					t.Errorf("%s: %s is sent with read concern %q, want local", step.name, name, level)
+				}
+			}
+		}
+	}
+}
