@@ -1,0 +1,271 @@
+package rabbitmq_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"example.com/orderflow/adapters/rabbitmq"
+	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
+)
+
+func TestConsumerConnectsAgain(t *testing.T) {
+	tests := map[string]func(*testing.T, *proxy, rabbitmq.Topology){
+		"when the connection is cut":            func(t *testing.T, p *proxy, _ rabbitmq.Topology) { p.cut() },
+		"when the broker closes the connection": func(t *testing.T, p *proxy, _ rabbitmq.Topology) { p.closeConnections(t) },
+		"when the broker was away": func(t *testing.T, p *proxy, _ rabbitmq.Topology) {
+			p.refuse(true)
+			p.cut()
+			time.AfterFunc(500*time.Millisecond, func() { p.refuse(false) })
+		},
+		"when the queue is deleted": func(t *testing.T, _ *proxy, topology rabbitmq.Topology) {
+			if _, err := openChannel(t).QueueDelete(topology.Queue, false, false, false); err != nil {
+				t.Fatal(err)
+			}
+		},
+	}
+	for name, trouble := range tests {
+		t.Run(name, func(t *testing.T) {
+			topology := newTopology(t)
+			proxy := newProxy(t, nil)
+			publisher := newPublisher(t, brokerURL(t), topology)
+			consumer := newConsumer(t, through(t, proxy.address), topology)
+			var log logBuffer
+			consumer.Logger = slog.New(slog.NewTextHandler(&log, nil))
+			got := make(chan domain.Event, 100)
+			consume(t, consumer, handInto(got))
+			first, second := newEvent(t), newEvent(t)
+			publish(t, publisher, first)
+			await(t, got, first)
+
+			trouble(t, proxy, topology)
+			eventually(t, "the loss is noticed", func() bool { return log.count("disconnected from the broker") == 1 })
+			eventually(t, "the consumer consumes again", func() bool { return consumer.Ping(bounded(t, patience)) == nil })
+			eventually(t, "an event is published", func() bool {
+				return publisher.Publish(bounded(t, patience), second) == nil
+			})
+			await(t, got, second)
+			if n := log.count("\n"); n > 4 {
+				t.Errorf("%d lines were logged, want one a change:\n%s", n, &log)
+			}
+		})
+	}
+}
+
+func TestConsumerWaitsForTheBroker(t *testing.T) {
+	topology := newTopology(t)
+	event := newEvent(t)
+	publish(t, newPublisher(t, brokerURL(t), topology), event)
+	proxy := newProxy(t, nil)
+	proxy.refuse(true)
+	consumer := newConsumer(t, through(t, proxy.address), topology)
+	var log logBuffer
+	consumer.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	got := make(chan domain.Event, 1)
+	consume(t, consumer, handInto(got))
+	eventually(t, "the consumer sees that there is no broker", func() bool { return log.count("out of reach") == 1 })
+	if err := consumer.Ping(bounded(t, patience)); !errors.Is(err, ports.ErrUnavailable) {
+		t.Errorf("ping: error %v, want ErrUnavailable", err)
+	}
+	proxy.refuse(false)
+	await(t, got, event)
+}
+
+// What a handler says after its connection was lost must not reach the broker
+// by the next connection, where the delivery's number is another's.
+func TestStaleAcknowledgement(t *testing.T) {
+	topology := newTopology(t)
+	proxy := newProxy(t, nil)
+	publish(t, newPublisher(t, brokerURL(t), topology), newEvent(t))
+	consumer := newConsumer(t, through(t, proxy.address), topology)
+	began, end := make(chan ports.Delivery), make(chan struct{})
+	consume(t, consumer, func(ctx context.Context, d ports.Delivery) error {
+		select {
+		case began <- d:
+		case <-ctx.Done():
+		}
+		<-end
+		return nil
+	})
+	receive(t, began) // number 1 of the first session
+	proxy.cut()
+	eventually(t, "the consumer consumes again", func() bool { return consumer.Ping(bounded(t, patience)) == nil })
+	end <- struct{}{}
+	if d := receive(t, began); d.Attempt != 1 { // number 1 of the second session, which had to wait for its turn
+		t.Errorf("it came again as attempt %d, without a failure", d.Attempt)
+	}
+	proxy.refuse(true)
+	proxy.cut()
+	eventually(t, "the event is in the queue, unsettled", func() bool { return messages(t, topology.Queue) == 1 })
+
+	proxy.refuse(false)
+	close(end)
+	receive(t, began)
+	eventually(t, "it is settled", func() bool { return messages(t, topology.Queue) == 0 })
+}
+
+func receive[T any](t testing.TB, from <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-from:
+		return v
+	case <-time.After(patience):
+		t.Fatalf("nothing came within %v", patience)
+		panic("not reached")
+	}
+}
+
+func TestPrefetchBoundsWhatIsInHand(t *testing.T) {
+	topology := newTopology(t)
+	publish(t, newPublisher(t, brokerURL(t), topology), newEvents(t, 20)...)
+	proxy := newProxy(t, nil)
+	consumer := newConsumer(t, through(t, proxy.address), topology)
+	consumer.Prefetch = 3
+	var mu sync.Mutex
+	inHand, most, done := 0, 0, 0
+	consume(t, consumer, func(context.Context, ports.Delivery) error {
+		mu.Lock()
+		inHand++
+		most = max(most, inHand)
+		cut := done == 6
+		mu.Unlock()
+		if cut {
+			proxy.cut() // those in hand still count
+		}
+		time.Sleep(20 * time.Millisecond)
+		mu.Lock()
+		defer mu.Unlock()
+		inHand--
+		done++
+		return nil
+	})
+	eventually(t, "all events are handled", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return done >= 20 && inHand == 0
+	})
+	if most != 3 {
+		t.Errorf("%d events were in hand at once, want 3", most)
+	}
+}
+
+// What a consumer can't take in hand is left to others.
+func TestPrefetchLeavesTheRest(t *testing.T) {
+	topology := newTopology(t)
+	publish(t, newPublisher(t, brokerURL(t), topology), newEvents(t, 10)...)
+	consumer := newConsumer(t, brokerURL(t), topology)
+	consumer.Prefetch = 3
+	end := make(chan struct{})
+	stop := consume(t, consumer, func(context.Context, ports.Delivery) error {
+		<-end
+		return nil
+	})
+	eventually(t, "it has 3 of 10 events", func() bool { return messages(t, topology.Queue) == 7 })
+	close(end)
+	eventually(t, "it has dealt with all", func() bool { return messages(t, topology.Queue) == 0 })
+	stop()
+}
+
+func TestConsumerPing(t *testing.T) {
+	topology := newTopology(t)
+	consumer := newConsumer(t, brokerURL(t), topology)
+	if err := consumer.Ping(bounded(t, patience)); err == nil {
+		t.Error("answers before it consumes")
+	}
+	stop := consume(t, consumer, handleNothing)
+	eventually(t, "it answers", func() bool { return consumer.Ping(bounded(t, patience)) == nil })
+	stop()
+	if err := consumer.Ping(bounded(t, patience)); err == nil {
+		t.Error("answers although it does not consume any more")
+	}
+}
+
+func TestRefusedLogin(t *testing.T) {
+	t.Parallel() // the broker takes seconds to refuse a password
+	topology := newTopology(t)
+	uri, err := amqp.ParseURI(brokerURL(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrongPassword, wrongVhost := uri, uri
+	wrongPassword.Password = "no-such-secret"
+	wrongVhost.Vhost = "no-such-vhost"
+	for name, uri := range map[string]amqp.URI{"password": wrongPassword, "vhost": wrongVhost} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx := bounded(t, patience)
+			err := newConsumer(t, uri.String(), topology).Consume(ctx, handleNothing)
+			if err == nil || ctx.Err() != nil || strings.Contains(err.Error(), "secret") {
+				t.Errorf("consume: error %v, want a refusal without the password", err)
+			}
+			err = newPublisher(t, uri.String(), topology).Publish(bounded(t, patience), newEvent(t))
+			if !errors.Is(err, ports.ErrUnavailable) || strings.Contains(err.Error(), "secret") {
+				t.Errorf("publish: error %v, want ErrUnavailable without the password", err)
+			}
+		})
+	}
+}
+
+func TestConsumeEndsOnADeadLink(t *testing.T) {
+	t.Parallel()
+	topology := newTopology(t)
+	proxy := newProxy(t, nil)
+	for name, connected := range map[string]bool{"while connected": true, "while connecting": false} {
+		t.Run(name, func(t *testing.T) {
+			consumer := newConsumer(t, through(t, proxy.address), topology)
+			if !connected {
+				proxy.swallow()
+			}
+			stop := consume(t, consumer, handleNothing)
+			if connected {
+				eventually(t, "it consumes", func() bool { return consumer.Ping(bounded(t, patience)) == nil })
+				proxy.swallow()
+			} else {
+				eventually(t, "it connects", proxy.held)
+			}
+			start := time.Now()
+			stop()
+			if d := time.Since(start); d > 10*time.Second {
+				t.Errorf("Consume ended %v after its context", d)
+			}
+			proxy.flow()
+			proxy.cut()
+		})
+	}
+}
+
+// A message that is in hand each time a consumer breaks down is, in the end,
+// set aside by the broker, in the same queue as what we set aside.
+func TestPoison(t *testing.T) {
+	topology := newTopology(t)
+	event := newEvent(t)
+	publish(t, newPublisher(t, brokerURL(t), topology), event)
+	breakdowns := 0
+	eventually(t, "the message is set aside", func() bool {
+		ch := openChannel(t)
+		defer ch.Close()
+		_, ok, err := ch.Get(topology.Queue, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ok {
+			breakdowns++
+		}
+		return len(peek(t, deadLetters(topology))) == 1
+	})
+	if want := 21; breakdowns != want {
+		t.Errorf("set aside after %d breakdowns, want %d", breakdowns, want)
+	}
+	dead := peek(t, deadLetters(topology))[0]
+	if diff := cmp.Diff(string(event.ID), dead.MessageId); diff != "" {
+		t.Errorf("message (-want +got):\n%s", diff)
+	}
+}

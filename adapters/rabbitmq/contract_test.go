@@ -1,0 +1,79 @@
+package rabbitmq_test
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"testing"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"example.com/orderflow/adapters/rabbitmq"
+	"example.com/orderflow/adapters/wire"
+	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
+	"example.com/orderflow/ports/porttest"
+)
+
+func TestContract(t *testing.T) {
+	brokerURL(t)
+	porttest.Run(t, porttest.BrokerClauses(), func(t testing.TB) porttest.Broker {
+		topology := newTopology(t, 60*time.Millisecond, 120*time.Millisecond, 180*time.Millisecond)
+		publisher := newPublisher(t, brokerURL(t), topology)
+		if err := publisher.Ping(bounded(t, patience)); err != nil { // so that the queues are there
+			t.Fatal(err)
+		}
+		ch := openChannel(t)
+		return porttest.Broker{
+			Publisher: publisher,
+			Consumer:  func() ports.EventConsumer { return newConsumer(t, brokerURL(t), topology) },
+			Inject: func(ctx context.Context, body []byte) error {
+				return ch.PublishWithContext(ctx, amqp.DefaultExchange, topology.Queue, true, false, amqp.Publishing{Body: body})
+			},
+			DeadLetters: func(context.Context) ([]porttest.DeadLetter, error) {
+				var letters []porttest.DeadLetter
+				for _, d := range peek(t, deadLetters(topology)) {
+					letters = append(letters, readDeadLetter(d))
+				}
+				return letters, nil
+			},
+			Attempts: len(topology.Delays) + 1,
+		}
+	})
+}
+
+// peek returns the messages in the queue, which it leaves there.
+func peek(t testing.TB, queue string) []amqp.Delivery {
+	t.Helper()
+	ch := openChannel(t)
+	var all []amqp.Delivery
+	for {
+		d, ok, err := ch.Get(queue, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !ok {
+			break
+		}
+		all = append(all, d)
+	}
+	if len(all) > 0 {
+		if err := all[len(all)-1].Nack(true, true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := ch.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func readDeadLetter(d amqp.Delivery) porttest.DeadLetter {
+	text := func(name string) string { s, _ := d.Headers[name].(string); return s }
+	attempts, _ := strconv.Atoi(text("orderflow-attempts"))
+	return porttest.DeadLetter{EventID: domain.EventID(text(wire.HeaderID)), Reason: text("orderflow-reason"), Attempts: attempts}
+}
+
+var _ = errors.New
+var _ rabbitmq.Topology

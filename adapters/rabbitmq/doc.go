@@ -1,0 +1,59 @@
+// Package rabbitmq carries events by RabbitMQ, 3.10 or later: [Publisher] and
+// [Consumer], over the queues of a [Topology]. All queues are quorum queues, so
+// that what RabbitMQ promises to keep is on disk, on most nodes of a cluster.
+//
+// # URL
+//
+// As RabbitMQ has it, the virtual host as its path; user and password are
+// percent-encoded:
+//
+//	amqp://user:password@localhost:5672/
+//	amqps://user:password@broker.example.com/shop?cacertfile=/etc/ssl/broker.pem
+//
+// Without a user it is guest, who may log in only from the broker's own
+// machine. Of the options, cacertfile, certfile, keyfile,
+// server_name_indication, auth_mechanism, channel_max and heartbeat (in
+// seconds; 10) count.
+//
+// # Delivery semantics
+//
+// Publish returns nil once the broker has confirmed every event and a queue has
+// taken it; events are persistent. A consumer acknowledges an event once its
+// handler has dealt with it. So each event is handled at least once: again, if
+// an answer or an acknowledgement was lost. Events are not in order.
+//
+// An event whose handler fails is published anew to the queue of its delay,
+// with a count of its attempts, and dead-letters from there back into the main
+// queue; after the last attempt, or a failure marked as permanent, it is
+// published to the dead letters. The original is acknowledged when the broker
+// has confirmed the new one, so between the two a crash leaves both, not none.
+// A dead letter is the sender's message with these headers:
+//
+//	orderflow-attempts       how often it was handed over, or tried to be
+//	orderflow-reason         why the last attempt failed
+//	orderflow-first-failure  RFC 3339
+//	orderflow-last-failure   RFC 3339
+//
+// The broker itself dead-letters, into the same queue, a message that was in
+// the hands of a consumer which crashed or lost its connection for the 21st
+// time. It then has x-death headers that name the reason delivery_limit, and
+// none of these, or those of its last failure. To RabbitMQ before 4.3, a
+// message that is given back when a consumer stops counts the same.
+//
+// # Failure
+//
+// Publisher and consumer connect when they are used and connect again, with
+// growing pauses of up to 5 s, when the connection is lost; each such change is
+// logged once. A lost connection leaves it open what has become of the events
+// on their way: Publish gives [ports.ErrUnavailable], and what a consumer had
+// in hand comes again. A dead link is noticed by heartbeats, after 15 s.
+//
+// While the broker is short of memory or disk and takes no messages, Publish
+// and Ping give [ports.ErrUnavailable] at once; a call that is under way waits
+// as long as its context lets it, for what it has sent the broker may yet take,
+// and to send it again would double it. Consumers go on; an event whose handler
+// fails stays in hand until the broker takes messages again.
+//
+// A queue that is there with other properties is a [*TopologyError], which says
+// what to do. One that was deleted is declared again with the next connection.
+package rabbitmq

@@ -1,0 +1,172 @@
+package rabbitmq
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"example.com/orderflow/ports"
+)
+
+// Headers that a failed message carries on. Times are RFC 3339.
+const (
+	headerAttempts     = "orderflow-attempts"      // how many have failed
+	headerFirstFailure = "orderflow-first-failure" // when
+	headerLastFailure  = "orderflow-last-failure"  // when
+	headerReason       = "orderflow-reason"        // why the last one has failed
+)
+
+// All that is said of a message has to fit into one frame, of 128 KiB at most:
+// one that is too long breaks the connection.
+const (
+	maxReason  = 1 << 10 // bytes
+	maxHeaders = 64 << 10
+)
+
+// The bounds of handing a message over.
+const (
+	handOverTimeout = 10 * time.Second // of one try
+	handOverPause   = time.Second      // before the next
+)
+
+// handOver gives the broker the message that takes the place of a delivery that
+// failed, and returns true once it has promised to keep it. As long as it does
+// not, the delivery stays in hand: to give it back would have it come again at
+// once, and fail again, and count towards the queue's limit. So a broker that
+// takes no messages stops the consumer when all it has in hand has failed.
+//
+// It returns false if the session is over, which gives the delivery back, or
+// ctx is, and one more try has failed.
+func (w *work) handOver(ctx context.Context, s *session, d amqp.Delivery, failure error) bool {
+	m := w.out.topology.afterFailure(d, failure, time.Now())
+	for {
+		try, cancel := context.WithTimeout(context.WithoutCancel(ctx), handOverTimeout)
+		err := w.out.publish(try, m)
+		cancel()
+		if err == nil {
+			if m.exchange != amqp.DefaultExchange {
+				w.log.Warn("message is set aside as a dead letter", "message_id", m.MessageId,
+					"attempts", m.Headers[headerAttempts], "reason", m.Headers[headerReason])
+			}
+			return true
+		}
+		select {
+		case <-time.After(handOverPause):
+		case <-s.life.Done():
+			return false
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// failedAttempts returns how many attempts the message has behind it.
+func failedAttempts(d amqp.Delivery) int {
+	text, _ := d.Headers[headerAttempts].(string)
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 0 {
+		return 0 // somebody else's header
+	}
+	return n
+}
+
+// afterFailure returns the message that takes the place of one that could not
+// be dealt with: it waits for its next attempt, or is a dead letter.
+func (t Topology) afterFailure(d amqp.Delivery, failure error, now time.Time) message {
+	attempts := failedAttempts(d) + 1
+	at := now.UTC().Format(time.RFC3339)
+	headers := ownHeaders(d.Headers)
+	if headers[headerFirstFailure] == nil {
+		headers[headerFirstFailure] = at
+	}
+	headers[headerLastFailure] = at
+	headers[headerReason] = bounded(failure.Error())
+	headers[headerAttempts] = strconv.Itoa(attempts)
+
+	id := d.MessageId
+	if id == "" { // a stranger's, but we tell our messages apart by it
+		id = "unnamed-" + rand.Text()
+	}
+	m := message{
+		exchange: t.deadLetters(),
+		Publishing: amqp.Publishing{
+			Headers:      headers,
+			DeliveryMode: amqp.Persistent,
+			MessageId:    id,
+			// What the sender said of the message. Left out are its expiration,
+			// at which it would vanish; its user, whom only that user may name;
+			// and its priority, for it is not to overtake others.
+			ContentType:     d.ContentType,
+			ContentEncoding: d.ContentEncoding,
+			Timestamp:       d.Timestamp,
+			Type:            d.Type,
+			AppId:           d.AppId,
+			CorrelationId:   d.CorrelationId,
+			ReplyTo:         d.ReplyTo,
+			Body:            d.Body,
+		},
+	}
+	if attempts <= len(t.Delays) && !ports.IsPermanent(failure) {
+		m.exchange, m.key = amqp.DefaultExchange, t.retryQueue(t.Delays[attempts-1])
+	}
+	return m
+}
+
+// ownHeaders returns the headers without those that the broker puts on, by
+// which it would judge the new message; those that address copies of it; and
+// the longest, should all of them be too long.
+func ownHeaders(headers amqp.Table) amqp.Table {
+	own := make(amqp.Table, len(headers)+4)
+	for name, value := range headers {
+		brokers := name == "CC" || name == "BCC" || name == "x-death" ||
+			name == "x-delivery-count" || name == "x-acquired-count" ||
+			strings.HasPrefix(name, "x-first-death-") || strings.HasPrefix(name, "x-last-death-")
+		if !brokers {
+			own[name] = value
+		}
+	}
+	for encodedSize(own) > maxHeaders {
+		delete(own, slices.MaxFunc(slices.Collect(maps.Keys(own)), func(a, b string) int {
+			return cmp.Compare(encodedSize(own[a]), encodedSize(own[b]))
+		}))
+	}
+	return own
+}
+
+// encodedSize returns how many bytes a header's value takes in a frame at
+// most.
+func encodedSize(value any) int {
+	size := 9 // the largest of a fixed size
+	switch v := value.(type) {
+	case string:
+		size += len(v)
+	case []byte:
+		size += len(v)
+	case []any:
+		for _, element := range v {
+			size += encodedSize(element)
+		}
+	case amqp.Table:
+		for name, field := range v {
+			size += 1 + len(name) + encodedSize(field)
+		}
+	}
+	return size
+}
+
+// bounded returns the text as valid UTF-8 of at most maxReason bytes.
+func bounded(text string) string {
+	text = strings.ToValidUTF8(text, "\uFFFD")
+	if len(text) <= maxReason {
+		return text
+	}
+	const more = "…"
+	return strings.ToValidUTF8(text[:maxReason-len(more)], "") + more
+}

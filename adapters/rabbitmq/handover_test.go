@@ -1,0 +1,130 @@
+package rabbitmq
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"example.com/orderflow/ports"
+)
+
+func TestAfterFailure(t *testing.T) {
+	topology := Topology{Queue: "q", Delays: []time.Duration{time.Second, time.Minute}}
+	now := time.Date(2026, 11, 23, 11, 0, 0, 999, time.FixedZone("CET", 3600))
+	const before = "2026-11-23T09:59:00Z"
+	no := errors.New("no")
+	headers := func(attempts string, first string) amqp.Table {
+		return amqp.Table{
+			"ce-id": "e", headerAttempts: attempts, headerReason: "no",
+			headerFirstFailure: first, headerLastFailure: "2026-11-23T10:00:00Z",
+		}
+	}
+	tests := []struct {
+		name     string
+		attempts string // that have failed before
+		failure  error
+		exchange string
+		key      string
+		want     amqp.Table
+	}{
+		{"first", "", no, "", "q.retry.1s", headers("1", "2026-11-23T10:00:00Z")},
+		{"second", "1", no, "", "q.retry.1m", headers("2", before)},
+		{"last", "2", no, "q.dead-letter", "", headers("3", before)},
+		{"beyond the last, of a topology that had more delays", "7", no, "q.dead-letter", "", headers("8", before)},
+		{"permanent", "", fmt.Errorf("%w", ports.Permanent(no)), "q.dead-letter", "", headers("1", "2026-11-23T10:00:00Z")},
+		{"permanent at the second", "1", ports.Permanent(no), "q.dead-letter", "", headers("2", before)},
+		{"a stranger's header", "many", no, "", "q.retry.1s", headers("1", before)},
+		{"a negative one", "-3", no, "", "q.retry.1s", headers("1", before)},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			d := amqp.Delivery{MessageId: "m", Headers: amqp.Table{"ce-id": "e"}}
+			if tt.attempts != "" {
+				d.Headers[headerAttempts] = tt.attempts
+				d.Headers[headerReason] = "another"
+				d.Headers[headerFirstFailure], d.Headers[headerLastFailure] = before, before
+			}
+			got := topology.afterFailure(d, tt.failure, now)
+			if got.exchange != tt.exchange || got.key != tt.key {
+				t.Errorf("goes to exchange %q with key %q, want %q, %q", got.exchange, got.key, tt.exchange, tt.key)
+			}
+			if diff := cmp.Diff(tt.want, got.Headers); diff != "" {
+				t.Errorf("headers (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestAfterFailureKeepsTheSendersMessage(t *testing.T) {
+	at := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
+	d := amqp.Delivery{
+		Headers: amqp.Table{
+			"ce-id": "e", "x-request-id": "r", "number": int64(1),
+			"x-death": []any{amqp.Table{"count": int64(1)}}, "x-first-death-queue": "q", "x-last-death-reason": "expired",
+			"x-delivery-count": int64(3), "x-acquired-count": int64(3), "CC": []any{"other"}, "BCC": []any{"other"},
+		},
+		ContentType: "application/json", ContentEncoding: "identity", MessageId: "m", Timestamp: at, Type: "t",
+		AppId: "a", CorrelationId: "c", ReplyTo: "r", Body: []byte("body"),
+		DeliveryMode: amqp.Transient, Priority: 9, Expiration: "1000", UserId: "somebody",
+	}
+	want := amqp.Publishing{
+		Headers: amqp.Table{
+			"ce-id": "e", "x-request-id": "r", "number": int64(1), headerAttempts: "1", headerReason: "no",
+			headerFirstFailure: "2026-11-23T10:00:00Z", headerLastFailure: "2026-11-23T10:00:00Z",
+		},
+		ContentType: "application/json", ContentEncoding: "identity", MessageId: "m", Timestamp: at, Type: "t",
+		AppId: "a", CorrelationId: "c", ReplyTo: "r", Body: []byte("body"),
+		DeliveryMode: amqp.Persistent,
+	}
+	got := Topology{}.afterFailure(d, errors.New("no"), at)
+	if diff := cmp.Diff(want, got.Publishing); diff != "" {
+		t.Errorf("message (-want +got):\n%s", diff)
+	}
+
+	d.MessageId = ""
+	one, other := Topology{}.afterFailure(d, errors.New("no"), at), Topology{}.afterFailure(d, errors.New("no"), at)
+	if one.MessageId == "" || one.MessageId == other.MessageId {
+		t.Errorf("messages without ids got %q and %q, want one each", one.MessageId, other.MessageId)
+	}
+}
+
+func TestBounded(t *testing.T) {
+	tests := []struct{ name, text, want string }{
+		{"short", "no such address", "no such address"},
+		{"longest", strings.Repeat("x", maxReason), strings.Repeat("x", maxReason)},
+		{"too long", strings.Repeat("x", maxReason+1), strings.Repeat("x", maxReason-3) + "…"},
+		{"cut within a character", strings.Repeat("界", maxReason), strings.Repeat("界", (maxReason-3)/3) + "…"},
+		{"broken", "a\xffb", "a\uFFFDb"},
+		{"broken and long", strings.Repeat("\xff\x00", maxReason), strings.Repeat("\uFFFD\x00", (maxReason-3)/4) + "…"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got := bounded(tt.text)
+			if len(got) > maxReason || !utf8.ValidString(got) {
+				t.Errorf("%d bytes, valid: %v", len(got), utf8.ValidString(got))
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("text (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestRetryQueueNames(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		50 * time.Millisecond: "q.retry.50ms", time.Second: "q.retry.1s", 10 * time.Second: "q.retry.10s",
+		time.Minute: "q.retry.1m", 10 * time.Minute: "q.retry.10m", 90 * time.Second: "q.retry.1m30s",
+		time.Hour: "q.retry.1h", 90 * time.Minute: "q.retry.1h30m", 20 * time.Hour: "q.retry.20h",
+		time.Hour + 30*time.Second: "q.retry.1h0m30s",
+	} {
+		if got := (Topology{Queue: "q"}).retryQueue(d); got != want {
+			t.Errorf("%v: %s, want %s", d, got, want)
+		}
+	}
+}

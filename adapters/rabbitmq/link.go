@@ -1,0 +1,184 @@
+package rabbitmq
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"example.com/orderflow/ports"
+)
+
+// link keeps one session, opened when it is first asked for and anew when it
+// has ended. Whoever asks meanwhile waits for the one attempt under way.
+// Between attempts lies a pause that grows; who asks in a pause is told at once
+// what the last attempt came to, for a caller with little time, such as a
+// readiness check, has no use for waiting.
+type link struct {
+	endpoint
+	open func(context.Context) (*session, error)
+	life context.Context // ends when the link is closed
+	stop context.CancelFunc
+
+	mu     sync.Mutex
+	latest *attempt // nil: none yet
+	next   time.Time
+	pauses backoff.BackOff
+}
+
+type attempt struct {
+	over    chan struct{} // closed once the others are set
+	session *session
+	err     error
+}
+
+const longestPause = 5 * time.Second
+
+func newLink(e endpoint, setUp func(*session) error) *link {
+	pauses := &backoff.ExponentialBackOff{
+		InitialInterval: 100 * time.Millisecond, Multiplier: 2,
+		RandomizationFactor: 0.25, MaxInterval: longestPause * 4 / 5,
+	}
+	pauses.Reset()
+	open := func(ctx context.Context) (*session, error) { return e.open(ctx, setUp) }
+	l := &link{endpoint: e, open: open, pauses: pauses}
+	l.life, l.stop = context.WithCancel(context.Background())
+	return l
+}
+
+// session returns a session that was alive a moment ago.
+func (l *link) session(ctx context.Context) (*session, error) {
+	a := l.attempt()
+	select {
+	case <-a.over:
+	case <-ctx.Done():
+		return nil, unavailable(ctx.Err())
+	}
+	if a.err != nil {
+		return nil, unavailable(a.err)
+	}
+	if a.session.life.Err() != nil {
+		return nil, unavailable(context.Cause(a.session.life))
+	}
+	return a.session, nil
+}
+
+// attempt returns the latest attempt to connect, which it begins if there is
+// no session and the pause is over.
+func (l *link) attempt() *attempt {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.latest != nil && (!l.latest.spent() || time.Now().Before(l.next) || l.life.Err() != nil) {
+		return l.latest
+	}
+	a := &attempt{over: make(chan struct{})}
+	if l.life.Err() != nil {
+		a.err = errClosed
+		close(a.over)
+		return a
+	}
+	// A session that broke off soon counts as a failure, or one that can't
+	// last would be opened again and again without a pause.
+	if l.latest != nil && l.latest.session != nil && time.Since(l.next) > longestPause {
+		l.pauses.Reset()
+	}
+	l.next = time.Now().Add(l.pauses.NextBackOff())
+	l.latest = a
+	go func() { // close waits for it
+		defer close(a.over)
+		a.session, a.err = l.open(l.life)
+		l.note(a.err)
+	}()
+	return a
+}
+
+// spent reports whether the attempt has failed or its session has ended.
+func (a *attempt) spent() bool {
+	select {
+	case <-a.over:
+		return a.err != nil || a.session.life.Err() != nil
+	default:
+		return false
+	}
+}
+
+// ping asks the broker for an answer, over a session.
+func (l *link) ping(ctx context.Context) error {
+	s, err := l.session(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.ping(ctx); err != nil {
+		return unavailable(err)
+	}
+	return nil
+}
+
+// pause waits until another attempt may begin, or ctx ends.
+func (l *link) pause(ctx context.Context) {
+	l.mu.Lock()
+	next := l.next
+	l.mu.Unlock()
+	select {
+	case <-time.After(time.Until(next)):
+	case <-ctx.Done():
+	}
+}
+
+// close ends the session, taking leave of the broker if ctx lets it.
+func (l *link) close(ctx context.Context) {
+	l.stop()
+	l.mu.Lock()
+	a := l.latest
+	l.mu.Unlock()
+	if a == nil {
+		return
+	}
+	<-a.over // soon: the attempt has ended with l.life
+	if a.session != nil {
+		a.session.close(ctx)
+	}
+}
+
+func (l *link) note(err error) {
+	var topology *TopologyError
+	switch {
+	case err == nil:
+		l.log.change(slog.LevelInfo, "connected to the broker")
+	case l.life.Err() != nil:
+	case errors.As(err, &topology):
+		l.log.change(slog.LevelError, "broker has other queues than wanted", "error", err)
+	default:
+		l.log.change(slog.LevelWarn, "broker is out of reach; it is tried again and again", "error", err)
+	}
+}
+
+// unavailable marks an error that time may mend.
+func unavailable(err error) error {
+	var topology *TopologyError
+	if errors.As(err, &topology) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ports.ErrUnavailable, err)
+}
+
+// stateLog logs what has become of a connection: each change once, however
+// often it is met.
+type stateLog struct {
+	logger *slog.Logger
+	mu     sync.Mutex
+	last   string
+}
+
+func (l *stateLog) change(level slog.Level, state string, args ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.last != state {
+		l.last = state
+		l.logger.Log(context.Background(), level, state, args...)
+	}
+}

@@ -1,0 +1,216 @@
+package rabbitmq_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+	"go.uber.org/goleak"
+
+	"example.com/orderflow/adapters/rabbitmq"
+	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const patience = 20 * time.Second // how long what must happen may take
+
+// brokerURL returns the URL of a real RabbitMQ.
+func brokerURL(t testing.TB) string {
+	t.Helper()
+	url := os.Getenv("TEST_BROKER_URL")
+	if url == "" {
+		t.Skip("TEST_BROKER_URL is not set; it names the RabbitMQ to test with, such as amqp://localhost:5672/")
+	}
+	return url
+}
+
+// brokerAddress returns its host and port.
+func brokerAddress(t testing.TB) string {
+	t.Helper()
+	uri, err := amqp.ParseURI(brokerURL(t))
+	if err != nil {
+		t.Fatal("TEST_BROKER_URL is no URL of a broker")
+	}
+	return fmt.Sprintf("%s:%d", uri.Host, uri.Port)
+}
+
+// through returns the broker's URL with another address.
+func through(t testing.TB, address string) string {
+	t.Helper()
+	u, err := url.Parse(brokerURL(t))
+	if err != nil {
+		t.Fatal("TEST_BROKER_URL is no URL")
+	}
+	u.Host = address
+	return u.String()
+}
+
+// openChannel returns a channel of the test's own.
+func openChannel(t testing.TB) *amqp.Channel {
+	t.Helper()
+	conn, err := amqp.Dial(brokerURL(t))
+	if err != nil {
+		t.Fatalf("connect to the broker of TEST_BROKER_URL: %v", err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	ch, err := conn.Channel()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ch
+}
+
+// newTopology returns a topology of the test's own, which goes with it.
+func newTopology(t testing.TB, delays ...time.Duration) rabbitmq.Topology {
+	t.Helper()
+	name := "test." + rand.Text()[:12]
+	topology := rabbitmq.Topology{Exchange: name + ".orders", Queue: name + ".order_created", Delays: delays}
+	if delays == nil {
+		topology.Delays = []time.Duration{50 * time.Millisecond, 100 * time.Millisecond}
+	}
+	ch := openChannel(t)
+	t.Cleanup(func() {
+		var errs []error
+		for _, queue := range queues(topology) {
+			_, err := ch.QueueDelete(queue, false, false, false)
+			errs = append(errs, err)
+		}
+		errs = append(errs, ch.ExchangeDelete(topology.Exchange, false, false), ch.ExchangeDelete(deadLetters(topology), false, false))
+		if err := errors.Join(errs...); err != nil {
+			t.Errorf("delete the test's queues and exchanges: %v", err)
+		}
+	})
+	return topology
+}
+
+func deadLetters(topology rabbitmq.Topology) string { return topology.Queue + ".dead-letter" }
+
+func queues(topology rabbitmq.Topology) []string {
+	names := []string{topology.Queue, deadLetters(topology)}
+	for _, d := range topology.Delays {
+		names = append(names, topology.Queue+".retry."+d.String())
+	}
+	return names
+}
+
+func newPublisher(t testing.TB, url string, topology rabbitmq.Topology) *rabbitmq.Publisher {
+	t.Helper()
+	publisher, err := rabbitmq.NewPublisher(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	publisher.Topology = topology
+	publisher.Logger = slog.New(slog.NewTextHandler(t.Output(), nil))
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		if err := publisher.Close(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	return publisher
+}
+
+func newConsumer(t testing.TB, url string, topology rabbitmq.Topology) *rabbitmq.Consumer {
+	t.Helper()
+	consumer, err := rabbitmq.NewConsumer(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	consumer.Topology = topology
+	consumer.Logger = slog.New(slog.NewTextHandler(t.Output(), nil))
+	return consumer
+}
+
+// consume runs the consumer until the test ends or stop is called, which
+// waits until it has returned.
+func consume(t testing.TB, consumer *rabbitmq.Consumer, handle ports.Handler) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	returned := make(chan error, 1)
+	go func() { returned <- consumer.Consume(ctx, handle) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		select {
+		case err := <-returned:
+			if err != nil {
+				t.Errorf("consume: %v", err)
+			}
+		case <-time.After(patience):
+			t.Error("Consume did not return")
+		}
+	})
+	t.Cleanup(stop)
+	return stop
+}
+
+func newEvent(t testing.TB) domain.Event {
+	t.Helper()
+	order, err := domain.NewOrder(newOrderID(), "123", "Laptop", 1, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return order.Created()
+}
+
+func newEvents(t testing.TB, count int) []domain.Event {
+	t.Helper()
+	events := make([]domain.Event, count)
+	for i := range events {
+		events[i] = newEvent(t)
+	}
+	return events
+}
+
+func newOrderID() domain.OrderID {
+	var b [16]byte
+	rand.Read(b[:])
+	return domain.OrderID(fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:]))
+}
+
+func bounded(t testing.TB, d time.Duration) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func eventually(t testing.TB, what string, done func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !done(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("not within %v: %s", patience, what)
+		}
+	}
+}
+
+// logBuffer keeps what is logged.
+type logBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+func (b *logBuffer) count(text string) int { return strings.Count(b.String(), text) }

@@ -1,0 +1,188 @@
+package rabbitmq_test
+
+import (
+	"crypto/tls"
+	"encoding/binary"
+	"net"
+	"sync"
+	"testing"
+)
+
+// proxy stands between the adapter and the broker, for trouble.
+type proxy struct {
+	address  string
+	listener net.Listener
+	broker   string
+	wg       sync.WaitGroup
+
+	mu       sync.Mutex
+	flowing  chan struct{} // closed while bytes flow
+	waiting  int           // how many sides have bytes kept back
+	refusing bool
+	refusals int
+	clients  []net.Conn
+	brokers  []net.Conn
+}
+
+// newProxy returns a proxy; with a configuration, it speaks TLS.
+func newProxy(t testing.TB, config *tls.Config) *proxy {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &proxy{address: listener.Addr().String(), listener: listener, broker: brokerAddress(t), flowing: make(chan struct{})}
+	close(p.flowing)
+	if config != nil {
+		p.listener = tls.NewListener(listener, config)
+	}
+	p.wg.Go(p.accept)
+	t.Cleanup(func() {
+		p.listener.Close()
+		p.flow()
+		p.cut()
+		p.wg.Wait()
+	})
+	return p
+}
+
+func (p *proxy) accept() {
+	for {
+		client, err := p.listener.Accept()
+		if err != nil {
+			return
+		}
+		p.wg.Go(func() { p.join(client) })
+	}
+}
+
+func (p *proxy) join(client net.Conn) {
+	defer client.Close()
+	broker, err := net.Dial("tcp", p.broker)
+	if err != nil {
+		return
+	}
+	defer broker.Close()
+	p.mu.Lock()
+	refusing := p.refusing
+	if refusing {
+		p.refusals++
+	}
+	p.clients = append(p.clients, client)
+	p.brokers = append(p.brokers, broker)
+	p.mu.Unlock()
+	if refusing {
+		return
+	}
+	var both sync.WaitGroup
+	both.Go(func() { p.copy(broker, client) })
+	both.Go(func() { p.copy(client, broker) })
+	both.Wait()
+}
+
+func (p *proxy) copy(to, from net.Conn) {
+	defer to.Close()
+	defer from.Close()
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := from.Read(buf)
+		if err != nil {
+			return
+		}
+		p.mu.Lock()
+		flowing := p.flowing
+		p.waiting++
+		p.mu.Unlock()
+		<-flowing
+		p.mu.Lock()
+		p.waiting--
+		p.mu.Unlock()
+		if _, err := to.Write(buf[:n]); err != nil {
+			return
+		}
+	}
+}
+
+// cut closes every connection.
+func (p *proxy) cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range append(p.clients, p.brokers...) {
+		c.Close()
+	}
+	p.clients, p.brokers = nil, nil
+}
+
+// refuse has new connections closed at once, or no more.
+func (p *proxy) refuse(refusing bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.refusing = refusing
+}
+
+// refused returns how many connections were closed at once.
+func (p *proxy) refused() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.refusals
+}
+
+// swallow keeps connections open, but lets nothing through any more.
+func (p *proxy) swallow() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.flowing = make(chan struct{})
+}
+
+// held reports whether anything is kept back.
+func (p *proxy) held() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.waiting > 0
+}
+
+// flow lets through what swallow has kept back, and all that follows.
+func (p *proxy) flow() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	select {
+	case <-p.flowing:
+	default:
+		close(p.flowing)
+	}
+}
+
+// say tells every client what the broker does not: one method, with its
+// arguments. The broker should be silent at that moment.
+func (p *proxy) say(t testing.TB, channel, class, method uint16, arguments ...byte) {
+	t.Helper()
+	frame := []byte{1} // a method
+	frame = binary.BigEndian.AppendUint16(frame, channel)
+	frame = binary.BigEndian.AppendUint32(frame, uint32(4+len(arguments)))
+	frame = binary.BigEndian.AppendUint16(frame, class)
+	frame = binary.BigEndian.AppendUint16(frame, method)
+	frame = append(append(frame, arguments...), 0xCE)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.clients {
+		if _, err := c.Write(frame); err != nil {
+			t.Logf("a client has gone: %v", err)
+		}
+	}
+}
+
+func shortText(s string) []byte { return append([]byte{byte(len(s))}, s...) }
+
+func (p *proxy) block(t testing.TB)   { p.say(t, 0, 10, 60, shortText("low on memory")...) }
+func (p *proxy) unblock(t testing.TB) { p.say(t, 0, 10, 61) }
+
+// closeConnections has the broker close the connections, as an operator does.
+func (p *proxy) closeConnections(t testing.TB) {
+	code := []byte{320 >> 8, 320 & 0xFF}
+	p.say(t, 0, 10, 50, append(append(code, shortText("CONNECTION_FORCED - closed by an operator")...), 0, 0, 0, 0)...)
+}
+
+// refuseMessage has the broker refuse the message of that number.
+func (p *proxy) refuseMessage(t testing.TB, number uint64) {
+	p.say(t, 1, 60, 120, append(binary.BigEndian.AppendUint64(nil, number), 0)...)
+}

@@ -1,0 +1,106 @@
+package rabbitmq
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"example.com/orderflow/adapters/wire"
+	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
+)
+
+// Publisher publishes events. It connects when it is first used, and again
+// whenever the connection was lost.
+type Publisher struct {
+	// To be set before first use, if at all.
+	Topology Topology
+	Logger   *slog.Logger // nil: slog.Default()
+
+	url  string
+	once sync.Once
+	link *link
+}
+
+var (
+	_ ports.EventPublisher = (*Publisher)(nil)
+	_ ports.Pinger         = (*Publisher)(nil)
+)
+
+// NewPublisher returns a publisher to the broker at the URL. It does not
+// connect yet; an error means that the URL is none.
+func NewPublisher(url string) (*Publisher, error) {
+	if err := checkURL(url); err != nil {
+		return nil, err
+	}
+	return &Publisher{url: url}, nil
+}
+
+// Publish sends all events before it waits for the broker's promises to keep
+// them, and several calls don't wait for each other. While the broker is out of
+// reach, or takes no messages because it is short of memory or disk, Publish
+// fails at once.
+//
+// Beside what the contract has: an event that no queue takes is an error.
+func (p *Publisher) Publish(ctx context.Context, events ...domain.Event) error {
+	link := p.connection()
+	messages := make([]message, len(events))
+	for i, event := range events {
+		m, err := eventMessage(link.topology.Exchange, event)
+		if err != nil {
+			return fmt.Errorf("publish: %w", err)
+		}
+		messages[i] = m
+	}
+	if err := link.publish(ctx, messages...); err != nil {
+		return fmt.Errorf("publish %d events: %w", len(events), err)
+	}
+	return nil
+}
+
+// Ping returns nil if the broker answers and takes messages.
+func (p *Publisher) Ping(ctx context.Context) error {
+	if err := p.connection().ping(ctx); err != nil {
+		return fmt.Errorf("ping broker: %w", err)
+	}
+	return nil
+}
+
+// Close ends the connection. Calls of Publish that are under way end with
+// [ports.ErrUnavailable], and so does every later one.
+func (p *Publisher) Close(ctx context.Context) error {
+	p.connection().close(ctx)
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("close connection to the broker: %w", err)
+	}
+	return nil
+}
+
+func (p *Publisher) connection() *link {
+	p.once.Do(func() {
+		p.link = newLink(newEndpoint(p.url, "orderflow publisher", p.Topology, p.Logger), startPipeline)
+	})
+	return p.link
+}
+
+func eventMessage(exchange string, event domain.Event) (message, error) {
+	m, err := wire.Encode(event)
+	if err != nil {
+		return message{}, err
+	}
+	headers := make(amqp.Table, len(m.Headers))
+	for name, value := range m.Headers {
+		headers[name] = value
+	}
+	return message{exchange, string(event.Type), amqp.Publishing{
+		Headers:      headers,
+		ContentType:  wire.ContentType,
+		DeliveryMode: amqp.Persistent,
+		MessageId:    string(event.ID),
+		Timestamp:    event.Time,
+		Body:         m.Body,
+	}}, nil
+}

@@ -1,0 +1,405 @@
+package rabbitmq_test
+
+import (
+	"context"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"example.com/orderflow/adapters/rabbitmq"
+	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
+)
+
+func TestPublishedMessage(t *testing.T) {
+	topology := newTopology(t)
+	event := newEvent(t)
+	publish(t, newPublisher(t, brokerURL(t), topology), event)
+
+	got := peek(t, topology.Queue)
+	if len(got) != 1 {
+		t.Fatalf("%d messages in the queue, want 1", len(got))
+	}
+	at := func(d time.Time) string { return d.UTC().Format("2006-01-02T15:04:05.000Z07:00") }
+	want := amqp.Delivery{
+		Exchange:     topology.Exchange,
+		RoutingKey:   "order.created",
+		DeliveryMode: amqp.Persistent,
+		ContentType:  "application/json",
+		MessageId:    string(event.ID),
+		Timestamp:    event.Time.Truncate(time.Second),
+		Headers: amqp.Table{
+			"ce-id":          string(event.ID),
+			"ce-source":      "/orderflow/orders",
+			"ce-specversion": "1.0",
+			"ce-subject":     string(event.Order.ID),
+			"ce-time":        at(event.Time),
+			"ce-type":        "order.created",
+		},
+	}
+	seen := got[0]
+	var body map[string]any
+	if err := json.Unmarshal(seen.Body, &body); err != nil {
+		t.Fatal(err)
+	}
+	delete(seen.Headers, "x-delivery-count") // which RabbitMQ 3 adds to all it hands out
+	seen.Acknowledger, seen.DeliveryTag, seen.Body = nil, 0, nil
+	seen.Timestamp = seen.Timestamp.UTC()
+	if diff := cmp.Diff(want, seen); diff != "" {
+		t.Errorf("message (-want +got):\n%s", diff)
+	}
+	wantBody := map[string]any{
+		"id": string(event.Order.ID), "user_id": "123", "product": "Laptop", "quantity": 1.0,
+		"created_at": at(event.Order.CreatedAt),
+	}
+	if diff := cmp.Diff(wantBody, body); diff != "" {
+		t.Errorf("body, as a receiver reads it that knows no headers (-want +got):\n%s", diff)
+	}
+}
+
+// More than may be unconfirmed at once, from several callers.
+func TestPublishMany(t *testing.T) {
+	topology := newTopology(t)
+	publisher := newPublisher(t, brokerURL(t), topology)
+	const callers, each = 4, 1500
+	events := newEvents(t, callers*each)
+	var wg sync.WaitGroup
+	for c := range callers {
+		wg.Go(func() {
+			if err := publisher.Publish(bounded(t, patience), events[c*each:(c+1)*each]...); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if n := messages(t, topology.Queue); n != callers*each {
+		t.Errorf("%d messages in the queue, want %d", n, callers*each)
+	}
+}
+
+func TestPublishWhatNoQueueTakes(t *testing.T) {
+	topology := newTopology(t)
+	publisher := newPublisher(t, brokerURL(t), topology)
+	unbind := func() {
+		t.Helper()
+		publish(t, publisher, newEvent(t))
+		if err := openChannel(t).QueueUnbind(topology.Queue, "order.created", topology.Exchange, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	heals := func() {
+		t.Helper()
+		eventually(t, "the queue is bound again", func() bool {
+			return publisher.Publish(bounded(t, patience), newEvent(t)) == nil
+		})
+	}
+	for _, count := range []int{1, 3000} {
+		unbind()
+		err := publisher.Publish(bounded(t, patience), newEvents(t, count)...)
+		want := fmt.Sprintf("publish %d events: no queue takes %d of %d messages for exchange %q with key %q",
+			count, count, count, topology.Exchange, "order.created")
+		if err == nil || err.Error() != want {
+			t.Errorf("error %v, want %s", err, want)
+		}
+		heals()
+	}
+
+	unbind()
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() {
+			if err := publisher.Publish(bounded(t, patience), newEvents(t, 10)...); err == nil {
+				t.Error("one of several calls was told that its events are kept, which no queue took")
+			}
+		})
+	}
+	wg.Wait()
+	heals()
+}
+
+func TestPublishWhatTheBrokerRefuses(t *testing.T) {
+	topology := newTopology(t)
+	proxy := newProxy(t, nil)
+	publisher := newPublisher(t, through(t, proxy.address), topology)
+	publish(t, publisher, newEvent(t))
+
+	proxy.swallow()
+	result := make(chan error, 1)
+	go func() { result <- publisher.Publish(bounded(t, patience), newEvents(t, 2)...) }()
+	eventually(t, "the messages are on their way", func() bool { return proxy.held() })
+	proxy.refuseMessage(t, 2)
+	proxy.refuseMessage(t, 3)
+	err := <-result
+	if want := "publish 2 events: the broker refused 2 of 2 messages"; err == nil || err.Error() != want {
+		t.Errorf("error %v, want %s", err, want)
+	}
+	proxy.cut()
+}
+
+func TestPublisherConnectsAgain(t *testing.T) {
+	tests := map[string]func(*testing.T, *proxy){
+		"when the connection is cut":            func(t *testing.T, p *proxy) { p.cut() },
+		"when the broker closes the connection": func(t *testing.T, p *proxy) { p.closeConnections(t) },
+		"when the broker was away": func(t *testing.T, p *proxy) {
+			p.refuse(true)
+			p.cut()
+			time.AfterFunc(500*time.Millisecond, func() { p.refuse(false) })
+		},
+		"when the broker closes the channel alone": func(t *testing.T, p *proxy) {
+			p.say(t, 1, 20, 40, append([]byte{1, 150}, append(shortText("for a test"), 0, 0, 0, 0)...)...)
+		},
+	}
+	for name, trouble := range tests {
+		t.Run(name, func(t *testing.T) {
+			topology := newTopology(t)
+			proxy := newProxy(t, nil)
+			publisher := newPublisher(t, through(t, proxy.address), topology)
+			var log logBuffer
+			publisher.Logger = slog.New(slog.NewTextHandler(&log, nil))
+			publish(t, publisher, newEvent(t))
+
+			trouble(t, proxy)
+			eventually(t, "the loss is noticed", func() bool { return log.count("disconnected from the broker") == 1 })
+			event := newEvent(t)
+			eventually(t, "events are published again", func() bool {
+				return publisher.Publish(bounded(t, patience), event) == nil
+			})
+			if n := messages(t, topology.Queue); n < 2 {
+				t.Errorf("%d messages in the queue, want both", n)
+			}
+			if n := log.count("connected to the broker"); n != 2 {
+				t.Errorf("%d connections were logged, want 2:\n%s", n, &log)
+			}
+			if n := log.count("out of reach"); n > 1 {
+				t.Errorf("that the broker is out of reach was logged %d times, want once at most:\n%s", n, &log)
+			}
+		})
+	}
+}
+
+// A call that is under way when the connection breaks is told so, and not that
+// its events are kept.
+func TestPublishDuringALoss(t *testing.T) {
+	topology := newTopology(t)
+	proxy := newProxy(t, nil)
+	publisher := newPublisher(t, through(t, proxy.address), topology)
+	publish(t, publisher, newEvent(t))
+
+	proxy.swallow()
+	results := make(chan error, 10)
+	for range cap(results) {
+		go func() { results <- publisher.Publish(bounded(t, patience), newEvents(t, 10)...) }()
+	}
+	eventually(t, "the messages are on their way", func() bool { return proxy.held() })
+	proxy.cut()
+	for range cap(results) {
+		if err := <-results; !errors.Is(err, ports.ErrUnavailable) {
+			t.Errorf("error %v, want ErrUnavailable", err)
+		}
+	}
+	proxy.flow()
+}
+
+func TestPublishWithoutABroker(t *testing.T) {
+	brokerURL(t)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := listener.Addr().String()
+	listener.Close()
+	publisher := newPublisher(t, "amqp://u:secret@"+address+"/", rabbitmq.Topology{})
+	var log logBuffer
+	publisher.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	for range 30 {
+		start := time.Now()
+		err := publisher.Publish(bounded(t, patience), newEvent(t))
+		if !errors.Is(err, ports.ErrUnavailable) || strings.Contains(err.Error(), "secret") {
+			t.Fatalf("error %v, want ErrUnavailable and no password", err)
+		}
+		if err := publisher.Ping(bounded(t, patience)); !errors.Is(err, ports.ErrUnavailable) {
+			t.Fatalf("ping: error %v, want ErrUnavailable", err)
+		}
+		if d := time.Since(start); d > 2*time.Second {
+			t.Fatalf("an answer took %v", d)
+		}
+	}
+	if n := log.count("\n"); n != 1 || log.count("secret") > 0 {
+		t.Errorf("logged, want one line without the password:\n%s", &log)
+	}
+}
+
+// Whatever the link does, nothing outlives its context.
+func TestDeadLink(t *testing.T) {
+	t.Parallel()
+	ended := func(t *testing.T, what string, call func(ctx context.Context) error) {
+		t.Helper()
+		const limit = 300 * time.Millisecond
+		start := time.Now()
+		err := call(bounded(t, limit))
+		if d := time.Since(start); d > limit+time.Second {
+			t.Errorf("%s ended after %v, with a context of %v", what, d, limit)
+		}
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%s: error %v, want one that wraps the context's", what, err)
+		}
+	}
+	t.Run("while connected", func(t *testing.T) {
+		topology := newTopology(t)
+		proxy := newProxy(t, nil)
+		publisher := newPublisher(t, through(t, proxy.address), topology)
+		publish(t, publisher, newEvent(t))
+		proxy.swallow()
+		few, many := newEvents(t, 1), newEvents(t, 5000)
+		ended(t, "Ping", publisher.Ping)
+		ended(t, "Publish of 1 event", func(ctx context.Context) error { return publisher.Publish(ctx, few...) })
+		ended(t, "Publish of 5000 events", func(ctx context.Context) error { return publisher.Publish(ctx, many...) })
+		ended(t, "Publish of 1 event after that", func(ctx context.Context) error { return publisher.Publish(ctx, few...) })
+		ended(t, "Close", publisher.Close)
+		if err := publisher.Publish(bounded(t, patience), few...); !errors.Is(err, ports.ErrUnavailable) {
+			t.Errorf("Publish after Close: error %v, want ErrUnavailable", err)
+		}
+	})
+	t.Run("while connecting", func(t *testing.T) {
+		proxy := newProxy(t, nil)
+		proxy.swallow()
+		publisher := newPublisher(t, through(t, proxy.address), rabbitmq.Topology{})
+		event := newEvent(t)
+		ended(t, "Ping", publisher.Ping)
+		ended(t, "Publish", func(ctx context.Context) error { return publisher.Publish(ctx, event) })
+	})
+	t.Run("full", func(t *testing.T) { // so that not even the kernel takes more
+		topology := newTopology(t)
+		proxy := newProxy(t, nil)
+		publisher := newPublisher(t, through(t, proxy.address), topology)
+		publish(t, publisher, newEvent(t))
+		proxy.swallow()
+		fat := newEvents(t, 60)
+		for i := range fat {
+			fat[i].Order.Product = strings.Repeat("x", 256<<10)
+		}
+		ended(t, "Publish", func(ctx context.Context) error { return publisher.Publish(ctx, fat...) })
+		ended(t, "Publish after that", func(ctx context.Context) error { return publisher.Publish(ctx, fat[0]) })
+		ended(t, "Ping", publisher.Ping)
+		ended(t, "Close", publisher.Close)
+	})
+}
+
+func TestBlockedPublisher(t *testing.T) {
+	topology := newTopology(t)
+	proxy := newProxy(t, nil)
+	publisher := newPublisher(t, through(t, proxy.address), topology)
+	var log logBuffer
+	publisher.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	publish(t, publisher, newEvent(t))
+
+	proxy.block(t)
+	eventually(t, "the block is noticed", func() bool { return log.count("broker takes no messages") == 1 })
+	for what, call := range map[string]func(context.Context) error{
+		"Ping":    publisher.Ping,
+		"Publish": func(ctx context.Context) error { return publisher.Publish(ctx, newEvent(t)) },
+	} {
+		err := call(bounded(t, patience))
+		if !errors.Is(err, ports.ErrUnavailable) || !strings.Contains(err.Error(), "the broker takes no messages: low on memory") {
+			t.Errorf("%s: error %v, want ErrUnavailable and why", what, err)
+		}
+	}
+	proxy.unblock(t)
+	eventually(t, "events are published again", func() bool {
+		return publisher.Publish(bounded(t, patience), newEvent(t)) == nil
+	})
+	if n := messages(t, topology.Queue); n != 2 {
+		t.Errorf("%d messages in the queue, want 2", n)
+	}
+	if log.count("broker takes messages again") != 1 {
+		t.Errorf("the end of the block was not logged once:\n%s", &log)
+	}
+}
+
+func TestClosedPublisher(t *testing.T) {
+	brokerURL(t)
+	publisher := newPublisher(t, brokerURL(t), newTopology(t))
+	for range 2 {
+		if err := publisher.Close(bounded(t, patience)); err != nil {
+			t.Fatal(err)
+		}
+		if err := publisher.Publish(bounded(t, patience), newEvent(t)); !errors.Is(err, ports.ErrUnavailable) {
+			t.Errorf("Publish after Close: error %v, want ErrUnavailable", err)
+		}
+	}
+	newPublisher(t, brokerURL(t), newTopology(t)).Ping(bounded(t, patience))
+}
+
+func TestTLS(t *testing.T) {
+	server := httptest.NewUnstartedServer(nil)
+	server.StartTLS() // for its certificate
+	defer server.Close()
+	authority := filepath.Join(t.TempDir(), "ca.pem")
+	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	if err := os.WriteFile(authority, certificate, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	topology := newTopology(t)
+	proxy := newProxy(t, server.TLS)
+	url := strings.Replace(through(t, proxy.address), "amqp:", "amqps:", 1)
+
+	publish(t, newPublisher(t, url+"?cacertfile="+authority, topology), newEvent(t))
+	if n := messages(t, topology.Queue); n != 1 {
+		t.Errorf("%d messages in the queue, want 1", n)
+	}
+	err := newPublisher(t, url, topology).Publish(bounded(t, patience), newEvent(t))
+	if !errors.Is(err, ports.ErrUnavailable) || !strings.Contains(err.Error(), "certificate") {
+		t.Errorf("error %v, want one of the certificate", err)
+	}
+}
+
+func TestURL(t *testing.T) {
+	for _, url := range []string{
+		"", "localhost", "http://u:secret@host/", "amqp://u:secret@host:port/", "amqp://u:sec ret@host/",
+		"amqp://u:%secret@host/", "amqp://u:secret/@host/", "amqp://u:secret@host/?heartbeat=secret",
+		"amqp://u:12345secret/x@host/", "amqp://u:secret@[host/",
+	} {
+		_, publisherErr := rabbitmq.NewPublisher(url)
+		_, consumerErr := rabbitmq.NewConsumer(url)
+		for _, err := range []error{publisherErr, consumerErr} {
+			if err == nil || strings.Contains(err.Error(), "ecret") {
+				t.Errorf("%q: error %v, want one without the password", url, err)
+			}
+		}
+	}
+	for _, url := range []string{"amqp://localhost", "amqp://localhost:5672/", "amqps://u:p%40ss@broker.example.com/shop?heartbeat=5"} {
+		if _, err := rabbitmq.NewPublisher(url); err != nil {
+			t.Errorf("%q: error %v", url, err)
+		}
+	}
+}
+
+func publish(t testing.TB, publisher *rabbitmq.Publisher, events ...domain.Event) {
+	t.Helper()
+	if err := publisher.Publish(bounded(t, patience), events...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// messages returns how many messages wait in the queue.
+func messages(t testing.TB, queue string) int {
+	t.Helper()
+	q, err := openChannel(t).QueueDeclarePassive(queue, true, false, false, false, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return q.Messages
+}

@@ -1,0 +1,227 @@
+package rabbitmq
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+)
+
+// The bounds of every wait for the broker.
+const (
+	connectTimeout = 15 * time.Second // from dialling to the last queue declared
+	answerTimeout  = 5 * time.Second  // for the answer to one question
+	writeTimeout   = 10 * time.Second // for the network to take what is written
+	confirmTimeout = 30 * time.Second // for the promise to keep a message
+	heartbeat      = 10 * time.Second // a dead link is noticed after one and a half of it
+)
+
+var (
+	errClosed       = errors.New("closed") // by us: no fault
+	errNoConnection = fmt.Errorf("not connected within %v", connectTimeout)
+	errNoAnswer     = fmt.Errorf("no answer within %v", answerTimeout)
+	errNoPromise    = fmt.Errorf("a message was not confirmed within %v", confirmTimeout)
+)
+
+// session is one connection to the broker and one channel on it. It is never
+// mended: whatever goes wrong ends it, and the next is made from scratch,
+// topology included. So an acknowledgement can't reach a channel that its
+// delivery did not come from, nor can a confirmation be taken for another's.
+//
+// The library waits for the broker without a bound. Every such wait ends with
+// the session, whose socket is closed under it.
+type session struct {
+	conn *amqp.Connection
+	ch   *amqp.Channel
+	log  *stateLog
+
+	life context.Context // ends with the session; its cause says why
+	end  context.CancelCauseFunc
+	wg   sync.WaitGroup
+
+	blocked atomic.Pointer[string] // why the broker takes no messages; nil: it does
+	pings   chan chan<- error
+
+	// By what the session is for, one of these is set.
+	pipeline   *pipeline
+	deliveries <-chan amqp.Delivery
+}
+
+// endpoint says where sessions go to, and as what.
+type endpoint struct {
+	url      string
+	name     string // of the connection, for operators
+	topology Topology
+	log      *stateLog
+}
+
+func newEndpoint(url, name string, topology Topology, logger *slog.Logger) endpoint {
+	log := cmp.Or(logger, slog.Default()).With("connection", name)
+	return endpoint{url, name, topology.withDefaults(), &stateLog{logger: log}}
+}
+
+// open connects, declares the topology, and has setUp make the channel ready
+// for its purpose.
+func (e endpoint) open(ctx context.Context, setUp func(*session) error) (*session, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, connectTimeout, errNoConnection)
+	defer cancel()
+	s := &session{log: e.log, pings: make(chan chan<- error)}
+	s.life, s.end = context.WithCancelCause(context.Background())
+	defer context.AfterFunc(ctx, func() { s.end(context.Cause(ctx)) })()
+
+	watch, err := s.connect(ctx, e)
+	if err == nil {
+		err = e.topology.declare(s.ch, s.conn.Config.Vhost)
+	}
+	if err == nil {
+		err = setUp(s)
+	}
+	if err != nil {
+		s.end(err)
+		s.wg.Wait()
+		return nil, cmp.Or(context.Cause(ctx), err)
+	}
+	s.wg.Go(watch)
+	s.wg.Go(s.answerPings)
+	return s, nil
+}
+
+// connect dials and opens the channel. It returns what then watches over both.
+func (s *session) connect(ctx context.Context, e endpoint) (watch func(), err error) {
+	properties := amqp.NewConnectionProperties()
+	properties.SetClientConnectionName(e.name)
+	s.conn, err = amqp.DialConfig(e.url, amqp.Config{
+		Heartbeat:  heartbeat,
+		Properties: properties,
+		Dial: func(network, address string) (net.Conn, error) {
+			conn, err := new(net.Dialer).DialContext(ctx, network, address)
+			if err != nil {
+				return nil, err
+			}
+			context.AfterFunc(s.life, func() { conn.Close() })
+			return boundedConn{conn}, nil
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	connection := s.conn.NotifyClose(make(chan *amqp.Error, 1))
+	blocked := s.conn.NotifyBlocked(make(chan amqp.Blocking, 1))
+	s.ch, err = s.conn.Channel()
+	if err != nil {
+		return nil, err
+	}
+	channel := s.ch.NotifyClose(make(chan *amqp.Error, 1))
+	return func() { s.watch(connection, channel, blocked) }, nil
+}
+
+// boundedConn gives every write a deadline.
+type boundedConn struct{ net.Conn }
+
+func (c boundedConn) Write(p []byte) (int, error) {
+	if err := c.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+		return 0, err
+	}
+	return c.Conn.Write(p)
+}
+
+// watch ends the session when the connection or the channel is closed.
+func (s *session) watch(connection, channel <-chan *amqp.Error, blocked <-chan amqp.Blocking) {
+	for s.life.Err() == nil {
+		select {
+		case b, open := <-blocked:
+			switch {
+			case !open:
+				blocked = nil // the reason follows
+			case b.Active:
+				s.blocked.Store(&b.Reason)
+				s.log.change(slog.LevelWarn, "broker takes no messages", "reason", b.Reason)
+			default:
+				s.blocked.Store(nil)
+				s.log.change(slog.LevelInfo, "broker takes messages again")
+			}
+		case err := <-connection:
+			s.end(closeReason(err))
+		case err := <-channel:
+			s.end(closeReason(err))
+		case <-s.life.Done():
+		}
+	}
+	if cause := context.Cause(s.life); cause != errClosed {
+		s.log.change(slog.LevelWarn, "disconnected from the broker", "reason", cause)
+	}
+}
+
+func closeReason(err *amqp.Error) error {
+	if err == nil {
+		return errClosed
+	}
+	return err
+}
+
+// ping asks the broker for an answer.
+func (s *session) ping(ctx context.Context) error {
+	if reason := s.blocked.Load(); reason != nil {
+		return blockedError(*reason)
+	}
+	answer := make(chan error, 1)
+	select {
+	case s.pings <- answer:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-s.life.Done():
+		return context.Cause(s.life)
+	}
+	select {
+	case err := <-answer:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-s.life.Done():
+		return context.Cause(s.life)
+	}
+}
+
+// answerPings opens a channel of its own each time: two questions on one would
+// mix up their answers.
+func (s *session) answerPings() {
+	for {
+		select {
+		case answer := <-s.pings:
+			answer <- s.ask(func() error {
+				ch, err := s.conn.Channel()
+				if err != nil {
+					return err
+				}
+				return ch.Close()
+			})
+		case <-s.life.Done():
+			return
+		}
+	}
+}
+
+// ask ends the session if the broker does not answer the question in time.
+func (s *session) ask(question func() error) error {
+	defer time.AfterFunc(answerTimeout, func() { s.end(errNoAnswer) }).Stop()
+	return question()
+}
+
+// close takes leave of the broker, or just hangs up if ctx ends first.
+func (s *session) close(ctx context.Context) {
+	defer context.AfterFunc(ctx, func() { s.end(errClosed) })()
+	s.conn.Close() // an error says only that the connection had ended before
+	s.end(errClosed)
+	s.wg.Wait()
+}
+
+func blockedError(reason string) error {
+	return fmt.Errorf("the broker takes no messages: %s", reason)
+}

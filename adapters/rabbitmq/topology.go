@@ -1,0 +1,170 @@
+package rabbitmq
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"example.com/orderflow/adapters/internal/dispatch"
+	"example.com/orderflow/domain"
+)
+
+// Topology names what the events run through. The zero Topology is the usual
+// one. Publishers and consumers both declare all of it whenever they connect,
+// so neither has to come first; they meet if their topologies are the same.
+//
+//	Exchange ── order.created ──▶ Queue ──▶ consumer
+//	                                ▲          │ fails
+//	                                │ later    ▼
+//	                          Queue.retry.1s, Queue.retry.10s, …
+//	                                           │ fails for good
+//	                                           ▼
+//	                                   Queue.dead-letter
+type Topology struct {
+	Exchange string          // "orders" if empty
+	Queue    string          // "order_created" if empty; the other queues' names begin with it
+	Delays   []time.Duration // between one attempt and the next; nil: 1s, 10s, 1m, 10m
+}
+
+// TopologyError says that an exchange or a queue is there with other
+// properties than the topology asks for. RabbitMQ can't change those, so no
+// repetition helps: somebody has to decide what becomes of it.
+type TopologyError struct {
+	Kind   string // "exchange" or "queue"
+	Name   string
+	Vhost  string
+	Reason string // what is wanted and what is there, in the broker's words
+}
+
+func (e *TopologyError) Error() string {
+	remove := "delete it on the broker's management page"
+	if e.Kind == "queue" {
+		remove = fmt.Sprintf("have the consumers it was made for empty it, delete it by \"rabbitmqctl delete_queue --vhost %s %s\"",
+			shellQuote(e.Vhost), shellQuote(e.Name))
+	}
+	return fmt.Sprintf("%s %q is there with other properties, and RabbitMQ can't change them (%s): "+
+		"either %s and start again; or leave it and use another vhost, the path of the broker's URL "+
+		"(\"rabbitmqctl add_vhost NAME\" makes one), or in code another Topology",
+		e.Kind, e.Name, e.Reason, remove)
+}
+
+func shellQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+
+const (
+	// A message that so many consumers had in hand when they crashed or lost
+	// their connection is taken for the cause, and dead-lettered by the broker.
+	deliveryLimit = 20
+
+	// For queues from which nothing may drop, however often it is looked at. A
+	// negative limit, RabbitMQ 4's word for none, loses messages on RabbitMQ 3.
+	noDeliveryLimit = 1_000_000_000
+)
+
+func (t Topology) withDefaults() Topology {
+	t.Exchange = cmp.Or(t.Exchange, "orders")
+	t.Queue = cmp.Or(t.Queue, "order_created")
+	if t.Delays == nil {
+		t.Delays = dispatch.DefaultDelays()
+	}
+	return t
+}
+
+// deadLetters is the name of the exchange that dead letters go to and of the
+// queue behind it.
+func (t Topology) deadLetters() string { return t.Queue + ".dead-letter" }
+
+// retryQueue is the name of the queue in which messages wait for d. Each delay
+// has its own, for a message leaves such a queue only at its head.
+func (t Topology) retryQueue(d time.Duration) string {
+	delay := d.String()
+	if minutes, ok := strings.CutSuffix(delay, "m0s"); ok {
+		delay = minutes + "m"
+	}
+	if hours, ok := strings.CutSuffix(delay, "h0m"); ok {
+		delay = hours + "h"
+	}
+	return t.Queue + ".retry." + delay
+}
+
+// declare makes what is not there yet. After an error the channel is closed.
+func (t Topology) declare(ch *amqp.Channel, vhost string) error {
+	exchanges := []struct{ name, kind string }{
+		{t.deadLetters(), amqp.ExchangeFanout},
+		{t.Exchange, amqp.ExchangeTopic},
+	}
+	for _, x := range exchanges {
+		err := ch.ExchangeDeclare(x.name, x.kind, true, false, false, false, nil)
+		if err := declareError("exchange", x.name, vhost, err); err != nil {
+			return err
+		}
+	}
+	for _, q := range t.queues() {
+		_, err := ch.QueueDeclare(q.name, true, false, false, false, q.args)
+		if err := declareError("queue", q.name, vhost, err); err != nil {
+			return err
+		}
+	}
+	bindings := []struct{ queue, key, exchange string }{
+		{t.deadLetters(), "", t.deadLetters()},
+		{t.Queue, string(domain.OrderCreated), t.Exchange},
+	}
+	for _, b := range bindings {
+		if err := ch.QueueBind(b.queue, b.key, b.exchange, false, nil); err != nil {
+			return fmt.Errorf("bind queue %q to exchange %q: %w", b.queue, b.exchange, err)
+		}
+	}
+	return nil
+}
+
+type queue struct {
+	name string
+	args amqp.Table
+}
+
+func (t Topology) queues() []queue {
+	queues := []queue{
+		{t.deadLetters(), amqp.Table{
+			amqp.QueueTypeArg:  amqp.QueueTypeQuorum,
+			"x-delivery-limit": noDeliveryLimit,
+		}},
+		{t.Queue, atLeastOnce(t.deadLetters(), "", deliveryLimit)},
+	}
+	for _, d := range t.Delays {
+		args := atLeastOnce(amqp.DefaultExchange, t.Queue, noDeliveryLimit)
+		args[amqp.QueueMessageTTLArg] = d.Milliseconds()
+		queues = append(queues, queue{t.retryQueue(d), args})
+	}
+	return queues
+}
+
+// atLeastOnce makes a queue that keeps a message it dead-letters until the
+// queue behind it has the message too.
+func atLeastOnce(exchange, key string, limit int) amqp.Table {
+	args := amqp.Table{
+		amqp.QueueTypeArg:        amqp.QueueTypeQuorum,
+		"x-delivery-limit":       limit,
+		"x-dead-letter-exchange": exchange,
+		"x-dead-letter-strategy": "at-least-once",
+		amqp.QueueOverflowArg:    amqp.QueueOverflowRejectPublish, // the strategy asks for it
+	}
+	if key != "" {
+		args["x-dead-letter-routing-key"] = key
+	}
+	return args
+}
+
+func declareError(kind, name, vhost string, err error) error {
+	var refused *amqp.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &refused) && refused.Code == amqp.PreconditionFailed:
+		return &TopologyError{Kind: kind, Name: name, Vhost: vhost, Reason: refused.Reason}
+	default:
+		return fmt.Errorf("declare %s %q: %w", kind, name, err)
+	}
+}
