@@ -1,0 +1,84 @@
+package notification_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"example.com/orderflow/adapters/memory"
+	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
+	"example.com/orderflow/services/notification"
+)
+
+// postcards is a channel of one's own.
+type postcards struct{}
+
+func (postcards) Name() string { return "postcard" }
+
+func (postcards) Send(_ context.Context, event domain.Event) error {
+	if event.Order.UserID == "nobody" {
+		return ports.Permanent(errors.New("no address")) // no repetition will help
+	}
+	fmt.Printf("Dear %s, thank you for ordering %d × %s.\n", event.Order.UserID, event.Order.Quantity, event.Order.Product)
+	return nil
+}
+
+// Notifying by a channel of one's own; the same event again changes nothing.
+func Example() {
+	service := notification.NewService(new(memory.Deliveries), slog.New(slog.DiscardHandler), postcards{})
+	order, err := domain.NewOrder("0192f0c1-2d3e-7f4a-8b5c-6d7e8f901234", "123", "Laptop", 1, time.Now())
+	if err != nil {
+		fmt.Println(err)
+	}
+	for attempt := range 2 {
+		err := service.Handle(context.Background(), ports.Delivery{Event: order.Created(), Attempt: attempt + 1})
+		fmt.Println("error:", err)
+	}
+	// Output:
+	// Dear 123, thank you for ordering 1 × Laptop.
+	// error: <nil>
+	// error: <nil>
+}
+
+// Writing a handler of one's own: what it returns decides what becomes of the
+// event.
+func ExampleService_Handle() {
+	seen := make(map[domain.EventID]bool)
+	var handler ports.Handler = func(_ context.Context, d ports.Delivery) error {
+		switch {
+		case seen[d.Event.ID]:
+			return nil // a repeat: at least once means that it may come again
+		case d.Event.Order.Quantity > 1000:
+			return ports.Permanent(errors.New("nobody carries that")) // a dead letter, at once
+		case d.Attempt < 2:
+			return errors.New("busy") // comes again, after a delay
+		}
+		seen[d.Event.ID] = true
+		fmt.Println("handled at attempt", d.Attempt)
+		return nil
+	}
+
+	broker := memory.Broker{Delays: []time.Duration{time.Millisecond}}
+	order, err := domain.NewOrder("0192f0c1-2d3e-7f4a-8b5c-6d7e8f901234", "123", "Laptop", 1, time.Now())
+	if err != nil {
+		fmt.Println(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	if err := broker.Publish(ctx, order.Created()); err != nil {
+		fmt.Println(err)
+	}
+	err = broker.Consume(ctx, func(ctx context.Context, d ports.Delivery) error {
+		err := handler(ctx, d)
+		if err == nil {
+			cancel()
+		}
+		return err
+	})
+	fmt.Println("stopped:", err)
+	// Output:
+	// handled at attempt 2
+	// stopped: <nil>
+}

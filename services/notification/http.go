@@ -1,0 +1,88 @@
+package notification
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
+	"example.com/orderflow/services/internal/httpapi"
+)
+
+const requestTimeout = 10 * time.Second
+
+// Handler is the service's HTTP interface:
+//
+//	GET /notifications?order_id=     what was sent about an order
+//	GET /livez, GET /readyz          health
+//
+// Errors are application/problem+json (RFC 9457).
+type Handler struct {
+	http.Handler
+	health *httpapi.Health
+}
+
+// NewHandler returns the HTTP interface of the service. It is ready while both
+// store and broker answer.
+func NewHandler(service *Service, store, broker ports.Pinger, log *slog.Logger) *Handler {
+	health := httpapi.NewHealth(
+		httpapi.Check{Name: "store", Pinger: store},
+		httpapi.Check{Name: "broker", Pinger: broker},
+	)
+	a := api{service}
+	return &Handler{
+		health: health,
+		Handler: httpapi.NewHandler(httpapi.Routes{
+			"/notifications": {http.MethodGet: a.notifications},
+			"/livez":         {http.MethodGet: health.Live},
+			"/readyz":        {http.MethodGet: health.Ready},
+		}, log),
+	}
+}
+
+// Stop makes /readyz answer 503 from now on: the first step of a shutdown.
+func (h *Handler) Stop() { h.health.Stop() }
+
+type api struct{ service *Service }
+
+type notificationJSON struct {
+	EventID domain.EventID `json:"event_id"`
+	OrderID domain.OrderID `json:"order_id"`
+	Channel string         `json:"channel"`
+	Attempt int            `json:"attempt"`
+	SentAt  string         `json:"sent_at"`
+}
+
+func (a api) notifications(w http.ResponseWriter, r *http.Request) error {
+	query, err := httpapi.Query(r, "order_id")
+	if err != nil {
+		return err
+	}
+	id, err := domain.ParseOrderID(query["order_id"])
+	if err != nil {
+		return httpapi.Invalid(domain.FieldError{Field: "order_id", Reason: "must be an order's id: a UUID in lower case with hyphens"})
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
+	defer cancel()
+	sent, err := a.service.Sent(ctx, id)
+	if errors.Is(err, ports.ErrUnavailable) || ctx.Err() != nil {
+		return httpapi.Unavailable("the store did not answer in time")
+	}
+	if err != nil {
+		return err
+	}
+	answer := struct {
+		Data []notificationJSON `json:"data"`
+	}{make([]notificationJSON, len(sent))}
+	for i, n := range sent {
+		answer.Data[i] = notificationJSON{
+			EventID: n.EventID, OrderID: n.OrderID, Channel: n.Channel, Attempt: n.Attempt,
+			SentAt: n.SentAt.Format("2006-01-02T15:04:05.000Z"),
+		}
+	}
+	httpapi.WriteJSON(w, http.StatusOK, answer)
+	return nil
+}

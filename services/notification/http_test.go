@@ -1,0 +1,100 @@
+package notification_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"testing"
+
+	"go.uber.org/mock/gomock"
+
+	"example.com/orderflow/adapters/memory"
+	"example.com/orderflow/ports"
+	"example.com/orderflow/ports/mocks"
+	"example.com/orderflow/services/notification"
+)
+
+type pinger struct{ err error }
+
+func (p pinger) Ping(context.Context) error { return p.err }
+
+func get(h http.Handler, target string) (status int, body string) {
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest("GET", target, nil))
+	return w.Code, strings.TrimSpace(w.Body.String())
+}
+
+func TestNotifications(t *testing.T) {
+	event := newEvent(t)
+	s := notification.NewService(new(memory.Deliveries), discard, &channel{name: "log"})
+	if err := s.Handle(t.Context(), ports.Delivery{Event: event, Attempt: 2}); err != nil {
+		t.Fatal(err)
+	}
+	h := notification.NewHandler(s, pinger{}, pinger{}, discard)
+	tests := []struct {
+		target string
+		status int
+		want   string // a regular expression
+	}{
+		{"?order_id=" + string(event.Order.ID), 200, `^{"data":\[{"event_id":"0192f0c1-2d3e-7f4a-8b5c-6d7e8f901234-created","order_id":"0192f0c1-2d3e-7f4a-8b5c-6d7e8f901234","channel":"log","attempt":2,"sent_at":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"}\]}$`},
+		{"?order_id=0192f0c1-2d3e-7f4a-8b5c-6d7e8f90ffff", 200, `^{"data":\[\]}$`},
+		{"", 422, `"field":"order_id","detail":"must be an order's id`},
+		{"?order_id=42", 422, `"field":"order_id","detail":"must be an order's id`},
+		{"?order=42", 422, `"field":"order","detail":"is not a parameter of this path; known: order_id"`},
+	}
+	for _, tt := range tests {
+		status, body := get(h, "/notifications"+tt.target)
+		if status != tt.status || !regexp.MustCompile(tt.want).MatchString(body) {
+			t.Errorf("%q: got %d %s, want %d %s", tt.target, status, body, tt.status, tt.want)
+		}
+	}
+}
+
+func TestNotificationsWithoutTheLog(t *testing.T) {
+	for err, want := range map[error]int{
+		fmt.Errorf("list: secret: %w", ports.ErrUnavailable): 503,
+		errors.New("list: secret: broken document"):          500,
+	} {
+		log := mocks.NewMockDeliveryLog(gomock.NewController(t))
+		log.EXPECT().List(gomock.Any(), gomock.Any()).Return(nil, err)
+		h := notification.NewHandler(notification.NewService(log, discard), pinger{}, pinger{}, discard)
+		status, body := get(h, "/notifications?order_id="+string(newEvent(t).Order.ID))
+		if status != want || strings.Contains(body, "secret") {
+			t.Errorf("%v: got %d %s, want %d", err, status, body, want)
+		}
+	}
+}
+
+func TestReadiness(t *testing.T) {
+	away := pinger{errors.New("away")}
+	tests := []struct {
+		name          string
+		store, broker pinger
+		stopped       bool
+		status        int
+		want          string
+	}{
+		{"all up", pinger{}, pinger{}, false, 200, `{"status":"ready","checks":{"broker":"up","store":"up"}}`},
+		{"broker away", pinger{}, away, false, 503, `{"status":"unready","checks":{"broker":"down","store":"up"}}`},
+		{"store away", away, pinger{}, false, 503, `{"status":"unready","checks":{"broker":"up","store":"down"}}`},
+		{"stopping", pinger{}, pinger{}, true, 503, `{"status":"stopping","checks":{"broker":"up","store":"up"}}`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			h := notification.NewHandler(notification.NewService(new(memory.Deliveries), discard), tt.store, tt.broker, discard)
+			if tt.stopped {
+				h.Stop()
+			}
+			if status, body := get(h, "/readyz"); status != tt.status || body != tt.want {
+				t.Errorf("got %d %s, want %d %s", status, body, tt.status, tt.want)
+			}
+			if status, _ := get(h, "/livez"); status != 200 {
+				t.Errorf("/livez answers %d", status)
+			}
+		})
+	}
+}

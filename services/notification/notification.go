@@ -1,0 +1,107 @@
+package notification
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
+)
+
+// Service tells users of events.
+type Service struct {
+	deliveries ports.DeliveryLog
+	channels   []ports.Channel
+	log        *slog.Logger
+}
+
+// NewService returns a service that sends every event by every channel, and
+// keeps in the delivery log what was sent.
+func NewService(deliveries ports.DeliveryLog, log *slog.Logger, channels ...ports.Channel) *Service {
+	return &Service{deliveries: deliveries, channels: channels, log: log}
+}
+
+// Handle sends the event by every channel that the delivery log does not show
+// it sent by. It is a [ports.Handler]: nil once each has it; an error marked
+// by [ports.Permanent] if the channels that have not never will.
+func (s *Service) Handle(ctx context.Context, delivery ports.Delivery) error {
+	var again, never []error
+	for _, channel := range s.channels {
+		err := s.notify(ctx, channel, delivery)
+		switch {
+		case err == nil:
+		case ports.IsPermanent(err):
+			never = append(never, err)
+		default:
+			again = append(again, err)
+		}
+	}
+	if len(again) == 0 {
+		return ports.Permanent(errors.Join(never...))
+	}
+	if len(never) > 0 { // as text: its mark must not end the other channels' attempts
+		again = append(again, fmt.Errorf("%v", errors.Join(never...)))
+	}
+	return errors.Join(again...)
+}
+
+// notify checks, sends, records, in this order: a process that dies between
+// sending and recording leaves a notification that will be sent again, never
+// one that was not sent.
+func (s *Service) notify(ctx context.Context, channel ports.Channel, delivery ports.Delivery) error {
+	event := delivery.Event
+	failed := func(what string, err error) error {
+		return fmt.Errorf("notify of event %s by %s: %s: %w", event.ID, channel.Name(), what, err)
+	}
+
+	claim, err := s.deliveries.Claim(ctx, event.ID, channel.Name())
+	if errors.Is(err, ports.ErrExists) {
+		return nil
+	}
+	if err != nil {
+		return failed("check", err)
+	}
+	if err := channel.Send(ctx, event); err != nil {
+		s.release(ctx, claim, event.ID)
+		return failed("send", err)
+	}
+	notification := domain.Notification{
+		EventID: event.ID, OrderID: event.Order.ID, Channel: channel.Name(),
+		Attempt: delivery.Attempt, SentAt: time.Now().UTC().Truncate(time.Millisecond),
+	}
+	if err := s.record(ctx, claim, notification); err != nil {
+		return failed("record", err)
+	}
+	return nil
+}
+
+// record tries as long as the handler may: the notification is out, and every
+// moment in which the log does not know it is one in which a crash repeats it.
+func (s *Service) record(ctx context.Context, claim ports.DeliveryClaim, n domain.Notification) error {
+	_, err := backoff.Retry(ctx, func() (struct{}, error) {
+		return struct{}{}, claim.Record(ctx, n)
+	}, backoff.WithBackOff(&backoff.ExponentialBackOff{
+		InitialInterval: 50 * time.Millisecond, RandomizationFactor: 0.3, Multiplier: 2, MaxInterval: 2 * time.Second,
+	}))
+	return err
+}
+
+// release gives the claim back, so that the next attempt need not wait until
+// it runs out; if that fails, it runs out.
+func (s *Service) release(ctx context.Context, claim ports.DeliveryClaim, event domain.EventID) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	if err := claim.Release(ctx); err != nil {
+		s.log.WarnContext(ctx, "claim on a notification not released; it runs out", "event_id", event, "error", err)
+	}
+}
+
+// Sent returns what was sent about the order, oldest first.
+func (s *Service) Sent(ctx context.Context, order domain.OrderID) ([]domain.Notification, error) {
+	return s.deliveries.List(ctx, order)
+}

@@ -1,0 +1,214 @@
+package notification_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/mock/gomock"
+
+	"example.com/orderflow/adapters/memory"
+	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
+	"example.com/orderflow/ports/mocks"
+	"example.com/orderflow/services/notification"
+)
+
+var discard = slog.New(slog.DiscardHandler)
+
+func newEvent(t testing.TB) domain.Event {
+	t.Helper()
+	o, err := domain.NewOrder("0192f0c1-2d3e-7f4a-8b5c-6d7e8f901234", "123", "Laptop", 1, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o.Created()
+}
+
+// channel counts what it sends, and fails as told.
+type channel struct {
+	name string
+	mu   sync.Mutex
+	errs []error // of the sends to come; none left: success
+	sent int
+	took time.Duration // how long a send takes
+}
+
+func (c *channel) Name() string { return c.name }
+
+func (c *channel) Send(context.Context, domain.Event) error {
+	time.Sleep(c.took)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.errs) > 0 {
+		err := c.errs[0]
+		c.errs = c.errs[1:]
+		return err
+	}
+	c.sent++
+	return nil
+}
+
+func TestHandleSendsOncePerChannel(t *testing.T) {
+	event := newEvent(t)
+	log, mail := &channel{name: "log"}, &channel{name: "mail"}
+	s := notification.NewService(new(memory.Deliveries), discard, log, mail)
+	for attempt := 1; attempt <= 3; attempt++ {
+		if err := s.Handle(t.Context(), ports.Delivery{Event: event, Attempt: attempt}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if log.sent != 1 || mail.sent != 1 {
+		t.Errorf("sent %d and %d times, want once each", log.sent, mail.sent)
+	}
+	got, err := s.Sent(t.Context(), event.Order.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range got {
+		if d := time.Since(got[i].SentAt); d < 0 || d > time.Minute {
+			t.Errorf("sent at %v, want now", got[i].SentAt)
+		}
+		got[i].SentAt = time.Time{}
+	}
+	want := []domain.Notification{
+		{EventID: event.ID, OrderID: event.Order.ID, Channel: "log", Attempt: 1},
+		{EventID: event.ID, OrderID: event.Order.ID, Channel: "mail", Attempt: 1},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("sent (-want +got):\n%s", diff)
+	}
+}
+
+func TestHandleFailures(t *testing.T) {
+	busy, gone := errors.New("busy"), ports.Permanent(errors.New("no such address"))
+	tests := []struct {
+		name      string
+		log, mail []error
+		want      []string // parts of the error; none: success
+		permanent bool
+		logSent   int
+		mailSent  int
+	}{
+		{"all well", nil, nil, nil, false, 1, 1},
+		{"one busy", []error{busy}, nil, []string{"by log: send: busy"}, false, 0, 1},
+		{"one gone", nil, []error{gone}, []string{"by mail: send: no such address"}, true, 1, 0},
+		{"both gone", []error{gone}, []error{gone}, []string{"by log", "by mail"}, true, 0, 0},
+		{"one busy, one gone", []error{busy}, []error{gone}, []string{"busy", "no such address"}, false, 0, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			log, mail := &channel{name: "log", errs: tt.log}, &channel{name: "mail", errs: tt.mail}
+			s := notification.NewService(new(memory.Deliveries), discard, log, mail)
+			err := s.Handle(t.Context(), ports.Delivery{Event: newEvent(t), Attempt: 1})
+			if (err == nil) != (tt.want == nil) {
+				t.Fatalf("got error %v, want %q", err, tt.want)
+			}
+			for _, part := range tt.want {
+				if !strings.Contains(err.Error(), part) {
+					t.Errorf("error %q does not say %q", err, part)
+				}
+			}
+			if ports.IsPermanent(err) != tt.permanent {
+				t.Errorf("permanent: %v, want %v", !tt.permanent, tt.permanent)
+			}
+			if log.sent != tt.logSent || mail.sent != tt.mailSent {
+				t.Errorf("sent %d and %d, want %d and %d", log.sent, mail.sent, tt.logSent, tt.mailSent)
+			}
+		})
+	}
+}
+
+func TestHandleTriesOnlyWhatIsMissing(t *testing.T) {
+	event := newEvent(t)
+	log, mail := &channel{name: "log"}, &channel{name: "mail", errs: []error{errors.New("busy")}}
+	s := notification.NewService(new(memory.Deliveries), discard, log, mail)
+	if err := s.Handle(t.Context(), ports.Delivery{Event: event, Attempt: 1}); err == nil {
+		t.Fatal("a failed send is no error")
+	}
+	if err := s.Handle(t.Context(), ports.Delivery{Event: event, Attempt: 2}); err != nil {
+		t.Fatalf("second attempt: %v", err)
+	}
+	if log.sent != 1 || mail.sent != 1 {
+		t.Errorf("sent %d and %d times, want once each", log.sent, mail.sent)
+	}
+	sent, err := s.Sent(t.Context(), event.Order.ID)
+	if err != nil || len(sent) != 2 || sent[0].Attempt != 1 || sent[1].Attempt != 2 {
+		t.Errorf("recorded %+v, %v; want attempts 1 and 2", sent, err)
+	}
+}
+
+func TestHandleAtOnceSendsOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		event := newEvent(t)
+		deliveries := new(memory.Deliveries)
+		slow := &channel{name: "log", took: 10 * time.Second}
+		var wg sync.WaitGroup
+		errs := make([]error, 8)
+		for i := range errs { // as many notifiers as errs, handed the same event
+			wg.Go(func() {
+				s := notification.NewService(deliveries, discard, slow)
+				errs[i] = s.Handle(t.Context(), ports.Delivery{Event: event, Attempt: 1})
+			})
+		}
+		wg.Wait()
+		claimed := 0
+		for _, err := range errs {
+			if errors.Is(err, ports.ErrClaimed) && !ports.IsPermanent(err) {
+				claimed++
+			} else if err != nil {
+				t.Error(err)
+			}
+		}
+		if slow.sent != 1 || claimed != len(errs)-1 {
+			t.Errorf("sent %d times, %d told to come again; want 1 and %d", slow.sent, claimed, len(errs)-1)
+		}
+	})
+}
+
+// Once a notification is out, the log is told as long as the handler may last.
+func TestHandleRecordsAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		event := newEvent(t)
+		away := fmt.Errorf("record: %w", ports.ErrUnavailable)
+		ctrl := gomock.NewController(t)
+		claim := mocks.NewMockDeliveryClaim(ctrl)
+		log := mocks.NewMockDeliveryLog(ctrl)
+		log.EXPECT().Claim(gomock.Any(), event.ID, "log").Return(claim, nil)
+		gomock.InOrder(
+			claim.EXPECT().Record(gomock.Any(), gomock.Any()).Return(away).Times(5),
+			claim.EXPECT().Record(gomock.Any(), gomock.Any()).Return(nil),
+		)
+		c := &channel{name: "log"}
+		s := notification.NewService(log, discard, c)
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		if err := s.Handle(ctx, ports.Delivery{Event: event, Attempt: 1}); err != nil {
+			t.Error(err)
+		}
+		if c.sent != 1 {
+			t.Errorf("sent %d times", c.sent)
+		}
+	})
+}
+
+func TestHandleWithoutTheLog(t *testing.T) {
+	event := newEvent(t)
+	log := mocks.NewMockDeliveryLog(gomock.NewController(t))
+	log.EXPECT().Claim(gomock.Any(), event.ID, "log").Return(nil, fmt.Errorf("claim: %w", ports.ErrUnavailable))
+	c := &channel{name: "log"}
+	err := notification.NewService(log, discard, c).Handle(t.Context(), ports.Delivery{Event: event, Attempt: 1})
+	if !errors.Is(err, ports.ErrUnavailable) || ports.IsPermanent(err) {
+		t.Errorf("got %v, want one that comes again", err)
+	}
+	if c.sent != 0 {
+		t.Error("sent without a claim")
+	}
+}

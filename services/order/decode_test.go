@@ -1,0 +1,51 @@
+package order
+
+import (
+	"encoding/json"
+	"errors"
+	"testing"
+
+	"example.com/orderflow/services/internal/httpapi"
+)
+
+// What decodePlacement accepts is valid JSON and means the same to the
+// standard library; what it refuses, it refuses with a problem.
+func FuzzDecodePlacement(f *testing.F) {
+	for _, body := range []string{
+		`{"user_id":"123","product":"Laptop","quantity":1}`,
+		`{"user_id":"123","product":"Laptop","quantity":1,}`,
+		`{"user_id":"1","user_id":"2","product":"é","quantity":1e3}`,
+		`{"user_id":null,"product":["x"],"quantity":"1"} {}`,
+		`{"user_id":"\ud800","product":"\u0000","quantity":99999999999999999999}`,
+		"{\"user_id\":\"\xff\"}", `[]`, `{`, ``, `{"a"`, `{"a":`, `{"a":1`, `{"a":1 "b":2}`, `{1:2}`,
+	} {
+		f.Add([]byte(body))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		got, err := decodePlacement(body)
+		if err != nil {
+			var problem *httpapi.Problem
+			if !errors.As(err, &problem) || problem.Detail == "" || problem.Status != 400 && problem.Status != 422 {
+				t.Fatalf("refused with %#v", err)
+			}
+			return
+		}
+		if !json.Valid(body) {
+			t.Fatal("accepted what is no JSON")
+		}
+		var want struct {
+			UserID   string      `json:"user_id"`
+			Product  string      `json:"product"`
+			Quantity json.Number `json:"quantity"`
+		}
+		if err := json.Unmarshal(body, &want); err != nil {
+			t.Fatalf("accepted what the standard library does not: %v", err)
+		}
+		if got.UserID != want.UserID || got.Product != want.Product {
+			t.Errorf("got %+v, the standard library %+v", got, want)
+		}
+		if n, err := want.Quantity.Int64(); err == nil && int64(got.Quantity) != n {
+			t.Errorf("got quantity %d, the standard library %d", got.Quantity, n)
+		}
+	})
+}

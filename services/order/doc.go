@@ -1,0 +1,11 @@
+// Package order is the order service: it takes orders over HTTP, keeps them,
+// and sees to it that the event of each reaches the broker.
+//
+// [Service] holds the use cases, [Handler] is their HTTP interface, [Relay]
+// brings events from the outbox to the broker. A program gives them their
+// adapters and runs them:
+//
+//	relay := order.NewRelay(orders, publisher, log)
+//	go relay.Run(ctx)
+//	http.ListenAndServe(":8080", order.NewHandler(order.NewService(orders, relay, log), orders, publisher, log))
+package order

@@ -1,0 +1,68 @@
+package order_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"log/slog"
+	"net/http"
+	"sync"
+
+	"example.com/orderflow/adapters/memory"
+	"example.com/orderflow/adapters/mongodb"
+	"example.com/orderflow/adapters/rabbitmq"
+	"example.com/orderflow/ports"
+	"example.com/orderflow/services/order"
+)
+
+// Placing an order with everything in memory, and handling its event: what a
+// unit test of one's own code would do.
+func Example() {
+	ctx, cancel := context.WithCancel(context.Background())
+	var orders memory.Orders
+	var broker memory.Broker
+	quiet := slog.New(slog.DiscardHandler)
+
+	relay := order.NewRelay(&orders, &broker, quiet)
+	service := order.NewService(&orders, relay, quiet)
+	var running sync.WaitGroup
+	running.Go(func() { relay.Run(ctx) })
+
+	placed, _, err := service.Place(ctx, order.Placement{UserID: "123", Product: "Laptop", Quantity: 1}, "")
+	if err != nil {
+		fmt.Println(err)
+	}
+	err = broker.Consume(ctx, func(_ context.Context, d ports.Delivery) error {
+		fmt.Println(d.Event.Type, d.Event.Order.Product, d.Event.Order.ID == placed.ID)
+		cancel()
+		return nil
+	})
+	if err != nil {
+		fmt.Println(err)
+	}
+	running.Wait()
+	// Output: order.created Laptop true
+}
+
+// A program of one's own that takes orders into MongoDB and publishes their
+// events to RabbitMQ.
+func Example_servers() {
+	ctx := context.Background()
+	logger := slog.Default()
+
+	store, err := mongodb.Open(ctx, "mongodb://localhost:27017/orders")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer store.Close(ctx)
+	publisher, err := rabbitmq.NewPublisher("amqp://guest:guest@localhost:5672/")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer publisher.Close(ctx)
+
+	relay := order.NewRelay(store.Orders(), publisher, logger)
+	go relay.Run(ctx)
+	service := order.NewService(store.Orders(), relay, logger)
+	log.Fatal(http.ListenAndServe(":8080", order.NewHandler(service, store, publisher, logger)))
+}

@@ -1,0 +1,179 @@
+package order
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"time"
+
+	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
+	"example.com/orderflow/services/internal/httpapi"
+)
+
+const (
+	requestTimeout = 10 * time.Second
+
+	defaultPage = 20
+	largestPage = 100
+)
+
+// Handler is the service's HTTP interface:
+//
+//	POST /order, POST /orders                     places an order; honours Idempotency-Key
+//	GET  /orders/{id}                             one order
+//	GET  /orders?user_id=&limit=&cursor=          orders, newest first
+//	GET  /livez, GET /readyz                      health
+//
+// Errors are application/problem+json (RFC 9457).
+type Handler struct {
+	http.Handler
+	health *httpapi.Health
+}
+
+// NewHandler returns the HTTP interface of the service. It is ready while the
+// store answers; whether the broker does is only told, for orders are taken
+// without it.
+func NewHandler(service *Service, store, broker ports.Pinger, log *slog.Logger) *Handler {
+	health := httpapi.NewHealth(
+		httpapi.Check{Name: "store", Pinger: store},
+		httpapi.Check{Name: "broker", Pinger: broker, Optional: true},
+	)
+	a := api{service}
+	return &Handler{
+		health: health,
+		Handler: httpapi.NewHandler(httpapi.Routes{
+			"/order":       {http.MethodPost: a.place},
+			"/orders":      {http.MethodPost: a.place, http.MethodGet: a.list},
+			"/orders/{id}": {http.MethodGet: a.get},
+			"/livez":       {http.MethodGet: health.Live},
+			"/readyz":      {http.MethodGet: health.Ready},
+		}, log),
+	}
+}
+
+// Stop makes /readyz answer 503 from now on: the first step of a shutdown.
+func (h *Handler) Stop() { h.health.Stop() }
+
+type api struct{ service *Service }
+
+func (a api) place(w http.ResponseWriter, r *http.Request) error {
+	key, err := readKey(r.Header)
+	if err != nil {
+		return err
+	}
+	placement, err := readPlacement(w, r)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
+	defer cancel()
+	order, replayed, err := a.service.Place(ctx, placement, key)
+	if err != nil {
+		return problem(err)
+	}
+	if replayed {
+		w.Header().Set("Idempotency-Replayed", "true")
+	}
+	w.Header().Set("Location", "/orders/"+string(order.ID))
+	httpapi.WriteJSON(w, http.StatusCreated, newOrderJSON(order))
+	return nil
+}
+
+func (a api) get(w http.ResponseWriter, r *http.Request) error {
+	id, err := domain.ParseOrderID(r.PathValue("id"))
+	if err != nil {
+		return problem(err)
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
+	defer cancel()
+	order, err := a.service.Get(ctx, id)
+	if err != nil {
+		return problem(err)
+	}
+	httpapi.WriteJSON(w, http.StatusOK, newOrderJSON(order))
+	return nil
+}
+
+func (a api) list(w http.ResponseWriter, r *http.Request) error {
+	query, err := httpapi.Query(r, "user_id", "limit", "cursor")
+	if err != nil {
+		return err
+	}
+	limit, err := readLimit(query["limit"])
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
+	defer cancel()
+	page, err := a.service.List(ctx, ports.OrderQuery{
+		UserID: query["user_id"], Limit: limit, Cursor: query["cursor"],
+	})
+	if err != nil {
+		return problem(err)
+	}
+	answer := struct {
+		Data       []orderJSON `json:"data"`
+		HasMore    bool        `json:"has_more"`
+		NextCursor *string     `json:"next_cursor"`
+	}{Data: make([]orderJSON, len(page.Orders))}
+	for i, order := range page.Orders {
+		answer.Data[i] = newOrderJSON(order)
+	}
+	if page.NextCursor != "" {
+		answer.HasMore, answer.NextCursor = true, &page.NextCursor
+	}
+	httpapi.WriteJSON(w, http.StatusOK, answer)
+	return nil
+}
+
+func readLimit(text string) (int, error) {
+	if text == "" {
+		return defaultPage, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > largestPage {
+		return 0, httpapi.Invalid(domain.FieldError{Field: "limit", Reason: "must be a whole number from 1 to " + strconv.Itoa(largestPage)})
+	}
+	return n, nil
+}
+
+type orderJSON struct {
+	ID        domain.OrderID `json:"id"`
+	UserID    string         `json:"user_id"`
+	Product   string         `json:"product"`
+	Quantity  int            `json:"quantity"`
+	CreatedAt string         `json:"created_at"`
+}
+
+func newOrderJSON(o domain.Order) orderJSON {
+	return orderJSON{
+		ID: o.ID, UserID: o.UserID, Product: o.Product, Quantity: o.Quantity,
+		CreatedAt: o.CreatedAt.Format("2006-01-02T15:04:05.000Z"),
+	}
+}
+
+// problem turns an error of the use cases into an answer; one that it does not
+// know stays as it is, and is answered with 500.
+func problem(err error) error {
+	var invalid *domain.InvalidError
+	switch {
+	case errors.As(err, &invalid):
+		return httpapi.Invalid(invalid.Fields...)
+	case errors.Is(err, ErrKeyReused):
+		return &httpapi.Problem{
+			Status: http.StatusUnprocessableEntity, Code: "idempotency_key_reused",
+			Detail: "this Idempotency-Key was used before, by the same user, for another order; give each order a key of its own",
+			Errors: []domain.FieldError{{Field: "Idempotency-Key", Reason: "was used before for another order"}},
+		}
+	case errors.Is(err, ports.ErrNotFound):
+		return &httpapi.Problem{Status: http.StatusNotFound, Code: "not_found", Detail: "there is no order with this id"}
+	case errors.Is(err, ports.ErrInvalidCursor):
+		return httpapi.Invalid(domain.FieldError{Field: "cursor", Reason: "must be the next_cursor of a page before"})
+	case errors.Is(err, ports.ErrUnavailable), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return httpapi.Unavailable("the store did not answer in time; an order sent with this request may have been kept or not: sending it again with the same Idempotency-Key finds out")
+	}
+	return err
+}

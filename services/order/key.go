@@ -1,0 +1,70 @@
+package order
+
+import (
+	"net/http"
+	"strings"
+
+	"example.com/orderflow/domain"
+	"example.com/orderflow/services/internal/httpapi"
+)
+
+const (
+	keyHeader  = "Idempotency-Key"
+	longestKey = 255
+)
+
+// readKey reads the header Idempotency-Key (an IETF draft): a string of
+// visible ASCII and spaces, quoted as RFC 8941 has it or bare; quoted and bare
+// are the same key. Without the header the key is empty.
+func readKey(h http.Header) (string, error) {
+	values := h.Values(keyHeader)
+	if len(values) == 0 {
+		return "", nil
+	}
+	refuse := func(reason string) (string, error) {
+		p := httpapi.Malformed("the header " + keyHeader + " " + reason)
+		p.Errors = []domain.FieldError{{Field: keyHeader, Reason: reason}}
+		return "", p
+	}
+	if len(values) > 1 {
+		return refuse("is given more than once")
+	}
+	key := values[0]
+	if strings.HasPrefix(key, `"`) {
+		var ok bool
+		if key, ok = unquote(key); !ok {
+			return refuse(`must end its quoted string with ", and have no other " or \ in it than \" and \\`)
+		}
+	}
+	switch {
+	case key == "":
+		return refuse("is empty")
+	case len(key) > longestKey:
+		return refuse("must have at most 255 characters")
+	case strings.ContainsFunc(key, func(c rune) bool { return c < ' ' || c > '~' }):
+		return refuse("must have no characters but visible ASCII and spaces")
+	}
+	return key, nil
+}
+
+// unquote reads an sf-string of RFC 8941, section 3.3.3.
+func unquote(s string) (string, bool) {
+	if len(s) < 2 || s[0] != '"' || s[len(s)-1] != '"' {
+		return "", false
+	}
+	s = s[1 : len(s)-1]
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		switch s[i] {
+		case '"':
+			return "", false
+		case '\\':
+			i++
+			if i == len(s) || s[i] != '"' && s[i] != '\\' {
+				return "", false
+			}
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String(), true
+}

@@ -1,0 +1,211 @@
+package order
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
+)
+
+const (
+	bufferSize = 8192 // fresh events in memory; what does not fit waits for the sweep
+	batchSize  = 256  // events in one call of Publish
+
+	sweepInterval = time.Second
+
+	// An event is published only while its claim holds, so that two services
+	// do not publish the same one: from when it was claimed, the relay tries
+	// for holdFor, and a try may take publishTimeout. Their sum has to stay
+	// below the outbox's lease.
+	holdFor        = 5 * time.Second
+	publishTimeout = 5 * time.Second
+)
+
+// Relay brings events from the outbox to the broker. Fresh ones come to it in
+// memory; what a crash, a full buffer or a broker that was away has left in
+// the outbox, it sweeps up.
+type Relay struct {
+	outbox    ports.Outbox
+	publisher ports.EventPublisher
+	log       *slog.Logger
+
+	fresh   chan claimed
+	failing atomic.Bool // the last try to publish failed
+}
+
+// claimed is an event with the time its claim was taken.
+type claimed struct {
+	event domain.Event
+	since time.Time // or later
+}
+
+// NewRelay returns a relay from the outbox to the publisher; Run runs it. The
+// outbox's lease must be longer than 10 s.
+func NewRelay(outbox ports.Outbox, publisher ports.EventPublisher, log *slog.Logger) *Relay {
+	return &Relay{outbox: outbox, publisher: publisher, log: log, fresh: make(chan claimed, bufferSize)}
+}
+
+// Enqueue hands over an event that was just added to the outbox, claimed by the
+// caller at since or later. It never waits: if the relay is behind, the event
+// stays in the outbox for the sweep.
+func (r *Relay) Enqueue(event domain.Event, since time.Time) {
+	select {
+	case r.fresh <- claimed{event, since}:
+	default:
+	}
+}
+
+// Run publishes events until ctx ends, then those that were handed over
+// before, and returns. What it can't publish stays in the outbox.
+func (r *Relay) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	wg.Go(func() { r.publishFresh(ctx) })
+	wg.Go(func() { r.sweep(ctx) })
+	wg.Wait()
+	return nil
+}
+
+func (r *Relay) publishFresh(ctx context.Context) {
+	for {
+		select {
+		case first := <-r.fresh:
+			r.relay(ctx, r.gather(first))
+		case <-ctx.Done():
+			r.drain(ctx)
+			return
+		}
+	}
+}
+
+func (r *Relay) drain(ctx context.Context) {
+	for {
+		select {
+		case first := <-r.fresh:
+			if !r.relay(ctx, r.gather(first)) {
+				return
+			}
+		default:
+			return
+		}
+	}
+}
+
+// gather returns first and what waits behind it, one batch at most.
+func (r *Relay) gather(first claimed) []claimed {
+	batch := []claimed{first}
+	for len(batch) < batchSize {
+		select {
+		case next := <-r.fresh:
+			batch = append(batch, next)
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+func (r *Relay) sweep(ctx context.Context) {
+	ticker := time.NewTicker(sweepInterval)
+	defer ticker.Stop()
+	for {
+		for r.sweepOnce(ctx) {
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// sweepOnce publishes one batch from the outbox and reports whether more may
+// be free.
+func (r *Relay) sweepOnce(ctx context.Context) (more bool) {
+	if ctx.Err() != nil {
+		return false
+	}
+	since := time.Now()
+	events, err := r.outbox.Claim(ctx, batchSize)
+	if err != nil {
+		if ctx.Err() == nil {
+			r.log.Warn("sweep failed; it is tried again", "error", err)
+		}
+		return false
+	}
+	if len(events) == 0 {
+		return false
+	}
+	batch := make([]claimed, len(events))
+	for i, event := range events {
+		batch[i] = claimed{event, since}
+	}
+	return r.relay(ctx, batch) && len(events) == batchSize
+}
+
+// relay publishes the batch and marks it, trying again with backoff while its
+// claims hold; once ctx has ended, it tries once. It reports whether all is
+// done; what is not stays in the outbox.
+func (r *Relay) relay(ctx context.Context, batch []claimed) bool {
+	events := make([]domain.Event, 0, len(batch))
+	until := time.Now().Add(holdFor)
+	for _, c := range batch {
+		if time.Since(c.since) > holdFor {
+			continue // its claim may run out: it is the sweep's now
+		}
+		events = append(events, c.event)
+		if end := c.since.Add(holdFor); end.Before(until) {
+			until = end
+		}
+	}
+	if len(events) == 0 {
+		return false
+	}
+
+	published := r.retry(ctx, until, func(ctx context.Context) error {
+		err := r.publisher.Publish(ctx, events...)
+		r.noteState(err)
+		return err
+	}) == nil
+	if !published {
+		return false
+	}
+	ids := make([]domain.EventID, len(events))
+	for i, event := range events {
+		ids[i] = event.ID
+	}
+	err := r.retry(ctx, until, func(ctx context.Context) error { return r.outbox.MarkPublished(ctx, ids...) })
+	if err != nil {
+		r.log.Warn("published events could not be marked; they will be published again", "events", len(ids), "error", err)
+	}
+	return err == nil
+}
+
+// retry calls try until it succeeds, or until then, or until ctx ends; at
+// least once. A try may outlive ctx, but not publishTimeout.
+func (r *Relay) retry(ctx context.Context, until time.Time, try func(context.Context) error) error {
+	_, err := backoff.Retry(ctx, func() (struct{}, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishTimeout)
+		defer cancel()
+		return struct{}{}, try(ctx)
+	}, backoff.WithBackOff(&backoff.ExponentialBackOff{
+		InitialInterval: 50 * time.Millisecond, RandomizationFactor: 0.3, Multiplier: 2, MaxInterval: time.Second,
+	}), backoff.WithMaxElapsedTime(max(time.Until(until), time.Nanosecond)))
+	return err
+}
+
+// noteState logs when publishing begins to fail and when it works again.
+func (r *Relay) noteState(err error) {
+	if failing := err != nil; r.failing.Swap(failing) != failing {
+		if failing {
+			r.log.Warn("events can't be published; they wait in the outbox", "error", err)
+		} else {
+			r.log.Info("events are published again")
+		}
+	}
+}

@@ -1,0 +1,284 @@
+package order_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"example.com/orderflow/adapters/memory"
+	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
+	"example.com/orderflow/services/order"
+)
+
+// broker is a publisher that can be away, hang, and count.
+type broker struct {
+	mu        sync.Mutex
+	err       error
+	hang      bool
+	published map[domain.EventID]int
+	order     []domain.EventID
+	calls     int
+}
+
+func (b *broker) Publish(ctx context.Context, events ...domain.Event) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.calls++
+	if b.hang {
+		b.mu.Unlock()
+		<-ctx.Done()
+		b.mu.Lock()
+		return fmt.Errorf("publish: %w", ctx.Err())
+	}
+	if b.err != nil {
+		return b.err
+	}
+	if b.published == nil {
+		b.published = make(map[domain.EventID]int)
+	}
+	for _, e := range events {
+		b.published[e.ID]++
+		b.order = append(b.order, e.ID)
+	}
+	return nil
+}
+
+func (b *broker) set(err error, hang bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.err, b.hang = err, hang
+}
+
+// counts returns how many events were published, and how many more than once.
+func (b *broker) counts() (events, repeated int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, n := range b.published {
+		if n > 1 {
+			repeated++
+		}
+	}
+	return len(b.published), repeated
+}
+
+func newOrder(t testing.TB, n int) domain.Order {
+	t.Helper()
+	o, err := domain.NewOrder(domain.OrderID(fmt.Sprintf("00000000-0000-7000-8000-%012d", n)), "123", "Laptop", 1, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+type system struct {
+	outbox *memory.Orders
+	broker *broker
+	relay  *order.Relay
+	stop   func()
+}
+
+// start runs a relay; stop ends it and waits for it.
+func start(t *testing.T, outbox *memory.Orders, b *broker) *system {
+	t.Helper()
+	s := &system{outbox: outbox, broker: b, relay: order.NewRelay(outbox, b, discard)}
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := s.relay.Run(ctx); err != nil {
+			t.Errorf("relay: %v", err)
+		}
+	})
+	s.stop = sync.OnceFunc(func() { cancel(); wg.Wait() })
+	t.Cleanup(s.stop)
+	return s
+}
+
+// add keeps orders from first to last and hands their events to the relay.
+func (s *system) add(t *testing.T, first, last int) {
+	t.Helper()
+	for n := first; n <= last; n++ {
+		now, o := time.Now(), newOrder(t, n)
+		if err := s.outbox.Add(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+		s.relay.Enqueue(o.Created(), now)
+	}
+}
+
+func (s *system) want(t *testing.T, events, repeated int) {
+	t.Helper()
+	synctest.Wait()
+	if e, r := s.broker.counts(); e != events || r != repeated {
+		t.Errorf("%d events published, %d of them repeatedly; want %d and %d", e, r, events, repeated)
+	}
+}
+
+// waiting returns what is left in the outbox once every claim has run out.
+func waiting(t *testing.T, outbox *memory.Orders) int {
+	t.Helper()
+	time.Sleep(time.Hour)
+	events, err := outbox.Claim(t.Context(), 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(events)
+}
+
+func TestRelayPublishesFreshEventsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := start(t, new(memory.Orders), new(broker))
+		began := time.Now()
+		s.add(t, 1, 1000)
+		s.want(t, 1000, 0)
+		if d := time.Since(began); d != 0 {
+			t.Errorf("took %v", d)
+		}
+		if s.broker.calls > 1000/2 {
+			t.Errorf("%d calls for 1000 events: they are not gathered", s.broker.calls)
+		}
+		s.stop()
+		if n := waiting(t, s.outbox); n != 0 {
+			t.Errorf("%d published events are still in the outbox", n)
+		}
+	})
+}
+
+func TestRelaySweepsWhatACrashLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		outbox := new(memory.Orders)
+		var want []domain.EventID
+		for n := range 1000 {
+			o := newOrder(t, n)
+			if err := outbox.Add(t.Context(), o); err != nil {
+				t.Fatal(err)
+			}
+			want = append(want, o.Created().ID)
+		}
+		s := start(t, outbox, new(broker))
+		s.want(t, 0, 0) // whoever added them may still be at it
+		time.Sleep(memory.DefaultOutboxLease + 2*time.Second)
+		s.want(t, 1000, 0)
+		if diff := cmp.Diff(want, s.broker.order); diff != "" {
+			t.Errorf("not oldest first (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestRelayWhileTheBrokerIsAway(t *testing.T) {
+	for name, hang := range map[string]bool{"refusing": false, "hanging": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := start(t, new(memory.Orders), new(broker))
+				s.broker.set(fmt.Errorf("publish: %w", ports.ErrUnavailable), hang)
+				for minute := range 10 { // far more than the relay's memory holds
+					s.add(t, minute*2000, minute*2000+1999)
+					time.Sleep(time.Minute)
+				}
+				s.want(t, 0, 0)
+				s.broker.set(nil, false)
+				time.Sleep(30 * time.Second)
+				s.want(t, 20_000, 0)
+				s.add(t, 20_000, 20_000)
+				s.want(t, 20_001, 0)
+				s.stop()
+				if n := waiting(t, s.outbox); n != 0 {
+					t.Errorf("%d published events are still in the outbox", n)
+				}
+			})
+		})
+	}
+}
+
+func TestRelaysShareAnOutbox(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		outbox, b := new(memory.Orders), new(broker)
+		first, second := start(t, outbox, b), start(t, outbox, b)
+		b.set(errors.New("away"), false)
+		first.add(t, 1, 3000)
+		second.add(t, 3001, 6000)
+		time.Sleep(5 * time.Minute)
+		b.set(nil, false)
+		time.Sleep(time.Minute)
+		first.want(t, 6000, 0)
+	})
+}
+
+func TestRelayStops(t *testing.T) {
+	tests := []struct {
+		name      string
+		err       error
+		hang      bool
+		published int
+		within    time.Duration
+	}{
+		{"broker up", nil, false, 3000, 0},
+		{"broker refusing", errors.New("away"), false, 0, 0},
+		{"broker hanging", nil, true, 0, 10 * time.Second},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := start(t, new(memory.Orders), new(broker))
+				s.broker.set(tt.err, tt.hang)
+				s.add(t, 1, 3000)
+				began := time.Now()
+				s.stop()
+				if d := time.Since(began); d > tt.within {
+					t.Errorf("stopped after %v, want %v at most", d, tt.within)
+				}
+				s.want(t, tt.published, 0)
+				if n, want := waiting(t, s.outbox), 3000-tt.published; n != want {
+					t.Errorf("%d events are left in the outbox, want %d", n, want)
+				}
+			})
+		})
+	}
+}
+
+// failingMark is an outbox whose first marks fail.
+type failingMark struct {
+	*memory.Orders
+	mu    sync.Mutex
+	fails int
+}
+
+func (o *failingMark) MarkPublished(ctx context.Context, ids ...domain.EventID) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.fails > 0 {
+		o.fails--
+		return errors.New("away")
+	}
+	return o.Orders.MarkPublished(ctx, ids...)
+}
+
+func TestRelayMarksAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		outbox := &failingMark{Orders: new(memory.Orders), fails: 3}
+		b := new(broker)
+		relay := order.NewRelay(outbox, b, discard)
+		o := newOrder(t, 1)
+		if err := outbox.Add(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+		relay.Enqueue(o.Created(), time.Now())
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := relay.Run(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if events, repeated := b.counts(); events != 1 || repeated != 0 {
+			t.Errorf("%d events published, %d repeatedly; want 1 and 0", events, repeated)
+		}
+		if n := waiting(t, outbox.Orders); n != 0 {
+			t.Errorf("%d events are left in the outbox", n)
+		}
+	})
+}

@@ -1,0 +1,109 @@
+package order
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+
+	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
+)
+
+// Service is what can be done with orders.
+type Service struct {
+	orders ports.OrderRepository
+	relay  *Relay
+	log    *slog.Logger
+}
+
+// NewService returns a service that keeps orders in the repository and hands
+// their events to the relay.
+func NewService(orders ports.OrderRepository, relay *Relay, log *slog.Logger) *Service {
+	return &Service{orders: orders, relay: relay, log: log}
+}
+
+// Placement is what a user asks for.
+type Placement struct {
+	UserID   string
+	Product  string
+	Quantity int
+}
+
+// ErrKeyReused: the idempotency key was used before, for another order.
+var ErrKeyReused = errors.New("idempotency key used before for another order")
+
+// Place keeps a new order and returns it. Once it is returned, the order is on
+// disk and its event will reach the broker, whatever fails from then on.
+//
+// With an idempotency key that the user has used before, nothing new is kept:
+// the first order is returned, and replayed is true. If that was for something
+// else, the error wraps [ErrKeyReused]. An empty key is none.
+//
+// A [*domain.InvalidError] says which fields break a rule. An error that wraps
+// [ports.ErrUnavailable] leaves open whether the order was kept; Place with the
+// same key settles it.
+func (s *Service) Place(ctx context.Context, p Placement, key string) (order domain.Order, replayed bool, err error) {
+	id, err := newOrderID(p.UserID, key)
+	if err != nil {
+		return domain.Order{}, false, err
+	}
+	now := time.Now()
+	order, err = domain.NewOrder(id, p.UserID, p.Product, p.Quantity, now)
+	if err != nil {
+		return domain.Order{}, false, err
+	}
+	err = s.orders.Add(ctx, order)
+	if key != "" && errors.Is(err, ports.ErrExists) {
+		order, err = s.replay(ctx, order)
+		return order, err == nil, err
+	}
+	if err != nil {
+		return domain.Order{}, false, fmt.Errorf("place order: %w", err)
+	}
+	s.relay.Enqueue(order.Created(), now)
+	s.log.InfoContext(ctx, "order placed", "order_id", order.ID)
+	return order, false, nil
+}
+
+// keys is the namespace of the ids that are made from idempotency keys.
+var keys = uuid.MustParse("6f1f4a3e-8d0b-4f43-9a52-1c0f6b7f2c5d")
+
+// newOrderID makes a user's key the id of its order, so that a repeat meets
+// the order that is there, and no table of keys is needed.
+func newOrderID(userID, key string) (domain.OrderID, error) {
+	if key != "" {
+		return domain.OrderID(uuid.NewSHA1(keys, []byte(userID+"\x00"+key)).String()), nil
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return "", fmt.Errorf("make an order id: %w", err)
+	}
+	return domain.OrderID(id.String()), nil
+}
+
+// replay returns the order that is kept under the wanted one's id.
+func (s *Service) replay(ctx context.Context, wanted domain.Order) (domain.Order, error) {
+	first, err := s.orders.Get(ctx, wanted.ID)
+	if err != nil {
+		return domain.Order{}, fmt.Errorf("place order again: %w", err)
+	}
+	wanted.CreatedAt = first.CreatedAt
+	if first != wanted {
+		return domain.Order{}, fmt.Errorf("place order again: order %s: %w", first.ID, ErrKeyReused)
+	}
+	return first, nil
+}
+
+// Get returns the order, or an error that wraps [ports.ErrNotFound].
+func (s *Service) Get(ctx context.Context, id domain.OrderID) (domain.Order, error) {
+	return s.orders.Get(ctx, id)
+}
+
+// List returns one page of the orders that query asks for, newest first.
+func (s *Service) List(ctx context.Context, query ports.OrderQuery) (ports.OrderPage, error) {
+	return s.orders.List(ctx, query)
+}
