@@ -1,0 +1,57 @@
+// Command allinone is both services in one process, by default on adapters in
+// memory: nothing to install, nothing kept.
+package main
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"slices"
+
+	"example.com/orderflow/services/cmd/internal/app"
+)
+
+type settings struct {
+	OrderAddr        string `env:"ORDER_ADDR" default:"localhost:8080" help:"Address of the order service."`
+	NotificationAddr string `env:"NOTIFICATION_ADDR" default:"localhost:8081" help:"Address of the notification service."`
+	app.Common
+}
+
+func main() {
+	app.Main(app.Program{
+		Name:        "allinone",
+		Description: "The order service and the notification service in one process.",
+		Store:       "memory:",
+		Broker:      "memory:",
+		LogFormat:   "text",
+	}, &settings{})
+}
+
+func (s *settings) Addresses() []string { return []string{s.OrderAddr, s.NotificationAddr} }
+
+func (s *settings) Run(ctx context.Context, out io.Writer) error {
+	log := slog.New(s.LogHandler(out))
+
+	broker, err := s.OpenBroker(log)
+	if err != nil {
+		return err
+	}
+	defer broker.Close(log)
+	store, err := s.OpenStore(ctx, log)
+	if err != nil {
+		return err
+	}
+	defer store.Close(log)
+
+	notification, err := s.NotificationService(ctx, "notification-addr", s.NotificationAddr, store, broker, log)
+	if err != nil {
+		return err
+	}
+	order, err := s.OrderService(ctx, "order-addr", s.OrderAddr, store, broker, log)
+	if err != nil {
+		return err
+	}
+	return s.RunAll(ctx, log, slices.Concat(
+		[]app.Component{s.Welcome(out, broker, order, notification)},
+		notification.Components, order.Components)...)
+}

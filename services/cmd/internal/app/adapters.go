@@ -1,0 +1,174 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"strings"
+	"time"
+
+	"example.com/orderflow/adapters/memory"
+	"example.com/orderflow/adapters/mongodb"
+	"example.com/orderflow/adapters/rabbitmq"
+	"example.com/orderflow/ports"
+)
+
+// Store is what a store's URL opens.
+type Store struct {
+	Orders interface {
+		ports.OrderRepository
+		ports.Outbox
+	}
+	Deliveries ports.DeliveryLog
+	ports.Pinger
+	close func(context.Context) error
+}
+
+// Close closes what was opened.
+func (s *Store) Close(log *slog.Logger) { closeWithin("store", s.close, log) }
+
+// alive is the pinger of what lives in this process.
+type alive struct{}
+
+func (alive) Ping(context.Context) error { return nil }
+
+func nothing(context.Context) error { return nil }
+
+// OpenStore opens the store that the URL names and waits until it answers.
+func (c *Common) OpenStore(ctx context.Context, log *slog.Logger) (*Store, error) {
+	switch scheme, err := scheme(c.Store); {
+	case err != nil:
+		return nil, c.storeError(err)
+	case scheme == "memory":
+		return &Store{&memory.Orders{}, &memory.Deliveries{}, alive{}, nothing}, nil
+	case scheme == "mongodb" || scheme == "mongodb+srv":
+		var db *mongodb.Store
+		err := waitFor(ctx, "store", c.StartTimeout, log, func(ctx context.Context) (err error) {
+			db, err = mongodb.Open(ctx, c.Store)
+			return err
+		})
+		if err != nil {
+			return nil, c.storeError(err)
+		}
+		return &Store{db.Orders(), db.Deliveries(), db, db.Close}, nil
+	default:
+		return nil, c.storeError(fmt.Errorf("no store for the scheme %q; give mongodb:, mongodb+srv: or memory:", scheme))
+	}
+}
+
+// Broker is what a broker's URL opens, in one direction or both.
+type Broker struct {
+	Publisher interface {
+		ports.EventPublisher
+		ports.Pinger
+	}
+	Consumer interface {
+		ports.EventConsumer
+		ports.Pinger
+	}
+	close func(context.Context) error
+}
+
+// Close closes what was opened.
+func (b *Broker) Close(log *slog.Logger) { closeWithin("broker", b.close, log) }
+
+// closeTimeout bounds saying goodbye to a server.
+const closeTimeout = 2 * time.Second
+
+func closeWithin(what string, closing func(context.Context) error, log *slog.Logger) {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	if err := closing(ctx); err != nil {
+		log.Warn("connection to the "+what+" not closed cleanly", "error", err)
+	}
+}
+
+var errMemoryBroker = errors.New("memory: carries events within one process only, and nothing else in this one would take them; give amqp: or amqps:, or run allinone")
+
+// OpenPublisher opens the broker for publishing; it does not wait for it.
+func (c *Common) OpenPublisher(log *slog.Logger) (*Broker, error) {
+	if err := c.checkBroker(); err != nil {
+		return nil, c.brokerError(err)
+	}
+	publisher, err := rabbitmq.NewPublisher(c.Broker)
+	if err != nil {
+		return nil, c.brokerError(err)
+	}
+	publisher.Logger = log
+	return &Broker{Publisher: publisher, close: publisher.Close}, nil
+}
+
+// OpenConsumer opens the broker for consuming; it does not wait for it.
+func (c *Common) OpenConsumer(log *slog.Logger) (*Broker, error) {
+	if err := c.checkBroker(); err != nil {
+		return nil, c.brokerError(err)
+	}
+	consumer, err := rabbitmq.NewConsumer(c.Broker)
+	if err != nil {
+		return nil, c.brokerError(err)
+	}
+	consumer.Logger = log
+	return &Broker{Consumer: consumer, close: nothing}, nil
+}
+
+// OpenBroker opens the broker in both directions.
+func (c *Common) OpenBroker(log *slog.Logger) (*Broker, error) {
+	if scheme, err := scheme(c.Broker); err == nil && scheme == "memory" {
+		b := struct {
+			*memory.Broker
+			alive
+		}{Broker: &memory.Broker{}}
+		return &Broker{b, b, nothing}, nil
+	}
+	b, err := c.OpenPublisher(log)
+	if err != nil {
+		return nil, err
+	}
+	consuming, err := c.OpenConsumer(log)
+	if err != nil {
+		return nil, err
+	}
+	b.Consumer = consuming.Consumer
+	return b, nil
+}
+
+func (c *Common) checkBroker() error {
+	switch scheme, err := scheme(c.Broker); {
+	case err != nil:
+		return err
+	case scheme == "memory":
+		return errMemoryBroker
+	case scheme != "amqp" && scheme != "amqps":
+		return fmt.Errorf("no broker for the scheme %q; give amqp:, amqps:, or, with both services in one process, memory:", scheme)
+	}
+	return nil
+}
+
+func scheme(address string) (string, error) {
+	scheme, _, found := strings.Cut(address, ":")
+	if !found || scheme == "" {
+		return "", errors.New("it is no URL; give one such as mongodb://localhost:27017/orders, amqp://localhost:5672/ or memory:")
+	}
+	return scheme, nil
+}
+
+func (c *Common) storeError(err error) error {
+	return fmt.Errorf("--store: %s: %w", shown(c.Store), err)
+}
+
+func (c *Common) brokerError(err error) error {
+	return fmt.Errorf("--broker: %s: %w", shown(c.Broker), err)
+}
+
+// shown is the URL as people may see it: without its password, and without
+// parameters, which may hold another.
+func shown(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return "the URL"
+	}
+	u.RawQuery = ""
+	return u.Redacted()
+}

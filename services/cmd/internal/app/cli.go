@@ -1,0 +1,124 @@
+// Package app is what the executables share: the command line, opening
+// adapters by URL, and starting and stopping components in order.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// Program is what the executables differ in beside their settings.
+type Program struct {
+	Name        string
+	Description string
+
+	// Defaults of the common settings.
+	Store, Broker, LogFormat string
+}
+
+// Service is an executable's settings, a pointer to a struct with kong's tags,
+// and what it does with them.
+type Service interface {
+	Check() error                                 // refuses wrong settings, by name
+	Run(ctx context.Context, out io.Writer) error // until ctx ends
+	Addresses() []string                          // where it answers /readyz
+}
+
+type commands struct {
+	Run         struct{} `cmd:"" default:"1" help:"Run the service; the default."`
+	Version     struct{} `cmd:"" help:"Print the version."`
+	Healthcheck struct{} `cmd:"" help:"Ask the running service's /readyz; exit status 0 if it is ready."`
+}
+
+// Main runs the program as its command line and environment say, and exits.
+func Main(program Program, service Service) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal has its default effect: the end
+	os.Exit(Exec(ctx, program, service, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// Exec runs one command and returns its exit status: 0, 1 after a failure, 2
+// after wrong usage.
+func Exec(ctx context.Context, program Program, service Service, args []string, out, errOut io.Writer) int {
+	exited := -1
+	parser, err := kong.New(new(commands),
+		kong.Name(program.Name),
+		kong.Description(program.Description),
+		kong.Embed(service),
+		kong.Vars{"store": program.Store, "broker": program.Broker, "log_format": program.LogFormat},
+		kong.Writers(out, errOut),
+		kong.Exit(func(status int) { exited = status }),
+		kong.ConfigureHelp(kong.HelpOptions{NoExpandSubcommands: true}),
+	)
+	if err != nil {
+		panic(err) // wrong tags: any test shows them
+	}
+	usage := func(err error) int {
+		fmt.Fprintf(errOut, "%s: %s (see %s --help)\n", program.Name, withVariable(parser.Model, err), program.Name)
+		return 2
+	}
+	command, err := parser.Parse(args)
+	switch {
+	case exited >= 0: // --help
+		return exited
+	case err != nil:
+		return usage(err)
+	}
+
+	switch command.Command() {
+	case "version":
+		fmt.Fprintln(out, program.Name, version())
+	case "healthcheck":
+		err = healthcheck(ctx, out, service.Addresses())
+	default:
+		if err := service.Check(); err != nil {
+			return usage(err)
+		}
+		err = service.Run(ctx, out)
+	}
+	if err != nil && !errors.Is(err, errInterrupted) {
+		fmt.Fprintf(errOut, "%s: %s\n", program.Name, withVariable(parser.Model, err))
+		return 1
+	}
+	return 0
+}
+
+// withVariable adds the environment variable to an error about a flag, which
+// may have been set by either.
+func withVariable(model *kong.Application, err error) string {
+	text := err.Error()
+	for _, flag := range model.Flags {
+		if len(flag.Envs) > 0 {
+			for _, end := range []string{":", " must"} {
+				name := "--" + flag.Name
+				text = strings.Replace(text, name+end, name+" ("+flag.Envs[0]+")"+end, 1)
+			}
+		}
+	}
+	return text
+}
+
+func version() string {
+	module, revision := "(devel)", ""
+	if info, ok := debug.ReadBuildInfo(); ok {
+		if info.Main.Version != "" {
+			module = info.Main.Version
+		}
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				revision = " " + s.Value
+			}
+		}
+	}
+	return fmt.Sprintf("%s%s %s %s/%s", module, revision, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}

@@ -1,0 +1,63 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+)
+
+// Component is a part of a service that runs until its context ends, then
+// finishes what it has in hand and returns.
+type Component struct {
+	Name string
+	Run  func(context.Context) error
+}
+
+// RunAll runs the components until ctx ends or one of them fails or ends, then
+// stops them one after the other, the last first, within the shutdown timeout
+// altogether.
+func (c *Common) RunAll(ctx context.Context, log *slog.Logger, components ...Component) error {
+	timeout := c.ShutdownTimeout
+	type running struct {
+		Component
+		stop context.CancelFunc
+		done chan error
+	}
+	ended := make(chan struct{}, len(components))
+	all := make([]running, len(components))
+	for i, c := range components {
+		ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
+		defer stop()
+		all[i] = running{c, stop, make(chan error, 1)}
+		go func() {
+			all[i].done <- c.Run(ctx)
+			ended <- struct{}{}
+		}()
+	}
+	select {
+	case <-ctx.Done():
+		log.Info("stopping", "for_at_most", timeout.String())
+	case <-ended:
+	}
+
+	start := time.Now()
+	deadline := time.NewTimer(timeout)
+	defer deadline.Stop()
+	var errs []error
+	for _, r := range slices.Backward(all) {
+		r.stop()
+		select {
+		case err := <-r.done:
+			if err != nil {
+				errs = append(errs, err)
+			}
+		case <-deadline.C:
+			return errors.Join(append(errs, fmt.Errorf("%s was not done %v after the signal to stop; what it had in hand is left to the next start", r.Name, timeout))...)
+		}
+	}
+	log.Info("stopped", "after", time.Since(start).Round(time.Millisecond).String())
+	return errors.Join(errs...)
+}

@@ -1,0 +1,129 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+
+	"example.com/orderflow/adapters/logchannel"
+	"example.com/orderflow/ports"
+	"example.com/orderflow/services/internal/httpapi"
+	"example.com/orderflow/services/notification"
+	"example.com/orderflow/services/order"
+)
+
+// Part is a service as part of a process.
+type Part struct {
+	URL        string // where it answers this machine
+	Components []Component
+}
+
+// OrderService returns the order service, which answers at the address that
+// the flag gave and is unready once ctx has ended.
+func (c *Common) OrderService(ctx context.Context, flag, address string, store *Store, broker *Broker, log *slog.Logger) (*Part, error) {
+	listener, err := listen(flag, address)
+	if err != nil {
+		return nil, err
+	}
+	relay := order.NewRelay(store.Orders, broker.Publisher, log)
+	handler := order.NewHandler(order.NewService(store.Orders, relay, log), store, broker.Publisher, log)
+	context.AfterFunc(ctx, handler.Stop)
+	return &Part{urlOf(listener.Addr().String()), []Component{
+		{"broker", func(ctx context.Context) error { return c.awaitPublisher(ctx, broker.Publisher, log) }},
+		{"relay", relay.Run},
+		c.httpServer("order", listener, handler, log),
+	}}, nil
+}
+
+// awaitPublisher waits for the broker beside the running service: orders are
+// taken without it. It fails only if the broker answers, but can't be used.
+func (c *Common) awaitPublisher(ctx context.Context, publisher ports.Pinger, log *slog.Logger) error {
+	err := waitFor(ctx, "broker", c.StartTimeout, log, publisher.Ping)
+	switch {
+	case errors.Is(err, errInterrupted):
+		return nil
+	case errors.Is(err, ports.ErrUnavailable):
+		log.Warn("going on without the broker; orders are taken, their events wait in the outbox", "error", err)
+	case err != nil:
+		return c.brokerError(err)
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// NotificationService returns the notification service, which answers at the
+// address that the flag gave, writes notifications to the log's handler, and
+// is unready once ctx has ended.
+func (c *Common) NotificationService(ctx context.Context, flag, address string, store *Store, broker *Broker, log *slog.Logger) (*Part, error) {
+	listener, err := listen(flag, address)
+	if err != nil {
+		return nil, err
+	}
+	service := notification.NewService(store.Deliveries, log, logchannel.New(log.Handler()))
+	handler := notification.NewHandler(service, store, broker.Consumer, log)
+	context.AfterFunc(ctx, handler.Stop)
+	return &Part{urlOf(listener.Addr().String()), []Component{
+		c.httpServer("notification", listener, handler, log),
+		{"broker", func(ctx context.Context) error { return c.awaitConsumer(ctx, broker.Consumer, log) }},
+		{"consumer", func(ctx context.Context) error {
+			if err := broker.Consumer.Consume(ctx, service.Handle); err != nil {
+				return c.brokerError(err)
+			}
+			return nil
+		}},
+	}}, nil
+}
+
+// awaitConsumer waits for the broker, without which there is nothing to do.
+func (c *Common) awaitConsumer(ctx context.Context, consumer ports.Pinger, log *slog.Logger) error {
+	err := waitFor(ctx, "broker", c.StartTimeout, log, consumer.Ping)
+	switch {
+	case errors.Is(err, errInterrupted):
+		return nil
+	case err != nil:
+		return c.brokerError(err)
+	}
+	<-ctx.Done()
+	return nil
+}
+
+func (c *Common) httpServer(name string, listener net.Listener, handler http.Handler, log *slog.Logger) Component {
+	return Component{name + " http", func(ctx context.Context) error {
+		log.Info("listening", "service", name, "address", listener.Addr().String())
+		return httpapi.Serve(ctx, listener, handler, c.ShutdownTimeout, log)
+	}}
+}
+
+// Welcome says what runs where, and how to try it, once it can be tried.
+func (c *Common) Welcome(out io.Writer, broker *Broker, orders, notifications *Part) Component {
+	return Component{"welcome", func(ctx context.Context) error {
+		if err := waitFor(ctx, "services", c.StartTimeout, slog.New(slog.DiscardHandler), broker.Consumer.Ping); err == nil {
+			c.printWelcome(out, orders.URL, notifications.URL)
+		} // else another component says why not
+		<-ctx.Done()
+		return nil
+	}}
+}
+
+func (c *Common) printWelcome(out io.Writer, orders, notifications string) {
+	lost := func(url string) string {
+		if url == "memory:" {
+			return "   (lost on exit)"
+		}
+		return ""
+	}
+	fmt.Fprintf(out, `
+  orders         %s
+  notifications  %s
+  store          %s%s
+  broker         %s%s
+
+  Place an order:
+  curl -i %s/order -H 'Content-Type: application/json' -d '{"user_id":"123","product":"Laptop","quantity":1}'
+
+`, orders, notifications, shown(c.Store), lost(c.Store), shown(c.Broker), lost(c.Broker), orders)
+}

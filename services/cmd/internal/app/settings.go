@@ -1,0 +1,57 @@
+package app
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"time"
+)
+
+// Common are the settings that every executable has. The variables in their
+// tags are the program's defaults.
+type Common struct {
+	Store  string `env:"STORE_URL" default:"${store}" placeholder:"URL" help:"Where orders are kept: mongodb://HOST:PORT/DATABASE, mongodb+srv://HOST/DATABASE, or memory: (default ${default})."`
+	Broker string `env:"BROKER_URL" default:"${broker}" placeholder:"URL" help:"What carries events: amqp://USER:PASSWORD@HOST:PORT/VHOST, amqps://…, or, with both services in one process, memory: (default ${default})."`
+
+	LogLevel  string `env:"LOG_LEVEL" enum:"debug,info,warn,error" default:"info" help:"Lowest level that is logged: ${enum}."`
+	LogFormat string `env:"LOG_FORMAT" enum:"json,text" default:"${log_format}" help:"Form of the log: ${enum}."`
+
+	StartTimeout    time.Duration `env:"START_TIMEOUT" default:"60s" help:"How long to wait for store and broker at the start."`
+	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT" default:"10s" help:"How long what is in hand may take after SIGTERM."`
+}
+
+// Check refuses wrong settings; its error names the flag.
+func (c *Common) Check() error {
+	for _, d := range []struct {
+		flag  string
+		value time.Duration
+	}{{"start-timeout", c.StartTimeout}, {"shutdown-timeout", c.ShutdownTimeout}} {
+		if d.value <= 0 || d.value > time.Hour {
+			return fmt.Errorf("--%s: %v is out of range; give more than 0 and at most 1h, such as 30s", d.flag, d.value)
+		}
+	}
+	return nil
+}
+
+// LogHandler returns the log's handler at the level that is set.
+func (c *Common) LogHandler(out io.Writer) slog.Handler {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
+		panic(err) // the enum allows no others
+	}
+	options := &slog.HandlerOptions{Level: level}
+	if c.LogFormat == "text" {
+		return slog.NewTextHandler(out, options)
+	}
+	return slog.NewJSONHandler(out, options)
+}
+
+// listen listens on the address; its error names the flag.
+func listen(flag, address string) (net.Listener, error) {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("--%s: can't listen on %q: %w; give a free HOST:PORT, such as localhost:8080, or :8080 for every interface", flag, address, err)
+	}
+	return listener, nil
+}

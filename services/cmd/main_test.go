@@ -1,0 +1,209 @@
+// Package cmd_test runs the executables as processes, as their users do.
+package cmd_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+var binaries string // the folder of the executables
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		dir, err := os.MkdirTemp("", "orderflow")
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer os.RemoveAll(dir)
+		build := exec.Command("go", "build", "-race", "-o", dir, "./order", "./notification", "./allinone")
+		if out, err := build.CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "build the executables: %v\n%s", err, out)
+			return 1
+		}
+		binaries = dir
+		return m.Run()
+	}())
+}
+
+// patience bounds every wait for something that has to come.
+const patience = 60 * time.Second
+
+// output collects what a process writes.
+type output struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
+}
+
+// process is a running executable.
+type process struct {
+	name string
+	cmd  *exec.Cmd
+	out  output
+	done chan struct{} // closed when it has ended
+}
+
+func start(t *testing.T, name string, args ...string) *process {
+	t.Helper()
+	p := &process{name: name, done: make(chan struct{})}
+	p.cmd = exec.Command(filepath.Join(binaries, name), args...)
+	p.cmd.Env = clean(os.Environ())
+	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(p.done)
+		_ = p.cmd.Wait() // its status is read from ProcessState
+	}()
+	t.Cleanup(func() {
+		_ = p.cmd.Process.Kill() // it may have ended
+		<-p.done
+		if t.Failed() {
+			t.Logf("%s wrote:\n%s", name, tail(p.out.String()))
+		}
+	})
+	return p
+}
+
+func tail(text string) string {
+	const most = 4000
+	if len(text) > most {
+		return "…" + text[len(text)-most:]
+	}
+	return text
+}
+
+// clean takes the executables' own variables out of the environment.
+func clean(env []string) []string {
+	var kept []string
+	for _, entry := range env {
+		name, _, _ := strings.Cut(entry, "=")
+		switch name {
+		case "ADDR", "ORDER_ADDR", "NOTIFICATION_ADDR", "STORE_URL", "BROKER_URL", "LOG_LEVEL", "LOG_FORMAT", "START_TIMEOUT", "SHUTDOWN_TIMEOUT":
+		default:
+			kept = append(kept, entry)
+		}
+	}
+	return kept
+}
+
+// stop sends the signal and returns the exit status.
+func (p *process) stop(t *testing.T, signal syscall.Signal) int {
+	t.Helper()
+	if err := p.cmd.Process.Signal(signal); err != nil {
+		t.Fatalf("signal %s: %v", p.name, err)
+	}
+	return p.wait(t)
+}
+
+func (p *process) wait(t *testing.T) int {
+	t.Helper()
+	select {
+	case <-p.done:
+	case <-time.After(patience):
+		t.Fatalf("%s still runs", p.name)
+	}
+	return p.cmd.ProcessState.ExitCode()
+}
+
+// run runs an executable to its end.
+func run(t *testing.T, env []string, name string, args ...string) (status int, stdout, stderr string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, filepath.Join(binaries, name), args...)
+	cmd.Env = append(clean(os.Environ()), env...)
+	var out, errOut bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errOut
+	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
+		t.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), out.String(), errOut.String()
+}
+
+// eventually calls check until it holds, and fails with what it says last.
+func eventually(t *testing.T, check func() error) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for {
+		err := check()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("after %v: %v", patience, err)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// freeAddress returns an address of this machine that nobody listens at.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "localhost:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+var client = &http.Client{Timeout: 30 * time.Second}
+
+// fetch answers the status and, where into is not nil, decodes the body.
+func fetch(method, url, body string, into any) (status int, err error) {
+	request, err := http.NewRequest(method, url, strings.NewReader(body))
+	if err != nil {
+		return 0, err
+	}
+	if body != "" {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return 0, err
+	}
+	defer response.Body.Close()
+	data, err := io.ReadAll(response.Body)
+	if err == nil && into != nil {
+		err = json.Unmarshal(data, into)
+	}
+	return response.StatusCode, err
+}
+
+func awaitReady(t *testing.T, address string) {
+	t.Helper()
+	eventually(t, func() error {
+		status, err := fetch("GET", "http://"+address+"/readyz", "", nil)
+		if err == nil && status != http.StatusOK {
+			err = fmt.Errorf("%s answers %d to /readyz", address, status)
+		}
+		return err
+	})
+}

@@ -1,0 +1,49 @@
+// Command notification is the notification service: it consumes events from
+// the broker and tells users of them.
+package main
+
+import (
+	"context"
+	"io"
+	"log/slog"
+
+	"example.com/orderflow/services/cmd/internal/app"
+)
+
+type settings struct {
+	Addr string `env:"ADDR" default:":8081" help:"Address to answer HTTP at."`
+	app.Common
+}
+
+func main() {
+	app.Main(app.Program{
+		Name:        "notification",
+		Description: "Consumes order events and tells users of them, once each.",
+		Store:       "mongodb://localhost:27017/orders",
+		Broker:      "amqp://guest:guest@localhost:5672/",
+		LogFormat:   "json",
+	}, &settings{})
+}
+
+func (s *settings) Addresses() []string { return []string{s.Addr} }
+
+func (s *settings) Run(ctx context.Context, out io.Writer) error {
+	log := slog.New(s.LogHandler(out))
+
+	broker, err := s.OpenConsumer(log)
+	if err != nil {
+		return err
+	}
+	defer broker.Close(log)
+	store, err := s.OpenStore(ctx, log)
+	if err != nil {
+		return err
+	}
+	defer store.Close(log)
+
+	notification, err := s.NotificationService(ctx, "addr", s.Addr, store, broker, log)
+	if err != nil {
+		return err
+	}
+	return s.RunAll(ctx, log, notification.Components...)
+}

@@ -1,0 +1,143 @@
+package cmd_test
+
+import (
+	"flag"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func TestHelp(t *testing.T) {
+	for _, name := range []string{"order", "notification", "allinone"} {
+		t.Run(name, func(t *testing.T) {
+			status, got, _ := run(t, []string{"COLUMNS=100"}, name, "--help")
+			if status != 0 {
+				t.Errorf("exit status %d", status)
+			}
+			path := filepath.Join("../../testdata/help", name+".txt")
+			if *update {
+				if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), got); diff != "" {
+				t.Errorf("help (-want +got; -update writes it anew):\n%s", diff)
+			}
+		})
+	}
+}
+
+// A wrong setting stops the start with one line that names the setting and the
+// way out, and shows no password.
+func TestWrongSettings(t *testing.T) {
+	taken, err := net.Listen("tcp", "localhost:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+
+	tests := []struct {
+		name   string
+		binary string
+		args   []string
+		env    []string
+		status int
+		want   []string
+	}{
+		{"unknown flag", "order", []string{"--adr=:1"}, nil, 2, []string{"--adr", "order --help"}},
+		{"unknown command", "order", []string{"serve"}, nil, 2, []string{"serve", "order --help"}},
+		{"log level", "order", []string{"--log-level=loud"}, nil, 2, []string{"--log-level (LOG_LEVEL)", "debug", "loud"}},
+		{"log level by variable", "order", nil, []string{"LOG_LEVEL=loud"}, 2, []string{"--log-level (LOG_LEVEL)", "debug", "loud"}},
+		{"log format", "allinone", nil, []string{"LOG_FORMAT=xml"}, 2, []string{"--log-format (LOG_FORMAT)", "json", "xml"}},
+		{"no duration", "notification", []string{"--start-timeout=soon"}, nil, 2, []string{"--start-timeout (START_TIMEOUT)", "soon", "duration"}},
+		{"negative duration", "order", nil, []string{"SHUTDOWN_TIMEOUT=-1s"}, 2, []string{"--shutdown-timeout (SHUTDOWN_TIMEOUT)", "-1s", "such as 30s"}},
+		{"store without scheme", "order", []string{"--store=localhost"}, nil, 1, []string{"--store (STORE_URL)", "mongodb://"}},
+		{"store of another kind", "order", []string{"--store=postgres://u:hunter2@h/d"}, nil, 1, []string{"--store (STORE_URL)", `"postgres"`, "mongodb:"}},
+		{"store without database", "order", []string{"--store=mongodb://u:hunter2@localhost:27017"}, nil, 1, []string{"--store (STORE_URL)", "database"}},
+		{"broken store", "order", []string{"--store=mongodb://u:hunter2@loc alhost:x/orders"}, nil, 1, []string{"--store (STORE_URL)"}},
+		{"broker of another kind", "order", nil, []string{"BROKER_URL=kafka://u:hunter2@h"}, 1, []string{"--broker (BROKER_URL)", `"kafka"`, "amqp:"}},
+		{"broken broker", "order", nil, []string{"BROKER_URL=amqp://u:hunter2@h:port/"}, 1, []string{"--broker (BROKER_URL)"}},
+		{"memory broker alone, order", "order", []string{"--broker=memory:", "--store=memory:"}, nil, 1, []string{"--broker (BROKER_URL)", "one process", "allinone"}},
+		{"memory broker alone, notification", "notification", []string{"--broker=memory:"}, nil, 1, []string{"--broker (BROKER_URL)", "one process", "allinone"}},
+		{"address taken", "allinone", []string{"--order-addr=" + taken.Addr().String(), "--notification-addr=localhost:0"}, nil, 1, []string{"--order-addr (ORDER_ADDR)", taken.Addr().String(), "in use", "HOST:PORT"}},
+		{"no address", "allinone", nil, []string{"NOTIFICATION_ADDR=8081"}, 1, []string{"--notification-addr (NOTIFICATION_ADDR)", `"8081"`, "HOST:PORT"}},
+		{"store away", "order", []string{"--store=mongodb://u:hunter2@localhost:1/orders", "--start-timeout=1s"}, nil, 1, []string{"--store (STORE_URL)", "localhost:1", "1s"}},
+		{"broker away, notification", "notification", []string{"--store=memory:", "--broker=amqp://u:hunter2@localhost:1/", "--start-timeout=1s"}, nil, 1, []string{"--broker (BROKER_URL)", "localhost:1", "1s"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			status, stdout, stderr := run(t, tt.env, tt.binary, tt.args...)
+			if status != tt.status {
+				t.Errorf("exit status %d, want %d", status, tt.status)
+			}
+			if strings.Count(stderr, "\n") != 1 || !strings.HasPrefix(stderr, tt.binary+": ") {
+				t.Errorf("not one line of %s's: %q", tt.binary, stderr)
+			}
+			for _, part := range tt.want {
+				if !strings.Contains(stderr, part) {
+					t.Errorf("%q does not say %q", stderr, part)
+				}
+			}
+			if strings.Contains(stdout+stderr, "hunter2") {
+				t.Errorf("the password shows: %s%s", stdout, stderr)
+			}
+		})
+	}
+}
+
+// The flag wins over the variable.
+func TestFlagWins(t *testing.T) {
+	status, _, stderr := run(t, []string{"STORE_URL=postgres://h/d"}, "order", "--store=oracle://h/d")
+	if status != 1 || !strings.Contains(stderr, `"oracle"`) {
+		t.Errorf("exit status %d, %q", status, stderr)
+	}
+}
+
+func TestVersion(t *testing.T) {
+	for _, name := range []string{"order", "notification", "allinone"} {
+		status, stdout, _ := run(t, []string{"LOG_LEVEL=info"}, name, "version")
+		if status != 0 || !strings.HasPrefix(stdout, name+" ") || !strings.Contains(stdout, "go1.") {
+			t.Errorf("exit status %d, %q", status, stdout)
+		}
+	}
+}
+
+func TestHealthcheck(t *testing.T) {
+	var ready atomic.Bool
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/readyz" || !ready.Load() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	}))
+	defer server.Close()
+	address := server.Listener.Addr().String()
+	for _, want := range []bool{true, false} {
+		ready.Store(want)
+		status, stdout, stderr := run(t, []string{"ADDR=" + address}, "order", "healthcheck")
+		if (status == 0) != want || strings.Contains(stdout, "ready") != want || (stderr == "") != want {
+			t.Errorf("ready %v: exit status %d, %q, %q", want, status, stdout, stderr)
+		}
+	}
+	status, _, stderr := run(t, nil, "order", "healthcheck", "--addr="+freeAddress(t))
+	if status != 1 || !strings.Contains(stderr, "refused") {
+		t.Errorf("nobody there: exit status %d, %q", status, stderr)
+	}
+	// Both of allinone's have to be ready.
+	status, _, _ = run(t, nil, "allinone", "healthcheck", "--order-addr="+address, "--notification-addr="+freeAddress(t))
+	if status != 1 {
+		t.Errorf("one of two is there: exit status %d", status)
+	}
+}
