@@ -1,0 +1,52 @@
+# What to do here: make help
+
+BIN := bin
+BENCHTIME := 1s
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: ## Run both services in one process, in memory: nothing to install but Go
+	@go run ./services/cmd/allinone
+
+.PHONY: build
+build: ## Build the three executables into bin/
+	go build -trimpath -o $(BIN)/ ./services/cmd/order ./services/cmd/notification ./services/cmd/allinone
+
+.PHONY: test
+test: ## Run every test, with the race detector, on real servers (it brings them up)
+	.ci/test
+
+.PHONY: bench
+bench: ## Run every benchmark, on real servers (it brings them up)
+	.ci/test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) -p 1
+
+.PHONY: check
+check: ## Check form, generated files, imports and go.mod
+	@test -z "$$(gofmt -l .)" || { echo 'gofmt would change:'; gofmt -l .; exit 1; }
+	go vet ./...
+	go run $(STATICCHECK) ./...
+	go test -run 'TestImports|TestTheRuleRefuses' .
+	go mod tidy -diff
+	.ci/generated
+
+.PHONY: generate
+generate: ## Make the generated files anew
+	go generate ./...
+
+.PHONY: services
+services: ## Bring up MongoDB and RabbitMQ for the tests, and say where they are
+	.ci/services up
+
+.PHONY: services-down
+services-down: ## Take down what make services or make test brought up
+	.ci/services down
+
+.PHONY: clean
+clean: ## Remove what was built here
+	rm -rf $(BIN)
