@@ -105,7 +105,7 @@ func clean(env []string) []string {
 	for _, entry := range env {
 		name, _, _ := strings.Cut(entry, "=")
 		switch name {
-		case "ADDR", "ORDER_ADDR", "NOTIFICATION_ADDR", "STORE_URL", "BROKER_URL", "LOG_LEVEL", "LOG_FORMAT", "START_TIMEOUT", "SHUTDOWN_TIMEOUT":
+		case "ADDR", "ORDER_ADDR", "NOTIFICATION_ADDR", "STORE_URL", "BROKER_URL", "LOG_LEVEL", "LOG_FORMAT", "START_TIMEOUT", "REQUEST_TIMEOUT", "SHUTDOWN_TIMEOUT":
 		default:
 			kept = append(kept, entry)
 		}

@@ -1,6 +1,7 @@
 package notification
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -12,8 +13,6 @@ import (
 	"example.com/orderflow/services/internal/httpapi"
 )
 
-const requestTimeout = 10 * time.Second
-
 // Handler is the service's HTTP interface:
 //
 //	GET /notifications?order_id=     what was sent about an order
@@ -21,7 +20,9 @@ const requestTimeout = 10 * time.Second
 //
 // Errors are application/problem+json (RFC 9457).
 type Handler struct {
-	http.Handler
+	RequestTimeout time.Duration // how long an answer may take; 0: 10 s. To be set before first use
+
+	routes http.Handler
 	health *httpapi.Health
 }
 
@@ -35,12 +36,19 @@ func NewHandler(service *Service, store, broker ports.Pinger, log *slog.Logger) 
 	a := api{service}
 	return &Handler{
 		health: health,
-		Handler: httpapi.NewHandler(httpapi.Routes{
+		routes: httpapi.NewHandler(httpapi.Routes{
 			"/notifications": {http.MethodGet: a.notifications},
 			"/livez":         {http.MethodGet: health.Live},
 			"/readyz":        {http.MethodGet: health.Ready},
 		}, log),
 	}
+}
+
+// ServeHTTP answers a request.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), cmp.Or(h.RequestTimeout, httpapi.DefaultRequestTimeout))
+	defer cancel()
+	h.routes.ServeHTTP(w, r.WithContext(ctx))
 }
 
 // Stop makes /readyz answer 503 from now on: the first step of a shutdown.
@@ -65,10 +73,8 @@ func (a api) notifications(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return httpapi.Invalid(domain.FieldError{Field: "order_id", Reason: "must be an order's id: a UUID in lower case with hyphens"})
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
-	defer cancel()
-	sent, err := a.service.Sent(ctx, id)
-	if errors.Is(err, ports.ErrUnavailable) || ctx.Err() != nil {
+	sent, err := a.service.Sent(r.Context(), id)
+	if errors.Is(err, ports.ErrUnavailable) || r.Context().Err() != nil {
 		return httpapi.Unavailable("the store did not answer in time")
 	}
 	if err != nil {

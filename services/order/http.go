@@ -1,6 +1,7 @@
 package order
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -14,8 +15,6 @@ import (
 )
 
 const (
-	requestTimeout = 10 * time.Second
-
 	defaultPage = 20
 	largestPage = 100
 )
@@ -29,7 +28,9 @@ const (
 //
 // Errors are application/problem+json (RFC 9457).
 type Handler struct {
-	http.Handler
+	RequestTimeout time.Duration // how long an answer may take; 0: 10 s. To be set before first use
+
+	routes http.Handler
 	health *httpapi.Health
 }
 
@@ -44,7 +45,7 @@ func NewHandler(service *Service, store, broker ports.Pinger, log *slog.Logger) 
 	a := api{service}
 	return &Handler{
 		health: health,
-		Handler: httpapi.NewHandler(httpapi.Routes{
+		routes: httpapi.NewHandler(httpapi.Routes{
 			"/order":       {http.MethodPost: a.place},
 			"/orders":      {http.MethodPost: a.place, http.MethodGet: a.list},
 			"/orders/{id}": {http.MethodGet: a.get},
@@ -52,6 +53,13 @@ func NewHandler(service *Service, store, broker ports.Pinger, log *slog.Logger) 
 			"/readyz":      {http.MethodGet: health.Ready},
 		}, log),
 	}
+}
+
+// ServeHTTP answers a request.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), cmp.Or(h.RequestTimeout, httpapi.DefaultRequestTimeout))
+	defer cancel()
+	h.routes.ServeHTTP(w, r.WithContext(ctx))
 }
 
 // Stop makes /readyz answer 503 from now on: the first step of a shutdown.
@@ -68,9 +76,7 @@ func (a api) place(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
-	defer cancel()
-	order, replayed, err := a.service.Place(ctx, placement, key)
+	order, replayed, err := a.service.Place(r.Context(), placement, key)
 	if err != nil {
 		return problem(err)
 	}
@@ -87,9 +93,7 @@ func (a api) get(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return problem(err)
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
-	defer cancel()
-	order, err := a.service.Get(ctx, id)
+	order, err := a.service.Get(r.Context(), id)
 	if err != nil {
 		return problem(err)
 	}
@@ -106,9 +110,7 @@ func (a api) list(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
-	defer cancel()
-	page, err := a.service.List(ctx, ports.OrderQuery{
+	page, err := a.service.List(r.Context(), ports.OrderQuery{
 		UserID: query["user_id"], Limit: limit, Cursor: query["cursor"],
 	})
 	if err != nil {

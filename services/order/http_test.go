@@ -15,6 +15,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -296,6 +297,24 @@ func TestStoreFailures(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A store that hangs makes a request fail in time.
+func TestStoreHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		orders := mocks.NewMockOrderRepository(gomock.NewController(t))
+		orders.EXPECT().Add(gomock.Any(), gomock.Any()).DoAndReturn(func(ctx context.Context, _ domain.Order) error {
+			<-ctx.Done()
+			return ctx.Err()
+		})
+		h := newAPI(orders, new(memory.Orders))
+		h.RequestTimeout = 3 * time.Second
+		began := time.Now()
+		response := send(h, "POST", "/order", "application/json", laptop)
+		if took := time.Since(began); response.StatusCode != http.StatusServiceUnavailable || took != 3*time.Second {
+			t.Errorf("answered %s after %v, want 503 after 3s", response.Status, took)
+		}
+	})
 }
 
 func TestReadiness(t *testing.T) {

@@ -10,17 +10,32 @@ import (
 	"time"
 )
 
+// DefaultRequestTimeout is how long an answer may take where nothing else is
+// set.
+const DefaultRequestTimeout = 10 * time.Second
+
+// readTimeout is how long a client may take to send a request.
+const readTimeout = 15 * time.Second
+
+// Server says how Serve serves.
+type Server struct {
+	Handler        http.Handler
+	RequestTimeout time.Duration // how long the handler takes at most
+	Grace          time.Duration // how long requests in hand may take once it is to stop
+	Log            *slog.Logger
+}
+
 // Serve answers requests on the listener until ctx ends, then takes no more,
-// waits up to grace for those in hand, and returns.
-func Serve(ctx context.Context, listener net.Listener, handler http.Handler, grace time.Duration, log *slog.Logger) error {
+// waits for those in hand, and returns.
+func (s Server) Serve(ctx context.Context, listener net.Listener) error {
 	server := &http.Server{
-		Handler:           handler,
+		Handler:           s.Handler,
 		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       15 * time.Second,
-		WriteTimeout:      30 * time.Second,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      readTimeout + s.RequestTimeout + 5*time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		ErrorLog:          slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
 	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
@@ -30,11 +45,11 @@ func Serve(ctx context.Context, listener net.Listener, handler http.Handler, gra
 	case <-ctx.Done():
 	}
 
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.Grace)
 	defer cancel()
 	err := server.Shutdown(ctx)
 	if err != nil {
-		err = errors.Join(fmt.Errorf("stop serving %s: requests in hand after %v: %w", listener.Addr(), grace, err), server.Close())
+		err = errors.Join(fmt.Errorf("stop serving %s: requests in hand after %v: %w", listener.Addr(), s.Grace, err), server.Close())
 	}
 	<-served
 	return err

@@ -31,6 +31,7 @@ func (c *Common) OrderService(ctx context.Context, flag, address string, store *
 	}
 	relay := order.NewRelay(store.Orders, broker.Publisher, log)
 	handler := order.NewHandler(order.NewService(store.Orders, relay, log), store, broker.Publisher, log)
+	handler.RequestTimeout = c.RequestTimeout
 	context.AfterFunc(ctx, handler.Stop)
 	return &Part{urlOf(listener.Addr().String()), []Component{
 		{"broker", func(ctx context.Context) error { return c.awaitPublisher(ctx, broker.Publisher, log) }},
@@ -65,6 +66,7 @@ func (c *Common) NotificationService(ctx context.Context, flag, address string, 
 	}
 	service := notification.NewService(store.Deliveries, log, logchannel.New(log.Handler()))
 	handler := notification.NewHandler(service, store, broker.Consumer, log)
+	handler.RequestTimeout = c.RequestTimeout
 	context.AfterFunc(ctx, handler.Stop)
 	return &Part{urlOf(listener.Addr().String()), []Component{
 		c.httpServer("notification", listener, handler, log),
@@ -94,7 +96,9 @@ func (c *Common) awaitConsumer(ctx context.Context, consumer ports.Pinger, log *
 func (c *Common) httpServer(name string, listener net.Listener, handler http.Handler, log *slog.Logger) Component {
 	return Component{name + " http", func(ctx context.Context) error {
 		log.Info("listening", "service", name, "address", listener.Addr().String())
-		return httpapi.Serve(ctx, listener, handler, c.ShutdownTimeout, log)
+		return httpapi.Server{
+			Handler: handler, RequestTimeout: c.RequestTimeout, Grace: c.ShutdownTimeout, Log: log,
+		}.Serve(ctx, listener)
 	}}
 }
 

@@ -18,6 +18,7 @@ type Common struct {
 	LogFormat string `env:"LOG_FORMAT" enum:"json,text" default:"${log_format}" help:"Form of the log: ${enum}."`
 
 	StartTimeout    time.Duration `env:"START_TIMEOUT" default:"60s" help:"How long to wait for store and broker at the start."`
+	RequestTimeout  time.Duration `env:"REQUEST_TIMEOUT" default:"10s" help:"How long an answer to a request may take."`
 	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT" default:"10s" help:"How long what is in hand may take after SIGTERM."`
 }
 
@@ -26,7 +27,7 @@ func (c *Common) Check() error {
 	for _, d := range []struct {
 		flag  string
 		value time.Duration
-	}{{"start-timeout", c.StartTimeout}, {"shutdown-timeout", c.ShutdownTimeout}} {
+	}{{"start-timeout", c.StartTimeout}, {"request-timeout", c.RequestTimeout}, {"shutdown-timeout", c.ShutdownTimeout}} {
 		if d.value <= 0 || d.value > time.Hour {
 			return fmt.Errorf("--%s: %v is out of range; give more than 0 and at most 1h, such as 30s", d.flag, d.value)
 		}
