@@ -54,7 +54,7 @@ func (c *Common) OpenStore(ctx context.Context, log *slog.Logger) (*Store, error
 		}
 		return &Store{db.Orders(), db.Deliveries(), db, db.Close}, nil
 	default:
-		return nil, c.storeError(fmt.Errorf("no store for the scheme %q; give mongodb:, mongodb+srv: or memory:", scheme))
+		return nil, c.storeError(fmt.Errorf("no store for the scheme %q; give a URL that begins with mongodb:, mongodb+srv: or memory: instead", scheme))
 	}
 }
 
@@ -141,7 +141,7 @@ func (c *Common) checkBroker() error {
 	case scheme == "memory":
 		return errMemoryBroker
 	case scheme != "amqp" && scheme != "amqps":
-		return fmt.Errorf("no broker for the scheme %q; give amqp:, amqps:, or, with both services in one process, memory:", scheme)
+		return fmt.Errorf("no broker for the scheme %q; give a URL that begins with amqp: or amqps:, or run allinone with memory: instead", scheme)
 	}
 	return nil
 }
@@ -149,7 +149,7 @@ func (c *Common) checkBroker() error {
 func scheme(address string) (string, error) {
 	scheme, _, found := strings.Cut(address, ":")
 	if !found || scheme == "" {
-		return "", errors.New("it is no URL; give one such as mongodb://localhost:27017/orders, amqp://localhost:5672/ or memory:")
+		return "", errors.New("it is no URL; give mongodb://localhost:27017/orders, amqp://localhost:5672/ or the like")
 	}
 	return scheme, nil
 }
