@@ -123,14 +123,23 @@ func (in *inbox) awaitHandled(ids ...domain.EventID) {
 func (in *inbox) await(what string, counts func(handover) bool, ids []domain.EventID) {
 	in.t.Helper()
 	eventually(in.t, fmt.Sprintf("each of %d events is %s", len(ids), what), func() bool {
+		in.mu.Lock()
+		defer in.mu.Unlock()
 		seen := map[domain.EventID]bool{}
-		for _, h := range in.got() {
+		for _, h := range in.handovers {
 			if counts(h) {
 				seen[h.Event.ID] = true
 			}
 		}
 		return !slices.ContainsFunc(ids, func(id domain.EventID) bool { return !seen[id] })
 	})
+}
+
+// hasAny reports whether anything has been handed over.
+func (in *inbox) hasAny() bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return len(in.handovers) > 0
 }
 
 // gate holds handlers until it is opened, or the clause ends.

@@ -77,6 +77,9 @@ func list(t testing.TB, s Store, query ports.OrderQuery, between func()) []domai
 func checkList(t testing.TB, s Store, query ports.OrderQuery, want ...domain.Order) {
 	t.Helper()
 	got := list(t, s, query, func() {})
+	if slices.Equal(want, got) {
+		return
+	}
 	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("list of user %q, limit %d (-want +got):\n%s", query.UserID, query.Limit, diff)
 	}
@@ -124,7 +127,7 @@ func listWhileAdding(t testing.TB, s Store) {
 				addAll(t, s, more...)
 			}
 		})
-		if !slices.EqualFunc(got, sorted(got), equalOrders) {
+		if !slices.Equal(got, sorted(got)) {
 			t.Error("pages are not newest first")
 		}
 		for _, order := range before {
@@ -179,8 +182,8 @@ func listLimit(t testing.TB, s Store) {
 		0: 1, -1: 1, -1 << 31: 1,
 		ports.MaxListLimit + 1: ports.MaxListLimit, 1<<31 - 1: ports.MaxListLimit,
 	} {
-		if diff := cmp.Diff(first(nearer), first(limit)); diff != "" {
-			t.Errorf("list with limit %d (-as with %d +got):\n%s", limit, nearer, diff)
+		if want, got := first(nearer), first(limit); !slices.Equal(want, got) {
+			t.Errorf("list with limit %d: %d orders, want the %d of limit %d", limit, len(got), len(want), nearer)
 		}
 	}
 	checkList(t, s, ports.OrderQuery{Limit: ports.MaxListLimit}, sorted(all)...)
@@ -224,5 +227,3 @@ func listSlices(t testing.TB, s Store) {
 		checkList(t, s, ports.OrderQuery{Limit: 4}, sorted(all)...)
 	}
 }
-
-func equalOrders(a, b domain.Order) bool { return cmp.Equal(a, b) }

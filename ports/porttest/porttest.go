@@ -55,8 +55,8 @@ type Broker struct {
 	DeadLetters func(ctx context.Context) ([]DeadLetter, error)
 
 	// Attempts is how often a failing event is handed over before it is set
-	// aside: 3 or more. The delays between are for the suite to wait out, so
-	// they should be short; each longer than the one before by 50 ms or more.
+	// aside: 3 or more. The delays between are for the suite to wait out: the
+	// first of 50 to 200 ms, each longer than the one before by 50 ms or more.
 	Attempts int
 }
 

@@ -12,9 +12,12 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
 
 	"example.com/orderflow/ports/porttest"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const lease = time.Second
 

@@ -1,0 +1,88 @@
+package memory_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"time"
+
+	"example.com/orderflow/adapters/memory"
+	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
+)
+
+func laptop() domain.Order {
+	order, err := domain.NewOrder("0192f0c1-2d3e-7f4a-8b5c-6d7e8f901234", "123", "Laptop", 1, time.UnixMilli(1_795_600_800_000))
+	if err != nil {
+		log.Fatal(err)
+	}
+	return order
+}
+
+// An order and its event are kept together. The event waits in the outbox until
+// it is marked: first for whoever added the order, then for anybody.
+func ExampleOrders() {
+	ctx := context.Background()
+	orders := memory.Orders{Lease: time.Millisecond}
+	order := laptop()
+
+	fmt.Println(orders.Add(ctx, order))
+	fmt.Println(errors.Is(orders.Add(ctx, order), ports.ErrExists))
+
+	time.Sleep(2 * time.Millisecond) // the lease
+	events, err := orders.Claim(ctx, 10)
+	fmt.Println(len(events), err)
+	fmt.Println(events[0].Type, orders.MarkPublished(ctx, events[0].ID))
+	// Output:
+	// <nil>
+	// true
+	// 1 <nil>
+	// order.created <nil>
+}
+
+// What a handler gives up for good is set aside, with the reason.
+func ExampleBroker() {
+	ctx, stop := context.WithCancel(context.Background())
+	var broker memory.Broker
+	if err := broker.Publish(ctx, laptop().Created()); err != nil {
+		log.Fatal(err)
+	}
+	err := broker.Consume(ctx, func(_ context.Context, d ports.Delivery) error {
+		defer stop() // enough for an example
+		fmt.Println(d.Event.Order.Product, "at attempt", d.Attempt)
+		return ports.Permanent(errors.New("no such user"))
+	})
+	fmt.Println(err)
+	for _, dead := range broker.DeadLetters() {
+		fmt.Println(dead.EventID, dead.Reason)
+	}
+	// Output:
+	// Laptop at attempt 1
+	// <nil>
+	// 0192f0c1-2d3e-7f4a-8b5c-6d7e8f901234-created no such user
+}
+
+// One process at a time sends a notification, and once it is recorded none
+// does.
+func ExampleDeliveries() {
+	ctx := context.Background()
+	var deliveries memory.Deliveries
+	event := laptop().Created()
+
+	claim, err := deliveries.Claim(ctx, event.ID, "mail")
+	fmt.Println(err)
+	_, err = deliveries.Claim(ctx, event.ID, "mail")
+	fmt.Println(errors.Is(err, ports.ErrClaimed))
+
+	fmt.Println(claim.Record(ctx, domain.Notification{
+		EventID: event.ID, OrderID: event.Order.ID, Channel: "mail", Attempt: 1, SentAt: event.Time,
+	}))
+	_, err = deliveries.Claim(ctx, event.ID, "mail")
+	fmt.Println(errors.Is(err, ports.ErrExists))
+	// Output:
+	// <nil>
+	// true
+	// <nil>
+	// true
+}
