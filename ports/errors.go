@@ -24,21 +24,45 @@ var (
 // Permanent marks err as one that no repetition will mend: a handler that
 // returns it has its event set aside as a dead letter at once. Permanent(nil)
 // is nil.
-func Permanent(err error) error {
-	if err == nil {
-		return nil
-	}
-	return &permanentError{err}
-}
+func Permanent(err error) error { return mark(err, permanent) }
 
 // IsPermanent reports whether err, or an error it wraps, was marked by
 // [Permanent].
-func IsPermanent(err error) bool {
-	var p *permanentError
-	return errors.As(err, &p)
+func IsPermanent(err error) bool { return isMarked(err, permanent) }
+
+// Postpone marks err as none of the event's fault, such as a store of the
+// handler's own that is away: a handler that returns it has the event come
+// again after a delay, and the attempt is not counted. Postpone(nil) is nil.
+func Postpone(err error) error { return mark(err, postponed) }
+
+// IsPostponed reports whether err, or an error it wraps, was marked by
+// [Postpone].
+func IsPostponed(err error) bool { return isMarked(err, postponed) }
+
+type verdict int
+
+const (
+	permanent verdict = iota
+	postponed
+)
+
+type markedError struct {
+	error
+	verdict verdict
 }
 
-type permanentError struct{ err error }
+func (e *markedError) Unwrap() error { return e.error }
 
-func (e *permanentError) Error() string { return e.err.Error() }
-func (e *permanentError) Unwrap() error { return e.err }
+func (e *markedError) Is(target error) bool {
+	other, ok := target.(*markedError)
+	return ok && other.error == nil && other.verdict == e.verdict
+}
+
+func mark(err error, v verdict) error {
+	if err == nil {
+		return nil
+	}
+	return &markedError{err, v}
+}
+
+func isMarked(err error, v verdict) bool { return errors.Is(err, &markedError{verdict: v}) }

@@ -8,22 +8,37 @@ import (
 	"example.com/orderflow/ports"
 )
 
-func TestPermanent(t *testing.T) {
+func TestMarks(t *testing.T) {
+	marks := []struct {
+		name string
+		mark func(error) error
+		is   func(error) bool
+	}{
+		{"Permanent", ports.Permanent, ports.IsPermanent},
+		{"Postpone", ports.Postpone, ports.IsPostponed},
+	}
 	cause := errors.New("no such address")
-	marked := fmt.Errorf("send: %w", ports.Permanent(cause))
-	if !ports.IsPermanent(marked) {
-		t.Error("a wrapped mark is not seen")
-	}
-	if !errors.Is(marked, cause) {
-		t.Error("the mark hides its cause")
-	}
-	if got, want := marked.Error(), "send: no such address"; got != want {
-		t.Errorf("the mark changes the text: got %q, want %q", got, want)
-	}
-	if ports.IsPermanent(cause) || ports.IsPermanent(nil) {
-		t.Error("what is not marked counts as permanent")
-	}
-	if err := ports.Permanent(nil); err != nil {
-		t.Errorf("Permanent(nil) = %v, want nil", err)
+	for i, m := range marks {
+		t.Run(m.name, func(t *testing.T) {
+			marked := fmt.Errorf("send: %w", m.mark(cause))
+			if !m.is(marked) {
+				t.Error("a wrapped mark is not seen")
+			}
+			if !errors.Is(marked, cause) {
+				t.Error("the mark hides its cause")
+			}
+			if got, want := marked.Error(), "send: no such address"; got != want {
+				t.Errorf("the mark changes the text: got %q, want %q", got, want)
+			}
+			if m.is(cause) || m.is(nil) || m.is(marks[1-i].mark(cause)) {
+				t.Error("what is not marked so counts as marked")
+			}
+			if !m.is(marks[1-i].mark(m.mark(cause))) {
+				t.Error("another mark hides the first")
+			}
+			if err := m.mark(nil); err != nil {
+				t.Errorf("marking nil gives %v, want nil", err)
+			}
+		})
 	}
 }

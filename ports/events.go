@@ -35,10 +35,14 @@ type EventConsumer interface {
 // Consume, so that what is in hand can be finished, but has a bound of its own.
 //
 // nil: the event is dealt with and does not come again. An error marked by
-// [Permanent], or a panic: the event is set aside as a dead letter. Any other
+// [Permanent], or a panic: the event is set aside as a dead letter. One marked
+// by [Postpone]: it comes again after a delay, as the same attempt. Any other
 // error: it comes again after a delay, which grows from one attempt to the
 // next, without holding up other orders' events; after the last attempt it
 // becomes a dead letter.
+//
+// Once the context that was given to Consume has ended, a handler has only a
+// short time left.
 type Handler func(ctx context.Context, delivery Delivery) error
 
 // Delivery is one handing-over of an event.

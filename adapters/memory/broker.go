@@ -2,8 +2,10 @@ package memory
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -22,11 +24,13 @@ const DefaultPrefetch = 200
 // Consume is a consumer of its own; they compete for the events.
 type Broker struct {
 	// Delays lie between one attempt and the next; after the last comes one
-	// more attempt. nil: a second, growing to ten minutes.
+	// more attempt. Empty: a second, growing to ten minutes.
 	Delays []time.Duration
 
 	HandleTimeout time.Duration // how long a handler may take; 0: 30 s
+	StopTimeout   time.Duration // how long it may take once Consume is to stop; 0: 5 s
 	Prefetch      int           // how many events a consumer has in hand at most; 0: DefaultPrefetch
+	Logger        *slog.Logger  // nil: slog.Default()
 
 	mu      sync.Mutex
 	queue   []message
@@ -37,6 +41,7 @@ type Broker struct {
 var (
 	_ ports.EventPublisher = (*Broker)(nil)
 	_ ports.EventConsumer  = (*Broker)(nil)
+	_ ports.Pinger         = (*Broker)(nil)
 )
 
 type message struct {
@@ -68,6 +73,9 @@ func (b *Broker) Publish(ctx context.Context, events ...domain.Event) error {
 	b.enqueue(messages...)
 	return nil
 }
+
+// Ping returns nil: there is no server that could be away.
+func (b *Broker) Ping(context.Context) error { return nil }
 
 // Inject queues a message with that body and no headers, as a stranger might.
 func (b *Broker) Inject(ctx context.Context, body []byte) error {
@@ -123,22 +131,22 @@ func (b *Broker) Consume(ctx context.Context, handle ports.Handler) error {
 }
 
 func (b *Broker) handle(ctx context.Context, handle ports.Handler, m message, event domain.Event) {
-	timeout, delays := b.HandleTimeout, b.Delays
-	if timeout <= 0 {
-		timeout = dispatch.DefaultTimeout
-	}
-	if delays == nil {
+	delays := b.Delays
+	if len(delays) == 0 {
 		delays = dispatch.DefaultDelays()
 	}
-	err := dispatch.Handle(ctx, timeout, handle, ports.Delivery{Event: event, Attempt: m.attempt})
+	limits := dispatch.Limits{Timeout: b.HandleTimeout, StopTimeout: b.StopTimeout}
+	err := limits.Handle(ctx, handle, ports.Delivery{Event: event, Attempt: m.attempt})
 	switch {
 	case err == nil:
+	case ports.IsPostponed(err):
+		time.AfterFunc(delays[0], func() { b.enqueue(m) })
 	case ports.IsPermanent(err) || m.attempt > len(delays):
 		b.setAside(m, event.ID, err)
 	default:
-		time.AfterFunc(delays[m.attempt-1], func() {
-			b.enqueue(message{m.Message, m.attempt + 1})
-		})
+		delay := delays[m.attempt-1]
+		b.log().Warn("attempt failed", "event_id", event.ID, "attempt", m.attempt, "again_in", delay.String(), "error", err)
+		time.AfterFunc(delay, func() { b.enqueue(message{m.Message, m.attempt + 1}) })
 	}
 }
 
@@ -176,7 +184,10 @@ func (b *Broker) take(ctx context.Context) (message, bool) {
 	return message{}, false
 }
 
+func (b *Broker) log() *slog.Logger { return cmp.Or(b.Logger, slog.Default()) }
+
 func (b *Broker) setAside(m message, id domain.EventID, reason error) {
+	b.log().Warn("message is set aside as a dead letter", "event_id", id, "attempts", m.attempt, "reason", reason)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.dead = append(b.dead, DeadLetter{id, m.Message, reason.Error(), m.attempt})

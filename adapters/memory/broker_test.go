@@ -53,31 +53,28 @@ func TestBrokerDefaultDelays(t *testing.T) {
 	})
 }
 
-func TestBrokerWithoutDelaysTriesOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		broker := memory.Broker{Delays: []time.Duration{}}
-		publish(t, &broker, 1)
-		consumeFor(t, &broker, time.Minute, func(context.Context, ports.Delivery) error { return errors.New("no") })
-		if dead := broker.DeadLetters(); len(dead) != 1 || dead[0].Attempts != 1 {
-			t.Errorf("set aside: %+v, want the event after one attempt", dead)
-		}
-	})
-}
-
 func TestBrokerHandleTimeout(t *testing.T) {
-	for _, tt := range []struct{ set, want time.Duration }{{0, 30 * time.Second}, {time.Second, time.Second}} {
+	tests := []struct {
+		handle, stop, consume, want time.Duration
+	}{
+		{0, 0, time.Hour, 30 * time.Second},
+		{time.Second, 0, time.Hour, time.Second},
+		{0, 0, time.Second, 6 * time.Second},
+		{0, 2 * time.Second, time.Second, 3 * time.Second},
+	}
+	for _, tt := range tests {
 		synctest.Test(t, func(t *testing.T) {
-			broker := memory.Broker{HandleTimeout: tt.set}
+			broker := memory.Broker{HandleTimeout: tt.handle, StopTimeout: tt.stop}
 			publish(t, &broker, 1)
 			start := time.Now()
 			var took time.Duration
-			consumeFor(t, &broker, time.Second, func(ctx context.Context, _ ports.Delivery) error {
+			consumeFor(t, &broker, tt.consume, func(ctx context.Context, _ ports.Delivery) error {
 				<-ctx.Done()
 				took = time.Since(start)
 				return nil
 			})
 			if took != tt.want {
-				t.Errorf("timeout %v: handler's context ended after %v, want %v", tt.set, took, tt.want)
+				t.Errorf("%+v: handler's context ended after %v", tt, took)
 			}
 		})
 	}

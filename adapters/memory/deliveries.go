@@ -13,7 +13,7 @@ import (
 
 // DefaultDeliveryLease is how long a claim on a delivery lasts where nothing
 // else is set.
-const DefaultDeliveryLease = time.Minute
+const DefaultDeliveryLease = 45 * time.Second
 
 // Deliveries is the log of the notifications that went out.
 type Deliveries struct {

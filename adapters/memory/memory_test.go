@@ -2,6 +2,7 @@ package memory_test
 
 import (
 	"context"
+	"log/slog"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -26,7 +27,7 @@ func TestStore(t *testing.T) {
 
 func TestBroker(t *testing.T) {
 	inVirtualTime(t, porttest.BrokerClauses(), func() porttest.Broker {
-		broker := &memory.Broker{Delays: delays}
+		broker := &memory.Broker{Delays: delays, Logger: slog.New(slog.DiscardHandler)}
 		return porttest.Broker{
 			Publisher: broker,
 			Consumer:  func() ports.EventConsumer { return broker },

@@ -30,12 +30,16 @@ type Orders struct {
 var (
 	_ ports.OrderRepository = (*Orders)(nil)
 	_ ports.Outbox          = (*Orders)(nil)
+	_ ports.Pinger          = (*Orders)(nil)
 )
 
 type unpublished struct {
 	event  domain.Event
 	freeAt time.Time
 }
+
+// Ping returns nil: there is no server that could be away.
+func (o *Orders) Ping(context.Context) error { return nil }
 
 // Add keeps the order and its event.
 func (o *Orders) Add(ctx context.Context, order domain.Order) error {

@@ -21,7 +21,7 @@ import (
 // Its documents are never deleted here, so that whoever fails to insert one
 // knows that it is there to be read or updated.
 type Deliveries struct {
-	Lease time.Duration // how long a claim lasts; 0: 1 min
+	Lease time.Duration // how long a claim lasts; 0: 45 s
 
 	store *Store
 }
@@ -51,7 +51,7 @@ func (d *Deliveries) Claim(ctx context.Context, event domain.EventID, channel st
 	}
 	ctx, cancel := d.store.bound(ctx)
 	defer cancel()
-	if err := claim.take(ctx, cmp.Or(d.Lease, time.Minute)); err != nil {
+	if err := claim.take(ctx, cmp.Or(d.Lease, 45*time.Second)); err != nil {
 		return nil, fmt.Errorf("claim delivery of event %s by %s: %w", event, channel, err)
 	}
 	return claim, nil

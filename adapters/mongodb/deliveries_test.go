@@ -128,8 +128,8 @@ func TestDeliveryDocument(t *testing.T) {
 		t.Fatalf("claim is %v, want token and free_at", claimed["claim"])
 	}
 	freeAt, _ := held[1].Value.(bson.DateTime)
-	if d := freeAt.Time().Sub(before); d < 59*time.Second || d > 70*time.Second {
-		t.Errorf("the claim runs out after %v, want the default of 1 min", d)
+	if d := freeAt.Time().Sub(before); d < 44*time.Second || d > 55*time.Second {
+		t.Errorf("the claim runs out after %v, want the default of 45 s", d)
 	}
 	delete(claimed, "claim")
 	if diff := cmp.Diff(bson.M{"_id": id}, claimed); diff != "" {

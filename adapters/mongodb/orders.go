@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -18,7 +19,8 @@ import (
 // Orders keeps orders, and their events until they are published. Make one
 // with [Store.Orders].
 type Orders struct {
-	Lease time.Duration // how long a claim on an event lasts; 0: 15 s
+	Lease  time.Duration // how long a claim on an event lasts; 0: 15 s
+	Logger *slog.Logger  // nil: slog.Default()
 
 	store *Store
 }

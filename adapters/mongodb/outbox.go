@@ -1,6 +1,7 @@
 package mongodb
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -82,7 +83,7 @@ func (c claim) round(ctx context.Context, want int) (found int, claimed []domain
 		order, err := readOrder(document)
 		if err != nil {
 			// Left claimed, so that it stops nobody until the claim runs out.
-			slog.ErrorContext(ctx, "event passed over: its order can't be read", "error", err)
+			cmp.Or(c.orders.Logger, slog.Default()).ErrorContext(ctx, "event passed over: its order can't be read", "error", err)
 			continue
 		}
 		claimed = append(claimed, order.Created())

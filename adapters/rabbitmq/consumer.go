@@ -35,6 +35,7 @@ type Consumer struct {
 	Topology      Topology
 	Prefetch      int           // how many events to have in hand at most; 0: DefaultPrefetch
 	HandleTimeout time.Duration // how long a handler may take; 0: 30 s
+	StopTimeout   time.Duration // how long it may take once Consume is to stop; 0: 5 s
 	Logger        *slog.Logger  // nil: slog.Default()
 
 	url     string
@@ -65,19 +66,15 @@ func (c *Consumer) Consume(ctx context.Context, handle ports.Handler) error {
 		prefetch = DefaultPrefetch
 	}
 	prefetch = min(prefetch, math.MaxUint16)
-	timeout := c.HandleTimeout
-	if timeout <= 0 {
-		timeout = dispatch.DefaultTimeout
-	}
 	in := newEndpoint(c.url, "orderflow consumer", c.Topology, c.Logger)
 	out := newEndpoint(c.url, "orderflow hand-over", c.Topology, c.Logger)
 	w := &work{
-		in:      newLink(in, func(s *session) error { return subscribe(s, in.topology.Queue, prefetch) }),
-		out:     newLink(out, startPipeline),
-		log:     in.log.logger,
-		handle:  handle,
-		timeout: timeout,
-		slots:   make(chan struct{}, prefetch),
+		in:     newLink(in, func(s *session) error { return subscribe(s, in.topology.Queue, prefetch) }),
+		out:    newLink(out, startPipeline),
+		log:    in.log.logger,
+		handle: handle,
+		limits: dispatch.Limits{Timeout: c.HandleTimeout, StopTimeout: c.StopTimeout},
+		slots:  make(chan struct{}, prefetch),
 	}
 	defer w.close()
 	c.mu.Lock()
@@ -130,7 +127,7 @@ type work struct {
 	in, out *link // separate, for a broker short of memory or disk stops who publishes
 	log     *slog.Logger
 	handle  ports.Handler
-	timeout time.Duration
+	limits  dispatch.Limits
 
 	handlers dispatch.Group
 	slots    chan struct{} // one for each event in hand, over all sessions
@@ -168,6 +165,11 @@ func (w *work) consume(ctx context.Context) error {
 	return nil
 }
 
+// ErrRefused: the broker does not let this user, with this password, into this
+// virtual host. It comes with [ports.ErrUnavailable], for a broker that goes
+// down during a login looks the same.
+var ErrRefused = errors.New("login refused; check user, password and virtual host, the path of the broker's URL")
+
 func isRefusal(err error) bool {
 	var e *amqp.Error
 	return errors.As(err, &e) && (e.Code == amqp.AccessRefused || e.Code == amqp.NotAllowed)
@@ -191,12 +193,12 @@ func (w *work) receive(ctx context.Context, s *session) {
 		case <-s.life.Done():
 			continue // what is left is handed out again
 		}
-		event, err := wire.Decode(wireMessage(d))
+		event, decodeErr := wire.Decode(wireMessage(d))
 		w.handlers.Go(event.Order.ID, func() {
 			defer func() { <-w.slots }()
 			// To settle a delivery fails only if the session is over, and then
 			// the broker takes the delivery back by itself.
-			if w.deal(ctx, s, d, event, err) {
+			if w.deal(ctx, s, d, event, ports.Permanent(decodeErr)) {
 				d.Ack(false)
 				return
 			}
@@ -204,20 +206,21 @@ func (w *work) receive(ctx context.Context, s *session) {
 			d.Nack(false, true)
 		})
 	}
-	if ctx.Err() == nil {
+	if s.ch.IsClosed() {
+		<-s.life.Done() // it ends with the reason for that
+	} else if ctx.Err() == nil {
 		s.end(errors.New("the broker ended the subscription, as it does when the queue is deleted"))
 	}
 }
 
-// deal reports whether the delivery is dealt with, and not to be given back.
+// deal has the event handled, unless it was none, and hands over what failed.
+// It reports whether the delivery is dealt with, and not to be given back.
 func (w *work) deal(ctx context.Context, s *session, d amqp.Delivery, event domain.Event, failure error) bool {
 	if s.life.Err() != nil || ctx.Err() != nil { // over while it waited for its turn
 		return false
 	}
-	if failure != nil {
-		failure = ports.Permanent(failure)
-	} else {
-		failure = dispatch.Handle(ctx, w.timeout, w.handle, ports.Delivery{Event: event, Attempt: failedAttempts(d) + 1})
+	if failure == nil {
+		failure = w.limits.Handle(ctx, w.handle, ports.Delivery{Event: event, Attempt: failedAttempts(d) + 1})
 	}
 	return failure == nil || w.handOver(ctx, s, d, failure)
 }

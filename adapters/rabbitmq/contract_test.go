@@ -2,14 +2,12 @@ package rabbitmq_test
 
 import (
 	"context"
-	"errors"
 	"strconv"
 	"testing"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
-	"example.com/orderflow/adapters/rabbitmq"
 	"example.com/orderflow/adapters/wire"
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
@@ -74,6 +72,3 @@ func readDeadLetter(d amqp.Delivery) porttest.DeadLetter {
 	attempts, _ := strconv.Atoi(text("orderflow-attempts"))
 	return porttest.DeadLetter{EventID: domain.EventID(text(wire.HeaderID)), Reason: text("orderflow-reason"), Attempts: attempts}
 }
-
-var _ = errors.New
-var _ rabbitmq.Topology

@@ -11,9 +11,8 @@
 //	amqps://user:password@broker.example.com/shop?cacertfile=/etc/ssl/broker.pem
 //
 // Without a user it is guest, who may log in only from the broker's own
-// machine. Of the options, cacertfile, certfile, keyfile,
-// server_name_indication, auth_mechanism, channel_max and heartbeat (in
-// seconds; 10) count.
+// machine. The options that count are cacertfile, certfile, keyfile,
+// server_name_indication, auth_mechanism, and heartbeat (10, in seconds).
 //
 // # Delivery semantics
 //

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"log/slog"
 	"maps"
 	"slices"
 	"strconv"
@@ -32,8 +33,8 @@ const (
 
 // The bounds of handing a message over.
 const (
-	handOverTimeout = 10 * time.Second // of one try
-	handOverPause   = time.Second      // before the next
+	handOverTimeout = 3 * time.Second // of one try; a consumer that is to stop has not much longer
+	handOverPause   = time.Second     // before the next
 )
 
 // handOver gives the broker the message that takes the place of a delivery that
@@ -51,10 +52,7 @@ func (w *work) handOver(ctx context.Context, s *session, d amqp.Delivery, failur
 		err := w.out.publish(try, m)
 		cancel()
 		if err == nil {
-			if m.exchange != amqp.DefaultExchange {
-				w.log.Warn("message is set aside as a dead letter", "message_id", m.MessageId,
-					"attempts", m.Headers[headerAttempts], "reason", m.Headers[headerReason])
-			}
+			w.logFailure(ctx, m, failure)
 			return true
 		}
 		select {
@@ -65,6 +63,17 @@ func (w *work) handOver(ctx context.Context, s *session, d amqp.Delivery, failur
 			return false
 		}
 	}
+}
+
+func (w *work) logFailure(ctx context.Context, m message, failure error) {
+	what, level := "attempt failed; it comes again", slog.LevelWarn
+	switch {
+	case m.exchange != amqp.DefaultExchange:
+		what = "message is set aside as a dead letter"
+	case ports.IsPostponed(failure):
+		what, level = "event is postponed", slog.LevelDebug // the handler says what keeps it from its work
+	}
+	w.log.Log(ctx, level, what, "message_id", m.MessageId, "attempts", m.Headers[headerAttempts], "reason", bounded(failure.Error()))
 }
 
 // failedAttempts returns how many attempts the message has behind it.
@@ -80,15 +89,18 @@ func failedAttempts(d amqp.Delivery) int {
 // afterFailure returns the message that takes the place of one that could not
 // be dealt with: it waits for its next attempt, or is a dead letter.
 func (t Topology) afterFailure(d amqp.Delivery, failure error, now time.Time) message {
-	attempts := failedAttempts(d) + 1
-	at := now.UTC().Format(time.RFC3339)
 	headers := ownHeaders(d.Headers)
-	if headers[headerFirstFailure] == nil {
-		headers[headerFirstFailure] = at
+	attempts := failedAttempts(d)
+	if !ports.IsPostponed(failure) {
+		attempts++
+		at := now.UTC().Format(time.RFC3339)
+		if headers[headerFirstFailure] == nil {
+			headers[headerFirstFailure] = at
+		}
+		headers[headerLastFailure] = at
+		headers[headerReason] = bounded(failure.Error())
+		headers[headerAttempts] = strconv.Itoa(attempts)
 	}
-	headers[headerLastFailure] = at
-	headers[headerReason] = bounded(failure.Error())
-	headers[headerAttempts] = strconv.Itoa(attempts)
 
 	id := d.MessageId
 	if id == "" { // a stranger's, but we tell our messages apart by it
@@ -113,7 +125,10 @@ func (t Topology) afterFailure(d amqp.Delivery, failure error, now time.Time) me
 			Body:            d.Body,
 		},
 	}
-	if attempts <= len(t.Delays) && !ports.IsPermanent(failure) {
+	switch {
+	case ports.IsPostponed(failure):
+		m.exchange, m.key = amqp.DefaultExchange, t.retryQueue(t.Delays[0])
+	case attempts <= len(t.Delays) && !ports.IsPermanent(failure):
 		m.exchange, m.key = amqp.DefaultExchange, t.retryQueue(t.Delays[attempts-1])
 	}
 	return m

@@ -39,6 +39,10 @@ func TestAfterFailure(t *testing.T) {
 		{"beyond the last, of a topology that had more delays", "7", no, "q.dead-letter", "", headers("8", before)},
 		{"permanent", "", fmt.Errorf("%w", ports.Permanent(no)), "q.dead-letter", "", headers("1", "2026-11-23T10:00:00Z")},
 		{"permanent at the second", "1", ports.Permanent(no), "q.dead-letter", "", headers("2", before)},
+		{"postponed", "", ports.Postpone(no), "", "q.retry.1s", amqp.Table{"ce-id": "e"}},
+		{"postponed at the third", "2", ports.Postpone(no), "", "q.retry.1s", amqp.Table{
+			"ce-id": "e", headerAttempts: "2", headerReason: "another", headerFirstFailure: before, headerLastFailure: before,
+		}},
 		{"a stranger's header", "many", no, "", "q.retry.1s", headers("1", before)},
 		{"a negative one", "-3", no, "", "q.retry.1s", headers("1", before)},
 	}

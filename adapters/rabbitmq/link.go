@@ -153,15 +153,18 @@ func (l *link) note(err error) {
 	case errors.As(err, &topology):
 		l.log.change(slog.LevelError, "broker has other queues than wanted", "error", err)
 	default:
-		l.log.change(slog.LevelWarn, "broker is out of reach; it is tried again and again", "error", err)
+		l.log.change(slog.LevelWarn, "no connection to the broker; it is tried again", "error", err)
 	}
 }
 
 // unavailable marks an error that time may mend.
 func unavailable(err error) error {
 	var topology *TopologyError
-	if errors.As(err, &topology) {
+	switch {
+	case errors.As(err, &topology):
 		return err
+	case isRefusal(err):
+		return fmt.Errorf("%w: %w: %w", ports.ErrUnavailable, ErrRefused, err)
 	}
 	return fmt.Errorf("%w: %w", ports.ErrUnavailable, err)
 }

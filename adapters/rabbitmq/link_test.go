@@ -130,6 +130,30 @@ func TestLinkAfterALoss(t *testing.T) {
 	}
 }
 
+func TestPausesBeginAnewAfterASessionThatLasted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		broker := errors.New("no broker")
+		l, _ := newTestLink(t, func(context.Context) (*session, error) { return newTestSession(), broker })
+		for start := time.Now(); time.Since(start) < time.Minute; l.pause(t.Context()) {
+			l.session(t.Context())
+		}
+		broker = nil
+		s, err := l.session(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		s.end(errors.New("cut"))
+		broker = errors.New("no broker")
+		l.session(t.Context())
+		start := time.Now()
+		l.pause(t.Context())
+		if d := time.Since(start); d > 125*time.Millisecond {
+			t.Errorf("the first pause is %v, want 125ms at most", d)
+		}
+	})
+}
+
 // A broker that accepts connections and drops them is not stormed.
 func TestLinkToAFickleBroker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

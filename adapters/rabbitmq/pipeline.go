@@ -80,28 +80,23 @@ func (p *pipeline) publish(ctx context.Context, messages []message) error {
 	case <-p.life.Done():
 		return unavailable(context.Cause(p.life))
 	}
-	select {
-	case <-b.sent:
-	case <-ctx.Done():
-		return unavailable(ctx.Err())
-	case <-p.life.Done():
-		return unavailable(context.Cause(p.life))
+	if err := p.wait(ctx, b.sent); err != nil {
+		return unavailable(err)
 	}
 	if b.err != nil {
 		return unavailable(b.err)
 	}
 	refused := 0
 	for _, promise := range b.promises {
-		if err := p.wait(ctx, promise); err != nil {
+		if err := p.waitForAnswer(ctx, promise); err != nil {
 			return unavailable(err)
 		}
 		if !promise.Acked() {
 			refused++
 		}
 	}
-	if refused > 0 && p.ch.IsClosed() { // what has no answer then looks refused
-		<-p.life.Done()
-		return unavailable(context.Cause(p.life))
+	if refused > 0 && p.ch.IsClosed() { // then what has no answer looks refused
+		return unavailable(p.wait(ctx, nil))
 	}
 	if n := p.countReturned(messages); n > 0 {
 		err := fmt.Errorf("no queue takes %d of %d messages for exchange %q with key %q",
@@ -134,7 +129,7 @@ func (p *pipeline) send(b *batch) error {
 		// Whoever has sent the oldest message may have gone, so the wait for
 		// room is not bound to a context of theirs.
 		if oldest := p.ring[p.next]; oldest != nil {
-			if err := p.wait(context.Background(), oldest); err != nil {
+			if err := p.waitForAnswer(context.Background(), oldest); err != nil {
 				return err
 			}
 		}
@@ -157,26 +152,29 @@ func (p *pipeline) send(b *batch) error {
 	return nil
 }
 
-// wait waits until the broker answers for a message. If it does not in time,
-// the session is given up.
-func (p *pipeline) wait(ctx context.Context, promise *amqp.DeferredConfirmation) error {
+// waitForAnswer waits until the broker answers for a message. If it does not
+// in time, the session is given up.
+func (p *pipeline) waitForAnswer(ctx context.Context, promise *amqp.DeferredConfirmation) error {
 	select {
 	case <-promise.Done():
 		return nil
 	default:
 	}
-	timeout := time.NewTimer(confirmTimeout)
+	timeout := time.AfterFunc(confirmTimeout, func() { p.end(errNoPromise) })
 	defer timeout.Stop()
+	return p.wait(ctx, promise.Done())
+}
+
+// wait waits until done is closed. An error says that ctx or the session ended
+// first.
+func (p *pipeline) wait(ctx context.Context, done <-chan struct{}) error {
 	select {
-	case <-promise.Done():
+	case <-done:
 		return nil
-	case <-timeout.C:
-		p.end(errNoPromise)
-		return context.Cause(p.life)
-	case <-p.life.Done():
-		return context.Cause(p.life)
 	case <-ctx.Done():
 		return ctx.Err()
+	case <-p.life.Done():
+		return context.Cause(p.life)
 	}
 }
 

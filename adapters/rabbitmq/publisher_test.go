@@ -158,9 +158,6 @@ func TestPublisherConnectsAgain(t *testing.T) {
 			p.cut()
 			time.AfterFunc(500*time.Millisecond, func() { p.refuse(false) })
 		},
-		"when the broker closes the channel alone": func(t *testing.T, p *proxy) {
-			p.say(t, 1, 20, 40, append([]byte{1, 150}, append(shortText("for a test"), 0, 0, 0, 0)...)...)
-		},
 	}
 	for name, trouble := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -183,10 +180,36 @@ func TestPublisherConnectsAgain(t *testing.T) {
 			if n := log.count("connected to the broker"); n != 2 {
 				t.Errorf("%d connections were logged, want 2:\n%s", n, &log)
 			}
-			if n := log.count("out of reach"); n > 1 {
+			if err := publisher.Close(bounded(t, patience)); err != nil {
+				t.Error(err)
+			}
+			if n := log.count("disconnected"); n != 1 {
+				t.Errorf("%d losses were logged, want one:\n%s", n, &log)
+			}
+			if n := log.count("no connection to the broker"); n > 1 {
 				t.Errorf("that the broker is out of reach was logged %d times, want once at most:\n%s", n, &log)
 			}
 		})
+	}
+}
+
+// To which the broker answers by closing the channel, not the connection.
+func TestPublishToADeletedExchange(t *testing.T) {
+	topology := newTopology(t)
+	publisher := newPublisher(t, brokerURL(t), topology)
+	publish(t, publisher, newEvent(t))
+	if err := openChannel(t).ExchangeDelete(topology.Exchange, false, false); err != nil {
+		t.Fatal(err)
+	}
+	err := publisher.Publish(bounded(t, patience), newEvent(t))
+	if !errors.Is(err, ports.ErrUnavailable) || !strings.Contains(err.Error(), "no exchange") {
+		t.Errorf("error %v, want ErrUnavailable and why", err)
+	}
+	eventually(t, "the exchange is there again", func() bool {
+		return publisher.Publish(bounded(t, patience), newEvent(t)) == nil
+	})
+	if n := messages(t, topology.Queue); n != 2 {
+		t.Errorf("%d messages in the queue, want 2", n)
 	}
 }
 
@@ -280,6 +303,10 @@ func TestDeadLink(t *testing.T) {
 		event := newEvent(t)
 		ended(t, "Ping", publisher.Ping)
 		ended(t, "Publish", func(ctx context.Context) error { return publisher.Publish(ctx, event) })
+		start := time.Now()
+		if err := publisher.Close(bounded(t, patience)); err != nil || time.Since(start) > time.Second {
+			t.Errorf("Close: error %v after %v, want none at once", err, time.Since(start))
+		}
 	})
 	t.Run("full", func(t *testing.T) { // so that not even the kernel takes more
 		topology := newTopology(t)
@@ -371,6 +398,7 @@ func TestURL(t *testing.T) {
 		"", "localhost", "http://u:secret@host/", "amqp://u:secret@host:port/", "amqp://u:sec ret@host/",
 		"amqp://u:%secret@host/", "amqp://u:secret/@host/", "amqp://u:secret@host/?heartbeat=secret",
 		"amqp://u:12345secret/x@host/", "amqp://u:secret@[host/",
+		"amqp://u:12/secret@host/", "amqp://u:12?secret@host/", "amqp://u:12#secret@host/", "amqp://u:p@secret@host/", "amqp://u:p@ss#secret@host/",
 	} {
 		_, publisherErr := rabbitmq.NewPublisher(url)
 		_, consumerErr := rabbitmq.NewConsumer(url)

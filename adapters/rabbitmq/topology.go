@@ -27,7 +27,7 @@ import (
 type Topology struct {
 	Exchange string          // "orders" if empty
 	Queue    string          // "order_created" if empty; the other queues' names begin with it
-	Delays   []time.Duration // between one attempt and the next; nil: 1s, 10s, 1m, 10m
+	Delays   []time.Duration // between one attempt and the next; empty: 1s, 10s, 1m, 10m
 }
 
 // TopologyError says that an exchange or a queue is there with other
@@ -67,7 +67,7 @@ const (
 func (t Topology) withDefaults() Topology {
 	t.Exchange = cmp.Or(t.Exchange, "orders")
 	t.Queue = cmp.Or(t.Queue, "order_created")
-	if t.Delays == nil {
+	if len(t.Delays) == 0 {
 		t.Delays = dispatch.DefaultDelays()
 	}
 	return t

@@ -3,6 +3,7 @@ package porttest_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -25,7 +26,7 @@ func TestBrokerClauses(t *testing.T) {
 func broker(breakIt func(whole *memory.Broker, b *porttest.Broker)) func() porttest.Broker {
 	return func() porttest.Broker {
 		const ms = time.Millisecond
-		whole := &memory.Broker{Delays: []time.Duration{50 * ms, 100 * ms, 150 * ms}}
+		whole := &memory.Broker{Delays: []time.Duration{50 * ms, 100 * ms, 150 * ms}, Logger: slog.New(slog.DiscardHandler)}
 		b := porttest.Broker{
 			Publisher: whole,
 			Consumer:  func() ports.EventConsumer { return consumerFunc(whole.Consume) },

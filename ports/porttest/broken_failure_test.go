@@ -76,6 +76,7 @@ func brokenFailures() []broken[porttest.Broker] {
 				})
 			}
 		}), fails: []string{
+			"an event that is postponed comes again as the same attempt, however often",
 			"what is handled while Consume ends stays away",
 		}},
 
@@ -100,10 +101,10 @@ func brokenFailures() []broken[porttest.Broker] {
 
 		{name: "what has failed for good comes again", open: handling(func(_ context.Context, handle ports.Handler) ports.Handler {
 			return func(ctx context.Context, d ports.Delivery) error {
-				if err := handle(ctx, d); err != nil {
-					return errors.New(err.Error())
+				if err := handle(ctx, d); !ports.IsPermanent(err) {
+					return err
 				}
-				return nil
+				return errors.New("not for good")
 			}
 		}), fails: []string{
 			"an event whose handler fails for good is set aside at once",
@@ -132,6 +133,40 @@ func brokenFailures() []broken[porttest.Broker] {
 		}), fails: []string{
 			"an event whose handler fails for good is set aside at once",
 			"what is handled while Consume ends stays away",
+		}},
+
+		{name: "to be postponed counts as a failure", open: handling(func(_ context.Context, handle ports.Handler) ports.Handler {
+			return func(ctx context.Context, d ports.Delivery) error {
+				if err := handle(ctx, d); !ports.IsPostponed(err) {
+					return err
+				}
+				return errors.New("postponed")
+			}
+		}), fails: []string{
+			"an event that is postponed comes again as the same attempt, however often",
+		}},
+
+		{name: "what is postponed is lost", open: handling(func(_ context.Context, handle ports.Handler) ports.Handler {
+			return func(ctx context.Context, d ports.Delivery) error {
+				if err := handle(ctx, d); !ports.IsPostponed(err) {
+					return err
+				}
+				return nil
+			}
+		}), fails: []string{
+			"an event that is postponed comes again as the same attempt, however often",
+		}},
+
+		{name: "what is postponed is known by its outermost error", open: handling(func(_ context.Context, handle ports.Handler) ports.Handler {
+			return func(ctx context.Context, d ports.Delivery) error {
+				err := handle(ctx, d)
+				if ports.IsPostponed(errors.Unwrap(err)) {
+					return ports.Permanent(errors.New("no such error"))
+				}
+				return err
+			}
+		}), fails: []string{
+			"an event that is postponed comes again as the same attempt, however often",
 		}},
 
 		{name: "a panic gets out", open: consuming(func(whole *memory.Broker) consumerFunc {

@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,6 +24,7 @@ func failureClauses() []Clause[Broker] {
 		{"a failing event does not hold up those of other orders", failHoldsUpNobody},
 		{"after the last attempt an event is set aside, with attempts and reason", failToTheLast},
 		{"an event whose handler fails for good is set aside at once", failPermanently},
+		{"an event that is postponed comes again as the same attempt, however often", failPostponed},
 		{"an event whose handler panics is set aside, and the consumer lives on", failByPanic},
 		{"what is no event is set aside, and blocks nothing", failToDecode},
 	}
@@ -208,6 +210,31 @@ func failPermanently(t testing.TB, b Broker) {
 			t.Errorf("event %s was handed over %d times, want %d", id, n, attempts)
 		}
 	}
+}
+
+func failPostponed(t testing.TB, b Broker) {
+	event := order(t, 1).Created()
+	var calls atomic.Int64
+	postponed := int64(b.Attempts + 1) // more often than a failure may come again
+	in := consume(t, b.Consumer(), func(context.Context, ports.Delivery) error {
+		switch n := calls.Add(1); {
+		case n == 1:
+			return fmt.Errorf("claim: %w", ports.Postpone(errors.New("the store is away")))
+		case n <= postponed:
+			return ports.Postpone(errors.New("the store is away"))
+		case n == postponed+1:
+			return errors.New("busy")
+		}
+		return nil
+	})
+	publish(t, b, event)
+	want := append(slices.Repeat([]int{1}, int(postponed)+1), 2)
+	eventually(t, "the event comes again until it is handled", func() bool { return len(in.attempts(event.ID)) >= len(want) })
+	time.Sleep(quiet)
+	if diff := cmp.Diff(want, in.attempts(event.ID)); diff != "" {
+		t.Errorf("attempts of the event (-want +got):\n%s", diff)
+	}
+	checkNothingAside(t, b)
 }
 
 func failByPanic(t testing.TB, b Broker) {

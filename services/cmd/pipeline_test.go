@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"testing"
 
+	amqp "github.com/rabbitmq/amqp091-go"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 )
@@ -27,6 +28,7 @@ func servers(t *testing.T) []string {
 	if store == "" || broker == "" {
 		t.Skip("TEST_STORE_URL and TEST_BROKER_URL are not set")
 	}
+	refuseCompetition(t, broker)
 	u, err := url.Parse(store)
 	if err != nil {
 		t.Fatal("TEST_STORE_URL is no URL")
@@ -35,6 +37,25 @@ func servers(t *testing.T) []string {
 	u.Path = "/" + database
 	t.Cleanup(func() { dropDatabase(t, store, database) })
 	return []string{"--store=" + u.String(), "--broker=" + broker, "--log-format=json"}
+}
+
+// refuseCompetition fails the test if somebody else consumes the queue, for
+// each would take the other's events.
+func refuseCompetition(t *testing.T, broker string) {
+	t.Helper()
+	connection, err := amqp.Dial(broker)
+	if err != nil {
+		t.Fatal("TEST_BROKER_URL is out of reach, or no URL of a broker")
+	}
+	defer connection.Close()
+	channel, err := connection.Channel()
+	if err != nil {
+		t.Fatal(err)
+	}
+	queue, err := channel.QueueDeclarePassive("order_created", true, false, false, false, nil)
+	if err == nil && queue.Consumers > 0 {
+		t.Fatal("order_created at TEST_BROKER_URL has consumers: stop them, or name another broker or virtual host")
+	}
 }
 
 func dropDatabase(t *testing.T, url, name string) {

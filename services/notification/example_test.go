@@ -61,7 +61,7 @@ func ExampleService_Handle() {
 		return nil
 	}
 
-	broker := memory.Broker{Delays: []time.Duration{time.Millisecond}}
+	broker := memory.Broker{Delays: []time.Duration{time.Millisecond}, Logger: slog.New(slog.DiscardHandler)}
 	order, err := domain.NewOrder("0192f0c1-2d3e-7f4a-8b5c-6d7e8f901234", "123", "Laptop", 1, time.Now())
 	if err != nil {
 		fmt.Println(err)

@@ -27,7 +27,8 @@ type Handler struct {
 }
 
 // NewHandler returns the HTTP interface of the service. It is ready while both
-// store and broker answer.
+// store and broker answer; either may be nil, if there is none that could be
+// away.
 func NewHandler(service *Service, store, broker ports.Pinger, log *slog.Logger) *Handler {
 	health := httpapi.NewHealth(
 		httpapi.Check{Name: "store", Pinger: store},

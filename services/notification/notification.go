@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -18,6 +19,8 @@ type Service struct {
 	deliveries ports.DeliveryLog
 	channels   []ports.Channel
 	log        *slog.Logger
+
+	away atomic.Bool // the delivery log did not answer when it was last asked
 }
 
 // NewService returns a service that sends every event by every channel, and
@@ -28,7 +31,9 @@ func NewService(deliveries ports.DeliveryLog, log *slog.Logger, channels ...port
 
 // Handle sends the event by every channel that the delivery log does not show
 // it sent by. It is a [ports.Handler]: nil once each has it; an error marked
-// by [ports.Permanent] if the channels that have not never will.
+// by [ports.Permanent] if the channels that have not never will. Only what a
+// channel answers counts as an attempt: while the delivery log is away, or
+// another notifier has the event in hand, it is postponed.
 func (s *Service) Handle(ctx context.Context, delivery ports.Delivery) error {
 	var again, never []error
 	for _, channel := range s.channels {
@@ -59,12 +64,12 @@ func (s *Service) notify(ctx context.Context, channel ports.Channel, delivery po
 		return fmt.Errorf("notify of event %s by %s: %s: %w", event.ID, channel.Name(), what, err)
 	}
 
-	claim, err := s.deliveries.Claim(ctx, event.ID, channel.Name())
-	if errors.Is(err, ports.ErrExists) {
+	claim, err := s.claim(ctx, event.ID, channel.Name())
+	switch {
+	case errors.Is(err, ports.ErrExists):
 		return nil
-	}
-	if err != nil {
-		return failed("check", err)
+	case err != nil:
+		return ports.Postpone(failed("check", err))
 	}
 	if err := channel.Send(ctx, event); err != nil {
 		s.release(ctx, claim, event.ID)
@@ -75,20 +80,53 @@ func (s *Service) notify(ctx context.Context, channel ports.Channel, delivery po
 		Attempt: delivery.Attempt, SentAt: time.Now().UTC().Truncate(time.Millisecond),
 	}
 	if err := s.record(ctx, claim, notification); err != nil {
-		return failed("record", err)
+		return ports.Postpone(failed("record", err))
 	}
 	return nil
+}
+
+// claim waits for a delivery log that is away as long as the handler may: the
+// event would only come straight back.
+func (s *Service) claim(ctx context.Context, event domain.EventID, channel string) (claim ports.DeliveryClaim, err error) {
+	err = s.insist(ctx, func() error {
+		claim, err = s.deliveries.Claim(ctx, event, channel)
+		return err
+	})
+	return claim, err
 }
 
 // record tries as long as the handler may: the notification is out, and every
 // moment in which the log does not know it is one in which a crash repeats it.
 func (s *Service) record(ctx context.Context, claim ports.DeliveryClaim, n domain.Notification) error {
+	return s.insist(ctx, func() error { return claim.Record(ctx, n) })
+}
+
+// insist repeats what the delivery log does not answer, until ctx ends.
+func (s *Service) insist(ctx context.Context, ask func() error) error {
 	_, err := backoff.Retry(ctx, func() (struct{}, error) {
-		return struct{}{}, claim.Record(ctx, n)
+		err := ask()
+		away := errors.Is(err, ports.ErrUnavailable)
+		s.noteState(ctx, away, err)
+		if err != nil && !away {
+			err = backoff.Permanent(err)
+		}
+		return struct{}{}, err
 	}, backoff.WithBackOff(&backoff.ExponentialBackOff{
 		InitialInterval: 50 * time.Millisecond, RandomizationFactor: 0.3, Multiplier: 2, MaxInterval: 2 * time.Second,
 	}))
 	return err
+}
+
+// noteState logs when the delivery log goes away and when it is back.
+func (s *Service) noteState(ctx context.Context, away bool, err error) {
+	if ctx.Err() != nil || s.away.Swap(away) == away {
+		return
+	}
+	if away {
+		s.log.WarnContext(ctx, "the delivery log is away; notifications wait for it", "error", err)
+	} else {
+		s.log.InfoContext(ctx, "the delivery log is back")
+	}
 }
 
 // release gives the claim back, so that the next attempt need not wait until

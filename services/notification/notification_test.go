@@ -1,6 +1,7 @@
 package notification_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -161,7 +162,7 @@ func TestHandleAtOnceSendsOnce(t *testing.T) {
 		wg.Wait()
 		claimed := 0
 		for _, err := range errs {
-			if errors.Is(err, ports.ErrClaimed) && !ports.IsPermanent(err) {
+			if errors.Is(err, ports.ErrClaimed) && ports.IsPostponed(err) {
 				claimed++
 			} else if err != nil {
 				t.Error(err)
@@ -199,16 +200,56 @@ func TestHandleRecordsAgain(t *testing.T) {
 	})
 }
 
+// While the log is away nothing is sent, nothing counts as an attempt, and one
+// line tells of it.
 func TestHandleWithoutTheLog(t *testing.T) {
-	event := newEvent(t)
-	log := mocks.NewMockDeliveryLog(gomock.NewController(t))
-	log.EXPECT().Claim(gomock.Any(), event.ID, "log").Return(nil, fmt.Errorf("claim: %w", ports.ErrUnavailable))
-	c := &channel{name: "log"}
-	err := notification.NewService(log, discard, c).Handle(t.Context(), ports.Delivery{Event: event, Attempt: 1})
-	if !errors.Is(err, ports.ErrUnavailable) || ports.IsPermanent(err) {
-		t.Errorf("got %v, want one that comes again", err)
-	}
-	if c.sent != 0 {
-		t.Error("sent without a claim")
-	}
+	synctest.Test(t, func(t *testing.T) {
+		event := newEvent(t)
+		away := fmt.Errorf("claim: %w", ports.ErrUnavailable)
+		deliveries := mocks.NewMockDeliveryLog(gomock.NewController(t))
+		deliveries.EXPECT().Claim(gomock.Any(), event.ID, "log").Return(nil, away).MinTimes(10)
+		c := &channel{name: "log"}
+		var log bytes.Buffer
+		s := notification.NewService(deliveries, slog.New(slog.NewTextHandler(&log, nil)), c)
+		for range 3 {
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			began := time.Now()
+			err := s.Handle(ctx, ports.Delivery{Event: event, Attempt: 1})
+			cancel()
+			if !ports.IsPostponed(err) || ports.IsPermanent(err) {
+				t.Errorf("got %v, want it postponed", err)
+			}
+			if d := time.Since(began); d != 30*time.Second {
+				t.Errorf("gave up after %v, want as long as it may", d)
+			}
+		}
+		if c.sent != 0 {
+			t.Error("sent without a claim")
+		}
+		if n := strings.Count(log.String(), "\n"); n != 1 || !strings.Contains(log.String(), "the delivery log is away") {
+			t.Errorf("logged, want one line:\n%s", log.String())
+		}
+	})
+}
+
+func TestHandleWhenTheLogIsBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		event := newEvent(t)
+		away := fmt.Errorf("claim: %w", ports.ErrUnavailable)
+		ctrl := gomock.NewController(t)
+		claim := mocks.NewMockDeliveryClaim(ctrl)
+		claim.EXPECT().Record(gomock.Any(), gomock.Any()).Return(nil)
+		deliveries := mocks.NewMockDeliveryLog(ctrl)
+		gomock.InOrder(
+			deliveries.EXPECT().Claim(gomock.Any(), event.ID, "log").Return(nil, away).Times(5),
+			deliveries.EXPECT().Claim(gomock.Any(), event.ID, "log").Return(claim, nil),
+		)
+		c := &channel{name: "log"}
+		if err := notification.NewService(deliveries, discard, c).Handle(t.Context(), ports.Delivery{Event: event, Attempt: 1}); err != nil {
+			t.Error(err)
+		}
+		if c.sent != 1 {
+			t.Errorf("sent %d times", c.sent)
+		}
+	})
 }

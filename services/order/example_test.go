@@ -28,7 +28,7 @@ func Example() {
 	var running sync.WaitGroup
 	running.Go(func() { relay.Run(ctx) })
 
-	placed, _, err := service.Place(ctx, order.Placement{UserID: "123", Product: "Laptop", Quantity: 1}, "")
+	placed, _, err := service.Place(ctx, order.Placement{UserID: "123", Product: "Laptop", Quantity: 1})
 	if err != nil {
 		fmt.Println(err)
 	}

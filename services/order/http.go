@@ -36,7 +36,7 @@ type Handler struct {
 
 // NewHandler returns the HTTP interface of the service. It is ready while the
 // store answers; whether the broker does is only told, for orders are taken
-// without it.
+// without it. Either may be nil, if there is none that could be away.
 func NewHandler(service *Service, store, broker ports.Pinger, log *slog.Logger) *Handler {
 	health := httpapi.NewHealth(
 		httpapi.Check{Name: "store", Pinger: store},
@@ -76,7 +76,8 @@ func (a api) place(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	order, replayed, err := a.service.Place(r.Context(), placement, key)
+	placement.IdempotencyKey = key
+	order, replayed, err := a.service.Place(r.Context(), placement)
 	if err != nil {
 		return problem(err)
 	}

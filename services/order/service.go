@@ -31,6 +31,10 @@ type Placement struct {
 	UserID   string
 	Product  string
 	Quantity int
+
+	// IdempotencyKey, if not empty, makes the placement one that is done once,
+	// however often the user asks for it.
+	IdempotencyKey string
 }
 
 // ErrKeyReused: the idempotency key was used before, for another order.
@@ -41,13 +45,13 @@ var ErrKeyReused = errors.New("idempotency key used before for another order")
 //
 // With an idempotency key that the user has used before, nothing new is kept:
 // the first order is returned, and replayed is true. If that was for something
-// else, the error wraps [ErrKeyReused]. An empty key is none.
+// else, the error wraps [ErrKeyReused].
 //
 // A [*domain.InvalidError] says which fields break a rule. An error that wraps
 // [ports.ErrUnavailable] leaves open whether the order was kept; Place with the
 // same key settles it.
-func (s *Service) Place(ctx context.Context, p Placement, key string) (order domain.Order, replayed bool, err error) {
-	id, err := newOrderID(p.UserID, key)
+func (s *Service) Place(ctx context.Context, p Placement) (order domain.Order, replayed bool, err error) {
+	id, err := newOrderID(p.UserID, p.IdempotencyKey)
 	if err != nil {
 		return domain.Order{}, false, err
 	}
@@ -57,7 +61,7 @@ func (s *Service) Place(ctx context.Context, p Placement, key string) (order dom
 		return domain.Order{}, false, err
 	}
 	err = s.orders.Add(ctx, order)
-	if key != "" && errors.Is(err, ports.ErrExists) {
+	if p.IdempotencyKey != "" && errors.Is(err, ports.ErrExists) {
 		order, err = s.replay(ctx, order)
 		return order, err == nil, err
 	}

@@ -3,6 +3,7 @@
 package dispatch
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"runtime/debug"
@@ -13,8 +14,12 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// DefaultTimeout is how long a handler may take where nothing else is set.
-const DefaultTimeout = 30 * time.Second
+// How long a handler may take where nothing else is set: at most, and once its
+// consumer is to stop.
+const (
+	DefaultTimeout     = 30 * time.Second
+	DefaultStopTimeout = 5 * time.Second
+)
 
 // DefaultDelays returns the delays between one attempt and the next where
 // nothing else is set; after the last comes one more attempt.
@@ -31,8 +36,13 @@ type Group struct {
 	last map[domain.OrderID]chan struct{} // closed when the order's last function has returned
 }
 
-// Go runs f once every earlier function of the same order has returned.
+// Go runs f once every earlier function of the same order has returned; at
+// once if it is of none, "".
 func (g *Group) Go(order domain.OrderID, f func()) {
+	if order == "" {
+		g.wg.Go(f)
+		return
+	}
 	done := make(chan struct{})
 	g.mu.Lock()
 	if g.last == nil {
@@ -61,16 +71,29 @@ func (g *Group) Go(order domain.OrderID, f func()) {
 // Wait returns when every function has.
 func (g *Group) Wait() { g.wg.Wait() }
 
-// Handle hands one delivery to handle, with a context that ends after timeout
-// but not with ctx. A panic becomes a permanent error with the place it
-// happened at.
-func Handle(ctx context.Context, timeout time.Duration, handle ports.Handler, delivery ports.Delivery) (err error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
+// Limits say how long a handler may take; zero fields stand for the defaults.
+type Limits struct {
+	Timeout     time.Duration
+	StopTimeout time.Duration // once the consumer is to stop
+}
+
+// Handle hands one delivery to handle, with a context that ends after Timeout,
+// or StopTimeout after ctx has. A panic becomes a permanent error with the
+// place it happened at.
+func (l Limits) Handle(ctx context.Context, handle ports.Handler, delivery ports.Delivery) (err error) {
+	own, cancel := context.WithTimeout(context.WithoutCancel(ctx), cmp.Or(l.Timeout, DefaultTimeout))
 	defer cancel()
+	defer context.AfterFunc(ctx, func() {
+		select {
+		case <-time.After(cmp.Or(l.StopTimeout, DefaultStopTimeout)):
+			cancel()
+		case <-own.Done():
+		}
+	})()
 	defer func() {
 		if p := recover(); p != nil {
 			err = ports.Permanent(fmt.Errorf("handler panicked: %v\n%s", p, debug.Stack()))
 		}
 	}()
-	return handle(ctx, delivery)
+	return handle(own, delivery)
 }

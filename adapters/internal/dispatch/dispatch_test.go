@@ -59,7 +59,7 @@ func TestHandle(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			err := dispatch.Handle(t.Context(), time.Minute, tt.handle, ports.Delivery{})
+			err := dispatch.Limits{}.Handle(t.Context(), tt.handle, ports.Delivery{})
 			if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.HasPrefix(err.Error(), tt.want)) {
 				t.Errorf("got error %v, want %q", err, tt.want)
 			}
@@ -70,20 +70,51 @@ func TestHandle(t *testing.T) {
 	}
 }
 
-func TestHandleOutlivesItsCaller(t *testing.T) {
+func TestHandleIsBounded(t *testing.T) {
+	tests := []struct {
+		name   string
+		limits dispatch.Limits
+		stop   time.Duration // when the consumer is to stop
+		want   time.Duration
+	}{
+		{"by default", dispatch.Limits{}, time.Hour, 30 * time.Second},
+		{"as set", dispatch.Limits{Timeout: time.Minute}, time.Hour, time.Minute},
+		{"stopping", dispatch.Limits{}, 10 * time.Second, 15 * time.Second},
+		{"stopping as set", dispatch.Limits{StopTimeout: time.Second}, 10 * time.Second, 11 * time.Second},
+		{"stopped before", dispatch.Limits{}, 0, 5 * time.Second},
+		{"almost done", dispatch.Limits{}, 29 * time.Second, 30 * time.Second},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), tt.stop)
+				defer cancel()
+				start := time.Now()
+				err := tt.limits.Handle(ctx, func(ctx context.Context, _ ports.Delivery) error {
+					<-ctx.Done()
+					return ctx.Err()
+				}, ports.Delivery{})
+				if err == nil {
+					t.Error("the handler's error is lost")
+				}
+				if d := time.Since(start); d != tt.want {
+					t.Errorf("handler's context ended after %v, want %v", d, tt.want)
+				}
+			})
+		})
+	}
+}
+
+func TestGroupLetsWhatHasNoOrderPass(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := context.WithCancel(t.Context())
-		cancel()
+		var g dispatch.Group
 		start := time.Now()
-		err := dispatch.Handle(ctx, time.Minute, func(ctx context.Context, _ ports.Delivery) error {
-			<-ctx.Done()
-			return ctx.Err()
-		}, ports.Delivery{})
-		if !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("got %v, want the handler's own deadline", err)
+		for range 10 {
+			g.Go("", func() { time.Sleep(time.Second) })
 		}
-		if d := time.Since(start); d != time.Minute {
-			t.Errorf("handler's context ended after %v, want 1m", d)
+		g.Wait()
+		if d := time.Since(start); d != time.Second {
+			t.Errorf("took %v, want 1s: all at once", d)
 		}
 	})
 }

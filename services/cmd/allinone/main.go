@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"log/slog"
@@ -25,6 +26,10 @@ func main() {
 		Broker:      "memory:",
 		LogFormat:   "text",
 	}, &settings{})
+}
+
+func (s *settings) Check() error {
+	return cmp.Or(s.Common.Check(), app.CheckAddress("order-addr", s.OrderAddr), app.CheckAddress("notification-addr", s.NotificationAddr))
 }
 
 func (s *settings) Addresses() []string { return []string{s.OrderAddr, s.NotificationAddr} }

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"log/slog"
@@ -23,6 +24,10 @@ func main() {
 		Broker:      "amqp://guest:guest@localhost:5672/",
 		LogFormat:   "json",
 	}, &settings{})
+}
+
+func (s *settings) Check() error {
+	return cmp.Or(s.Common.Check(), app.CheckAddress("addr", s.Addr))
 }
 
 func (s *settings) Addresses() []string { return []string{s.Addr} }

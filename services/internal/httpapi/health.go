@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,7 +17,7 @@ const pingTimeout = 2 * time.Second
 // Check is one thing behind readiness.
 type Check struct {
 	Name   string
-	Pinger ports.Pinger
+	Pinger ports.Pinger // nil: there is nothing that could be down
 
 	// Optional: the service does its work without it, for a while, so that its
 	// absence is said but does not make the service unready.
@@ -30,7 +31,9 @@ type Health struct {
 }
 
 // NewHealth returns the health of a service that stands on the checks.
-func NewHealth(checks ...Check) *Health { return &Health{checks: checks} }
+func NewHealth(checks ...Check) *Health {
+	return &Health{checks: slices.DeleteFunc(checks, func(c Check) bool { return c.Pinger == nil })}
+}
 
 // Stop makes the service unready for good.
 func (h *Health) Stop() { h.stopping.Store(true) }

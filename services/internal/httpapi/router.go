@@ -27,9 +27,11 @@ type Methods map[string]HandlerFunc
 // method.
 type Routes map[string]Methods
 
-// NewHandler returns the handler of the routes. Every answer, those for
-// unknown paths, wrong methods and panics included, is JSON and carries a
-// request id: the client's X-Request-ID if it is sound, a new one otherwise.
+// NewHandler returns the handler of the routes. Its answers, those for unknown
+// paths, wrong methods and panics included, are JSON and carry a request id:
+// the client's X-Request-ID if it is sound, a new one otherwise. Only what
+// net/http answers before it asks for a handler, such as a redirect to the
+// clean form of a path, is different.
 func NewHandler(routes Routes, log *slog.Logger) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", answer(log, func(http.ResponseWriter, *http.Request) error {

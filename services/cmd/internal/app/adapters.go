@@ -29,11 +29,6 @@ type Store struct {
 // Close closes what was opened.
 func (s *Store) Close(log *slog.Logger) { closeWithin("store", s.close, log) }
 
-// alive is the pinger of what lives in this process.
-type alive struct{}
-
-func (alive) Ping(context.Context) error { return nil }
-
 func nothing(context.Context) error { return nil }
 
 // OpenStore opens the store that the URL names and waits until it answers.
@@ -42,7 +37,8 @@ func (c *Common) OpenStore(ctx context.Context, log *slog.Logger) (*Store, error
 	case err != nil:
 		return nil, c.storeError(err)
 	case scheme == "memory":
-		return &Store{&memory.Orders{}, &memory.Deliveries{}, alive{}, nothing}, nil
+		orders := new(memory.Orders)
+		return &Store{orders, new(memory.Deliveries), orders, nothing}, nil
 	case scheme == "mongodb" || scheme == "mongodb+srv":
 		var db *mongodb.Store
 		err := waitFor(ctx, "store", c.StartTimeout, log, func(ctx context.Context) (err error) {
@@ -52,7 +48,9 @@ func (c *Common) OpenStore(ctx context.Context, log *slog.Logger) (*Store, error
 		if err != nil {
 			return nil, c.storeError(err)
 		}
-		return &Store{db.Orders(), db.Deliveries(), db, db.Close}, nil
+		orders := db.Orders()
+		orders.Logger = log
+		return &Store{orders, db.Deliveries(), db, db.Close}, nil
 	default:
 		return nil, c.storeError(fmt.Errorf("no store for the scheme %q; give a URL that begins with mongodb:, mongodb+srv: or memory: instead", scheme))
 	}
@@ -75,7 +73,7 @@ type Broker struct {
 func (b *Broker) Close(log *slog.Logger) { closeWithin("broker", b.close, log) }
 
 // closeTimeout bounds saying goodbye to a server.
-const closeTimeout = 2 * time.Second
+const closeTimeout = time.Second
 
 func closeWithin(what string, closing func(context.Context) error, log *slog.Logger) {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
@@ -85,7 +83,7 @@ func closeWithin(what string, closing func(context.Context) error, log *slog.Log
 	}
 }
 
-var errMemoryBroker = errors.New("memory: carries events within one process only, and nothing else in this one would take them; give amqp: or amqps:, or run allinone")
+var errMemoryBroker = errors.New("it carries events within one process only, and nothing else in this one would take them; give amqp: or amqps:, or run allinone")
 
 // OpenPublisher opens the broker for publishing; it does not wait for it.
 func (c *Common) OpenPublisher(log *slog.Logger) (*Broker, error) {
@@ -110,16 +108,14 @@ func (c *Common) OpenConsumer(log *slog.Logger) (*Broker, error) {
 		return nil, c.brokerError(err)
 	}
 	consumer.Logger = log
+	consumer.StopTimeout = c.ShutdownTimeout / 2 // what is left is for handing over what was not done
 	return &Broker{Consumer: consumer, close: nothing}, nil
 }
 
 // OpenBroker opens the broker in both directions.
 func (c *Common) OpenBroker(log *slog.Logger) (*Broker, error) {
 	if scheme, err := scheme(c.Broker); err == nil && scheme == "memory" {
-		b := struct {
-			*memory.Broker
-			alive
-		}{Broker: &memory.Broker{}}
+		b := &memory.Broker{StopTimeout: c.ShutdownTimeout / 2, Logger: log}
 		return &Broker{b, b, nothing}, nil
 	}
 	b, err := c.OpenPublisher(log)
@@ -147,6 +143,9 @@ func (c *Common) checkBroker() error {
 }
 
 func scheme(address string) (string, error) {
+	if address == "" {
+		return "", errors.New("it is empty; leave the variable unset for the default")
+	}
 	scheme, _, found := strings.Cut(address, ":")
 	if !found || scheme == "" {
 		return "", errors.New("it is no URL; give mongodb://localhost:27017/orders, amqp://localhost:5672/ or the like")
@@ -155,19 +154,25 @@ func scheme(address string) (string, error) {
 }
 
 func (c *Common) storeError(err error) error {
-	return fmt.Errorf("--store: %s: %w", shown(c.Store), err)
+	return settingError("--store", c.Store, err)
 }
 
 func (c *Common) brokerError(err error) error {
-	return fmt.Errorf("--broker: %s: %w", shown(c.Broker), err)
+	return settingError("--broker", c.Broker, err)
+}
+
+func settingError(flag, url string, err error) error {
+	return fmt.Errorf("%s: %q: %w", flag, shown(url), err)
 }
 
 // shown is the URL as people may see it: without its password, and without
-// parameters, which may hold another.
+// parameters, which may hold another. Where an unescaped character may have
+// moved a part of the password elsewhere, only the scheme is left.
 func shown(address string) string {
 	u, err := url.Parse(address)
-	if err != nil {
-		return "the URL"
+	if err != nil || u.Fragment != "" || strings.Contains(address, "@") != (u.User != nil) || strings.Count(address, "@") > 1 {
+		scheme, _, _ := strings.Cut(address, ":")
+		return scheme + "://…"
 	}
 	u.RawQuery = ""
 	return u.Redacted()

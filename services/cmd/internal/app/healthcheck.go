@@ -34,7 +34,7 @@ func urlOf(address string) string {
 	if err != nil {
 		return "http://" + address
 	}
-	if ip := net.ParseIP(host); host == "" || ip.IsUnspecified() || ip.IsLoopback() {
+	if ip := net.ParseIP(host); host == "" || ip.IsUnspecified() || host == "127.0.0.1" {
 		host = "localhost"
 	}
 	return "http://" + net.JoinHostPort(host, port)
@@ -45,7 +45,7 @@ func askReady(ctx context.Context, url string) error {
 	if err != nil {
 		return fmt.Errorf("ask for readiness: %w", err)
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := (&http.Client{Transport: new(http.Transport)}).Do(request) // by no proxy
 	if err != nil {
 		return fmt.Errorf("ask for readiness: %w", err)
 	}

@@ -10,6 +10,7 @@ import (
 	"net/http"
 
 	"example.com/orderflow/adapters/logchannel"
+	"example.com/orderflow/adapters/rabbitmq"
 	"example.com/orderflow/ports"
 	"example.com/orderflow/services/internal/httpapi"
 	"example.com/orderflow/services/notification"
@@ -43,7 +44,16 @@ func (c *Common) OrderService(ctx context.Context, flag, address string, store *
 // awaitPublisher waits for the broker beside the running service: orders are
 // taken without it. It fails only if the broker answers, but can't be used.
 func (c *Common) awaitPublisher(ctx context.Context, publisher ports.Pinger, log *slog.Logger) error {
-	err := waitFor(ctx, "broker", c.StartTimeout, log, publisher.Ping)
+	refusals := 0
+	err := waitFor(ctx, "broker", c.StartTimeout, log, func(ctx context.Context) error {
+		err := publisher.Ping(ctx)
+		if errors.Is(err, rabbitmq.ErrRefused) {
+			if refusals++; refusals == 2 { // once may be a broker that is going down
+				return fmt.Errorf("%v", err)
+			}
+		}
+		return err
+	})
 	switch {
 	case errors.Is(err, errInterrupted):
 		return nil
@@ -97,7 +107,7 @@ func (c *Common) httpServer(name string, listener net.Listener, handler http.Han
 	return Component{name + " http", func(ctx context.Context) error {
 		log.Info("listening", "service", name, "address", listener.Addr().String())
 		return httpapi.Server{
-			Handler: handler, RequestTimeout: c.RequestTimeout, Grace: c.ShutdownTimeout, Log: log,
+			Handler: handler, RequestTimeout: c.RequestTimeout, Grace: c.ShutdownTimeout * 9 / 10, Log: log,
 		}.Serve(ctx, listener)
 	}}
 }
@@ -115,7 +125,7 @@ func (c *Common) Welcome(out io.Writer, broker *Broker, orders, notifications *P
 
 func (c *Common) printWelcome(out io.Writer, orders, notifications string) {
 	lost := func(url string) string {
-		if url == "memory:" {
+		if scheme, err := scheme(url); err == nil && scheme == "memory" {
 			return "   (lost on exit)"
 		}
 		return ""

@@ -35,6 +35,18 @@ func (c *Common) Check() error {
 	return nil
 }
 
+// CheckAddress refuses what is no address to listen at.
+func CheckAddress(flag, address string) error {
+	_, port, err := net.SplitHostPort(address)
+	if err == nil {
+		_, err = net.LookupPort("tcp", port)
+	}
+	if err != nil {
+		return fmt.Errorf("--%s: %q is no address to listen at; give HOST:PORT, such as localhost:8080, or :8080 for every interface", flag, address)
+	}
+	return nil
+}
+
 // LogHandler returns the log's handler at the level that is set.
 func (c *Common) LogHandler(out io.Writer) slog.Handler {
 	var level slog.Level

@@ -15,9 +15,6 @@ import (
 // errInterrupted: a signal came before the service had started.
 var errInterrupted = errors.New("interrupted while starting")
 
-// tryTimeout bounds one try to reach a server.
-const tryTimeout = 5 * time.Second
-
 // waitFor tries until what it waits for answers, at growing intervals, for
 // timeout at most. An error other than [ports.ErrUnavailable] ends it at once.
 func waitFor(ctx context.Context, what string, timeout time.Duration, log *slog.Logger, try func(context.Context) error) error {
@@ -25,7 +22,7 @@ func waitFor(ctx context.Context, what string, timeout time.Duration, log *slog.
 	waiting := false
 	var reason error // the last one that says more than that time was up
 	_, err := backoff.Retry(ctx, func() (struct{}, error) {
-		ctx, cancel := context.WithTimeout(ctx, min(tryTimeout, timeout))
+		ctx, cancel := context.WithDeadline(ctx, start.Add(timeout))
 		defer cancel()
 		err := try(ctx)
 		if err != nil && !errors.Is(err, ports.ErrUnavailable) {
