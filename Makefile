@@ -8,7 +8,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: ## Run both services in one process, in memory: nothing to install but Go
@@ -21,6 +21,10 @@ build: ## Build the three executables into bin/
 .PHONY: test
 test: ## Run every test, with the race detector, on real servers (it brings them up)
 	.ci/test
+
+.PHONY: test-oldest
+test-oldest: ## Test the RabbitMQ adapter on RabbitMQ 3.10, where Debian's packages can bring it up
+	.ci/test-oldest
 
 .PHONY: bench
 bench: ## Run every benchmark, on real servers (it brings them up)
