@@ -64,9 +64,15 @@ func unavailable(err error) bool {
 	}
 	var answer mongo.ServerError
 	if errors.As(err, &answer) {
-		return slices.ContainsFunc(answer.ErrorCodes(), func(code int) bool {
-			return slices.Contains(transientCodes, code)
-		})
+		codes := answer.ErrorCodes()
+		if slices.ContainsFunc(codes, func(code int) bool { return slices.Contains(transientCodes, code) }) {
+			return true
+		}
+		if slices.ContainsFunc(codes, func(code int) bool { return code != 0 }) {
+			return false
+		}
+		// Without a code it is the driver's own, such as of a connection that
+		// was closed because another one broke.
 	}
 	var marshal mongo.MarshalError
 	return !errors.As(err, &marshal) // nothing was answered: no server, no connection, or it broke

@@ -29,6 +29,7 @@ func TestClassify(t *testing.T) {
 		{"took too long", mongo.CommandError{Code: 50}, true, false},
 		{"overloaded", mongo.CommandError{Code: 462, Labels: []string{"SystemOverloadedError"}}, true, false},
 		{"connection broke", mongo.CommandError{Labels: []string{"NetworkError"}, Wrapped: io.EOF}, true, false},
+		{"another connection broke", mongo.CommandError{Message: "connection pool was cleared", Labels: []string{"TransientTransactionError"}}, true, false},
 		{"login refused", mongo.CommandError{Code: 18}, false, false},
 		{"not allowed", mongo.CommandError{Code: 13}, false, false},
 		{"closed", mongo.ErrClientDisconnected, true, false},
