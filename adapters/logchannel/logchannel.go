@@ -13,7 +13,9 @@
 //
 // # Failure
 //
-// An error of the handler is returned, and the notification comes again.
+// An error of the handler is returned, and the notification comes again. A
+// handler that blocks, because nobody reads what it writes, blocks the channel:
+// slog knows no way to give up on it.
 package logchannel
 
 import (

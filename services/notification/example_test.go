@@ -4,10 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log"
 	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"example.com/orderflow/adapters/memory"
+	"example.com/orderflow/adapters/mongodb"
+	"example.com/orderflow/adapters/rabbitmq"
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 	"example.com/orderflow/services/notification"
@@ -41,6 +47,26 @@ func Example() {
 	// Dear 123, thank you for ordering 1 × Laptop.
 	// error: <nil>
 	// error: <nil>
+}
+
+// A program of one's own that consumes from RabbitMQ and keeps in MongoDB what
+// it has sent, until it is told to stop.
+func Example_servers() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	store, err := mongodb.Open(ctx, "mongodb://localhost:27017/orders")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer store.Close(context.Background())
+	consumer, err := rabbitmq.NewConsumer("amqp://guest:guest@localhost:5672/")
+	if err != nil {
+		log.Fatal(err)
+	}
+	service := notification.NewService(store.Deliveries(), slog.Default(), postcards{})
+	if err := consumer.Consume(ctx, service.Handle); err != nil { // nil once what was in hand is done
+		log.Print(err)
+	}
 }
 
 // Writing a handler of one's own: what it returns decides what becomes of the

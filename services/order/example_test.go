@@ -6,7 +6,11 @@ import (
 	"log"
 	"log/slog"
 	"net/http"
+	"os"
+	"os/signal"
 	"sync"
+	"syscall"
+	"time"
 
 	"example.com/orderflow/adapters/memory"
 	"example.com/orderflow/adapters/mongodb"
@@ -45,24 +49,39 @@ func Example() {
 }
 
 // A program of one's own that takes orders into MongoDB and publishes their
-// events to RabbitMQ.
+// events to RabbitMQ, until it is told to stop.
 func Example_servers() {
-	ctx := context.Background()
-	logger := slog.Default()
-
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	store, err := mongodb.Open(ctx, "mongodb://localhost:27017/orders")
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer store.Close(ctx)
 	publisher, err := rabbitmq.NewPublisher("amqp://guest:guest@localhost:5672/")
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer publisher.Close(ctx)
+	relay := order.NewRelay(store.Orders(), publisher, slog.Default())
+	service := order.NewService(store.Orders(), relay, slog.Default())
+	handler := order.NewHandler(service, store, publisher, slog.Default())
+	server := &http.Server{
+		Addr: ":8080", Handler: handler,
+		ReadTimeout: 15 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
+	}
 
-	relay := order.NewRelay(store.Orders(), publisher, logger)
-	go relay.Run(ctx)
-	service := order.NewService(store.Orders(), relay, logger)
-	log.Fatal(http.ListenAndServe(":8080", order.NewHandler(service, store, publisher, logger)))
+	relaying, stopRelay := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { relay.Run(relaying) })
+	running.Go(func() { log.Print(server.ListenAndServe()) })
+
+	// First no more orders, then what the relay holds, then the connections.
+	<-ctx.Done()
+	handler.Stop()
+	ending, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	server.Shutdown(ending)
+	stopRelay()
+	running.Wait()
+	publisher.Close(ending)
+	store.Close(ending)
 }

@@ -108,14 +108,14 @@ func (c *Common) OpenConsumer(log *slog.Logger) (*Broker, error) {
 		return nil, c.brokerError(err)
 	}
 	consumer.Logger = log
-	consumer.StopTimeout = c.ShutdownTimeout / 2 // what is left is for handing over what was not done
+	consumer.StopTimeout = c.handlersStopTimeout()
 	return &Broker{Consumer: consumer, close: nothing}, nil
 }
 
 // OpenBroker opens the broker in both directions.
 func (c *Common) OpenBroker(log *slog.Logger) (*Broker, error) {
 	if scheme, err := scheme(c.Broker); err == nil && scheme == "memory" {
-		b := &memory.Broker{StopTimeout: c.ShutdownTimeout / 2, Logger: log}
+		b := &memory.Broker{StopTimeout: c.handlersStopTimeout(), Logger: log}
 		return &Broker{b, b, nothing}, nil
 	}
 	b, err := c.OpenPublisher(log)
@@ -129,6 +129,10 @@ func (c *Common) OpenBroker(log *slog.Logger) (*Broker, error) {
 	b.Consumer = consuming.Consumer
 	return b, nil
 }
+
+// handlersStopTimeout leaves time to hand over what could not be handled, and
+// to close the connections.
+func (c *Common) handlersStopTimeout() time.Duration { return c.ShutdownTimeout * 2 / 5 }
 
 func (c *Common) checkBroker() error {
 	switch scheme, err := scheme(c.Broker); {
