@@ -2,6 +2,7 @@ package ports
 
 import (
 	"context"
+	"time"
 
 	"example.com/orderflow/domain"
 )
@@ -64,4 +65,9 @@ type Outbox interface {
 	// MarkPublished takes the events out of the outbox for good, claimed or
 	// not. It passes over ids it does not know, so it may be repeated.
 	MarkPublished(ctx context.Context, ids ...domain.EventID) error
+
+	// Postpone has the events wait in the outbox, claimed by nobody, and free
+	// not before then: for what the broker refuses, so that it does not come
+	// first again and again. It passes over ids that are not in the outbox.
+	Postpone(ctx context.Context, until time.Time, ids ...domain.EventID) error
 }

@@ -24,7 +24,7 @@ type Orders struct {
 	orders  map[domain.OrderID]domain.Order
 	byUser  map[string]*timeline // everybody's under "", which is no user
 	waiting map[domain.EventID]*list.Element
-	outbox  list.List // of unpublished, by freeAt: a new claim always runs out last
+	outbox  list.List // of unpublished, by freeAt
 }
 
 var (
@@ -64,7 +64,9 @@ func (o *Orders) Add(ctx context.Context, order domain.Order) error {
 		o.byUser[user].add(cursor.Of(order))
 	}
 	event := order.Created()
-	o.waiting[event.ID] = o.outbox.PushBack(&unpublished{event, o.leaseEnd()})
+	added := o.outbox.PushBack(&unpublished{event: event})
+	o.waiting[event.ID] = added
+	o.freeAt(added, o.leaseEnd())
 	return nil
 }
 
@@ -129,8 +131,7 @@ func (o *Orders) Claim(ctx context.Context, limit int) ([]domain.Event, error) {
 		if now.Before(u.freeAt) {
 			break
 		}
-		u.freeAt = end
-		o.outbox.MoveToBack(first)
+		o.freeAt(first, end)
 		events = append(events, u.event)
 	}
 	return events, nil
@@ -150,6 +151,31 @@ func (o *Orders) MarkPublished(ctx context.Context, ids ...domain.EventID) error
 		}
 	}
 	return nil
+}
+
+// Postpone has the events wait in the outbox until then.
+func (o *Orders) Postpone(ctx context.Context, until time.Time, ids ...domain.EventID) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("postpone %d events: %w", len(ids), err)
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, id := range ids {
+		if e, ok := o.waiting[id]; ok {
+			o.freeAt(e, until)
+		}
+	}
+	return nil
+}
+
+// freeAt puts the event in its place among the others: at the end or near it,
+// for most are free after a lease, and none sooner than those before it.
+func (o *Orders) freeAt(e *list.Element, at time.Time) {
+	e.Value.(*unpublished).freeAt = at
+	o.outbox.MoveToBack(e)
+	for before := e.Prev(); before != nil && before.Value.(*unpublished).freeAt.After(at); before = e.Prev() {
+		o.outbox.MoveBefore(e, before)
+	}
 }
 
 func (o *Orders) leaseEnd() time.Time {

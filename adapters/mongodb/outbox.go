@@ -110,6 +110,24 @@ func (c claim) mine(ctx context.Context, documents []bson.Raw, ids bson.A) ([]bs
 
 // MarkPublished takes the events out of the outbox. See [ports.Outbox].
 func (o *Orders) MarkPublished(ctx context.Context, ids ...domain.EventID) error {
+	if err := o.update(ctx, ids, bson.M{}, bson.M{"$unset": bson.M{"outbox": ""}}); err != nil {
+		return fmt.Errorf("mark %d events as published: %w", len(ids), err)
+	}
+	return nil
+}
+
+// Postpone has the events wait until then. See [ports.Outbox].
+func (o *Orders) Postpone(ctx context.Context, until time.Time, ids ...domain.EventID) error {
+	waiting := bson.M{"outbox": bson.M{"$exists": true}}
+	if err := o.update(ctx, ids, waiting, bson.M{"$set": bson.M{"outbox": outboxDocument{FreeAt: until}}}); err != nil {
+		return fmt.Errorf("postpone %d events: %w", len(ids), err)
+	}
+	return nil
+}
+
+// update changes the orders of the events that the filter, which it changes,
+// finds.
+func (o *Orders) update(ctx context.Context, ids []domain.EventID, filter, change bson.M) error {
 	ctx, cancel := o.store.bound(ctx)
 	defer cancel()
 	var orders []domain.OrderID
@@ -119,10 +137,9 @@ func (o *Orders) MarkPublished(ctx context.Context, ids ...domain.EventID) error
 		}
 	}
 	for some := range slices.Chunk(orders, batch) {
-		_, err := o.store.orders.UpdateMany(ctx,
-			bson.M{"_id": bson.M{"$in": some}}, bson.M{"$unset": bson.M{"outbox": ""}})
-		if err != nil {
-			return fmt.Errorf("mark %d events as published: %w", len(ids), classify(ctx, err))
+		filter["_id"] = bson.M{"$in": some}
+		if _, err := o.store.orders.UpdateMany(ctx, filter, change); err != nil {
+			return classify(ctx, err)
 		}
 	}
 	return nil

@@ -12,6 +12,7 @@ package mocks
 import (
 	context "context"
 	reflect "reflect"
+	time "time"
 
 	domain "example.com/orderflow/domain"
 	ports "example.com/orderflow/ports"
@@ -142,6 +143,25 @@ func (mr *MockOutboxMockRecorder) MarkPublished(ctx any, ids ...any) *gomock.Cal
 	mr.mock.ctrl.T.Helper()
 	varargs := append([]any{ctx}, ids...)
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "MarkPublished", reflect.TypeOf((*MockOutbox)(nil).MarkPublished), varargs...)
+}
+
+// Postpone mocks base method.
+func (m *MockOutbox) Postpone(ctx context.Context, until time.Time, ids ...domain.EventID) error {
+	m.ctrl.T.Helper()
+	varargs := []any{ctx, until}
+	for _, a := range ids {
+		varargs = append(varargs, a)
+	}
+	ret := m.ctrl.Call(m, "Postpone", varargs...)
+	ret0, _ := ret[0].(error)
+	return ret0
+}
+
+// Postpone indicates an expected call of Postpone.
+func (mr *MockOutboxMockRecorder) Postpone(ctx, until any, ids ...any) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	varargs := append([]any{ctx, until}, ids...)
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Postpone", reflect.TypeOf((*MockOutbox)(nil).Postpone), varargs...)
 }
 
 // MockEventPublisher is a mock of EventPublisher interface.

@@ -16,7 +16,7 @@ import (
 )
 
 func TestStoreClauses(t *testing.T) {
-	table := slices.Concat(brokenAdds(), brokenLists(), brokenClaims(), brokenMarks())
+	table := slices.Concat(brokenAdds(), brokenLists(), brokenClaims(), brokenMarks(), brokenPostpones())
 	checkSuite(t, porttest.StoreClauses(), func() porttest.Store { return harness(orders()) }, table)
 }
 
@@ -98,6 +98,18 @@ func (n *naiveStore) MarkPublished(ctx context.Context, ids ...domain.EventID) e
 		return ctx.Err()
 	}
 	*n.entries = slices.DeleteFunc(*n.entries, func(e *entry) bool { return slices.Contains(ids, e.event.ID) })
+	return nil
+}
+
+func (n *naiveStore) Postpone(ctx context.Context, until time.Time, ids ...domain.EventID) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	for _, id := range ids {
+		n.claims[id] = until
+	}
 	return nil
 }
 

@@ -2,6 +2,7 @@ package porttest_test
 
 import (
 	"context"
+	"time"
 
 	"example.com/orderflow/adapters/memory"
 	"example.com/orderflow/domain"
@@ -29,6 +30,7 @@ type faultyStore struct {
 	list  func(ctx context.Context, query ports.OrderQuery) (ports.OrderPage, error)
 	claim func(ctx context.Context, limit int) ([]domain.Event, error)
 	mark  func(ctx context.Context, ids ...domain.EventID) error
+	put   func(ctx context.Context, until time.Time, ids ...domain.EventID) error
 }
 
 func (f *faultyStore) Add(ctx context.Context, order domain.Order) error {
@@ -64,6 +66,13 @@ func (f *faultyStore) MarkPublished(ctx context.Context, ids ...domain.EventID) 
 		return f.mark(ctx, ids...)
 	}
 	return f.store.MarkPublished(ctx, ids...)
+}
+
+func (f *faultyStore) Postpone(ctx context.Context, until time.Time, ids ...domain.EventID) error {
+	if f.put != nil {
+		return f.put(ctx, until, ids...)
+	}
+	return f.store.Postpone(ctx, until, ids...)
 }
 
 func faulty(breakIt func(whole *memory.Orders, f *faultyStore)) func() porttest.Store {

@@ -34,6 +34,11 @@ func outboxClauses() []Clause[Store] {
 		{"MarkPublished leaves the order as it is", markLeavesOrder},
 		{"MarkPublished with an ended context marks nothing", markEnded},
 		{"MarkPublished leaves the slice to the caller", markSlices},
+		{"what is postponed stays away until then, longer than a claim", postponeStaysAway},
+		{"what is postponed holds up nobody", postponeHoldsUpNobody},
+		{"Postpone to the past frees an event at once", postponeFrees},
+		{"Postpone puts nothing into the outbox", postponePutsNothing},
+		{"Postpone with an ended context postpones nothing", postponeEnded},
 	}
 }
 

@@ -84,6 +84,9 @@ func slowStore(m *machine) porttest.Store {
 		f.mark = func(ctx context.Context, ids ...domain.EventID) error {
 			return slowly(m, func() error { return whole.MarkPublished(ctx, ids...) })
 		}
+		f.put = func(ctx context.Context, until time.Time, ids ...domain.EventID) error {
+			return slowly(m, func() error { return whole.Postpone(ctx, until, ids...) })
+		}
 	})()
 }
 

@@ -2,6 +2,7 @@ package order
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -25,6 +26,10 @@ const (
 	// below the outbox's lease.
 	holdFor        = 5 * time.Second
 	publishTimeout = 5 * time.Second
+
+	// How long an event that the broker refuses waits in the outbox.
+	leastPostponed = 10 * time.Second
+	mostPostponed  = time.Hour
 )
 
 // Relay brings events from the outbox to the broker. Fresh ones come to it in
@@ -35,8 +40,8 @@ type Relay struct {
 	publisher ports.EventPublisher
 	log       *slog.Logger
 
-	fresh   chan claimed
-	failing atomic.Bool // the last try to publish failed
+	fresh chan claimed
+	away  atomic.Bool // the broker took nothing at the last try
 }
 
 // claimed is an event with the time its claim was taken.
@@ -167,22 +172,66 @@ func (r *Relay) relay(ctx context.Context, batch []claimed) bool {
 		return false
 	}
 
-	published := r.retry(ctx, until, func(ctx context.Context) error {
+	published, all := r.publish(ctx, until, events)
+	if len(published) > 0 {
+		err := r.retry(ctx, until, func(ctx context.Context) error { return r.outbox.MarkPublished(ctx, published...) })
+		if err != nil {
+			r.log.Warn("published events could not be marked; they will be published again", "events", len(published), "error", err)
+			return false
+		}
+	}
+	return all
+}
+
+// publish publishes the events together or, if the broker refuses some of
+// them, one by one, so that one holds up nobody. It returns those that are
+// published, and whether all are dealt with; refused ones are postponed.
+func (r *Relay) publish(ctx context.Context, until time.Time, events []domain.Event) (published []domain.EventID, all bool) {
+	err := r.retry(ctx, until, func(ctx context.Context) error {
 		err := r.publisher.Publish(ctx, events...)
-		r.noteState(err)
+		away := err != nil && (errors.Is(err, ports.ErrUnavailable) || ctx.Err() != nil)
+		r.noteState(away, err)
+		if err != nil && !away {
+			return backoff.Permanent(&refusedError{err})
+		}
 		return err
-	}) == nil
-	if !published {
-		return false
+	})
+	var refused *refusedError
+	switch {
+	case err == nil:
+		for _, event := range events {
+			published = append(published, event.ID)
+		}
+		return published, true
+	case !errors.As(err, &refused):
+		return nil, false
+	case len(events) == 1:
+		return nil, r.postpone(ctx, until, events[0], refused.error)
 	}
-	ids := make([]domain.EventID, len(events))
-	for i, event := range events {
-		ids[i] = event.ID
+	all = true
+	for _, event := range events {
+		if r.away.Load() || time.Now().After(until) {
+			return published, false
+		}
+		one, done := r.publish(ctx, until, []domain.Event{event})
+		published = append(published, one...)
+		all = all && done
 	}
-	err := r.retry(ctx, until, func(ctx context.Context) error { return r.outbox.MarkPublished(ctx, ids...) })
-	if err != nil {
-		r.log.Warn("published events could not be marked; they will be published again", "events", len(ids), "error", err)
-	}
+	return published, all
+}
+
+// refusedError: the broker answered, and will not have it.
+type refusedError struct{ error }
+
+// postpone lets a refused event wait as long again as it has waited, between
+// the bounds, so that it is tried at growing intervals.
+func (r *Relay) postpone(ctx context.Context, until time.Time, event domain.Event, refused error) bool {
+	delay := min(max(time.Since(event.Time), leastPostponed), mostPostponed)
+	r.log.Error("the broker refuses an event; it is tried again later",
+		"event_id", event.ID, "again_in", delay.Round(time.Second).String(), "error", refused)
+	err := r.retry(ctx, until, func(ctx context.Context) error {
+		return r.outbox.Postpone(ctx, time.Now().Add(delay), event.ID)
+	})
 	return err == nil
 }
 
@@ -199,10 +248,10 @@ func (r *Relay) retry(ctx context.Context, until time.Time, try func(context.Con
 	return err
 }
 
-// noteState logs when publishing begins to fail and when it works again.
-func (r *Relay) noteState(err error) {
-	if failing := err != nil; r.failing.Swap(failing) != failing {
-		if failing {
+// noteState logs when the broker goes away and when it is back.
+func (r *Relay) noteState(away bool, err error) {
+	if r.away.Swap(away) != away {
+		if away {
 			r.log.Warn("events can't be published; they wait in the outbox", "error", err)
 		} else {
 			r.log.Info("events are published again")

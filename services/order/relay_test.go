@@ -22,6 +22,8 @@ type broker struct {
 	mu        sync.Mutex
 	err       error
 	hang      bool
+	refuses   map[domain.EventID]bool
+	refused   int // how often
 	published map[domain.EventID]int
 	order     []domain.EventID
 	calls     int
@@ -39,6 +41,12 @@ func (b *broker) Publish(ctx context.Context, events ...domain.Event) error {
 	}
 	if b.err != nil {
 		return b.err
+	}
+	for _, e := range events {
+		if b.refuses[e.ID] {
+			b.refused++
+			return errors.New("message too large")
+		}
 	}
 	if b.published == nil {
 		b.published = make(map[domain.EventID]int)
@@ -196,11 +204,42 @@ func TestRelayWhileTheBrokerIsAway(t *testing.T) {
 	}
 }
 
+// What the broker refuses holds up nobody, is tried at growing intervals, and
+// goes out once the broker takes it.
+func TestRelayRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bad := map[domain.EventID]bool{newOrder(t, 7).Created().ID: true, newOrder(t, 500).Created().ID: true}
+		s := start(t, new(memory.Orders), &broker{refuses: bad})
+		s.add(t, 1, 1000)
+		s.want(t, 998, 0)
+
+		time.Sleep(time.Hour)
+		s.broker.mu.Lock()
+		tries := s.broker.refused
+		s.broker.mu.Unlock()
+		if tries < 10 || tries > 50 {
+			t.Errorf("tried %d times within an hour, want at growing intervals", tries)
+		}
+		s.add(t, 1001, 2000)
+		s.want(t, 1998, 0)
+
+		s.broker.mu.Lock()
+		clear(s.broker.refuses)
+		s.broker.mu.Unlock()
+		time.Sleep(time.Hour + time.Minute)
+		s.want(t, 2000, 0)
+		s.stop()
+		if n := waiting(t, s.outbox); n != 0 {
+			t.Errorf("%d published events are still in the outbox", n)
+		}
+	})
+}
+
 func TestRelaysShareAnOutbox(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		outbox, b := new(memory.Orders), new(broker)
 		first, second := start(t, outbox, b), start(t, outbox, b)
-		b.set(errors.New("away"), false)
+		b.set(ports.ErrUnavailable, false)
 		first.add(t, 1, 3000)
 		second.add(t, 3001, 6000)
 		time.Sleep(5 * time.Minute)
@@ -219,7 +258,7 @@ func TestRelayStops(t *testing.T) {
 		within    time.Duration
 	}{
 		{"broker up", nil, false, 3000, 0},
-		{"broker refusing", errors.New("away"), false, 0, 0},
+		{"broker away", ports.ErrUnavailable, false, 0, 0},
 		{"broker hanging", nil, true, 0, 10 * time.Second},
 	}
 	for _, tt := range tests {
