@@ -9,5 +9,7 @@
 // Everywhere: a method may be called from several goroutines at once. Values go
 // in and come out; nobody keeps a slice or pointer that the other side handed
 // over. Every method ends soon after its context does, with an error that wraps
-// the context's, and an error says what was attempted.
+// the context's (Consume alone returns nil then: that is how it is stopped). A
+// method whose context had ended before changes nothing. An error says what was
+// attempted.
 package ports

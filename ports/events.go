@@ -20,9 +20,10 @@ type EventPublisher interface {
 // EventConsumer takes events from a broker's queue. Several consumers of one
 // queue share its events between them.
 type EventConsumer interface {
-	// Consume hands events to handle until ctx ends, then takes no more, waits
+	// Consume hands events to handle until ctx ends, then begins no more, waits
 	// for the handlers in hand, and returns nil. It hands over several at once,
-	// but never two of one order.
+	// but never two of one order; two consumers of one queue may. What it had
+	// taken and not handed over goes back to the queue, as the same attempt.
 	//
 	// A broker that goes away is waited for, not an error; what was in hand
 	// then is handed over again. An error means that consuming can't go on, or

@@ -8,8 +8,8 @@ import (
 
 // Channel is a way to tell a user of an event.
 type Channel interface {
-	// Name is the channel's name in the delivery log: short, fixed, unique
-	// among the channels of a notifier.
+	// Name is the channel's name in the delivery log: 1 to 32 visible
+	// characters, always the same, unique among the channels of a notifier.
 	Name() string
 
 	// Send sends one notification. nil means that the receiver has accepted
@@ -31,7 +31,7 @@ type DeliveryLog interface {
 	// ErrClaimed: somebody else holds the claim.
 	Claim(ctx context.Context, event domain.EventID, channel string) (DeliveryClaim, error)
 
-	// List returns what was recorded for the order's events, oldest first.
+	// List returns what was recorded for the order's events, by SentAt.
 	List(ctx context.Context, order domain.OrderID) ([]domain.Notification, error)
 }
 
@@ -43,7 +43,7 @@ type DeliveryClaim interface {
 	// stays and Record returns nil.
 	Record(ctx context.Context, notification domain.Notification) error
 
-	// Release gives the claim back unused. Once it has run out or was
-	// recorded, Release does nothing.
+	// Release gives the claim back unused, and is the last call on it. Once it
+	// has run out or was recorded, Release does nothing.
 	Release(ctx context.Context) error
 }
