@@ -40,8 +40,9 @@ type Relay struct {
 	publisher ports.EventPublisher
 	log       *slog.Logger
 
-	fresh chan claimed
-	away  atomic.Bool // the broker took nothing at the last try
+	fresh      chan claimed
+	away       atomic.Bool // the broker took nothing at the last try
+	outboxAway atomic.Bool // the outbox did not answer the last sweep
 }
 
 // claimed is an event with the time its claim was taken.
@@ -138,10 +139,13 @@ func (r *Relay) sweepOnce(ctx context.Context) (more bool) {
 	since := time.Now()
 	events, err := r.outbox.Claim(ctx, batchSize)
 	if err != nil {
-		if ctx.Err() == nil {
-			r.log.Warn("sweep failed; it is tried again", "error", err)
+		if ctx.Err() == nil && !r.outboxAway.Swap(true) {
+			r.log.Warn("the outbox can't be swept; it is tried again", "error", err)
 		}
 		return false
+	}
+	if r.outboxAway.Swap(false) {
+		r.log.Info("the outbox is swept again")
 	}
 	if len(events) == 0 {
 		return false
