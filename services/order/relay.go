@@ -158,8 +158,8 @@ func (r *Relay) sweepOnce(ctx context.Context) (more bool) {
 }
 
 // relay publishes the batch and marks it, trying again with backoff while its
-// claims hold; once ctx has ended, it tries once. It reports whether all is
-// done; what is not stays in the outbox.
+// claims hold; once ctx has ended, it tries once. It reports whether it has
+// done its part; what is not published stays in the outbox.
 func (r *Relay) relay(ctx context.Context, batch []claimed) bool {
 	events := make([]domain.Event, 0, len(batch))
 	until := time.Now().Add(holdFor)
@@ -173,7 +173,7 @@ func (r *Relay) relay(ctx context.Context, batch []claimed) bool {
 		}
 	}
 	if len(events) == 0 {
-		return false
+		return true
 	}
 
 	published, all := r.publish(ctx, until, events)

@@ -281,6 +281,27 @@ func TestRelayStops(t *testing.T) {
 	}
 }
 
+// What was handed over so long ago that its claim may have run out is the
+// sweep's; what came behind it is still published at the stop.
+func TestRelayStopsWithOldEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		outbox, b := new(memory.Orders), new(broker)
+		s := &system{outbox: outbox, broker: b, relay: order.NewRelay(outbox, b, discard)}
+		s.add(t, 1, 1000)
+		time.Sleep(10 * time.Second)
+		s.add(t, 1001, 2000)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := s.relay.Run(ctx); err != nil {
+			t.Fatal(err)
+		}
+		s.want(t, 1000, 0)
+		if n := waiting(t, outbox); n != 1000 {
+			t.Errorf("%d events are left in the outbox, want 1000", n)
+		}
+	})
+}
+
 // failingMark is an outbox whose first marks fail.
 type failingMark struct {
 	*memory.Orders
