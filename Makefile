@@ -12,7 +12,7 @@ help: ## Show this list
 
 .PHONY: run
 run: ## Run both services in one process, in memory: nothing to install but Go
-	@go run ./services/cmd/allinone
+	@go build -o $(BIN)/ ./services/cmd/allinone && exec $(BIN)/allinone
 
 .PHONY: build
 build: ## Build the three executables into bin/

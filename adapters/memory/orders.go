@@ -1,7 +1,7 @@
 package memory
 
 import (
-	"container/list"
+	"container/heap"
 	"context"
 	"fmt"
 	"sync"
@@ -23,8 +23,9 @@ type Orders struct {
 	mu      sync.Mutex
 	orders  map[domain.OrderID]domain.Order
 	byUser  map[string]*timeline // everybody's under "", which is no user
-	waiting map[domain.EventID]*list.Element
-	outbox  list.List // of unpublished, by freeAt
+	waiting map[domain.EventID]*unpublished
+	outbox  byFreeAt
+	claims  int // how many there have been
 }
 
 var (
@@ -32,11 +33,6 @@ var (
 	_ ports.Outbox          = (*Orders)(nil)
 	_ ports.Pinger          = (*Orders)(nil)
 )
-
-type unpublished struct {
-	event  domain.Event
-	freeAt time.Time
-}
 
 // Ping returns nil: there is no server that could be away.
 func (o *Orders) Ping(context.Context) error { return nil }
@@ -54,7 +50,7 @@ func (o *Orders) Add(ctx context.Context, order domain.Order) error {
 	if o.orders == nil {
 		o.orders = make(map[domain.OrderID]domain.Order)
 		o.byUser = make(map[string]*timeline)
-		o.waiting = make(map[domain.EventID]*list.Element)
+		o.waiting = make(map[domain.EventID]*unpublished)
 	}
 	o.orders[order.ID] = order
 	for _, user := range []string{"", order.UserID} {
@@ -63,10 +59,10 @@ func (o *Orders) Add(ctx context.Context, order domain.Order) error {
 		}
 		o.byUser[user].add(cursor.Of(order))
 	}
-	event := order.Created()
-	added := o.outbox.PushBack(&unpublished{event: event})
-	o.waiting[event.ID] = added
-	o.freeAt(added, o.leaseEnd())
+	u := &unpublished{event: order.Created()}
+	heap.Push(&o.outbox, u)
+	o.waiting[u.event.ID] = u
+	o.freeAt(u, o.leaseEnd())
 	return nil
 }
 
@@ -122,17 +118,10 @@ func (o *Orders) Claim(ctx context.Context, limit int) ([]domain.Event, error) {
 	defer o.mu.Unlock()
 	var events []domain.Event
 	now, end := time.Now(), o.leaseEnd()
-	for len(events) < limit {
-		first := o.outbox.Front()
-		if first == nil {
-			break
-		}
-		u := first.Value.(*unpublished)
-		if now.Before(u.freeAt) {
-			break
-		}
+	for len(events) < limit && len(o.outbox) > 0 && !now.Before(o.outbox[0].freeAt) {
+		first := o.outbox[0]
 		o.freeAt(first, end)
-		events = append(events, u.event)
+		events = append(events, first.event)
 	}
 	return events, nil
 }
@@ -145,8 +134,8 @@ func (o *Orders) MarkPublished(ctx context.Context, ids ...domain.EventID) error
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, id := range ids {
-		if e, ok := o.waiting[id]; ok {
-			o.outbox.Remove(e)
+		if u, ok := o.waiting[id]; ok {
+			heap.Remove(&o.outbox, u.index)
 			delete(o.waiting, id)
 		}
 	}
@@ -161,21 +150,17 @@ func (o *Orders) Postpone(ctx context.Context, until time.Time, ids ...domain.Ev
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, id := range ids {
-		if e, ok := o.waiting[id]; ok {
-			o.freeAt(e, until)
+		if u, ok := o.waiting[id]; ok {
+			o.freeAt(u, until)
 		}
 	}
 	return nil
 }
 
-// freeAt puts the event in its place among the others: at the end or near it,
-// for most are free after a lease, and none sooner than those before it.
-func (o *Orders) freeAt(e *list.Element, at time.Time) {
-	e.Value.(*unpublished).freeAt = at
-	o.outbox.MoveToBack(e)
-	for before := e.Prev(); before != nil && before.Value.(*unpublished).freeAt.After(at); before = e.Prev() {
-		o.outbox.MoveBefore(e, before)
-	}
+func (o *Orders) freeAt(u *unpublished, at time.Time) {
+	o.claims++
+	u.freeAt, u.claim = at, o.claims
+	heap.Fix(&o.outbox, u.index)
 }
 
 func (o *Orders) leaseEnd() time.Time {

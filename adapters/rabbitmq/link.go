@@ -152,6 +152,8 @@ func (l *link) note(err error) {
 	case l.life.Err() != nil:
 	case errors.As(err, &topology):
 		l.log.change(slog.LevelError, "broker has other queues than wanted", "error", err)
+	case isRefusal(err):
+		l.log.change(slog.LevelError, "the broker refuses the login; it is tried again", "error", unavailable(err))
 	default:
 		l.log.change(slog.LevelWarn, "no connection to the broker; it is tried again", "error", err)
 	}

@@ -31,28 +31,41 @@ func NewService(deliveries ports.DeliveryLog, log *slog.Logger, channels ...port
 
 // Handle sends the event by every channel that the delivery log does not show
 // it sent by. It is a [ports.Handler]: nil once each has it; an error marked
-// by [ports.Permanent] if the channels that have not never will. Only what a
-// channel answers counts as an attempt: while the delivery log is away, or
-// another notifier has the event in hand, it is postponed.
+// by [ports.Permanent] if the channels that have not never will; one marked by
+// [ports.Postpone] if nothing has failed but that the delivery log is away, or
+// that another notifier has the event in hand.
 func (s *Service) Handle(ctx context.Context, delivery ports.Delivery) error {
-	var again, never []error
+	var failed, postponed, never []error
 	for _, channel := range s.channels {
 		err := s.notify(ctx, channel, delivery)
 		switch {
 		case err == nil:
+		case ports.IsPostponed(err):
+			postponed = append(postponed, err)
 		case ports.IsPermanent(err):
 			never = append(never, err)
 		default:
-			again = append(again, err)
+			failed = append(failed, err)
 		}
 	}
-	if len(again) == 0 {
-		return ports.Permanent(errors.Join(never...))
+	// One verdict for all channels: the others' errors go along as text, or
+	// their marks would count too.
+	switch {
+	case len(failed) > 0:
+		return join(failed, postponed, never)
+	case len(postponed) > 0:
+		return join(postponed, never)
 	}
-	if len(never) > 0 { // as text: its mark must not end the other channels' attempts
-		again = append(again, fmt.Errorf("%v", errors.Join(never...)))
+	return ports.Permanent(errors.Join(never...))
+}
+
+func join(errs []error, asText ...[]error) error {
+	for _, others := range asText {
+		if len(others) > 0 {
+			errs = append(errs, fmt.Errorf("%v", errors.Join(others...)))
+		}
 	}
-	return errors.Join(again...)
+	return errors.Join(errs...)
 }
 
 // notify checks, sends, records, in this order: a process that dies between
@@ -68,8 +81,10 @@ func (s *Service) notify(ctx context.Context, channel ports.Channel, delivery po
 	switch {
 	case errors.Is(err, ports.ErrExists):
 		return nil
-	case err != nil:
+	case isPassing(err):
 		return ports.Postpone(failed("check", err))
+	case err != nil:
+		return failed("check", err)
 	}
 	if err := channel.Send(ctx, event); err != nil {
 		s.release(ctx, claim, event.ID)
@@ -80,9 +95,21 @@ func (s *Service) notify(ctx context.Context, channel ports.Channel, delivery po
 		Attempt: delivery.Attempt, SentAt: time.Now().UTC().Truncate(time.Millisecond),
 	}
 	if err := s.record(ctx, claim, notification); err != nil {
-		return ports.Postpone(failed("record", err))
+		err = failed("record", err)
+		s.log.ErrorContext(ctx, "a notification is out, but not recorded; it may go out again", "event_id", event.ID, "error", err)
+		if isPassing(err) {
+			err = ports.Postpone(err)
+		}
+		return err
 	}
 	return nil
+}
+
+// isPassing reports whether the delivery log's error is none of the event's,
+// and passes by itself.
+func isPassing(err error) bool {
+	return errors.Is(err, ports.ErrUnavailable) || errors.Is(err, ports.ErrClaimed) ||
+		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
 
 // claim waits for a delivery log that is away as long as the handler may: the

@@ -200,6 +200,55 @@ func TestHandleRecordsAgain(t *testing.T) {
 	})
 }
 
+// What is wrong with the log for good counts as an attempt, so that it ends
+// with a dead letter and not never.
+func TestHandleWithABrokenLog(t *testing.T) {
+	event, broken := newEvent(t), errors.New("not authorized")
+	for _, sent := range []bool{false, true} {
+		ctrl := gomock.NewController(t)
+		deliveries := mocks.NewMockDeliveryLog(ctrl)
+		if sent {
+			claim := mocks.NewMockDeliveryClaim(ctrl)
+			claim.EXPECT().Record(gomock.Any(), gomock.Any()).Return(broken)
+			deliveries.EXPECT().Claim(gomock.Any(), event.ID, "log").Return(claim, nil)
+		} else {
+			deliveries.EXPECT().Claim(gomock.Any(), event.ID, "log").Return(nil, broken)
+		}
+		err := notification.NewService(deliveries, discard, &channel{name: "log"}).Handle(t.Context(), ports.Delivery{Event: event, Attempt: 1})
+		if !errors.Is(err, broken) || ports.IsPostponed(err) || ports.IsPermanent(err) {
+			t.Errorf("sent %v: got %v, want a failure that counts", sent, err)
+		}
+	}
+}
+
+// One channel that waits for another notifier does not keep the others'
+// failures from counting.
+func TestHandleVerdicts(t *testing.T) {
+	busy, gone := errors.New("busy"), ports.Permanent(errors.New("gone"))
+	tests := []struct {
+		name                 string
+		mail                 []error
+		postponed, permanent bool
+	}{
+		{"claimed alone", nil, true, false},
+		{"claimed and busy", []error{busy}, false, false},
+		{"claimed and gone", []error{gone}, true, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			event, deliveries := newEvent(t), new(memory.Deliveries)
+			if _, err := deliveries.Claim(t.Context(), event.ID, "log"); err != nil { // another notifier
+				t.Fatal(err)
+			}
+			s := notification.NewService(deliveries, discard, &channel{name: "log"}, &channel{name: "mail", errs: tt.mail})
+			err := s.Handle(t.Context(), ports.Delivery{Event: event, Attempt: 1})
+			if err == nil || ports.IsPostponed(err) != tt.postponed || ports.IsPermanent(err) != tt.permanent {
+				t.Errorf("got %v; postponed %v, permanent %v", err, ports.IsPostponed(err), ports.IsPermanent(err))
+			}
+		})
+	}
+}
+
 // While the log is away nothing is sent, nothing counts as an attempt, and one
 // line tells of it.
 func TestHandleWithoutTheLog(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,7 +30,10 @@ const (
 
 	// How long an event that the broker refuses waits in the outbox.
 	leastPostponed = 10 * time.Second
-	mostPostponed  = time.Hour
+	mostPostponed  = time.Minute
+
+	// So many events refused in a row, and none taken, is no fault of theirs.
+	refusedInARow = 3
 )
 
 // Relay brings events from the outbox to the broker. Fresh ones come to it in
@@ -191,52 +195,84 @@ func (r *Relay) relay(ctx context.Context, batch []claimed) bool {
 // them, one by one, so that one holds up nobody. It returns those that are
 // published, and whether all are dealt with; refused ones are postponed.
 func (r *Relay) publish(ctx context.Context, until time.Time, events []domain.Event) (published []domain.EventID, all bool) {
-	err := r.retry(ctx, until, func(ctx context.Context) error {
-		err := r.publisher.Publish(ctx, events...)
-		away := err != nil && (errors.Is(err, ports.ErrUnavailable) || ctx.Err() != nil)
-		r.noteState(away, err)
-		if err != nil && !away {
-			return backoff.Permanent(&refusedError{err})
-		}
-		return err
-	})
-	var refused *refusedError
-	switch {
-	case err == nil:
+	err := r.try(ctx, until, events...)
+	if err == nil {
 		for _, event := range events {
 			published = append(published, event.ID)
 		}
 		return published, true
-	case !errors.As(err, &refused):
-		return nil, false
-	case len(events) == 1:
-		return nil, r.postpone(ctx, until, events[0], refused.error)
 	}
-	all = true
+	if !isRefused(err) {
+		return nil, false
+	}
+	// In any order, or those that are always refused would always come first.
+	rand.Shuffle(len(events), func(i, j int) { events[i], events[j] = events[j], events[i] })
+	var refused []domain.Event
+	var reason error
 	for _, event := range events {
-		if r.away.Load() || time.Now().After(until) {
+		if len(events) > 1 {
+			err = r.try(ctx, until, event)
+		}
+		switch {
+		case err == nil:
+			published = append(published, event.ID)
+		case isRefused(err):
+			refused, reason = append(refused, event), err
+		default:
 			return published, false
 		}
-		one, done := r.publish(ctx, until, []domain.Event{event})
-		published = append(published, one...)
-		all = all && done
+		if len(published) == 0 && len(refused) == refusedInARow {
+			r.noteState(true, reason)
+			return nil, false
+		}
+		if time.Now().After(until) {
+			break
+		}
 	}
-	return published, all
+	for _, event := range refused {
+		r.postpone(ctx, until, event, reason)
+	}
+	return published, len(published)+len(refused) == len(events)
+}
+
+// try publishes the events, again and again while the broker is away. What it
+// refuses is tried twice: a queue that was deleted is there again by then.
+func (r *Relay) try(ctx context.Context, until time.Time, events ...domain.Event) error {
+	refusals := 0
+	return r.retry(ctx, until, func(ctx context.Context) error {
+		err := r.publisher.Publish(ctx, events...)
+		away := err != nil && (errors.Is(err, ports.ErrUnavailable) || ctx.Err() != nil)
+		if err == nil || away {
+			r.noteState(away, err)
+			return err
+		}
+		if refusals++; refusals == 2 {
+			return backoff.Permanent(&refusedError{err})
+		}
+		return err
+	})
 }
 
 // refusedError: the broker answered, and will not have it.
 type refusedError struct{ error }
 
+func isRefused(err error) bool {
+	var refused *refusedError
+	return errors.As(err, &refused)
+}
+
 // postpone lets a refused event wait as long again as it has waited, between
 // the bounds, so that it is tried at growing intervals.
-func (r *Relay) postpone(ctx context.Context, until time.Time, event domain.Event, refused error) bool {
+func (r *Relay) postpone(ctx context.Context, until time.Time, event domain.Event, refused error) {
 	delay := min(max(time.Since(event.Time), leastPostponed), mostPostponed)
 	r.log.Error("the broker refuses an event; it is tried again later",
 		"event_id", event.ID, "again_in", delay.Round(time.Second).String(), "error", refused)
 	err := r.retry(ctx, until, func(ctx context.Context) error {
 		return r.outbox.Postpone(ctx, time.Now().Add(delay), event.ID)
 	})
-	return err == nil
+	if err != nil {
+		r.log.Warn("refused event not postponed; it is tried again when its claim runs out", "event_id", event.ID, "error", err)
+	}
 }
 
 // retry calls try until it succeeds, or until then, or until ctx ends; at

@@ -1,9 +1,12 @@
 package order_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -208,29 +211,58 @@ func TestRelayWhileTheBrokerIsAway(t *testing.T) {
 // goes out once the broker takes it.
 func TestRelayRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		bad := map[domain.EventID]bool{newOrder(t, 7).Created().ID: true, newOrder(t, 500).Created().ID: true}
+		bad := make(map[domain.EventID]bool)
+		for _, n := range []int{1, 2, 3, 4, 500} { // the oldest among them
+			bad[newOrder(t, n).Created().ID] = true
+		}
 		s := start(t, new(memory.Orders), &broker{refuses: bad})
 		s.add(t, 1, 1000)
-		s.want(t, 998, 0)
+		time.Sleep(time.Minute)
+		s.want(t, 995, 0)
 
 		time.Sleep(time.Hour)
 		s.broker.mu.Lock()
 		tries := s.broker.refused
 		s.broker.mu.Unlock()
-		if tries < 10 || tries > 50 {
-			t.Errorf("tried %d times within an hour, want at growing intervals", tries)
+		if tries < 60 || tries > 5000 {
+			t.Errorf("tried %d times within an hour, want a few times a minute", tries)
 		}
 		s.add(t, 1001, 2000)
-		s.want(t, 1998, 0)
+		time.Sleep(time.Second)
+		s.want(t, 1995, 0)
 
 		s.broker.mu.Lock()
 		clear(s.broker.refuses)
 		s.broker.mu.Unlock()
-		time.Sleep(time.Hour + time.Minute)
+		time.Sleep(2 * time.Minute)
 		s.want(t, 2000, 0)
 		s.stop()
 		if n := waiting(t, s.outbox); n != 0 {
 			t.Errorf("%d published events are still in the outbox", n)
+		}
+	})
+}
+
+// A broker that refuses everything is taken for one that is away: nothing is
+// postponed, one line tells, and all goes out soon after.
+func TestRelayAllRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		b := &broker{err: errors.New("no queue takes it")}
+		s := &system{outbox: new(memory.Orders), broker: b}
+		s.relay = order.NewRelay(s.outbox, b, slog.New(slog.NewTextHandler(&log, nil)))
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() { s.relay.Run(ctx) })
+		s.add(t, 1, 1000)
+		time.Sleep(time.Hour)
+		b.set(nil, false)
+		time.Sleep(30 * time.Second)
+		s.want(t, 1000, 0)
+		cancel()
+		wg.Wait()
+		if n := strings.Count(log.String(), "\n"); n > 3 {
+			t.Errorf("%d lines logged:\n%.1000s", n, log.String())
 		}
 	})
 }

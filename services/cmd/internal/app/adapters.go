@@ -23,11 +23,12 @@ type Store struct {
 	}
 	Deliveries ports.DeliveryLog
 	ports.Pinger
-	close func(context.Context) error
+	close        func(context.Context) error
+	closeTimeout time.Duration
 }
 
 // Close closes what was opened.
-func (s *Store) Close(log *slog.Logger) { closeWithin("store", s.close, log) }
+func (s *Store) Close(log *slog.Logger) { closeWithin(s.closeTimeout, "store", s.close, log) }
 
 func nothing(context.Context) error { return nil }
 
@@ -38,7 +39,7 @@ func (c *Common) OpenStore(ctx context.Context, log *slog.Logger) (*Store, error
 		return nil, c.storeError(err)
 	case scheme == "memory":
 		orders := new(memory.Orders)
-		return &Store{orders, new(memory.Deliveries), orders, nothing}, nil
+		return &Store{orders, new(memory.Deliveries), orders, nothing, c.closeTimeout()}, nil
 	case scheme == "mongodb" || scheme == "mongodb+srv":
 		var db *mongodb.Store
 		err := waitFor(ctx, "store", c.StartTimeout, log, func(ctx context.Context) (err error) {
@@ -50,7 +51,7 @@ func (c *Common) OpenStore(ctx context.Context, log *slog.Logger) (*Store, error
 		}
 		orders := db.Orders()
 		orders.Logger = log
-		return &Store{orders, db.Deliveries(), db, db.Close}, nil
+		return &Store{orders, db.Deliveries(), db, db.Close, c.closeTimeout()}, nil
 	default:
 		return nil, c.storeError(fmt.Errorf("no store for the scheme %q; give a URL that begins with mongodb:, mongodb+srv: or memory: instead", scheme))
 	}
@@ -66,17 +67,15 @@ type Broker struct {
 		ports.EventConsumer
 		ports.Pinger
 	}
-	close func(context.Context) error
+	close        func(context.Context) error
+	closeTimeout time.Duration
 }
 
 // Close closes what was opened.
-func (b *Broker) Close(log *slog.Logger) { closeWithin("broker", b.close, log) }
+func (b *Broker) Close(log *slog.Logger) { closeWithin(b.closeTimeout, "broker", b.close, log) }
 
-// closeTimeout bounds saying goodbye to a server.
-const closeTimeout = time.Second
-
-func closeWithin(what string, closing func(context.Context) error, log *slog.Logger) {
-	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+func closeWithin(timeout time.Duration, what string, closing func(context.Context) error, log *slog.Logger) {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	if err := closing(ctx); err != nil {
 		log.Warn("connection to the "+what+" not closed cleanly", "error", err)
@@ -95,7 +94,7 @@ func (c *Common) OpenPublisher(log *slog.Logger) (*Broker, error) {
 		return nil, c.brokerError(err)
 	}
 	publisher.Logger = log
-	return &Broker{Publisher: publisher, close: publisher.Close}, nil
+	return &Broker{Publisher: publisher, close: publisher.Close, closeTimeout: c.closeTimeout()}, nil
 }
 
 // OpenConsumer opens the broker for consuming; it does not wait for it.
@@ -109,14 +108,14 @@ func (c *Common) OpenConsumer(log *slog.Logger) (*Broker, error) {
 	}
 	consumer.Logger = log
 	consumer.StopTimeout = c.handlersStopTimeout()
-	return &Broker{Consumer: consumer, close: nothing}, nil
+	return &Broker{Consumer: consumer, close: nothing, closeTimeout: c.closeTimeout()}, nil
 }
 
 // OpenBroker opens the broker in both directions.
 func (c *Common) OpenBroker(log *slog.Logger) (*Broker, error) {
 	if scheme, err := scheme(c.Broker); err == nil && scheme == "memory" {
 		b := &memory.Broker{StopTimeout: c.handlersStopTimeout(), Logger: log}
-		return &Broker{b, b, nothing}, nil
+		return &Broker{b, b, nothing, c.closeTimeout()}, nil
 	}
 	b, err := c.OpenPublisher(log)
 	if err != nil {
@@ -174,9 +173,9 @@ func settingError(flag, url string, err error) error {
 // moved a part of the password elsewhere, only the scheme is left.
 func shown(address string) string {
 	u, err := url.Parse(address)
-	if err != nil || u.Fragment != "" || strings.Contains(address, "@") != (u.User != nil) || strings.Count(address, "@") > 1 {
+	if err != nil || u.Fragment != "" || u.Opaque != "" || strings.Contains(address, "@") != (u.User != nil) || strings.Count(address, "@") > 1 {
 		scheme, _, _ := strings.Cut(address, ":")
-		return scheme + "://…"
+		return scheme + ":…"
 	}
 	u.RawQuery = ""
 	return u.Redacted()

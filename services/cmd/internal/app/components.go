@@ -16,11 +16,17 @@ type Component struct {
 	Run  func(context.Context) error
 }
 
+// stopTimeout is what of the shutdown timeout the components have; the rest is
+// for closing two connections.
+func (c *Common) stopTimeout() time.Duration { return c.ShutdownTimeout * 8 / 10 }
+
+func (c *Common) closeTimeout() time.Duration { return c.ShutdownTimeout / 10 }
+
 // RunAll runs the components until ctx ends or one of them fails or ends, then
 // stops them one after the other, the last first, within the shutdown timeout
 // altogether.
 func (c *Common) RunAll(ctx context.Context, log *slog.Logger, components ...Component) error {
-	timeout := c.ShutdownTimeout
+	timeout := c.stopTimeout()
 	type running struct {
 		Component
 		stop context.CancelFunc
@@ -39,7 +45,7 @@ func (c *Common) RunAll(ctx context.Context, log *slog.Logger, components ...Com
 	}
 	select {
 	case <-ctx.Done():
-		log.Info("stopping", "for_at_most", timeout.String())
+		log.Info("stopping", "for_at_most", c.ShutdownTimeout.String())
 	case <-ended:
 	}
 

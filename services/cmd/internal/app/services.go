@@ -107,7 +107,7 @@ func (c *Common) httpServer(name string, listener net.Listener, handler http.Han
 	return Component{name + " http", func(ctx context.Context) error {
 		log.Info("listening", "service", name, "address", listener.Addr().String())
 		return httpapi.Server{
-			Handler: handler, RequestTimeout: c.RequestTimeout, Grace: c.ShutdownTimeout * 9 / 10, Log: log,
+			Handler: handler, RequestTimeout: c.RequestTimeout, Grace: c.stopTimeout(), Log: log,
 		}.Serve(ctx, listener)
 	}}
 }
