@@ -230,7 +230,9 @@ func (r *Relay) publish(ctx context.Context, until time.Time, events []domain.Ev
 		}
 	}
 	for _, event := range refused {
-		r.postpone(ctx, until, event, reason)
+		if !r.postpone(ctx, until, event, reason) {
+			return published, false
+		}
 	}
 	return published, len(published)+len(refused) == len(events)
 }
@@ -262,8 +264,9 @@ func isRefused(err error) bool {
 }
 
 // postpone lets a refused event wait as long again as it has waited, between
-// the bounds, so that it is tried at growing intervals.
-func (r *Relay) postpone(ctx context.Context, until time.Time, event domain.Event, refused error) {
+// the bounds, so that it is tried at growing intervals. It reports whether the
+// outbox has taken that.
+func (r *Relay) postpone(ctx context.Context, until time.Time, event domain.Event, refused error) bool {
 	delay := min(max(time.Since(event.Time), leastPostponed), mostPostponed)
 	r.log.Error("the broker refuses an event; it is tried again later",
 		"event_id", event.ID, "again_in", delay.Round(time.Second).String(), "error", refused)
@@ -273,6 +276,7 @@ func (r *Relay) postpone(ctx context.Context, until time.Time, event domain.Even
 	if err != nil {
 		r.log.Warn("refused event not postponed; it is tried again when its claim runs out", "event_id", event.ID, "error", err)
 	}
+	return err == nil
 }
 
 // retry calls try until it succeeds, or until then, or until ctx ends; at

@@ -243,6 +243,42 @@ func TestRelayRefused(t *testing.T) {
 	})
 }
 
+// hangingPostpone is an outbox that does not answer Postpone.
+type hangingPostpone struct{ *memory.Orders }
+
+func (o hangingPostpone) Postpone(ctx context.Context, _ time.Time, _ ...domain.EventID) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// An outbox that hangs while refused events are postponed costs one bound, not
+// one an event.
+func TestRelayPostponeHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bad := make(map[domain.EventID]bool)
+		for n := range 100 {
+			bad[newOrder(t, 2*n).Created().ID] = true
+		}
+		s := &system{outbox: new(memory.Orders), broker: &broker{refuses: bad}}
+		s.relay = order.NewRelay(hangingPostpone{s.outbox}, s.broker, discard)
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() { s.relay.Run(ctx) })
+		s.add(t, 0, 199)
+		time.Sleep(time.Minute)
+		s.add(t, 200, 200)
+		time.Sleep(30 * time.Second)
+		s.broker.mu.Lock()
+		fresh := s.broker.published[newOrder(t, 200).Created().ID]
+		s.broker.mu.Unlock()
+		if fresh != 1 {
+			t.Errorf("a fresh event was published %d times within 30s, want once", fresh)
+		}
+		cancel()
+		wg.Wait()
+	})
+}
+
 // A broker that refuses everything is taken for one that is away: nothing is
 // postponed, one line tells, and all goes out soon after.
 func TestRelayAllRefused(t *testing.T) {
