@@ -165,16 +165,6 @@ func (w *work) consume(ctx context.Context) error {
 	return nil
 }
 
-// ErrRefused: the broker does not let this user, with this password, into this
-// virtual host. It comes with [ports.ErrUnavailable], for a broker that goes
-// down during a login looks the same.
-var ErrRefused = errors.New("login refused; check user, password and virtual host, the path of the broker's URL")
-
-func isRefusal(err error) bool {
-	var e *amqp.Error
-	return errors.As(err, &e) && (e.Code == amqp.AccessRefused || e.Code == amqp.NotAllowed)
-}
-
 // receive takes deliveries until the session ends, or until ctx has ended and
 // the broker sends no more.
 func (w *work) receive(ctx context.Context, s *session) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
+	amqp "github.com/rabbitmq/amqp091-go"
 
 	"example.com/orderflow/ports"
 )
@@ -157,6 +158,16 @@ func (l *link) note(err error) {
 	default:
 		l.log.change(slog.LevelWarn, "no connection to the broker; it is tried again", "error", err)
 	}
+}
+
+// ErrRefused: the broker does not let this user, with this password, into this
+// virtual host. It comes with [ports.ErrUnavailable], for a broker that goes
+// down during a login looks the same.
+var ErrRefused = errors.New("login refused; check user, password and virtual host, the path of the broker's URL")
+
+func isRefusal(err error) bool {
+	var e *amqp.Error
+	return errors.As(err, &e) && (e.Code == amqp.AccessRefused || e.Code == amqp.NotAllowed)
 }
 
 // unavailable marks an error that time may mend.

@@ -87,7 +87,7 @@ func (a api) notifications(w http.ResponseWriter, r *http.Request) error {
 	for i, n := range sent {
 		answer.Data[i] = notificationJSON{
 			EventID: n.EventID, OrderID: n.OrderID, Channel: n.Channel, Attempt: n.Attempt,
-			SentAt: n.SentAt.Format("2006-01-02T15:04:05.000Z"),
+			SentAt: httpapi.FormatTime(n.SentAt),
 		}
 	}
 	httpapi.WriteJSON(w, http.StatusOK, answer)

@@ -154,7 +154,7 @@ type orderJSON struct {
 func newOrderJSON(o domain.Order) orderJSON {
 	return orderJSON{
 		ID: o.ID, UserID: o.UserID, Product: o.Product, Quantity: o.Quantity,
-		CreatedAt: o.CreatedAt.Format("2006-01-02T15:04:05.000Z"),
+		CreatedAt: httpapi.FormatTime(o.CreatedAt),
 	}
 }
 

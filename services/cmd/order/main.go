@@ -39,12 +39,12 @@ func (s *settings) Run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer broker.Close(log)
+	defer broker.Close()
 	store, err := s.OpenStore(ctx, log)
 	if err != nil {
 		return err
 	}
-	defer store.Close(log)
+	defer store.Close()
 
 	order, err := s.OrderService(ctx, "addr", s.Addr, store, broker, log)
 	if err != nil {

@@ -1,10 +1,10 @@
 package httpapi
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"example.com/orderflow/domain"
@@ -84,8 +84,11 @@ func WriteJSON(w http.ResponseWriter, status int, value any) {
 	write(w, status, "application/json", value)
 }
 
+// FormatTime returns the time as answers have it: RFC 3339, UTC, milliseconds.
+func FormatTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
+
 func write(w http.ResponseWriter, status int, contentType string, value any) {
-	var body strings.Builder
+	var body bytes.Buffer
 	encoder := json.NewEncoder(&body)
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(value); err != nil {
@@ -97,5 +100,5 @@ func write(w http.ResponseWriter, status int, contentType string, value any) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Length", strconv.Itoa(body.Len()))
 	w.WriteHeader(status)
-	_, _ = w.Write([]byte(body.String())) // the client may be gone: nobody left to tell
+	_, _ = w.Write(body.Bytes()) // the client may be gone: nobody left to tell
 }

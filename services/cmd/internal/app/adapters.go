@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/url"
 	"strings"
-	"time"
 
 	"example.com/orderflow/adapters/memory"
 	"example.com/orderflow/adapters/mongodb"
@@ -23,14 +22,10 @@ type Store struct {
 	}
 	Deliveries ports.DeliveryLog
 	ports.Pinger
-	close        func(context.Context) error
-	closeTimeout time.Duration
+	Close func() // the connection, if there is one
 }
 
-// Close closes what was opened.
-func (s *Store) Close(log *slog.Logger) { closeWithin(s.closeTimeout, "store", s.close, log) }
-
-func nothing(context.Context) error { return nil }
+func nothing() {}
 
 // OpenStore opens the store that the URL names and waits until it answers.
 func (c *Common) OpenStore(ctx context.Context, log *slog.Logger) (*Store, error) {
@@ -39,7 +34,7 @@ func (c *Common) OpenStore(ctx context.Context, log *slog.Logger) (*Store, error
 		return nil, c.storeError(err)
 	case scheme == "memory":
 		orders := new(memory.Orders)
-		return &Store{orders, new(memory.Deliveries), orders, nothing, c.closeTimeout()}, nil
+		return &Store{orders, new(memory.Deliveries), orders, nothing}, nil
 	case scheme == "mongodb" || scheme == "mongodb+srv":
 		var db *mongodb.Store
 		err := waitFor(ctx, "store", c.StartTimeout, log, func(ctx context.Context) (err error) {
@@ -51,7 +46,7 @@ func (c *Common) OpenStore(ctx context.Context, log *slog.Logger) (*Store, error
 		}
 		orders := db.Orders()
 		orders.Logger = log
-		return &Store{orders, db.Deliveries(), db, db.Close, c.closeTimeout()}, nil
+		return &Store{orders, db.Deliveries(), db, c.closing("store", db.Close, log)}, nil
 	default:
 		return nil, c.storeError(fmt.Errorf("no store for the scheme %q; give a URL that begins with mongodb:, mongodb+srv: or memory: instead", scheme))
 	}
@@ -67,18 +62,17 @@ type Broker struct {
 		ports.EventConsumer
 		ports.Pinger
 	}
-	close        func(context.Context) error
-	closeTimeout time.Duration
+	Close func() // the connection, if there is one
 }
 
-// Close closes what was opened.
-func (b *Broker) Close(log *slog.Logger) { closeWithin(b.closeTimeout, "broker", b.close, log) }
-
-func closeWithin(timeout time.Duration, what string, closing func(context.Context) error, log *slog.Logger) {
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
-	defer cancel()
-	if err := closing(ctx); err != nil {
-		log.Warn("connection to the "+what+" not closed cleanly", "error", err)
+// closing bounds the closing of a connection.
+func (c *Common) closing(what string, connection func(context.Context) error, log *slog.Logger) func() {
+	return func() {
+		ctx, cancel := context.WithTimeout(context.Background(), c.closeTimeout())
+		defer cancel()
+		if err := connection(ctx); err != nil {
+			log.Warn("connection to the "+what+" not closed cleanly", "error", err)
+		}
 	}
 }
 
@@ -94,7 +88,7 @@ func (c *Common) OpenPublisher(log *slog.Logger) (*Broker, error) {
 		return nil, c.brokerError(err)
 	}
 	publisher.Logger = log
-	return &Broker{Publisher: publisher, close: publisher.Close, closeTimeout: c.closeTimeout()}, nil
+	return &Broker{Publisher: publisher, Close: c.closing("broker", publisher.Close, log)}, nil
 }
 
 // OpenConsumer opens the broker for consuming; it does not wait for it.
@@ -108,14 +102,14 @@ func (c *Common) OpenConsumer(log *slog.Logger) (*Broker, error) {
 	}
 	consumer.Logger = log
 	consumer.StopTimeout = c.handlersStopTimeout()
-	return &Broker{Consumer: consumer, close: nothing, closeTimeout: c.closeTimeout()}, nil
+	return &Broker{Consumer: consumer, Close: nothing}, nil
 }
 
 // OpenBroker opens the broker in both directions.
 func (c *Common) OpenBroker(log *slog.Logger) (*Broker, error) {
 	if scheme, err := scheme(c.Broker); err == nil && scheme == "memory" {
 		b := &memory.Broker{StopTimeout: c.handlersStopTimeout(), Logger: log}
-		return &Broker{b, b, nothing, c.closeTimeout()}, nil
+		return &Broker{b, b, nothing}, nil
 	}
 	b, err := c.OpenPublisher(log)
 	if err != nil {
@@ -128,10 +122,6 @@ func (c *Common) OpenBroker(log *slog.Logger) (*Broker, error) {
 	b.Consumer = consuming.Consumer
 	return b, nil
 }
-
-// handlersStopTimeout leaves time to hand over what could not be handled, and
-// to close the connections.
-func (c *Common) handlersStopTimeout() time.Duration { return c.ShutdownTimeout * 2 / 5 }
 
 func (c *Common) checkBroker() error {
 	switch scheme, err := scheme(c.Broker); {

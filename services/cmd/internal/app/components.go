@@ -16,11 +16,12 @@ type Component struct {
 	Run  func(context.Context) error
 }
 
-// stopTimeout is what of the shutdown timeout the components have; the rest is
-// for closing two connections.
-func (c *Common) stopTimeout() time.Duration { return c.ShutdownTimeout * 8 / 10 }
-
-func (c *Common) closeTimeout() time.Duration { return c.ShutdownTimeout / 10 }
+// How the shutdown timeout is shared out: the components have eight tenths, of
+// which handlers leave half for handing over what they could not do, and the
+// two connections one tenth each.
+func (c *Common) stopTimeout() time.Duration         { return c.ShutdownTimeout * 8 / 10 }
+func (c *Common) handlersStopTimeout() time.Duration { return c.ShutdownTimeout * 4 / 10 }
+func (c *Common) closeTimeout() time.Duration        { return c.ShutdownTimeout / 10 }
 
 // RunAll runs the components until ctx ends or one of them fails or ends, then
 // stops them one after the other, the last first, within the shutdown timeout
