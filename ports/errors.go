@@ -13,6 +13,10 @@ var (
 	// ErrClaimed: somebody else has it in hand; try again later.
 	ErrClaimed = errors.New("claimed by another")
 
+	// ErrChanged: it is not any more as the caller has read it, and stays as it
+	// is; read it again.
+	ErrChanged = errors.New("has changed meanwhile")
+
 	// ErrInvalidCursor: the cursor is none that List gave out.
 	ErrInvalidCursor = errors.New("invalid cursor")
 

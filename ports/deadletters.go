@@ -1,0 +1,122 @@
+package ports
+
+import (
+	"context"
+	"time"
+)
+
+// DeadLetter is a message that was set aside because it could not be dealt
+// with.
+type DeadLetter struct {
+	// ID is the event's id; that of a message that is no event is made from
+	// all that its sender said, so that no two messages share one. It is the
+	// same each time the message is set aside.
+	ID string
+
+	MessageID   string // the sender's, or one given when it was set aside
+	ContentType string
+	Headers     map[string]string // without those that count or explain failures
+	Body        []byte
+
+	// Failures are the times it was set aside, the latest last: at least one,
+	// and the latest MaxFailures at most.
+	Failures []Failure
+
+	// What the store adds; a broker leaves them empty.
+	State     DeadLetterState
+	Since     time.Time // when it failed first of all
+	SettledAt time.Time // when it was replayed or discarded; zero while it waits
+}
+
+// Failure says how a message came to be set aside. Times are UTC, to the
+// millisecond.
+type Failure struct {
+	Reason       string // of the last attempt
+	Attempts     int    // how often it was handed over, or tried to be
+	FirstFailure time.Time
+	LastFailure  time.Time // tells this failure of a message from its others
+}
+
+// MaxFailures is how many of a dead letter's failures are kept.
+const MaxFailures = 100
+
+// DeadLetterState says what was decided about a dead letter.
+type DeadLetterState string
+
+const (
+	Waiting   DeadLetterState = "waiting"   // nothing yet
+	Replayed  DeadLetterState = "replayed"  // its message was put back into the queue
+	Discarded DeadLetterState = "discarded" // its message is not wanted
+)
+
+// DeadLetterRetention is how long a dead letter is kept after it was replayed
+// or discarded.
+const DeadLetterRetention = 30 * 24 * time.Hour
+
+// DeadLetters keeps dead letters until it is decided what becomes of them, and
+// [DeadLetterRetention] longer, so that a decision can be undone. What has been
+// settled for longer than that is as if it had never been there.
+type DeadLetters interface {
+	// Put keeps the letter, which has one failure, as one that waits. If a
+	// letter is kept under that id, the failure is added to that one's, and it
+	// waits again, whatever had been decided about it. A failure that it
+	// has already, by LastFailure, changes nothing: Put may be repeated.
+	Put(ctx context.Context, letter DeadLetter) error
+
+	// Get returns the letter with that id.
+	//
+	// ErrNotFound: there is none.
+	Get(ctx context.Context, id string) (DeadLetter, error)
+
+	// List returns one page of the letters that query asks for, by Since, then
+	// by ID, oldest first. They come without ContentType, Headers and Body,
+	// which may be large: Get has those. Following the cursors visits every
+	// letter that query asks for all the while exactly once, whatever is put
+	// and settled meanwhile.
+	//
+	// ErrInvalidCursor: query.Cursor is none of List's.
+	List(ctx context.Context, query DeadLetterQuery) (DeadLetterPage, error)
+
+	// Settle gives the letter another state. The caller shows the letter as it
+	// has read it, by Get or List: one that has failed again, or was settled
+	// by somebody else, stays as it is now.
+	//
+	// ErrChanged: that is so. ErrNotFound: there is no such letter.
+	Settle(ctx context.Context, letter DeadLetter, state DeadLetterState) error
+}
+
+// DeadLetterQuery asks for dead letters.
+type DeadLetterQuery struct {
+	State  DeadLetterState // only of this state; empty: of any
+	Reason string          // only those whose latest failure's reason contains this text, byte by byte; empty: all
+	Limit  int             // at most so many, from 1 to MaxListLimit; outside of it: the nearer end
+	Cursor string          // where the page before ended, its NextCursor; empty: from the oldest
+}
+
+// DeadLetterPage is one page of dead letters.
+type DeadLetterPage struct {
+	Letters    []DeadLetter
+	NextCursor string // opaque; empty on the last page
+}
+
+// DeadLetterQueue is where a broker's consumers put what they set aside.
+type DeadLetterQueue interface {
+	// Drain hands the dead letters, each with the failure that it was set aside
+	// for, to keep, several at once, until ctx ends; then it begins no more,
+	// waits for those in hand, and returns nil. The context that keep is given
+	// outlives ctx, but has a bound of its own.
+	//
+	// Once keep has returned nil the queue forgets the letter. On an error,
+	// or a panic, it is handed over again later, without holding up others.
+	//
+	// A broker that goes away is waited for, and errors are those of Consume.
+	Drain(ctx context.Context, keep func(ctx context.Context, letter DeadLetter) error) error
+
+	// Replay puts the letter's message back into the queue from which it was
+	// set aside: to be handed over at the first attempt, with what its sender
+	// said and nothing that counts failures. It returns nil once the broker has
+	// promised to keep the message; after an error it may be kept or not.
+	//
+	// ErrUnavailable: as of [EventPublisher].
+	Replay(ctx context.Context, letter DeadLetter) error
+}
