@@ -6,7 +6,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"strconv"
 	"time"
 
 	"example.com/orderflow/domain"
@@ -107,7 +106,7 @@ func (a api) list(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	limit, err := readLimit(query["limit"])
+	limit, err := httpapi.Limit(query["limit"], defaultPage, largestPage)
 	if err != nil {
 		return err
 	}
@@ -117,30 +116,8 @@ func (a api) list(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return problem(err)
 	}
-	answer := struct {
-		Data       []orderJSON `json:"data"`
-		HasMore    bool        `json:"has_more"`
-		NextCursor *string     `json:"next_cursor"`
-	}{Data: make([]orderJSON, len(page.Orders))}
-	for i, order := range page.Orders {
-		answer.Data[i] = newOrderJSON(order)
-	}
-	if page.NextCursor != "" {
-		answer.HasMore, answer.NextCursor = true, &page.NextCursor
-	}
-	httpapi.WriteJSON(w, http.StatusOK, answer)
+	httpapi.WritePage(w, page.Orders, page.NextCursor, newOrderJSON)
 	return nil
-}
-
-func readLimit(text string) (int, error) {
-	if text == "" {
-		return defaultPage, nil
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 || n > largestPage {
-		return 0, httpapi.Invalid(domain.FieldError{Field: "limit", Reason: "must be a whole number from 1 to " + strconv.Itoa(largestPage)})
-	}
-	return n, nil
 }
 
 type orderJSON struct {

@@ -1,0 +1,215 @@
+package httpapi
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"example.com/orderflow/domain"
+)
+
+const maxBody = 64 << 10
+
+// Field is a field of a JSON object in a request's body.
+type Field struct {
+	Name     string
+	Optional bool
+
+	// Set takes the field's value, which is valid JSON and UTF-8, or returns
+	// why it does not, as the end of a sentence that begins with its name.
+	Set func(value json.RawMessage) (reason string)
+}
+
+// ReadObject reads the request's body: one JSON object (RFC 8259) with the
+// fields given, each once, no others. Names are matched exactly.
+func ReadObject(w http.ResponseWriter, r *http.Request, what string, fields ...Field) error {
+	if err := checkMediaType(r.Header); err != nil {
+		return err
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil {
+		var tooLarge *http.MaxBytesError
+		if errors.As(err, &tooLarge) {
+			return &Problem{
+				Status: http.StatusRequestEntityTooLarge, Code: "too_large",
+				Detail: fmt.Sprintf("the body is larger than %d bytes", maxBody),
+			}
+		}
+		return Malformed("the body could not be read to its end")
+	}
+	return DecodeObject(body, what, fields...)
+}
+
+func checkMediaType(h http.Header) error {
+	unsupported := func(detail string) error {
+		return &Problem{Status: http.StatusUnsupportedMediaType, Code: "unsupported_media_type", Detail: detail}
+	}
+	mediaType, params, err := mime.ParseMediaType(h.Get("Content-Type"))
+	if err != nil || mediaType != "application/json" {
+		return unsupported("the header Content-Type must be application/json")
+	}
+	if charset, ok := params["charset"]; ok && !strings.EqualFold(charset, "utf-8") {
+		return unsupported("the header Content-Type must name no charset but utf-8")
+	}
+	if encoding := h.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
+		return unsupported("the header Content-Encoding must be absent: bodies are taken as they are")
+	}
+	return nil
+}
+
+// DecodeObject is [ReadObject] of a body that was read; what is described, such
+// as "an order", is named in refusals of fields that it does not have.
+func DecodeObject(body []byte, what string, fields ...Field) error {
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	if start, err := decoder.Token(); err != nil {
+		return notJSON(err)
+	} else if start != json.Delim('{') {
+		return Malformed("the body must be a JSON object")
+	}
+
+	var faults []domain.FieldError
+	seen := make(map[string]bool, len(fields))
+	for decoder.More() {
+		key, err := decoder.Token()
+		if err != nil {
+			return notJSON(err)
+		}
+		name := key.(string) // an object's keys are strings, or Token fails
+		var value json.RawMessage
+		if err := decoder.Decode(&value); err != nil {
+			return notJSON(err, shown(name))
+		}
+		if !utf8.Valid(value) {
+			return Malformed("the body is not valid UTF-8", shown(name))
+		}
+		reason := set(fields, name, value, what)
+		if seen[name] {
+			reason = "is given more than once"
+		}
+		seen[name] = true
+		if reason != "" {
+			faults = append(faults, domain.FieldError{Field: shown(name), Reason: reason})
+		}
+	}
+	if _, err := decoder.Token(); err != nil {
+		return notJSON(err)
+	}
+	if _, err := decoder.Token(); err != io.EOF {
+		return Malformed("the body goes on behind the JSON object")
+	}
+	for _, field := range fields {
+		if !field.Optional && !seen[field.Name] {
+			faults = append(faults, domain.FieldError{Field: field.Name, Reason: "is missing"})
+		}
+	}
+	if len(faults) > 0 {
+		return Invalid(faults...)
+	}
+	return nil
+}
+
+func set(fields []Field, name string, value json.RawMessage, what string) (reason string) {
+	known := make([]string, len(fields))
+	for i, field := range fields {
+		if field.Name == name {
+			return field.Set(value)
+		}
+		known[i] = field.Name
+	}
+	return "is not a field of " + what + "; known: " + strings.Join(known, ", ")
+}
+
+// Text sets a string.
+func Text(to *string) func(json.RawMessage) string {
+	return func(value json.RawMessage) (reason string) {
+		if value[0] != '"' {
+			return "must be a string, not " + kind(value)
+		}
+		if err := json.Unmarshal(value, to); err != nil {
+			return "must be a string"
+		}
+		return ""
+	}
+}
+
+// Texts sets a list of strings.
+func Texts(to *[]string) func(json.RawMessage) string {
+	return func(value json.RawMessage) (reason string) {
+		if err := json.Unmarshal(value, to); err != nil || *to == nil {
+			return "must be a list of strings"
+		}
+		return ""
+	}
+}
+
+// Whole sets a whole number; one that is out of range becomes the nearest.
+func Whole(to *int) func(json.RawMessage) string {
+	return func(value json.RawMessage) (reason string) {
+		if k := kind(value); k != "a number" {
+			return "must be a whole number, not " + k
+		}
+		n, err := strconv.Atoi(string(value))
+		if err != nil && !errors.Is(err, strconv.ErrRange) {
+			return "must be a whole number, without fraction or exponent"
+		}
+		*to = n
+		return ""
+	}
+}
+
+// Truth sets a truth value.
+func Truth(to *bool) func(json.RawMessage) string {
+	return func(value json.RawMessage) (reason string) {
+		if k := kind(value); k != "a truth value" {
+			return "must be true or false, not " + k
+		}
+		*to = value[0] == 't'
+		return ""
+	}
+}
+
+func kind(value json.RawMessage) string {
+	switch value[0] {
+	case '{':
+		return "an object"
+	case '[':
+		return "a list"
+	case '"':
+		return "a string"
+	case 't', 'f':
+		return "a truth value"
+	case 'n':
+		return "null"
+	}
+	return "a number"
+}
+
+// notJSON returns the problem of a body that is no JSON, found while reading
+// the fields.
+func notJSON(err error, fields ...string) error {
+	detail := "the body is not valid JSON"
+	var syntax *json.SyntaxError
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		detail += ": it ends too early"
+	case errors.As(err, &syntax):
+		detail += fmt.Sprintf(": %s, at byte %d", syntax, syntax.Offset)
+	}
+	return Malformed(detail, fields...)
+}
+
+// shown makes a name that the client made up fit for an answer.
+func shown(field string) string {
+	const longest = 64
+	if len(field) > longest {
+		field = field[:longest] + "…"
+	}
+	return strings.ToValidUTF8(field, "�")
+}
