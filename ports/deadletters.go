@@ -24,7 +24,7 @@ type DeadLetter struct {
 
 	// What the store adds; a broker leaves them empty.
 	State     DeadLetterState
-	Since     time.Time // when it failed first of all
+	Since     time.Time // the FirstFailure with which it was first put
 	SettledAt time.Time // when it was replayed or discarded; zero while it waits
 }
 
@@ -59,8 +59,12 @@ const DeadLetterRetention = 30 * 24 * time.Hour
 type DeadLetters interface {
 	// Put keeps the letter, which has one failure, as one that waits. If a
 	// letter is kept under that id, the failure is added to that one's, and it
-	// waits again, whatever had been decided about it. A failure that it
-	// has already, by LastFailure, changes nothing: Put may be repeated.
+	// waits again, whatever had been decided about it; its message stays as it
+	// was. A failure that it has already, by LastFailure, changes nothing: Put
+	// may be repeated.
+	//
+	// An error marked by [Permanent] says that the letter can't be kept, for it
+	// is too large.
 	Put(ctx context.Context, letter DeadLetter) error
 
 	// Get returns the letter with that id.
@@ -113,9 +117,10 @@ type DeadLetterQueue interface {
 	Drain(ctx context.Context, keep func(ctx context.Context, letter DeadLetter) error) error
 
 	// Replay puts the letter's message back into the queue from which it was
-	// set aside: to be handed over at the first attempt, with what its sender
-	// said and nothing that counts failures. It returns nil once the broker has
-	// promised to keep the message; after an error it may be kept or not.
+	// set aside: to be handed over at the first attempt, with the letter's
+	// MessageID, ContentType, Headers and Body, and nothing that counts
+	// failures. It returns nil once the broker has promised to keep the message;
+	// after an error it may be kept or not.
 	//
 	// ErrUnavailable: as of [EventPublisher].
 	Replay(ctx context.Context, letter DeadLetter) error

@@ -6,8 +6,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"slices"
-	"sync"
 	"time"
 
 	"example.com/orderflow/adapters/internal/dispatch"
@@ -20,8 +18,9 @@ import (
 // nothing else is set.
 const DefaultPrefetch = 200
 
-// Broker is a queue of events with its publishers and consumers. Every call of
-// Consume is a consumer of its own; they compete for the events.
+// Broker is a queue of events with its publishers and consumers, and the queue
+// of what these set aside. Every call of Consume is a consumer of its own; they
+// compete for the events.
 type Broker struct {
 	// Delays lie between one attempt and the next; after the last comes one
 	// more attempt. Empty: a second, growing to ten minutes.
@@ -32,29 +31,21 @@ type Broker struct {
 	Prefetch      int           // how many events a consumer has in hand at most; 0: DefaultPrefetch
 	Logger        *slog.Logger  // nil: slog.Default()
 
-	mu      sync.Mutex
-	queue   []message
-	arrived chan struct{} // closed at the next arrival; nil: nobody waits for one
-	dead    []DeadLetter
+	queue queue[message]
+	dead  queue[ports.DeadLetter]
 }
 
 var (
-	_ ports.EventPublisher = (*Broker)(nil)
-	_ ports.EventConsumer  = (*Broker)(nil)
-	_ ports.Pinger         = (*Broker)(nil)
+	_ ports.EventPublisher  = (*Broker)(nil)
+	_ ports.EventConsumer   = (*Broker)(nil)
+	_ ports.DeadLetterQueue = (*Broker)(nil)
+	_ ports.Pinger          = (*Broker)(nil)
 )
 
 type message struct {
 	wire.Message
-	attempt int // the one that comes next, from 1
-}
-
-// DeadLetter is a message set aside.
-type DeadLetter struct {
-	EventID  domain.EventID // empty if the message was no event
-	Message  wire.Message
-	Reason   string
-	Attempts int // how often it was handed over, or tried to be
+	attempt      int       // the one that comes next, from 1
+	firstFailure time.Time // zero: none yet
 }
 
 // Publish queues the events.
@@ -68,9 +59,9 @@ func (b *Broker) Publish(ctx context.Context, events ...domain.Event) error {
 		if err != nil {
 			return fmt.Errorf("publish: %w", err)
 		}
-		messages[i] = message{m, 1}
+		messages[i] = message{Message: m, attempt: 1}
 	}
-	b.enqueue(messages...)
+	b.queue.put(messages...)
 	return nil
 }
 
@@ -82,15 +73,8 @@ func (b *Broker) Inject(ctx context.Context, body []byte) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("inject message: %w", err)
 	}
-	b.enqueue(message{wire.Message{Body: bytes.Clone(body)}, 1})
+	b.queue.put(message{Message: wire.Message{Body: bytes.Clone(body)}, attempt: 1})
 	return nil
-}
-
-// DeadLetters returns what has been set aside so far, oldest first.
-func (b *Broker) DeadLetters() []DeadLetter {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return slices.Clone(b.dead)
 }
 
 // Consume hands events to handle until ctx ends. What it has taken by then but
@@ -109,20 +93,20 @@ func (b *Broker) Consume(ctx context.Context, handle ports.Handler) error {
 		case <-ctx.Done():
 			return nil
 		}
-		m, ok := b.take(ctx)
+		m, ok := b.queue.take(ctx)
 		if !ok {
 			return nil
 		}
 		event, err := wire.Decode(m.Message)
 		if err != nil {
-			b.setAside(m, "", err)
+			b.setAside(m, err)
 			<-inHand
 			continue
 		}
 		handlers.Go(event.Order.ID, func() {
 			defer func() { <-inHand }()
 			if ctx.Err() != nil { // ended while an earlier event of the order was in hand
-				b.enqueue(m)
+				b.queue.put(m)
 				return
 			}
 			b.handle(ctx, handle, m, event)
@@ -135,60 +119,31 @@ func (b *Broker) handle(ctx context.Context, handle ports.Handler, m message, ev
 	if len(delays) == 0 {
 		delays = dispatch.DefaultDelays()
 	}
-	limits := dispatch.Limits{Timeout: b.HandleTimeout, StopTimeout: b.StopTimeout}
-	err := limits.Handle(ctx, handle, ports.Delivery{Event: event, Attempt: m.attempt})
-	switch {
-	case err == nil:
-	case ports.IsPostponed(err):
-		time.AfterFunc(delays[0], func() { b.enqueue(m) })
-	case ports.IsPermanent(err) || m.attempt > len(delays):
-		b.setAside(m, event.ID, err)
-	default:
-		delay := delays[m.attempt-1]
-		b.log().Warn("attempt failed", "event_id", event.ID, "attempt", m.attempt, "again_in", delay.String(), "error", err)
-		time.AfterFunc(delay, func() { b.enqueue(message{m.Message, m.attempt + 1}) })
+	err := b.limits().Call(ctx, func(ctx context.Context) error {
+		return handle(ctx, ports.Delivery{Event: event, Attempt: m.attempt})
+	})
+	if err == nil {
+		return
 	}
+	if ports.IsPostponed(err) {
+		time.AfterFunc(delays[0], func() { b.queue.put(m) })
+		return
+	}
+	m.firstFailure = cmp.Or(m.firstFailure, now())
+	if ports.IsPermanent(err) || m.attempt > len(delays) {
+		b.setAside(m, err)
+		return
+	}
+	delay := delays[m.attempt-1]
+	b.log().Warn("attempt failed", "event_id", event.ID, "attempt", m.attempt, "again_in", delay.String(), "error", err)
+	m.attempt++
+	time.AfterFunc(delay, func() { b.queue.put(m) })
 }
 
-func (b *Broker) enqueue(messages ...message) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.queue = append(b.queue, messages...)
-	if b.arrived != nil {
-		close(b.arrived)
-		b.arrived = nil
-	}
-}
-
-// take returns the first message of the queue, or false once ctx has ended.
-func (b *Broker) take(ctx context.Context) (message, bool) {
-	for ctx.Err() == nil {
-		b.mu.Lock()
-		if len(b.queue) > 0 {
-			m := b.queue[0]
-			b.queue[0] = message{} // for the garbage collector
-			b.queue = b.queue[1:]
-			b.mu.Unlock()
-			return m, true
-		}
-		if b.arrived == nil {
-			b.arrived = make(chan struct{})
-		}
-		arrived := b.arrived
-		b.mu.Unlock()
-		select {
-		case <-arrived:
-		case <-ctx.Done():
-		}
-	}
-	return message{}, false
+func (b *Broker) limits() dispatch.Limits {
+	return dispatch.Limits{Timeout: b.HandleTimeout, StopTimeout: b.StopTimeout}
 }
 
 func (b *Broker) log() *slog.Logger { return cmp.Or(b.Logger, slog.Default()) }
 
-func (b *Broker) setAside(m message, id domain.EventID, reason error) {
-	b.log().Warn("message is set aside as a dead letter", "event_id", id, "attempts", m.attempt, "reason", reason)
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.dead = append(b.dead, DeadLetter{id, m.Message, reason.Error(), m.attempt})
-}
+func now() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }

@@ -3,6 +3,7 @@ package memory_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -111,40 +112,67 @@ func TestBrokerPrefetch(t *testing.T) {
 	}
 }
 
-// A dead letter is the message as it came, fit for publishing again.
-func TestBrokerKeepsDeadLettersWhole(t *testing.T) {
+// Looking at dead letters leaves them, and gives nothing away of them.
+func TestBrokerDeadLetters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var broker memory.Broker
+		broker := memory.Broker{Logger: slog.New(slog.DiscardHandler)}
 		event := order(t, 1).Created()
 		publish(t, &broker, 1)
-		if err := broker.Inject(t.Context(), []byte("no event")); err != nil {
-			t.Fatal(err)
-		}
-		consumeFor(t, &broker, time.Minute, func(context.Context, ports.Delivery) error {
+		start := time.Now().UTC().Truncate(time.Millisecond)
+		consumeFor(t, &broker, time.Minute, func(_ context.Context, d ports.Delivery) error {
+			if d.Attempt == 1 {
+				return errors.New("busy")
+			}
 			return ports.Permanent(errors.New("no such address"))
 		})
 		message, err := wire.Encode(event)
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := map[domain.EventID]memory.DeadLetter{
-			event.ID: {EventID: event.ID, Message: message, Reason: "no such address", Attempts: 1},
-			"":       {Message: wire.Message{Body: []byte("no event")}, Attempts: 1},
-		}
-		for _, got := range broker.DeadLetters() {
-			if got.EventID == "" {
-				if got.Reason == "" {
-					t.Error("no reason for what is no event")
-				}
-				got.Reason = ""
+		want := []ports.DeadLetter{message.DeadLetter(ports.Failure{
+			Reason: "no such address", Attempts: 2, FirstFailure: start, LastFailure: start.Add(time.Second),
+		})}
+		for range 2 {
+			got := broker.DeadLetters()
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Fatalf("dead letters (-want +got):\n%s", diff)
 			}
-			if diff := cmp.Diff(want[got.EventID], got); diff != "" {
-				t.Errorf("dead letter (-want +got):\n%s", diff)
-			}
-			delete(want, got.EventID)
+			clear(got[0].Headers)
+			clear(got[0].Body)
+			got[0].Failures[0].Reason = "changed by the caller"
 		}
-		if len(want) > 0 {
-			t.Errorf("not set aside: %+v", want)
+	})
+}
+
+func TestDrainPauses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		broker := memory.Broker{Logger: slog.New(slog.DiscardHandler)}
+		if err := broker.Inject(t.Context(), []byte("no event")); err != nil {
+			t.Fatal(err)
+		}
+		consumeFor(t, &broker, time.Second, func(context.Context, ports.Delivery) error { return nil })
+		start := time.Now()
+		var after []time.Duration
+		keep := func(context.Context, ports.DeadLetter) error {
+			after = append(after, time.Since(start))
+			return errors.New("the store is away")
+		}
+		for range 2 { // the second has it at once
+			ctx, cancel := context.WithTimeout(t.Context(), 25*time.Second)
+			defer cancel()
+			if err := broker.Drain(ctx, keep); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var want []time.Duration
+		for _, s := range []time.Duration{0, 10, 20, 25, 35, 45} {
+			want = append(want, s*time.Second)
+		}
+		if diff := cmp.Diff(want, after); diff != "" {
+			t.Errorf("handed over after (-want +got):\n%s", diff)
+		}
+		if n := len(broker.DeadLetters()); n != 1 {
+			t.Errorf("%d dead letters are left, want the one that was not kept", n)
 		}
 	})
 }
@@ -158,7 +186,7 @@ func TestInjectLeavesTheBodyToTheCaller(t *testing.T) {
 		}
 		clear(body)
 		consumeFor(t, &broker, time.Second, func(context.Context, ports.Delivery) error { return nil })
-		if dead := broker.DeadLetters(); len(dead) != 1 || string(dead[0].Message.Body) != "no event" {
+		if dead := broker.DeadLetters(); len(dead) != 1 || string(dead[0].Body) != "no event" {
 			t.Errorf("set aside: %+v", dead)
 		}
 	})

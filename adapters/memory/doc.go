@@ -1,8 +1,9 @@
-// Package memory keeps orders, events and deliveries in the memory of one
-// process: the default where no server is set up, and the stand-in for tests.
+// Package memory keeps orders, events, deliveries and dead letters in the memory
+// of one process: the default where no server is set up, and the stand-in for
+// tests.
 //
-// The zero [Orders], [Broker] and [Deliveries] are ready for use. Fields are
-// set before the first call; copies are not to be made.
+// The zero [Orders], [Broker], [Deliveries] and [DeadLetters] are ready for use.
+// Fields are set before the first call; copies are not to be made.
 //
 // # URL
 //
@@ -14,7 +15,8 @@
 // At least once, as with the servers, for as long as the process lives. The
 // broker carries events in the form in which they travel between processes, so
 // that what works here has no surprise there. Events of one order are never
-// handled at once within one call of Consume.
+// handled at once within one call of Consume. A dead letter that was not kept
+// comes again after 10 s.
 //
 // # Failure
 //

@@ -1,7 +1,6 @@
 package memory_test
 
 import (
-	"context"
 	"log/slog"
 	"testing"
 	"testing/synctest"
@@ -29,17 +28,11 @@ func TestBroker(t *testing.T) {
 	inVirtualTime(t, porttest.BrokerClauses(), func() porttest.Broker {
 		broker := &memory.Broker{Delays: delays, Logger: slog.New(slog.DiscardHandler)}
 		return porttest.Broker{
-			Publisher: broker,
-			Consumer:  func() ports.EventConsumer { return broker },
-			Inject:    broker.Inject,
-			DeadLetters: func(context.Context) ([]porttest.DeadLetter, error) {
-				var list []porttest.DeadLetter
-				for _, d := range broker.DeadLetters() {
-					list = append(list, porttest.DeadLetter{EventID: d.EventID, Reason: d.Reason, Attempts: d.Attempts})
-				}
-				return list, nil
-			},
-			Attempts: len(delays) + 1,
+			Publisher:   broker,
+			Consumer:    func() ports.EventConsumer { return broker },
+			Inject:      broker.Inject,
+			DeadLetters: func() ports.DeadLetterQueue { return broker },
+			Attempts:    len(delays) + 1,
 		}
 	})
 }
@@ -48,6 +41,13 @@ func TestDeliveries(t *testing.T) {
 	inVirtualTime(t, porttest.DeliveryLogClauses(), func() porttest.DeliveryLog {
 		log := &memory.Deliveries{Lease: time.Second}
 		return porttest.DeliveryLog{Log: log, Other: log, Lease: log.Lease}
+	})
+}
+
+func TestDeadLetters(t *testing.T) {
+	inVirtualTime(t, porttest.DeadLettersClauses(), func() porttest.DeadLetters {
+		letters, forgetful := new(memory.DeadLetters), &memory.DeadLetters{Retention: time.Second}
+		return porttest.DeadLetters{Letters: letters, Other: letters, Forgetful: forgetful, Retention: forgetful.Retention}
 	})
 }
 

@@ -30,6 +30,18 @@ func TestDeliveryLogContract(t *testing.T) {
 	})
 }
 
+func TestDeadLettersContract(t *testing.T) {
+	t.Parallel()
+	porttest.Run(t, porttest.DeadLettersClauses(), func(t testing.TB) porttest.DeadLetters {
+		one, other := openTwice(t)
+		forgetful := one.DeadLetters()
+		forgetful.Retention = shortLease
+		return porttest.DeadLetters{
+			Letters: one.DeadLetters(), Other: other.DeadLetters(), Forgetful: forgetful, Retention: forgetful.Retention,
+		}
+	})
+}
+
 // openTwice opens one database as two processes would.
 func openTwice(t testing.TB) (one, other *mongodb.Store) {
 	url := databaseURL(t)

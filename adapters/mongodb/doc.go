@@ -1,5 +1,5 @@
-// Package mongodb keeps orders with their outbox, and the log of deliveries,
-// in MongoDB.
+// Package mongodb keeps orders with their outbox, the log of deliveries, and
+// dead letters in MongoDB.
 //
 // An order and its event are one document: the event follows from the order,
 // so all that marks it as waiting is the field outbox, which goes when the
@@ -11,6 +11,11 @@
 //	             outbox: {free_at, claim}}                    until published
 //	deliveries  {_id: {event_id, channel}, claim: {token, free_at}}   claimed
 //	            {_id: {event_id, channel}, order_id, attempt, sent_at}   sent
+//	dead_letters
+//	            {_id: letter id, message_id, content_type, headers: [{name, value}],
+//	             body, failures: [{reason, attempts, first_failure, last_failure}],
+//	             since, state,
+//	             settled_at, forget_at}                       unless it waits
 //
 // Fields that are not named here are passed over, for a later version may have
 // added them. A field that is missing, has another type or breaks a rule of the
@@ -39,13 +44,24 @@
 // work. Claims are kept by the callers' clocks, which must agree to well within
 // the lease.
 //
+// Orders, claims and records of deliveries that come while a write of their
+// kind is under way go together as the next one. Each caller gets its own
+// answer, and none has to wait for others to come.
+//
 // A document that can't be read does not stop a claim of others: it is logged,
 // and tried again when its claim has run out.
+//
+// A dead letter that was settled is not found from forget_at on, by the callers'
+// clocks; the server deletes it some time later, by a TTL index on that field.
+// One that would not fit into a document, of 16 MiB with its failures, is
+// refused.
 //
 // # Failure
 //
 // A server that is out of reach, not the primary, or too slow, and a pool with
 // no free connection, give [ports.ErrUnavailable]; a write may then have been
 // made or not, and to repeat it is safe. The driver finds the server again by
-// itself; only [Open] is to be called again where it fails.
+// itself; only [Open] is to be called again where it fails. What was gathered
+// into one write shares its fate: a connection that is silently dead fails all
+// of it, after timeoutMS at most.
 package mongodb

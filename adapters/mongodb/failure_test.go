@@ -28,7 +28,7 @@ func behindProxy(t *testing.T, query string) (*mongodb.Store, *proxy) {
 // calls are all that a store can be asked for.
 func calls(t *testing.T, store *mongodb.Store, order domain.Order, claim ports.DeliveryClaim) map[string]func(context.Context) error {
 	t.Helper()
-	orders, deliveries := store.Orders(), store.Deliveries()
+	orders, deliveries, letters := store.Orders(), store.Deliveries(), store.DeadLetters()
 	id := order.Created().ID
 	return map[string]func(context.Context) error{
 		"Ping":              store.Ping,
@@ -39,7 +39,13 @@ func calls(t *testing.T, store *mongodb.Store, order domain.Order, claim ports.D
 		"MarkPublished":     func(ctx context.Context) error { return orders.MarkPublished(ctx, id) },
 		"DeliveryLog.Claim": func(ctx context.Context) error { _, err := deliveries.Claim(ctx, id, "mail"); return err },
 		"DeliveryLog.List":  func(ctx context.Context) error { _, err := deliveries.List(ctx, order.ID); return err },
-		"Release":           claim.Release,
+		"DeadLetters.Put":   func(ctx context.Context) error { return letters.Put(ctx, deadLetter("other", epoch)) },
+		"DeadLetters.Get":   func(ctx context.Context) error { _, err := letters.Get(ctx, "letter"); return err },
+		"DeadLetters.List":  func(ctx context.Context) error { _, err := letters.List(ctx, ports.DeadLetterQuery{}); return err },
+		"Settle": func(ctx context.Context) error {
+			return letters.Settle(ctx, deadLetter("letter", epoch), ports.Replayed)
+		},
+		"Release": claim.Release,
 		"Record": func(ctx context.Context) error {
 			return claim.Record(ctx, domain.Notification{EventID: id, OrderID: order.ID, Channel: "log", Attempt: 1, SentAt: epoch})
 		},
@@ -55,6 +61,9 @@ func TestServerGoesAway(t *testing.T) {
 	}
 	claim, err := store.Deliveries().Claim(ctx, order.Created().ID, "log")
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := store.DeadLetters().Put(ctx, deadLetter("letter", epoch)); err != nil {
 		t.Fatal(err)
 	}
 	all := calls(t, store, order, claim)

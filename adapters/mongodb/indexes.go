@@ -15,12 +15,14 @@ type index struct {
 	name   string
 	keys   bson.D
 	sparse bool // holds only documents that have one of the keys
+	expire bool // has the server delete documents once the time at the key is past
 }
 
 var (
 	newestFirst      = bson.D{{Key: "created_at", Value: -1}, {Key: "_id", Value: -1}}
 	longestFreeFirst = bson.D{{Key: "outbox.free_at", Value: 1}}
 	oldestSentFirst  = bson.D{{Key: "sent_at", Value: 1}, {Key: "_id", Value: 1}}
+	oldestFirst      = bson.D{{Key: "since", Value: 1}, {Key: "_id", Value: 1}}
 
 	orderIndexes = []index{
 		{name: "newest_first", keys: newestFirst},
@@ -31,6 +33,11 @@ var (
 	deliveryIndexes = []index{
 		{name: "order_oldest_first", keys: append(bson.D{{Key: "order_id", Value: 1}}, oldestSentFirst[0]), sparse: true},
 	}
+	deadLetterIndexes = []index{
+		{name: "oldest_first", keys: oldestFirst},
+		{name: "state_oldest_first", keys: append(bson.D{{Key: "state", Value: 1}}, oldestFirst...)},
+		{name: "forget", keys: bson.D{{Key: "forget_at", Value: 1}}, sparse: true, expire: true},
+	}
 )
 
 func createIndexes(ctx context.Context, collection *mongo.Collection, indexes []index) error {
@@ -38,6 +45,9 @@ func createIndexes(ctx context.Context, collection *mongo.Collection, indexes []
 		opts := options.Index().SetName(index.name)
 		if index.sparse {
 			opts.SetSparse(true)
+		}
+		if index.expire {
+			opts.SetExpireAfterSeconds(0)
 		}
 		_, err := collection.Indexes().CreateOne(ctx, mongo.IndexModel{Keys: index.keys, Options: opts})
 		if err == nil {

@@ -14,10 +14,11 @@ import (
 
 // Store is a connection to one database.
 type Store struct {
-	client     *mongo.Client
-	orders     *mongo.Collection
-	deliveries *mongo.Collection
-	timeout    time.Duration
+	client      *mongo.Client
+	orders      *mongo.Collection
+	deliveries  *mongo.Collection
+	deadLetters *mongo.Collection
+	timeout     time.Duration
 }
 
 var _ ports.Pinger = (*Store)(nil)
@@ -43,10 +44,11 @@ func open(ctx context.Context, url string, monitor *event.CommandMonitor) (*Stor
 	}
 	db := client.Database(database)
 	s := &Store{
-		client:     client,
-		orders:     db.Collection("orders"),
-		deliveries: db.Collection("deliveries"),
-		timeout:    *opts.Timeout,
+		client:      client,
+		orders:      db.Collection("orders"),
+		deliveries:  db.Collection("deliveries"),
+		deadLetters: db.Collection("dead_letters"),
+		timeout:     *opts.Timeout,
 	}
 	if err := s.prepare(ctx); err != nil {
 		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
@@ -66,7 +68,10 @@ func (s *Store) prepare(ctx context.Context) error {
 	if err := createIndexes(ctx, s.orders, orderIndexes); err != nil {
 		return err
 	}
-	return createIndexes(ctx, s.deliveries, deliveryIndexes)
+	if err := createIndexes(ctx, s.deliveries, deliveryIndexes); err != nil {
+		return err
+	}
+	return createIndexes(ctx, s.deadLetters, deadLetterIndexes)
 }
 
 // Ping returns nil if the primary answers.

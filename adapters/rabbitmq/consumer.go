@@ -2,7 +2,6 @@ package rabbitmq
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -22,11 +21,6 @@ import (
 // DefaultPrefetch is how many events a consumer has in hand at most where
 // nothing else is set.
 const DefaultPrefetch = 200
-
-const (
-	consumerTag  = "orderflow"
-	leaveTimeout = 2 * time.Second // to take leave of the broker
-)
 
 // Consumer hands the queue's events to a handler. Each call of Consume is a
 // consumer of its own, with its own connections.
@@ -69,26 +63,22 @@ func (c *Consumer) Consume(ctx context.Context, handle ports.Handler) error {
 	in := newEndpoint(c.url, "orderflow consumer", c.Topology, c.Logger)
 	out := newEndpoint(c.url, "orderflow hand-over", c.Topology, c.Logger)
 	w := &work{
-		in:     newLink(in, func(s *session) error { return subscribe(s, in.topology.Queue, prefetch) }),
+		in:     newIntake(in, in.topology.Queue, prefetch),
 		out:    newLink(out, startPipeline),
-		log:    in.log.logger,
 		handle: handle,
 		limits: dispatch.Limits{Timeout: c.HandleTimeout, StopTimeout: c.StopTimeout},
-		slots:  make(chan struct{}, prefetch),
 	}
-	defer w.close()
+	defer closeAll(w.in.link, w.out)
 	c.mu.Lock()
-	c.running[w.in] = struct{}{}
+	c.running[w.in.link] = struct{}{}
 	c.mu.Unlock()
 	defer func() {
 		c.mu.Lock()
-		delete(c.running, w.in)
+		delete(c.running, w.in.link)
 		c.mu.Unlock()
 	}()
 
-	err := w.consume(ctx)
-	w.handlers.Wait()
-	if err != nil {
+	if err := w.in.run(ctx, w.begin); err != nil {
 		return fmt.Errorf("consume from queue %q: %w", in.topology.Queue, err)
 	}
 	return nil
@@ -110,109 +100,27 @@ func (c *Consumer) Ping(ctx context.Context) error {
 	return nil
 }
 
-// subscribe makes s a session that consumes.
-func subscribe(s *session, queue string, prefetch int) (err error) {
-	if err := s.ch.Qos(prefetch, 0, false); err != nil {
-		return fmt.Errorf("set prefetch: %w", err)
-	}
-	s.deliveries, err = s.ch.Consume(queue, consumerTag, false, false, false, false, nil)
-	if err != nil {
-		return fmt.Errorf("subscribe to queue %q: %w", queue, err)
-	}
-	return nil
-}
-
 // work is one call of Consume.
 type work struct {
-	in, out *link // separate, for a broker short of memory or disk stops who publishes
-	log     *slog.Logger
-	handle  ports.Handler
-	limits  dispatch.Limits
-
-	handlers dispatch.Group
-	slots    chan struct{} // one for each event in hand, over all sessions
+	in     *intake
+	out    *link // of its own, for a broker short of memory or disk stops who publishes
+	handle ports.Handler
+	limits dispatch.Limits
 }
 
-func (w *work) close() {
-	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
-	defer cancel()
-	w.in.close(ctx)
-	w.out.close(ctx)
-}
-
-// consume consumes in one session after the other.
-func (w *work) consume(ctx context.Context) error {
-	connected, refusals := false, 0
-	for ctx.Err() == nil {
-		s, err := w.in.session(ctx)
-		if err == nil {
-			connected = true
-			w.receive(ctx, s)
-			continue
+// begin has the delivery's event handled, unless it is none, and hands over
+// what failed.
+func (w *work) begin(ctx context.Context, s *session, d amqp.Delivery) (domain.OrderID, func() bool) {
+	event, decodeErr := wire.Decode(wireMessage(d))
+	return event.Order.ID, func() bool {
+		failure := ports.Permanent(decodeErr)
+		if failure == nil {
+			failure = w.limits.Call(ctx, func(ctx context.Context) error {
+				return w.handle(ctx, ports.Delivery{Event: event, Attempt: failedAttempts(d) + 1})
+			})
 		}
-		var topology *TopologyError
-		if errors.As(err, &topology) {
-			return err
-		}
-		if isRefusal(err) {
-			refusals++
-		}
-		if refusals == 2 && !connected {
-			return err
-		}
-		w.in.pause(ctx)
+		return failure == nil || w.handOver(ctx, s, d, failure)
 	}
-	return nil
-}
-
-// receive takes deliveries until the session ends, or until ctx has ended and
-// the broker sends no more.
-func (w *work) receive(ctx context.Context, s *session) {
-	cancelled := make(chan struct{})
-	s.wg.Go(func() {
-		defer close(cancelled)
-		select {
-		case <-ctx.Done():
-			s.ask(func() error { return s.ch.Cancel(consumerTag, false) })
-		case <-s.life.Done():
-		}
-	})
-	for d := range s.deliveries {
-		select {
-		case w.slots <- struct{}{}:
-		case <-s.life.Done():
-			continue // what is left is handed out again
-		}
-		event, decodeErr := wire.Decode(wireMessage(d))
-		w.handlers.Go(event.Order.ID, func() {
-			defer func() { <-w.slots }()
-			// To settle a delivery fails only if the session is over, and then
-			// the broker takes the delivery back by itself.
-			if w.deal(ctx, s, d, event, ports.Permanent(decodeErr)) {
-				d.Ack(false)
-				return
-			}
-			<-cancelled // or it would come straight back
-			d.Nack(false, true)
-		})
-	}
-	if s.ch.IsClosed() {
-		<-s.life.Done() // it ends with the reason for that
-	} else if ctx.Err() == nil {
-		s.end(errors.New("the broker ended the subscription, as it does when the queue is deleted"))
-	}
-}
-
-// deal has the event handled, unless it was none, and hands over what failed.
-// It reports whether the delivery is dealt with, and not to be given back.
-func (w *work) deal(ctx context.Context, s *session, d amqp.Delivery, event domain.Event, failure error) bool {
-	if s.life.Err() != nil || ctx.Err() != nil { // over while it waited for its turn
-		return false
-	}
-	if failure == nil {
-		failure = w.limits.Handle(ctx, w.handle, ports.Delivery{Event: event, Attempt: failedAttempts(d) + 1})
-	}
-	return failure == nil || w.handOver(ctx, s, d, failure)
 }
 
 func wireMessage(d amqp.Delivery) wire.Message {
@@ -222,5 +130,5 @@ func wireMessage(d amqp.Delivery) wire.Message {
 			headers[name] = text
 		}
 	}
-	return wire.Message{Headers: headers, Body: d.Body}
+	return wire.Message{ID: d.MessageId, ContentType: d.ContentType, Headers: headers, Body: d.Body}
 }

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"example.com/orderflow/adapters/rabbitmq"
@@ -192,6 +191,30 @@ func TestPrefetchLeavesTheRest(t *testing.T) {
 	stop()
 }
 
+// More at once than a quorum queue takes from a channel.
+func TestConsumerThatStopsForgetsNothing(t *testing.T) {
+	const count = 200
+	topology := newTopology(t)
+	publish(t, newPublisher(t, brokerURL(t), topology), newEvents(t, count)...)
+	var begun atomic.Int64
+	end := make(chan struct{})
+	stop := consume(t, newConsumer(t, brokerURL(t), topology), func(context.Context, ports.Delivery) error {
+		begun.Add(1)
+		<-end
+		return nil
+	})
+	eventually(t, "all are in hand", func() bool { return begun.Load() == count })
+	time.AfterFunc(50*time.Millisecond, func() { close(end) })
+	stop()
+	again := make(chan domain.Event, count)
+	fresh := newEvent(t)
+	publish(t, newPublisher(t, brokerURL(t), topology), fresh)
+	consume(t, newConsumer(t, brokerURL(t), topology), handInto(again))
+	if event := receive(t, again); event.ID != fresh.ID {
+		t.Errorf("event %s came again, though it was handled", event.ID)
+	}
+}
+
 func TestConsumerPing(t *testing.T) {
 	topology := newTopology(t)
 	consumer := newConsumer(t, brokerURL(t), topology)
@@ -223,6 +246,10 @@ func TestRefusedLogin(t *testing.T) {
 			err := newConsumer(t, uri.String(), topology).Consume(ctx, handleNothing)
 			if err == nil || ctx.Err() != nil || strings.Contains(err.Error(), "secret") {
 				t.Errorf("consume: error %v, want a refusal without the password", err)
+			}
+			err = newDeadLetterQueue(t, uri.String(), topology).Drain(ctx, keepNothing)
+			if err == nil || ctx.Err() != nil || strings.Contains(err.Error(), "secret") {
+				t.Errorf("drain: error %v, want a refusal without the password", err)
 			}
 			err = newPublisher(t, uri.String(), topology).Publish(bounded(t, patience), newEvent(t))
 			if !errors.Is(err, ports.ErrUnavailable) || strings.Contains(err.Error(), "secret") {
@@ -257,33 +284,5 @@ func TestConsumeEndsOnADeadLink(t *testing.T) {
 			proxy.flow()
 			proxy.cut()
 		})
-	}
-}
-
-// A message that is in hand each time a consumer breaks down is, in the end,
-// set aside by the broker, in the same queue as what we set aside.
-func TestPoison(t *testing.T) {
-	topology := newTopology(t)
-	event := newEvent(t)
-	publish(t, newPublisher(t, brokerURL(t), topology), event)
-	breakdowns := 0
-	eventually(t, "the message is set aside", func() bool {
-		ch := openChannel(t)
-		defer ch.Close()
-		_, ok, err := ch.Get(topology.Queue, false)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if ok {
-			breakdowns++
-		}
-		return len(peek(t, deadLetters(topology))) == 1
-	})
-	if want := 21; breakdowns != want {
-		t.Errorf("set aside after %d breakdowns, want %d", breakdowns, want)
-	}
-	dead := peek(t, deadLetters(topology))[0]
-	if diff := cmp.Diff(string(event.ID), dead.MessageId); diff != "" {
-		t.Errorf("message (-want +got):\n%s", diff)
 	}
 }

@@ -2,14 +2,11 @@ package rabbitmq_test
 
 import (
 	"context"
-	"strconv"
 	"testing"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
-	"example.com/orderflow/adapters/wire"
-	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 	"example.com/orderflow/ports/porttest"
 )
@@ -29,14 +26,8 @@ func TestContract(t *testing.T) {
 			Inject: func(ctx context.Context, body []byte) error {
 				return ch.PublishWithContext(ctx, amqp.DefaultExchange, topology.Queue, true, false, amqp.Publishing{Body: body})
 			},
-			DeadLetters: func(context.Context) ([]porttest.DeadLetter, error) {
-				var letters []porttest.DeadLetter
-				for _, d := range peek(t, deadLetters(topology)) {
-					letters = append(letters, readDeadLetter(d))
-				}
-				return letters, nil
-			},
-			Attempts: len(topology.Delays) + 1,
+			DeadLetters: func() ports.DeadLetterQueue { return newDeadLetterQueue(t, brokerURL(t), topology) },
+			Attempts:    len(topology.Delays) + 1,
 		}
 	})
 }
@@ -65,10 +56,4 @@ func peek(t testing.TB, queue string) []amqp.Delivery {
 		t.Fatal(err)
 	}
 	return all
-}
-
-func readDeadLetter(d amqp.Delivery) porttest.DeadLetter {
-	text := func(name string) string { s, _ := d.Headers[name].(string); return s }
-	attempts, _ := strconv.Atoi(text("orderflow-attempts"))
-	return porttest.DeadLetter{EventID: domain.EventID(text(wire.HeaderID)), Reason: text("orderflow-reason"), Attempts: attempts}
 }

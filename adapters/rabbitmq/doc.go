@@ -1,6 +1,7 @@
 // Package rabbitmq carries events by RabbitMQ, 3.10 or later: [Publisher] and
-// [Consumer], over the queues of a [Topology]. All queues are quorum queues, so
-// that what RabbitMQ promises to keep is on disk, on most nodes of a cluster.
+// [Consumer], over the queues of a [Topology], and [DeadLetterQueue] for what
+// the consumers set aside. All queues are quorum queues, so that what RabbitMQ
+// promises to keep is on disk, on most nodes of a cluster.
 //
 // # URL
 //
@@ -30,28 +31,46 @@
 //
 //	orderflow-attempts       how often it was handed over, or tried to be
 //	orderflow-reason         why the last attempt failed
-//	orderflow-first-failure  RFC 3339
-//	orderflow-last-failure   RFC 3339
+//	orderflow-first-failure  RFC 3339, with milliseconds
+//	orderflow-last-failure   RFC 3339, with milliseconds
 //
 // The broker itself dead-letters, into the same queue, a message that was in
 // the hands of a consumer which crashed or lost its connection for the 21st
 // time. It then has x-death headers that name the reason delivery_limit, and
 // none of these, or those of its last failure. To RabbitMQ before 4.3, a
-// message that is given back when a consumer stops counts the same.
+// message that is given back when a consumer stops counts the same. Drained,
+// such a letter has failed when the broker's note says, to the second, after
+// 21 attempts and those that orderflow-attempts counts.
+//
+// What somebody else puts among the dead letters is taken for one too, with no
+// attempts. It gets the headers above, and if it has none a message id, before
+// it is drained: only so is it the same letter at each reading.
+//
+// A drained letter has its headers as text, without these and the broker's; if
+// they are longer than 64 KiB, without the longest. Beside them its id, content
+// type and body are kept and replayed: not its other properties, of which our
+// events have only a timestamp, which they get again.
+//
+// One that is not kept stays in hand for 10 s, or if it is one of more than 25
+// for half a second, and is then published anew to the end of the dead letters,
+// so that it is behind all others. A crash between that and the acknowledgement
+// leaves it there twice, as the same letter with the same failure.
 //
 // # Failure
 //
-// Publisher and consumer connect when they are used and connect again, with
-// growing pauses of up to 5 s, when the connection is lost; each such change is
-// logged once. A lost connection leaves it open what has become of the events
-// on their way: Publish gives [ports.ErrUnavailable], and what a consumer had
-// in hand comes again. A dead link is noticed by heartbeats, after 15 s.
+// Publishers, consumers and dead-letter queues connect when they are used and
+// connect again, with growing pauses of up to 5 s, when the connection is lost;
+// each such change is logged once. A lost connection leaves it open what has
+// become of the messages on their way: Publish and Replay give
+// [ports.ErrUnavailable], and what a consumer or a drain had in hand comes
+// again. A dead link is noticed by heartbeats, after 15 s.
 //
-// While the broker is short of memory or disk and takes no messages, Publish
-// and Ping give [ports.ErrUnavailable] at once; a call that is under way waits
-// as long as its context lets it, for what it has sent the broker may yet take,
-// and to send it again would double it. Consumers go on; an event whose handler
-// fails stays in hand until the broker takes messages again.
+// While the broker is short of memory or disk and takes no messages, Publish,
+// Replay and Ping give [ports.ErrUnavailable] at once; a call that is under way
+// waits as long as its context lets it, for what it has sent the broker may yet
+// take, and to send it again would double it. Consumers and drains go on; an
+// event whose handler fails, or a dead letter that is not kept, stays in hand
+// until the broker takes messages again.
 //
 // A queue that is there with other properties is a [*TopologyError], which says
 // what to do. One that was deleted is declared again with the next connection.

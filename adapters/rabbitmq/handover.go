@@ -3,7 +3,6 @@ package rabbitmq
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"log/slog"
 	"maps"
 	"slices"
@@ -13,15 +12,19 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
+	"example.com/orderflow/adapters/wire"
 	"example.com/orderflow/ports"
 )
 
-// Headers that a failed message carries on. Times are RFC 3339.
+// Headers that a failed message carries on. Times are in [wire.TimeFormat], in
+// earlier versions without milliseconds.
 const (
 	headerAttempts     = "orderflow-attempts"      // how many have failed
 	headerFirstFailure = "orderflow-first-failure" // when
 	headerLastFailure  = "orderflow-last-failure"  // when
 	headerReason       = "orderflow-reason"        // why the last one has failed
+
+	headerPrefix = "orderflow-" // of all of them
 )
 
 // All that is said of a message has to fit into one frame, of 128 KiB at most:
@@ -37,22 +40,31 @@ const (
 	handOverPause   = time.Second     // before the next
 )
 
-// handOver gives the broker the message that takes the place of a delivery that
-// failed, and returns true once it has promised to keep it. As long as it does
-// not, the delivery stays in hand: to give it back would have it come again at
-// once, and fail again, and count towards the queue's limit. So a broker that
-// takes no messages stops the consumer when all it has in hand has failed.
+// handOver puts in the place of a delivery that failed what afterFailure makes
+// of it.
+func (w *work) handOver(ctx context.Context, s *session, d amqp.Delivery, failure error) bool {
+	m := w.out.topology.afterFailure(d, failure, time.Now())
+	if !w.out.replace(ctx, s, m) {
+		return false
+	}
+	w.logFailure(ctx, m, failure)
+	return true
+}
+
+// replace gives the broker the message that takes the place of a delivery, and
+// returns true once it has promised to keep it. As long as it does not, the
+// delivery stays in hand: to give it back would have it come again at once, and
+// fail again, and count towards the queue's limit. So a broker that takes no
+// messages stops the consumer when all it has in hand has failed.
 //
 // It returns false if the session is over, which gives the delivery back, or
 // ctx is, and one more try has failed.
-func (w *work) handOver(ctx context.Context, s *session, d amqp.Delivery, failure error) bool {
-	m := w.out.topology.afterFailure(d, failure, time.Now())
+func (l *link) replace(ctx context.Context, s *session, m message) bool {
 	for {
 		try, cancel := context.WithTimeout(context.WithoutCancel(ctx), handOverTimeout)
-		err := w.out.publish(try, m)
+		err := l.publish(try, m)
 		cancel()
 		if err == nil {
-			w.logFailure(ctx, m, failure)
 			return true
 		}
 		select {
@@ -73,7 +85,7 @@ func (w *work) logFailure(ctx context.Context, m message, failure error) {
 	case ports.IsPostponed(failure):
 		what, level = "event is postponed", slog.LevelDebug // the handler says what keeps it from its work
 	}
-	w.log.Log(ctx, level, what, "message_id", m.MessageId, "attempts", m.Headers[headerAttempts], "reason", bounded(failure.Error()))
+	w.in.link.log.logger.Log(ctx, level, what, "message_id", m.MessageId, "attempts", m.Headers[headerAttempts], "reason", bounded(failure.Error()))
 }
 
 // failedAttempts returns how many attempts the message has behind it.
@@ -86,32 +98,49 @@ func failedAttempts(d amqp.Delivery) int {
 	return n
 }
 
+// writtenFailure returns what the headers say of the message's failures, zero
+// where they say nothing.
+func writtenFailure(d amqp.Delivery) ports.Failure {
+	at := func(header string) time.Time {
+		text, _ := d.Headers[header].(string)
+		at, err := time.Parse(time.RFC3339, text)
+		if err != nil {
+			return time.Time{}
+		}
+		return at.UTC().Truncate(time.Millisecond)
+	}
+	reason, _ := d.Headers[headerReason].(string)
+	return ports.Failure{
+		Reason: reason, Attempts: failedAttempts(d), FirstFailure: at(headerFirstFailure), LastFailure: at(headerLastFailure),
+	}
+}
+
+func writeFailure(headers amqp.Table, failure ports.Failure) {
+	headers[headerAttempts] = strconv.Itoa(failure.Attempts)
+	headers[headerReason] = bounded(failure.Reason)
+	headers[headerFirstFailure] = failure.FirstFailure.UTC().Format(wire.TimeFormat)
+	headers[headerLastFailure] = failure.LastFailure.UTC().Format(wire.TimeFormat)
+}
+
 // afterFailure returns the message that takes the place of one that could not
 // be dealt with: it waits for its next attempt, or is a dead letter.
-func (t Topology) afterFailure(d amqp.Delivery, failure error, now time.Time) message {
+func (t Topology) afterFailure(d amqp.Delivery, reason error, now time.Time) message {
 	headers := ownHeaders(d.Headers)
-	attempts := failedAttempts(d)
-	if !ports.IsPostponed(failure) {
-		attempts++
-		at := now.UTC().Format(time.RFC3339)
-		if headers[headerFirstFailure] == nil {
-			headers[headerFirstFailure] = at
-		}
-		headers[headerLastFailure] = at
-		headers[headerReason] = bounded(failure.Error())
-		headers[headerAttempts] = strconv.Itoa(attempts)
+	failure := writtenFailure(d)
+	if !ports.IsPostponed(reason) {
+		failure.Reason = reason.Error()
+		failure.Attempts++
+		failure.FirstFailure = cmp.Or(failure.FirstFailure, now)
+		failure.LastFailure = now
+		writeFailure(headers, failure)
 	}
 
-	id := d.MessageId
-	if id == "" { // a stranger's, but we tell our messages apart by it
-		id = "unnamed-" + rand.Text()
-	}
 	m := message{
 		exchange: t.deadLetters(),
 		Publishing: amqp.Publishing{
 			Headers:      headers,
 			DeliveryMode: amqp.Persistent,
-			MessageId:    id,
+			MessageId:    cmp.Or(d.MessageId, wire.NewID()), // we tell our messages apart by it
 			// What the sender said of the message. Left out are its expiration,
 			// at which it would vanish; its user, whom only that user may name;
 			// and its priority, for it is not to overtake others.
@@ -126,10 +155,10 @@ func (t Topology) afterFailure(d amqp.Delivery, failure error, now time.Time) me
 		},
 	}
 	switch {
-	case ports.IsPostponed(failure):
+	case ports.IsPostponed(reason):
 		m.exchange, m.key = amqp.DefaultExchange, t.retryQueue(t.Delays[0])
-	case attempts <= len(t.Delays) && !ports.IsPermanent(failure):
-		m.exchange, m.key = amqp.DefaultExchange, t.retryQueue(t.Delays[attempts-1])
+	case failure.Attempts <= len(t.Delays) && !ports.IsPermanent(reason):
+		m.exchange, m.key = amqp.DefaultExchange, t.retryQueue(t.Delays[failure.Attempts-1])
 	}
 	return m
 }

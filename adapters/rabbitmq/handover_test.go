@@ -16,13 +16,13 @@ import (
 
 func TestAfterFailure(t *testing.T) {
 	topology := Topology{Queue: "q", Delays: []time.Duration{time.Second, time.Minute}}
-	now := time.Date(2026, 11, 23, 11, 0, 0, 999, time.FixedZone("CET", 3600))
-	const before = "2026-11-23T09:59:00Z"
+	now := time.Date(2026, 11, 23, 11, 0, 0, 120_999_999, time.FixedZone("CET", 3600))
+	const before, at = "2026-11-23T09:59:00.001Z", "2026-11-23T10:00:00.120Z"
 	no := errors.New("no")
 	headers := func(attempts string, first string) amqp.Table {
 		return amqp.Table{
 			"ce-id": "e", headerAttempts: attempts, headerReason: "no",
-			headerFirstFailure: first, headerLastFailure: "2026-11-23T10:00:00Z",
+			headerFirstFailure: first, headerLastFailure: at,
 		}
 	}
 	tests := []struct {
@@ -33,11 +33,11 @@ func TestAfterFailure(t *testing.T) {
 		key      string
 		want     amqp.Table
 	}{
-		{"first", "", no, "", "q.retry.1s", headers("1", "2026-11-23T10:00:00Z")},
+		{"first", "", no, "", "q.retry.1s", headers("1", at)},
 		{"second", "1", no, "", "q.retry.1m", headers("2", before)},
 		{"last", "2", no, "q.dead-letter", "", headers("3", before)},
 		{"beyond the last, of a topology that had more delays", "7", no, "q.dead-letter", "", headers("8", before)},
-		{"permanent", "", fmt.Errorf("%w", ports.Permanent(no)), "q.dead-letter", "", headers("1", "2026-11-23T10:00:00Z")},
+		{"permanent", "", fmt.Errorf("%w", ports.Permanent(no)), "q.dead-letter", "", headers("1", at)},
 		{"permanent at the second", "1", ports.Permanent(no), "q.dead-letter", "", headers("2", before)},
 		{"postponed", "", ports.Postpone(no), "", "q.retry.1s", amqp.Table{"ce-id": "e"}},
 		{"postponed at the third", "2", ports.Postpone(no), "", "q.retry.1s", amqp.Table{
@@ -80,7 +80,7 @@ func TestAfterFailureKeepsTheSendersMessage(t *testing.T) {
 	want := amqp.Publishing{
 		Headers: amqp.Table{
 			"ce-id": "e", "x-request-id": "r", "number": int64(1), headerAttempts: "1", headerReason: "no",
-			headerFirstFailure: "2026-11-23T10:00:00Z", headerLastFailure: "2026-11-23T10:00:00Z",
+			headerFirstFailure: "2026-11-23T10:00:00.000Z", headerLastFailure: "2026-11-23T10:00:00.000Z",
 		},
 		ContentType: "application/json", ContentEncoding: "identity", MessageId: "m", Timestamp: at, Type: "t",
 		AppId: "a", CorrelationId: "c", ReplyTo: "r", Body: []byte("body"),

@@ -145,6 +145,15 @@ func (l *link) close(ctx context.Context) {
 	}
 }
 
+// leave closes the link for a caller who would know if ctx ended first.
+func (l *link) leave(ctx context.Context) error {
+	l.close(ctx)
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("close connection to the broker: %w", err)
+	}
+	return nil
+}
+
 func (l *link) note(err error) {
 	var topology *TopologyError
 	switch {

@@ -134,22 +134,54 @@ func newConsumer(t testing.TB, url string, topology rabbitmq.Topology) *rabbitmq
 	return consumer
 }
 
+// newDeadLetterQueue returns one that is short of patience.
+func newDeadLetterQueue(t testing.TB, url string, topology rabbitmq.Topology) *rabbitmq.DeadLetterQueue {
+	t.Helper()
+	queue, err := rabbitmq.NewDeadLetterQueue(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	queue.Topology = topology
+	queue.Logger = slog.New(slog.NewTextHandler(t.Output(), nil))
+	queue.SetPause(time.Second)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		if err := queue.Close(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	return queue
+}
+
 // consume runs the consumer until the test ends or stop is called, which
 // waits until it has returned.
 func consume(t testing.TB, consumer *rabbitmq.Consumer, handle ports.Handler) (stop func()) {
 	t.Helper()
+	return run(t, func(ctx context.Context) error { return consumer.Consume(ctx, handle) })
+}
+
+// drain drains the queue until the test ends or stop is called, which waits
+// until it has returned.
+func drain(t testing.TB, queue *rabbitmq.DeadLetterQueue, keep func(context.Context, ports.DeadLetter) error) (stop func()) {
+	t.Helper()
+	return run(t, func(ctx context.Context) error { return queue.Drain(ctx, keep) })
+}
+
+func run(t testing.TB, call func(context.Context) error) (stop func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	returned := make(chan error, 1)
-	go func() { returned <- consumer.Consume(ctx, handle) }()
+	go func() { returned <- call(ctx) }()
 	stop = sync.OnceFunc(func() {
 		cancel()
 		select {
 		case err := <-returned:
 			if err != nil {
-				t.Errorf("consume: %v", err)
+				t.Error(err)
 			}
 		case <-time.After(patience):
-			t.Error("Consume did not return")
+			t.Error("it did not return")
 		}
 	})
 	t.Cleanup(stop)

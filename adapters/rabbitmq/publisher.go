@@ -20,9 +20,7 @@ type Publisher struct {
 	Topology Topology
 	Logger   *slog.Logger // nil: slog.Default()
 
-	url  string
-	once sync.Once
-	link *link
+	link func() *link
 }
 
 var (
@@ -36,7 +34,11 @@ func NewPublisher(url string) (*Publisher, error) {
 	if err := checkURL(url); err != nil {
 		return nil, err
 	}
-	return &Publisher{url: url}, nil
+	p := &Publisher{}
+	p.link = sync.OnceValue(func() *link {
+		return newLink(newEndpoint(url, "orderflow publisher", p.Topology, p.Logger), startPipeline)
+	})
+	return p, nil
 }
 
 // Publish sends all events before it waits for the broker's promises to keep
@@ -46,7 +48,7 @@ func NewPublisher(url string) (*Publisher, error) {
 //
 // Beside what the contract has: an event that no queue takes is an error.
 func (p *Publisher) Publish(ctx context.Context, events ...domain.Event) error {
-	link := p.connection()
+	link := p.link()
 	messages := make([]message, len(events))
 	for i, event := range events {
 		m, err := eventMessage(link.topology.Exchange, event)
@@ -63,7 +65,7 @@ func (p *Publisher) Publish(ctx context.Context, events ...domain.Event) error {
 
 // Ping returns nil if the broker answers and takes messages.
 func (p *Publisher) Ping(ctx context.Context) error {
-	if err := p.connection().ping(ctx); err != nil {
+	if err := p.link().ping(ctx); err != nil {
 		return fmt.Errorf("ping broker: %w", err)
 	}
 	return nil
@@ -72,18 +74,7 @@ func (p *Publisher) Ping(ctx context.Context) error {
 // Close ends the connection. Calls of Publish that are under way end with
 // [ports.ErrUnavailable], and so does every later one.
 func (p *Publisher) Close(ctx context.Context) error {
-	p.connection().close(ctx)
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("close connection to the broker: %w", err)
-	}
-	return nil
-}
-
-func (p *Publisher) connection() *link {
-	p.once.Do(func() {
-		p.link = newLink(newEndpoint(p.url, "orderflow publisher", p.Topology, p.Logger), startPipeline)
-	})
-	return p.link
+	return p.link().leave(ctx)
 }
 
 func eventMessage(exchange string, event domain.Event) (message, error) {
@@ -91,16 +82,22 @@ func eventMessage(exchange string, event domain.Event) (message, error) {
 	if err != nil {
 		return message{}, err
 	}
+	p := publishing(m)
+	p.Timestamp = event.Time
+	return message{exchange, string(event.Type), p}, nil
+}
+
+// publishing returns the message as RabbitMQ carries it.
+func publishing(m wire.Message) amqp.Publishing {
 	headers := make(amqp.Table, len(m.Headers))
 	for name, value := range m.Headers {
 		headers[name] = value
 	}
-	return message{exchange, string(event.Type), amqp.Publishing{
+	return amqp.Publishing{
 		Headers:      headers,
-		ContentType:  wire.ContentType,
+		ContentType:  m.ContentType,
 		DeliveryMode: amqp.Persistent,
-		MessageId:    string(event.ID),
-		Timestamp:    event.Time,
+		MessageId:    m.ID,
 		Body:         m.Body,
-	}}, nil
+	}
 }

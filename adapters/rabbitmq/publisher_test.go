@@ -402,7 +402,8 @@ func TestURL(t *testing.T) {
 	} {
 		_, publisherErr := rabbitmq.NewPublisher(url)
 		_, consumerErr := rabbitmq.NewConsumer(url)
-		for _, err := range []error{publisherErr, consumerErr} {
+		_, deadLettersErr := rabbitmq.NewDeadLetterQueue(url)
+		for _, err := range []error{publisherErr, consumerErr, deadLettersErr} {
 			if err == nil || strings.Contains(err.Error(), "ecret") {
 				t.Errorf("%q: error %v, want one without the password", url, err)
 			}

@@ -14,16 +14,17 @@ import (
 )
 
 // Topology names what the events run through. The zero Topology is the usual
-// one. Publishers and consumers both declare all of it whenever they connect,
-// so neither has to come first; they meet if their topologies are the same.
+// one. Publishers, consumers and dead-letter queues all declare the whole of it
+// whenever they connect, so none has to come first; they meet if their
+// topologies are the same.
 //
 //	Exchange ── order.created ──▶ Queue ──▶ consumer
-//	                                ▲          │ fails
-//	                                │ later    ▼
-//	                          Queue.retry.1s, Queue.retry.10s, …
-//	                                           │ fails for good
-//	                                           ▼
-//	                                   Queue.dead-letter
+//	                               ▲ ▲         │ fails
+//	                               │ │ later   ▼
+//	                               │ Queue.retry.1s, Queue.retry.10s, …
+//	                               │           │ fails for good
+//	                               │ replayed  ▼
+//	                               └── Queue.dead-letter ──▶ drained
 type Topology struct {
 	Exchange string          // "orders" if empty
 	Queue    string          // "order_created" if empty; the other queues' names begin with it

@@ -51,6 +51,14 @@ func TestQueueOfAnotherKind(t *testing.T) {
 		ctx := bounded(t, patience)
 		check(t, `consume from queue "QUEUE": `, newConsumer(t, brokerURL(t), topology).Consume(ctx, handleNothing))
 	})
+	t.Run("Drain", func(t *testing.T) {
+		ctx := bounded(t, patience)
+		check(t, `drain queue "QUEUE.dead-letter": `, newDeadLetterQueue(t, brokerURL(t), topology).Drain(ctx, keepNothing))
+	})
+	t.Run("Replay", func(t *testing.T) {
+		err := newDeadLetterQueue(t, brokerURL(t), topology).Replay(bounded(t, patience), ports.DeadLetter{ID: "l"})
+		check(t, "replay dead letter l: ", err)
+	})
 	t.Run("after the queue was deleted", func(t *testing.T) {
 		publisher := newPublisher(t, brokerURL(t), topology)
 		if err := publisher.Publish(bounded(t, patience), newEvent(t)); err == nil {
@@ -107,6 +115,8 @@ func TestNeitherSideHasToBeFirst(t *testing.T) {
 }
 
 func handleNothing(context.Context, ports.Delivery) error { return nil }
+
+func keepNothing(context.Context, ports.DeadLetter) error { return nil }
 
 func handInto(events chan<- domain.Event) ports.Handler {
 	return func(ctx context.Context, d ports.Delivery) error {

@@ -30,16 +30,21 @@ const (
 	HeaderType        = "ce-type"
 )
 
+// TimeFormat is that of every time in a message: RFC 3339 with milliseconds.
+const TimeFormat = "2006-01-02T15:04:05.000Z07:00"
+
 const (
 	source      = "/orderflow/orders"
 	specVersion = "1.0"
-	timeFormat  = "2006-01-02T15:04:05.000Z07:00" // RFC 3339 with milliseconds
 )
 
-// Message is an event as a broker carries it.
+// Message is an event as a broker carries it, or whatever else lies in its
+// queue.
 type Message struct {
-	Headers map[string]string
-	Body    []byte
+	ID          string // the event's
+	ContentType string
+	Headers     map[string]string
+	Body        []byte
 }
 
 type body struct {
@@ -55,18 +60,20 @@ func Encode(event domain.Event) (Message, error) {
 	o := event.Order
 	data, err := json.Marshal(body{
 		ID: o.ID, UserID: o.UserID, Product: o.Product, Quantity: o.Quantity,
-		CreatedAt: o.CreatedAt.UTC().Format(timeFormat),
+		CreatedAt: o.CreatedAt.UTC().Format(TimeFormat),
 	})
 	if err != nil {
 		return Message{}, fmt.Errorf("encode event %s: %w", event.ID, err)
 	}
 	return Message{
+		ID:          string(event.ID),
+		ContentType: ContentType,
 		Headers: map[string]string{
 			HeaderID:          string(event.ID),
 			HeaderSource:      source,
 			HeaderSpecVersion: specVersion,
 			HeaderSubject:     string(o.ID),
-			HeaderTime:        event.Time.UTC().Format(timeFormat),
+			HeaderTime:        event.Time.UTC().Format(TimeFormat),
 			HeaderType:        string(event.Type),
 		},
 		Body: data,
@@ -75,7 +82,7 @@ func Encode(event domain.Event) (Message, error) {
 
 // Decode returns the event of a message that [Encode] made, here or in a later
 // version: it passes over headers and fields that it does not know, and accepts
-// nothing that breaks the domain's rules.
+// nothing that breaks the domain's rules. It needs only headers and body.
 func Decode(m Message) (domain.Event, error) {
 	event, err := decode(m)
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 )
 
 func TestBrokerClauses(t *testing.T) {
-	table := slices.Concat(brokenPublishers(), brokenConsumers(), brokenFailures())
+	table := slices.Concat(brokenPublishers(), brokenConsumers(), brokenFailures(), brokenDrains(), brokenReplays())
 	checkSuite(t, porttest.BrokerClauses(), broker(func(*memory.Broker, *porttest.Broker) {}), table)
 }
 
@@ -28,17 +28,11 @@ func broker(breakIt func(whole *memory.Broker, b *porttest.Broker)) func() portt
 		const ms = time.Millisecond
 		whole := &memory.Broker{Delays: []time.Duration{50 * ms, 100 * ms, 150 * ms}, Logger: slog.New(slog.DiscardHandler)}
 		b := porttest.Broker{
-			Publisher: whole,
-			Consumer:  func() ports.EventConsumer { return consumerFunc(whole.Consume) },
-			Inject:    whole.Inject,
-			DeadLetters: func(context.Context) ([]porttest.DeadLetter, error) {
-				var list []porttest.DeadLetter
-				for _, d := range whole.DeadLetters() {
-					list = append(list, porttest.DeadLetter{EventID: d.EventID, Reason: d.Reason, Attempts: d.Attempts})
-				}
-				return list, nil
-			},
-			Attempts: len(whole.Delays) + 1,
+			Publisher:   whole,
+			Consumer:    func() ports.EventConsumer { return consumerFunc(whole.Consume) },
+			Inject:      whole.Inject,
+			DeadLetters: func() ports.DeadLetterQueue { return whole },
+			Attempts:    len(whole.Delays) + 1,
 		}
 		breakIt(whole, &b)
 		return b
@@ -78,17 +72,6 @@ func handling(between func(ctx context.Context, handle ports.Handler) ports.Hand
 	})
 }
 
-// settingAside makes a broker that tells something else of its dead letters.
-func settingAside(change func(all []porttest.DeadLetter) []porttest.DeadLetter) func() porttest.Broker {
-	return broker(func(_ *memory.Broker, b *porttest.Broker) {
-		whole := b.DeadLetters
-		b.DeadLetters = func(ctx context.Context) ([]porttest.DeadLetter, error) {
-			all, err := whole(ctx)
-			return change(all), err
-		}
-	})
-}
-
 func delaying(delays ...time.Duration) func() porttest.Broker {
 	return broker(func(whole *memory.Broker, _ *porttest.Broker) { whole.Delays = delays })
 }
@@ -109,7 +92,7 @@ func brokenPublishers() []broken[porttest.Broker] {
 			}
 		}), fails: []string{
 			"Publish keeps every event of a call",
-		}},
+		}, more: true},
 
 		{name: "Publish of nothing fails", open: publishing(func(whole *memory.Broker) publisherFunc {
 			return func(ctx context.Context, events ...domain.Event) error {
@@ -191,6 +174,7 @@ func brokenPublishers() []broken[porttest.Broker] {
 			}
 		}), fails: []string{
 			"what is published is handed over with every field as it was",
+			"what is replayed is handed over at the first attempt, with every field as it was, and no dead letter any more",
 		}},
 
 		{name: "events take their order's time", open: publishing(func(whole *memory.Broker) publisherFunc {
@@ -203,6 +187,7 @@ func brokenPublishers() []broken[porttest.Broker] {
 			}
 		}), fails: []string{
 			"what is published is handed over with every field as it was",
+			"what is replayed is handed over at the first attempt, with every field as it was, and no dead letter any more",
 		}},
 
 		{name: "nothing is kept while nobody consumes", open: broker(func(whole *memory.Broker, b *porttest.Broker) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,6 +32,7 @@ func brokenFailures() []broken[porttest.Broker] {
 		{name: "what fails comes again at once", open: delaying(0, 0, 0), fails: []string{
 			"the delay before an event comes again grows from one attempt to the next",
 			"a failing event does not hold up those of other orders",
+			"what is set aside is drained once, with id, reason, attempts and times",
 		}},
 
 		{name: "what fails comes again after the same delay", open: delaying(50*ms, 50*ms, 50*ms), fails: []string{
@@ -78,6 +78,7 @@ func brokenFailures() []broken[porttest.Broker] {
 		}), fails: []string{
 			"an event that is postponed comes again as the same attempt, however often",
 			"what is handled while Consume ends stays away",
+			"what is replayed and fails again is the same dead letter with a later failure",
 		}},
 
 		{name: "a failing event is waited for", open: consuming(func(whole *memory.Broker) consumerFunc {
@@ -109,7 +110,7 @@ func brokenFailures() []broken[porttest.Broker] {
 		}), fails: []string{
 			"an event whose handler fails for good is set aside at once",
 			"what is handled while Consume ends stays away",
-		}},
+		}, more: true},
 
 		{name: "what has failed for good is known by its outermost error", open: handling(func(_ context.Context, handle ports.Handler) ports.Handler {
 			return func(ctx context.Context, d ports.Delivery) error {
@@ -121,6 +122,7 @@ func brokenFailures() []broken[porttest.Broker] {
 			}
 		}), fails: []string{
 			"an event whose handler fails for good is set aside at once",
+			"what is set aside is drained once, with id, reason, attempts and times",
 		}},
 
 		{name: "what has failed for good is lost", open: handling(func(_ context.Context, handle ports.Handler) ports.Handler {
@@ -133,7 +135,7 @@ func brokenFailures() []broken[porttest.Broker] {
 		}), fails: []string{
 			"an event whose handler fails for good is set aside at once",
 			"what is handled while Consume ends stays away",
-		}},
+		}, more: true},
 
 		{name: "to be postponed counts as a failure", open: handling(func(_ context.Context, handle ports.Handler) ports.Handler {
 			return func(ctx context.Context, d ports.Delivery) error {
@@ -215,43 +217,46 @@ func brokenFailures() []broken[porttest.Broker] {
 			"after the last attempt an event is set aside, with attempts and reason",
 		}, more: true},
 
-		{name: "dead letters are counted as one attempt", open: settingAside(func(all []porttest.DeadLetter) []porttest.DeadLetter {
-			for i := range all {
-				all[i].Attempts = 1
-			}
-			return all
-		}), fails: []string{
+		{name: "dead letters are counted as one attempt", open: draining(changed(func(letter *ports.DeadLetter) {
+			letter.Failures[0].Attempts = 1
+		})), fails: []string{
 			"after the last attempt an event is set aside, with attempts and reason",
 			"an event whose handler fails for good is set aside at once",
+			"what is set aside is drained once, with id, reason, attempts and times",
 		}},
 
-		{name: "dead letters lose their reason", open: settingAside(func(all []porttest.DeadLetter) []porttest.DeadLetter {
-			for i := range all {
-				all[i].Reason = ""
-			}
-			return all
-		}), fails: []string{
+		{name: "dead letters lose their reason", open: draining(changed(func(letter *ports.DeadLetter) {
+			letter.Failures[0].Reason = ""
+		})), fails: []string{
 			"after the last attempt an event is set aside, with attempts and reason",
 			"an event whose handler fails for good is set aside at once",
 			"an event whose handler panics is set aside, and the consumer lives on",
 			"what is no event is set aside, and blocks nothing",
+			"what is set aside is drained once, with id, reason, attempts and times",
 		}},
 
-		{name: "all dead letters have the same reason", open: settingAside(func(all []porttest.DeadLetter) []porttest.DeadLetter {
-			for i := range all {
-				all[i].Reason = "rejected"
-			}
-			return all
-		}), fails: []string{
+		{name: "all dead letters have the same reason", open: draining(changed(func(letter *ports.DeadLetter) {
+			letter.Failures[0].Reason = "rejected"
+		})), fails: []string{
 			"after the last attempt an event is set aside, with attempts and reason",
 			"an event whose handler fails for good is set aside at once",
 			"an event whose handler panics is set aside, and the consumer lives on",
+			"what is set aside is drained once, with id, reason, attempts and times",
 		}},
 
-		{name: "what is no event is lost", open: settingAside(func(all []porttest.DeadLetter) []porttest.DeadLetter {
-			return slices.DeleteFunc(all, func(d porttest.DeadLetter) bool { return d.EventID == "" })
+		{name: "what is no event is lost", open: draining(func(whole *memory.Broker) drainFunc {
+			return func(ctx context.Context, keep keepFunc) error {
+				return whole.Drain(ctx, func(ctx context.Context, letter ports.DeadLetter) error {
+					if _, isEvent := domain.EventID(letter.ID).OrderID(); !isEvent {
+						return nil
+					}
+					return keep(ctx, letter)
+				})
+			}
 		}), fails: []string{
 			"what is no event is set aside, and blocks nothing",
+			"two messages of strangers are two dead letters, though they say the same",
+			"what is no event is drained as it came, and is the same dead letter when it was replayed",
 		}},
 
 		{name: "what is no event ends the consumer", open: broker(func(whole *memory.Broker, b *porttest.Broker) {
@@ -280,6 +285,8 @@ func brokenFailures() []broken[porttest.Broker] {
 			}
 		}), fails: []string{
 			"what is no event is set aside, and blocks nothing",
+			"two messages of strangers are two dead letters, though they say the same",
+			"what is no event is drained as it came, and is the same dead letter when it was replayed",
 		}},
 	}
 }

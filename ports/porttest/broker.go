@@ -10,8 +10,8 @@ import (
 	"example.com/orderflow/domain"
 )
 
-// BrokerClauses returns the contract of [ports.EventPublisher] and
-// [ports.EventConsumer].
+// BrokerClauses returns the contract of [ports.EventPublisher],
+// [ports.EventConsumer] and [ports.DeadLetterQueue].
 func BrokerClauses() []Clause[Broker] {
 	clauses := []Clause[Broker]{
 		{"what is published is handed over with every field as it was", publishKeepsEveryField},
@@ -23,8 +23,7 @@ func BrokerClauses() []Clause[Broker] {
 		{"Publish leaves the slice to the caller", publishSlices},
 		{"what is published while nobody consumes is kept", publishUnheard},
 	}
-	clauses = append(clauses, consumeClauses()...)
-	return append(clauses, failureClauses()...)
+	return slices.Concat(clauses, consumeClauses(), failureClauses(), drainClauses(), replayClauses())
 }
 
 func publish(t testing.TB, b Broker, events ...domain.Event) {

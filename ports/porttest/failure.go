@@ -30,50 +30,35 @@ func failureClauses() []Clause[Broker] {
 	}
 }
 
-// deadLetters returns what was set aside for the event; "": what was no event.
-func deadLetters(t testing.TB, b Broker, id domain.EventID) []DeadLetter {
-	t.Helper()
-	all, err := b.DeadLetters(bounded(t))
-	if err != nil {
-		t.Fatalf("read dead letters: %v", err)
-	}
-	return slices.DeleteFunc(slices.Clone(all), func(d DeadLetter) bool { return d.EventID != id })
-}
-
-// awaitDeadLetters waits until count messages have been set aside for the id.
-func awaitDeadLetters(t testing.TB, b Broker, id domain.EventID, count int) []DeadLetter {
-	t.Helper()
-	var got []DeadLetter
-	eventually(t, fmt.Sprintf("%d messages of event %q are set aside", count, id), func() bool {
-		got = deadLetters(t, b, id)
-		return len(got) >= count
-	})
-	return got
-}
-
 // checkSetAside fails t unless the event is set aside once, after so many
 // attempts and for a reason that contains the words.
-func checkSetAside(t testing.TB, b Broker, id domain.EventID, attempts int, reason string) {
+func checkSetAside(t testing.TB, aside *letterbox, event domain.Event, attempts int, reason string) {
 	t.Helper()
-	got := deadLetters(t, b, id)
+	got := aside.got(letterOf(event))
 	if len(got) != 1 {
-		t.Fatalf("event %s was set aside %d times, want once", id, len(got))
+		t.Fatalf("event %s was set aside %d times, want once", event.ID, len(got))
 	}
-	if got[0].Attempts != attempts {
-		t.Errorf("event %s was set aside after %d attempts, want %d", id, got[0].Attempts, attempts)
+	failure := lastFailure(t, got[0].DeadLetter)
+	if failure.Attempts != attempts {
+		t.Errorf("event %s was set aside after %d attempts, want %d", event.ID, failure.Attempts, attempts)
 	}
-	if !strings.Contains(got[0].Reason, reason) {
-		t.Errorf("event %s was set aside because of %q, want a reason that contains %q", id, got[0].Reason, reason)
+	if !strings.Contains(failure.Reason, reason) {
+		t.Errorf("event %s was set aside because of %q, want a reason that contains %q", event.ID, failure.Reason, reason)
 	}
 }
 
-func checkNothingAside(t testing.TB, b Broker) {
+// lastFailure returns the one failure that a letter has when it is drained.
+func lastFailure(t testing.TB, letter ports.DeadLetter) ports.Failure {
 	t.Helper()
-	all, err := b.DeadLetters(bounded(t))
-	if err != nil {
-		t.Fatalf("read dead letters: %v", err)
+	if len(letter.Failures) != 1 {
+		t.Fatalf("dead letter %s is drained with %d failures, want the one it was set aside for", letter.ID, len(letter.Failures))
 	}
-	if len(all) > 0 {
+	return letter.Failures[0]
+}
+
+func checkNothingAside(t testing.TB, aside *letterbox) {
+	t.Helper()
+	if all := aside.got(anyLetter); len(all) > 0 {
 		t.Errorf("set aside: %+v, want nothing", all)
 	}
 }
@@ -81,6 +66,7 @@ func checkNothingAside(t testing.TB, b Broker) {
 func failThenSucceed(t testing.TB, b Broker) {
 	const last = 3 // which every broker has
 	want := events(t, 1, 5)
+	aside := drain(t, b.DeadLetters(), keepAll)
 	in := consume(t, b.Consumer(), func(_ context.Context, d ports.Delivery) error {
 		if d.Attempt < last {
 			return fmt.Errorf("not at attempt %d", d.Attempt)
@@ -100,7 +86,7 @@ func failThenSucceed(t testing.TB, b Broker) {
 			checkEvent(t, event, h.Event)
 		}
 	}
-	checkNothingAside(t, b)
+	checkNothingAside(t, aside)
 }
 
 // What is measured is the delay and whatever the machine adds to it: the least
@@ -108,6 +94,7 @@ func failThenSucceed(t testing.TB, b Broker) {
 func failDelaysGrow(t testing.TB, b Broker) {
 	const rounds, atOnce = 20, 5
 	const growth = 25 * time.Millisecond // half of what Broker asks for
+	aside := drain(t, b.DeadLetters(), keepAll)
 	in := consume(t, b.Consumer(), func(context.Context, ports.Delivery) error {
 		return errors.New("not yet")
 	})
@@ -127,7 +114,7 @@ func failDelaysGrow(t testing.TB, b Broker) {
 		mine := events(t, round*atOnce, atOnce)
 		publish(t, b, mine...)
 		for _, event := range mine {
-			awaitDeadLetters(t, b, event.ID, 1)
+			aside.awaitKept(letterOf(event), 1)
 			got := in.got(event.ID)
 			if len(got) != b.Attempts {
 				t.Fatalf("event %s was handed over %d times, want %d", event.ID, len(got), b.Attempts)
@@ -173,46 +160,49 @@ func failHoldsUpNobody(t testing.TB, b Broker) {
 }
 
 func failToTheLast(t testing.TB, b Broker) {
-	id := order(t, 1).Created().ID
+	event := order(t, 1).Created()
+	aside := drain(t, b.DeadLetters(), keepAll)
 	in := consume(t, b.Consumer(), func(_ context.Context, d ports.Delivery) error {
 		return fmt.Errorf("failure no. %d", d.Attempt)
 	})
-	publish(t, b, order(t, 1).Created())
-	awaitDeadLetters(t, b, id, 1)
+	publish(t, b, event)
+	aside.awaitKept(letterOf(event), 1)
 	time.Sleep(quiet)
-	checkSetAside(t, b, id, b.Attempts, fmt.Sprintf("failure no. %d", b.Attempts))
+	checkSetAside(t, aside, event, b.Attempts, fmt.Sprintf("failure no. %d", b.Attempts))
 	var want []int
 	for n := range b.Attempts {
 		want = append(want, n+1)
 	}
-	if diff := cmp.Diff(want, in.attempts(id)); diff != "" {
+	if diff := cmp.Diff(want, in.attempts(event.ID)); diff != "" {
 		t.Errorf("attempts (-want +got):\n%s", diff)
 	}
 }
 
 func failPermanently(t testing.TB, b Broker) {
-	atOnce, wrapped, later := order(t, 1).Created().ID, order(t, 2).Created().ID, order(t, 3).Created().ID
+	atOnce, wrapped, later := order(t, 1).Created(), order(t, 2).Created(), order(t, 3).Created()
+	aside := drain(t, b.DeadLetters(), keepAll)
 	in := consume(t, b.Consumer(), func(_ context.Context, d ports.Delivery) error {
 		switch {
-		case d.Event.ID == wrapped:
+		case d.Event == wrapped:
 			return fmt.Errorf("send: %w", ports.Permanent(errors.New("no such address")))
-		case d.Event.ID == later && d.Attempt == 1:
+		case d.Event == later && d.Attempt == 1:
 			return errors.New("not yet")
 		}
 		return ports.Permanent(errors.New("no such address"))
 	})
-	publish(t, b, events(t, 1, 3)...)
-	for id, attempts := range map[domain.EventID]int{atOnce: 1, wrapped: 1, later: 2} {
-		awaitDeadLetters(t, b, id, 1)
+	publish(t, b, atOnce, wrapped, later)
+	for event, attempts := range map[domain.Event]int{atOnce: 1, wrapped: 1, later: 2} {
+		aside.awaitKept(letterOf(event), 1)
 		time.Sleep(quiet)
-		checkSetAside(t, b, id, attempts, "no such address")
-		if n := len(in.got(id)); n != attempts {
-			t.Errorf("event %s was handed over %d times, want %d", id, n, attempts)
+		checkSetAside(t, aside, event, attempts, "no such address")
+		if n := len(in.got(event.ID)); n != attempts {
+			t.Errorf("event %s was handed over %d times, want %d", event.ID, n, attempts)
 		}
 	}
 }
 
 func failPostponed(t testing.TB, b Broker) {
+	aside := drain(t, b.DeadLetters(), keepAll)
 	event := order(t, 1).Created()
 	var calls atomic.Int64
 	postponed := int64(b.Attempts + 1) // more often than a failure may come again
@@ -234,11 +224,12 @@ func failPostponed(t testing.TB, b Broker) {
 	if diff := cmp.Diff(want, in.attempts(event.ID)); diff != "" {
 		t.Errorf("attempts of the event (-want +got):\n%s", diff)
 	}
-	checkNothingAside(t, b)
+	checkNothingAside(t, aside)
 }
 
 func failByPanic(t testing.TB, b Broker) {
 	bad, good := order(t, 1).Created(), order(t, 2).Created()
+	aside := drain(t, b.DeadLetters(), keepAll)
 	in := consume(t, b.Consumer(), func(_ context.Context, d ports.Delivery) error {
 		if d.Event.ID == bad.ID {
 			panic("handler out of order")
@@ -246,36 +237,46 @@ func failByPanic(t testing.TB, b Broker) {
 		return nil
 	})
 	publish(t, b, bad)
-	awaitDeadLetters(t, b, bad.ID, 1)
+	aside.awaitKept(letterOf(bad), 1)
 	publish(t, b, good)
 	in.awaitHandled(good.ID)
 	time.Sleep(quiet)
-	checkSetAside(t, b, bad.ID, 1, "handler out of order")
+	checkSetAside(t, aside, bad, 1, "handler out of order")
 	if n := len(in.got(bad.ID)); n != 1 {
 		t.Errorf("the event was handed over %d times, want once", n)
 	}
 }
 
 func failToDecode(t testing.TB, b Broker) {
-	bodies := []string{"", " ", "null", "{}", "[]", "hello", "\x00\xff\xfe", `{"id":"` + string(orderID(1)) + `"}`, strings.Repeat("x", 100_000)}
-	ctx := bounded(t)
+	aside := drain(t, b.DeadLetters(), keepAll)
 	in := consume(t, b.Consumer(), handleAll)
+	inject(t, b, notEvents()...)
+	want := events(t, 1, 10)
+	publish(t, b, want...)
+	checkHandedOver(t, in, want...)
+	letters := aside.awaitKept(letterOfNoEvent, len(notEvents()))
+	if len(letters) > len(notEvents()) {
+		t.Errorf("%d messages were set aside, want %d", len(letters), len(notEvents()))
+	}
+	for _, letter := range letters {
+		if f := lastFailure(t, letter); f.Attempts != 1 || f.Reason == "" {
+			t.Errorf("set aside after %d attempts because of %q, want one, and a reason", f.Attempts, f.Reason)
+		}
+	}
+	checkHandedOver(t, in, want...)
+}
+
+// notEvents returns bodies that are no events, each easy to spoil on its way.
+func notEvents() []string {
+	return []string{"", " ", "null", "{}", "[]", "hello", "\x00\xff\xfe", `{"id":"` + string(orderID(1)) + `"}`, strings.Repeat("x", 100_000)}
+}
+
+func inject(t testing.TB, b Broker, bodies ...string) {
+	t.Helper()
+	ctx := bounded(t)
 	for _, body := range bodies {
 		if err := b.Inject(ctx, []byte(body)); err != nil {
 			t.Fatalf("inject %.20q: %v", body, err)
 		}
 	}
-	want := events(t, 1, 10)
-	publish(t, b, want...)
-	checkHandedOver(t, in, want...)
-	aside := awaitDeadLetters(t, b, "", len(bodies))
-	if len(aside) > len(bodies) {
-		t.Errorf("%d messages were set aside, want %d", len(aside), len(bodies))
-	}
-	for _, d := range aside {
-		if d.Attempts != 1 || d.Reason == "" {
-			t.Errorf("set aside after %d attempts because of %q, want one, and a reason", d.Attempts, d.Reason)
-		}
-	}
-	checkHandedOver(t, in, want...)
 }

@@ -12,16 +12,56 @@ import (
 	"example.com/orderflow/ports"
 )
 
+// worker is a call of Consume or Drain under way.
+type worker struct {
+	t      testing.TB
+	name   string // of the call
+	cancel func() // ends its context
+
+	returned chan struct{} // closed when it has returned
+	err      error         // what it returned
+	early    bool          // it returned before its context had ended
+}
+
+// work makes the call, whose context cancel ends, and which ends with the
+// clause at the latest.
+func work(t testing.TB, name string, ctx context.Context, cancel func(), call func(context.Context) error) *worker {
+	w := &worker{t: t, name: name, cancel: cancel, returned: make(chan struct{})}
+	go func() {
+		defer close(w.returned)
+		defer func() {
+			w.early = ctx.Err() == nil
+			if p := recover(); p != nil {
+				w.err = fmt.Errorf("panic: %v", p)
+			}
+		}()
+		w.err = call(ctx)
+	}()
+	t.Cleanup(w.stop)
+	return w
+}
+
+// stop ends the call and waits until it has returned.
+func (w *worker) stop() {
+	w.t.Helper()
+	w.cancel()
+	select {
+	case <-w.returned:
+	case <-time.After(patience):
+		w.t.Errorf("%s has not returned %v after its context ended", w.name, patience)
+		return
+	}
+	if w.err != nil {
+		w.t.Errorf("%s returned error %v, want none", w.name, w.err)
+	} else if w.early {
+		w.t.Errorf("%s returned before its context ended", w.name)
+	}
+}
+
 // inbox is a consumer at work. It keeps what it is handed and answers as told;
 // the judging is left to the clause's own goroutine.
 type inbox struct {
-	t      testing.TB
-	cancel func() // ends Consume's context
-
-	returned chan struct{} // closed when Consume has returned
-	err      error         // what it returned
-	early    bool          // it returned before its context had ended
-
+	*worker
 	mu        sync.Mutex
 	handovers []handover
 }
@@ -42,21 +82,13 @@ func consume(t testing.TB, consumer ports.EventConsumer, answer ports.Handler) *
 
 // consumeUntil starts a consumer that ends with ctx, which cancel ends.
 func consumeUntil(t testing.TB, ctx context.Context, cancel func(), consumer ports.EventConsumer, answer ports.Handler) *inbox {
-	in := &inbox{t: t, cancel: cancel, returned: make(chan struct{})}
-	go func() {
-		defer close(in.returned)
-		defer func() {
-			in.early = ctx.Err() == nil
-			if p := recover(); p != nil {
-				in.err = fmt.Errorf("panic: %v", p)
-			}
-		}()
-		in.err = consumer.Consume(ctx, func(ctx context.Context, delivery ports.Delivery) error {
+	in := &inbox{}
+	in.worker = work(t, "Consume", ctx, cancel, func(ctx context.Context) error {
+		return consumer.Consume(ctx, func(ctx context.Context, delivery ports.Delivery) error {
 			defer in.end(in.begin(delivery))
 			return answer(ctx, delivery)
 		})
-	}()
-	t.Cleanup(in.stop)
+	})
 	return in
 }
 
@@ -71,23 +103,6 @@ func (in *inbox) end(i int) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.handovers[i].ended = time.Now()
-}
-
-// stop ends the consumer and waits until it has returned.
-func (in *inbox) stop() {
-	in.t.Helper()
-	in.cancel()
-	select {
-	case <-in.returned:
-	case <-time.After(patience):
-		in.t.Errorf("Consume has not returned %v after its context ended", patience)
-		return
-	}
-	if in.err != nil {
-		in.t.Errorf("Consume returned error %v, want none", in.err)
-	} else if in.early {
-		in.t.Error("Consume returned before its context ended")
-	}
 }
 
 // got returns what was handed over for any of the ids so far; without ids: all.

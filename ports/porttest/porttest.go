@@ -51,8 +51,11 @@ type Broker struct {
 	// Inject puts a message with that body, which is no event, into the queue.
 	Inject func(ctx context.Context, body []byte) error
 
-	// DeadLetters returns what has been set aside so far, oldest first.
-	DeadLetters func(ctx context.Context) ([]DeadLetter, error)
+	// DeadLetters returns, at each call, what drains and replays the same dead
+	// letters: those that the consumers set aside. Their times are compared
+	// with this process's clock, and a letter that was not kept has to come
+	// again within seconds.
+	DeadLetters func() ports.DeadLetterQueue
 
 	// Attempts is how often a failing event is handed over before it is set
 	// aside: 3 or more. The delays between are for the suite to wait out: the
@@ -60,18 +63,22 @@ type Broker struct {
 	Attempts int
 }
 
-// DeadLetter is a message set aside.
-type DeadLetter struct {
-	EventID  domain.EventID // empty if the message was no event
-	Reason   string         // why, in words
-	Attempts int            // how often it was handed over, or tried to be
-}
-
 // DeliveryLog is what [DeliveryLogClauses] asks of a delivery log.
 type DeliveryLog struct {
 	Log   ports.DeliveryLog
 	Other ports.DeliveryLog // the same log as another process has it
 	Lease time.Duration     // how long a claim lasts here; about a second, for it is waited out
+}
+
+// DeadLetters is what [DeadLettersClauses] asks of a store of dead letters.
+type DeadLetters struct {
+	Letters ports.DeadLetters
+	Other   ports.DeadLetters // the same store as another process has it
+
+	// Forgetful is a store, the same or another, that forgets what is settled
+	// after Retention: about a second, for it is waited out.
+	Forgetful ports.DeadLetters
+	Retention time.Duration
 }
 
 // Channel is what [ChannelClauses] asks of a notification channel.

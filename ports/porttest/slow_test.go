@@ -55,6 +55,9 @@ func TestClausesOnASlowMachine(t *testing.T) {
 		t.Run(fmt.Sprint("delivery log ", seed), func(t *testing.T) {
 			passAll(t, porttest.DeliveryLogClauses(), func() porttest.DeliveryLog { return slowLog(newMachine()) })
 		})
+		t.Run(fmt.Sprint("dead letters ", seed), func(t *testing.T) {
+			passAll(t, porttest.DeadLettersClauses(), func() porttest.DeadLetters { return slowLetters(newMachine()) })
+		})
 	}
 }
 
@@ -106,9 +109,19 @@ func slowBroker(m *machine) porttest.Broker {
 				})
 			})
 		}
-		read := b.DeadLetters
-		b.DeadLetters = func(ctx context.Context) ([]porttest.DeadLetter, error) {
-			return slow(m, func() ([]porttest.DeadLetter, error) { return read(ctx) })
+		b.DeadLetters = func() ports.DeadLetterQueue {
+			return deadLetterQueue{
+				drain: func(ctx context.Context, keep keepFunc) error {
+					return slowly(m, func() error {
+						return whole.Drain(ctx, func(kctx context.Context, letter ports.DeadLetter) error {
+							return slowly(m, func() error { return keep(kctx, letter) })
+						})
+					})
+				},
+				replay: func(ctx context.Context, letter ports.DeadLetter) error {
+					return slowly(m, func() error { return whole.Replay(ctx, letter) })
+				},
+			}
 		}
 	})()
 }

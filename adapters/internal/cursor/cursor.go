@@ -1,5 +1,5 @@
-// Package cursor makes the opaque cursors of order lists: the place, newest
-// first, behind which a page goes on.
+// Package cursor makes the opaque cursors of lists: the place of an order,
+// newest first, or of a dead letter, oldest first, behind which a page goes on.
 package cursor
 
 import (
@@ -33,23 +33,32 @@ func (p Position) Before(q Position) bool {
 
 // Encode returns the cursor of what comes after p.
 func Encode(p Position) string {
-	data := binary.BigEndian.AppendUint64(nil, uint64(p.CreatedAt.UnixMilli()))
-	return base64.RawURLEncoding.EncodeToString(append(data, p.ID...))
+	return base64.RawURLEncoding.EncodeToString(pack(p.CreatedAt, string(p.ID)))
 }
 
 // Decode returns the position of a cursor that Encode made, or an error that
 // wraps [ports.ErrInvalidCursor].
 func Decode(s string) (Position, error) {
 	data, err := base64.RawURLEncoding.Strict().DecodeString(s)
-	if err != nil || len(data) < 8 {
-		return Position{}, fmt.Errorf("read cursor %q: %w", s, ports.ErrInvalidCursor)
+	if err != nil || len(data) < timeSize {
+		return Position{}, invalid(s)
 	}
-	id, err := domain.ParseOrderID(string(data[8:]))
+	at, text := unpack(data)
+	id, err := domain.ParseOrderID(text)
 	if err != nil {
-		return Position{}, fmt.Errorf("read cursor %q: %w", s, ports.ErrInvalidCursor)
+		return Position{}, invalid(s)
 	}
-	return Position{
-		CreatedAt: time.UnixMilli(int64(binary.BigEndian.Uint64(data))).UTC(),
-		ID:        id,
-	}, nil
+	return Position{CreatedAt: at, ID: id}, nil
 }
+
+const timeSize = 8
+
+func pack(at time.Time, id string) []byte {
+	return append(binary.BigEndian.AppendUint64(nil, uint64(at.UnixMilli())), id...)
+}
+
+func unpack(data []byte) (at time.Time, id string) {
+	return time.UnixMilli(int64(binary.BigEndian.Uint64(data))).UTC(), string(data[timeSize:])
+}
+
+func invalid(s string) error { return fmt.Errorf("read cursor %q: %w", s, ports.ErrInvalidCursor) }

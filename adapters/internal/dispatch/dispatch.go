@@ -71,16 +71,15 @@ func (g *Group) Go(order domain.OrderID, f func()) {
 // Wait returns when every function has.
 func (g *Group) Wait() { g.wg.Wait() }
 
-// Limits say how long a handler may take; zero fields stand for the defaults.
+// Limits say how long a call may take; zero fields stand for the defaults.
 type Limits struct {
 	Timeout     time.Duration
 	StopTimeout time.Duration // once the consumer is to stop
 }
 
-// Handle hands one delivery to handle, with a context that ends after Timeout,
-// or StopTimeout after ctx has. A panic becomes a permanent error with the
-// place it happened at.
-func (l Limits) Handle(ctx context.Context, handle ports.Handler, delivery ports.Delivery) (err error) {
+// Call calls f with a context that ends after Timeout, or StopTimeout after ctx
+// has. A panic becomes a permanent error with the place it happened at.
+func (l Limits) Call(ctx context.Context, f func(context.Context) error) (err error) {
 	own, cancel := context.WithTimeout(context.WithoutCancel(ctx), cmp.Or(l.Timeout, DefaultTimeout))
 	defer cancel()
 	defer context.AfterFunc(ctx, func() {
@@ -92,8 +91,8 @@ func (l Limits) Handle(ctx context.Context, handle ports.Handler, delivery ports
 	})()
 	defer func() {
 		if p := recover(); p != nil {
-			err = ports.Permanent(fmt.Errorf("handler panicked: %v\n%s", p, debug.Stack()))
+			err = ports.Permanent(fmt.Errorf("panicked: %v\n%s", p, debug.Stack()))
 		}
 	}()
-	return handle(own, delivery)
+	return f(own)
 }

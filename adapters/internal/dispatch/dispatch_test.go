@@ -44,22 +44,22 @@ func TestGroupKeepsAnOrdersTurn(t *testing.T) {
 	})
 }
 
-func TestHandle(t *testing.T) {
+func TestCall(t *testing.T) {
 	failure := errors.New("no")
 	tests := []struct {
 		name      string
-		handle    ports.Handler
+		call      func(context.Context) error
 		want      string
 		permanent bool
 	}{
-		{"fine", func(context.Context, ports.Delivery) error { return nil }, "", false},
-		{"failure", func(context.Context, ports.Delivery) error { return failure }, "no", false},
-		{"permanent", func(context.Context, ports.Delivery) error { return ports.Permanent(failure) }, "no", true},
-		{"panic", func(context.Context, ports.Delivery) error { panic("boom") }, "handler panicked: boom", true},
+		{"fine", func(context.Context) error { return nil }, "", false},
+		{"failure", func(context.Context) error { return failure }, "no", false},
+		{"permanent", func(context.Context) error { return ports.Permanent(failure) }, "no", true},
+		{"panic", func(context.Context) error { panic("boom") }, "panicked: boom", true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			err := dispatch.Limits{}.Handle(t.Context(), tt.handle, ports.Delivery{})
+			err := dispatch.Limits{}.Call(t.Context(), tt.call)
 			if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.HasPrefix(err.Error(), tt.want)) {
 				t.Errorf("got error %v, want %q", err, tt.want)
 			}
@@ -90,15 +90,15 @@ func TestHandleIsBounded(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), tt.stop)
 				defer cancel()
 				start := time.Now()
-				err := tt.limits.Handle(ctx, func(ctx context.Context, _ ports.Delivery) error {
+				err := tt.limits.Call(ctx, func(ctx context.Context) error {
 					<-ctx.Done()
 					return ctx.Err()
-				}, ports.Delivery{})
+				})
 				if err == nil {
-					t.Error("the handler's error is lost")
+					t.Error("the call's error is lost")
 				}
 				if d := time.Since(start); d != tt.want {
-					t.Errorf("handler's context ended after %v, want %v", d, tt.want)
+					t.Errorf("the call's context ended after %v, want %v", d, tt.want)
 				}
 			})
 		})

@@ -1,0 +1,129 @@
+package mongodb
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+
+	"example.com/orderflow/ports"
+)
+
+// maxDocument is how large MongoDB lets a document become.
+const maxDocument = 16 << 20
+
+// messageDocument is the part of a dead letter's document that stays as it was
+// first put.
+type messageDocument struct {
+	MessageID   string           `bson:"message_id"`
+	ContentType string           `bson:"content_type"`
+	Headers     []headerDocument `bson:"headers"`
+	Body        bson.Binary      `bson:"body"`
+	Since       time.Time        `bson:"since"`
+}
+
+// headerDocument keeps the name as a value: as a field's name it could be read
+// as a path or an operator.
+type headerDocument struct {
+	Name  string `bson:"name"`
+	Value string `bson:"value"`
+}
+
+type failureDocument struct {
+	Reason       string    `bson:"reason"`
+	Attempts     int       `bson:"attempts"`
+	FirstFailure time.Time `bson:"first_failure"`
+	LastFailure  time.Time `bson:"last_failure"`
+}
+
+func messageOf(letter ports.DeadLetter) messageDocument {
+	headers := []headerDocument{}
+	for _, name := range slices.Sorted(maps.Keys(letter.Headers)) {
+		headers = append(headers, headerDocument{name, letter.Headers[name]})
+	}
+	return messageDocument{
+		MessageID:   letter.MessageID,
+		ContentType: letter.ContentType,
+		Headers:     headers,
+		Body:        bson.Binary{Data: letter.Body},
+		Since:       letter.Failures[0].FirstFailure,
+	}
+}
+
+// readLetter reads a dead letter, whole or as List has it.
+func readLetter(document bson.Raw, whole bool) (ports.DeadLetter, error) {
+	r := &reader{doc: document}
+	letter := ports.DeadLetter{
+		ID:        field(r, "_id", bson.RawValue.StringValueOK),
+		MessageID: field(r, "message_id", bson.RawValue.StringValueOK),
+		Failures:  elements(r, "failures", readFailure),
+		State:     ports.DeadLetterState(field(r, "state", bson.RawValue.StringValueOK)),
+		Since:     field(r, "since", bson.RawValue.TimeOK).UTC(),
+	}
+	if r.err == nil && len(letter.Failures) == 0 {
+		r.err = errors.New("field failures is empty")
+	}
+	if r.err == nil && letter.State != ports.Waiting {
+		letter.SettledAt = field(r, "settled_at", bson.RawValue.TimeOK).UTC()
+	}
+	if whole {
+		letter.ContentType = field(r, "content_type", bson.RawValue.StringValueOK)
+		letter.Body = field(r, "body", binary)
+		letter.Headers = map[string]string{}
+		for _, h := range elements(r, "headers", readHeader) {
+			letter.Headers[h.Name] = h.Value
+		}
+	}
+	if r.err != nil {
+		return ports.DeadLetter{}, unreadable(document, r.err)
+	}
+	return letter, nil
+}
+
+func readFailure(r *reader) ports.Failure {
+	return ports.Failure{
+		Reason:       field(r, "reason", bson.RawValue.StringValueOK),
+		Attempts:     field(r, "attempts", integer),
+		FirstFailure: field(r, "first_failure", bson.RawValue.TimeOK).UTC(),
+		LastFailure:  field(r, "last_failure", bson.RawValue.TimeOK).UTC(),
+	}
+}
+
+func readHeader(r *reader) headerDocument {
+	return headerDocument{
+		Name:  field(r, "name", bson.RawValue.StringValueOK),
+		Value: field(r, "value", bson.RawValue.StringValueOK),
+	}
+}
+
+func binary(value bson.RawValue) ([]byte, bool) {
+	_, data, ok := value.BinaryOK()
+	return slices.Clone(data), ok
+}
+
+// elements reads each document of the array in the named field.
+func elements[T any](r *reader, name string, read func(*reader) T) []T {
+	array := field(r, name, bson.RawValue.ArrayOK)
+	if r.err != nil {
+		return nil
+	}
+	values, err := array.Values()
+	if err != nil {
+		r.err = fmt.Errorf("field %s: %w", name, err)
+	}
+	var list []T
+	for _, value := range values {
+		doc, ok := value.DocumentOK()
+		if !ok {
+			r.err = cmp.Or(r.err, fmt.Errorf("field %s has an element of type %s", name, value.Type))
+		}
+		element := &reader{doc: doc, err: r.err}
+		list = append(list, read(element))
+		r.err = element.err
+	}
+	return list
+}

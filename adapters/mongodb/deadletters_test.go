@@ -1,0 +1,226 @@
+package mongodb_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.mongodb.org/mongo-driver/v2/bson"
+
+	"example.com/orderflow/adapters/mongodb"
+	"example.com/orderflow/ports"
+)
+
+// deadLetter returns one that waits and failed last at that time.
+func deadLetter(id string, at time.Time) ports.DeadLetter {
+	return ports.DeadLetter{
+		ID: id, MessageID: "message", ContentType: "application/json",
+		Headers:  map[string]string{"x.y": "1", "$set": "2"},
+		Body:     []byte("{}"),
+		Failures: []ports.Failure{{Reason: "no", Attempts: 5, FirstFailure: epoch.Add(-time.Hour), LastFailure: at}},
+		State:    ports.Waiting, Since: epoch.Add(-time.Hour),
+	}
+}
+
+func putLetter(t *testing.T, letters *mongodb.DeadLetters, letter ports.DeadLetter) {
+	t.Helper()
+	if err := letters.Put(bounded(t), letter); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestDeadLetterDocument(t *testing.T) {
+	store := openNew(t)
+	letters := store.DeadLetters()
+	kept := func() bson.M {
+		t.Helper()
+		var document bson.M
+		if err := store.Database().Collection("dead_letters").FindOne(bounded(t), bson.M{}).Decode(&document); err != nil {
+			t.Fatal(err)
+		}
+		return document
+	}
+	letter := deadLetter("letter", epoch)
+	putLetter(t, letters, letter)
+	first, last := bson.NewDateTimeFromTime(epoch.Add(-time.Hour)), bson.NewDateTimeFromTime(epoch)
+	want := bson.M{
+		"_id": "letter", "message_id": "message", "content_type": "application/json",
+		"headers": bson.A{
+			bson.D{{Key: "name", Value: "$set"}, {Key: "value", Value: "2"}},
+			bson.D{{Key: "name", Value: "x.y"}, {Key: "value", Value: "1"}},
+		},
+		"body": bson.Binary{Data: []byte("{}")},
+		"failures": bson.A{bson.D{
+			{Key: "reason", Value: "no"}, {Key: "attempts", Value: int32(5)},
+			{Key: "first_failure", Value: first}, {Key: "last_failure", Value: last},
+		}},
+		"since": first, "state": "waiting",
+	}
+	if diff := cmp.Diff(want, kept()); diff != "" {
+		t.Errorf("put (-want +got):\n%s", diff)
+	}
+
+	before := time.Now().Truncate(time.Millisecond)
+	if err := letters.Settle(bounded(t), letter, ports.Discarded); err != nil {
+		t.Fatal(err)
+	}
+	got := kept()
+	settledAt, _ := got["settled_at"].(bson.DateTime)
+	forgetAt, _ := got["forget_at"].(bson.DateTime)
+	if at := settledAt.Time(); at.Before(before) || at.After(time.Now()) {
+		t.Errorf("settled at %v, want from %v to now", at, before)
+	}
+	if d := forgetAt.Time().Sub(settledAt.Time()); d != ports.DeadLetterRetention {
+		t.Errorf("forgotten after %v, want %v", d, ports.DeadLetterRetention)
+	}
+	want["state"], want["settled_at"], want["forget_at"] = "discarded", settledAt, forgetAt
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("settled (-want +got):\n%s", diff)
+	}
+}
+
+// The server clears up by itself, about once a minute.
+func TestServerDeletesForgottenLetters(t *testing.T) {
+	t.Parallel()
+	store := openNew(t)
+	letters := store.DeadLetters()
+	letters.Retention = time.Millisecond
+	for _, id := range []string{"waits", "settled"} {
+		putLetter(t, letters, deadLetter(id, epoch))
+	}
+	if err := letters.Settle(bounded(t), deadLetter("settled", epoch), ports.Discarded); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(3 * time.Minute); ; time.Sleep(200 * time.Millisecond) {
+		var all []bson.M
+		found, err := store.Database().Collection("dead_letters").Find(bounded(t), bson.M{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := found.All(bounded(t), &all); err != nil {
+			t.Fatal(err)
+		}
+		if len(all) == 1 && all[0]["_id"] == "waits" {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%d documents are left, want the one that waits", len(all))
+		}
+	}
+}
+
+// Whoever comes first clears the forgotten letter away, and nobody the new one.
+func TestPutsOfAForgottenLetterAtOnce(t *testing.T) {
+	letters := openNew(t).DeadLetters()
+	letters.Retention = time.Nanosecond
+	const callers = 8
+	for round := range 10 {
+		old := deadLetter(fmt.Sprint("letter ", round), epoch)
+		putLetter(t, letters, old)
+		if err := letters.Settle(bounded(t), old, ports.Replayed); err != nil {
+			t.Fatal(err)
+		}
+		want := old
+		want.Failures = nil
+		for i := range callers {
+			want.Failures = append(want.Failures, deadLetter(old.ID, epoch.Add(time.Duration(i)*time.Second)).Failures[0])
+		}
+		ctx := bounded(t)
+		var wg sync.WaitGroup
+		for _, failure := range want.Failures {
+			wg.Go(func() {
+				letter := old
+				letter.Failures = []ports.Failure{failure}
+				if err := letters.Put(ctx, letter); err != nil {
+					t.Errorf("put beside others: %v", err)
+				}
+			})
+		}
+		wg.Wait()
+		got, err := letters.Get(ctx, old.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("letter (-want +got):\n%s", diff)
+		}
+	}
+}
+
+// No repetition makes a message smaller: the error must not look as if the
+// server were away.
+func TestPutOfTooLargeLetter(t *testing.T) {
+	letters := openNew(t).DeadLetters()
+	for _, size := range []int{16 << 20, 64 << 20} { // more than a document, and than a command may have
+		letter := deadLetter("large", epoch)
+		letter.Body = bytes.Repeat([]byte("x"), size)
+		err := letters.Put(bounded(t), letter)
+		if !ports.IsPermanent(err) || errors.Is(err, ports.ErrUnavailable) {
+			t.Fatalf("%d bytes: got %v, want a permanent error, not ErrUnavailable", size, err)
+		}
+		if !strings.HasPrefix(err.Error(), "put dead letter large: it takes ") || !strings.Contains(err.Error(), "16777216") {
+			t.Errorf("%d bytes: got %q, want it to name the letter and the limit", size, err)
+		}
+	}
+
+	letter := deadLetter("grows", epoch)
+	letter.Body = make([]byte, 16<<20-1000)
+	putLetter(t, letters, letter)
+	again := deadLetter("grows", epoch.Add(time.Hour))
+	again.Failures[0].Reason = strings.Repeat("x", 1000)
+	err := letters.Put(bounded(t), again)
+	if err == nil || errors.Is(err, ports.ErrUnavailable) {
+		t.Errorf("growing past the limit: got %v, want an error, not ErrUnavailable", err)
+	}
+}
+
+func TestReadingDeadLettersIsStrict(t *testing.T) {
+	store := openNew(t)
+	letters := store.DeadLetters()
+	ctx := bounded(t)
+	failure := func(d bson.M) bson.M { return d["failures"].(bson.A)[0].(bson.M) }
+	tests := []struct {
+		name  string
+		spoil func(document bson.M)
+		want  string // empty: it can be read
+	}{
+		{"as it was written", func(bson.M) {}, ""},
+		{"field of a later version", func(d bson.M) { d["tag"] = "x"; failure(d)["tag"] = "x" }, ""},
+		{"no message_id", func(d bson.M) { delete(d, "message_id") }, "field message_id is missing"},
+		{"no content_type", func(d bson.M) { delete(d, "content_type") }, "field content_type is missing"},
+		{"no headers", func(d bson.M) { delete(d, "headers") }, "field headers is missing"},
+		{"headers as a document", func(d bson.M) { d["headers"] = bson.M{} }, "field headers is of type embedded document"},
+		{"header as text", func(d bson.M) { d["headers"] = bson.A{"x"} }, "field headers has an element of type string"},
+		{"header without a value", func(d bson.M) { d["headers"] = bson.A{bson.M{"name": "x"}} }, "field value is missing"},
+		{"body as text", func(d bson.M) { d["body"] = "{}" }, "field body is of type string"},
+		{"no failures", func(d bson.M) { delete(d, "failures") }, "field failures is missing"},
+		{"empty failures", func(d bson.M) { d["failures"] = bson.A{} }, "field failures is empty"},
+		{"failure without reason", func(d bson.M) { delete(failure(d), "reason") }, "field reason is missing"},
+		{"attempts as text", func(d bson.M) { failure(d)["attempts"] = "1" }, "field attempts is of type string"},
+		{"no last_failure", func(d bson.M) { delete(failure(d), "last_failure") }, "field last_failure is missing"},
+		{"no state", func(d bson.M) { delete(d, "state") }, "field state is missing"},
+		{"since as text", func(d bson.M) { d["since"] = "now" }, "field since is of type string"},
+		{"settled, but not when", func(d bson.M) { d["state"] = "replayed" }, "field settled_at is missing"},
+	}
+	for i, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			id := fmt.Sprint("letter ", i)
+			d := bson.M{
+				"_id": id, "message_id": "m", "content_type": "text/plain", "headers": bson.A{bson.M{"name": "x", "value": "y"}},
+				"body": []byte("{}"), "since": epoch, "state": "waiting",
+				"failures": bson.A{bson.M{"reason": "no", "attempts": 1, "first_failure": epoch, "last_failure": epoch}},
+			}
+			tt.spoil(d)
+			if _, err := store.Database().Collection("dead_letters").InsertOne(ctx, d); err != nil {
+				t.Fatal(err)
+			}
+			_, err := letters.Get(ctx, id)
+			check(t, "get", err, id, tt.want)
+		})
+	}
+}

@@ -1,0 +1,104 @@
+package rabbitmq
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"example.com/orderflow/adapters/wire"
+	"example.com/orderflow/ports"
+)
+
+// deadLetter returns the letter that a delivery from the dead letters is. It
+// reports false if the delivery does not say by itself which message it is and
+// when it failed, so that the letter would be another at the next reading.
+func (t Topology) deadLetter(d amqp.Delivery, now time.Time) (letter ports.DeadLetter, complete bool) {
+	failure := t.failure(d)
+	known := !failure.LastFailure.IsZero()
+	if !known {
+		at := now.UTC().Truncate(time.Millisecond)
+		failure = ports.Failure{Reason: "put among the dead letters by somebody else", FirstFailure: at, LastFailure: at}
+	}
+	complete = known && d.MessageId != ""
+	d.MessageId = cmp.Or(d.MessageId, wire.NewID())
+	d.Headers = textHeaders(d.Headers)
+	return wireMessage(d).DeadLetter(failure), complete
+}
+
+// failure returns why and when the message was set aside; zero: nobody has
+// written it down.
+func (t Topology) failure(d amqp.Delivery) ports.Failure {
+	failure := writtenFailure(d)
+	if death, ok := t.brokersDeath(d); ok {
+		at, _ := death["time"].(time.Time)
+		failure.LastFailure = at.UTC()
+		reason, _ := death["reason"].(string)
+		failure.Reason = fmt.Sprintf("set aside by the broker: %s", reason)
+		if reason == "delivery_limit" {
+			failure.Reason = fmt.Sprintf("set aside by the broker: %d times a consumer crashed or lost its connection with the message in hand",
+				deliveryLimit+1)
+			failure.Attempts += deliveryLimit + 1
+		}
+	}
+	if first := failure.FirstFailure; first.IsZero() || first.After(failure.LastFailure) { // the broker's clock has seconds
+		failure.FirstFailure = failure.LastFailure
+	}
+	return failure
+}
+
+// brokersDeath returns what the broker has noted when it dead-lettered the
+// message from the main queue, which leaves all headers as they were. What we
+// set aside has no such note.
+func (t Topology) brokersDeath(d amqp.Delivery) (amqp.Table, bool) {
+	deaths, _ := d.Headers["x-death"].([]any) // the latest first
+	for _, entry := range deaths {
+		if death, ok := entry.(amqp.Table); ok && death["queue"] == t.Queue {
+			return death, true
+		}
+	}
+	return nil, false
+}
+
+// textHeaders returns what the sender has said, as text and no longer than a
+// frame can take.
+func textHeaders(headers amqp.Table) amqp.Table {
+	text := make(amqp.Table, len(headers))
+	for name, value := range headers {
+		if strings.HasPrefix(name, headerPrefix) {
+			continue
+		}
+		switch v := value.(type) {
+		case []byte:
+			text[name] = string(v)
+		case time.Time:
+			text[name] = v.UTC().Format(time.RFC3339)
+		default:
+			text[name] = fmt.Sprint(v)
+		}
+	}
+	return ownHeaders(text)
+}
+
+// letterMessage returns the letter's message for that queue, as its sender
+// said it.
+func letterMessage(letter ports.DeadLetter, queue string) message {
+	m := wire.FromDeadLetter(letter)
+	p := publishing(m)
+	p.Headers = textHeaders(p.Headers)
+	p.MessageId = cmp.Or(p.MessageId, letter.ID)
+	if event, err := wire.Decode(m); err == nil {
+		p.Timestamp = event.Time
+	}
+	return message{amqp.DefaultExchange, queue, p}
+}
+
+// again returns the letter as a message at the end of the dead letters, where
+// it is read as the same letter.
+func (t Topology) again(letter ports.DeadLetter) message {
+	m := letterMessage(letter, t.deadLetters())
+	writeFailure(m.Headers, letter.Failures[0])
+	return m
+}

@@ -1,0 +1,138 @@
+package rabbitmq
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"example.com/orderflow/adapters/internal/dispatch"
+	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
+)
+
+const (
+	drainPrefetch = 50
+	drainPause    = 10 * time.Second // before a letter that was not kept comes again
+	crowd         = 20               // by which that is divided while many are not kept
+)
+
+// DeadLetterQueue drains and replays the topology's dead letters. Each call of
+// Drain has a connection of its own.
+type DeadLetterQueue struct {
+	// To be set before first use, if at all.
+	Topology    Topology
+	StopTimeout time.Duration // how long keep may take once Drain is to stop; 0: 5 s. Before: 30 s
+	Logger      *slog.Logger  // nil: slog.Default()
+
+	url   string
+	pause time.Duration // drainPause; tests have less time
+	link  func() *link  // to publish by
+}
+
+var _ ports.DeadLetterQueue = (*DeadLetterQueue)(nil)
+
+// NewDeadLetterQueue returns the dead letters of the broker at the URL. It does
+// not connect yet; an error means that the URL is none.
+func NewDeadLetterQueue(url string) (*DeadLetterQueue, error) {
+	if err := checkURL(url); err != nil {
+		return nil, err
+	}
+	q := &DeadLetterQueue{url: url, pause: drainPause}
+	q.link = sync.OnceValue(func() *link {
+		return newLink(newEndpoint(url, "orderflow replay", q.Topology, q.Logger), startPipeline)
+	})
+	return q, nil
+}
+
+// Drain drains as the contract has it; its errors are those of
+// [Consumer.Consume].
+func (q *DeadLetterQueue) Drain(ctx context.Context, keep func(context.Context, ports.DeadLetter) error) error {
+	e := newEndpoint(q.url, "orderflow dead letters", q.Topology, q.Logger)
+	queue := e.topology.deadLetters()
+	d := &drain{
+		in:     newIntake(e, queue, drainPrefetch),
+		out:    q.link(),
+		keep:   keep,
+		limits: dispatch.Limits{StopTimeout: q.StopTimeout},
+		pause:  q.pause,
+	}
+	defer closeAll(d.in.link)
+	if err := d.in.run(ctx, d.begin); err != nil {
+		return fmt.Errorf("drain queue %q: %w", queue, err)
+	}
+	return nil
+}
+
+// Replay publishes the letter's message to the main queue, as text where its
+// sender's headers were something else.
+func (q *DeadLetterQueue) Replay(ctx context.Context, letter ports.DeadLetter) error {
+	link := q.link()
+	if err := link.publish(ctx, letterMessage(letter, link.topology.Queue)); err != nil {
+		return fmt.Errorf("replay dead letter %s: %w", letter.ID, err)
+	}
+	return nil
+}
+
+// Close ends the connection by which letters are replayed; it is called when no
+// Drain is under way any more. Later calls of Replay end with
+// [ports.ErrUnavailable].
+func (q *DeadLetterQueue) Close(ctx context.Context) error { return q.link().leave(ctx) }
+
+// drain is one call of Drain.
+type drain struct {
+	in     *intake
+	out    *link
+	keep   func(context.Context, ports.DeadLetter) error
+	limits dispatch.Limits
+	pause  time.Duration
+	held   atomic.Int64 // how many letters that were not kept are in hand
+}
+
+// begin has the letter kept. One that was not goes to the end of the queue,
+// behind all others: to where RabbitMQ puts what is given back, its head, it
+// would return until it is kept, and with enough of its kind be all that is
+// ever looked at. The same is how a letter that is incomplete is completed.
+func (dr *drain) begin(ctx context.Context, s *session, d amqp.Delivery) (domain.OrderID, func() bool) {
+	return "", func() bool {
+		topology := dr.out.topology
+		letter, complete := topology.deadLetter(d, time.Now())
+		again := topology.again(letter) // made before keep may change the letter
+		if complete {
+			err := dr.limits.Call(ctx, func(ctx context.Context) error {
+				return dr.keep(ctx, letter)
+			})
+			if err == nil {
+				return true
+			}
+			dr.in.link.log.logger.Warn("dead letter was not kept; it comes again", "id", letter.ID, "error", bounded(err.Error()))
+			if !dr.hold(ctx, s) {
+				return false
+			}
+		}
+		return dr.out.replace(ctx, s, again)
+	}
+}
+
+// hold waits a while with a letter in hand; it returns false if the letter is
+// to be given back before. Few wait for long; many, so that they leave room for
+// others, take turns.
+func (dr *drain) hold(ctx context.Context, s *session) bool {
+	defer dr.held.Add(-1)
+	pause := dr.pause
+	if dr.held.Add(1) > drainPrefetch/2 {
+		pause /= crowd
+	}
+	select {
+	case <-time.After(pause):
+		return true
+	case <-s.life.Done():
+		return false
+	case <-ctx.Done():
+		return false
+	}
+}

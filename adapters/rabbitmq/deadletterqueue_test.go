@@ -1,0 +1,356 @@
+package rabbitmq_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"example.com/orderflow/adapters/rabbitmq"
+	"example.com/orderflow/ports"
+)
+
+// letterbox keeps what a drain hands over.
+type letterbox struct {
+	mu      sync.Mutex
+	letters []ports.DeadLetter
+	fail    func(nth int) error // nil: none
+}
+
+func (b *letterbox) keep(_ context.Context, letter ports.DeadLetter) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.letters = append(b.letters, letter)
+	if b.fail != nil {
+		return b.fail(len(b.letters))
+	}
+	return nil
+}
+
+func (b *letterbox) await(t testing.TB, count int) []ports.DeadLetter {
+	t.Helper()
+	var letters []ports.DeadLetter
+	eventually(t, "dead letters are drained", func() bool {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		letters = append([]ports.DeadLetter(nil), b.letters...)
+		return len(letters) >= count
+	})
+	return letters
+}
+
+func failForGood(context.Context, ports.Delivery) error {
+	return ports.Permanent(errors.New("no such address"))
+}
+
+// A message that is in hand each time a consumer breaks down is, in the end,
+// set aside by the broker, in the same queue as what we set aside.
+func TestPoison(t *testing.T) {
+	topology := newTopology(t)
+	event := newEvent(t)
+	publish(t, newPublisher(t, brokerURL(t), topology), event)
+	start := time.Now().Truncate(time.Second)
+	breakdowns := 0
+	eventually(t, "the message is set aside", func() bool {
+		ch := openChannel(t)
+		defer ch.Close()
+		_, ok, err := ch.Get(topology.Queue, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ok {
+			breakdowns++
+		}
+		return messages(t, deadLetters(topology)) == 1
+	})
+	if want := 21; breakdowns != want {
+		t.Errorf("set aside after %d breakdowns, want %d", breakdowns, want)
+	}
+
+	queue := newDeadLetterQueue(t, brokerURL(t), topology)
+	var box letterbox
+	drain(t, queue, box.keep)
+	letter := box.await(t, 1)[0]
+	failure := letter.Failures[0]
+	if failure.FirstFailure.Before(start) || failure.LastFailure.After(time.Now()) {
+		t.Errorf("first and last failure at %v and %v, want both from %v on", failure.FirstFailure, failure.LastFailure, start)
+	}
+	want := ports.Failure{
+		Reason:   "set aside by the broker: 21 times a consumer crashed or lost its connection with the message in hand",
+		Attempts: 21,
+	}
+	if diff := cmp.Diff(want, failure, cmpopts.IgnoreTypes(time.Time{})); letter.ID != string(event.ID) || diff != "" {
+		t.Errorf("dead letter %s, want %s; failure (-want +got):\n%s", letter.ID, event.ID, diff)
+	}
+
+	if err := queue.Replay(bounded(t, patience), letter); err != nil {
+		t.Fatal(err)
+	}
+	checkAsPublished(t, topology, event.ID, event.Time)
+	got := make(chan ports.Delivery, 1)
+	consume(t, newConsumer(t, brokerURL(t), topology), func(_ context.Context, d ports.Delivery) error {
+		got <- d
+		return nil
+	})
+	if diff := cmp.Diff(ports.Delivery{Event: event, Attempt: 1}, receive(t, got)); diff != "" {
+		t.Errorf("handed over (-want +got):\n%s", diff)
+	}
+}
+
+// checkAsPublished fails t unless the main queue has one message, as if it had
+// just been published.
+func checkAsPublished[ID ~string](t testing.TB, topology rabbitmq.Topology, id ID, at time.Time) {
+	t.Helper()
+	got := peek(t, topology.Queue)
+	if len(got) != 1 {
+		t.Fatalf("%d messages in the queue, want the one that was replayed", len(got))
+	}
+	d := got[0]
+	if d.MessageId != string(id) || d.DeliveryMode != amqp.Persistent || !d.Timestamp.Equal(at.Truncate(time.Second)) {
+		t.Errorf("replayed as %q, mode %d, of %v; want %q, persistent, of %v", d.MessageId, d.DeliveryMode, d.Timestamp, id, at)
+	}
+	for name, value := range d.Headers {
+		reading := name == "x-delivery-count" && value == int64(0) // which RabbitMQ 3 adds to all it hands out
+		if strings.HasPrefix(name, "x-") && !reading || strings.HasPrefix(name, "orderflow-") || name == "CC" || name == "BCC" {
+			t.Errorf("replayed with header %s: %v", name, value)
+		}
+	}
+}
+
+// What a stranger sent is replayed as it came, but to no other queue.
+func TestReplayOfAStrangersMessage(t *testing.T) {
+	topology := newTopology(t)
+	consumer := newConsumer(t, brokerURL(t), topology)
+	stop := consume(t, consumer, handleNothing)
+	queue := newDeadLetterQueue(t, brokerURL(t), topology)
+	var box letterbox
+	drain(t, queue, box.keep)
+	ch := openChannel(t)
+	other, err := ch.QueueDeclare("", false, true, true, false, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the consumer consumes", func() bool { return consumer.Ping(bounded(t, patience)) == nil })
+	err = ch.PublishWithContext(t.Context(), amqp.DefaultExchange, topology.Queue, true, false, amqp.Publishing{
+		Headers:   amqp.Table{"number": int64(1), "CC": []any{other.Name}, "from": "elsewhere"},
+		MessageId: "m", ContentType: "text/plain", Body: []byte("\xff"), DeliveryMode: amqp.Transient,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	letter := box.await(t, 1)[0]
+	stop()
+	want := map[string]string{"number": "1", "from": "elsewhere"}
+	if diff := cmp.Diff(want, letter.Headers); diff != "" || letter.MessageID != "m" || letter.ContentType != "text/plain" || string(letter.Body) != "\xff" {
+		t.Errorf("dead letter %q of type %q with body %q, headers (-want +got):\n%s", letter.MessageID, letter.ContentType, letter.Body, diff)
+	}
+	if err := queue.Replay(bounded(t, patience), letter); err != nil {
+		t.Fatal(err)
+	}
+	checkAsPublished(t, topology, "m", time.Time{})
+	q, err := ch.QueueDeclarePassive(other.Name, false, true, true, false, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if q.Messages != 1 {
+		t.Errorf("%d copies in the queue that the first sender had named, want none of the replay", q.Messages)
+	}
+}
+
+// Of two that say the same each is a letter, and the same one at each reading.
+func TestDeadLettersPutThereByHand(t *testing.T) {
+	topology := newTopology(t)
+	queue := newDeadLetterQueue(t, brokerURL(t), topology)
+	if err := newPublisher(t, brokerURL(t), topology).Ping(bounded(t, patience)); err != nil { // so that the queues are there
+		t.Fatal(err)
+	}
+	start := time.Now().Truncate(time.Millisecond)
+	ch := openChannel(t)
+	for range 2 {
+		err := ch.PublishWithContext(t.Context(), amqp.DefaultExchange, deadLetters(topology), true, false, amqp.Publishing{Body: []byte("hello")})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	box := letterbox{fail: func(nth int) error {
+		if nth <= 2 {
+			return errors.New("the store is away")
+		}
+		return nil
+	}}
+	drain(t, queue, box.keep)
+	letters := box.await(t, 4)
+	byID := map[string]ports.DeadLetter{}
+	for _, letter := range letters {
+		first, again := byID[letter.ID]
+		if diff := cmp.Diff(first, letter); again && diff != "" {
+			t.Errorf("at the next reading (-first +next):\n%s", diff)
+		}
+		byID[letter.ID] = letter
+		f := letter.Failures[0]
+		if f.Reason != "put among the dead letters by somebody else" || f.Attempts != 0 {
+			t.Errorf("failure %+v, want no attempt of ours", f)
+		}
+		if f.FirstFailure.Before(start) || !f.LastFailure.Equal(f.FirstFailure) || f.LastFailure.After(time.Now()) {
+			t.Errorf("failed at %v and %v, want both from %v on", f.FirstFailure, f.LastFailure, start)
+		}
+	}
+	if len(byID) != 2 {
+		t.Errorf("%d letters, want 2", len(byID))
+	}
+}
+
+// A letter that was being kept when the connection was lost comes again as it
+// was, so that whoever keeps it can tell the repeat.
+func TestDrainConnectsAgain(t *testing.T) {
+	topology := newTopology(t)
+	proxy := newProxy(t, nil)
+	const count = 60 // more than are in hand at once
+	setAside(t, topology, count)
+	queue := newDeadLetterQueue(t, through(t, proxy.address), topology)
+	began, end := make(chan struct{}, 1000), make(chan struct{})
+	var box letterbox
+	stop := drain(t, queue, func(ctx context.Context, letter ports.DeadLetter) error {
+		began <- struct{}{}
+		<-end
+		return box.keep(ctx, letter)
+	})
+	receive(t, began)
+	eventually(t, "as many are in hand as may be", func() bool { return messages(t, deadLetters(topology)) == count-50 })
+	proxy.cut()
+	eventually(t, "the drain goes on", func() bool { return messages(t, deadLetters(topology)) == count-50 })
+	close(end)
+	seen := map[string]ports.DeadLetter{}
+	eventually(t, "all are kept", func() bool {
+		for _, letter := range box.await(t, 0) {
+			seen[letter.ID] = letter
+		}
+		return len(seen) == count
+	})
+	stop()
+	handed := 0
+	for _, letter := range box.await(t, count) {
+		if cmp.Equal(seen[letter.ID], letter) {
+			handed++
+		} else {
+			t.Errorf("after the loss (-before +now):\n%s", cmp.Diff(seen[letter.ID], letter))
+		}
+	}
+	if handed == count {
+		t.Error("nothing came again, though the connection was lost with letters in hand")
+	}
+	if n := messages(t, deadLetters(topology)); n != 0 {
+		t.Errorf("%d letters are left, want none", n)
+	}
+}
+
+// setAside has so many events set aside.
+func setAside(t testing.TB, topology rabbitmq.Topology, count int) {
+	t.Helper()
+	publish(t, newPublisher(t, brokerURL(t), topology), newEvents(t, count)...)
+	stop := consume(t, newConsumer(t, brokerURL(t), topology), failForGood)
+	eventually(t, "the events are set aside", func() bool { return messages(t, deadLetters(topology)) == count })
+	stop()
+}
+
+// What is not kept is not held for long by a drain that stops.
+func TestDrainGivesBackAtTheEnd(t *testing.T) {
+	topology := newTopology(t)
+	setAside(t, topology, 1)
+	queue := newDeadLetterQueue(t, brokerURL(t), topology)
+	queue.SetPause(time.Hour)
+	box := letterbox{fail: func(int) error { return errors.New("the store is away") }}
+	stop := drain(t, queue, box.keep)
+	box.await(t, 1)
+	start := time.Now()
+	stop()
+	if d := time.Since(start); d > patience/2 {
+		t.Errorf("Drain took %v to end", d)
+	}
+	eventually(t, "the letter is in the queue", func() bool { return messages(t, deadLetters(topology)) == 1 })
+	if n := len(box.await(t, 1)); n != 1 {
+		t.Errorf("handed over %d times", n)
+	}
+}
+
+func TestBlockedDeadLetterQueue(t *testing.T) {
+	topology := newTopology(t)
+	proxy := newProxy(t, nil)
+	setAside(t, topology, 1)
+	queue := newDeadLetterQueue(t, through(t, proxy.address), topology)
+	var log logBuffer
+	queue.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	kept := make(chan struct{})
+	box := letterbox{fail: func(int) error {
+		select {
+		case <-kept:
+			return nil
+		default:
+			return errors.New("the store is away")
+		}
+	}}
+	drain(t, queue, box.keep)
+	letter := box.await(t, 2)[0] // put at the end of the queue meanwhile, by the connection for that, and now in hand for a while
+
+	proxy.block(t)
+	eventually(t, "the block is noticed", func() bool { return log.count(`"broker takes no messages" connection="orderflow replay"`) == 1 })
+	start := time.Now()
+	err := queue.Replay(bounded(t, patience), letter)
+	if !errors.Is(err, ports.ErrUnavailable) || !strings.Contains(err.Error(), "the broker takes no messages: low on memory") ||
+		!strings.Contains(err.Error(), letter.ID) {
+		t.Errorf("replay: error %v, want ErrUnavailable, why and of what", err)
+	}
+	if d := time.Since(start); d > patience/2 {
+		t.Errorf("the refusal took %v", d)
+	}
+
+	proxy.unblock(t)
+	close(kept)
+	eventually(t, "the letter is kept", func() bool { return messages(t, deadLetters(topology)) == 0 })
+	eventually(t, "it is replayed", func() bool { return queue.Replay(bounded(t, patience), letter) == nil })
+	if n := messages(t, topology.Queue); n != 1 {
+		t.Errorf("%d messages in the main queue, want 1", n)
+	}
+}
+
+// Whatever the link does, Replay does not outlive its context.
+func TestReplayOnADeadLink(t *testing.T) {
+	topology := newTopology(t)
+	proxy := newProxy(t, nil)
+	queue := newDeadLetterQueue(t, through(t, proxy.address), topology)
+	letter := ports.DeadLetter{ID: "l", Body: []byte("hello")}
+	if err := queue.Replay(bounded(t, patience), letter); err != nil {
+		t.Fatal(err)
+	}
+	proxy.swallow()
+	start := time.Now()
+	err := queue.Replay(bounded(t, 300*time.Millisecond), letter)
+	if !errors.Is(err, ports.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) || time.Since(start) > 2*time.Second {
+		t.Errorf("error %v after %v, want ErrUnavailable and the context's", err, time.Since(start))
+	}
+	proxy.flow()
+	proxy.cut()
+}
+
+func TestClosedDeadLetterQueue(t *testing.T) {
+	queue := newDeadLetterQueue(t, brokerURL(t), newTopology(t))
+	letter := ports.DeadLetter{ID: "l"}
+	if err := queue.Replay(bounded(t, patience), letter); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := queue.Close(bounded(t, patience)); err != nil {
+			t.Fatal(err)
+		}
+		if err := queue.Replay(bounded(t, patience), letter); !errors.Is(err, ports.ErrUnavailable) {
+			t.Errorf("Replay after Close: error %v, want ErrUnavailable", err)
+		}
+	}
+}

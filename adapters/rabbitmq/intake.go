@@ -1,0 +1,146 @@
+package rabbitmq
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"example.com/orderflow/adapters/internal/dispatch"
+	"example.com/orderflow/domain"
+)
+
+const (
+	consumerTag  = "orderflow"
+	leaveTimeout = 2 * time.Second // to take leave of the broker
+)
+
+// intake empties a queue: it takes deliveries, in one session after the other,
+// and has each dealt with.
+type intake struct {
+	link  *link
+	queue string
+	slots chan struct{} // one for each delivery in hand, over all sessions
+	hands dispatch.Group
+}
+
+// dealing is how a delivery is dealt with: deal reports whether it has been, so
+// that the queue may forget it. Those of one order go one after the other.
+type dealing func(ctx context.Context, s *session, d amqp.Delivery) (order domain.OrderID, deal func() bool)
+
+func newIntake(e endpoint, queue string, prefetch int) *intake {
+	return &intake{
+		link:  newLink(e, func(s *session) error { return subscribe(s, queue, prefetch) }),
+		queue: queue,
+		slots: make(chan struct{}, prefetch),
+	}
+}
+
+// subscribe makes s a session that consumes.
+func subscribe(s *session, queue string, prefetch int) (err error) {
+	if err := s.ch.Qos(prefetch, 0, false); err != nil {
+		return fmt.Errorf("set prefetch: %w", err)
+	}
+	s.deliveries, err = s.ch.Consume(queue, consumerTag, false, false, false, false, nil)
+	if err != nil {
+		return fmt.Errorf("subscribe to queue %q: %w", queue, err)
+	}
+	return nil
+}
+
+// run takes deliveries until ctx ends, and returns once all in hand are dealt
+// with or given back. An error means that it can't go on.
+func (in *intake) run(ctx context.Context, begin dealing) error {
+	var last *session
+	defer func() {
+		in.hands.Wait()
+		if last != nil {
+			last.flush(in.queue)
+		}
+	}()
+	refusals := 0
+	for ctx.Err() == nil {
+		s, err := in.link.session(ctx)
+		if err == nil {
+			last = s
+			in.receive(ctx, s, begin)
+			continue
+		}
+		var topology *TopologyError
+		if errors.As(err, &topology) {
+			return err
+		}
+		if isRefusal(err) {
+			refusals++
+		}
+		if refusals == 2 && last == nil {
+			return err
+		}
+		in.link.pause(ctx)
+	}
+	return nil
+}
+
+// receive takes deliveries until the session ends, or until ctx has ended and
+// the broker sends no more.
+func (in *intake) receive(ctx context.Context, s *session, begin dealing) {
+	cancelled := make(chan struct{})
+	s.wg.Go(func() {
+		defer close(cancelled)
+		select {
+		case <-ctx.Done():
+			s.ask(func() error { return s.ch.Cancel(consumerTag, false) })
+		case <-s.life.Done():
+		}
+	})
+	for d := range s.deliveries {
+		select {
+		case in.slots <- struct{}{}:
+		case <-s.life.Done():
+			continue // what is left is handed out again
+		}
+		order, deal := begin(ctx, s, d)
+		in.hands.Go(order, func() {
+			defer func() { <-in.slots }()
+			over := s.life.Err() != nil || ctx.Err() != nil // while it waited for its turn
+			// To settle a delivery fails only if the session is over, and then
+			// the broker takes the delivery back by itself.
+			if !over && deal() {
+				d.Ack(false)
+				return
+			}
+			<-cancelled // or it would come straight back
+			d.Nack(false, true)
+		})
+	}
+	if s.ch.IsClosed() {
+		<-s.life.Done() // it ends with the reason for that
+	} else if ctx.Err() == nil {
+		s.end(errors.New("the broker ended the subscription, as it does when the queue is deleted"))
+	}
+}
+
+// flush waits until the queue knows how all of its deliveries were settled. A
+// quorum queue takes some 30 settlements at once from a channel; the others
+// wait in the channel, and if that is closed they are lost and the deliveries
+// come again. A get is answered after them. What it gets goes back.
+func (s *session) flush(queue string) {
+	s.ask(func() error { // an error says that the session is over, and the deliveries back
+		d, got, err := s.ch.Get(queue, false)
+		if got {
+			d.Nack(false, true)
+		}
+		return err
+	})
+}
+
+// closeAll closes the links, taking leave of the broker.
+func closeAll(links ...*link) {
+	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
+	defer cancel()
+	for _, l := range links {
+		l.close(ctx)
+	}
+}
