@@ -1,39 +1,102 @@
 package mongodb_test
 
 import (
+	"crypto/rand"
 	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"example.com/orderflow/domain"
 )
 
-func BenchmarkAdd(b *testing.B) {
-	for _, callers := range []int{1, 16, 64} {
-		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
-			orders := openNew(b).Orders()
-			order := newOrder(b, "ann", epoch)
-			var left atomic.Int64
-			left.Store(int64(b.N))
-			b.ResetTimer()
-			var wg sync.WaitGroup
-			for range callers {
-				wg.Go(func() {
-					mine := order
-					for left.Add(-1) >= 0 {
-						mine.ID = domain.OrderID(uuid.NewString())
-						if err := orders.Add(b.Context(), mine); err != nil {
-							b.Error(err)
-							return
-						}
-					}
-				})
+// byMany has so many callers at once do it b.N times in all.
+func byMany(b *testing.B, callers int, do func(order domain.Order) error) {
+	order := newOrder(b, "ann", epoch)
+	var left atomic.Int64
+	left.Store(int64(b.N))
+	b.ResetTimer()
+	var wg sync.WaitGroup
+	for range callers {
+		wg.Go(func() {
+			mine := order
+			for left.Add(-1) >= 0 {
+				mine.ID = domain.OrderID(uuid.NewString())
+				if err := do(mine); err != nil {
+					b.Error(err)
+					return
+				}
 			}
-			wg.Wait()
-			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "orders/s")
+		})
+	}
+	wg.Wait()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "ops/s")
+}
+
+var callers = []int{1, 16, 64, 256, 1024}
+
+// BenchmarkAdd compares with an insertOne for each order.
+func BenchmarkAdd(b *testing.B) {
+	for _, callers := range callers {
+		b.Run(fmt.Sprintf("way=alone/callers=%d", callers), func(b *testing.B) {
+			collection := openNew(b).Database().Collection("orders")
+			byMany(b, callers, func(order domain.Order) error {
+				d := document(order)
+				d["outbox"] = bson.M{"free_at": time.Now()}
+				_, err := collection.InsertOne(b.Context(), d)
+				return err
+			})
+		})
+		b.Run(fmt.Sprintf("way=gathered/callers=%d", callers), func(b *testing.B) {
+			orders := openNew(b).Orders()
+			byMany(b, callers, func(order domain.Order) error { return orders.Add(b.Context(), order) })
+		})
+	}
+}
+
+// BenchmarkClaimAndRecord compares with two upserts for each delivery.
+func BenchmarkClaimAndRecord(b *testing.B) {
+	for _, callers := range callers {
+		b.Run(fmt.Sprintf("way=alone/callers=%d", callers), func(b *testing.B) {
+			collection := openNew(b).Database().Collection("deliveries")
+			upsert := func(filter, update bson.M) error {
+				_, err := collection.UpdateOne(b.Context(), filter, update, options.UpdateOne().SetUpsert(true))
+				return err
+			}
+			byMany(b, callers, func(order domain.Order) error {
+				id := bson.D{{Key: "event_id", Value: string(order.Created().ID)}, {Key: "channel", Value: "mail"}}
+				now := time.Now()
+				err := upsert(
+					bson.M{"_id": id, "claim.free_at": bson.M{"$lte": now}},
+					bson.M{"$set": bson.M{"claim": bson.M{"token": rand.Text(), "free_at": now}}})
+				if err != nil {
+					return err
+				}
+				return upsert(
+					bson.M{"_id": id, "sent_at": bson.M{"$exists": false}},
+					bson.M{
+						"$set":   bson.M{"order_id": string(order.ID), "attempt": 1, "sent_at": now},
+						"$unset": bson.M{"claim": ""},
+					})
+			})
+		})
+		b.Run(fmt.Sprintf("way=gathered/callers=%d", callers), func(b *testing.B) {
+			log := openNew(b).Deliveries()
+			byMany(b, callers, func(order domain.Order) error {
+				event := order.Created().ID
+				claim, err := log.Claim(b.Context(), event, "mail")
+				if err != nil {
+					return err
+				}
+				return claim.Record(b.Context(), domain.Notification{
+					EventID: event, OrderID: order.ID, Channel: "mail", Attempt: 1, SentAt: epoch,
+				})
+			})
 		})
 	}
 }

@@ -37,6 +37,8 @@ type deliveryID struct {
 	Channel string `bson:"channel"`
 }
 
+func (id deliveryID) key() string { return id.EventID + " " + id.Channel }
+
 type claimDocument struct {
 	Token  string    `bson:"token"`
 	FreeAt time.Time `bson:"free_at"` // when the claim runs out
@@ -106,13 +108,33 @@ type deliveryClaim struct {
 	token string
 }
 
-// take inserts the claim, or takes over one that has run out. Where there is
-// neither, the server tries to insert a second document of that id, and the
-// first one says why it could not.
+// take inserts the claim together with those of others. Only who meets a
+// document of that id looks closer, for itself.
 func (c *deliveryClaim) take(ctx context.Context, lease time.Duration) error {
-	for range 2 { // what was in the way may have run out by the time it is read
+	err := c.store.claims.Do(ctx, newClaim{id: c.id, token: c.token, lease: lease})
+	switch {
+	case err == nil:
+		return nil
+	case isDuplicate(err):
+		return c.takeOver(ctx, lease)
+	}
+	return classify(ctx, err)
+}
+
+// takeOver takes a claim that has run out. Whoever loses the race for it makes
+// the server try to insert a second document of that id.
+func (c *deliveryClaim) takeOver(ctx context.Context, lease time.Duration) error {
+	for range 2 { // the second look says why the first try was in vain
+		there, err := c.store.deliveries.FindOne(ctx, bson.M{"_id": c.id}).Raw()
+		if err == nil {
+			if err := standing(there, time.Now()); err != nil {
+				return err
+			}
+		} else if !errors.Is(err, mongo.ErrNoDocuments) {
+			return classify(ctx, err)
+		}
 		now := time.Now()
-		_, err := c.store.deliveries.UpdateOne(ctx,
+		_, err = c.store.deliveries.UpdateOne(ctx,
 			bson.M{"_id": c.id, "claim.free_at": bson.M{"$lte": now}},
 			bson.M{"$set": bson.M{"claim": claimDocument{Token: c.token, FreeAt: now.Add(lease)}}},
 			options.UpdateOne().SetUpsert(true))
@@ -122,18 +144,37 @@ func (c *deliveryClaim) take(ctx context.Context, lease time.Duration) error {
 		if !isDuplicate(err) {
 			return classify(ctx, err)
 		}
-		there, err := c.store.deliveries.FindOne(ctx, bson.M{"_id": c.id}).Raw()
-		if errors.Is(err, mongo.ErrNoDocuments) {
-			continue
-		}
-		if err != nil {
-			return classify(ctx, err)
-		}
-		if err := standing(there, now); err != nil {
-			return err
-		}
 	}
 	return ports.ErrClaimed
+}
+
+// newClaim is a claim that waits to be written together with others.
+type newClaim struct {
+	id    deliveryID
+	token string
+	lease time.Duration
+}
+
+func (c newClaim) Key() string { return c.id.key() }
+
+func (c newClaim) Size() int { return len(c.id.key()) + 150 }
+
+// insertClaims writes claims of several callers. They begin now, however long
+// one has waited.
+func (s *Store) insertClaims(ctx context.Context, claims []newClaim) []error {
+	ctx, cancel := s.bound(ctx)
+	defer cancel()
+	type document struct {
+		ID    deliveryID    `bson:"_id"`
+		Claim claimDocument `bson:"claim"`
+	}
+	now := time.Now()
+	documents := make([]document, len(claims))
+	for i, c := range claims {
+		documents[i] = document{ID: c.id, Claim: claimDocument{Token: c.token, FreeAt: now.Add(c.lease)}}
+	}
+	_, err := s.deliveries.InsertMany(ctx, documents, options.InsertMany().SetOrdered(false))
+	return each(len(documents), err)
 }
 
 // standing says why a delivery can't be claimed: an error, or nil if it can.
@@ -156,25 +197,51 @@ func standing(document bson.Raw, now time.Time) error {
 func (c *deliveryClaim) Record(ctx context.Context, n domain.Notification) error {
 	ctx, cancel := c.store.bound(ctx)
 	defer cancel()
-	record := func(insert bool) error {
-		_, err := c.store.deliveries.UpdateOne(ctx,
-			bson.M{"_id": c.id, "sent_at": bson.M{"$exists": false}},
-			bson.M{
-				"$set":   bson.M{"order_id": string(n.OrderID), "attempt": n.Attempt, "sent_at": n.SentAt},
-				"$unset": bson.M{"claim": ""},
-			},
-			options.UpdateOne().SetUpsert(insert))
-		return err
-	}
-	err := record(true)
+	r := record{id: c.id, notification: n}
+	err := c.store.records.Do(ctx, r)
 	if err != nil && isDuplicate(err) {
 		// It is recorded, or was inserted by a claim at this moment.
-		err = record(false)
+		_, err = c.store.deliveries.UpdateOne(ctx, r.filter(), r.update())
 	}
 	if err != nil {
 		return fmt.Errorf("record delivery of event %s by %s: %w", c.id.EventID, c.id.Channel, classify(ctx, err))
 	}
 	return nil
+}
+
+// record is a notification that waits to be written together with others. It
+// is an update that may have to insert, and changes nothing that is recorded.
+type record struct {
+	id           deliveryID
+	notification domain.Notification
+}
+
+func (r record) Key() string { return r.id.key() }
+
+func (r record) Size() int { return len(r.id.key()) + 300 }
+
+func (r record) filter() bson.M {
+	return bson.M{"_id": r.id, "sent_at": bson.M{"$exists": false}}
+}
+
+func (r record) update() bson.M {
+	n := r.notification
+	return bson.M{
+		"$set":   bson.M{"order_id": string(n.OrderID), "attempt": n.Attempt, "sent_at": n.SentAt},
+		"$unset": bson.M{"claim": ""},
+	}
+}
+
+// updateRecords writes records of several callers.
+func (s *Store) updateRecords(ctx context.Context, records []record) []error {
+	ctx, cancel := s.bound(ctx)
+	defer cancel()
+	models := make([]mongo.WriteModel, len(records))
+	for i, r := range records {
+		models[i] = mongo.NewUpdateOneModel().SetFilter(r.filter()).SetUpdate(r.update()).SetUpsert(true)
+	}
+	_, err := s.deliveries.BulkWrite(ctx, models, options.BulkWrite().SetOrdered(false))
+	return each(len(models), err)
 }
 
 // Release gives the claim back. See [ports.DeliveryClaim].

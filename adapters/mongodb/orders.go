@@ -10,6 +10,7 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"example.com/orderflow/adapters/internal/cursor"
 	"example.com/orderflow/domain"
@@ -33,9 +34,7 @@ var (
 // Orders returns the store's orders.
 func (s *Store) Orders() *Orders { return &Orders{store: s} }
 
-func (o *Orders) claimEnd(from time.Time) time.Time {
-	return from.Add(cmp.Or(o.Lease, 15*time.Second))
-}
+func (o *Orders) lease() time.Duration { return cmp.Or(o.Lease, 15*time.Second) }
 
 type orderDocument struct {
 	ID        string         `bson:"_id"`
@@ -57,22 +56,14 @@ type outboxDocument struct {
 func (o *Orders) Add(ctx context.Context, order domain.Order) error {
 	ctx, cancel := o.store.bound(ctx)
 	defer cancel()
-	err := o.insert(ctx, orderDocument{
-		ID:        string(order.ID),
-		UserID:    order.UserID,
-		Product:   order.Product,
-		Quantity:  order.Quantity,
-		CreatedAt: order.CreatedAt,
-		Outbox:    outboxDocument{FreeAt: o.claimEnd(time.Now())},
-	})
-	if err != nil {
+	if err := o.add(ctx, addition{order: order, lease: o.lease()}); err != nil {
 		return fmt.Errorf("add order %s: %w", order.ID, err)
 	}
 	return nil
 }
 
-func (o *Orders) insert(ctx context.Context, document orderDocument) error {
-	_, err := o.store.orders.InsertOne(ctx, document)
+func (o *Orders) add(ctx context.Context, a addition) error {
+	err := o.store.additions.Do(ctx, a)
 	switch {
 	case err == nil:
 		return nil
@@ -80,6 +71,37 @@ func (o *Orders) insert(ctx context.Context, document orderDocument) error {
 		return ports.ErrExists
 	}
 	return classify(ctx, err)
+}
+
+// addition is an order that waits to be written together with others.
+type addition struct {
+	order domain.Order
+	lease time.Duration
+}
+
+func (a addition) Key() string { return string(a.order.ID) }
+
+func (a addition) Size() int { return len(a.order.UserID) + len(a.order.Product) + 300 }
+
+// insertOrders writes orders of several callers. The claims begin now, however
+// long an order has waited.
+func (s *Store) insertOrders(ctx context.Context, additions []addition) []error {
+	ctx, cancel := s.bound(ctx)
+	defer cancel()
+	now := time.Now()
+	documents := make([]orderDocument, len(additions))
+	for i, a := range additions {
+		documents[i] = orderDocument{
+			ID:        string(a.order.ID),
+			UserID:    a.order.UserID,
+			Product:   a.order.Product,
+			Quantity:  a.order.Quantity,
+			CreatedAt: a.order.CreatedAt,
+			Outbox:    outboxDocument{FreeAt: now.Add(a.lease)},
+		}
+	}
+	_, err := s.orders.InsertMany(ctx, documents, options.InsertMany().SetOrdered(false))
+	return each(len(documents), err)
 }
 
 // Get returns the order with that id. See [ports.OrderRepository].

@@ -9,6 +9,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/event"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 
+	"example.com/orderflow/adapters/internal/gather"
 	"example.com/orderflow/ports"
 )
 
@@ -19,6 +20,10 @@ type Store struct {
 	deliveries  *mongo.Collection
 	deadLetters *mongo.Collection
 	timeout     time.Duration
+
+	additions *gather.Gatherer[addition]
+	claims    *gather.Gatherer[newClaim]
+	records   *gather.Gatherer[record]
 }
 
 var _ ports.Pinger = (*Store)(nil)
@@ -50,6 +55,9 @@ func open(ctx context.Context, url string, monitor *event.CommandMonitor) (*Stor
 		deadLetters: db.Collection("dead_letters"),
 		timeout:     *opts.Timeout,
 	}
+	s.additions = gather.New(s.insertOrders)
+	s.claims = gather.New(s.insertClaims)
+	s.records = gather.New(s.updateRecords)
 	if err := s.prepare(ctx); err != nil {
 		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
@@ -89,6 +97,9 @@ func (s *Store) Ping(ctx context.Context) error {
 func (s *Store) Close(ctx context.Context) error {
 	ctx, cancel := s.bound(ctx)
 	defer cancel()
+	s.additions.Close(ctx)
+	s.claims.Close(ctx)
+	s.records.Close(ctx)
 	if err := s.client.Disconnect(ctx); err != nil {
 		return fmt.Errorf("close store: %w", err)
 	}

@@ -132,6 +132,7 @@ func TestOpenWithWrongLogin(t *testing.T) {
 type description struct {
 	Name, Keys string
 	Sparse     bool
+	Expires    bool
 }
 
 func indexes(t *testing.T, collection *mongo.Collection) []description {
@@ -146,7 +147,8 @@ func indexes(t *testing.T, collection *mongo.Collection) []description {
 		if err := bson.Unmarshal(s.KeysDocument, &keys); err != nil {
 			t.Fatal(err)
 		}
-		list = append(list, description{s.Name, keys.String(), s.Sparse != nil && *s.Sparse})
+		expires := s.ExpireAfterSeconds != nil && *s.ExpireAfterSeconds == 0
+		list = append(list, description{s.Name, keys.String(), s.Sparse != nil && *s.Sparse, expires})
 	}
 	return list
 }
@@ -173,10 +175,10 @@ func TestOpenCreatesIndexes(t *testing.T) {
 
 	keys := func(d bson.D) string { return d.String() }
 	want := []description{
-		{"_id_", keys(bson.D{{Key: "_id", Value: int32(1)}}), false},
-		{"newest_first", keys(bson.D{{Key: "created_at", Value: int32(-1)}, {Key: "_id", Value: int32(-1)}}), false},
-		{"user_newest_first", keys(bson.D{{Key: "user_id", Value: int32(1)}, {Key: "created_at", Value: int32(-1)}, {Key: "_id", Value: int32(-1)}}), false},
-		{"outbox", keys(bson.D{{Key: "outbox.free_at", Value: int32(1)}}), true},
+		{"_id_", keys(bson.D{{Key: "_id", Value: int32(1)}}), false, false},
+		{"newest_first", keys(bson.D{{Key: "created_at", Value: int32(-1)}, {Key: "_id", Value: int32(-1)}}), false, false},
+		{"user_newest_first", keys(bson.D{{Key: "user_id", Value: int32(1)}, {Key: "created_at", Value: int32(-1)}, {Key: "_id", Value: int32(-1)}}), false, false},
+		{"outbox", keys(bson.D{{Key: "outbox.free_at", Value: int32(1)}}), true, false},
 	}
 	byName := cmp.Transformer("byName", func(list []description) map[string]description {
 		m := make(map[string]description)
@@ -189,11 +191,20 @@ func TestOpenCreatesIndexes(t *testing.T) {
 		t.Errorf("indexes of orders (-want +got):\n%s", diff)
 	}
 	want = []description{
-		{"_id_", keys(bson.D{{Key: "_id", Value: int32(1)}}), false},
-		{"order_oldest_first", keys(bson.D{{Key: "order_id", Value: int32(1)}, {Key: "sent_at", Value: int32(1)}}), true},
+		{"_id_", keys(bson.D{{Key: "_id", Value: int32(1)}}), false, false},
+		{"order_oldest_first", keys(bson.D{{Key: "order_id", Value: int32(1)}, {Key: "sent_at", Value: int32(1)}}), true, false},
 	}
 	if diff := cmp.Diff(want, indexes(t, store.Database().Collection("deliveries")), byName); diff != "" {
 		t.Errorf("indexes of deliveries (-want +got):\n%s", diff)
+	}
+	want = []description{
+		{"_id_", keys(bson.D{{Key: "_id", Value: int32(1)}}), false, false},
+		{"oldest_first", keys(bson.D{{Key: "since", Value: int32(1)}, {Key: "_id", Value: int32(1)}}), false, false},
+		{"state_oldest_first", keys(bson.D{{Key: "state", Value: int32(1)}, {Key: "since", Value: int32(1)}, {Key: "_id", Value: int32(1)}}), false, false},
+		{"forget", keys(bson.D{{Key: "forget_at", Value: int32(1)}}), true, true},
+	}
+	if diff := cmp.Diff(want, indexes(t, store.Database().Collection("dead_letters")), byName); diff != "" {
+		t.Errorf("indexes of dead letters (-want +got):\n%s", diff)
 	}
 }
 
@@ -249,7 +260,7 @@ func TestCommands(t *testing.T) {
 	url := databaseURL(t) + "?w=1&journal=false&readConcernLevel=available"
 	store := open(t, url, r.monitor())
 	dropAtEnd(t, store)
-	orders, deliveries := store.Orders(), store.Deliveries()
+	orders, deliveries, letters := store.Orders(), store.Deliveries(), store.DeadLetters()
 	orders.Lease = time.Nanosecond // free at once
 	ctx := bounded(t)
 	order := newOrder(t, "ann", epoch)
@@ -292,10 +303,38 @@ func TestCommands(t *testing.T) {
 			var err error
 			claim, err = deliveries.Claim(ctx, id, "log")
 			must(err)
-		}, "update"},
+		}, "insert"},
 		{"Release", func() { must(claim.Release(ctx)) }, "update"},
 		{"Record", func() { must(claim.Record(ctx, notification)) }, "update"},
+		{"DeliveryLog.Claim of what is sent", func() {
+			if _, err := deliveries.Claim(ctx, id, "log"); !errors.Is(err, ports.ErrExists) {
+				t.Errorf("claim what is sent: got %v, want ErrExists", err)
+			}
+		}, "insert find"},
+		{"DeliveryLog.Claim of what was released", func() {
+			claim, err := deliveries.Claim(ctx, id, "mail")
+			must(err)
+			must(claim.Release(ctx))
+			r.reset()
+			_, err = deliveries.Claim(ctx, id, "mail")
+			must(err)
+		}, "insert find update"},
 		{"DeliveryLog.List", func() { _, err := deliveries.List(ctx, order.ID); must(err) }, "find"},
+		{"DeadLetters.Put", func() { must(letters.Put(ctx, deadLetter("letter", epoch))) }, "update"},
+		{"DeadLetters.Put again", func() { must(letters.Put(ctx, deadLetter("letter", epoch))) }, "update find"},
+		{"DeadLetters.Put of another failure", func() { must(letters.Put(ctx, deadLetter("letter", epoch.Add(time.Hour)))) }, "update"},
+		{"DeadLetters.Get", func() { _, err := letters.Get(ctx, "letter"); must(err) }, "find"},
+		{"DeadLetters.List", func() { _, err := letters.List(ctx, ports.DeadLetterQuery{Limit: 1000}); must(err) }, "find"},
+		{"Settle of what has changed", func() {
+			if err := letters.Settle(ctx, deadLetter("letter", epoch), ports.Replayed); !errors.Is(err, ports.ErrChanged) {
+				t.Errorf("settle: got %v, want ErrChanged", err)
+			}
+		}, "update find"},
+		{"Settle", func() {
+			must(letters.Put(ctx, deadLetter("other", epoch)))
+			r.reset()
+			must(letters.Settle(ctx, deadLetter("other", epoch), ports.Replayed))
+		}, "update"},
 	}
 	for _, step := range steps {
 		commands := r.during(step.do)

@@ -55,6 +55,48 @@ func brokenAdds() []broken[porttest.Store] {
 			"Add keeps the order although its context ends afterwards",
 		}},
 
+		{name: "Add of several ends with the first one's context", open: faulty(func(whole *memory.Orders, f *faultyStore) {
+			var mu sync.Mutex
+			var first context.Context // of those that are gathered; nil: none are
+			f.add = func(ctx context.Context, order domain.Order) error {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				mu.Lock()
+				if first == nil {
+					first = ctx
+					time.AfterFunc(time.Millisecond, func() {
+						mu.Lock()
+						defer mu.Unlock()
+						first = nil
+					})
+				}
+				all := first
+				mu.Unlock()
+				time.Sleep(time.Millisecond)
+				return whole.Add(all, order)
+			}
+		}), fails: []string{
+			"Add whose context ends in the middle disturbs no other, and Add again settles it",
+		}},
+
+		{name: "Add that is given up leaves the order without its event", open: faulty(func(whole *memory.Orders, f *faultyStore) {
+			f.add = func(ctx context.Context, order domain.Order) error {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				select {
+				case <-time.After(5 * time.Millisecond):
+					return whole.Add(ctx, order)
+				case <-ctx.Done():
+					own := context.WithoutCancel(ctx)
+					return errors.Join(ctx.Err(), whole.Add(own, order), whole.MarkPublished(own, order.Created().ID))
+				}
+			}
+		}), fails: []string{
+			"Add whose context ends in the middle disturbs no other, and Add again settles it",
+		}},
+
 		{name: "Add overwrites, and says nothing", open: overwriting(nil), fails: []string{
 			"Add answers each of many callers for its own order",
 			"Add by many at once keeps one order of an id, and tells the others",

@@ -22,6 +22,7 @@ func StoreClauses() []Clause[Store] {
 		{"Add answers each of many callers for its own order", addAnswersEach},
 		{"Add keeps the order although its context ends afterwards", addOutlivesContext},
 		{"Add with an ended context keeps neither the order nor its event", addEnded},
+		{"Add whose context ends in the middle disturbs no other, and Add again settles it", addCancelled},
 		{"Get finds nothing under an id that was not added", getUnknown},
 		{"Get and List with an ended context say so", readEnded},
 		{"Methods may be called from several goroutines at once", storeAtOnce},
@@ -104,6 +105,40 @@ func addOneOfMany(t testing.TB, s Store) {
 	checkKept(t, s, kept[0])
 	checkList(t, s, ports.OrderQuery{Limit: 10}, kept[0])
 	checkOutbox(t, s, kept[0].Created())
+}
+
+// Whoever gives up may leave an order behind, but none without its event.
+func addCancelled(t testing.TB, s Store) {
+	all := orders(t, 1, 200)
+	ctx := bounded(t)
+	var mu sync.Mutex
+	var open []domain.Order
+	together(len(all), func(i int) {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		givesUp := i%2 == 0
+		if givesUp {
+			defer time.AfterFunc(time.Duration(i)*50*time.Microsecond, cancel).Stop()
+		}
+		switch err := s.Orders.Add(ctx, all[i]); {
+		case err == nil:
+		case givesUp && errors.Is(err, context.Canceled):
+			mu.Lock()
+			defer mu.Unlock()
+			open = append(open, all[i])
+		default:
+			t.Errorf("add order %s beside others that give up: %v", all[i].ID, err)
+		}
+	})
+	for _, order := range open {
+		if err := s.Orders.Add(ctx, order); err != nil && !errors.Is(err, ports.ErrExists) {
+			t.Errorf("add order %s again: error %v, want none or one that wraps %q", order.ID, err, ports.ErrExists)
+		}
+	}
+	for _, order := range all {
+		checkKept(t, s, order)
+	}
+	checkOutbox(t, s, created(all)...)
 }
 
 // An adapter may write the orders of several callers in one go, and one that

@@ -1,0 +1,61 @@
+package mongodb_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+
+	"go.mongodb.org/mongo-driver/v2/event"
+
+	"example.com/orderflow/adapters/mongodb"
+)
+
+// gate holds every insert back until it is let through, so that the calls that
+// come meanwhile wait together.
+type gate struct {
+	stopped chan struct{} // one is sent for each insert that is held back
+	pass    chan struct{} // one is received for each; closed: all may pass
+}
+
+// openGated opens a database of the test's own behind a gate.
+func openGated(t *testing.T) (*mongodb.Store, *gate) {
+	t.Helper()
+	url := databaseURL(t)
+	dropAtEnd(t, open(t, url, nil))
+	g := newGate()
+	return open(t, url, g.monitor()), g
+}
+
+func newGate() *gate {
+	return &gate{stopped: make(chan struct{}, 1000), pass: make(chan struct{})}
+}
+
+func (g *gate) monitor() *event.CommandMonitor {
+	return &event.CommandMonitor{Started: func(_ context.Context, e *event.CommandStartedEvent) {
+		if e.CommandName == "insert" {
+			g.stopped <- struct{}{}
+			<-g.pass
+		}
+	}}
+}
+
+// await waits until an insert is held back.
+func (g *gate) await(t *testing.T) {
+	t.Helper()
+	select {
+	case <-g.stopped:
+	case <-bounded(t).Done():
+		t.Fatal("no insert was sent")
+	}
+}
+
+// hold has a first order be held back at the gate, on its way.
+func (g *gate) hold(t *testing.T, orders *mongodb.Orders, wg *sync.WaitGroup) {
+	t.Helper()
+	wg.Go(func() {
+		if err := orders.Add(bounded(t), newOrder(t, "first", epoch)); err != nil {
+			t.Errorf("add the first: %v", err)
+		}
+	})
+	g.await(t)
+}

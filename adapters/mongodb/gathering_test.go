@@ -1,0 +1,229 @@
+package mongodb_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+
+	"example.com/orderflow/adapters/mongodb"
+	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
+)
+
+func TestOneDuplicateDisturbsNoOther(t *testing.T) {
+	var r recorder
+	store := open(t, databaseURL(t), r.monitor())
+	dropAtEnd(t, store)
+	orders := store.Orders()
+	known := newOrder(t, "known", epoch)
+	if err := orders.Add(bounded(t), known); err != nil {
+		t.Fatal(err)
+	}
+	all := []domain.Order{known}
+	for range 99 {
+		all = append(all, newOrder(t, "new", epoch))
+	}
+	commands := r.during(func() {
+		var wg sync.WaitGroup
+		for _, order := range all {
+			wg.Go(func() {
+				err := orders.Add(bounded(t), order)
+				if order == known && !errors.Is(err, ports.ErrExists) {
+					t.Errorf("add the known one: got %v, want ErrExists", err)
+				}
+				if order != known && err != nil {
+					t.Errorf("add a new one: %v", err)
+				}
+			})
+		}
+		wg.Wait()
+	})
+	if len(commands) > len(all)/2 {
+		t.Errorf("%d orders went in %d commands, want many in one", len(all), len(commands))
+	}
+	page, err := orders.List(bounded(t), ports.OrderQuery{Limit: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(page.Orders) != len(all) {
+		t.Errorf("%d orders are kept, want %d", len(page.Orders), len(all))
+	}
+}
+
+func TestWhoEndsDisturbsNoOther(t *testing.T) {
+	store, gate := openGated(t)
+	orders := store.Orders()
+	var others, early, late sync.WaitGroup
+	gate.hold(t, orders, &others)
+
+	leave := func(wg *sync.WaitGroup) (cancel context.CancelFunc, leaving []domain.Order) {
+		ctx, cancel := context.WithCancel(bounded(t))
+		for range 20 {
+			order := newOrder(t, "leaves", epoch)
+			leaving = append(leaving, order)
+			wg.Go(func() {
+				if err := orders.Add(ctx, order); !errors.Is(err, context.Canceled) || !errors.Is(err, ports.ErrUnavailable) {
+					t.Errorf("add, and leave: got %v, want Canceled and ErrUnavailable", err)
+				}
+			})
+		}
+		return cancel, leaving
+	}
+	leaveEarly, gone := leave(&early)
+	var staying []domain.Order
+	for range 40 {
+		order := newOrder(t, "stays", epoch)
+		staying = append(staying, order)
+		others.Go(func() {
+			if err := orders.Add(bounded(t), order); err != nil {
+				t.Errorf("add beside those who leave: %v", err)
+			}
+		})
+	}
+	leaveLate, _ := leave(&late)
+
+	leaveEarly()
+	early.Wait() // although nothing has passed
+	gate.pass <- struct{}{}
+	gate.await(t)
+	leaveLate()
+	late.Wait()
+	close(gate.pass)
+	others.Wait()
+
+	for _, order := range staying {
+		if _, err := orders.Get(bounded(t), order.ID); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, order := range gone {
+		if _, err := orders.Get(bounded(t), order.ID); !errors.Is(err, ports.ErrNotFound) {
+			t.Errorf("whose caller left before it was sent: got %v, want ErrNotFound", err)
+		}
+	}
+}
+
+// A server takes no document of that size; who waits beside it must not pay.
+func TestHugeOrderDisturbsNoOther(t *testing.T) {
+	store, gate := openGated(t)
+	orders := store.Orders()
+	var wg sync.WaitGroup
+	gate.hold(t, orders, &wg)
+	huge := newOrder(t, "ann", epoch)
+	huge.Product = strings.Repeat("x", 17<<20)
+	wg.Go(func() {
+		err := orders.Add(bounded(t), huge)
+		if err == nil || errors.Is(err, ports.ErrUnavailable) || errors.Is(err, ports.ErrExists) {
+			t.Errorf("add what is too large: got %v, want that it is refused", err)
+		}
+	})
+	for range 40 {
+		wg.Go(func() {
+			if err := orders.Add(bounded(t), newOrder(t, "bob", epoch)); err != nil {
+				t.Errorf("add beside what is too large: %v", err)
+			}
+		})
+	}
+	close(gate.pass)
+	wg.Wait()
+}
+
+// Who waits for others' writes must not lose time of the lease.
+func TestLeasesBeginWhenTheyAreSent(t *testing.T) {
+	const wait = 50 * time.Millisecond
+	store, gate := openGated(t)
+	orders, log := store.Orders(), store.Deliveries()
+	first, second := newOrder(t, "ann", epoch), newOrder(t, "ann", epoch)
+	claim := func(order domain.Order) error {
+		_, err := log.Claim(bounded(t), order.Created().ID, "mail")
+		return err
+	}
+	tests := []struct {
+		name         string
+		call         func(domain.Order) error
+		lease        time.Duration
+		in, id, path string
+	}{
+		{"Add", func(order domain.Order) error { return orders.Add(bounded(t), order) }, 15 * time.Second, "orders", "_id", "outbox"},
+		{"Claim", claim, 45 * time.Second, "deliveries", "_id.event_id", "claim"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var wg sync.WaitGroup
+			call := func(order domain.Order) {
+				wg.Go(func() {
+					if err := tt.call(order); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			call(first)
+			gate.await(t)
+			call(second)
+			time.Sleep(wait) // for time to pass; whether the call has come by then only makes the test weaker
+			sent := time.Now()
+			gate.pass <- struct{}{}
+			gate.await(t)
+			gate.pass <- struct{}{}
+			wg.Wait()
+
+			id := string(second.ID)
+			if tt.in == "deliveries" {
+				id = string(second.Created().ID)
+			}
+			document, err := store.Database().Collection(tt.in).FindOne(bounded(t), bson.M{tt.id: id}).Raw()
+			if err != nil {
+				t.Fatal(err)
+			}
+			freeAt, ok := document.Lookup(tt.path, "free_at").TimeOK()
+			if !ok || freeAt.Before(sent.Add(tt.lease).Truncate(time.Millisecond)) {
+				t.Errorf("free at %v, want no less than %v after %v, when it was sent", freeAt, tt.lease, sent)
+			}
+		})
+	}
+}
+
+func TestCloseWaitsForWhatIsUnderWay(t *testing.T) {
+	url, gate := databaseURL(t), newGate()
+	dropAtEnd(t, open(t, url, nil))
+	store, err := mongodb.OpenMonitored(bounded(t), url, gate.monitor())
+	if err != nil {
+		t.Fatal(err)
+	}
+	orders := store.Orders()
+	var wg sync.WaitGroup
+	gate.hold(t, orders, &wg)
+	closed := make(chan error, 1)
+	wg.Go(func() { closed <- store.Close(bounded(t)) })
+	// From here on, or soon, nothing more is taken.
+	ctx := bounded(t)
+	for {
+		short, cancel := context.WithTimeout(ctx, 10*time.Millisecond)
+		err := orders.Add(short, newOrder(t, "late", epoch))
+		cancel()
+		if err == nil || !errors.Is(err, ports.ErrUnavailable) {
+			t.Fatalf("add while it closes: got %v, want ErrUnavailable", err)
+		}
+		if !errors.Is(err, context.DeadlineExceeded) {
+			break
+		}
+		if ctx.Err() != nil {
+			t.Fatal("calls are taken although the store is to close")
+		}
+	}
+	select {
+	case err := <-closed:
+		t.Fatalf("closed, with %v, before the write that is under way has its answer", err)
+	default:
+	}
+	close(gate.pass)
+	wg.Wait()
+	if err := <-closed; err != nil {
+		t.Error(err)
+	}
+}
