@@ -5,10 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync/atomic"
 	"time"
-
-	"github.com/cenkalti/backoff/v5"
 
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
@@ -19,14 +16,16 @@ type Service struct {
 	deliveries ports.DeliveryLog
 	channels   []ports.Channel
 	log        *slog.Logger
-
-	away atomic.Bool // the delivery log did not answer when it was last asked
+	insistence insistence
 }
 
 // NewService returns a service that sends every event by every channel, and
 // keeps in the delivery log what was sent.
 func NewService(deliveries ports.DeliveryLog, log *slog.Logger, channels ...ports.Channel) *Service {
-	return &Service{deliveries: deliveries, channels: channels, log: log}
+	return &Service{
+		deliveries: deliveries, channels: channels, log: log,
+		insistence: insistence{waiting: "notifications", log: log},
+	}
 }
 
 // Handle sends the event by every channel that the delivery log does not show
@@ -115,7 +114,7 @@ func isPassing(err error) bool {
 // claim waits for a delivery log that is away as long as the handler may: the
 // event would only come straight back.
 func (s *Service) claim(ctx context.Context, event domain.EventID, channel string) (claim ports.DeliveryClaim, err error) {
-	err = s.insist(ctx, func() error {
+	err = s.insistence.do(ctx, func() error {
 		claim, err = s.deliveries.Claim(ctx, event, channel)
 		return err
 	})
@@ -125,35 +124,7 @@ func (s *Service) claim(ctx context.Context, event domain.EventID, channel strin
 // record tries as long as the handler may: the notification is out, and every
 // moment in which the log does not know it is one in which a crash repeats it.
 func (s *Service) record(ctx context.Context, claim ports.DeliveryClaim, n domain.Notification) error {
-	return s.insist(ctx, func() error { return claim.Record(ctx, n) })
-}
-
-// insist repeats what the delivery log does not answer, until ctx ends.
-func (s *Service) insist(ctx context.Context, ask func() error) error {
-	_, err := backoff.Retry(ctx, func() (struct{}, error) {
-		err := ask()
-		away := errors.Is(err, ports.ErrUnavailable)
-		s.noteState(ctx, away, err)
-		if err != nil && !away {
-			err = backoff.Permanent(err)
-		}
-		return struct{}{}, err
-	}, backoff.WithBackOff(&backoff.ExponentialBackOff{
-		InitialInterval: 50 * time.Millisecond, RandomizationFactor: 0.3, Multiplier: 2, MaxInterval: 2 * time.Second,
-	}))
-	return err
-}
-
-// noteState logs when the delivery log goes away and when it is back.
-func (s *Service) noteState(ctx context.Context, away bool, err error) {
-	if ctx.Err() != nil || s.away.Swap(away) == away {
-		return
-	}
-	if away {
-		s.log.WarnContext(ctx, "the delivery log is away; notifications wait for it", "error", err)
-	} else {
-		s.log.InfoContext(ctx, "the delivery log is back")
-	}
+	return s.insistence.do(ctx, func() error { return claim.Record(ctx, n) })
 }
 
 // release gives the claim back, so that the next attempt need not wait until

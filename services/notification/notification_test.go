@@ -275,7 +275,7 @@ func TestHandleWithoutTheLog(t *testing.T) {
 		if c.sent != 0 {
 			t.Error("sent without a claim")
 		}
-		if n := strings.Count(log.String(), "\n"); n != 1 || !strings.Contains(log.String(), "the delivery log is away") {
+		if n := strings.Count(log.String(), "\n"); n != 1 || !strings.Contains(log.String(), "the store is away; notifications wait for it") {
 			t.Errorf("logged, want one line:\n%s", log.String())
 		}
 	})

@@ -1,0 +1,125 @@
+package notification_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/mock/gomock"
+
+	"example.com/orderflow/adapters/memory"
+	"example.com/orderflow/ports"
+	"example.com/orderflow/ports/mocks"
+	"example.com/orderflow/services/notification"
+)
+
+func ask(h http.Handler, method, target, body string, headers ...string) (status int, answer string) {
+	r := httptest.NewRequest(method, target, strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
+	for i := 0; i+1 < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w.Code, strings.TrimSpace(w.Body.String())
+}
+
+func TestAdmin(t *testing.T) {
+	at := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
+	store, broker := new(memory.DeadLetters), new(memory.Broker)
+	for i, reason := range []string{"no such address", "decode event: body", "no such address (again)", "timeout"} {
+		failed := at.Add(time.Duration(i) * time.Minute)
+		err := store.Put(t.Context(), ports.DeadLetter{
+			ID: fmt.Sprintf("l%d", i), MessageID: "m", ContentType: "text/plain", Headers: map[string]string{"a": "b"}, Body: []byte{'<', 'o', 'k', '>', byte(0xFF * (i % 2))},
+			Failures: []ports.Failure{{Reason: reason, Attempts: 5, FirstFailure: failed, LastFailure: failed.Add(time.Second)}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	h := notification.NewAdminHandler(notification.NewDeadLetters(store, broker, discard), discard)
+
+	const l0 = `{"id":"l0","state":"waiting","reason":"no such address","attempts":5,"first_failure":"2026-11-23T10:00:00.000Z","last_failure":"2026-11-23T10:00:01.000Z","times_set_aside":1,"since":"2026-11-23T10:00:00.000Z"`
+	tests := []struct { // one after the other, on one store
+		method, target, body string
+		headers              []string
+		status               int
+		want                 string // a regular expression
+	}{
+		{"GET", "/dead-letters", "", nil, 200, `^{"data":\[` + l0 + `},{"id":"l1".*},{"id":"l2".*},{"id":"l3".*}\],"has_more":false,"next_cursor":null}$`},
+		{"GET", "/dead-letters?reason=address&limit=1", "", nil, 200, `^{"data":\[` + l0 + `}\],"has_more":true,"next_cursor":".+"}$`},
+		{"GET", "/dead-letters?state=discarded", "", nil, 200, `^{"data":\[\],`},
+		{"GET", "/dead-letters?state=gone", "", nil, 422, `"field":"state","detail":"must be waiting, replayed, discarded or all"`},
+		{"GET", "/dead-letters?limit=1001", "", nil, 422, `"field":"limit","detail":"must be a whole number from 1 to 1000"`},
+		{"GET", "/dead-letters?cursor=x", "", nil, 422, `"field":"cursor","detail":"must be the next_cursor`},
+		{"GET", "/dead-letters?stat=x", "", nil, 422, `"field":"stat","detail":"is not a parameter`},
+		{"GET", "/dead-letters/l0", "", nil, 200, `^` + l0 + `,"failures":\[{"reason":"no such address",.*}\],"message_id":"m","content_type":"text/plain","headers":{"a":"b"},"body":"<ok>\\u0000"}$`},
+		{"GET", "/dead-letters/l1", "", nil, 200, `"body_base64":"PG9rPv8="}$`},
+		{"GET", "/dead-letters/l9", "", nil, 404, `"code":"not_found"`},
+		{"DELETE", "/dead-letters/l0", "", nil, 405, `does not take DELETE, but GET, HEAD`},
+		{"GET", "/dead-letters/replay", "", nil, 405, `does not take GET, but POST`},
+
+		{"POST", "/dead-letters/replay", `{}`, nil, 422, `"field":"ids","detail":"or reason or all must say which letters, and only one of them"`},
+		{"POST", "/dead-letters/replay", `{"ids":["l0"],"all":true}`, nil, 422, `only one of them`},
+		{"POST", "/dead-letters/replay", `{"ids":"l0"}`, nil, 422, `"field":"ids","detail":"must be a list of strings"`},
+		{"POST", "/dead-letters/replay", `{"all":1}`, nil, 422, `"field":"all","detail":"must be true or false, not a number"`},
+		{"POST", "/dead-letters/replay", `{"all":true,"limit":0}`, nil, 422, `"field":"limit"`},
+		{"POST", "/dead-letters/replay", `{"al":true}`, nil, 422, `"field":"al","detail":"is not a field of a decision; known: ids, reason, all, dry_run, limit, cursor"`},
+		{"POST", "/dead-letters/replay", `{"all":true}`, []string{"Content-Type", "text/plain"}, 415, `"code":"unsupported_media_type"`},
+		{"POST", "/dead-letters/replay", `{"all":true}`, []string{"Sec-Fetch-Site", "cross-site"}, 403, `"code":"cross_origin"`},
+		{"POST", "/dead-letters/discard", `{"all":true}`, []string{"Origin", "http://shop.example"}, 403, `"code":"cross_origin"`},
+
+		{"POST", "/dead-letters/replay", `{"reason":"address","dry_run":true}`, nil, 200, `^{"decision":"replay","dry_run":true,"matched":2,"done":0,"failed":\[\],"has_more":false,"next_cursor":null}$`},
+		{"GET", "/dead-letters?limit=1", "", nil, 200, l0},
+		{"POST", "/dead-letters/replay", `{"reason":"address"}`, nil, 200, `^{"decision":"replay","dry_run":false,"matched":2,"done":2,"failed":\[\]`},
+		{"POST", "/dead-letters/replay", `{"ids":["l0","l9"]}`, nil, 200, `"matched":2,"done":0,"failed":\[{"id":"l0","code":"wrong_state","detail":"it is replayed, and only what is waiting can be replayed"},{"id":"l9","code":"not_found",.*}\]`},
+		{"POST", "/dead-letters/discard", `{"all":true,"limit":1}`, nil, 200, `"matched":1,"done":1,"failed":\[\],"has_more":true,"next_cursor":".+"}$`},
+		{"POST", "/dead-letters/restore", `{"all":true}`, nil, 200, `"matched":1,"done":1`},
+		{"POST", "/dead-letters/discard", `{"ids":["l3"]}`, []string{"Sec-Fetch-Site", "same-origin"}, 200, `"done":1`},
+		{"GET", "/dead-letters?state=all", "", nil, 200, `"id":"l0","state":"replayed".*"settled_at":".*"id":"l1","state":"waiting".*"id":"l2","state":"replayed".*"id":"l3","state":"discarded"`},
+	}
+	for _, tt := range tests {
+		status, body := ask(h, tt.method, tt.target, tt.body, tt.headers...)
+		if status != tt.status || !regexp.MustCompile(tt.want).MatchString(body) {
+			t.Errorf("%s %s %s: got %d %s, want %d %s", tt.method, tt.target, tt.body, status, body, tt.status, tt.want)
+		}
+	}
+}
+
+// What is behind an error stays inside, unless it is the operator's to know.
+func TestAdminWhenThingsFail(t *testing.T) {
+	for err, want := range map[error]struct {
+		status int
+		code   string
+	}{
+		fmt.Errorf("get: secret: %w", ports.ErrUnavailable): {503, "unavailable"},
+		errors.New("get: secret: broken document"):          {500, "internal"},
+	} {
+		control := gomock.NewController(t)
+		store := mocks.NewMockDeadLetters(control)
+		store.EXPECT().List(gomock.Any(), gomock.Any()).Return(ports.DeadLetterPage{}, err).Times(2)
+		store.EXPECT().Get(gomock.Any(), gomock.Any()).Return(ports.DeadLetter{}, err).Times(2)
+		h := notification.NewAdminHandler(notification.NewDeadLetters(store, mocks.NewMockDeadLetterQueue(control), discard), discard)
+		for target, body := range map[string]string{
+			"/dead-letters": "", "/dead-letters/x": "", "/dead-letters/replay": `{"all":true}`,
+		} {
+			method := "GET"
+			if body != "" {
+				method = "POST"
+			}
+			status, answer := ask(h, method, target, body)
+			if status != want.status || !strings.Contains(answer, `"code":"`+want.code+`"`) || strings.Contains(answer, "secret") {
+				t.Errorf("%s: got %d %s, want %d %s", target, status, answer, want.status, want.code)
+			}
+		}
+		status, answer := ask(h, "POST", "/dead-letters/discard", `{"ids":["x"]}`)
+		if status != 200 || !strings.Contains(answer, `"failed":[{"id":"x","code":"`+want.code+`"`) || strings.Contains(answer, "secret") {
+			t.Errorf("one by one: got %d %s", status, answer)
+		}
+	}
+}

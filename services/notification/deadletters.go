@@ -1,0 +1,164 @@
+package notification
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+
+	"example.com/orderflow/ports"
+)
+
+// DeadLetters is what is done with messages that were set aside: they move
+// from the broker into the store, so that looking at them disturbs nothing,
+// and stay there until somebody decides what becomes of them.
+type DeadLetters struct {
+	store      ports.DeadLetters
+	queue      ports.DeadLetterQueue
+	log        *slog.Logger
+	insistence insistence
+}
+
+// NewDeadLetters returns the use cases of the dead letters in the store and in
+// the broker's queue.
+func NewDeadLetters(store ports.DeadLetters, queue ports.DeadLetterQueue, log *slog.Logger) *DeadLetters {
+	return &DeadLetters{
+		store: store, queue: queue, log: log,
+		insistence: insistence{waiting: "dead letters", log: log},
+	}
+}
+
+// Run moves dead letters from the broker into the store until ctx ends. A
+// process that dies between storing a letter and telling the broker so has it
+// stored again, which changes nothing.
+func (d *DeadLetters) Run(ctx context.Context) error {
+	return d.queue.Drain(ctx, func(ctx context.Context, letter ports.DeadLetter) error {
+		err := d.insistence.do(ctx, func() error { return d.store.Put(ctx, letter) })
+		if err != nil {
+			return fmt.Errorf("keep dead letter %s: %w", letter.ID, err)
+		}
+		return nil
+	})
+}
+
+// List returns a page of the dead letters. See [ports.DeadLetters].
+func (d *DeadLetters) List(ctx context.Context, query ports.DeadLetterQuery) (ports.DeadLetterPage, error) {
+	return d.store.List(ctx, query)
+}
+
+// Get returns a dead letter. See [ports.DeadLetters].
+func (d *DeadLetters) Get(ctx context.Context, id string) (ports.DeadLetter, error) {
+	return d.store.Get(ctx, id)
+}
+
+// Decision is what can be decided about a dead letter.
+type Decision string
+
+const (
+	Replay  Decision = "replay"  // have its message handled once more
+	Discard Decision = "discard" // have it forgotten, after ports.DeadLetterRetention
+	Restore Decision = "restore" // have a discarded one wait again
+)
+
+// From returns the state in which a letter must be for the decision.
+func (d Decision) From() ports.DeadLetterState {
+	if d == Restore {
+		return ports.Discarded
+	}
+	return ports.Waiting
+}
+
+func (d Decision) to() ports.DeadLetterState {
+	switch d {
+	case Replay:
+		return ports.Replayed
+	case Discard:
+		return ports.Discarded
+	}
+	return ports.Waiting
+}
+
+// Past returns the decision as what was done: replayed, discarded, restored.
+func (d Decision) Past() string { return strings.TrimSuffix(string(d), "e") + "ed" }
+
+// Refusal says why a decision about a letter was not carried out: it is not in
+// the state that the decision is about.
+type Refusal struct {
+	Decision Decision
+	State    ports.DeadLetterState
+}
+
+func (r *Refusal) Error() string {
+	return fmt.Sprintf("it is %s, and only what is %s can be %s", r.State, r.Decision.From(), r.Decision.Past())
+}
+
+// Decide carries out the decision about the letters with these ids and returns
+// one error for each, nil where it was carried out: a [*Refusal],
+// [ports.ErrNotFound], [ports.ErrChanged] if somebody else was quicker, or the
+// store's or the broker's.
+//
+// A replayed message keeps its event id, and begins again at its first attempt.
+// If it fails again, its letter comes back with its earlier failures. A process
+// that dies after replaying a letter and before noting so leaves it waiting:
+// replayed again, the delivery log tells the repeat.
+func (d *DeadLetters) Decide(ctx context.Context, decision Decision, ids ...string) []error {
+	return each(ids, func(id string) error { return d.decide(ctx, decision, id) })
+}
+
+// Check returns for each of the letters why the decision can't be carried out;
+// nil where it can.
+func (d *DeadLetters) Check(ctx context.Context, decision Decision, ids ...string) []error {
+	return each(ids, func(id string) error {
+		_, err := d.open(ctx, decision, id)
+		return err
+	})
+}
+
+// atOnce is how many letters are in hand at the same time.
+const atOnce = 16
+
+func each(ids []string, do func(id string) error) []error {
+	errs := make([]error, len(ids))
+	slots := make(chan struct{}, atOnce)
+	var all sync.WaitGroup
+	for i, id := range ids {
+		slots <- struct{}{}
+		all.Go(func() {
+			defer func() { <-slots }()
+			errs[i] = do(id)
+		})
+	}
+	all.Wait()
+	return errs
+}
+
+// open returns the letter if the decision can be carried out.
+func (d *DeadLetters) open(ctx context.Context, decision Decision, id string) (ports.DeadLetter, error) {
+	letter, err := d.store.Get(ctx, id)
+	if err == nil && letter.State != decision.From() {
+		err = &Refusal{decision, letter.State}
+	}
+	return letter, err
+}
+
+func (d *DeadLetters) decide(ctx context.Context, decision Decision, id string) error {
+	letter, err := d.open(ctx, decision, id)
+	if err != nil {
+		return err
+	}
+	if decision == Replay {
+		if err := d.queue.Replay(ctx, letter); err != nil {
+			return err
+		}
+	}
+	err = d.store.Settle(ctx, letter, decision.to())
+	if decision == Replay && errors.Is(err, ports.ErrChanged) {
+		err = nil // it was replayed, and has failed again already
+	}
+	if err == nil {
+		d.log.InfoContext(ctx, "dead letter settled", "decision", string(decision), "id", letter.ID)
+	}
+	return err
+}

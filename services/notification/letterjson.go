@@ -1,0 +1,82 @@
+package notification
+
+import (
+	"unicode/utf8"
+
+	"example.com/orderflow/ports"
+	"example.com/orderflow/services/internal/httpapi"
+)
+
+// DeadLetterSummary is the form in which lists show a dead letter, over HTTP
+// and on the command line. Times are RFC 3339, in UTC.
+type DeadLetterSummary struct {
+	ID           string                `json:"id"`
+	State        ports.DeadLetterState `json:"state"`
+	Reason       string                `json:"reason"`        // of the latest failure, as all here
+	Attempts     int                   `json:"attempts"`      // in the broker, before it was set aside
+	FirstFailure string                `json:"first_failure"` // of those attempts
+	LastFailure  string                `json:"last_failure"`
+	TimesAside   int                   `json:"times_set_aside"`
+	Since        string                `json:"since"`                // when it failed first of all
+	SettledAt    string                `json:"settled_at,omitempty"` // when it was replayed or discarded
+}
+
+// NewDeadLetterSummary returns the summary of the letter.
+func NewDeadLetterSummary(letter ports.DeadLetter) DeadLetterSummary {
+	s := DeadLetterSummary{
+		ID: letter.ID, State: letter.State,
+		TimesAside: len(letter.Failures), Since: httpapi.FormatTime(letter.Since),
+	}
+	if n := len(letter.Failures); n > 0 {
+		last := newFailureView(letter.Failures[n-1])
+		s.Reason, s.Attempts = last.Reason, last.Attempts
+		s.FirstFailure, s.LastFailure = last.FirstFailure, last.LastFailure
+	}
+	if !letter.SettledAt.IsZero() {
+		s.SettledAt = httpapi.FormatTime(letter.SettledAt)
+	}
+	return s
+}
+
+// DeadLetterView is the form in which one dead letter is shown.
+type DeadLetterView struct {
+	DeadLetterSummary
+	Failures    []FailureView     `json:"failures"` // the latest last
+	MessageID   string            `json:"message_id"`
+	ContentType string            `json:"content_type"`
+	Headers     map[string]string `json:"headers"`
+	Body        *string           `json:"body,omitempty"`        // if it is UTF-8
+	BodyBase64  []byte            `json:"body_base64,omitempty"` // otherwise
+}
+
+// FailureView is a failure of a dead letter.
+type FailureView struct {
+	Reason       string `json:"reason"`
+	Attempts     int    `json:"attempts"`
+	FirstFailure string `json:"first_failure"`
+	LastFailure  string `json:"last_failure"`
+}
+
+func newFailureView(f ports.Failure) FailureView {
+	return FailureView{f.Reason, f.Attempts, httpapi.FormatTime(f.FirstFailure), httpapi.FormatTime(f.LastFailure)}
+}
+
+// NewDeadLetterView returns the letter as it is shown.
+func NewDeadLetterView(letter ports.DeadLetter) DeadLetterView {
+	v := DeadLetterView{
+		DeadLetterSummary: NewDeadLetterSummary(letter),
+		MessageID:         letter.MessageID,
+		ContentType:       letter.ContentType,
+		Headers:           letter.Headers,
+	}
+	for _, f := range letter.Failures {
+		v.Failures = append(v.Failures, newFailureView(f))
+	}
+	if utf8.Valid(letter.Body) {
+		body := string(letter.Body)
+		v.Body = &body
+	} else {
+		v.BodyBase64 = letter.Body
+	}
+	return v
+}
