@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"example.com/orderflow/domain"
@@ -27,11 +28,19 @@ const (
 //
 // Errors are application/problem+json (RFC 9457).
 type Handler struct {
-	RequestTimeout time.Duration // how long an answer may take; 0: 10 s. To be set before first use
+	// To be set before first use, if at all.
+	RequestTimeout time.Duration // how long an answer may take; 0: 10 s
+	MaxInFlight    int           // how many orders may be in hand; 0: DefaultMaxInFlight
 
-	routes http.Handler
-	health *httpapi.Health
+	routes   http.Handler
+	health   *httpapi.Health
+	service  *Service
+	inFlight atomic.Int64
 }
+
+// DefaultMaxInFlight is how many orders may be in hand where nothing else is
+// set.
+const DefaultMaxInFlight = 4096
 
 // NewHandler returns the HTTP interface of the service. It is ready while the
 // store answers; whether the broker does is only told, for orders are taken
@@ -41,17 +50,15 @@ func NewHandler(service *Service, store, broker ports.Pinger, log *slog.Logger) 
 		httpapi.Check{Name: "store", Pinger: store},
 		httpapi.Check{Name: "broker", Pinger: broker, Optional: true},
 	)
-	a := api{service}
-	return &Handler{
-		health: health,
-		routes: httpapi.NewHandler(httpapi.Routes{
-			"/order":       {http.MethodPost: a.place},
-			"/orders":      {http.MethodPost: a.place, http.MethodGet: a.list},
-			"/orders/{id}": {http.MethodGet: a.get},
-			"/livez":       {http.MethodGet: health.Live},
-			"/readyz":      {http.MethodGet: health.Ready},
-		}, log),
-	}
+	h := &Handler{health: health, service: service}
+	h.routes = httpapi.NewHandler(httpapi.Routes{
+		"/order":       {http.MethodPost: h.place},
+		"/orders":      {http.MethodPost: h.place, http.MethodGet: h.list},
+		"/orders/{id}": {http.MethodGet: h.get},
+		"/livez":       {http.MethodGet: health.Live},
+		"/readyz":      {http.MethodGet: health.Ready},
+	}, log)
+	return h
 }
 
 // ServeHTTP answers a request.
@@ -64,9 +71,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // Stop makes /readyz answer 503 from now on: the first step of a shutdown.
 func (h *Handler) Stop() { h.health.Stop() }
 
-type api struct{ service *Service }
-
-func (a api) place(w http.ResponseWriter, r *http.Request) error {
+func (h *Handler) place(w http.ResponseWriter, r *http.Request) error {
 	key, err := readKey(r.Header)
 	if err != nil {
 		return err
@@ -76,7 +81,15 @@ func (a api) place(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	placement.IdempotencyKey = key
-	order, replayed, err := a.service.Place(r.Context(), placement)
+	// From here on, for a client that is slow to send is in nobody's way.
+	defer h.inFlight.Add(-1)
+	if most := cmp.Or(h.MaxInFlight, DefaultMaxInFlight); h.inFlight.Add(1) > int64(most) {
+		return &httpapi.Problem{
+			Status: http.StatusServiceUnavailable, Code: "overloaded", RetryAfter: time.Second,
+			Detail: "too many orders are in hand; this one was not taken",
+		}
+	}
+	order, replayed, err := h.service.Place(r.Context(), placement)
 	if err != nil {
 		return problem(err)
 	}
@@ -88,12 +101,12 @@ func (a api) place(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func (a api) get(w http.ResponseWriter, r *http.Request) error {
+func (h *Handler) get(w http.ResponseWriter, r *http.Request) error {
 	id, err := domain.ParseOrderID(r.PathValue("id"))
 	if err != nil {
 		return problem(err)
 	}
-	order, err := a.service.Get(r.Context(), id)
+	order, err := h.service.Get(r.Context(), id)
 	if err != nil {
 		return problem(err)
 	}
@@ -101,7 +114,7 @@ func (a api) get(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func (a api) list(w http.ResponseWriter, r *http.Request) error {
+func (h *Handler) list(w http.ResponseWriter, r *http.Request) error {
 	query, err := httpapi.Query(r, "user_id", "limit", "cursor")
 	if err != nil {
 		return err
@@ -110,7 +123,7 @@ func (a api) list(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	page, err := a.service.List(r.Context(), ports.OrderQuery{
+	page, err := h.service.List(r.Context(), ports.OrderQuery{
 		UserID: query["user_id"], Limit: limit, Cursor: query["cursor"],
 	})
 	if err != nil {

@@ -317,6 +317,44 @@ func TestStoreHangs(t *testing.T) {
 	})
 }
 
+// Past its bound the service refuses at once, and keeps to what it has taken.
+func TestMaxInFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const most = 3
+		full := make(chan struct{})
+		orders := mocks.NewMockOrderRepository(gomock.NewController(t))
+		orders.EXPECT().Add(gomock.Any(), gomock.Any()).DoAndReturn(func(context.Context, domain.Order) error {
+			<-full
+			return nil
+		}).Times(most + 1)
+		h := newAPI(orders, new(memory.Orders))
+		h.MaxInFlight = most
+		answers := make(chan int, most)
+		for range most {
+			go func() { answers <- send(h, "POST", "/order", "application/json", laptop).StatusCode }()
+		}
+		synctest.Wait()
+		for range 2 {
+			response := send(h, "POST", "/order", "application/json", laptop)
+			if body := bodyOf(t, response); response.StatusCode != 503 || response.Header.Get("Retry-After") != "1" || !strings.Contains(body, `"code":"overloaded"`) {
+				t.Errorf("past the bound: %s, %s", response.Status, body)
+			}
+		}
+		if response := send(h, "GET", "/livez", "", ""); response.StatusCode != 200 {
+			t.Errorf("what is no order is refused: %s", response.Status)
+		}
+		close(full)
+		for range most {
+			if status := <-answers; status != 201 {
+				t.Errorf("what was taken is answered %d", status)
+			}
+		}
+		if response := send(h, "POST", "/order", "application/json", laptop); response.StatusCode != 201 {
+			t.Errorf("below the bound again: %s", response.Status)
+		}
+	})
+}
+
 func TestReadiness(t *testing.T) {
 	away := pinger{errors.New("away: secret-host:27017")}
 	tests := []struct {
