@@ -71,6 +71,8 @@ type process struct {
 func start(t *testing.T, name string, args ...string) *process {
 	t.Helper()
 	p := &process{name: name, done: make(chan struct{})}
+	// Several run at once here; who needs the address gives another.
+	args = append([]string{"--admin-addr=localhost:0"}, args...)
 	p.cmd = exec.Command(filepath.Join(binaries, name), args...)
 	p.cmd.Env = clean(os.Environ())
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
@@ -105,7 +107,7 @@ func clean(env []string) []string {
 	for _, entry := range env {
 		name, _, _ := strings.Cut(entry, "=")
 		switch name {
-		case "ADDR", "ORDER_ADDR", "NOTIFICATION_ADDR", "STORE_URL", "BROKER_URL", "LOG_LEVEL", "LOG_FORMAT", "START_TIMEOUT", "REQUEST_TIMEOUT", "SHUTDOWN_TIMEOUT":
+		case "ADDR", "ADMIN_ADDR", "MAX_IN_FLIGHT", "ORDER_ADDR", "NOTIFICATION_ADDR", "STORE_URL", "BROKER_URL", "LOG_LEVEL", "LOG_FORMAT", "START_TIMEOUT", "REQUEST_TIMEOUT", "SHUTDOWN_TIMEOUT":
 		default:
 			kept = append(kept, entry)
 		}

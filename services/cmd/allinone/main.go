@@ -15,6 +15,8 @@ import (
 type settings struct {
 	OrderAddr        string `env:"ORDER_ADDR" default:"localhost:8080" help:"Address of the order service."`
 	NotificationAddr string `env:"NOTIFICATION_ADDR" default:"localhost:8081" help:"Address of the notification service."`
+	app.Admin
+	app.Intake
 	app.Common
 }
 
@@ -25,11 +27,12 @@ func main() {
 		Store:       "memory:",
 		Broker:      "memory:",
 		LogFormat:   "text",
+		AdminPort:   "9081",
 	}, &settings{})
 }
 
 func (s *settings) Check() error {
-	return cmp.Or(s.Common.Check(), app.CheckAddress("order-addr", s.OrderAddr), app.CheckAddress("notification-addr", s.NotificationAddr))
+	return cmp.Or(s.Common.Check(), s.Admin.Check(), s.Intake.Check(), app.CheckAddress("order-addr", s.OrderAddr), app.CheckAddress("notification-addr", s.NotificationAddr))
 }
 
 func (s *settings) Addresses() []string { return []string{s.OrderAddr, s.NotificationAddr} }
@@ -48,11 +51,11 @@ func (s *settings) Run(ctx context.Context, out io.Writer) error {
 	}
 	defer store.Close()
 
-	notification, err := s.NotificationService(ctx, "notification-addr", s.NotificationAddr, store, broker, log)
+	notification, err := s.NotificationService(ctx, "notification-addr", s.NotificationAddr, &s.Admin, store, broker, log)
 	if err != nil {
 		return err
 	}
-	order, err := s.OrderService(ctx, "order-addr", s.OrderAddr, store, broker, log)
+	order, err := s.OrderService(ctx, "order-addr", s.OrderAddr, &s.Intake, store, broker, log)
 	if err != nil {
 		return err
 	}

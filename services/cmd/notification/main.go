@@ -13,7 +13,10 @@ import (
 
 type settings struct {
 	Addr string `env:"ADDR" default:":8081" help:"Address to answer HTTP at."`
+	app.Admin
 	app.Common
+
+	DeadLetters app.DeadLetters `cmd:"" help:"Look after messages that could not be dealt with."`
 }
 
 func main() {
@@ -23,11 +26,12 @@ func main() {
 		Store:       "mongodb://localhost:27017/orders",
 		Broker:      "amqp://guest:guest@localhost:5672/",
 		LogFormat:   "json",
+		AdminPort:   "9081",
 	}, &settings{})
 }
 
 func (s *settings) Check() error {
-	return cmp.Or(s.Common.Check(), app.CheckAddress("addr", s.Addr))
+	return cmp.Or(s.Common.Check(), s.Admin.Check(), app.CheckAddress("addr", s.Addr))
 }
 
 func (s *settings) Addresses() []string { return []string{s.Addr} }
@@ -46,7 +50,7 @@ func (s *settings) Run(ctx context.Context, out io.Writer) error {
 	}
 	defer store.Close()
 
-	notification, err := s.NotificationService(ctx, "addr", s.Addr, store, broker, log)
+	notification, err := s.NotificationService(ctx, "addr", s.Addr, &s.Admin, store, broker, log)
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,8 @@ import (
 
 type settings struct {
 	Addr string `env:"ADDR" default:":8080" help:"Address to answer HTTP at."`
+	app.Admin
+	app.Intake
 	app.Common
 }
 
@@ -23,11 +25,12 @@ func main() {
 		Store:       "mongodb://localhost:27017/orders",
 		Broker:      "amqp://guest:guest@localhost:5672/",
 		LogFormat:   "json",
+		AdminPort:   "9080",
 	}, &settings{})
 }
 
 func (s *settings) Check() error {
-	return cmp.Or(s.Common.Check(), app.CheckAddress("addr", s.Addr))
+	return cmp.Or(s.Common.Check(), s.Admin.Check(), s.Intake.Check(), app.CheckAddress("addr", s.Addr))
 }
 
 func (s *settings) Addresses() []string { return []string{s.Addr} }
@@ -46,9 +49,13 @@ func (s *settings) Run(ctx context.Context, out io.Writer) error {
 	}
 	defer store.Close()
 
-	order, err := s.OrderService(ctx, "addr", s.Addr, store, broker, log)
+	admin, err := s.AdminServer(&s.Common, nil, log)
 	if err != nil {
 		return err
 	}
-	return s.RunAll(ctx, log, order.Components...)
+	order, err := s.OrderService(ctx, "addr", s.Addr, &s.Intake, store, broker, log)
+	if err != nil {
+		return err
+	}
+	return s.RunAll(ctx, log, append([]app.Component{admin}, order.Components...)...)
 }

@@ -20,7 +20,8 @@ type Store struct {
 		ports.OrderRepository
 		ports.Outbox
 	}
-	Deliveries ports.DeliveryLog
+	Deliveries  ports.DeliveryLog
+	DeadLetters ports.DeadLetters
 	ports.Pinger
 	Close func() // the connection, if there is one
 }
@@ -34,7 +35,7 @@ func (c *Common) OpenStore(ctx context.Context, log *slog.Logger) (*Store, error
 		return nil, c.storeError(err)
 	case scheme == "memory":
 		orders := new(memory.Orders)
-		return &Store{orders, new(memory.Deliveries), orders, nothing}, nil
+		return &Store{orders, new(memory.Deliveries), new(memory.DeadLetters), orders, nothing}, nil
 	case scheme == "mongodb" || scheme == "mongodb+srv":
 		var db *mongodb.Store
 		err := waitFor(ctx, "store", c.StartTimeout, log, func(ctx context.Context) (err error) {
@@ -46,13 +47,13 @@ func (c *Common) OpenStore(ctx context.Context, log *slog.Logger) (*Store, error
 		}
 		orders := db.Orders()
 		orders.Logger = log
-		return &Store{orders, db.Deliveries(), db, c.closing("store", db.Close, log)}, nil
+		return &Store{orders, db.Deliveries(), db.DeadLetters(), db, c.closing("store", db.Close, log)}, nil
 	default:
 		return nil, c.storeError(fmt.Errorf("no store for the scheme %q; give a URL that begins with mongodb:, mongodb+srv: or memory: instead", scheme))
 	}
 }
 
-// Broker is what a broker's URL opens, in one direction or both.
+// Broker is what a broker's URL opens, or a part of it.
 type Broker struct {
 	Publisher interface {
 		ports.EventPublisher
@@ -62,7 +63,8 @@ type Broker struct {
 		ports.EventConsumer
 		ports.Pinger
 	}
-	Close func() // the connection, if there is one
+	DeadLetters ports.DeadLetterQueue
+	Close       func() // the connections, if there are any
 }
 
 // closing bounds the closing of a connection.
@@ -102,16 +104,36 @@ func (c *Common) OpenConsumer(log *slog.Logger) (*Broker, error) {
 	}
 	consumer.Logger = log
 	consumer.StopTimeout = c.handlersStopTimeout()
-	return &Broker{Consumer: consumer, Close: nothing}, nil
+	b, err := c.OpenDeadLetterQueue(log)
+	if err != nil {
+		return nil, err
+	}
+	b.Consumer = consumer
+	return b, nil
+}
+
+// OpenDeadLetterQueue opens the broker for its dead letters; it does not wait
+// for it.
+func (c *Common) OpenDeadLetterQueue(log *slog.Logger) (*Broker, error) {
+	if err := c.checkBroker(); err != nil {
+		return nil, c.brokerError(err)
+	}
+	queue, err := rabbitmq.NewDeadLetterQueue(c.Broker)
+	if err != nil {
+		return nil, c.brokerError(err)
+	}
+	queue.Logger = log
+	queue.StopTimeout = c.handlersStopTimeout()
+	return &Broker{DeadLetters: queue, Close: c.closing("broker", queue.Close, log)}, nil
 }
 
 // OpenBroker opens the broker in both directions.
 func (c *Common) OpenBroker(log *slog.Logger) (*Broker, error) {
 	if scheme, err := scheme(c.Broker); err == nil && scheme == "memory" {
 		b := &memory.Broker{StopTimeout: c.handlersStopTimeout(), Logger: log}
-		return &Broker{b, b, nothing}, nil
+		return &Broker{b, b, b, nothing}, nil
 	}
-	b, err := c.OpenPublisher(log)
+	publishing, err := c.OpenPublisher(log)
 	if err != nil {
 		return nil, err
 	}
@@ -119,8 +141,10 @@ func (c *Common) OpenBroker(log *slog.Logger) (*Broker, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.Consumer = consuming.Consumer
-	return b, nil
+	return &Broker{publishing.Publisher, consuming.Consumer, consuming.DeadLetters, func() {
+		consuming.Close()
+		publishing.Close()
+	}}, nil
 }
 
 func (c *Common) checkBroker() error {

@@ -22,8 +22,8 @@ type Program struct {
 	Name        string
 	Description string
 
-	// Defaults of the common settings.
-	Store, Broker, LogFormat string
+	// Defaults of settings.
+	Store, Broker, LogFormat, AdminPort string
 }
 
 // Service is an executable's settings, a pointer to a struct with kong's tags,
@@ -32,7 +32,22 @@ type Service interface {
 	Check() error                                 // refuses wrong settings, by name
 	Run(ctx context.Context, out io.Writer) error // until ctx ends
 	Addresses() []string                          // where it answers /readyz
+	common() *Common                              // of the Common that it embeds
 }
+
+// tool is a command beside running the service.
+type tool interface {
+	run(context.Context, *Common, Streams) error
+}
+
+// Streams are where a command reads and writes.
+type Streams struct {
+	In       io.Reader
+	Out, Err io.Writer
+}
+
+// usageError is a wrong usage that the parser does not find.
+type usageError struct{ error }
 
 type commands struct {
 	Run         struct{} `cmd:"" default:"1" help:"Run the service; the default."`
@@ -44,19 +59,19 @@ type commands struct {
 func Main(program Program, service Service) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal has its default effect: the end
-	os.Exit(Exec(ctx, program, service, os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(Exec(ctx, program, service, os.Args[1:], Streams{os.Stdin, os.Stdout, os.Stderr}))
 }
 
 // Exec runs one command and returns its exit status: 0, 1 after a failure, 2
 // after wrong usage.
-func Exec(ctx context.Context, program Program, service Service, args []string, out, errOut io.Writer) int {
+func Exec(ctx context.Context, program Program, service Service, args []string, s Streams) int {
 	exited := -1
 	parser, err := kong.New(new(commands),
 		kong.Name(program.Name),
 		kong.Description(program.Description),
 		kong.Embed(service),
-		kong.Vars{"store": program.Store, "broker": program.Broker, "log_format": program.LogFormat},
-		kong.Writers(out, errOut),
+		kong.Vars{"store": program.Store, "broker": program.Broker, "log_format": program.LogFormat, "admin_port": program.AdminPort},
+		kong.Writers(s.Out, s.Err),
 		kong.Exit(func(status int) { exited = status }),
 		kong.ConfigureHelp(kong.HelpOptions{NoExpandSubcommands: true}),
 	)
@@ -64,7 +79,7 @@ func Exec(ctx context.Context, program Program, service Service, args []string, 
 		panic(err) // wrong tags: any test shows them
 	}
 	usage := func(err error) int {
-		fmt.Fprintf(errOut, "%s: %s (see %s --help)\n", program.Name, withVariable(parser.Model, err), program.Name)
+		fmt.Fprintf(s.Err, "%s: %s (see %s --help)\n", program.Name, withVariable(parser.Model, err), program.Name)
 		return 2
 	}
 	command, err := parser.Parse(args)
@@ -77,17 +92,24 @@ func Exec(ctx context.Context, program Program, service Service, args []string, 
 
 	switch command.Command() {
 	case "version":
-		fmt.Fprintln(out, program.Name, version())
+		fmt.Fprintln(s.Out, program.Name, version())
 	case "healthcheck":
-		err = healthcheck(ctx, out, service.Addresses())
+		err = healthcheck(ctx, s.Out, service.Addresses())
 	default:
 		if err := service.Check(); err != nil {
 			return usage(err)
 		}
-		err = service.Run(ctx, out)
+		if tool, ok := command.Selected().Target.Addr().Interface().(tool); ok {
+			err = tool.run(ctx, service.common(), s)
+		} else {
+			err = service.Run(ctx, s.Out)
+		}
+	}
+	if wrong := (usageError{}); errors.As(err, &wrong) {
+		return usage(err)
 	}
 	if err != nil && !errors.Is(err, errInterrupted) {
-		fmt.Fprintf(errOut, "%s: %s\n", program.Name, withVariable(parser.Model, err))
+		fmt.Fprintf(s.Err, "%s: %s\n", program.Name, withVariable(parser.Model, err))
 		return 1
 	}
 	return 0

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"time"
 
 	"example.com/orderflow/adapters/logchannel"
 	"example.com/orderflow/adapters/rabbitmq"
@@ -25,7 +26,7 @@ type Part struct {
 
 // OrderService returns the order service, which answers at the address that
 // the flag gave and is unready once ctx has ended.
-func (c *Common) OrderService(ctx context.Context, flag, address string, store *Store, broker *Broker, log *slog.Logger) (*Part, error) {
+func (c *Common) OrderService(ctx context.Context, flag, address string, intake *Intake, store *Store, broker *Broker, log *slog.Logger) (*Part, error) {
 	listener, err := listen(flag, address)
 	if err != nil {
 		return nil, err
@@ -33,11 +34,12 @@ func (c *Common) OrderService(ctx context.Context, flag, address string, store *
 	relay := order.NewRelay(store.Orders, broker.Publisher, log)
 	handler := order.NewHandler(order.NewService(store.Orders, relay, log), store, broker.Publisher, log)
 	handler.RequestTimeout = c.RequestTimeout
+	handler.MaxInFlight = intake.MaxInFlight
 	context.AfterFunc(ctx, handler.Stop)
 	return &Part{urlOf(listener.Addr().String()), []Component{
 		{"broker", func(ctx context.Context) error { return c.awaitPublisher(ctx, broker.Publisher, log) }},
 		{"relay", relay.Run},
-		c.httpServer("order", listener, handler, log),
+		c.httpServer("order", listener, handler, c.RequestTimeout, log),
 	}}, nil
 }
 
@@ -67,10 +69,15 @@ func (c *Common) awaitPublisher(ctx context.Context, publisher ports.Pinger, log
 }
 
 // NotificationService returns the notification service, which answers at the
-// address that the flag gave, writes notifications to the log's handler, and
-// is unready once ctx has ended.
-func (c *Common) NotificationService(ctx context.Context, flag, address string, store *Store, broker *Broker, log *slog.Logger) (*Part, error) {
+// address that the flag gave and operators at another, writes notifications to
+// the log's handler, and is unready once ctx has ended.
+func (c *Common) NotificationService(ctx context.Context, flag, address string, admin *Admin, store *Store, broker *Broker, log *slog.Logger) (*Part, error) {
 	listener, err := listen(flag, address)
+	if err != nil {
+		return nil, err
+	}
+	letters := notification.NewDeadLetters(store.DeadLetters, broker.DeadLetters, log)
+	operators, err := admin.AdminServer(c, notification.NewAdminHandler(letters, log), log)
 	if err != nil {
 		return nil, err
 	}
@@ -79,8 +86,15 @@ func (c *Common) NotificationService(ctx context.Context, flag, address string, 
 	handler.RequestTimeout = c.RequestTimeout
 	context.AfterFunc(ctx, handler.Stop)
 	return &Part{urlOf(listener.Addr().String()), []Component{
-		c.httpServer("notification", listener, handler, log),
+		operators,
+		c.httpServer("notification", listener, handler, c.RequestTimeout, log),
 		{"broker", func(ctx context.Context) error { return c.awaitConsumer(ctx, broker.Consumer, log) }},
+		{"dead letters", func(ctx context.Context) error {
+			if err := letters.Run(ctx); err != nil {
+				return c.brokerError(err)
+			}
+			return nil
+		}},
 		{"consumer", func(ctx context.Context) error {
 			if err := broker.Consumer.Consume(ctx, service.Handle); err != nil {
 				return c.brokerError(err)
@@ -103,11 +117,11 @@ func (c *Common) awaitConsumer(ctx context.Context, consumer ports.Pinger, log *
 	return nil
 }
 
-func (c *Common) httpServer(name string, listener net.Listener, handler http.Handler, log *slog.Logger) Component {
+func (c *Common) httpServer(name string, listener net.Listener, handler http.Handler, timeout time.Duration, log *slog.Logger) Component {
 	return Component{name + " http", func(ctx context.Context) error {
 		log.Info("listening", "service", name, "address", listener.Addr().String())
 		return httpapi.Server{
-			Handler: handler, RequestTimeout: c.RequestTimeout, Grace: c.stopTimeout(), Log: log,
+			Handler: handler, RequestTimeout: timeout, Grace: c.stopTimeout(), Log: log,
 		}.Serve(ctx, listener)
 	}}
 }

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"net"
 	"time"
+
+	"example.com/orderflow/services/order"
 )
 
 // Common are the settings that every executable has. The variables in their
@@ -22,6 +24,8 @@ type Common struct {
 	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT" default:"10s" help:"How long what is in hand may take after SIGTERM."`
 }
 
+func (c *Common) common() *Common { return c }
+
 // Check refuses wrong settings; its error names the flag.
 func (c *Common) Check() error {
 	for _, d := range []struct {
@@ -31,6 +35,19 @@ func (c *Common) Check() error {
 		if d.value <= 0 || d.value > time.Hour {
 			return fmt.Errorf("--%s: %v is out of range; give more than 0 and at most 1h, such as 30s", d.flag, d.value)
 		}
+	}
+	return nil
+}
+
+// Intake is the setting of how many orders are taken at once.
+type Intake struct {
+	MaxInFlight int `env:"MAX_IN_FLIGHT" default:"4096" help:"How many orders may be in hand at once; more are answered 503."`
+}
+
+// Check refuses a wrong setting; its error names the flag.
+func (i *Intake) Check() error {
+	if i.MaxInFlight < 1 {
+		return fmt.Errorf("--max-in-flight: %d is out of range; give 1 or more, such as %d", i.MaxInFlight, order.DefaultMaxInFlight)
 	}
 	return nil
 }

@@ -1,0 +1,91 @@
+package app
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"example.com/orderflow/ports"
+	"example.com/orderflow/services/notification"
+)
+
+// mostShown is how much of a body is written for people; JSON has all of it.
+const mostShown = 4 << 10 // bytes
+
+func (d desk) writeJSON(value any) {
+	encoder := json.NewEncoder(d.Out)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(value); err != nil {
+		panic(err) // our own types always encode
+	}
+}
+
+func (d desk) print(letter ports.DeadLetter) {
+	v := notification.NewDeadLetterView(letter)
+	fmt.Fprintf(d.Out, "%s\n  state         %s", v.ID, v.State)
+	if v.SettledAt != "" {
+		fmt.Fprintf(d.Out, " at %s", v.SettledAt)
+	}
+	fmt.Fprintf(d.Out, "\n  message id    %q\n  content type  %q\n", v.MessageID, v.ContentType)
+	for _, f := range v.Failures {
+		fmt.Fprintf(d.Out, "  set aside     after %d attempts, from %s to %s%s\n", f.Attempts, f.FirstFailure, f.LastFailure, indented(f.Reason))
+	}
+	for _, name := range slices.Sorted(maps.Keys(v.Headers)) {
+		fmt.Fprintf(d.Out, "  header        %s: %q\n", name, v.Headers[name])
+	}
+	body := letter.Body[:min(len(letter.Body), mostShown)]
+	text := hex.Dump(body)
+	if v.Body != nil {
+		text = strings.ToValidUTF8(string(body), "")
+	}
+	fmt.Fprintf(d.Out, "  body          %d bytes%s\n", len(letter.Body), indented(text))
+	if len(body) < len(letter.Body) {
+		fmt.Fprintln(d.Out, "                … --json has all of it")
+	}
+}
+
+// printable makes text that strangers may have written fit for a terminal, to
+// which control characters may be commands.
+func printable(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		if r == '\n' || r == '\t' || strconv.IsPrint(r) {
+			b.WriteRune(r)
+		} else {
+			quoted := strconv.QuoteRuneToASCII(r)
+			b.WriteString(quoted[1 : len(quoted)-1])
+		}
+	}
+	return b.String()
+}
+
+// indented returns the text's lines, each below the column of values.
+func indented(text string) string {
+	const margin = "\n                "
+	return margin + strings.ReplaceAll(strings.TrimRight(printable(text), "\n"), "\n", margin)
+}
+
+// oneLine returns the beginning of the text, for a table.
+func oneLine(text string) string {
+	const longest = 100 // characters
+	line, _, more := strings.Cut(text, "\n")
+	runes := []rune(strings.ReplaceAll(printable(line), "\t", " "))
+	if len(runes) > longest {
+		runes, more = runes[:longest], true
+	}
+	if more {
+		return string(runes) + "…"
+	}
+	return string(runes)
+}
+
+func letters(count int) string {
+	if count == 1 {
+		return "1 dead letter"
+	}
+	return fmt.Sprintf("%d dead letters", count)
+}
