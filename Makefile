@@ -2,6 +2,8 @@
 
 BIN := bin
 BENCHTIME := 1s
+DURATION := 10m
+SEED :=
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help
@@ -29,6 +31,10 @@ test-oldest: ## Test the RabbitMQ adapter on RabbitMQ 3.10, where Debian's packa
 .PHONY: bench
 bench: ## Run every benchmark, on real servers (it brings them up)
 	.ci/test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) -p 1
+
+.PHONY: chaos
+chaos: ## Kill, cut and restart everything under load, then account for each order: DURATION=10m SEED=…
+	.ci/chaos --duration $(DURATION) $(if $(SEED),--seed $(SEED))
 
 .PHONY: check
 check: ## Check form, generated files, imports and go.mod
