@@ -13,6 +13,11 @@ import (
 
 const module = "example.com/orderflow"
 
+// harness is what the programs may import that try the services out from
+// outside.
+var harness = []string{"ports/...", "domain", "adapters/...", "github.com/alecthomas/kong",
+	"github.com/rabbitmq/amqp091-go", "go.mongodb.org/mongo-driver/v2/..."}
+
 // rules say what the packages of a folder may import beside the standard
 // library: paths that end in "/..." mean everything below. The first rule that
 // fits a package is its rule.
@@ -27,6 +32,8 @@ var rules = []struct {
 	{"adapters", []string{"ports/...", "domain", "adapters/wire", "adapters/internal/...",
 		"go.mongodb.org/mongo-driver/v2/...", "github.com/rabbitmq/amqp091-go", "github.com/google/uuid",
 		"github.com/cenkalti/backoff/v5"}, []string{"services/order"}},
+	{"services/cmd/internal/chaos", harness, nil},
+	{"services/cmd/internal/bench", harness, nil},
 	{"services/cmd", []string{"ports/...", "domain", "adapters/...", "services/...",
 		"github.com/alecthomas/kong", "github.com/cenkalti/backoff/v5"}, []string{"github.com/compose-spec/compose-go/v2/..."}},
 	{"services", []string{"ports/...", "domain", "services/internal/...",
