@@ -4,6 +4,7 @@ BIN := bin
 BENCHTIME := 1s
 DURATION := 10m
 SEED :=
+BENCH :=
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help
@@ -29,7 +30,11 @@ test-oldest: ## Test the RabbitMQ adapter on RabbitMQ 3.10, where Debian's packa
 	.ci/test-oldest
 
 .PHONY: bench
-bench: ## Run every benchmark, on real servers (it brings them up)
+bench: ## Measure the whole system on real servers, beside two other ways to do it, and print tables: BENCH=--quick
+	.ci/bench $(BENCH)
+
+.PHONY: bench-go
+bench-go: ## Run every Go benchmark, on real servers (it brings them up): BENCHTIME=1s
 	.ci/test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) -p 1
 
 .PHONY: chaos

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"math"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+func TestMedian(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		samples []float64
+		want    float64
+	}{
+		{"none", nil, math.NaN()},
+		{"one", []float64{7}, 7},
+		{"odd", []float64{9, 1, 5}, 5},
+		{"even", []float64{4, 1, 3, 100}, 3.5},
+	} {
+		if diff := cmp.Diff(tt.want, median(tt.samples), cmpopts.EquateNaNs()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
+		}
+	}
+	samples := []float64{3, 1, 2}
+	median(samples)
+	if diff := cmp.Diff([]float64{3, 1, 2}, samples); diff != "" {
+		t.Errorf("the samples have changed (-want +got):\n%s", diff)
+	}
+}
+
+func TestPercentile(t *testing.T) {
+	upTo := func(n int) []time.Duration {
+		sorted := make([]time.Duration, n)
+		for i := range sorted {
+			sorted[i] = time.Duration(i + 1)
+		}
+		return sorted
+	}
+	for _, tt := range []struct {
+		count int
+		p     float64
+		want  time.Duration
+	}{
+		{0, 99, 0}, {1, 50, 1}, {1, 99, 1}, {2, 50, 1}, {3, 50, 2}, {100, 50, 50}, {100, 99, 99}, {101, 99, 100}, {1000, 99, 990}, {10, 100, 10}, {10, 0, 1},
+	} {
+		if got := percentile(upTo(tt.count), tt.p); got != tt.want {
+			t.Errorf("percentile %v of 1 to %d: got %d, want %d", tt.p, tt.count, got, tt.want)
+		}
+	}
+}
+
+// A machine that was slow in one round does not change the ratio.
+func TestRatio(t *testing.T) {
+	f := figures{"fast": {100, 10, 1000}, "slow": {50, 5, 500}, "once": {10}}
+	for _, tt := range []struct {
+		name, of string
+		want     float64
+	}{
+		{"fast", "slow", 2}, {"slow", "fast", 0.5}, {"fast", "once", 10}, {"fast", "never", math.NaN()}, {"never", "fast", math.NaN()},
+	} {
+		if diff := cmp.Diff(tt.want, f.ratio(tt.name, tt.of), cmpopts.EquateNaNs()); diff != "" {
+			t.Errorf("%s of %s (-want +got):\n%s", tt.name, tt.of, diff)
+		}
+	}
+}

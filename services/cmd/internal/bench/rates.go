@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+)
+
+// rates measures orders a second of each way, and the ceiling.
+func (b *bench) rates() experiment {
+	return experiment{
+		what:    "orders a second",
+		numbers: []int{1, 2},
+		round: func(ctx context.Context) error {
+			for _, way := range []string{ours, original, usual} {
+				err := b.playAnew(ctx, way, func(s *stage) error {
+					for _, clients := range b.clients {
+						if err := s.measure(ctx, clients, rateName(way, clients)); err != nil {
+							return fmt.Errorf("%d clients: %w", clients, err)
+						}
+					}
+					return nil
+				})
+				if err != nil {
+					return err
+				}
+			}
+			rate, err := b.measureCeiling(ctx)
+			if err != nil {
+				return err
+			}
+			b.figures.add("ceiling", rate)
+			return nil
+		},
+		tables: func() []*table { return []*table{b.ratesTable(), b.ceilingTable()} },
+	}
+}
+
+func rateName(way string, clients int) string { return name("rates", way, clients) }
+
+func (b *bench) ratesTable() *table {
+	t := &table{
+		title: "1. Orders a second",
+		note: "Closed loop: each client waits for its answer. *Notified* is the rate until the last of the orders was\n" +
+			"notified. What the original and the usual way do not promise stands in original.go and usual.go.",
+		head: []string{"clients", " way", "orders/s", "spread", "ours is", "p50 ms", "p99 ms", "notified/s"},
+	}
+	f := b.figures
+	for _, clients := range b.clients {
+		for _, way := range []string{ours, original, usual} {
+			n := rateName(way, clients)
+			faster := ""
+			if way != ours {
+				faster = times(f.ratio(name(rateName(ours, clients), "orders"), name(n, "orders")))
+			}
+			t.row(strconv.Itoa(clients), way, whole(f.median(name(n, "orders"))), spread(f[name(n, "orders")], whole), faster,
+				short(f.median(name(n, "p50"))), short(f.median(name(n, "p99"))), whole(f.median(name(n, "notified"))))
+		}
+	}
+	for _, want := range []struct {
+		clients         int
+		original, usual float64
+	}{{256, 12, 6}, {64, 9, 5}, {1, 2, 2}} {
+		rate := name(rateName(ours, want.clients), "orders")
+		t.least(fmt.Sprintf("%v times the original's way, clients: %d", want.original, want.clients),
+			f.ratio(rate, name(rateName(original, want.clients), "orders")), want.original, times)
+		t.least(fmt.Sprintf("%v times the usual way, clients: %d", want.usual, want.clients),
+			f.ratio(rate, name(rateName(usual, want.clients), "orders")), want.usual, times)
+	}
+	t.most("p99 at 256 clients: at most a third of the original's",
+		f.ratio(name(rateName(ours, 256), "p99"), name(rateName(original, 256), "p99")), 1.0/3, percent)
+	return t
+}
+
+// best is the name of a rate of ours with the clients with whom it is highest.
+func (b *bench) best(rate string) string {
+	var best string
+	highest := 0.0
+	for _, clients := range b.clients {
+		n := name(rateName(ours, clients), rate)
+		if median := b.figures.median(n); median > highest {
+			best, highest = n, median
+		}
+	}
+	return best
+}
+
+func (b *bench) ceilingTable() *table {
+	t := &table{
+		title: "2. Share of the ceiling",
+		note: "The ceiling is the bare pipeline without HTTP and ports, by hand: insertMany, publish with confirms, mark,\n" +
+			"consume, acknowledge, until the last one is through. It keeps no record of deliveries, which ours does.",
+		head: []string{" ", "orders/s", "spread", "share"},
+	}
+	f := b.figures
+	t.row("ceiling", whole(f.median("ceiling")), spread(f["ceiling"], whole), "")
+	for _, rate := range []struct{ figure, text string }{{"orders", "answered"}, {"notified", "notified"}} {
+		best := b.best(rate.figure)
+		share := f.ratio(best, "ceiling")
+		t.row("ours, "+rate.text, whole(f.median(best)), spread(f[best], whole), percent(share))
+		t.least("75 % of the ceiling, "+rate.text, share, 0.75, percent)
+	}
+	return t
+}

@@ -1,0 +1,177 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+)
+
+// The ways of taking orders that are compared.
+const (
+	ours     = "ours"
+	original = "original"
+	usual    = "usual"
+)
+
+// The two services that each way has.
+const (
+	orderService = "order"
+	notifier     = "notification"
+)
+
+// wayCommand runs one service of another way, as a process like ours.
+type wayCommand struct {
+	Way       string `arg:"" enum:"original,usual"`
+	Service   string `arg:"" enum:"order,notification"`
+	Addr      string `required:""`
+	AdminAddr string // not used: ours has one
+	Store     string `required:""`
+	Broker    string `required:""`
+}
+
+// Run serves until ctx ends.
+func (c *wayCommand) Run(ctx context.Context) error {
+	connection, err := amqp.Dial(c.Broker)
+	if err != nil {
+		return fmt.Errorf("connect to the broker: %w", err)
+	}
+	defer connection.Close()
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /readyz", func(http.ResponseWriter, *http.Request) {})
+	if c.Service == notifier {
+		return c.notify(ctx, connection, mux)
+	}
+
+	opts := options.Client().ApplyURI(c.Store)
+	if c.Way == usual {
+		opts.SetWriteConcern(usualWriteConcern)
+	}
+	client, err := mongo.Connect(opts)
+	if err != nil {
+		return fmt.Errorf("open the store: %w", err)
+	}
+	defer func() {
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		_ = client.Disconnect(closing)
+	}()
+	store, err := url.Parse(c.Store)
+	if err != nil {
+		return err
+	}
+	orders := client.Database(strings.TrimPrefix(store.Path, "/")).Collection("orders")
+	var place placeFunc
+	switch c.Way {
+	case original:
+		place = placeOriginal(connection, orders)
+	case usual:
+		if place, err = placeUsual(connection, orders); err != nil {
+			return err
+		}
+	}
+	mux.HandleFunc("POST /order", func(w http.ResponseWriter, r *http.Request) { handleOrder(w, r, place) })
+	return c.serve(ctx, mux)
+}
+
+func (c *wayCommand) serve(ctx context.Context, handler http.Handler) error {
+	server := &http.Server{Addr: c.Addr, Handler: handler}
+	stopped := make(chan error, 1)
+	defer context.AfterFunc(ctx, func() {
+		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		stopped <- server.Shutdown(stopping)
+	})()
+	if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return <-stopped
+}
+
+// wayOrder is an order in the request, in the store, in the event and in the
+// answer.
+type wayOrder struct {
+	ID       string `json:"id" bson:"_id"`
+	UserID   string `json:"user_id" bson:"user_id"`
+	Product  string `json:"product" bson:"product"`
+	Quantity int    `json:"quantity" bson:"quantity"`
+}
+
+// placeFunc keeps an order and publishes its event, which is also the answer.
+type placeFunc func(ctx context.Context, order wayOrder, event []byte) error
+
+func handleOrder(w http.ResponseWriter, r *http.Request, place placeFunc) {
+	var order wayOrder
+	if err := json.NewDecoder(r.Body).Decode(&order); err != nil {
+		http.Error(w, "malformed", http.StatusBadRequest)
+		return
+	}
+	order.ID = newID()
+	event, err := json.Marshal(order)
+	if err == nil {
+		err = place(r.Context(), order, event)
+	}
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusCreated)
+	_, _ = w.Write(event) // a client that has gone needs no answer
+}
+
+// notify consumes the way's queue, and writes what ours writes.
+func (c *wayCommand) notify(ctx context.Context, connection *amqp.Connection, mux *http.ServeMux) error {
+	channel, err := connection.Channel()
+	if err != nil {
+		return err
+	}
+	var deliveries <-chan amqp.Delivery
+	switch c.Way {
+	case original:
+		deliveries, err = consumeOriginal(channel)
+	case usual:
+		deliveries, err = consumeUsual(channel)
+	}
+	if err != nil {
+		return fmt.Errorf("consume: %w", err)
+	}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		log := slog.New(slog.NewJSONHandler(os.Stdout, nil))
+		for delivery := range deliveries {
+			var o wayOrder
+			err := json.Unmarshal(delivery.Body, &o)
+			if err == nil {
+				log.Info("Received order", "event_id", delivery.MessageId, "order_id", o.ID, "user_id", o.UserID, "product", o.Product, "quantity", o.Quantity)
+				if c.Way == usual {
+					err = delivery.Ack(false)
+				}
+			}
+			if err != nil {
+				stop(fmt.Errorf("notify: %w", err))
+				return
+			}
+		}
+	}()
+	err = c.serve(ctx, mux)
+	if cause := context.Cause(ctx); err == nil && !errors.Is(cause, context.Canceled) {
+		err = cause
+	}
+	_ = channel.Close() // which ends the deliveries
+	<-done
+	return err
+}
