@@ -31,7 +31,7 @@ test-oldest: ## Test the RabbitMQ adapter on RabbitMQ 3.10, where Debian's packa
 
 .PHONY: bench
 bench: ## Measure the whole system on real servers, beside two other ways to do it, and print tables: BENCH=--quick
-	.ci/bench $(BENCH)
+	.ci/try bench $(BENCH)
 
 .PHONY: bench-go
 bench-go: ## Run every Go benchmark, on real servers (it brings them up): BENCHTIME=1s
@@ -39,7 +39,7 @@ bench-go: ## Run every Go benchmark, on real servers (it brings them up): BENCHT
 
 .PHONY: chaos
 chaos: ## Kill, cut and restart everything under load, then account for each order: DURATION=10m SEED=…
-	.ci/chaos --duration $(DURATION) $(if $(SEED),--seed $(SEED))
+	.ci/try chaos --duration $(DURATION) $(if $(SEED),--seed $(SEED))
 
 .PHONY: check
 check: ## Check form, generated files, imports and go.mod
