@@ -95,6 +95,7 @@ func (in *intake) receive(ctx context.Context, s *session, begin dealing) {
 		case <-s.life.Done():
 		}
 	})
+	acks := newAcks(s.ch.Ack)
 	for d := range s.deliveries {
 		select {
 		case in.slots <- struct{}{}:
@@ -108,7 +109,7 @@ func (in *intake) receive(ctx context.Context, s *session, begin dealing) {
 			// To settle a delivery fails only if the session is over, and then
 			// the broker takes the delivery back by itself.
 			if !over && deal() {
-				d.Ack(false)
+				acks.add(d.DeliveryTag)
 				return
 			}
 			<-cancelled // or it would come straight back

@@ -1,0 +1,140 @@
+package rabbitmq
+
+import (
+	"slices"
+	"sync"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// channel is the broker's end of a channel: it knows what is outstanding, and
+// refuses, as RabbitMQ does, what is not.
+type channel struct {
+	t           rapid.TB
+	outstanding []uint64
+	done        map[uint64]bool
+	words       int
+}
+
+func (c *channel) ack(tag uint64, multiple bool) error {
+	c.words++
+	i, there := slices.BinarySearch(c.outstanding, tag)
+	if !there {
+		c.t.Fatalf("ack of %d, which is not outstanding", tag)
+	}
+	from := i
+	if multiple {
+		from = 0
+	}
+	for _, acked := range c.outstanding[from : i+1] {
+		if !c.done[acked] {
+			c.t.Fatalf("ack of %d (multiple: %v) acknowledges %d, which is in hand", tag, multiple, acked)
+		}
+	}
+	c.outstanding = slices.Delete(c.outstanding, from, i+1)
+	return nil
+}
+
+// In whatever order deliveries are done, and however they gather, each is
+// acknowledged at once, and none that is in hand.
+func TestAcks(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		c := &channel{t: t, done: make(map[uint64]bool)}
+		a := newAcks(c.ack)
+		count := rapid.IntRange(1, 60).Draw(t, "deliveries")
+		for tag := range count {
+			c.outstanding = append(c.outstanding, uint64(tag+1))
+		}
+		order := rapid.Permutation(slices.Clone(c.outstanding)).Draw(t, "order")
+		for len(order) > 0 {
+			n := rapid.IntRange(1, len(order)).Draw(t, "at once")
+			for _, tag := range order[:n] {
+				c.done[tag] = true
+			}
+			// As if the first were being told of while the others came.
+			a.done = append(a.done, order[1:n]...)
+			a.add(order[0])
+			order = order[n:]
+			if len(c.outstanding) != len(order) {
+				t.Fatalf("%d are not acknowledged, %d are in hand", len(c.outstanding), len(order))
+			}
+		}
+		if len(a.ahead) > 0 || a.next != uint64(count+1) {
+			t.Fatalf("next is %d of %d, and %d are ahead", a.next, count, len(a.ahead))
+		}
+	})
+}
+
+func TestAcksOfManyInOneWord(t *testing.T) {
+	c := &channel{t: t, done: make(map[uint64]bool)}
+	a := newAcks(c.ack)
+	for tag := uint64(1); tag <= 100; tag++ {
+		c.outstanding = append(c.outstanding, tag)
+		c.done[tag] = true
+		if tag < 100 {
+			a.done = append(a.done, tag)
+		}
+	}
+	a.add(100)
+	if c.words != 1 || len(c.outstanding) > 0 {
+		t.Errorf("%d words, and %d are left; want one word, and none", c.words, len(c.outstanding))
+	}
+}
+
+func TestAcksAtOnce(t *testing.T) {
+	var mu sync.Mutex
+	told := make(map[uint64]int)
+	var lowest uint64 = 1
+	a := newAcks(func(tag uint64, multiple bool) error {
+		mu.Lock()
+		defer mu.Unlock()
+		told[tag]++
+		if multiple {
+			for ; lowest < tag; lowest++ {
+				if told[lowest] == 0 {
+					told[lowest]++
+				}
+			}
+		}
+		return nil
+	})
+	const goroutines, each = 16, 100
+	var wg sync.WaitGroup
+	for g := range goroutines {
+		wg.Go(func() {
+			for i := range each {
+				a.add(uint64(g + i*goroutines + 1))
+			}
+		})
+	}
+	wg.Wait()
+	for tag := uint64(1); tag <= goroutines*each; tag++ {
+		if told[tag] != 1 {
+			t.Fatalf("delivery %d was acknowledged %d times, want once", tag, told[tag])
+		}
+	}
+}
+
+// How many deliveries one word to the broker acknowledges, where two hundred
+// are done at a time, as when one write has recorded them all.
+func BenchmarkAcks(b *testing.B) {
+	const atOnce = 200
+	words := 0
+	a := newAcks(func(uint64, bool) error { words++; return nil })
+	first := uint64(1)
+	for b.Loop() {
+		recorded := make(chan struct{})
+		var handlers sync.WaitGroup
+		for i := range uint64(atOnce) {
+			handlers.Go(func() {
+				<-recorded
+				a.add(first + i)
+			})
+		}
+		close(recorded)
+		handlers.Wait()
+		first += atOnce
+	}
+	b.ReportMetric(float64(first-1)/float64(words), "deliveries/word")
+}
