@@ -32,7 +32,7 @@ type Service interface {
 	Check() error                                 // refuses wrong settings, by name
 	Run(ctx context.Context, out io.Writer) error // until ctx ends
 	Addresses() []string                          // where it answers /readyz
-	common() *Common                              // of the Common that it embeds
+	Shared() *Common                              // of the Common that it embeds
 }
 
 // tool is a command beside running the service.
@@ -100,7 +100,7 @@ func Exec(ctx context.Context, program Program, service Service, args []string, 
 			return usage(err)
 		}
 		if tool, ok := command.Selected().Target.Addr().Interface().(tool); ok {
-			err = tool.run(ctx, service.common(), s)
+			err = tool.run(ctx, service.Shared(), s)
 		} else {
 			err = service.Run(ctx, s.Out)
 		}

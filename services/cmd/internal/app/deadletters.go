@@ -71,7 +71,7 @@ type desk struct {
 func (c *Common) withLetters(ctx context.Context, s Streams, work func(desk) error) error {
 	log := slog.New(slog.NewTextHandler(s.Err, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	if scheme, err := scheme(c.Store); err == nil && scheme == "memory" {
-		return c.storeError(errors.New("it keeps everything within its own process; ask that process, at its --admin-addr, or give mongodb:"))
+		return c.storeError(errors.New("it keeps everything within its own process; ask that process, at its --admin-addr, or give a URL that begins with mongodb: instead"))
 	}
 	queue, err := c.OpenDeadLetterQueue(log)
 	if err != nil {

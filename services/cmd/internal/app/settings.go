@@ -24,7 +24,8 @@ type Common struct {
 	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT" default:"10s" help:"How long what is in hand may take after SIGTERM."`
 }
 
-func (c *Common) common() *Common { return c }
+// Shared returns the settings that every executable has.
+func (c *Common) Shared() *Common { return c }
 
 // Check refuses wrong settings; its error names the flag.
 func (c *Common) Check() error {
