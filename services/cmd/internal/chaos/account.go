@@ -140,7 +140,8 @@ func orderOf(event string) string {
 // the millisecond.
 //
 // A repeat is in the window if the claim of the send before it had run out, and
-// that one was not recorded in time: its notifier was killed, or lost its store.
+// that one never was recorded: its notifier was killed, or lost its store. What is
+// on record was recorded within handlerTime, before any claim on it ran out.
 func (a *account) takeRepeats(event string, sent []send, recorded time.Time, w witness) {
 	onRecord := func(i int) bool {
 		latest := recorded.Add(time.Millisecond)
@@ -153,7 +154,7 @@ func (a *account) takeRepeats(event string, sent []send, recorded time.Time, w w
 		before := sent[i]
 		a.repeats++
 		gap, end := repeat.Time.Sub(before.Time), before.Time.Add(handlerTime)
-		late := w.storeAway(before.process, before.Time, end) || !onRecord(i) && w.killed(before.process, before.Time, end)
+		late := !onRecord(i) && (w.storeAway(before.process, before.Time, end) || w.killed(before.process, before.Time, end))
 		if gap >= lease-claimLag && late {
 			a.inWindow++
 			continue

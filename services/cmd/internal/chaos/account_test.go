@@ -112,11 +112,16 @@ func TestAccount(t *testing.T) {
 			e.records[0].SentAt = second(-10)
 			e.sends = append(e.sends, e.sendOf(0, "notification-2", second(60)))
 		}, []promise{onceOutsideWindow}},
-		{"repeated while the record was on its way to the store", func(e *evidence) {
+		{"repeated while the record could not reach the store", func(e *evidence) {
+			e.sends[0] = e.sendOf(0, "cut off", second(-10))
+			e.records[0].SentAt = second(60)
+			e.sends = append(e.sends, e.sendOf(0, "notification-2", second(60)))
+		}, nil},
+		{"repeated though the record had reached the store", func(e *evidence) {
 			e.sends[0] = e.sendOf(0, "cut off", second(-10))
 			e.records[0].SentAt = second(-10)
 			e.sends = append(e.sends, e.sendOf(0, "notification-2", second(60)))
-		}, nil},
+		}, []promise{onceOutsideWindow}},
 		{"sent twice at once", func(e *evidence) { e.sends = append(e.sends, e.sends[0]) }, []promise{onceOutsideWindow}},
 
 		{"a poison body lost", func(e *evidence) { e.letters = e.letters[1:] }, []promise{poisonParked}},

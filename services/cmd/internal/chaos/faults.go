@@ -73,7 +73,7 @@ func (d *disturber) make(ctx context.Context, f fault) (made bool, err error) {
 		d.disturbLink(ctx, p, f)
 		return true, nil
 	case duplicate:
-		return d.mailman.publishAgain(ctx)
+		return d.mailman.publishAgain(ctx, 5)
 	case poison:
 		return d.mailman.putPoison(ctx, 1)
 	}

@@ -17,6 +17,10 @@ import (
 const (
 	moreGoroutines  = 20
 	moreConnections = 1 // to the broker
+
+	// The driver keeps the connections that it has once needed: 100 at most,
+	// and those by which it watches the server.
+	mostStoreConnections = 104
 )
 
 // figures are what the run measures beside what it counts.
@@ -113,7 +117,8 @@ func (f *figures) atEnd(ctx context.Context, processes []*process, ledger *ledge
 				return fmt.Errorf("measure %s: %w", p.name, err)
 			}
 			f.end[p.name] = s
-			if s.goroutines <= before.goroutines+moreGoroutines && s.brokerConnections <= before.brokerConnections+moreConnections {
+			if s.goroutines <= before.goroutines+moreGoroutines && s.brokerConnections <= before.brokerConnections+moreConnections &&
+				s.storeConnections <= mostStoreConnections {
 				break
 			}
 			if time.Now().After(end) {

@@ -252,8 +252,11 @@ func (l *load) leave(ctx context.Context) {
 			for ctx.Err() == nil {
 				r := l.next(c, random)
 				r.leaving = true
-				if o := r.send(ctx, transport, p.address); o.status == http.StatusCreated {
+				switch o := r.send(ctx, transport, p.address); {
+				case o.status == http.StatusCreated:
 					r.Answers = append(r.Answers, o.answer)
+				case o.err == nil && o.status != http.StatusServiceUnavailable:
+					l.ledger.breaks(only201And503, "%s, while it stopped: %d", p.name, o.status)
 				}
 				r.unknown = len(r.Answers) == 0
 				l.add(r)

@@ -111,9 +111,28 @@ func poisonLetter(seed uint64, number int) letter {
 // confirmed or not.
 func isPoison(body string) bool { return strings.Contains(body, "poison ") }
 
-// publishAgain publishes the event of an order that was answered before, twice
-// at once.
-func (m *mailman) publishAgain(ctx context.Context) (bool, error) {
+// publishAgain publishes the events of so many orders that were answered
+// before, each twice at once.
+func (m *mailman) publishAgain(ctx context.Context, count int) (bool, error) {
+	var letters []letter
+	for range count {
+		l, err := m.anyEvent(ctx)
+		if err != nil {
+			return false, err
+		}
+		letters = append(letters, l, l)
+	}
+	if err := m.put(ctx, letters...); err != nil {
+		return false, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.duplicates += len(letters)
+	return true, nil
+}
+
+// anyEvent returns the event of any order that was answered before.
+func (m *mailman) anyEvent(ctx context.Context) (letter, error) {
 	var order domain.Order
 	for {
 		err := errors.New("no order was answered yet")
@@ -124,29 +143,22 @@ func (m *mailman) publishAgain(ctx context.Context) (bool, error) {
 			break
 		}
 		if !sleep(ctx, 200*time.Millisecond) {
-			return false, err
+			return letter{}, err
 		}
 	}
 	event := order.Created()
 	encoded, err := wire.Encode(event)
 	if err != nil {
-		return false, err
+		return letter{}, err
 	}
 	headers := make(amqp.Table)
 	for name, value := range encoded.Headers {
 		headers[name] = value
 	}
-	l := letter{"orders", string(event.Type), amqp.Publishing{
+	return letter{"orders", string(event.Type), amqp.Publishing{
 		Headers: headers, ContentType: wire.ContentType, DeliveryMode: amqp.Persistent,
 		MessageId: string(event.ID), Timestamp: event.Time, Body: encoded.Body,
-	}}
-	if err := m.put(ctx, l, l); err != nil {
-		return false, err
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.duplicates += 2
-	return true, nil
+	}}, nil
 }
 
 // readOrder reads an order by the API.

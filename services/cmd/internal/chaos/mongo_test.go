@@ -197,7 +197,6 @@ func TestCommands(t *testing.T) {
 		{"by a pipeline", opMsgRequest(t, 1, name("update", "orders"), "updates", bson.M{"q": bson.M{}, "u": bson.A{bson.M{"$unset": "outbox"}}}), stepMark},
 		{"findAndModify", opMsgRequest(t, 1, with(name("findAndModify", "deliveries"), "update", bson.M{"$set": bson.M{"claim": bson.M{}}}), ""), stepClaim},
 		{"only in the filter", opMsgRequest(t, 1, name("update", "deliveries"), "updates", bson.M{"q": bson.M{"sent_at": 1}, "u": bson.M{"$set": bson.M{"claim.free_at": 1}}}), ""},
-		{"a dead letter", opMsgRequest(t, 1, name("update", "dead_letters"), "updates", bson.M{"q": bson.M{}, "u": bson.M{"$push": bson.M{"failures": 1}}}), stepKeep},
 		{"a query", opMsgRequest(t, 1, with(name("find", "orders"), "filter", bson.M{"_id": 1}), ""), ""},
 		{"a broken section", append(opMsgRequest(t, 1, name("insert", "orders"), ""), sectionDocuments, 0xFF, 0xFF, 0xFF, 0x7F, 0), ""},
 	}

@@ -235,7 +235,11 @@ func (p *proxy) slow(delay time.Duration) {
 func (p *proxy) swallow() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.flowing = make(chan struct{})
+	select {
+	case <-p.flowing:
+		p.flowing = make(chan struct{})
+	default: // it is swallowed already
+	}
 }
 
 // flow lets through what swallow has kept back, and all that follows.

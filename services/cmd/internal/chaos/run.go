@@ -59,18 +59,20 @@ func run(ctx context.Context, s *settings) (held bool, err error) {
 	for _, f := range plan {
 		fmt.Fprintln(log, "plan:", f)
 	}
+	keep = true // unless all has held
 	report, err := st.play(ctx, plan)
 	if err != nil {
+		keep = !errors.Is(err, context.Canceled)
 		return false, fmt.Errorf("%w (see %s)", err, st.folder)
 	}
 	if report.print(os.Stdout) {
+		keep = false
 		if s.Sample > 0 {
 			fmt.Printf("\nsamples: %s\n", st.folder)
 			return true, nil
 		}
 		return true, os.RemoveAll(st.folder)
 	}
-	keep = true
 	fmt.Printf("\nkept: the logs in %s, the database %s\nagain: --scenario %s --seed %d --duration %v --rate %d\n",
 		st.folder, database, s.Scenario, s.Seed, s.Duration, s.Rate)
 	return false, nil

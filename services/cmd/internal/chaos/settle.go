@@ -10,6 +10,9 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 )
 
+// lastAgain is how many old events are published again in the end.
+const lastAgain = 100
+
 // settle has everything come to rest, stops the services, the first of them
 // while they are asked for more, and takes account.
 func (st *stage) settle(ctx context.Context) (*report, error) {
@@ -18,6 +21,13 @@ func (st *stage) settle(ctx context.Context) (*report, error) {
 		return nil, err
 	}
 	st.figures.drain = drained
+	// By now every claim has run out: what would be sent again has no excuse.
+	if _, err := st.disturber.mailman.publishAgain(ctx, lastAgain); err != nil {
+		return nil, err
+	}
+	if _, err := st.drain(ctx, lastDrainTimeout); err != nil {
+		return nil, err
+	}
 	if err := st.figures.atEnd(ctx, st.processes, &st.ledger); err != nil {
 		return nil, err
 	}

@@ -9,7 +9,6 @@ const (
 	stepMark   step = "mark"   // of an event as published
 	stepClaim  step = "claim"  // of a delivery
 	stepRecord step = "record" // of a delivery
-	stepKeep   step = "keep"   // of a dead letter
 
 	stepPublish   step = "publish"
 	stepConfirm   step = "confirm" // by the broker
@@ -32,7 +31,6 @@ const (
 
 	ordersCollection     = "orders"
 	deliveriesCollection = "deliveries"
-	lettersCollection    = "dead_letters"
 )
 
 // step is what the command is for, known by what it writes: which command does
@@ -47,8 +45,6 @@ func (c command) step() step {
 		return stepRecord
 	case c.collection == deliveriesCollection && c.sets["claim"]:
 		return stepClaim
-	case c.collection == lettersCollection && (c.name == "insert" || c.name == "update" || c.name == "findAndModify"):
-		return stepKeep
 	}
 	return ""
 }
