@@ -5,6 +5,7 @@ BENCHTIME := 1s
 DURATION := 10m
 SEED :=
 BENCH :=
+RATE := 500
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help
@@ -40,6 +41,10 @@ bench-go: ## Run every Go benchmark, on real servers (it brings them up): BENCHT
 .PHONY: chaos
 chaos: ## Kill, cut and restart everything under load, then account for each order: DURATION=10m SEED=…
 	.ci/try chaos --duration $(DURATION) $(if $(SEED),--seed $(SEED))
+
+.PHONY: outage
+outage: ## Stop the broker for 30 s under load, and see the backlog empty within 30 s of its return: RATE=500
+	.ci/try chaos --scenario broker-outage --duration 1m --rate $(RATE)
 
 .PHONY: check
 check: ## Check form, generated files, imports and go.mod

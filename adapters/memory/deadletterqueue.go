@@ -3,6 +3,7 @@ package memory
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -60,7 +61,9 @@ func (b *Broker) Drain(ctx context.Context, keep func(context.Context, ports.Dea
 			if err == nil {
 				return
 			}
-			b.log().Warn("dead letter was not kept; it comes again", "id", letter.ID, "error", err)
+			if !errors.Is(err, ports.ErrUnavailable) { // keep says that itself, once for all
+				b.log().Warn("dead letter was not kept; it comes again", "id", letter.ID, "error", err)
+			}
 			select {
 			case <-time.After(drainPause):
 			case <-ctx.Done():

@@ -13,8 +13,9 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// maxDocument is how large MongoDB lets a document become.
-const maxDocument = 16 << 20
+// maxMessage is how large a letter's message may be, in its document: MongoDB
+// lets one become 16 MiB, and every failure that it will have takes its part.
+const maxMessage = 15 << 20
 
 // messageDocument is the part of a dead letter's document that stays as it was
 // first put.

@@ -51,8 +51,8 @@ func (d *DeadLetters) put(ctx context.Context, letter ports.DeadLetter) error {
 	if err != nil {
 		return err
 	}
-	if len(message) > maxDocument {
-		return ports.Permanent(fmt.Errorf("it takes %d bytes, and a document %d at most", len(message), maxDocument))
+	if len(message) > maxMessage {
+		return ports.Permanent(fmt.Errorf("it takes %d bytes, and may take %d at most", len(message), maxMessage))
 	}
 	change := bson.M{
 		"$setOnInsert": bson.Raw(message),

@@ -162,7 +162,7 @@ func (c newClaim) Size() int { return len(c.id.key()) + 150 }
 // insertClaims writes claims of several callers. They begin now, however long
 // one has waited.
 func (s *Store) insertClaims(ctx context.Context, claims []newClaim) []error {
-	ctx, cancel := s.bound(ctx)
+	ctx, cancel := s.boundBatch(ctx)
 	defer cancel()
 	type document struct {
 		ID    deliveryID    `bson:"_id"`
@@ -234,7 +234,7 @@ func (r record) update() bson.M {
 
 // updateRecords writes records of several callers.
 func (s *Store) updateRecords(ctx context.Context, records []record) []error {
-	ctx, cancel := s.bound(ctx)
+	ctx, cancel := s.boundBatch(ctx)
 	defer cancel()
 	models := make([]mongo.WriteModel, len(records))
 	for i, r := range records {

@@ -63,5 +63,5 @@
 // made or not, and to repeat it is safe. The driver finds the server again by
 // itself; only [Open] is to be called again where it fails. What was gathered
 // into one write shares its fate: a connection that is silently dead fails all
-// of it, after timeoutMS at most.
+// of it, after half of timeoutMS.
 package mongodb

@@ -86,7 +86,7 @@ func (a addition) Size() int { return len(a.order.UserID) + len(a.order.Product)
 // insertOrders writes orders of several callers. The claims begin now, however
 // long an order has waited.
 func (s *Store) insertOrders(ctx context.Context, additions []addition) []error {
-	ctx, cancel := s.bound(ctx)
+	ctx, cancel := s.boundBatch(ctx)
 	defer cancel()
 	now := time.Now()
 	documents := make([]orderDocument, len(additions))

@@ -106,6 +106,13 @@ func (s *Store) Close(ctx context.Context) error {
 	return nil
 }
 
+// boundBatch gives a write for several callers its end: well before that of
+// their calls, so that one whose connection is silently dead does not use up
+// the time of those that wait behind it.
+func (s *Store) boundBatch(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, s.timeout/2)
+}
+
 // bound gives a call its end, whatever its caller's context says.
 func (s *Store) bound(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, s.timeout)

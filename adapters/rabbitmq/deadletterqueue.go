@@ -2,6 +2,7 @@ package rabbitmq
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -101,7 +102,6 @@ func (dr *drain) begin(ctx context.Context, s *session, d amqp.Delivery) (domain
 	return "", func() bool {
 		topology := dr.out.topology
 		letter, complete := topology.deadLetter(d, time.Now())
-		again := topology.again(letter) // made before keep may change the letter
 		if complete {
 			err := dr.limits.Call(ctx, func(ctx context.Context) error {
 				return dr.keep(ctx, letter)
@@ -109,12 +109,17 @@ func (dr *drain) begin(ctx context.Context, s *session, d amqp.Delivery) (domain
 			if err == nil {
 				return true
 			}
-			dr.in.link.log.logger.Warn("dead letter was not kept; it comes again", "id", letter.ID, "error", bounded(err.Error()))
+			if !errors.Is(err, ports.ErrUnavailable) { // keep says that itself, once for all
+				dr.in.link.log.logger.Warn("dead letter was not kept; it comes again", "id", letter.ID, "error", bounded(err.Error()))
+			}
 			if !dr.hold(ctx, s) {
 				return false
 			}
 		}
-		return dr.out.replace(ctx, s, again)
+		if complete { // keep may have changed it
+			letter, _ = topology.deadLetter(d, time.Now())
+		}
+		return dr.out.replace(ctx, s, topology.again(letter))
 	}
 }
 

@@ -32,6 +32,8 @@ const (
 const (
 	maxReason  = 1 << 10 // bytes
 	maxHeaders = 64 << 10
+
+	maxAttempts = 1_000_000 // more than there can be
 )
 
 // The bounds of handing a message over.
@@ -92,7 +94,7 @@ func (w *work) logFailure(ctx context.Context, m message, failure error) {
 func failedAttempts(d amqp.Delivery) int {
 	text, _ := d.Headers[headerAttempts].(string)
 	n, err := strconv.Atoi(text)
-	if err != nil || n < 0 {
+	if err != nil || n < 0 || n > maxAttempts {
 		return 0 // somebody else's header
 	}
 	return n
@@ -176,13 +178,29 @@ func ownHeaders(headers amqp.Table) amqp.Table {
 			own[name] = value
 		}
 	}
-	for encodedSize(own) > maxHeaders {
-		delete(own, slices.MaxFunc(slices.Collect(maps.Keys(own)), func(a, b string) int {
-			return cmp.Compare(encodedSize(own[a]), encodedSize(own[b]))
-		}))
+	size := encodedSize(own)
+	if size <= maxHeaders {
+		return own
+	}
+	sizes := make(map[string]int, len(own))
+	for name, value := range own {
+		sizes[name] = entrySize(name, value)
+	}
+	longestFirst := slices.SortedFunc(maps.Keys(own), func(a, b string) int {
+		return cmp.Or(cmp.Compare(sizes[b], sizes[a]), cmp.Compare(a, b))
+	})
+	for _, name := range longestFirst {
+		if size <= maxHeaders {
+			break
+		}
+		delete(own, name)
+		size -= sizes[name]
 	}
 	return own
 }
+
+// entrySize returns how many bytes a header takes.
+func entrySize(name string, value any) int { return 1 + len(name) + encodedSize(value) }
 
 // encodedSize returns how many bytes a header's value takes in a frame at
 // most.
@@ -199,7 +217,7 @@ func encodedSize(value any) int {
 		}
 	case amqp.Table:
 		for name, field := range v {
-			size += 1 + len(name) + encodedSize(field)
+			size += entrySize(name, field)
 		}
 	}
 	return size

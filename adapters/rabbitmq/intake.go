@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -24,6 +25,11 @@ type intake struct {
 	queue string
 	slots chan struct{} // one for each delivery in hand, over all sessions
 	hands dispatch.Group
+
+	// The last session broke on a delivery that the library can't read. In the
+	// next, deliveries come one by one: the broken one alone is in hand when
+	// the session breaks again, until the queue's delivery limit sets it aside.
+	careful atomic.Bool
 }
 
 // dealing is how a delivery is dealt with: deal reports whether it has been, so
@@ -31,11 +37,14 @@ type intake struct {
 type dealing func(ctx context.Context, s *session, d amqp.Delivery) (order domain.OrderID, deal func() bool)
 
 func newIntake(e endpoint, queue string, prefetch int) *intake {
-	return &intake{
-		link:  newLink(e, func(s *session) error { return subscribe(s, queue, prefetch) }),
-		queue: queue,
-		slots: make(chan struct{}, prefetch),
-	}
+	in := &intake{queue: queue, slots: make(chan struct{}, prefetch)}
+	in.link = newLink(e, func(s *session) error {
+		if in.careful.Load() {
+			return subscribe(s, queue, 1)
+		}
+		return subscribe(s, queue, prefetch)
+	})
+	return in
 }
 
 // subscribe makes s a session that consumes.
@@ -66,6 +75,7 @@ func (in *intake) run(ctx context.Context, begin dealing) error {
 		if err == nil {
 			last = s
 			in.receive(ctx, s, begin)
+			in.careful.Store(isUnreadable(context.Cause(s.life)))
 			continue
 		}
 		var topology *TopologyError
@@ -96,7 +106,16 @@ func (in *intake) receive(ctx context.Context, s *session, begin dealing) {
 		}
 	})
 	acks := newAcks(s.ch.Ack)
-	for d := range s.deliveries {
+	for taken := 0; ; taken++ {
+		if in.careful.Load() && taken == cap(in.slots) { // enough have come by
+			in.hands.Wait()
+			s.flush(in.queue)
+			s.end(errCareful)
+		}
+		d, open := <-s.deliveries
+		if !open {
+			break
+		}
 		select {
 		case in.slots <- struct{}{}:
 		case <-s.life.Done():
@@ -122,6 +141,8 @@ func (in *intake) receive(ctx context.Context, s *session, begin dealing) {
 		s.end(errors.New("the broker ended the subscription, as it does when the queue is deleted"))
 	}
 }
+
+var errCareful = errors.New("what could not be read has been set aside; deliveries are taken at full speed again")
 
 // flush waits until the queue knows how all of its deliveries were settled. A
 // quorum queue takes some 30 settlements at once from a channel; the others

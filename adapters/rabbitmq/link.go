@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -84,7 +85,10 @@ func (l *link) attempt() *attempt {
 	}
 	// A session that broke off soon counts as a failure, or one that can't
 	// last would be opened again and again without a pause.
-	if l.latest != nil && l.latest.session != nil && time.Since(l.next) > longestPause {
+	// Not if that was a delivery's fault, which is set aside only once it has
+	// broken several.
+	if l.latest != nil && l.latest.session != nil &&
+		(time.Since(l.next) > longestPause || isUnreadable(context.Cause(l.latest.session.life))) {
 		l.pauses.Reset()
 	}
 	l.next = time.Now().Add(l.pauses.NextBackOff())
@@ -177,6 +181,14 @@ var ErrRefused = errors.New("login refused; check user, password and virtual hos
 func isRefusal(err error) bool {
 	var e *amqp.Error
 	return errors.As(err, &e) && (e.Code == amqp.AccessRefused || e.Code == amqp.NotAllowed)
+}
+
+// isUnreadable reports whether the connection broke on something that the
+// library can't read, such as headers nested too deep, and did not just end:
+// both are a frame error to it.
+func isUnreadable(err error) bool {
+	var e *amqp.Error
+	return errors.As(err, &e) && e.Code == amqp.FrameError && !e.Server && strings.HasPrefix(e.Reason, "Exception (")
 }
 
 // unavailable marks an error that time may mend.

@@ -97,8 +97,10 @@ func newTopology(t testing.TB, delays ...time.Duration) rabbitmq.Topology {
 
 func deadLetters(topology rabbitmq.Topology) string { return topology.Queue + ".dead-letter" }
 
+func unreadable(topology rabbitmq.Topology) string { return topology.Queue + ".unreadable" }
+
 func queues(topology rabbitmq.Topology) []string {
-	names := []string{topology.Queue, deadLetters(topology)}
+	names := []string{topology.Queue, deadLetters(topology), unreadable(topology)}
 	for _, d := range topology.Delays {
 		names = append(names, topology.Queue+".retry."+d.String())
 	}

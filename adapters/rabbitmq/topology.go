@@ -25,6 +25,9 @@ import (
 //	                               │           │ fails for good
 //	                               │ replayed  ▼
 //	                               └── Queue.dead-letter ──▶ drained
+//	                                           │ can't even be read
+//	                                           ▼
+//	                                   Queue.unreadable
 type Topology struct {
 	Exchange string          // "orders" if empty
 	Queue    string          // "order_created" if empty; the other queues' names begin with it
@@ -78,6 +81,10 @@ func (t Topology) withDefaults() Topology {
 // queue behind it.
 func (t Topology) deadLetters() string { return t.Queue + ".dead-letter" }
 
+// unreadable is the name of the queue for dead letters that break the
+// connection of whoever takes them. Nobody here does.
+func (t Topology) unreadable() string { return t.Queue + ".unreadable" }
+
 // retryQueue is the name of the queue in which messages wait for d. Each delay
 // has its own, for a message leaves such a queue only at its head.
 func (t Topology) retryQueue(d time.Duration) string {
@@ -128,10 +135,11 @@ type queue struct {
 
 func (t Topology) queues() []queue {
 	queues := []queue{
-		{t.deadLetters(), amqp.Table{
+		{t.unreadable(), amqp.Table{
 			amqp.QueueTypeArg:  amqp.QueueTypeQuorum,
 			"x-delivery-limit": noDeliveryLimit,
 		}},
+		{t.deadLetters(), atLeastOnce(amqp.DefaultExchange, t.unreadable(), deliveryLimit)},
 		{t.Queue, atLeastOnce(t.deadLetters(), "", deliveryLimit)},
 	}
 	for _, d := range t.Delays {

@@ -1,11 +1,13 @@
 package notification
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
 	"net/http"
 	"slices"
+	"time"
 
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
@@ -17,8 +19,8 @@ const (
 	largestPage = 1000 // letters in a page, or to decide about in one request
 )
 
-// NewAdminHandler returns the HTTP interface for operators, which the public
-// must not reach:
+// AdminHandler is the HTTP interface for operators, which the public must not
+// reach:
 //
 //	GET  /dead-letters?state=&reason=&limit=&cursor=    waiting ones, oldest first; or replayed, discarded, all
 //	GET  /dead-letters/{id}                             one, with its message
@@ -31,7 +33,14 @@ const (
 // state is refused if it comes from a browser's page of another origin.
 //
 // Errors are application/problem+json (RFC 9457).
-func NewAdminHandler(letters *DeadLetters, log *slog.Logger) http.Handler {
+type AdminHandler struct {
+	RequestTimeout time.Duration // how long an answer may take; 0: 10 s. To be set before first use
+
+	routes http.Handler
+}
+
+// NewAdminHandler returns the HTTP interface of the dead letters.
+func NewAdminHandler(letters *DeadLetters, log *slog.Logger) *AdminHandler {
 	a := adminAPI{letters}
 	routes := httpapi.Routes{
 		"/dead-letters":      {http.MethodGet: a.list},
@@ -40,12 +49,14 @@ func NewAdminHandler(letters *DeadLetters, log *slog.Logger) http.Handler {
 	for _, decision := range []Decision{Replay, Discard, Restore} {
 		routes["/dead-letters/"+string(decision)] = httpapi.Methods{http.MethodPost: a.decide(decision)}
 	}
-	handler := httpapi.NewHandler(routes, log)
-	return httpapi.ForOperators(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), httpapi.DefaultRequestTimeout)
-		defer cancel()
-		handler.ServeHTTP(w, r.WithContext(ctx))
-	}), log)
+	return &AdminHandler{routes: httpapi.ForOperators(httpapi.NewHandler(routes, log), log)}
+}
+
+// ServeHTTP answers a request.
+func (h *AdminHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), cmp.Or(h.RequestTimeout, httpapi.DefaultRequestTimeout))
+	defer cancel()
+	h.routes.ServeHTTP(w, r.WithContext(ctx))
 }
 
 type adminAPI struct{ letters *DeadLetters }
@@ -184,6 +195,8 @@ func (a adminAPI) decide(decision Decision) httpapi.HandlerFunc {
 				answer.HasMore, answer.NextCursor = true, &page.NextCursor
 			}
 		}
+		slices.Sort(ids)
+		ids = slices.Compact(ids)
 		answer.Matched = len(ids)
 		do := a.letters.Decide
 		if s.DryRun {

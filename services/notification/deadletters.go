@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"time"
 
 	"example.com/orderflow/ports"
 )
@@ -152,13 +153,37 @@ func (d *DeadLetters) decide(ctx context.Context, decision Decision, id string) 
 		if err := d.queue.Replay(ctx, letter); err != nil {
 			return err
 		}
+		ctx = context.WithoutCancel(ctx) // the message is out: whoever asked and has gone, that is to be noted
 	}
 	err = d.store.Settle(ctx, letter, decision.to())
 	if decision == Replay && errors.Is(err, ports.ErrChanged) {
-		err = nil // it was replayed, and has failed again already
+		err = d.checkReplayed(ctx, letter, err)
+	}
+	if decision == Replay && err != nil {
+		err = fmt.Errorf("its message was put back into the queue, but that could not be noted: %w", err)
 	}
 	if err == nil {
 		d.log.InfoContext(ctx, "dead letter settled", "decision", string(decision), "id", letter.ID)
 	}
 	return err
+}
+
+// checkReplayed returns nil if a letter that has changed while its message was
+// replayed shows just that: it has failed again already, or was replayed by
+// somebody else as well. Else it returns the error that it has changed.
+func (d *DeadLetters) checkReplayed(ctx context.Context, before ports.DeadLetter, changed error) error {
+	now, err := d.store.Get(ctx, before.ID)
+	switch {
+	case err != nil:
+		return err
+	case now.State == ports.Replayed:
+		return nil
+	case now.State == ports.Waiting && !lastFailure(now).Equal(lastFailure(before)):
+		return nil
+	}
+	return changed
+}
+
+func lastFailure(letter ports.DeadLetter) time.Time {
+	return letter.Failures[len(letter.Failures)-1].LastFailure
 }

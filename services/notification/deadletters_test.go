@@ -238,6 +238,58 @@ func TestReplayWithoutBroker(t *testing.T) {
 	}
 }
 
+// Whether a letter that changed while it was replayed may count as replayed.
+func TestReplayOfWhatChanges(t *testing.T) {
+	at := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
+	letter := func(state ports.DeadLetterState, failed time.Time) ports.DeadLetter {
+		return ports.DeadLetter{ID: "x", State: state, Failures: []ports.Failure{{LastFailure: failed}}}
+	}
+	tests := []struct {
+		name string
+		now  ports.DeadLetter
+		want error
+	}{
+		{"it has failed again", letter(ports.Waiting, at.Add(time.Second)), nil},
+		{"somebody else has replayed it", letter(ports.Replayed, at), nil},
+		{"somebody else has discarded it", letter(ports.Discarded, at), ports.ErrChanged},
+		{"somebody else has discarded and restored it", letter(ports.Waiting, at), ports.ErrChanged},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			control := gomock.NewController(t)
+			store, queue := mocks.NewMockDeadLetters(control), mocks.NewMockDeadLetterQueue(control)
+			gomock.InOrder(
+				store.EXPECT().Get(gomock.Any(), "x").Return(letter(ports.Waiting, at), nil),
+				queue.EXPECT().Replay(gomock.Any(), gomock.Any()).Return(nil),
+				store.EXPECT().Settle(gomock.Any(), gomock.Any(), ports.Replayed).Return(ports.ErrChanged),
+				store.EXPECT().Get(gomock.Any(), "x").Return(tt.now, nil),
+			)
+			errs := notification.NewDeadLetters(store, queue, discard).Decide(t.Context(), notification.Replay, "x")
+			if !errors.Is(errs[0], tt.want) {
+				t.Errorf("got %v, want %v", errs[0], tt.want)
+			}
+		})
+	}
+}
+
+// What is replayed is noted, although who asked for it has gone.
+func TestReplayOutlivesWhoAsked(t *testing.T) {
+	store := new(memory.DeadLetters)
+	letter := ports.DeadLetter{ID: "x", Failures: []ports.Failure{{LastFailure: time.Now()}}}
+	if err := store.Put(t.Context(), letter); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	queue := mocks.NewMockDeadLetterQueue(gomock.NewController(t))
+	queue.EXPECT().Replay(gomock.Any(), gomock.Any()).Do(func(context.Context, ports.DeadLetter) { cancel() })
+	if errs := notification.NewDeadLetters(store, queue, discard).Decide(ctx, notification.Replay, "x"); errs[0] != nil {
+		t.Error(errs[0])
+	}
+	if got, err := store.Get(t.Context(), "x"); err != nil || got.State != ports.Replayed {
+		t.Errorf("got %v, %v, want it to be replayed", got.State, err)
+	}
+}
+
 // While the store is away, letters wait for it, and that is logged once.
 func TestDeadLettersWithoutStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -112,7 +112,8 @@ func (g *Gatherer[T]) leave(c *call[T]) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if c.batch == nil {
-		return // next leaves it out
+		g.waiting = slices.DeleteFunc(g.waiting, func(other *call[T]) bool { return other == c })
+		return
 	}
 	if c.batch.callers--; c.batch.callers == 0 {
 		c.batch.cancel()

@@ -8,6 +8,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -142,8 +143,12 @@ func Text(to *string) func(json.RawMessage) string {
 // Texts sets a list of strings.
 func Texts(to *[]string) func(json.RawMessage) string {
 	return func(value json.RawMessage) (reason string) {
-		if err := json.Unmarshal(value, to); err != nil || *to == nil {
+		var list []*string
+		if err := json.Unmarshal(value, &list); err != nil || list == nil || slices.Contains(list, nil) {
 			return "must be a list of strings"
+		}
+		for _, text := range list {
+			*to = append(*to, *text)
 		}
 		return ""
 	}

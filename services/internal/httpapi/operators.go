@@ -9,8 +9,8 @@ import (
 
 // ForOperators guards a handler that only operators should reach, by an
 // address of this machine as a rule, against the pages that their browsers
-// have open: a request that changes state must not come from another origin,
-// and one that arrives over the loopback interface must be addressed to it by
+// have open: a request must not come from another site's page, nor one that
+// changes state from another origin, and one that arrives over the loopback interface must be addressed to it by
 // name or number, or a page could have its own name resolved to this machine
 // and be of the same origin then.
 func ForOperators(handler http.Handler, log *slog.Logger) http.Handler {
@@ -22,10 +22,10 @@ func ForOperators(handler http.Handler, log *slog.Logger) http.Handler {
 				Detail: "this address answers only to localhost and numbers of the loopback interface",
 			}
 		}
-		if err := origins.Check(r); err != nil {
+		if err := origins.Check(r); err != nil || r.Header.Get("Sec-Fetch-Site") == "cross-site" {
 			return &Problem{
 				Status: http.StatusForbidden, Code: "cross_origin",
-				Detail: "a page of another origin must not change anything here",
+				Detail: "pages of other origins have no business here",
 			}
 		}
 		handler.ServeHTTP(w, r)

@@ -22,6 +22,7 @@ type Server struct {
 	Handler        http.Handler
 	RequestTimeout time.Duration // how long the handler takes at most
 	Grace          time.Duration // how long requests in hand may take once it is to stop
+	Interrupt      bool          // those in hand have their contexts ended then
 	Log            *slog.Logger
 }
 
@@ -37,6 +38,9 @@ func (s Server) Serve(ctx context.Context, listener net.Listener) error {
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
 	}
+	if s.Interrupt {
+		server.BaseContext = func(net.Listener) context.Context { return ctx }
+	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	select {
@@ -45,9 +49,9 @@ func (s Server) Serve(ctx context.Context, listener net.Listener) error {
 	case <-ctx.Done():
 	}
 
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.Grace)
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.Grace)
 	defer cancel()
-	err := server.Shutdown(ctx)
+	err := server.Shutdown(grace)
 	if err != nil {
 		err = errors.Join(fmt.Errorf("stop serving %s: requests in hand after %v: %w", listener.Addr(), s.Grace, err), server.Close())
 	}

@@ -30,11 +30,14 @@ func (a *Admin) AdminServer(c *Common, handler http.Handler, log *slog.Logger) (
 	if handler == nil {
 		handler = httpapi.NewHandler(nil, log)
 	}
+	profiles := http.NewServeMux()
+	profiles.HandleFunc("/debug/pprof/", pprof.Index)
+	profiles.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	profiles.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	profiles.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux := http.NewServeMux()
 	mux.Handle("/", handler)
-	mux.HandleFunc("/debug/pprof/", pprof.Index)
-	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
-	return c.httpServer("admin", listener, httpapi.ForOperators(mux, log), longestProfile, log), nil
+	mux.Handle("/debug/pprof/", httpapi.ForOperators(profiles, log))
+	server := httpapi.Server{Handler: mux, RequestTimeout: longestProfile, Interrupt: true}
+	return c.httpServer("admin", listener, server, log), nil
 }

@@ -2,6 +2,7 @@ package app
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -63,7 +64,9 @@ type (
 
 // desk is where the commands work.
 type desk struct {
-	Streams
+	In      io.Reader
+	Out     *checkedWriter
+	Err     io.Writer
 	letters *notification.DeadLetters
 }
 
@@ -83,13 +86,18 @@ func (c *Common) withLetters(ctx context.Context, s Streams, work func(desk) err
 		return err
 	}
 	defer store.Close()
-	return work(desk{s, notification.NewDeadLetters(store.DeadLetters, queue.DeadLetters, log)})
+	d := desk{s.In, &checkedWriter{Writer: s.Out}, s.Err, notification.NewDeadLetters(store.DeadLetters, queue.DeadLetters, log)}
+	err = work(d)
+	return cmp.Or(err, d.Out.err)
 }
 
 func (l *listLetters) run(ctx context.Context, c *Common, s Streams) error {
 	state, err := notification.ParseState(l.State)
 	if err != nil {
 		return usageError{fmt.Errorf("--state: %q %w", l.State, err)}
+	}
+	if l.Limit < 0 {
+		return usageError{fmt.Errorf("--limit: %d is out of range; give 1 or more, or 0 for all", l.Limit)}
 	}
 	return c.withLetters(ctx, s, func(d desk) error {
 		table := tabwriter.NewWriter(d.Out, 0, 0, 2, ' ', 0)
@@ -106,7 +114,7 @@ func (l *listLetters) run(ctx context.Context, c *Common, s Streams) error {
 					summary.Attempts, summary.TimesAside, oneLine(summary.Reason))
 			}
 			listed++
-			return listed != l.Limit
+			return listed != l.Limit && d.Out.err == nil
 		})
 		return errors.Join(err, table.Flush())
 	})
@@ -170,7 +178,7 @@ func (s *selected) decide(ctx context.Context, c *Common, streams Streams, decis
 		return err
 	}
 	return c.withLetters(ctx, streams, func(d desk) error {
-		ids := s.IDs
+		ids := slices.Compact(slices.Sorted(slices.Values(s.IDs)))
 		if len(ids) == 0 {
 			err := d.each(ctx, ports.DeadLetterQuery{State: decision.From(), Reason: s.Reason}, func(letter ports.DeadLetter) bool {
 				ids = append(ids, letter.ID)
@@ -184,7 +192,7 @@ func (s *selected) decide(ctx context.Context, c *Common, streams Streams, decis
 		case s.DryRun:
 			return d.carryOut(ctx, d.letters.Check, decision, ids, "would be "+decision.Past(), s.JSON)
 		case len(ids) > 0 && !sure:
-			if err := d.confirm(decision, len(ids)); err != nil {
+			if err := d.confirm(ctx, decision, len(ids)); err != nil {
 				return err
 			}
 		}
@@ -205,17 +213,24 @@ func (s *selected) check() error {
 	return nil
 }
 
-func (d desk) confirm(decision notification.Decision, count int) error {
+func (d desk) confirm(ctx context.Context, decision notification.Decision, count int) error {
 	fmt.Fprintf(d.Err, "%s %s? They can be restored until %s. Type yes: ", decision, letters(count),
 		time.Now().Add(ports.DeadLetterRetention).Format(time.DateOnly))
-	line, err := bufio.NewReader(d.In).ReadString('\n')
-	if err != nil && err != io.EOF {
-		return fmt.Errorf("read the answer: %w", err)
+	answer := make(chan string, 1)
+	go func() { // reading knows no end but the answer's, or the process's
+		line, _ := bufio.NewReader(d.In).ReadString('\n')
+		answer <- strings.TrimSpace(line)
+	}()
+	select {
+	case <-ctx.Done():
+		fmt.Fprintln(d.Err)
+		return errors.New("nothing is done: interrupted")
+	case line := <-answer:
+		if line != "yes" {
+			return errors.New("nothing is done: the answer was not yes; --yes does not ask")
+		}
+		return nil
 	}
-	if strings.TrimSpace(line) != "yes" {
-		return errors.New("nothing is done: the answer was not yes; --yes does not ask")
-	}
-	return nil
 }
 
 // carryOut decides in portions, and says how far it has come.
@@ -234,8 +249,8 @@ func (d desk) carryOut(ctx context.Context, do func(context.Context, notificatio
 		if len(ids) > portion {
 			fmt.Fprintf(d.Err, "%d of %d\n", count+failed, len(ids))
 		}
-		if err := ctx.Err(); err != nil {
-			return fmt.Errorf("interrupted after %s: %w", letters(count), err)
+		if err := cmp.Or(ctx.Err(), d.Out.err); err != nil {
+			return fmt.Errorf("stopped after %s: %w", letters(count), err)
 		}
 	}
 	fmt.Fprintf(d.Err, "%s %s\n", letters(count), done)

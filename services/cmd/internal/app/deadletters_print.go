@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strconv"
@@ -16,12 +17,28 @@ import (
 // mostShown is how much of a body is written for people; JSON has all of it.
 const mostShown = 4 << 10 // bytes
 
+// checkedWriter keeps the first error in writing, for who writes line by line
+// to ask for now and then.
+type checkedWriter struct {
+	io.Writer
+	err error
+}
+
+func (w *checkedWriter) Write(p []byte) (int, error) {
+	if w.err != nil {
+		return 0, w.err
+	}
+	n, err := w.Writer.Write(p)
+	if err != nil {
+		w.err = fmt.Errorf("write the output: %w", err)
+	}
+	return n, err
+}
+
 func (d desk) writeJSON(value any) {
 	encoder := json.NewEncoder(d.Out)
 	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(value); err != nil {
-		panic(err) // our own types always encode
-	}
+	_ = encoder.Encode(value) // our own types always encode; what Out has to say, it keeps
 }
 
 func (d desk) print(letter ports.DeadLetter) {
@@ -35,7 +52,7 @@ func (d desk) print(letter ports.DeadLetter) {
 		fmt.Fprintf(d.Out, "  set aside     after %d attempts, from %s to %s%s\n", f.Attempts, f.FirstFailure, f.LastFailure, indented(f.Reason))
 	}
 	for _, name := range slices.Sorted(maps.Keys(v.Headers)) {
-		fmt.Fprintf(d.Out, "  header        %s: %q\n", name, v.Headers[name])
+		fmt.Fprintf(d.Out, "  header        %q: %q\n", name, v.Headers[name])
 	}
 	body := letter.Body[:min(len(letter.Body), mostShown)]
 	text := hex.Dump(body)

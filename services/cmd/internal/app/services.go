@@ -7,8 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/http"
-	"time"
 
 	"example.com/orderflow/adapters/logchannel"
 	"example.com/orderflow/adapters/rabbitmq"
@@ -39,7 +37,7 @@ func (c *Common) OrderService(ctx context.Context, flag, address string, intake 
 	return &Part{urlOf(listener.Addr().String()), []Component{
 		{"broker", func(ctx context.Context) error { return c.awaitPublisher(ctx, broker.Publisher, log) }},
 		{"relay", relay.Run},
-		c.httpServer("order", listener, handler, c.RequestTimeout, log),
+		c.httpServer("order", listener, httpapi.Server{Handler: handler, RequestTimeout: c.RequestTimeout}, log),
 	}}, nil
 }
 
@@ -77,7 +75,9 @@ func (c *Common) NotificationService(ctx context.Context, flag, address string, 
 		return nil, err
 	}
 	letters := notification.NewDeadLetters(store.DeadLetters, broker.DeadLetters, log)
-	operators, err := admin.AdminServer(c, notification.NewAdminHandler(letters, log), log)
+	adminHandler := notification.NewAdminHandler(letters, log)
+	adminHandler.RequestTimeout = c.RequestTimeout
+	operators, err := admin.AdminServer(c, adminHandler, log)
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +87,7 @@ func (c *Common) NotificationService(ctx context.Context, flag, address string, 
 	context.AfterFunc(ctx, handler.Stop)
 	return &Part{urlOf(listener.Addr().String()), []Component{
 		operators,
-		c.httpServer("notification", listener, handler, c.RequestTimeout, log),
+		c.httpServer("notification", listener, httpapi.Server{Handler: handler, RequestTimeout: c.RequestTimeout}, log),
 		{"broker", func(ctx context.Context) error { return c.awaitConsumer(ctx, broker.Consumer, log) }},
 		{"dead letters", func(ctx context.Context) error {
 			if err := letters.Run(ctx); err != nil {
@@ -117,12 +117,11 @@ func (c *Common) awaitConsumer(ctx context.Context, consumer ports.Pinger, log *
 	return nil
 }
 
-func (c *Common) httpServer(name string, listener net.Listener, handler http.Handler, timeout time.Duration, log *slog.Logger) Component {
+func (c *Common) httpServer(name string, listener net.Listener, server httpapi.Server, log *slog.Logger) Component {
+	server.Grace, server.Log = c.stopTimeout(), log
 	return Component{name + " http", func(ctx context.Context) error {
 		log.Info("listening", "service", name, "address", listener.Addr().String())
-		return httpapi.Server{
-			Handler: handler, RequestTimeout: timeout, Grace: c.stopTimeout(), Log: log,
-		}.Serve(ctx, listener)
+		return server.Serve(ctx, listener)
 	}}
 }
 

@@ -25,7 +25,7 @@ const (
 )
 
 var queues = []string{
-	ourQueue, ourQueue + ".retry.1s", ourQueue + ".retry.10s", ourQueue + ".retry.1m", ourQueue + ".retry.10m", ourQueue + ".dead-letter",
+	ourQueue, ourQueue + ".retry.1s", ourQueue + ".retry.10s", ourQueue + ".retry.1m", ourQueue + ".retry.10m", ourQueue + ".dead-letter", ourQueue + ".unreadable",
 	originalQueue, usualQueue, ceilingQueue,
 }
 

@@ -27,7 +27,7 @@ type servers struct {
 	ours     map[string]bool // which of them can be stopped and started here
 }
 
-var queues = []string{mainQueue, mainQueue + ".retry.1s", mainQueue + ".retry.10s", mainQueue + ".retry.1m", mainQueue + ".retry.10m", deadLetterQueue}
+var queues = []string{mainQueue, mainQueue + ".retry.1s", mainQueue + ".retry.10s", mainQueue + ".retry.1m", mainQueue + ".retry.10m", deadLetterQueue, mainQueue + ".unreadable"}
 
 func openServers(ctx context.Context, storeURL, brokerURL, database string) (*servers, error) {
 	s := &servers{ours: make(map[string]bool)}
