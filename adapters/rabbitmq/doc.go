@@ -72,6 +72,12 @@
 // event whose handler fails, or a dead letter that is not kept, stays in hand
 // until the broker takes messages again.
 //
+// The library drops the connection over a message whose headers are nested more
+// than 32 deep, or more than 8192. After that, deliveries come one by one, with
+// no pause between connections, until the broker has set the message aside: it
+// breaks 21 more of the main queue's and 21 of the dead letters' connections,
+// alone, and ends in a queue of its own, which nobody takes from.
+//
 // A queue that is there with other properties is a [*TopologyError], which says
 // what to do. One that was deleted is declared again with the next connection.
 package rabbitmq
