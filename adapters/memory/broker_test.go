@@ -222,26 +222,3 @@ func TestDeliveriesDefaultLease(t *testing.T) {
 		}
 	})
 }
-
-func BenchmarkBroker(b *testing.B) {
-	var broker memory.Broker
-	event := order(b, 1).Created()
-	ctx, cancel := context.WithCancel(b.Context())
-	handled, done := make(chan struct{}), make(chan error)
-	go func() {
-		done <- broker.Consume(ctx, func(context.Context, ports.Delivery) error {
-			handled <- struct{}{}
-			return nil
-		})
-	}()
-	for b.Loop() {
-		if err := broker.Publish(ctx, event); err != nil {
-			b.Fatal(err)
-		}
-		<-handled
-	}
-	cancel()
-	if err := <-done; err != nil {
-		b.Fatal(err)
-	}
-}

@@ -18,30 +18,36 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 var delays = []time.Duration{50 * time.Millisecond, 100 * time.Millisecond, 200 * time.Millisecond}
 
 func TestStore(t *testing.T) {
-	inVirtualTime(t, porttest.StoreClauses(), func() porttest.Store {
-		orders := &memory.Orders{Lease: time.Second}
-		return porttest.Store{Orders: orders, Outbox: orders, Other: orders, Lease: orders.Lease}
-	})
+	inVirtualTime(t, porttest.StoreClauses(), newStore)
+}
+
+func newStore() porttest.Store {
+	orders := &memory.Orders{Lease: time.Second}
+	return porttest.Store{Orders: orders, Outbox: orders, Other: orders, Lease: orders.Lease}
 }
 
 func TestBroker(t *testing.T) {
-	inVirtualTime(t, porttest.BrokerClauses(), func() porttest.Broker {
-		broker := &memory.Broker{Delays: delays, Logger: slog.New(slog.DiscardHandler)}
-		return porttest.Broker{
-			Publisher:   broker,
-			Consumer:    func() ports.EventConsumer { return broker },
-			Inject:      broker.Inject,
-			DeadLetters: func() ports.DeadLetterQueue { return broker },
-			Attempts:    len(delays) + 1,
-		}
-	})
+	inVirtualTime(t, porttest.BrokerClauses(), newBroker)
+}
+
+func newBroker() porttest.Broker {
+	broker := &memory.Broker{Delays: delays, Logger: slog.New(slog.DiscardHandler)}
+	return porttest.Broker{
+		Publisher:   broker,
+		Consumer:    func() ports.EventConsumer { return broker },
+		Inject:      broker.Inject,
+		DeadLetters: func() ports.DeadLetterQueue { return broker },
+		Attempts:    len(delays) + 1,
+	}
 }
 
 func TestDeliveries(t *testing.T) {
-	inVirtualTime(t, porttest.DeliveryLogClauses(), func() porttest.DeliveryLog {
-		log := &memory.Deliveries{Lease: time.Second}
-		return porttest.DeliveryLog{Log: log, Other: log, Lease: log.Lease}
-	})
+	inVirtualTime(t, porttest.DeliveryLogClauses(), newDeliveryLog)
+}
+
+func newDeliveryLog() porttest.DeliveryLog {
+	log := &memory.Deliveries{Lease: time.Second}
+	return porttest.DeliveryLog{Log: log, Other: log, Lease: log.Lease}
 }
 
 func TestDeadLetters(t *testing.T) {
@@ -59,4 +65,16 @@ func inVirtualTime[A any](t *testing.T, clauses []porttest.Clause[A], open func(
 			synctest.Test(t, func(t *testing.T) { clause.Check(t, open()) })
 		})
 	}
+}
+
+func BenchmarkStore(b *testing.B) {
+	porttest.BenchmarkStore(b, func(testing.TB) porttest.Store { return newStore() })
+}
+
+func BenchmarkBroker(b *testing.B) {
+	porttest.BenchmarkBroker(b, func(testing.TB) porttest.Broker { return newBroker() })
+}
+
+func BenchmarkDeliveryLog(b *testing.B) {
+	porttest.BenchmarkDeliveryLog(b, func(testing.TB) porttest.DeliveryLog { return newDeliveryLog() })
 }

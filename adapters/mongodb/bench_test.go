@@ -13,6 +13,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"example.com/orderflow/domain"
+	"example.com/orderflow/ports/porttest"
 )
 
 // byMany has so many callers at once do it b.N times in all.
@@ -38,12 +39,14 @@ func byMany(b *testing.B, callers int, do func(order domain.Order) error) {
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "ops/s")
 }
 
-var callers = []int{1, 16, 64, 256, 1024}
+func BenchmarkStore(b *testing.B) { porttest.BenchmarkStore(b, openStore) }
 
-// BenchmarkAdd compares with an insertOne for each order.
-func BenchmarkAdd(b *testing.B) {
-	for _, callers := range callers {
-		b.Run(fmt.Sprintf("way=alone/callers=%d", callers), func(b *testing.B) {
+func BenchmarkDeliveryLog(b *testing.B) { porttest.BenchmarkDeliveryLog(b, openDeliveryLog) }
+
+// What gathering buys: the same with a command of its own for each caller.
+func BenchmarkUngathered(b *testing.B) {
+	for _, callers := range []int{1, 16, 64, 256, 1024} {
+		b.Run(fmt.Sprintf("Add/callers=%d", callers), func(b *testing.B) {
 			collection := openNew(b).Database().Collection("orders")
 			byMany(b, callers, func(order domain.Order) error {
 				d := document(order)
@@ -52,17 +55,7 @@ func BenchmarkAdd(b *testing.B) {
 				return err
 			})
 		})
-		b.Run(fmt.Sprintf("way=gathered/callers=%d", callers), func(b *testing.B) {
-			orders := openNew(b).Orders()
-			byMany(b, callers, func(order domain.Order) error { return orders.Add(b.Context(), order) })
-		})
-	}
-}
-
-// BenchmarkClaimAndRecord compares with two upserts for each delivery.
-func BenchmarkClaimAndRecord(b *testing.B) {
-	for _, callers := range callers {
-		b.Run(fmt.Sprintf("way=alone/callers=%d", callers), func(b *testing.B) {
+		b.Run(fmt.Sprintf("ClaimAndRecord/callers=%d", callers), func(b *testing.B) {
 			collection := openNew(b).Database().Collection("deliveries")
 			upsert := func(filter, update bson.M) error {
 				_, err := collection.UpdateOne(b.Context(), filter, update, options.UpdateOne().SetUpsert(true))
@@ -85,46 +78,5 @@ func BenchmarkClaimAndRecord(b *testing.B) {
 					})
 			})
 		})
-		b.Run(fmt.Sprintf("way=gathered/callers=%d", callers), func(b *testing.B) {
-			log := openNew(b).Deliveries()
-			byMany(b, callers, func(order domain.Order) error {
-				event := order.Created().ID
-				claim, err := log.Claim(b.Context(), event, "mail")
-				if err != nil {
-					return err
-				}
-				return claim.Record(b.Context(), domain.Notification{
-					EventID: event, OrderID: order.ID, Channel: "mail", Attempt: 1, SentAt: epoch,
-				})
-			})
-		})
 	}
-}
-
-func BenchmarkClaimAndMark(b *testing.B) {
-	const size = 256
-	store := openNew(b)
-	orders := store.Orders()
-	left := 0
-	b.ResetTimer()
-	for range b.N {
-		if left == 0 {
-			b.StopTimer()
-			left = 20
-			backlog(b, store, left*size)
-			b.StartTimer()
-		}
-		left--
-		events, err := orders.Claim(b.Context(), size)
-		if err != nil {
-			b.Fatal(err)
-		}
-		if len(events) != size {
-			b.Fatalf("claimed %d events, want %d", len(events), size)
-		}
-		if err := orders.MarkPublished(b.Context(), eventIDs(events)...); err != nil {
-			b.Fatal(err)
-		}
-	}
-	b.ReportMetric(float64(b.N*size)/b.Elapsed().Seconds(), "events/s")
 }

@@ -12,22 +12,26 @@ const shortLease = time.Second
 
 func TestStoreContract(t *testing.T) {
 	t.Parallel() // most of it is waiting for leases
-	porttest.Run(t, porttest.StoreClauses(), func(t testing.TB) porttest.Store {
-		one, other := openTwice(t)
-		orders, others := one.Orders(), other.Orders()
-		orders.Lease, others.Lease = shortLease, shortLease
-		return porttest.Store{Orders: orders, Outbox: orders, Other: others, Lease: shortLease}
-	})
+	porttest.Run(t, porttest.StoreClauses(), openStore)
+}
+
+func openStore(t testing.TB) porttest.Store {
+	one, other := openTwice(t)
+	orders, others := one.Orders(), other.Orders()
+	orders.Lease, others.Lease = shortLease, shortLease
+	return porttest.Store{Orders: orders, Outbox: orders, Other: others, Lease: shortLease}
 }
 
 func TestDeliveryLogContract(t *testing.T) {
 	t.Parallel()
-	porttest.Run(t, porttest.DeliveryLogClauses(), func(t testing.TB) porttest.DeliveryLog {
-		one, other := openTwice(t)
-		log, others := one.Deliveries(), other.Deliveries()
-		log.Lease, others.Lease = shortLease, shortLease
-		return porttest.DeliveryLog{Log: log, Other: others, Lease: shortLease}
-	})
+	porttest.Run(t, porttest.DeliveryLogClauses(), openDeliveryLog)
+}
+
+func openDeliveryLog(t testing.TB) porttest.DeliveryLog {
+	one, other := openTwice(t)
+	log, others := one.Deliveries(), other.Deliveries()
+	log.Lease, others.Lease = shortLease, shortLease
+	return porttest.DeliveryLog{Log: log, Other: others, Lease: shortLease}
 }
 
 func TestDeadLettersContract(t *testing.T) {

@@ -13,23 +13,30 @@ import (
 
 func TestContract(t *testing.T) {
 	brokerURL(t)
-	porttest.Run(t, porttest.BrokerClauses(), func(t testing.TB) porttest.Broker {
-		topology := newTopology(t, 60*time.Millisecond, 120*time.Millisecond, 180*time.Millisecond)
-		publisher := newPublisher(t, brokerURL(t), topology)
-		if err := publisher.Ping(bounded(t, patience)); err != nil { // so that the queues are there
-			t.Fatal(err)
-		}
-		ch := openChannel(t)
-		return porttest.Broker{
-			Publisher: publisher,
-			Consumer:  func() ports.EventConsumer { return newConsumer(t, brokerURL(t), topology) },
-			Inject: func(ctx context.Context, body []byte) error {
-				return ch.PublishWithContext(ctx, amqp.DefaultExchange, topology.Queue, true, false, amqp.Publishing{Body: body})
-			},
-			DeadLetters: func() ports.DeadLetterQueue { return newDeadLetterQueue(t, brokerURL(t), topology) },
-			Attempts:    len(topology.Delays) + 1,
-		}
-	})
+	porttest.Run(t, porttest.BrokerClauses(), openBroker)
+}
+
+func BenchmarkBroker(b *testing.B) {
+	brokerURL(b)
+	porttest.BenchmarkBroker(b, openBroker)
+}
+
+func openBroker(t testing.TB) porttest.Broker {
+	topology := newTopology(t, 60*time.Millisecond, 120*time.Millisecond, 180*time.Millisecond)
+	publisher := newPublisher(t, brokerURL(t), topology)
+	if err := publisher.Ping(bounded(t, patience)); err != nil { // so that the queues are there
+		t.Fatal(err)
+	}
+	ch := openChannel(t)
+	return porttest.Broker{
+		Publisher: publisher,
+		Consumer:  func() ports.EventConsumer { return newConsumer(t, brokerURL(t), topology) },
+		Inject: func(ctx context.Context, body []byte) error {
+			return ch.PublishWithContext(ctx, amqp.DefaultExchange, topology.Queue, true, false, amqp.Publishing{Body: body})
+		},
+		DeadLetters: func() ports.DeadLetterQueue { return newDeadLetterQueue(t, brokerURL(t), topology) },
+		Attempts:    len(topology.Delays) + 1,
+	}
 }
 
 // peek returns the messages in the queue, which it leaves there.
