@@ -32,7 +32,7 @@ func (b *Broker) setAside(m message, reason error) {
 func (b *Broker) DeadLetters() []ports.DeadLetter {
 	letters := b.dead.list()
 	for i, letter := range letters {
-		letters[i] = clone(letter)
+		letters[i] = cloneLetter(letter)
 	}
 	return letters
 }
@@ -55,7 +55,7 @@ func (b *Broker) Drain(ctx context.Context, keep func(context.Context, ports.Dea
 		}
 		letters.Go(func() {
 			err := b.limits().Call(ctx, func(ctx context.Context) error {
-				return keep(ctx, clone(letter))
+				return keep(ctx, cloneLetter(letter))
 			})
 			<-inHand
 			if err == nil {
@@ -80,10 +80,4 @@ func (b *Broker) Replay(ctx context.Context, letter ports.DeadLetter) error {
 	}
 	b.queue.put(message{Message: wire.FromDeadLetter(letter), attempt: 1})
 	return nil
-}
-
-// clone returns a letter of this queue, with its one failure, that shares
-// nothing with it.
-func clone(letter ports.DeadLetter) ports.DeadLetter {
-	return wire.FromDeadLetter(letter).DeadLetter(letter.Failures[0])
 }

@@ -178,6 +178,7 @@ func (d *DeadLetters) find(place cursor.Letter) (int, bool) {
 	})
 }
 
+// cloneLetter returns a letter that shares nothing with this one.
 func cloneLetter(letter ports.DeadLetter) ports.DeadLetter {
 	letter.Headers = maps.Clone(letter.Headers)
 	letter.Body = bytes.Clone(letter.Body)
