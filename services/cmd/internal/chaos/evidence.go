@@ -102,7 +102,14 @@ func (e *evidence) readLogs(folder string, ledger *ledger) error {
 	return nil
 }
 
-// readLog reads one log. Its last line may be cut off by a kill.
+// isReason reports whether the line is what a program says of its failure.
+func isReason(process string, line []byte) bool {
+	program, _, _ := strings.Cut(process, "-")
+	return bytes.HasPrefix(line, []byte(program+": "))
+}
+
+// readLog reads one log. Its last line may be cut off by a kill, or be the
+// reason of a status that is not 0: whether that has an excuse is judged there.
 func (e *evidence) readLog(process string, log io.Reader, strange func(line string)) error {
 	r := bufio.NewReader(log)
 	for {
@@ -114,6 +121,9 @@ func (e *evidence) readLog(process string, log io.Reader, strange func(line stri
 			return err
 		}
 		if line[0] != '{' {
+			if _, more := r.Peek(1); more == io.EOF && isReason(process, line) {
+				return nil
+			}
 			strange(strings.TrimSpace(string(line)))
 			continue
 		}
