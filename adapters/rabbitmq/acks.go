@@ -15,16 +15,22 @@ type acks struct {
 	ack func(tag uint64, multiple bool) error
 
 	mu      sync.Mutex
-	done    []uint64 // not told yet
+	last    uint64              // the latest that was taken
+	inHand  map[uint64]struct{} // taken, and not done
+	done    []uint64            // not told yet
 	telling bool
-
-	// The teller's own.
-	next  uint64              // the lowest that is not told
-	ahead map[uint64]struct{} // told, but not all below them
 }
 
 func newAcks(ack func(tag uint64, multiple bool) error) *acks {
-	return &acks{ack: ack, next: 1, ahead: make(map[uint64]struct{})} // a channel counts from 1
+	return &acks{ack: ack, inHand: make(map[uint64]struct{})}
+}
+
+// take takes note of a delivery. They are taken in the order of their tags.
+func (a *acks) take(tag uint64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.last = tag
+	a.inHand[tag] = struct{}{}
 }
 
 // add has the delivery acknowledged, by this call or by another that is under
@@ -43,26 +49,26 @@ func (a *acks) add(tag uint64) {
 		a.mu.Lock()
 		tags := a.done
 		a.done = nil
+		for _, tag := range tags {
+			delete(a.inHand, tag)
+		}
+		lowest := a.last + 1 // in hand
+		for tag := range a.inHand {
+			lowest = min(lowest, tag)
+		}
 		a.mu.Unlock()
-		a.tell(tags)
+		a.tell(tags, lowest)
 		a.mu.Lock()
 	}
 	a.telling = false
 }
 
-// tell acknowledges those that are next, up to the first that is still in hand,
-// by one word. The others are told one by one: what is in hand may take long,
-// and what is done is not to count as in hand for so long.
-func (a *acks) tell(tags []uint64) {
-	for _, tag := range tags {
-		a.ahead[tag] = struct{}{}
-	}
-	for a.isAhead(a.next) {
-		delete(a.ahead, a.next)
-		a.next++
-	}
+// tell acknowledges those below the lowest that is in hand by one word. The
+// others are told one by one: what is in hand may take long, and what is done
+// is not to count as in hand for so long.
+func (a *acks) tell(tags []uint64, lowest uint64) {
 	slices.Sort(tags)
-	split, _ := slices.BinarySearch(tags, a.next)
+	split, _ := slices.BinarySearch(tags, lowest)
 	if split > 0 {
 		// The last of them, for the broker knows no more of what it was told of.
 		a.ack(tags[split-1], split > 1)
@@ -70,9 +76,4 @@ func (a *acks) tell(tags []uint64) {
 	for _, tag := range tags[split:] {
 		a.ack(tag, false)
 	}
-}
-
-func (a *acks) isAhead(tag uint64) bool {
-	_, ok := a.ahead[tag]
-	return ok
 }

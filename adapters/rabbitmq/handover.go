@@ -187,6 +187,12 @@ func ownHeaders(headers amqp.Table) amqp.Table {
 		sizes[name] = entrySize(name, value)
 	}
 	longestFirst := slices.SortedFunc(maps.Keys(own), func(a, b string) int {
+		if ours := strings.HasPrefix(a, headerPrefix); ours != strings.HasPrefix(b, headerPrefix) {
+			if ours { // by which attempts are counted
+				return 1
+			}
+			return -1
+		}
 		return cmp.Or(cmp.Compare(sizes[b], sizes[a]), cmp.Compare(a, b))
 	})
 	for _, name := range longestFirst {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -29,8 +30,15 @@ type intake struct {
 	// The last session broke on a delivery that the library can't read. In the
 	// next, deliveries come one by one: the broken one alone is in hand when
 	// the session breaks again, until the queue's delivery limit sets it aside.
+	// It comes first, so a session that lasts shows that it is gone.
 	careful atomic.Bool
+
+	mu   sync.Mutex
+	back []amqp.Delivery // to be given back once all else is settled
 }
+
+// carefulFor is how long a session lasts in which deliveries come one by one.
+const carefulFor = 5 * time.Second
 
 // dealing is how a delivery is dealt with: deal reports whether it has been, so
 // that the queue may forget it. Those of one order go one after the other.
@@ -67,6 +75,9 @@ func (in *intake) run(ctx context.Context, begin dealing) error {
 		in.hands.Wait()
 		if last != nil {
 			last.flush(in.queue)
+		}
+		for _, d := range in.back { // not before, or flush would get them, and they count twice
+			d.Nack(false, true)
 		}
 	}()
 	refusals := 0
@@ -106,16 +117,20 @@ func (in *intake) receive(ctx context.Context, s *session, begin dealing) {
 		}
 	})
 	acks := newAcks(s.ch.Ack)
-	for taken := 0; ; taken++ {
-		if in.careful.Load() && taken == cap(in.slots) { // enough have come by
-			in.hands.Wait()
-			s.flush(in.queue)
-			s.end(errCareful)
-		}
-		d, open := <-s.deliveries
-		if !open {
-			break
-		}
+	if in.careful.Load() {
+		s.wg.Go(func() {
+			select {
+			case <-time.After(carefulFor):
+				if s.flush(in.queue) == nil {
+					s.end(errCareful)
+				}
+			case <-s.life.Done():
+			case <-ctx.Done():
+			}
+		})
+	}
+	for d := range s.deliveries {
+		acks.take(d.DeliveryTag)
 		select {
 		case in.slots <- struct{}{}:
 		case <-s.life.Done():
@@ -132,7 +147,11 @@ func (in *intake) receive(ctx context.Context, s *session, begin dealing) {
 				return
 			}
 			<-cancelled // or it would come straight back
-			d.Nack(false, true)
+			if s.life.Err() == nil {
+				in.mu.Lock()
+				in.back = append(in.back, d)
+				in.mu.Unlock()
+			}
 		})
 	}
 	if s.ch.IsClosed() {
@@ -148,8 +167,10 @@ var errCareful = errors.New("what could not be read has been set aside; deliveri
 // quorum queue takes some 30 settlements at once from a channel; the others
 // wait in the channel, and if that is closed they are lost and the deliveries
 // come again. A get is answered after them. What it gets goes back.
-func (s *session) flush(queue string) {
-	s.ask(func() error { // an error says that the session is over, and the deliveries back
+//
+// An error says that the session is over, and the deliveries come again.
+func (s *session) flush(queue string) error {
+	return s.ask(func() error {
 		d, got, err := s.ch.Get(queue, false)
 		if got {
 			d.Nack(false, true)

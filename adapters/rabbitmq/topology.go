@@ -63,6 +63,10 @@ const (
 	// their connection is taken for the cause, and dead-lettered by the broker.
 	deliveryLimit = 20
 
+	// The same of dead letters. One that can be read may be in hand for long,
+	// while the store is away, and at each stop and loss of a connection then.
+	letterLimit = 100
+
 	// For queues from which nothing may drop, however often it is looked at. A
 	// negative limit, RabbitMQ 4's word for none, loses messages on RabbitMQ 3.
 	noDeliveryLimit = 1_000_000_000
@@ -139,7 +143,7 @@ func (t Topology) queues() []queue {
 			amqp.QueueTypeArg:  amqp.QueueTypeQuorum,
 			"x-delivery-limit": noDeliveryLimit,
 		}},
-		{t.deadLetters(), atLeastOnce(amqp.DefaultExchange, t.unreadable(), deliveryLimit)},
+		{t.deadLetters(), atLeastOnce(amqp.DefaultExchange, t.unreadable(), letterLimit)},
 		{t.Queue, atLeastOnce(t.deadLetters(), "", deliveryLimit)},
 	}
 	for _, d := range t.Delays {

@@ -218,12 +218,14 @@ func (a adminAPI) decide(decision Decision) httpapi.HandlerFunc {
 func (a adminAPI) undecided(ctx context.Context, id string, err error) undecidedJSON {
 	var refusal *Refusal
 	switch {
+	case errors.Is(err, ErrNotNoted):
+		return undecidedJSON{id, "not_noted", ErrNotNoted.Error() + ", for the store did not answer or somebody else has decided; look at it again"}
 	case errors.As(err, &refusal):
 		return undecidedJSON{id, "wrong_state", refusal.Error()}
 	case errors.Is(err, ports.ErrNotFound):
 		return undecidedJSON{id, "not_found", noLetter}
 	case errors.Is(err, ports.ErrChanged):
-		return undecidedJSON{id, "changed", "it has changed meanwhile: it failed again, or somebody else decided"}
+		return undecidedJSON{id, "changed", "it has changed meanwhile: it failed again, or somebody else has decided"}
 	case isAway(err):
 		return undecidedJSON{id, "unavailable", "store or broker did not answer in time; the decision may have been carried out or not"}
 	}

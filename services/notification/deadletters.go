@@ -84,6 +84,10 @@ func (d Decision) to() ports.DeadLetterState {
 // Past returns the decision as what was done: replayed, discarded, restored.
 func (d Decision) Past() string { return strings.TrimSuffix(string(d), "e") + "ed" }
 
+// ErrNotNoted: a letter's message was put back into the queue, but that could
+// not be noted.
+var ErrNotNoted = errors.New("its message was put back into the queue, but that could not be noted")
+
 // Refusal says why a decision about a letter was not carried out: it is not in
 // the state that the decision is about.
 type Refusal struct {
@@ -160,7 +164,7 @@ func (d *DeadLetters) decide(ctx context.Context, decision Decision, id string) 
 		err = d.checkReplayed(ctx, letter, err)
 	}
 	if decision == Replay && err != nil {
-		err = fmt.Errorf("its message was put back into the queue, but that could not be noted: %w", err)
+		err = fmt.Errorf("%w: %w", ErrNotNoted, err)
 	}
 	if err == nil {
 		d.log.InfoContext(ctx, "dead letter settled", "decision", string(decision), "id", letter.ID)
