@@ -75,7 +75,7 @@
 // The library drops the connection over a message whose headers are nested more
 // than 32 deep, or more than 8192. After that, deliveries come one by one, with
 // hardly a pause between connections, until the broker has set the message
-// aside and 5 s have passed: it breaks 21 connections to the main queue and 101
+// aside and 5 s have passed: it breaks 21 connections to the main queue and 51
 // to the dead letters, all but the first alone, and ends in a queue of its own,
 // which nobody takes from. A letter that can be read would end there too, if so
 // many connections were lost or, before RabbitMQ 4.3, so many drains stopped

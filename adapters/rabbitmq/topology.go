@@ -65,7 +65,7 @@ const (
 
 	// The same of dead letters. One that can be read may be in hand for long,
 	// while the store is away, and at each stop and loss of a connection then.
-	letterLimit = 100
+	letterLimit = 50
 
 	// For queues from which nothing may drop, however often it is looked at. A
 	// negative limit, RabbitMQ 4's word for none, loses messages on RabbitMQ 3.

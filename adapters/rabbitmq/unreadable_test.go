@@ -2,15 +2,15 @@ package rabbitmq_test
 
 import (
 	"context"
+	"sync"
 	"testing"
+	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 )
-
-const slow = 77 // the quantity of orders whose handlers take their time
 
 // A message that breaks the connection of whoever takes it, for the library
 // refuses to read what it and the broker let pass, takes no other with it: not
@@ -32,21 +32,32 @@ func TestUnreadableMessages(t *testing.T) {
 	publish(t, publisher, before[2:]...)
 
 	const prefetch = 8
-	handled, together := make(chan domain.EventID, 100), make(chan struct{}, prefetch)
+	handled := make(chan domain.EventID, 1000)
+	var mu sync.Mutex
+	inHand, most := 0, 0
 	consumer := newConsumer(t, brokerURL(t), topology)
 	consumer.Prefetch = prefetch
-	consume(t, consumer, func(ctx context.Context, d ports.Delivery) error {
-		if d.Event.Order.Quantity == slow {
-			together <- struct{}{}
-			<-ctx.Done()
-		}
+	consume(t, consumer, func(_ context.Context, d ports.Delivery) error {
+		mu.Lock()
+		inHand++
+		most = max(most, inHand)
+		mu.Unlock()
+		time.Sleep(50 * time.Millisecond)
+		mu.Lock()
+		inHand--
+		mu.Unlock()
 		handled <- d.Event.ID
 		return nil
 	})
 	var box letterbox
 	drain(t, newDeadLetterQueue(t, brokerURL(t), topology), box.keep)
 
-	eventually(t, "what can't be read is put aside", func() bool { return messages(t, unreadable(topology)) == 1 })
+	// It takes some seventy connections, one after the other.
+	for end := time.Now().Add(3 * patience); messages(t, unreadable(topology)) == 0; time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("what can't be read is not put aside after %v", 3*patience)
+		}
+	}
 	publish(t, publisher, after...)
 	missing := map[domain.EventID]bool{}
 	for _, event := range append(before, after...) {
@@ -62,11 +73,17 @@ func TestUnreadableMessages(t *testing.T) {
 		t.Errorf("%d messages are left among the dead letters", n)
 	}
 
-	// In the end deliveries come at full speed again.
-	for range prefetch {
-		event := newEvent(t)
-		event.Order.Quantity = slow
-		publish(t, publisher, event)
-	}
-	eventually(t, "as many are in hand as before", func() bool { return len(together) == prefetch })
+	// In the end as many are in hand as before.
+	mu.Lock()
+	most = 0
+	mu.Unlock()
+	eventually(t, "deliveries come at full speed again", func() bool {
+		publish(t, publisher, newEvents(t, prefetch)...)
+		for range prefetch {
+			receive(t, handled)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		return most == prefetch
+	})
 }
