@@ -108,12 +108,9 @@ func (a adminAPI) get(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// selection says which letters a decision is about: exactly one of IDs, Reason
-// and All.
+// selection is the body of a decision.
 type selection struct {
-	IDs    []string
-	Reason string
-	All    bool
+	Selection
 	DryRun bool
 	Limit  int
 	Cursor string
@@ -131,14 +128,8 @@ func (s *selection) fields() []httpapi.Field {
 }
 
 func (s *selection) check() error {
-	ways := 0
-	for _, given := range []bool{len(s.IDs) > 0, s.Reason != "", s.All} {
-		if given {
-			ways++
-		}
-	}
 	var faults []domain.FieldError
-	if ways != 1 {
+	if !s.IsDefinite() {
 		faults = append(faults, domain.FieldError{Field: "ids", Reason: "or reason or all must say which letters, and only one of them"})
 	}
 	if len(s.IDs) > largestPage {
@@ -180,7 +171,7 @@ func (a adminAPI) decide(decision Decision) httpapi.HandlerFunc {
 			return err
 		}
 		answer := decisionJSON{Decision: decision, DryRun: s.DryRun, Failed: []undecidedJSON{}}
-		ids := s.IDs
+		ids := s.Named()
 		if len(ids) == 0 {
 			page, err := a.letters.List(r.Context(), ports.DeadLetterQuery{
 				State: decision.From(), Reason: s.Reason, Limit: s.Limit, Cursor: s.Cursor,
@@ -195,8 +186,6 @@ func (a adminAPI) decide(decision Decision) httpapi.HandlerFunc {
 				answer.HasMore, answer.NextCursor = true, &page.NextCursor
 			}
 		}
-		slices.Sort(ids)
-		ids = slices.Compact(ids)
 		answer.Matched = len(ids)
 		do := a.letters.Decide
 		if s.DryRun {

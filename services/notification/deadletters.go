@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -81,6 +82,27 @@ func (d Decision) to() ports.DeadLetterState {
 	return ports.Waiting
 }
 
+// Selection says which letters a decision is about.
+type Selection struct {
+	IDs    []string
+	Reason string // those whose reason contains the text
+	All    bool
+}
+
+// IsDefinite reports whether exactly one of the fields says so.
+func (s Selection) IsDefinite() bool {
+	ways := 0
+	for _, given := range []bool{len(s.IDs) > 0, s.Reason != "", s.All} {
+		if given {
+			ways++
+		}
+	}
+	return ways == 1
+}
+
+// Named returns the ids, each once.
+func (s Selection) Named() []string { return slices.Compact(slices.Sorted(slices.Values(s.IDs))) }
+
 // Past returns the decision as what was done: replayed, discarded, restored.
 func (d Decision) Past() string { return strings.TrimSuffix(string(d), "e") + "ed" }
 
@@ -154,22 +176,29 @@ func (d *DeadLetters) decide(ctx context.Context, decision Decision, id string) 
 		return err
 	}
 	if decision == Replay {
-		if err := d.queue.Replay(ctx, letter); err != nil {
-			return err
-		}
-		ctx = context.WithoutCancel(ctx) // the message is out: whoever asked and has gone, that is to be noted
-	}
-	err = d.store.Settle(ctx, letter, decision.to())
-	if decision == Replay && errors.Is(err, ports.ErrChanged) {
-		err = d.checkReplayed(ctx, letter, err)
-	}
-	if decision == Replay && err != nil {
-		err = fmt.Errorf("%w: %w", ErrNotNoted, err)
+		err = d.replay(ctx, letter)
+	} else {
+		err = d.store.Settle(ctx, letter, decision.to())
 	}
 	if err == nil {
 		d.log.InfoContext(ctx, "dead letter settled", "decision", string(decision), "id", letter.ID)
 	}
 	return err
+}
+
+func (d *DeadLetters) replay(ctx context.Context, letter ports.DeadLetter) error {
+	if err := d.queue.Replay(ctx, letter); err != nil {
+		return err
+	}
+	ctx = context.WithoutCancel(ctx) // the message is out: though who asked may have gone, that is to be noted
+	err := d.store.Settle(ctx, letter, ports.Replayed)
+	if errors.Is(err, ports.ErrChanged) {
+		err = d.checkReplayed(ctx, letter, err)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrNotNoted, err)
+	}
+	return nil
 }
 
 // checkReplayed returns nil if a letter that has changed while its message was

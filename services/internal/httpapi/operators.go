@@ -10,9 +10,9 @@ import (
 // ForOperators guards a handler that only operators should reach, by an
 // address of this machine as a rule, against the pages that their browsers
 // have open: a request must not come from another site's page, nor one that
-// changes state from another origin, and one that arrives over the loopback interface must be addressed to it by
-// name or number, or a page could have its own name resolved to this machine
-// and be of the same origin then.
+// changes state from another origin, and one that arrives over the loopback
+// interface must be addressed to it by name or number, or a page could have its
+// own name resolved to this machine and be of the same origin then.
 func ForOperators(handler http.Handler, log *slog.Logger) http.Handler {
 	origins := http.NewCrossOriginProtection()
 	return answer(log, func(w http.ResponseWriter, r *http.Request) error {

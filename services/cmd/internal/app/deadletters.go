@@ -110,7 +110,7 @@ func (l *listLetters) run(ctx context.Context, c *Common, s Streams) error {
 			if l.JSON {
 				d.writeJSON(summary)
 			} else {
-				fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%d\t%s\n", summary.ID, summary.State, summary.LastFailure,
+				fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%d\t%s\n", oneLine(summary.ID), summary.State, summary.LastFailure,
 					summary.Attempts, summary.TimesAside, oneLine(summary.Reason))
 			}
 			listed++
@@ -174,11 +174,12 @@ func (r *discardLetters) run(ctx context.Context, c *Common, s Streams) error {
 // decide finds the letters, asks if it has to, and decides about just those it
 // has found, however long the answer takes.
 func (s *selected) decide(ctx context.Context, c *Common, streams Streams, decision notification.Decision, sure bool) error {
-	if err := s.check(); err != nil {
-		return err
+	selection := notification.Selection{IDs: s.IDs, Reason: s.Reason, All: s.All}
+	if !selection.IsDefinite() {
+		return usageError{errors.New("say which dead letters: give their ids, or --reason=TEXT, or --all")}
 	}
 	return c.withLetters(ctx, streams, func(d desk) error {
-		ids := slices.Compact(slices.Sorted(slices.Values(s.IDs)))
+		ids := selection.Named()
 		if len(ids) == 0 {
 			err := d.each(ctx, ports.DeadLetterQuery{State: decision.From(), Reason: s.Reason}, func(letter ports.DeadLetter) bool {
 				ids = append(ids, letter.ID)
@@ -198,19 +199,6 @@ func (s *selected) decide(ctx context.Context, c *Common, streams Streams, decis
 		}
 		return d.carryOut(ctx, d.letters.Decide, decision, ids, decision.Past(), s.JSON)
 	})
-}
-
-func (s *selected) check() error {
-	ways := 0
-	for _, given := range []bool{len(s.IDs) > 0, s.Reason != "", s.All} {
-		if given {
-			ways++
-		}
-	}
-	if ways != 1 {
-		return usageError{errors.New("say which dead letters: give their ids, or --reason=TEXT, or --all")}
-	}
-	return nil
 }
 
 func (d desk) confirm(ctx context.Context, decision notification.Decision, count int) error {
@@ -273,6 +261,6 @@ func (d desk) tell(id, done string, err error, asJSON bool) {
 	if asJSON {
 		d.writeJSON(line)
 	} else {
-		fmt.Fprintf(d.Out, "%s  %s\n", id, done)
+		fmt.Fprintf(d.Out, "%s  %s\n", printable(id), printable(done))
 	}
 }

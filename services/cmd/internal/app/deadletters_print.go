@@ -43,7 +43,7 @@ func (d desk) writeJSON(value any) {
 
 func (d desk) print(letter ports.DeadLetter) {
 	v := notification.NewDeadLetterView(letter)
-	fmt.Fprintf(d.Out, "%s\n  state         %s", v.ID, v.State)
+	fmt.Fprintf(d.Out, "%s\n  state         %s", printable(v.ID), v.State)
 	if v.SettledAt != "" {
 		fmt.Fprintf(d.Out, " at %s", v.SettledAt)
 	}
