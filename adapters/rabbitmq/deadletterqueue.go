@@ -115,9 +115,7 @@ func (dr *drain) begin(ctx context.Context, s *session, d amqp.Delivery) (domain
 			if !dr.hold(ctx, s) {
 				return false
 			}
-		}
-		if complete { // keep may have changed it
-			letter, _ = topology.deadLetter(d, time.Now())
+			letter, _ = topology.deadLetter(d, time.Now()) // keep may have changed it
 		}
 		return dr.out.replace(ctx, s, topology.again(letter))
 	}

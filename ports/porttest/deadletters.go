@@ -155,26 +155,11 @@ func checkNoLetter(t testing.TB, store ports.DeadLetters, id string) {
 // last, and calls between before each further page.
 func listLetters(t testing.TB, store ports.DeadLetters, query ports.DeadLetterQuery, between func()) []ports.DeadLetter {
 	t.Helper()
-	const tooMany = 1000
-	limit := min(max(query.Limit, 1), ports.MaxListLimit)
-	var all []ports.DeadLetter
-	for range tooMany {
+	return follow(t, query, query.Limit, query.Cursor, func(cursor string) ([]ports.DeadLetter, string, error) {
+		query.Cursor = cursor
 		page, err := store.List(bounded(t), query)
-		if err != nil {
-			t.Fatalf("list %+v: %v", query, err)
-		}
-		if len(page.Letters) > limit {
-			t.Fatalf("list %+v: a page of %d dead letters, want at most %d", query, len(page.Letters), limit)
-		}
-		all = append(all, page.Letters...)
-		if page.NextCursor == "" {
-			return all
-		}
-		query.Cursor = page.NextCursor
-		between()
-	}
-	t.Fatalf("list %+v: still no last page after %d", query, tooMany)
-	return nil
+		return page.Letters, page.NextCursor, err
+	}, between)
 }
 
 // checkLetters fails t unless either side lists these letters, which are given

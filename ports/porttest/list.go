@@ -52,22 +52,33 @@ func sorted(orders []domain.Order) []domain.Order {
 // calls between before each further page.
 func list(t testing.TB, s Store, query ports.OrderQuery, between func()) []domain.Order {
 	t.Helper()
-	const tooMany = 1000
-	limit := min(max(query.Limit, 1), ports.MaxListLimit)
-	var all []domain.Order
-	for range tooMany {
+	return follow(t, query, query.Limit, query.Cursor, func(cursor string) ([]domain.Order, string, error) {
+		query.Cursor = cursor
 		page, err := s.Orders.List(bounded(t), query)
+		return page.Orders, page.NextCursor, err
+	}, between)
+}
+
+// follow returns what the pages of a list have, from the cursor to the last,
+// and calls between before each further page.
+func follow[T any](t testing.TB, query any, limit int, cursor string, fetch func(cursor string) ([]T, string, error), between func()) []T {
+	t.Helper()
+	const tooMany = 1000
+	limit = min(max(limit, 1), ports.MaxListLimit)
+	var all []T
+	for range tooMany {
+		page, next, err := fetch(cursor)
 		if err != nil {
-			t.Fatalf("list %+v: %v", query, err)
+			t.Fatalf("list %+v from %q: %v", query, cursor, err)
 		}
-		if len(page.Orders) > limit {
-			t.Fatalf("list %+v: a page of %d orders, want at most %d", query, len(page.Orders), limit)
+		if len(page) > limit {
+			t.Fatalf("list %+v from %q: a page of %d, want at most %d", query, cursor, len(page), limit)
 		}
-		all = append(all, page.Orders...)
-		if page.NextCursor == "" {
+		all = append(all, page...)
+		if next == "" {
 			return all
 		}
-		query.Cursor = page.NextCursor
+		cursor = next
 		between()
 	}
 	t.Fatalf("list %+v: still no last page after %d", query, tooMany)
