@@ -1,11 +1,23 @@
 package mongodb
 
 import (
+	"context"
 	"errors"
 	"slices"
 
 	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
 )
+
+// insert writes documents of several callers, and returns each one's error. It
+// ends well before their calls have to, so that a connection that is silently
+// dead does not use up the time of those that wait behind it.
+func insert[T any](ctx context.Context, s *Store, into *mongo.Collection, documents []T) []error {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout/2)
+	defer cancel()
+	_, err := into.InsertMany(ctx, documents, options.InsertMany().SetOrdered(false))
+	return each(len(documents), err)
+}
 
 // each returns the error of each of the n items of an unordered write, as a
 // write of that item alone would have had it: of no interest to the others is

@@ -10,7 +10,6 @@ import (
 
 	"github.com/google/uuid"
 	"go.mongodb.org/mongo-driver/v2/bson"
-	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports/porttest"
@@ -56,26 +55,17 @@ func BenchmarkUngathered(b *testing.B) {
 			})
 		})
 		b.Run(fmt.Sprintf("ClaimAndRecord/callers=%d", callers), func(b *testing.B) {
-			collection := openNew(b).Database().Collection("deliveries")
-			upsert := func(filter, update bson.M) error {
-				_, err := collection.UpdateOne(b.Context(), filter, update, options.UpdateOne().SetUpsert(true))
-				return err
-			}
+			db := openNew(b).Database()
 			byMany(b, callers, func(order domain.Order) error {
 				id := bson.D{{Key: "event_id", Value: string(order.Created().ID)}, {Key: "channel", Value: "mail"}}
 				now := time.Now()
-				err := upsert(
-					bson.M{"_id": id, "claim.free_at": bson.M{"$lte": now}},
-					bson.M{"$set": bson.M{"claim": bson.M{"token": rand.Text(), "free_at": now}}})
+				_, err := db.Collection("delivery_claims").InsertOne(b.Context(), bson.M{"_id": id, "token": rand.Text(), "free_at": now})
 				if err != nil {
 					return err
 				}
-				return upsert(
-					bson.M{"_id": id, "sent_at": bson.M{"$exists": false}},
-					bson.M{
-						"$set":   bson.M{"order_id": string(order.ID), "attempt": 1, "sent_at": now},
-						"$unset": bson.M{"claim": ""},
-					})
+				_, err = db.Collection("deliveries").InsertOne(b.Context(),
+					bson.M{"_id": id, "order_id": string(order.ID), "attempt": 1, "sent_at": now})
+				return err
 			})
 		})
 	}

@@ -18,8 +18,10 @@ import (
 
 // Deliveries is the log of deliveries. Make one with [Store.Deliveries].
 //
-// Its documents are never deleted here, so that whoever fails to insert one
-// knows that it is there to be read or updated.
+// A claim and the record of what was sent are documents of their own, for to
+// insert costs less than to change. Neither is ever deleted here: whoever
+// inserts a claim knows that nothing is recorded, and whoever fails to knows
+// where to look.
 type Deliveries struct {
 	Lease time.Duration // how long a claim lasts; 0: 45 s
 
@@ -40,8 +42,9 @@ type deliveryID struct {
 func (id deliveryID) key() string { return id.EventID + " " + id.Channel }
 
 type claimDocument struct {
-	Token  string    `bson:"token"`
-	FreeAt time.Time `bson:"free_at"` // when the claim runs out
+	ID     deliveryID `bson:"_id"`
+	Token  string     `bson:"token"`
+	FreeAt time.Time  `bson:"free_at"` // when the claim runs out
 }
 
 // Claim reserves sending a notification. See [ports.DeliveryLog].
@@ -121,31 +124,36 @@ func (c *deliveryClaim) take(ctx context.Context, lease time.Duration) error {
 	return classify(ctx, err)
 }
 
-// takeOver takes a claim that has run out. Whoever loses the race for it makes
-// the server try to insert a second document of that id.
+// takeOver takes a claim that has run out. Whoever held it may have recorded
+// in spite of that, up to the moment at which it is another's.
 func (c *deliveryClaim) takeOver(ctx context.Context, lease time.Duration) error {
-	for range 2 { // the second look says why the first try was in vain
-		there, err := c.store.deliveries.FindOne(ctx, bson.M{"_id": c.id}).Raw()
-		if err == nil {
-			if err := standing(there, time.Now()); err != nil {
-				return err
-			}
-		} else if !errors.Is(err, mongo.ErrNoDocuments) {
-			return classify(ctx, err)
-		}
-		now := time.Now()
-		_, err = c.store.deliveries.UpdateOne(ctx,
-			bson.M{"_id": c.id, "claim.free_at": bson.M{"$lte": now}},
-			bson.M{"$set": bson.M{"claim": claimDocument{Token: c.token, FreeAt: now.Add(lease)}}},
-			options.UpdateOne().SetUpsert(true))
-		if err == nil {
-			return nil
-		}
-		if !isDuplicate(err) {
-			return classify(ctx, err)
-		}
+	if err := c.checkUnsent(ctx); err != nil {
+		return err
 	}
-	return ports.ErrClaimed
+	now := time.Now()
+	result, err := c.store.claimed.UpdateOne(ctx,
+		// What has no end that can be read is nobody's.
+		bson.M{"_id": c.id, "free_at": bson.M{"$not": bson.M{"$gt": now}}},
+		bson.M{"$set": bson.M{"token": c.token, "free_at": now.Add(lease)}})
+	switch {
+	case err != nil:
+		return classify(ctx, err)
+	case result.MatchedCount == 0:
+		return ports.ErrClaimed
+	}
+	return c.checkUnsent(ctx)
+}
+
+// checkUnsent returns ErrExists if the notification is recorded.
+func (c *deliveryClaim) checkUnsent(ctx context.Context) error {
+	switch err := c.store.deliveries.FindOne(ctx, bson.M{"_id": c.id}).Err(); {
+	case err == nil:
+		return ports.ErrExists
+	case errors.Is(err, mongo.ErrNoDocuments):
+		return nil
+	default:
+		return classify(ctx, err)
+	}
 }
 
 // newClaim is a claim that waits to be written together with others.
@@ -162,86 +170,42 @@ func (c newClaim) Size() int { return len(c.id.key()) + 150 }
 // insertClaims writes claims of several callers. They begin now, however long
 // one has waited.
 func (s *Store) insertClaims(ctx context.Context, claims []newClaim) []error {
-	ctx, cancel := s.boundBatch(ctx)
-	defer cancel()
-	type document struct {
-		ID    deliveryID    `bson:"_id"`
-		Claim claimDocument `bson:"claim"`
-	}
 	now := time.Now()
-	documents := make([]document, len(claims))
+	documents := make([]claimDocument, len(claims))
 	for i, c := range claims {
-		documents[i] = document{ID: c.id, Claim: claimDocument{Token: c.token, FreeAt: now.Add(c.lease)}}
+		documents[i] = claimDocument{ID: c.id, Token: c.token, FreeAt: now.Add(c.lease)}
 	}
-	_, err := s.deliveries.InsertMany(ctx, documents, options.InsertMany().SetOrdered(false))
-	return each(len(documents), err)
-}
-
-// standing says why a delivery can't be claimed: an error, or nil if it can.
-func standing(document bson.Raw, now time.Time) error {
-	if _, err := document.LookupErr("sent_at"); err == nil {
-		return ports.ErrExists
-	}
-	claim := inside(&reader{doc: document}, "claim")
-	freeAt := field(claim, "free_at", bson.RawValue.TimeOK)
-	if claim.err != nil {
-		return unreadable(document, claim.err)
-	}
-	if freeAt.After(now) {
-		return ports.ErrClaimed
-	}
-	return nil
+	return insert(ctx, s, s.claimed, documents)
 }
 
 // Record keeps the notification as sent. See [ports.DeliveryClaim].
 func (c *deliveryClaim) Record(ctx context.Context, n domain.Notification) error {
 	ctx, cancel := c.store.bound(ctx)
 	defer cancel()
-	r := record{id: c.id, notification: n}
-	err := c.store.records.Do(ctx, r)
-	if err != nil && isDuplicate(err) {
-		// It is recorded, or was inserted by a claim at this moment.
-		_, err = c.store.deliveries.UpdateOne(ctx, r.filter(), r.update())
-	}
-	if err != nil {
+	err := c.store.records.Do(ctx, record{
+		ID: c.id, OrderID: string(n.OrderID), Attempt: n.Attempt, SentAt: n.SentAt,
+	})
+	if err != nil && !isDuplicate(err) {
 		return fmt.Errorf("record delivery of event %s by %s: %w", c.id.EventID, c.id.Channel, classify(ctx, err))
 	}
 	return nil
 }
 
-// record is a notification that waits to be written together with others. It
-// is an update that may have to insert, and changes nothing that is recorded.
+// record is a document that waits to be written together with others.
 type record struct {
-	id           deliveryID
-	notification domain.Notification
+	ID      deliveryID `bson:"_id"`
+	OrderID string     `bson:"order_id"`
+	Attempt int        `bson:"attempt"`
+	SentAt  time.Time  `bson:"sent_at"`
 }
 
-func (r record) Key() string { return r.id.key() }
+func (r record) Key() string { return r.ID.key() }
 
-func (r record) Size() int { return len(r.id.key()) + 300 }
+func (r record) Size() int { return len(r.ID.key()) + 200 }
 
-func (r record) filter() bson.M {
-	return bson.M{"_id": r.id, "sent_at": bson.M{"$exists": false}}
-}
-
-func (r record) update() bson.M {
-	n := r.notification
-	return bson.M{
-		"$set":   bson.M{"order_id": string(n.OrderID), "attempt": n.Attempt, "sent_at": n.SentAt},
-		"$unset": bson.M{"claim": ""},
-	}
-}
-
-// updateRecords writes records of several callers.
-func (s *Store) updateRecords(ctx context.Context, records []record) []error {
-	ctx, cancel := s.boundBatch(ctx)
-	defer cancel()
-	models := make([]mongo.WriteModel, len(records))
-	for i, r := range records {
-		models[i] = mongo.NewUpdateOneModel().SetFilter(r.filter()).SetUpdate(r.update()).SetUpsert(true)
-	}
-	_, err := s.deliveries.BulkWrite(ctx, models, options.BulkWrite().SetOrdered(false))
-	return each(len(models), err)
+// insertRecords writes records of several callers.
+func (s *Store) insertRecords(ctx context.Context, records []record) []error {
+	return insert(ctx, s, s.deliveries, records)
 }
 
 // Release gives the claim back. See [ports.DeliveryClaim].
@@ -249,9 +213,9 @@ func (c *deliveryClaim) Release(ctx context.Context) error {
 	ctx, cancel := c.store.bound(ctx)
 	defer cancel()
 	longAgo := time.UnixMilli(0) // free by every clock
-	_, err := c.store.deliveries.UpdateOne(ctx,
-		bson.M{"_id": c.id, "claim.token": c.token},
-		bson.M{"$set": bson.M{"claim.free_at": longAgo}})
+	_, err := c.store.claimed.UpdateOne(ctx,
+		bson.M{"_id": c.id, "token": c.token},
+		bson.M{"$set": bson.M{"free_at": longAgo}})
 	if err != nil {
 		return fmt.Errorf("release delivery of event %s by %s: %w", c.id.EventID, c.id.Channel, classify(ctx, err))
 	}

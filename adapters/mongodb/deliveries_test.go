@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/event"
 
 	"example.com/orderflow/adapters/mongodb"
 	"example.com/orderflow/domain"
@@ -69,8 +70,10 @@ func TestRecordHoldsAgainstClaims(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := store.Database().Collection("deliveries").DeleteMany(bounded(t), bson.M{}); err != nil {
-			t.Fatal(err)
+		for _, collection := range []string{"deliveries", "delivery_claims"} {
+			if _, err := store.Database().Collection(collection).DeleteMany(bounded(t), bson.M{}); err != nil {
+				t.Fatal(err)
+			}
 		}
 		want := domain.Notification{EventID: event, OrderID: order.ID, Channel: "mail", Attempt: 3, SentAt: epoch}
 		var wg sync.WaitGroup
@@ -96,15 +99,15 @@ func TestRecordHoldsAgainstClaims(t *testing.T) {
 	}
 }
 
-func TestDeliveryDocument(t *testing.T) {
+func TestDeliveryDocuments(t *testing.T) {
 	store := openNew(t)
 	log := store.Deliveries()
 	order := newOrder(t, "ann", epoch)
 	event := order.Created().ID
-	kept := func() bson.M {
+	kept := func(collection string) bson.M {
 		t.Helper()
 		var all []bson.M
-		found, err := store.Database().Collection("deliveries").Find(bounded(t), bson.M{})
+		found, err := store.Database().Collection(collection).Find(bounded(t), bson.M{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -122,16 +125,16 @@ func TestDeliveryDocument(t *testing.T) {
 		t.Fatal(err)
 	}
 	id := bson.D{{Key: "event_id", Value: string(event)}, {Key: "channel", Value: "mail"}}
-	claimed := kept()
-	held, _ := claimed["claim"].(bson.D)
-	if len(held) != 2 || held[1].Key != "free_at" {
-		t.Fatalf("claim is %v, want token and free_at", claimed["claim"])
-	}
-	freeAt, _ := held[1].Value.(bson.DateTime)
+	claimed := kept("delivery_claims")
+	freeAt, _ := claimed["free_at"].(bson.DateTime)
 	if d := freeAt.Time().Sub(before); d < 44*time.Second || d > 55*time.Second {
 		t.Errorf("the claim runs out after %v, want the default of 45 s", d)
 	}
-	delete(claimed, "claim")
+	if token, _ := claimed["token"].(string); token == "" {
+		t.Errorf("the claim's token is %v, want some text", claimed["token"])
+	}
+	delete(claimed, "token")
+	delete(claimed, "free_at")
 	if diff := cmp.Diff(bson.M{"_id": id}, claimed); diff != "" {
 		t.Errorf("claimed (-want +got):\n%s", diff)
 	}
@@ -141,7 +144,7 @@ func TestDeliveryDocument(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := bson.M{"_id": id, "order_id": string(order.ID), "attempt": int32(2), "sent_at": bson.NewDateTimeFromTime(epoch)}
-	if diff := cmp.Diff(want, kept()); diff != "" {
+	if diff := cmp.Diff(want, kept("deliveries")); diff != "" {
 		t.Errorf("recorded (-want +got):\n%s", diff)
 	}
 }
@@ -150,30 +153,19 @@ func TestReadingDeliveriesIsStrict(t *testing.T) {
 	store := openNew(t)
 	log := store.Deliveries()
 	ctx := bounded(t)
-	list := func(ctx context.Context, order domain.OrderID, _ domain.EventID) error {
-		_, err := log.List(ctx, order)
-		return err
-	}
-	claim := func(ctx context.Context, _ domain.OrderID, event domain.EventID) error {
-		_, err := log.Claim(ctx, event, "mail")
-		return err
-	}
 	tests := []struct {
 		name  string
 		spoil func(document bson.M)
-		call  func(context.Context, domain.OrderID, domain.EventID) error
 		want  string
 	}{
-		{"as it was written", func(bson.M) {}, list, ""},
-		{"field of a later version", func(d bson.M) { d["receipt"] = "x" }, list, ""},
-		{"no attempt", func(d bson.M) { delete(d, "attempt") }, list, "field attempt is missing"},
-		{"attempt as text", func(d bson.M) { d["attempt"] = "1" }, list, "field attempt is of type string"},
-		{"no sent_at", func(d bson.M) { delete(d, "sent_at") }, list, "field sent_at is missing"},
-		{"sent_at as text", func(d bson.M) { d["sent_at"] = "now" }, list, "field sent_at is of type string"},
-		{"id as text", func(d bson.M) { d["_id"] = fmt.Sprint(d["_id"]) }, list, "field _id is of type string"},
-		{"no channel", func(d bson.M) { d["_id"] = d["_id"].(bson.D)[:1] }, list, "field channel is missing"},
-		{"neither claimed nor sent", func(d bson.M) { delete(d, "sent_at") }, claim, "field claim is missing"},
-		{"claim without end", func(d bson.M) { delete(d, "sent_at"); d["claim"] = bson.M{} }, claim, "field free_at is missing"},
+		{"as it was written", func(bson.M) {}, ""},
+		{"field of a later version", func(d bson.M) { d["receipt"] = "x" }, ""},
+		{"no attempt", func(d bson.M) { delete(d, "attempt") }, "field attempt is missing"},
+		{"attempt as text", func(d bson.M) { d["attempt"] = "1" }, "field attempt is of type string"},
+		{"no sent_at", func(d bson.M) { delete(d, "sent_at") }, "field sent_at is missing"},
+		{"sent_at as text", func(d bson.M) { d["sent_at"] = "now" }, "field sent_at is of type string"},
+		{"id as text", func(d bson.M) { d["_id"] = fmt.Sprint(d["_id"]) }, "field _id is of type string"},
+		{"no channel", func(d bson.M) { d["_id"] = d["_id"].(bson.D)[:1] }, "field channel is missing"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -187,7 +179,61 @@ func TestReadingDeliveriesIsStrict(t *testing.T) {
 			if _, err := store.Database().Collection("deliveries").InsertOne(ctx, d); err != nil {
 				t.Fatal(err)
 			}
-			check(t, "call", tt.call(ctx, order.ID, event), string(event), tt.want)
+			_, err := log.List(ctx, order.ID)
+			check(t, "list", err, string(event), tt.want)
 		})
+	}
+}
+
+func TestClaimWithoutAnEndIsFree(t *testing.T) {
+	store := openNew(t)
+	log := store.Deliveries()
+	for _, spoil := range []bson.M{{"$unset": bson.M{"free_at": ""}}, {"$set": bson.M{"free_at": "tomorrow"}}} {
+		event := newOrder(t, "ann", epoch).Created().ID
+		if _, err := log.Claim(bounded(t), event, "mail"); err != nil {
+			t.Fatal(err)
+		}
+		_, err := store.Database().Collection("delivery_claims").UpdateOne(bounded(t), bson.M{"_id.event_id": string(event)}, spoil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := log.Claim(bounded(t), event, "mail"); err != nil {
+			t.Errorf("claim after %v: %v", spoil, err)
+		}
+		if _, err := log.Claim(bounded(t), event, "mail"); !errors.Is(err, ports.ErrClaimed) {
+			t.Errorf("claim after that: got %v, want ErrClaimed", err)
+		}
+	}
+}
+
+// Who holds a claim that has run out may record while another takes it over,
+// between two of its looks.
+func TestTakeOverBesideARecord(t *testing.T) {
+	url := databaseURL(t)
+	held := open(t, url, nil)
+	dropAtEnd(t, held)
+	log := held.Deliveries()
+	log.Lease = time.Nanosecond
+	order := newOrder(t, "ann", epoch)
+	id := order.Created().ID
+	claim, err := log.Claim(bounded(t), id, "mail")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sent := domain.Notification{EventID: id, OrderID: order.ID, Channel: "mail", Attempt: 1, SentAt: epoch}
+	taking := open(t, url, &event.CommandMonitor{Started: func(_ context.Context, e *event.CommandStartedEvent) {
+		if e.CommandName == "update" { // after the first look, before the claim changes hands
+			record(t, claim, sent)
+		}
+	}})
+	if _, err := taking.Deliveries().Claim(bounded(t), id, "mail"); !errors.Is(err, ports.ErrExists) {
+		t.Errorf("claim what was recorded meanwhile: got %v, want ErrExists", err)
+	}
+}
+
+func record(t *testing.T, claim ports.DeliveryClaim, n domain.Notification) {
+	t.Helper()
+	if err := claim.Record(bounded(t), n); err != nil {
+		t.Error(err)
 	}
 }

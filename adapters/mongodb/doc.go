@@ -9,8 +9,9 @@
 //
 //	orders      {_id: order id, user_id, product, quantity, created_at,
 //	             outbox: {free_at, claim}}                    until published
-//	deliveries  {_id: {event_id, channel}, claim: {token, free_at}}   claimed
-//	            {_id: {event_id, channel}, order_id, attempt, sent_at}   sent
+//	delivery_claims
+//	            {_id: {event_id, channel}, token, free_at}
+//	deliveries  {_id: {event_id, channel}, order_id, attempt, sent_at}
 //	dead_letters
 //	            {_id: letter id, message_id, content_type, headers: [{name, value}],
 //	             body, failures: [{reason, attempts, first_failure, last_failure}],
@@ -47,6 +48,9 @@
 // Orders, claims and records of deliveries that come while a write of their
 // kind is under way go together as the next one. Each caller gets its own
 // answer, and none has to wait for others to come.
+//
+// The claim and the record of a delivery keep an event from being sent again
+// only together: without either of them, it would be sent when it comes again.
 //
 // A document that can't be read does not stop a claim of others: it is logged,
 // and tried again when its claim has run out.

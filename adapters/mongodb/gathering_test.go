@@ -144,13 +144,14 @@ func TestLeasesBeginWhenTheyAreSent(t *testing.T) {
 		return err
 	}
 	tests := []struct {
-		name         string
-		call         func(domain.Order) error
-		lease        time.Duration
-		in, id, path string
+		name   string
+		call   func(domain.Order) error
+		lease  time.Duration
+		in, id string
+		path   []string
 	}{
-		{"Add", func(order domain.Order) error { return orders.Add(bounded(t), order) }, 15 * time.Second, "orders", "_id", "outbox"},
-		{"Claim", claim, 45 * time.Second, "deliveries", "_id.event_id", "claim"},
+		{"Add", func(order domain.Order) error { return orders.Add(bounded(t), order) }, 15 * time.Second, "orders", "_id", []string{"outbox", "free_at"}},
+		{"Claim", claim, 45 * time.Second, "delivery_claims", "_id.event_id", []string{"free_at"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -173,14 +174,14 @@ func TestLeasesBeginWhenTheyAreSent(t *testing.T) {
 			wg.Wait()
 
 			id := string(second.ID)
-			if tt.in == "deliveries" {
+			if tt.in == "delivery_claims" {
 				id = string(second.Created().ID)
 			}
 			document, err := store.Database().Collection(tt.in).FindOne(bounded(t), bson.M{tt.id: id}).Raw()
 			if err != nil {
 				t.Fatal(err)
 			}
-			freeAt, ok := document.Lookup(tt.path, "free_at").TimeOK()
+			freeAt, ok := document.Lookup(tt.path...).TimeOK()
 			if !ok || freeAt.Before(sent.Add(tt.lease).Truncate(time.Millisecond)) {
 				t.Errorf("free at %v, want no less than %v after %v, when it was sent", freeAt, tt.lease, sent)
 			}

@@ -29,9 +29,8 @@ var (
 		{name: "user_newest_first", keys: append(bson.D{{Key: "user_id", Value: 1}}, newestFirst...)},
 		{name: "outbox", keys: longestFreeFirst, sparse: true},
 	}
-	// Without _id, which would put every claim into the sparse index too.
 	deliveryIndexes = []index{
-		{name: "order_oldest_first", keys: append(bson.D{{Key: "order_id", Value: 1}}, oldestSentFirst[0]), sparse: true},
+		{name: "order", keys: bson.D{{Key: "order_id", Value: 1}}}, // which has few
 	}
 	deadLetterIndexes = []index{
 		{name: "oldest_first", keys: oldestFirst},

@@ -10,7 +10,6 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
-	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"example.com/orderflow/adapters/internal/cursor"
 	"example.com/orderflow/domain"
@@ -86,8 +85,6 @@ func (a addition) Size() int { return len(a.order.UserID) + len(a.order.Product)
 // insertOrders writes orders of several callers. The claims begin now, however
 // long an order has waited.
 func (s *Store) insertOrders(ctx context.Context, additions []addition) []error {
-	ctx, cancel := s.boundBatch(ctx)
-	defer cancel()
 	now := time.Now()
 	documents := make([]orderDocument, len(additions))
 	for i, a := range additions {
@@ -100,8 +97,7 @@ func (s *Store) insertOrders(ctx context.Context, additions []addition) []error 
 			Outbox:    outboxDocument{FreeAt: now.Add(a.lease)},
 		}
 	}
-	_, err := s.orders.InsertMany(ctx, documents, options.InsertMany().SetOrdered(false))
-	return each(len(documents), err)
+	return insert(ctx, s, s.orders, documents)
 }
 
 // Get returns the order with that id. See [ports.OrderRepository].

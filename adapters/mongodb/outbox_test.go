@@ -229,7 +229,7 @@ func TestQueriesUseIndexes(t *testing.T) {
 			if _, err := deliveries.List(bounded(t), "x"); err != nil {
 				t.Fatal(err)
 			}
-		}, "order_oldest_first"},
+		}, "order"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -18,6 +18,7 @@ type Store struct {
 	client      *mongo.Client
 	orders      *mongo.Collection
 	deliveries  *mongo.Collection
+	claimed     *mongo.Collection
 	deadLetters *mongo.Collection
 	timeout     time.Duration
 
@@ -52,12 +53,13 @@ func open(ctx context.Context, url string, monitor *event.CommandMonitor) (*Stor
 		client:      client,
 		orders:      db.Collection("orders"),
 		deliveries:  db.Collection("deliveries"),
+		claimed:     db.Collection("delivery_claims"),
 		deadLetters: db.Collection("dead_letters"),
 		timeout:     *opts.Timeout,
 	}
 	s.additions = gather.New(s.insertOrders)
 	s.claims = gather.New(s.insertClaims)
-	s.records = gather.New(s.updateRecords)
+	s.records = gather.New(s.insertRecords)
 	if err := s.prepare(ctx); err != nil {
 		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
@@ -104,13 +106,6 @@ func (s *Store) Close(ctx context.Context) error {
 		return fmt.Errorf("close store: %w", err)
 	}
 	return nil
-}
-
-// boundBatch gives a write for several callers its end: well before that of
-// their calls, so that one whose connection is silently dead does not use up
-// the time of those that wait behind it.
-func (s *Store) boundBatch(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(ctx, s.timeout/2)
 }
 
 // bound gives a call its end, whatever its caller's context says.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"slices"
 	"time"
 )
@@ -97,8 +96,7 @@ func (a *account) takeDeliveries(e *evidence, orders map[string]storedOrder, w w
 	}
 	records := make(map[string][]record, len(orders)) // by order
 	for _, r := range e.records {
-		order := cmp.Or(r.OrderID, orderOf(r.ID.EventID))
-		records[order] = append(records[order], r)
+		records[r.OrderID] = append(records[r.OrderID], r)
 	}
 	for id, recorded := range records {
 		if _, there := orders[id]; !there || len(recorded) > 1 {
@@ -114,7 +112,7 @@ func (a *account) takeDeliveries(e *evidence, orders map[string]storedOrder, w w
 			continue
 		}
 		a.notified++
-		if len(records[id]) == 0 || records[id][0].SentAt.IsZero() {
+		if len(records[id]) == 0 {
 			a.ledger.breaks(recordedOnce, "%s was sent, but that is not recorded", id)
 			continue
 		}
@@ -127,13 +125,6 @@ func (a *account) takeDeliveries(e *evidence, orders map[string]storedOrder, w w
 }
 
 func eventOf(order string) string { return order + "-created" }
-
-func orderOf(event string) string {
-	if len(event) < len(eventOf("")) {
-		return event
-	}
-	return event[:len(event)-len(eventOf(""))]
-}
 
 // takeRepeats looks at how often an event was sent, oldest first. The send that
 // is on record is the last that was not after it; the record's time is cut to

@@ -37,14 +37,14 @@ type storedOrder struct {
 	Outbox    bson.Raw  `bson:"outbox"`
 }
 
-// record is a document of the delivery log: a claim, or what was sent.
+// record is what the delivery log has of an event that was sent.
 type record struct {
 	ID struct {
 		EventID string `bson:"event_id"`
 		Channel string `bson:"channel"`
 	} `bson:"_id"`
 	OrderID string    `bson:"order_id"`
-	SentAt  time.Time `bson:"sent_at"` // zero: only claimed
+	SentAt  time.Time `bson:"sent_at"`
 }
 
 // send is a line by which the channel has sent an event.

@@ -183,7 +183,7 @@ func TestCommands(t *testing.T) {
 		return bson.D{{Key: command, Value: collection}, {Key: "$db", Value: "test"}}
 	}
 	with := func(d bson.D, key string, value any) bson.D { return append(d, bson.E{Key: key, Value: value}) }
-	record := bson.M{"$set": bson.M{"sent_at": 1, "order_id": "1"}, "$unset": bson.M{"claim": ""}}
+	record := bson.M{"$set": bson.M{"sent_at": 1, "order_id": "1"}}
 	tests := []struct {
 		name    string
 		message []byte
@@ -195,8 +195,8 @@ func TestCommands(t *testing.T) {
 		{"an update", opMsgRequest(t, 1, name("update", "deliveries"), "updates", bson.M{"q": bson.M{}, "u": record}), stepRecord},
 		{"the second of two updates", opMsgRequest(t, 1, name("update", "deliveries"), "updates", bson.M{"q": bson.M{}, "u": bson.M{"$inc": bson.M{"n": 1}}}, bson.M{"q": bson.M{}, "u": record}), stepRecord},
 		{"by a pipeline", opMsgRequest(t, 1, name("update", "orders"), "updates", bson.M{"q": bson.M{}, "u": bson.A{bson.M{"$unset": "outbox"}}}), stepMark},
-		{"findAndModify", opMsgRequest(t, 1, with(name("findAndModify", "deliveries"), "update", bson.M{"$set": bson.M{"claim": bson.M{}}}), ""), stepClaim},
-		{"only in the filter", opMsgRequest(t, 1, name("update", "deliveries"), "updates", bson.M{"q": bson.M{"sent_at": 1}, "u": bson.M{"$set": bson.M{"claim.free_at": 1}}}), ""},
+		{"findAndModify", opMsgRequest(t, 1, with(name("findAndModify", "delivery_claims"), "update", bson.M{"$set": bson.M{"token": "x"}}), ""), stepClaim},
+		{"only in the filter", opMsgRequest(t, 1, name("update", "deliveries"), "updates", bson.M{"q": bson.M{"sent_at": 1}, "u": bson.M{"$set": bson.M{"attempt": 1}}}), ""},
 		{"a query", opMsgRequest(t, 1, with(name("find", "orders"), "filter", bson.M{"_id": 1}), ""), ""},
 		{"a broken section", append(opMsgRequest(t, 1, name("insert", "orders"), ""), sectionDocuments, 0xFF, 0xFF, 0xFF, 0x7F, 0), ""},
 	}

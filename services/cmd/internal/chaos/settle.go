@@ -103,7 +103,7 @@ func (st *stage) backlog(ctx context.Context) (b backlog, err error) {
 	if err != nil {
 		return b, fmt.Errorf("count the orders: %w", err)
 	}
-	sent, err := deliveries.CountDocuments(ctx, bson.M{"sent_at": bson.M{"$exists": true}})
+	sent, err := deliveries.CountDocuments(ctx, bson.M{})
 	if err != nil {
 		return b, fmt.Errorf("count the deliveries: %w", err)
 	}

@@ -30,6 +30,7 @@ const (
 	deadLetterQueue = "order_created.dead-letter"
 
 	ordersCollection     = "orders"
+	claimsCollection     = "delivery_claims"
 	deliveriesCollection = "deliveries"
 )
 
@@ -41,10 +42,10 @@ func (c command) step() step {
 		return stepAdd
 	case c.collection == ordersCollection && c.unsets["outbox"]:
 		return stepMark
+	case c.collection == claimsCollection && c.sets["token"]:
+		return stepClaim
 	case c.collection == deliveriesCollection && c.sets["sent_at"]:
 		return stepRecord
-	case c.collection == deliveriesCollection && c.sets["claim"]:
-		return stepClaim
 	}
 	return ""
 }
