@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -122,7 +123,12 @@ func (g *Gatherer[T]) leave(c *call[T]) {
 
 // work writes one batch after the other until nobody waits.
 func (g *Gatherer[T]) work() {
-	for b := g.next(); b != nil; b = g.next() {
+	for {
+		runtime.Gosched() // who is about to call comes along: see BenchmarkGather
+		b := g.next()
+		if b == nil {
+			return
+		}
 		errs := g.try(b)
 		b.cancel()
 		for i, c := range b.calls {
