@@ -10,9 +10,7 @@ import (
 // next to each other. Whoever is done while another tells the broker leaves it
 // to that one: there is no timer, and the batches grow with the load.
 type acks struct {
-	// ack acknowledges a delivery, or all up to it that are not yet. An error
-	// says only that the session is over.
-	ack func(tag uint64, multiple bool) error
+	ack func([]acknowledgement)
 
 	mu      sync.Mutex
 	last    uint64              // the latest that was taken
@@ -21,7 +19,16 @@ type acks struct {
 	telling bool
 }
 
-func newAcks(ack func(tag uint64, multiple bool) error) *acks {
+// acknowledgement is of one delivery, or of all up to it that have none yet.
+type acknowledgement struct {
+	tag      uint64
+	multiple bool
+}
+
+// mostTurns is how often others may have their turn before the broker is told.
+const mostTurns = 16
+
+func newAcks(ack func([]acknowledgement)) *acks {
 	return &acks{ack: ack, inHand: make(map[uint64]struct{})}
 }
 
@@ -57,23 +64,25 @@ func (a *acks) add(tag uint64) {
 			lowest = min(lowest, tag)
 		}
 		a.mu.Unlock()
-		a.tell(tags, lowest)
+		a.ack(words(tags, lowest))
 		a.mu.Lock()
 	}
 	a.telling = false
 }
 
-// tell acknowledges those below the lowest that is in hand by one word. The
+// words acknowledges those below the lowest that is in hand by one word. The
 // others are told one by one: what is in hand may take long, and what is done
 // is not to count as in hand for so long.
-func (a *acks) tell(tags []uint64, lowest uint64) {
+func words(tags []uint64, lowest uint64) []acknowledgement {
 	slices.Sort(tags)
 	split, _ := slices.BinarySearch(tags, lowest)
+	var list []acknowledgement
 	if split > 0 {
 		// The last of them, for the broker knows no more of what it was told of.
-		a.ack(tags[split-1], split > 1)
+		list = append(list, acknowledgement{tags[split-1], split > 1})
 	}
 	for _, tag := range tags[split:] {
-		a.ack(tag, false)
+		list = append(list, acknowledgement{tag, false})
 	}
+	return list
 }

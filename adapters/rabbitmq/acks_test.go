@@ -17,7 +17,13 @@ type channel struct {
 	words       int
 }
 
-func (c *channel) ack(tag uint64, multiple bool) error {
+func (c *channel) acknowledge(words []acknowledgement) {
+	for _, word := range words {
+		c.ack(word.tag, word.multiple)
+	}
+}
+
+func (c *channel) ack(tag uint64, multiple bool) {
 	c.words++
 	i, there := slices.BinarySearch(c.outstanding, tag)
 	if !there {
@@ -33,7 +39,6 @@ func (c *channel) ack(tag uint64, multiple bool) error {
 		}
 	}
 	c.outstanding = slices.Delete(c.outstanding, from, i+1)
-	return nil
 }
 
 // In whatever order deliveries are done, and however they gather, each is
@@ -41,7 +46,7 @@ func (c *channel) ack(tag uint64, multiple bool) error {
 func TestAcks(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		c := &channel{t: t, done: make(map[uint64]bool)}
-		a := newAcks(c.ack)
+		a := newAcks(c.acknowledge)
 		count := rapid.IntRange(1, 60).Draw(t, "deliveries")
 		for tag := range count {
 			c.outstanding = append(c.outstanding, uint64(tag+1))
@@ -69,7 +74,7 @@ func TestAcks(t *testing.T) {
 
 func TestAcksOfManyInOneWord(t *testing.T) {
 	c := &channel{t: t, done: make(map[uint64]bool)}
-	a := newAcks(c.ack)
+	a := newAcks(c.acknowledge)
 	for tag := uint64(1); tag <= 100; tag++ {
 		c.outstanding = append(c.outstanding, tag)
 		c.done[tag] = true
@@ -88,18 +93,20 @@ func TestAcksAtOnce(t *testing.T) {
 	var mu sync.Mutex
 	told := make(map[uint64]int)
 	var lowest uint64 = 1
-	a := newAcks(func(tag uint64, multiple bool) error {
+	a := newAcks(func(words []acknowledgement) {
 		mu.Lock()
 		defer mu.Unlock()
-		told[tag]++
-		if multiple {
-			for ; lowest < tag; lowest++ {
+		for _, word := range words {
+			told[word.tag]++
+			if !word.multiple {
+				continue
+			}
+			for ; lowest < word.tag; lowest++ {
 				if told[lowest] == 0 {
 					told[lowest]++
 				}
 			}
 		}
-		return nil
 	})
 	const goroutines, each = 16, 100
 	for tag := uint64(1); tag <= goroutines*each; tag++ {
@@ -126,7 +133,7 @@ func TestAcksAtOnce(t *testing.T) {
 func BenchmarkAcks(b *testing.B) {
 	const atOnce = 200
 	words := 0
-	a := newAcks(func(uint64, bool) error { words++; return nil })
+	a := newAcks(func(told []acknowledgement) { words += len(told) })
 	first := uint64(1)
 	for b.Loop() {
 		for i := range uint64(atOnce) {

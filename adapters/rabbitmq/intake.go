@@ -116,7 +116,7 @@ func (in *intake) receive(ctx context.Context, s *session, begin dealing) {
 		case <-s.life.Done():
 		}
 	})
-	acks := newAcks(s.ch.Ack)
+	acks := newAcks(s.acknowledge)
 	if in.careful.Load() {
 		s.wg.Go(func() {
 			select {
@@ -158,6 +158,16 @@ func (in *intake) receive(ctx context.Context, s *session, begin dealing) {
 		<-s.life.Done() // it ends with the reason for that
 	} else if ctx.Err() == nil {
 		s.end(errors.New("the broker ended the subscription, as it does when the queue is deleted"))
+	}
+}
+
+// acknowledge sends the words. What fails says only that the session is over,
+// and the broker takes the deliveries back by itself.
+func (s *session) acknowledge(words []acknowledgement) {
+	s.wire.hold()
+	defer s.release()
+	for _, word := range words {
+		_ = s.ch.Ack(word.tag, word.multiple)
 	}
 }
 

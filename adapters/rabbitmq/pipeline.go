@@ -124,12 +124,14 @@ func (p *pipeline) run() {
 }
 
 func (p *pipeline) send(b *batch) error {
+	p.wire.hold()
+	defer p.release()
 	b.promises = make([]*amqp.DeferredConfirmation, 0, len(b.messages))
 	for _, m := range b.messages {
 		// Whoever has sent the oldest message may have gone, so the wait for
 		// room is not bound to a context of theirs.
 		if oldest := p.ring[p.next]; oldest != nil {
-			if err := p.waitForAnswer(context.Background(), oldest); err != nil {
+			if err := p.waitForRoom(oldest); err != nil {
 				return err
 			}
 		}
@@ -150,6 +152,17 @@ func (p *pipeline) send(b *batch) error {
 		p.next = (p.next + 1) % len(p.ring)
 	}
 	return nil
+}
+
+func (p *pipeline) waitForRoom(oldest *amqp.DeferredConfirmation) error {
+	select {
+	case <-oldest.Done():
+		return nil
+	default:
+	}
+	p.release() // it may be among what is held
+	defer p.wire.hold()
+	return p.waitForAnswer(context.Background(), oldest)
 }
 
 // waitForAnswer waits until the broker answers for a message. If it does not

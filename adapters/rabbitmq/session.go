@@ -40,6 +40,7 @@ var (
 type session struct {
 	conn *amqp.Connection
 	ch   *amqp.Channel
+	wire *boundedConn
 	log  *stateLog
 
 	life context.Context // ends with the session; its cause says why
@@ -106,7 +107,8 @@ func (s *session) connect(ctx context.Context, e endpoint) (watch func(), err er
 				return nil, err
 			}
 			context.AfterFunc(s.life, func() { conn.Close() })
-			return boundedConn{conn}, nil
+			s.wire = &boundedConn{Conn: conn}
+			return s.wire, nil
 		},
 	})
 	if err != nil {
@@ -120,16 +122,6 @@ func (s *session) connect(ctx context.Context, e endpoint) (watch func(), err er
 	}
 	channel := s.ch.NotifyClose(make(chan *amqp.Error, 1))
 	return func() { s.watch(connection, channel, blocked) }, nil
-}
-
-// boundedConn gives every write a deadline.
-type boundedConn struct{ net.Conn }
-
-func (c boundedConn) Write(p []byte) (int, error) {
-	if err := c.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
-		return 0, err
-	}
-	return c.Conn.Write(p)
 }
 
 // watch ends the session when the connection or the channel is closed.
@@ -156,6 +148,13 @@ func (s *session) watch(connection, channel <-chan *amqp.Error, blocked <-chan a
 	}
 	if cause := context.Cause(s.life); cause != errClosed {
 		s.log.change(slog.LevelWarn, "disconnected from the broker", "reason", cause)
+	}
+}
+
+// release sends what is held; where that fails, the session is over.
+func (s *session) release() {
+	if err := s.wire.release(); err != nil {
+		s.end(err)
 	}
 }
 
