@@ -16,7 +16,7 @@ import (
 
 // DefaultPrefetch is how many events a consumer has in hand at most where
 // nothing else is set.
-const DefaultPrefetch = 200
+const DefaultPrefetch = 512
 
 // Broker is a queue of events with its publishers and consumers, and the queue
 // of what these set aside. Every call of Consume is a consumer of its own; they
