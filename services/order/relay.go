@@ -17,7 +17,13 @@ import (
 
 const (
 	bufferSize = 8192 // fresh events in memory; what does not fit waits for the sweep
-	batchSize  = 256  // events in one call of Publish
+	batchSize  = 1000 // events in one call of Publish or Claim
+
+	// Nobody waits for a mark, and a command costs the store the same for one as
+	// for many, so marks wait for others: what a crash leaves unmarked is
+	// published again, and consumers tell it by its id.
+	markDelay = 50 * time.Millisecond
+	markSize  = 256 // with so many it does not wait
 
 	sweepInterval = time.Second
 
@@ -45,8 +51,9 @@ type Relay struct {
 	log       *slog.Logger
 
 	fresh      chan claimed
-	away       atomic.Bool // the broker took nothing at the last try
-	outboxAway atomic.Bool // the outbox did not answer the last sweep
+	published  chan []domain.EventID // not marked yet
+	away       atomic.Bool           // the broker took nothing at the last try
+	outboxAway atomic.Bool           // the outbox did not answer the last sweep
 }
 
 // claimed is an event with the time its claim was taken.
@@ -58,7 +65,10 @@ type claimed struct {
 // NewRelay returns a relay from the outbox to the publisher; Run runs it. The
 // outbox's lease must be longer than 10 s.
 func NewRelay(outbox ports.Outbox, publisher ports.EventPublisher, log *slog.Logger) *Relay {
-	return &Relay{outbox: outbox, publisher: publisher, log: log, fresh: make(chan claimed, bufferSize)}
+	return &Relay{
+		outbox: outbox, publisher: publisher, log: log,
+		fresh: make(chan claimed, bufferSize), published: make(chan []domain.EventID, 1),
+	}
 }
 
 // Enqueue hands over an event that was just added to the outbox, claimed by the
@@ -72,12 +82,15 @@ func (r *Relay) Enqueue(event domain.Event, since time.Time) {
 }
 
 // Run publishes events until ctx ends, then those that were handed over
-// before, and returns. What it can't publish stays in the outbox.
+// before, and returns. What it can't publish stays in the outbox. It runs once.
 func (r *Relay) Run(ctx context.Context) error {
-	var wg sync.WaitGroup
-	wg.Go(func() { r.publishFresh(ctx) })
-	wg.Go(func() { r.sweep(ctx) })
-	wg.Wait()
+	var publishing, marking sync.WaitGroup
+	publishing.Go(func() { r.publishFresh(ctx) })
+	publishing.Go(func() { r.sweep(ctx) })
+	marking.Go(func() { r.markPublished(ctx) })
+	publishing.Wait()
+	close(r.published)
+	marking.Wait()
 	return nil
 }
 
@@ -161,8 +174,8 @@ func (r *Relay) sweepOnce(ctx context.Context) (more bool) {
 	return r.relay(ctx, batch) && len(events) == batchSize
 }
 
-// relay publishes the batch and marks it, trying again with backoff while its
-// claims hold; once ctx has ended, it tries once. It reports whether it has
+// relay publishes the batch and has it marked, trying again with backoff while
+// its claims hold; once ctx has ended, it tries once. It reports whether it has
 // done its part; what is not published stays in the outbox.
 func (r *Relay) relay(ctx context.Context, batch []claimed) bool {
 	events := make([]domain.Event, 0, len(batch))
@@ -182,13 +195,46 @@ func (r *Relay) relay(ctx context.Context, batch []claimed) bool {
 
 	published, all := r.publish(ctx, until, events)
 	if len(published) > 0 {
-		err := r.retry(ctx, until, func(ctx context.Context) error { return r.outbox.MarkPublished(ctx, published...) })
-		if err != nil {
-			r.log.Warn("published events could not be marked; they will be published again", "events", len(published), "error", err)
-			return false
-		}
+		r.published <- published
 	}
 	return all
+}
+
+// markPublished marks what is published, until there will be no more.
+func (r *Relay) markPublished(ctx context.Context) {
+	var err error
+	for ids := range r.published {
+		ids = r.gatherMarks(ctx, ids)
+		if err == nil || ctx.Err() == nil { // in the end, an outbox that has failed is not asked again
+			err = r.retry(ctx, time.Now().Add(holdFor), func(ctx context.Context) error {
+				return r.outbox.MarkPublished(ctx, ids...)
+			})
+		}
+		if err != nil {
+			r.log.Warn("published events could not be marked; they will be published again", "events", len(ids), "error", err)
+		}
+	}
+}
+
+// gatherMarks returns first and what comes within markDelay.
+func (r *Relay) gatherMarks(ctx context.Context, first []domain.EventID) []domain.EventID {
+	ids := first
+	delay := time.NewTimer(markDelay)
+	defer delay.Stop()
+	for len(ids) < markSize {
+		select {
+		case more, open := <-r.published:
+			if !open {
+				return ids
+			}
+			ids = append(ids, more...)
+		case <-delay.C:
+			return ids
+		case <-ctx.Done():
+			return ids
+		}
+	}
+	return ids
 }
 
 // publish publishes the events together or, if the broker refuses some of

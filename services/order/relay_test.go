@@ -410,3 +410,76 @@ func TestRelayMarksAgain(t *testing.T) {
 		}
 	})
 }
+
+// countedMarks counts the calls of MarkPublished, and can have them hang.
+type countedMarks struct {
+	*memory.Orders
+	mu    sync.Mutex
+	calls int
+	hang  bool
+}
+
+func (o *countedMarks) MarkPublished(ctx context.Context, ids ...domain.EventID) error {
+	o.mu.Lock()
+	o.calls++
+	hang := o.hang
+	o.mu.Unlock()
+	if hang {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return o.Orders.MarkPublished(ctx, ids...)
+}
+
+// Events that come one after the other are published at once each, and marked
+// together.
+func TestRelayMarksTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		outbox := &countedMarks{Orders: new(memory.Orders)}
+		b := new(broker)
+		s := &system{outbox: outbox.Orders, broker: b, relay: order.NewRelay(outbox, b, discard)}
+		ctx, stop := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() { s.relay.Run(ctx) })
+		for n := range 1000 {
+			s.add(t, n, n)
+			s.want(t, n+1, 0)
+			time.Sleep(time.Millisecond)
+		}
+		began := time.Now()
+		stop()
+		wg.Wait()
+		if d := time.Since(began); d != 0 {
+			t.Errorf("the last marks took %v at the stop, want none", d)
+		}
+		if outbox.calls < 10 || outbox.calls > 25 {
+			t.Errorf("1000 events within a second were marked by %d calls, want one each 50 ms", outbox.calls)
+		}
+		if n := waiting(t, outbox.Orders); n != 0 {
+			t.Errorf("%d published events are still in the outbox", n)
+		}
+	})
+}
+
+// An outbox that hangs at the stop costs one bound, not one a batch.
+func TestRelayStopsThoughMarksHang(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		outbox := &countedMarks{Orders: new(memory.Orders), hang: true}
+		s := &system{outbox: outbox.Orders, broker: new(broker)}
+		s.relay = order.NewRelay(outbox, s.broker, discard)
+		s.add(t, 1, 5000)
+		ctx, stop := context.WithCancel(t.Context())
+		stop()
+		began := time.Now()
+		if err := s.relay.Run(ctx); err != nil {
+			t.Error(err)
+		}
+		if d := time.Since(began); d > 5*time.Second {
+			t.Errorf("stopped after %v, want one bound of 5 s", d)
+		}
+		s.want(t, 5000, 0)
+		if outbox.calls != 1 {
+			t.Errorf("%d marks were tried, want one", outbox.calls)
+		}
+	})
+}
