@@ -75,9 +75,11 @@ func (b *bench) measureCeiling(ctx context.Context) (rate float64, err error) {
 			return 0, err
 		}
 	}
+	before := readCPU()
 	if rate, err = c.run(ctx, b.duration); err != nil {
 		return 0, fmt.Errorf("ceiling: %w", err)
 	}
+	b.figures.addCPU("ceiling", before, readCPU(), int(c.consumed.Load()))
 	if waiting, err := c.orders.CountDocuments(ctx, bson.M{"outbox": bson.M{"$exists": true}}); err != nil || waiting > 0 {
 		return 0, errors.Join(fmt.Errorf("ceiling: %d orders are not marked", waiting), err)
 	}

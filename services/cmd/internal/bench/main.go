@@ -30,6 +30,7 @@ type runCommand struct {
 	Only    []int   `placeholder:"N,…" help:"Only these tables, by their numbers; 1 and 2 are measured together."`
 	Large   bool    `help:"Also with a million orders stored, and a million events waiting."`
 	Quick   bool    `help:"One round of a second with a thousand orders: whether everything runs, not how fast."`
+	Profile string  `type:"path" placeholder:"FOLDER" help:"Also write CPU profiles of ours to this folder, a file for each number of clients."`
 	JSON    string  `type:"path" placeholder:"FILE" help:"Also write every figure to this file."`
 
 	Store  string `env:"TEST_STORE_URL" required:"" help:"A store; the run has databases of its own in it, and drops them."`

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -177,16 +178,12 @@ func (p *process) resident() (now, peak float64, err error) {
 func (p *process) allocated(ctx context.Context) (objects, size float64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.admin+"/debug/pprof/allocs?debug=1", nil)
+	profile, err := p.profile(ctx, "allocs?debug=1")
 	if err != nil {
 		return 0, 0, err
 	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return 0, 0, fmt.Errorf("measure the allocations of %s: %w", p.name, err)
-	}
-	defer response.Body.Close()
-	lines := bufio.NewScanner(response.Body)
+	defer profile.Close()
+	lines := bufio.NewScanner(profile)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
 		if text, found := strings.CutPrefix(lines.Text(), "# Mallocs = "); found {
@@ -202,4 +199,39 @@ func (p *process) allocated(ctx context.Context) (objects, size float64, err err
 		return 0, 0, fmt.Errorf("measure the allocations of %s: the profile does not tell them: %w", p.name, err)
 	}
 	return objects, size, nil
+}
+
+// profile asks the process for one of its profiles.
+func (p *process) profile(ctx context.Context, which string) (io.ReadCloser, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.admin+"/debug/pprof/"+which, nil)
+	if err != nil {
+		return nil, err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err == nil && response.StatusCode != http.StatusOK {
+		response.Body.Close()
+		err = errors.New(response.Status)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("ask %s for its profile: %w", p.name, err)
+	}
+	return response.Body, nil
+}
+
+// profileCPU writes what the process does with the CPU for so many seconds to
+// the file.
+func (p *process) profileCPU(ctx context.Context, seconds int, path string) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(seconds+10)*time.Second)
+	defer cancel()
+	profile, err := p.profile(ctx, fmt.Sprintf("profile?seconds=%d", seconds))
+	if err != nil {
+		return err
+	}
+	defer profile.Close()
+	file, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(file, profile)
+	return errors.Join(err, file.Close())
 }

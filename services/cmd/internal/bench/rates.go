@@ -12,7 +12,7 @@ func (b *bench) rates() experiment {
 		what:    "orders a second",
 		numbers: []int{1, 2},
 		round: func(ctx context.Context) error {
-			for _, way := range []string{ours, original, usual} {
+			for _, way := range ways {
 				err := b.playAnew(ctx, way, func(s *stage) error {
 					for _, clients := range b.clients {
 						if err := s.measure(ctx, clients, rateName(way, clients)); err != nil {
@@ -32,7 +32,7 @@ func (b *bench) rates() experiment {
 			b.figures.add("ceiling", rate)
 			return nil
 		},
-		tables: func() []*table { return []*table{b.ratesTable(), b.ceilingTable()} },
+		tables: func() []*table { return []*table{b.ratesTable(), b.ceilingTable(), b.cpuTable()} },
 	}
 }
 
@@ -42,12 +42,12 @@ func (b *bench) ratesTable() *table {
 	t := &table{
 		title: "1. Orders a second",
 		note: "Closed loop: each client waits for its answer. *Notified* is the rate until the last of the orders was\n" +
-			"notified. What the original and the usual way do not promise stands in original.go and usual.go.",
+			"notified. What the other ways do not promise stands in original.go, usual.go and onebyone.go.",
 		head: []string{"clients", " way", "orders/s", "spread", "ours is", "p50 ms", "p99 ms", "notified/s"},
 	}
 	f := b.figures
 	for _, clients := range b.clients {
-		for _, way := range []string{ours, original, usual} {
+		for _, way := range ways {
 			n := rateName(way, clients)
 			faster := ""
 			if way != ours {
@@ -61,11 +61,17 @@ func (b *bench) ratesTable() *table {
 		clients         int
 		original, usual float64
 	}{{256, 12, 6}, {64, 9, 5}, {1, 2, 2}} {
-		rate := name(rateName(ours, want.clients), "orders")
-		t.least(fmt.Sprintf("%v times the original's way, clients: %d", want.original, want.clients),
-			f.ratio(rate, name(rateName(original, want.clients), "orders")), want.original, times)
-		t.least(fmt.Sprintf("%v times the usual way, clients: %d", want.usual, want.clients),
-			f.ratio(rate, name(rateName(usual, want.clients), "orders")), want.usual, times)
+		for _, other := range []struct {
+			way, text string
+			times     float64
+		}{
+			{original, "the original's way", want.original},
+			{usual, "the usual way", want.usual},
+			{oneByOne, "the usual way with the same promises", want.usual},
+		} {
+			t.least(fmt.Sprintf("%v times %s, clients: %d", other.times, other.text, want.clients),
+				f.ratio(name(rateName(ours, want.clients), "orders"), name(rateName(other.way, want.clients), "orders")), other.times, times)
+		}
 	}
 	t.most("p99 at 256 clients: at most a third of the original's",
 		f.ratio(name(rateName(ours, 256), "p99"), name(rateName(original, 256), "p99")), 1.0/3, percent)

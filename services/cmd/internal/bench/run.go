@@ -26,7 +26,7 @@ func (c *runCommand) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	b := &bench{sizes: sizes, figures: make(figures), progress: os.Stderr}
+	b := &bench{sizes: sizes, profiles: c.Profile, figures: make(figures), progress: os.Stderr}
 	if b.servers, err = openServers(c.Store, c.Broker); err != nil {
 		return err
 	}

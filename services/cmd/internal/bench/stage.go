@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -18,6 +19,7 @@ type bench struct {
 	sizes
 	servers  *servers
 	folder   string // of the executables, and of what the processes write
+	profiles string // the folder for them; empty: none
 	figures  figures
 	progress io.Writer
 }
@@ -128,8 +130,10 @@ func (s *stage) measure(ctx context.Context, clients int, under string) error {
 	if _, err := s.await(ctx, warm); err != nil {
 		return err
 	}
-	began := time.Now()
+	before, began := readCPU(), time.Now()
+	profiled := s.profileCPU(ctx, clients)
 	all, took, err := s.load(ctx, clients, 0, s.duration)
+	err = errors.Join(err, profiled())
 	if err != nil {
 		return err
 	}
@@ -137,12 +141,33 @@ func (s *stage) measure(ctx context.Context, clients int, under string) error {
 	if err != nil {
 		return err
 	}
+	s.figures.addCPU(under, before, readCPU(), len(all))
 	times := latencies(all)
 	s.figures.add(name(under, "orders"), float64(len(all))/took.Seconds())
 	s.figures.add(name(under, "notified"), float64(len(all))/last.Sub(began).Seconds())
 	s.figures.addTime(name(under, "p50"), percentile(times, 50))
 	s.figures.addTime(name(under, "p99"), percentile(times, 99))
 	return nil
+}
+
+// profileCPU has ours write profiles for as long as a measurement takes, if they
+// are asked for, and returns a function that waits for them.
+func (s *stage) profileCPU(ctx context.Context, clients int) (wait func() error) {
+	if s.profiles == "" || s.way != ours {
+		return func() error { return nil }
+	}
+	errs := make([]error, len(s.processes()))
+	var wg sync.WaitGroup
+	for i, p := range s.processes() {
+		wg.Go(func() {
+			file := filepath.Join(s.profiles, fmt.Sprintf("%s-%d.pprof", p.name, clients))
+			errs[i] = p.profileCPU(ctx, max(1, int(s.duration.Seconds())), file)
+		})
+	}
+	return func() error {
+		wg.Wait()
+		return errors.Join(errs...)
+	}
 }
 
 // await waits until the orders are notified, and returns when the last was.

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -22,7 +23,10 @@ const (
 	ours     = "ours"
 	original = "original"
 	usual    = "usual"
+	oneByOne = "one-by-one"
 )
+
+var ways = []string{ours, original, usual, oneByOne}
 
 // The two services that each way has.
 const (
@@ -32,7 +36,7 @@ const (
 
 // wayCommand runs one service of another way, as a process like ours.
 type wayCommand struct {
-	Way       string `arg:"" enum:"original,usual"`
+	Way       string `arg:"" enum:"original,usual,one-by-one"`
 	Service   string `arg:"" enum:"order,notification"`
 	Addr      string `required:""`
 	AdminAddr string // not used: ours has one
@@ -49,39 +53,49 @@ func (c *wayCommand) Run(ctx context.Context) error {
 	defer connection.Close()
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /readyz", func(http.ResponseWriter, *http.Request) {})
+	db, closeStore, err := c.openStore(ctx)
+	if err != nil {
+		return err
+	}
+	defer closeStore()
 	if c.Service == notifier {
-		return c.notify(ctx, connection, mux)
+		return c.notify(ctx, connection, db, mux)
 	}
 
+	var place placeFunc
+	switch c.Way {
+	case original:
+		place = placeOriginal(connection, db.Collection("orders"))
+	case usual:
+		place, err = placeUsual(connection, db.Collection("orders"))
+	case oneByOne:
+		place, err = placeOneByOne(ctx, connection, db.Collection("orders"))
+	}
+	if err != nil {
+		return err
+	}
+	mux.HandleFunc("POST /order", func(w http.ResponseWriter, r *http.Request) { handleOrder(w, r, place) })
+	return c.serve(ctx, mux)
+}
+
+func (c *wayCommand) openStore(ctx context.Context) (db *mongo.Database, closeIt func(), err error) {
+	address, err := url.Parse(c.Store)
+	if err != nil {
+		return nil, nil, err
+	}
 	opts := options.Client().ApplyURI(c.Store)
-	if c.Way == usual {
+	if c.Way != original {
 		opts.SetWriteConcern(usualWriteConcern)
 	}
 	client, err := mongo.Connect(opts)
 	if err != nil {
-		return fmt.Errorf("open the store: %w", err)
+		return nil, nil, fmt.Errorf("open the store: %w", err)
 	}
-	defer func() {
+	return client.Database(strings.TrimPrefix(address.Path, "/")), func() {
 		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
 		_ = client.Disconnect(closing)
-	}()
-	store, err := url.Parse(c.Store)
-	if err != nil {
-		return err
-	}
-	orders := client.Database(strings.TrimPrefix(store.Path, "/")).Collection("orders")
-	var place placeFunc
-	switch c.Way {
-	case original:
-		place = placeOriginal(connection, orders)
-	case usual:
-		if place, err = placeUsual(connection, orders); err != nil {
-			return err
-		}
-	}
-	mux.HandleFunc("POST /order", func(w http.ResponseWriter, r *http.Request) { handleOrder(w, r, place) })
-	return c.serve(ctx, mux)
+	}, nil
 }
 
 func (c *wayCommand) serve(ctx context.Context, handler http.Handler) error {
@@ -105,6 +119,8 @@ type wayOrder struct {
 	UserID   string `json:"user_id" bson:"user_id"`
 	Product  string `json:"product" bson:"product"`
 	Quantity int    `json:"quantity" bson:"quantity"`
+
+	Outbox bool `json:"-" bson:"outbox,omitempty"` // its event is not known to be published
 }
 
 // placeFunc keeps an order and publishes its event, which is also the answer.
@@ -131,47 +147,53 @@ func handleOrder(w http.ResponseWriter, r *http.Request, place placeFunc) {
 }
 
 // notify consumes the way's queue, and writes what ours writes.
-func (c *wayCommand) notify(ctx context.Context, connection *amqp.Connection, mux *http.ServeMux) error {
+func (c *wayCommand) notify(ctx context.Context, connection *amqp.Connection, db *mongo.Database, mux *http.ServeMux) error {
 	channel, err := connection.Channel()
 	if err != nil {
 		return err
 	}
+	log := slog.New(slog.NewJSONHandler(os.Stdout, nil))
+	tell := func(delivery amqp.Delivery) error {
+		var o wayOrder
+		if err := json.Unmarshal(delivery.Body, &o); err != nil {
+			return err
+		}
+		log.Info("Received order", "event_id", delivery.MessageId, "order_id", o.ID, "user_id", o.UserID, "product", o.Product, "quantity", o.Quantity)
+		return nil
+	}
 	var deliveries <-chan amqp.Delivery
+	handle, workers := tell, 1
 	switch c.Way {
 	case original:
 		deliveries, err = consumeOriginal(channel)
 	case usual:
 		deliveries, err = consumeUsual(channel)
+		handle = func(delivery amqp.Delivery) error { return errors.Join(tell(delivery), delivery.Ack(false)) }
+	case oneByOne:
+		deliveries, err = consumeUsual(channel)
+		handle, workers = logged(db, tell), oneByOneWorkers
 	}
 	if err != nil {
 		return fmt.Errorf("consume: %w", err)
 	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		log := slog.New(slog.NewJSONHandler(os.Stdout, nil))
-		for delivery := range deliveries {
-			var o wayOrder
-			err := json.Unmarshal(delivery.Body, &o)
-			if err == nil {
-				log.Info("Received order", "event_id", delivery.MessageId, "order_id", o.ID, "user_id", o.UserID, "product", o.Product, "quantity", o.Quantity)
-				if c.Way == usual {
-					err = delivery.Ack(false)
+	var handling sync.WaitGroup
+	for range workers {
+		handling.Go(func() {
+			for delivery := range deliveries {
+				if err := handle(delivery); err != nil {
+					stop(fmt.Errorf("notify: %w", err))
+					return
 				}
 			}
-			if err != nil {
-				stop(fmt.Errorf("notify: %w", err))
-				return
-			}
-		}
-	}()
+		})
+	}
 	err = c.serve(ctx, mux)
 	if cause := context.Cause(ctx); err == nil && !errors.Is(cause, context.Canceled) {
 		err = cause
 	}
 	_ = channel.Close() // which ends the deliveries
-	<-done
+	handling.Wait()
 	return err
 }
