@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,7 +18,8 @@ import (
 
 const (
 	bufferSize = 8192 // fresh events in memory; what does not fit waits for the sweep
-	batchSize  = 1000 // events in one call of Publish or Claim
+	batchSize  = 1000 // events in one call of Publish
+	sweepSize  = 4000 // events in one call of Claim
 
 	// Nobody waits for a mark, and a command costs the store the same for one as
 	// for many, so marks wait for others: what a crash leaves unmarked is
@@ -147,14 +149,14 @@ func (r *Relay) sweep(ctx context.Context) {
 	}
 }
 
-// sweepOnce publishes one batch from the outbox and reports whether more may
+// sweepOnce publishes what it claims by one call and reports whether more may
 // be free.
 func (r *Relay) sweepOnce(ctx context.Context) (more bool) {
 	if ctx.Err() != nil {
 		return false
 	}
 	since := time.Now()
-	events, err := r.outbox.Claim(ctx, batchSize)
+	events, err := r.outbox.Claim(ctx, sweepSize)
 	if err != nil {
 		if ctx.Err() == nil && !r.outboxAway.Swap(true) {
 			r.log.Warn("the outbox can't be swept; it is tried again", "error", err)
@@ -167,11 +169,16 @@ func (r *Relay) sweepOnce(ctx context.Context) (more bool) {
 	if len(events) == 0 {
 		return false
 	}
-	batch := make([]claimed, len(events))
-	for i, event := range events {
-		batch[i] = claimed{event, since}
+	for some := range slices.Chunk(events, batchSize) {
+		batch := make([]claimed, len(some))
+		for i, event := range some {
+			batch[i] = claimed{event, since}
+		}
+		if !r.relay(ctx, batch) {
+			return false
+		}
 	}
-	return r.relay(ctx, batch) && len(events) == batchSize
+	return len(events) == sweepSize
 }
 
 // relay publishes the batch and has it marked, trying again with backoff while
