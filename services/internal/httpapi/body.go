@@ -68,27 +68,14 @@ func checkMediaType(h http.Header) error {
 // DecodeObject is [ReadObject] of a body that was read; what is described, such
 // as "an order", is named in refusals of fields that it does not have.
 func DecodeObject(body []byte, what string, fields ...Field) error {
-	decoder := json.NewDecoder(bytes.NewReader(body))
-	if start, err := decoder.Token(); err != nil {
-		return notJSON(err)
-	} else if start != json.Delim('{') {
-		return Malformed("the body must be a JSON object")
+	if !json.Valid(body) || !isObject(body) {
+		return whyNoObject(body)
 	}
-
 	var faults []domain.FieldError
 	seen := make(map[string]bool, len(fields))
-	for decoder.More() {
-		key, err := decoder.Token()
-		if err != nil {
-			return notJSON(err)
-		}
-		name := key.(string) // an object's keys are strings, or Token fails
-		var value json.RawMessage
-		if err := decoder.Decode(&value); err != nil {
-			return notJSON(err, shown(name))
-		}
+	for name, value := range members(body) {
 		if !utf8.Valid(value) {
-			return Malformed("the body is not valid UTF-8", shown(name))
+			return notUTF8(name)
 		}
 		reason := set(fields, name, value, what)
 		if seen[name] {
@@ -98,12 +85,6 @@ func DecodeObject(body []byte, what string, fields ...Field) error {
 		if reason != "" {
 			faults = append(faults, domain.FieldError{Field: shown(name), Reason: reason})
 		}
-	}
-	if _, err := decoder.Token(); err != nil {
-		return notJSON(err)
-	}
-	if _, err := decoder.Token(); err != io.EOF {
-		return Malformed("the body goes on behind the JSON object")
 	}
 	for _, field := range fields {
 		if !field.Optional && !seen[field.Name] {
@@ -116,12 +97,44 @@ func DecodeObject(body []byte, what string, fields ...Field) error {
 	return nil
 }
 
+// whyNoObject finds where a body stops being one JSON object.
+func whyNoObject(body []byte) error {
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	if start, err := decoder.Token(); err != nil {
+		return notJSON(err)
+	} else if start != json.Delim('{') {
+		return Malformed("the body must be a JSON object")
+	}
+	for decoder.More() {
+		key, err := decoder.Token()
+		if err != nil {
+			return notJSON(err)
+		}
+		name := key.(string) // an object's keys are strings, or Token fails
+		var value json.RawMessage
+		if err := decoder.Decode(&value); err != nil {
+			return notJSON(err, shown(name))
+		}
+		if !utf8.Valid(value) {
+			return notUTF8(name)
+		}
+	}
+	if _, err := decoder.Token(); err != nil {
+		return notJSON(err)
+	}
+	return Malformed("the body goes on behind the JSON object")
+}
+
+func notUTF8(name string) error { return Malformed("the body is not valid UTF-8", shown(name)) }
+
 func set(fields []Field, name string, value json.RawMessage, what string) (reason string) {
-	known := make([]string, len(fields))
-	for i, field := range fields {
+	for _, field := range fields {
 		if field.Name == name {
 			return field.Set(value)
 		}
+	}
+	known := make([]string, len(fields))
+	for i, field := range fields {
 		known[i] = field.Name
 	}
 	return "is not a field of " + what + "; known: " + strings.Join(known, ", ")
@@ -133,9 +146,7 @@ func Text(to *string) func(json.RawMessage) string {
 		if value[0] != '"' {
 			return "must be a string, not " + kind(value)
 		}
-		if err := json.Unmarshal(value, to); err != nil {
-			return "must be a string"
-		}
+		*to = unquote(value)
 		return ""
 	}
 }
