@@ -146,14 +146,17 @@ func (c *deliveryClaim) takeOver(ctx context.Context, lease time.Duration) error
 
 // checkUnsent returns ErrExists if the notification is recorded.
 func (c *deliveryClaim) checkUnsent(ctx context.Context) error {
-	switch err := c.store.deliveries.FindOne(ctx, bson.M{"_id": c.id}).Err(); {
-	case err == nil:
-		return ports.ErrExists
+	document, err := c.store.deliveries.FindOne(ctx, bson.M{"_id": c.id}).Raw()
+	switch {
 	case errors.Is(err, mongo.ErrNoDocuments):
 		return nil
-	default:
+	case err != nil:
 		return classify(ctx, err)
 	}
+	if _, err := readNotification(document); err != nil {
+		return err
+	}
+	return ports.ErrExists
 }
 
 // newClaim is a claim that waits to be written together with others.
@@ -185,10 +188,17 @@ func (c *deliveryClaim) Record(ctx context.Context, n domain.Notification) error
 	err := c.store.records.Do(ctx, record{
 		ID: c.id, OrderID: string(n.OrderID), Attempt: n.Attempt, SentAt: n.SentAt,
 	})
-	if err != nil && !isDuplicate(err) {
-		return fmt.Errorf("record delivery of event %s by %s: %w", c.id.EventID, c.id.Channel, classify(ctx, err))
+	switch {
+	case err == nil:
+		return nil
+	case isDuplicate(err):
+		if err = c.checkUnsent(ctx); errors.Is(err, ports.ErrExists) {
+			return nil
+		}
+	default:
+		err = classify(ctx, err)
 	}
-	return nil
+	return fmt.Errorf("record delivery of event %s by %s: %w", c.id.EventID, c.id.Channel, err)
 }
 
 // record is a document that waits to be written together with others.

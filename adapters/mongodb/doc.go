@@ -20,7 +20,8 @@
 //
 // Fields that are not named here are passed over, for a later version may have
 // added them. A field that is missing, has another type or breaks a rule of the
-// domain is an error that names the document and the field.
+// domain is an error that names the document and the field; only a claim whose
+// end can't be read is nobody's.
 //
 // # URL
 //

@@ -25,9 +25,6 @@ type acknowledgement struct {
 	multiple bool
 }
 
-// mostTurns is how often others may have their turn before the broker is told.
-const mostTurns = 16
-
 func newAcks(ack func([]acknowledgement)) *acks {
 	return &acks{ack: ack, inHand: make(map[uint64]struct{})}
 }

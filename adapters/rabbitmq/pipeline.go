@@ -1,6 +1,7 @@
 package rabbitmq
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -13,8 +14,8 @@ import (
 // whoever sent them.
 const maxUnconfirmed = 1024
 
-// pipeline publishes on a session's channel. One goroutine writes all messages
-// as they come; everybody waits only for the promises to keep their own.
+// pipeline publishes on a session's channel. One goroutine sends all messages,
+// batch by batch; everybody waits only for the promises to keep their own.
 type pipeline struct {
 	*session
 	batches chan *batch
@@ -135,7 +136,7 @@ func (p *pipeline) send(b *batch) error {
 				return err
 			}
 		}
-		if err := b.ctx.Err(); err != nil {
+		if err := cmp.Or(b.ctx.Err(), p.life.Err()); err != nil {
 			return err
 		}
 		if reason := p.blocked.Load(); reason != nil {

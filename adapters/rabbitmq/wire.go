@@ -19,6 +19,7 @@ type boundedConn struct {
 	mu      sync.Mutex
 	held    bool
 	waiting []byte
+	broken  error // of the first write that failed: what came after it would be taken for the rest of it
 }
 
 func (c *boundedConn) Write(p []byte) (int, error) {
@@ -32,20 +33,27 @@ func (c *boundedConn) Write(p []byte) (int, error) {
 	if !c.held || len(p) > heldBytes {
 		return c.write(p)
 	}
+	if c.broken != nil {
+		return 0, c.broken
+	}
 	c.waiting = append(c.waiting, p...)
 	return len(p), nil
 }
 
-func (c *boundedConn) write(p []byte) (int, error) {
-	if err := c.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
-		return 0, err
+func (c *boundedConn) write(p []byte) (n int, err error) {
+	if c.broken != nil {
+		return 0, c.broken
 	}
-	return c.Conn.Write(p)
+	if err = c.SetWriteDeadline(time.Now().Add(writeTimeout)); err == nil {
+		n, err = c.Conn.Write(p)
+	}
+	c.broken = err
+	return n, err
 }
 
 func (c *boundedConn) flush() error {
 	if len(c.waiting) == 0 {
-		return nil
+		return c.broken
 	}
 	_, err := c.write(c.waiting)
 	c.waiting = c.waiting[:0]

@@ -93,11 +93,16 @@ func TestHeldWriteFails(t *testing.T) {
 	if _, err := c.Write(make([]byte, heldBytes)); !errors.Is(err, broken) {
 		t.Errorf("a write that had to go out: got %v, want %v", err, broken)
 	}
-	if _, err := c.Write([]byte("small")); err != nil {
-		t.Error(err)
+	// There is a hole from now on, behind which nothing may be sent.
+	w.err = nil
+	if _, err := c.Write([]byte("small")); !errors.Is(err, broken) {
+		t.Errorf("the write after it: got %v, want %v", err, broken)
 	}
 	if err := c.release(); !errors.Is(err, broken) {
 		t.Errorf("release: got %v, want %v", err, broken)
+	}
+	if _, err := c.Write([]byte("small")); !errors.Is(err, broken) || len(w.all) > 0 {
+		t.Errorf("a write after the release: got %v and %d writes, want %v and none", err, len(w.all), broken)
 	}
 }
 

@@ -18,7 +18,7 @@ import (
 
 const (
 	bufferSize = 8192 // fresh events in memory; what does not fit waits for the sweep
-	batchSize  = 1000 // events in one call of Publish
+	batchSize  = 256  // events in one call of Publish
 	sweepSize  = 4000 // events in one call of Claim
 
 	// Nobody waits for a mark, and a command costs the store the same for one as
@@ -32,7 +32,8 @@ const (
 	// An event is published only while its claim holds, so that two services
 	// do not publish the same one: from when it was claimed, the relay tries
 	// for holdFor, and a try may take publishTimeout. Their sum has to stay
-	// below the outbox's lease.
+	// below the outbox's lease. A mark that an outbox takes later than that
+	// has the event published again, like one that is lost.
 	holdFor        = 5 * time.Second
 	publishTimeout = 5 * time.Second
 
@@ -169,16 +170,23 @@ func (r *Relay) sweepOnce(ctx context.Context) (more bool) {
 	if len(events) == 0 {
 		return false
 	}
+	done := true
 	for some := range slices.Chunk(events, batchSize) {
+		if ctx.Err() != nil || time.Since(since) > holdFor {
+			return false // the rest is free again when its claims have run out
+		}
 		batch := make([]claimed, len(some))
 		for i, event := range some {
 			batch[i] = claimed{event, since}
 		}
 		if !r.relay(ctx, batch) {
-			return false
+			done = false
+			if r.away.Load() {
+				break
+			}
 		}
 	}
-	return len(events) == sweepSize
+	return done && len(events) == sweepSize
 }
 
 // relay publishes the batch and has it marked, trying again with backoff while
@@ -210,12 +218,14 @@ func (r *Relay) relay(ctx context.Context, batch []claimed) bool {
 // markPublished marks what is published, until there will be no more.
 func (r *Relay) markPublished(ctx context.Context) {
 	var err error
+	failedAtTheEnd := false // and is not asked again: each time may take a bound
 	for ids := range r.published {
 		ids = r.gatherMarks(ctx, ids)
-		if err == nil || ctx.Err() == nil { // in the end, an outbox that has failed is not asked again
+		if !failedAtTheEnd {
 			err = r.retry(ctx, time.Now().Add(holdFor), func(ctx context.Context) error {
 				return r.outbox.MarkPublished(ctx, ids...)
 			})
+			failedAtTheEnd = err != nil && ctx.Err() != nil
 		}
 		if err != nil {
 			r.log.Warn("published events could not be marked; they will be published again", "events", len(ids), "error", err)

@@ -483,3 +483,78 @@ func TestRelayStopsThoughMarksHang(t *testing.T) {
 		}
 	})
 }
+
+// slowBroker takes its time for every event, and keeps what it had taken when
+// its caller gives up.
+type slowBroker struct {
+	broker
+	each time.Duration
+}
+
+func (b *slowBroker) Publish(ctx context.Context, events ...domain.Event) error {
+	for _, event := range events {
+		select {
+		case <-time.After(b.each):
+		case <-ctx.Done():
+			return fmt.Errorf("publish: %w: %w", ports.ErrUnavailable, ctx.Err())
+		}
+		if err := b.broker.Publish(ctx, event); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A slow broker has a backlog last longer, and no event published twice.
+func TestRelayToASlowBroker(t *testing.T) {
+	for _, each := range []time.Duration{time.Millisecond, 6 * time.Millisecond, 15 * time.Millisecond} {
+		t.Run(each.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const events = 12000
+				b := &slowBroker{each: each}
+				s := &system{outbox: new(memory.Orders), broker: &b.broker}
+				s.relay = order.NewRelay(s.outbox, b, discard)
+				s.add(t, 1, events)
+				ctx, stop := context.WithCancel(t.Context())
+				var wg sync.WaitGroup
+				wg.Go(func() { s.relay.Run(ctx) })
+				time.Sleep(3*events*each + 30*time.Second)
+				s.want(t, events, 0)
+				stop()
+				wg.Wait()
+				if n := waiting(t, s.outbox); n != 0 {
+					t.Errorf("%d published events are still in the outbox", n)
+				}
+			})
+		})
+	}
+}
+
+// A few that are refused cost a slow broker's backlog little.
+func TestRelayRefusedBySlowBroker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const events = 8000
+		bad := make(map[domain.EventID]bool)
+		for n := 1; n <= events; n += 2000 {
+			bad[newOrder(t, n).Created().ID] = true
+		}
+		b := &slowBroker{broker: broker{refuses: bad}, each: time.Millisecond}
+		outbox := new(memory.Orders)
+		s := &system{outbox: outbox, broker: &b.broker, relay: order.NewRelay(outbox, b, discard)}
+		for n := 1; n <= events; n++ {
+			if err := outbox.Add(t.Context(), newOrder(t, n)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(time.Minute) // all claims run out
+		ctx, stop := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() { s.relay.Run(ctx) })
+		time.Sleep(20 * time.Second)
+		if published, _ := s.broker.counts(); published != events-len(bad) {
+			t.Errorf("%d of %d events were published within 20 s, which would take 8 s if none were refused", published, events-len(bad))
+		}
+		stop()
+		wg.Wait()
+	})
+}

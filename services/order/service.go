@@ -69,7 +69,7 @@ func (s *Service) Place(ctx context.Context, p Placement) (order domain.Order, r
 		return domain.Order{}, false, fmt.Errorf("place order: %w", err)
 	}
 	s.relay.Enqueue(order.Created(), now)
-	s.log.DebugContext(ctx, "order placed", "order_id", order.ID)
+	s.log.InfoContext(ctx, "order placed", "order_id", order.ID)
 	return order, false, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/signal"
 	"runtime"
@@ -58,13 +59,16 @@ type commands struct {
 // The services keep so little that the collector, which by default lets the heap
 // grow to twice its size, would run many times a second under load, at a quarter
 // of their CPU. This counts as kept, and is memory of which no page is ever
-// touched: garbage comes to some 32 MiB before it is collected.
+// touched: garbage comes to some 32 MiB before it is collected. Where GOMEMLIMIT
+// is set there is none, for the limit would count it.
 const heapFloor = 32 << 20 // bytes
 
 // Main runs the program as its command line and environment say, and exits.
 func Main(program Program, service Service) {
-	floor := make([]byte, heapFloor)
-	defer runtime.KeepAlive(floor)
+	if debug.SetMemoryLimit(-1) == math.MaxInt64 {
+		floor := make([]byte, heapFloor)
+		defer runtime.KeepAlive(floor)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal has its default effect: the end
 	os.Exit(Exec(ctx, program, service, os.Args[1:], Streams{os.Stdin, os.Stdout, os.Stderr}))

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
-	"math"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,8 +13,7 @@ import (
 )
 
 // cpuTimes are the seconds of CPU that everything on this machine has used so
-// far, by the programs' names. What has ended is not in them: what lives as
-// long as a measurement is complete.
+// far, by the programs' names. What has ended is not in them.
 type cpuTimes map[string]float64
 
 const (
@@ -65,48 +64,39 @@ func parseStat(stat []byte) (name string, seconds float64, ok bool) {
 
 // addCPU adds how many microseconds of CPU each program has used for an order.
 func (f figures) addCPU(under string, before, after cpuTimes, orders int) {
+	all := 0.0
 	for program, seconds := range after {
-		if used := seconds - before[program]; used > 0 {
-			f.add(name(under, "cpu", program), used*1e6/float64(orders))
-		}
+		used := max(0, seconds-before[program]) * 1e6 / float64(orders)
+		f.add(name(under, "cpu", program), used)
+		all += used
 	}
+	f.add(name(under, "cpu of all"), all)
 }
 
 func (b *bench) cpuTable() *table {
 	t := &table{
 		title: "Where the time goes",
 		note: fmt.Sprintf("Microseconds of CPU for an order, by program, until it is notified, with %d clients; %q is the load, and\n"+
-			"in the ceiling the pipeline itself. An order's share of %d cores is what is left for it at a rate.",
-			slices.Max(b.clients), "bench", describeMachine("", "").Cores),
+			"in the ceiling the pipeline itself. What a process has used that ended meanwhile is left out.",
+			slices.Max(b.clients), "bench"),
 		head: []string{" program", "ours", "ceiling"},
 	}
 	f := b.figures
-	oursUnder, ceilingUnder := name(rateName(ours, slices.Max(b.clients)), "cpu"), name("ceiling", "cpu")
-	var programs []string
-	sums := make(map[string]float64)
+	here, there := rateName(ours, slices.Max(b.clients)), "ceiling"
+	programs := make(map[string]float64) // what of them is sorted by
 	for figure := range f {
-		for _, under := range []string{oursUnder, ceilingUnder} {
-			if program, found := strings.CutPrefix(figure, under+"/"); found {
-				sums[under] += f.median(figure)
-				if !slices.Contains(programs, program) && f.median(figure) >= 1 {
-					programs = append(programs, program)
-				}
+		for _, under := range []string{here, there} {
+			program, found := strings.CutPrefix(figure, name(under, "cpu")+"/")
+			if found && f.median(figure) >= 1 {
+				programs[program] = orZero(f.median(name(here, "cpu", program)))
 			}
 		}
 	}
-	of := func(under, program string) float64 { return f.median(name(under, program)) }
-	least := func(x float64) float64 {
-		if math.IsNaN(x) {
-			return 0
-		}
-		return x
+	for _, program := range slices.SortedFunc(maps.Keys(programs), func(x, y string) int {
+		return cmp.Or(cmp.Compare(programs[y], programs[x]), cmp.Compare(x, y))
+	}) {
+		t.row(program, whole(f.median(name(here, "cpu", program))), whole(f.median(name(there, "cpu", program))))
 	}
-	slices.SortFunc(programs, func(x, y string) int {
-		return cmp.Or(cmp.Compare(least(of(oursUnder, y)), least(of(oursUnder, x))), cmp.Compare(x, y))
-	})
-	for _, program := range programs {
-		t.row(program, whole(of(oursUnder, program)), whole(of(ceilingUnder, program)))
-	}
-	t.row("all", whole(sums[oursUnder]), whole(sums[ceilingUnder]))
+	t.row("all", whole(f.median(name(here, "cpu of all"))), whole(f.median(name(there, "cpu of all"))))
 	return t
 }

@@ -69,7 +69,9 @@ func (c *wayCommand) Run(ctx context.Context) error {
 	case usual:
 		place, err = placeUsual(connection, db.Collection("orders"))
 	case oneByOne:
-		place, err = placeOneByOne(ctx, connection, db.Collection("orders"))
+		var marks sync.WaitGroup
+		defer marks.Wait()
+		place, err = placeOneByOne(ctx, connection, db.Collection("orders"), &marks)
 	}
 	if err != nil {
 		return err
