@@ -86,6 +86,30 @@ func (b *bench) measureCeiling(ctx context.Context) (rate float64, err error) {
 	return rate, b.servers.drop(ctx, d)
 }
 
+// measureInsert returns how many orders a second a single client of the store
+// inserts one after the other: the ceiling of whoever answers one at a time.
+func (b *bench) measureInsert(ctx context.Context) (rate float64, err error) {
+	d := b.servers.newDatabase()
+	store, err := mongodb.Open(ctx, d.url)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, store.Close(ctx), b.servers.drop(ctx, d)) }()
+	orders := store.Orders()
+	inserted, began := 0, time.Now()
+	for time.Since(began) < b.duration {
+		order, err := domain.NewOrder(domain.OrderID(newID()), "client-1", "Laptop", 1, time.Now())
+		if err != nil {
+			return 0, err
+		}
+		if err := orders.Add(ctx, order); err != nil {
+			return 0, err
+		}
+		inserted++
+	}
+	return float64(inserted) / time.Since(began).Seconds(), nil
+}
+
 func (c *ceiling) run(ctx context.Context, duration time.Duration) (float64, error) {
 	deliveries, err := c.prepare()
 	if err != nil {

@@ -35,6 +35,10 @@ func (b *bench) rates() experiment {
 				return err
 			}
 			b.figures.add("ceiling", rate)
+			if rate, err = b.measureInsert(ctx); err != nil {
+				return err
+			}
+			b.figures.add("inserts", rate)
 			return nil
 		},
 		tables: func() []*table { return []*table{b.ratesTable(), b.ceilingTable(), b.cpuTable()} },
@@ -100,7 +104,8 @@ func (b *bench) ceilingTable() *table {
 	t := &table{
 		title: "2. Share of the ceiling",
 		note: "The ceiling is the bare pipeline without HTTP and ports, by hand: insertMany, publish with confirms, mark,\n" +
-			"consume, acknowledge, until the last one is through. It keeps no record of deliveries, which ours does.",
+			"consume, acknowledge, until the last one is through. It keeps no record of deliveries, which ours does. With one\n" +
+			"client the ceiling is one insert after the other, and nothing else.",
 		head: []string{" ", "orders/s", "spread", "share"},
 	}
 	f := b.figures
@@ -111,5 +116,8 @@ func (b *bench) ceilingTable() *table {
 		t.row("ours, "+rate.text, whole(f.median(best)), spread(f[best], whole), percent(share))
 		t.least("75 % of the ceiling, "+rate.text, share, 0.75, percent)
 	}
+	one := name(rateName(ours, 1), "orders")
+	t.row("ceiling with one client", whole(f.median("inserts")), spread(f["inserts"], whole), "")
+	t.row("ours with one client", whole(f.median(one)), spread(f[one], whole), percent(f.ratio(one, "inserts")))
 	return t
 }
