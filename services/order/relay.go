@@ -21,11 +21,12 @@ const (
 	batchSize  = 256  // events in one call of Publish
 	sweepSize  = 4000 // events in one call of Claim
 
-	// Nobody waits for a mark, and a command costs the store the same for one as
-	// for many, so marks wait for others: what a crash leaves unmarked is
-	// published again, and consumers tell it by its id.
-	markDelay = 50 * time.Millisecond
-	markSize  = 256 // with so many it does not wait
+	// No caller waits for what the relay does, and one event costs store, broker
+	// and consumers almost as much as a batch, so each waits a while for others;
+	// not if there is a batch already.
+	publishDelay = 20 * time.Millisecond
+	markDelay    = 50 * time.Millisecond // what a crash leaves unmarked is published again
+	markSize     = 256                   // events
 
 	sweepInterval = time.Second
 
@@ -101,7 +102,7 @@ func (r *Relay) publishFresh(ctx context.Context) {
 	for {
 		select {
 		case first := <-r.fresh:
-			r.relay(ctx, r.gather(first))
+			r.relay(ctx, r.gather(ctx, first))
 		case <-ctx.Done():
 			r.drain(ctx)
 			return
@@ -113,7 +114,7 @@ func (r *Relay) drain(ctx context.Context) {
 	for {
 		select {
 		case first := <-r.fresh:
-			if !r.relay(ctx, r.gather(first)) {
+			if !r.relay(ctx, r.gather(ctx, first)) {
 				return
 			}
 		default:
@@ -122,14 +123,25 @@ func (r *Relay) drain(ctx context.Context) {
 	}
 }
 
-// gather returns first and what waits behind it, one batch at most.
-func (r *Relay) gather(first claimed) []claimed {
+// gather returns first and what comes within publishDelay, or waits already
+// once ctx has ended; one batch at most.
+func (r *Relay) gather(ctx context.Context, first claimed) []claimed {
 	batch := []claimed{first}
+	delay := time.NewTimer(publishDelay)
+	defer delay.Stop()
 	for len(batch) < batchSize {
 		select {
 		case next := <-r.fresh:
 			batch = append(batch, next)
+			continue
 		default:
+		}
+		select {
+		case next := <-r.fresh:
+			batch = append(batch, next)
+		case <-delay.C:
+			return batch
+		case <-ctx.Done():
 			return batch
 		}
 	}
