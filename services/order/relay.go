@@ -22,11 +22,12 @@ const (
 	sweepSize  = 4000 // events in one call of Claim
 
 	// No caller waits for what the relay does, and one event costs store, broker
-	// and consumers almost as much as a batch, so each waits a while for others;
-	// not if there is a batch already.
+	// and consumers almost as much as many, so each waits a while for others; no
+	// longer once there are so many.
 	publishDelay = 20 * time.Millisecond
+	publishSize  = 64
 	markDelay    = 50 * time.Millisecond // what a crash leaves unmarked is published again
-	markSize     = 256                   // events
+	markSize     = 256
 
 	sweepInterval = time.Second
 
@@ -123,8 +124,8 @@ func (r *Relay) drain(ctx context.Context) {
 	}
 }
 
-// gather returns first and what comes within publishDelay, or waits already
-// once ctx has ended; one batch at most.
+// gather returns first and what waits behind it, one batch at most. While that
+// is little and ctx has not ended, it waits for publishDelay for more.
 func (r *Relay) gather(ctx context.Context, first claimed) []claimed {
 	batch := []claimed{first}
 	delay := time.NewTimer(publishDelay)
@@ -135,6 +136,9 @@ func (r *Relay) gather(ctx context.Context, first claimed) []claimed {
 			batch = append(batch, next)
 			continue
 		default:
+		}
+		if len(batch) >= publishSize {
+			return batch
 		}
 		select {
 		case next := <-r.fresh:

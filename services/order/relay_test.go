@@ -142,16 +142,20 @@ func waiting(t *testing.T, outbox *memory.Orders) int {
 	return len(events)
 }
 
-// A batch goes at once; what does not fill one waits for 20 ms.
+// Many go at once, few wait for others for 20 ms.
 func TestRelayPublishesFreshEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := start(t, new(memory.Orders), new(broker))
-		s.add(t, 1, 1000)
-		s.want(t, 3*256, 0)
+		s.add(t, 1, 63)
+		s.want(t, 0, 0)
+		s.add(t, 64, 64)
+		s.want(t, 64, 0)
+		s.add(t, 65, 70)
+		s.want(t, 64, 0)
 		time.Sleep(20 * time.Millisecond)
-		s.want(t, 1000, 0)
-		if s.broker.calls != 4 {
-			t.Errorf("%d calls for 1000 events, want 4", s.broker.calls)
+		s.want(t, 70, 0)
+		if s.broker.calls != 2 {
+			t.Errorf("%d calls, want 2", s.broker.calls)
 		}
 		s.stop()
 		if n := waiting(t, s.outbox); n != 0 {
