@@ -51,6 +51,7 @@ func (c *wayCommand) Run(ctx context.Context) error {
 		return fmt.Errorf("connect to the broker: %w", err)
 	}
 	defer connection.Close()
+	slog.SetDefault(slog.New(slog.NewJSONHandler(os.Stdout, nil))) // in the form that notices and complaints are read in
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /readyz", func(http.ResponseWriter, *http.Request) {})
 	db, closeStore, err := c.openStore(ctx)
@@ -154,13 +155,12 @@ func (c *wayCommand) notify(ctx context.Context, connection *amqp.Connection, db
 	if err != nil {
 		return err
 	}
-	log := slog.New(slog.NewJSONHandler(os.Stdout, nil))
 	tell := func(delivery amqp.Delivery) error {
 		var o wayOrder
 		if err := json.Unmarshal(delivery.Body, &o); err != nil {
 			return err
 		}
-		log.Info("Received order", "event_id", delivery.MessageId, "order_id", o.ID, "user_id", o.UserID, "product", o.Product, "quantity", o.Quantity)
+		slog.Info("Received order", "event_id", delivery.MessageId, "order_id", o.ID, "user_id", o.UserID, "product", o.Product, "quantity", o.Quantity)
 		return nil
 	}
 	var deliveries <-chan amqp.Delivery
@@ -170,7 +170,12 @@ func (c *wayCommand) notify(ctx context.Context, connection *amqp.Connection, db
 		deliveries, err = consumeOriginal(channel)
 	case usual:
 		deliveries, err = consumeUsual(channel)
-		handle = func(delivery amqp.Delivery) error { return errors.Join(tell(delivery), delivery.Ack(false)) }
+		handle = func(delivery amqp.Delivery) error {
+			if err := tell(delivery); err != nil {
+				return err
+			}
+			return delivery.Ack(false)
+		}
 	case oneByOne:
 		deliveries, err = consumeUsual(channel)
 		handle, workers = logged(db, tell), oneByOneWorkers
