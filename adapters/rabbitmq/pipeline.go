@@ -136,7 +136,7 @@ func (p *pipeline) send(b *batch) error {
 				return err
 			}
 		}
-		if err := cmp.Or(b.ctx.Err(), p.life.Err()); err != nil {
+		if err := cmp.Or(b.ctx.Err(), context.Cause(p.life)); err != nil {
 			return err
 		}
 		if reason := p.blocked.Load(); reason != nil {
