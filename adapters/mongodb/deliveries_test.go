@@ -148,22 +148,30 @@ func TestReadingDeliveriesIsStrict(t *testing.T) {
 // is not passed over either.
 func TestRecordThatCannotBeRead(t *testing.T) {
 	store := openNew(t)
-	log := store.Deliveries()
-	log.Lease = time.Nanosecond
-	order := newOrder(t, "ann", epoch)
-	id := order.Created().ID
-	claim, err := log.Claim(bounded(t), id, "mail")
-	if err != nil {
-		t.Fatal(err)
-	}
+	claim, sent := claimRunOut(t, store)
+	id := sent.EventID
 	strange := bson.M{"_id": bson.D{{Key: "event_id", Value: string(id)}, {Key: "channel", Value: "mail"}}}
 	if _, err := store.Database().Collection("deliveries").InsertOne(bounded(t), strange); err != nil {
 		t.Fatal(err)
 	}
-	_, err = log.Claim(bounded(t), id, "mail")
+	_, err := store.Deliveries().Claim(bounded(t), id, "mail")
 	check(t, "claim", err, string(id), "field order_id is missing")
-	err = claim.Record(bounded(t), domain.Notification{EventID: id, OrderID: order.ID, Channel: "mail", Attempt: 1, SentAt: epoch})
+	err = claim.Record(bounded(t), sent)
 	check(t, "record", err, string(id), "field order_id is missing")
+}
+
+// claimRunOut returns a claim that has run out, and what its holder has sent.
+func claimRunOut(t *testing.T, store *mongodb.Store) (ports.DeliveryClaim, domain.Notification) {
+	t.Helper()
+	log := store.Deliveries()
+	log.Lease = time.Nanosecond
+	order := newOrder(t, "ann", epoch)
+	sent := domain.Notification{EventID: order.Created().ID, OrderID: order.ID, Channel: "mail", Attempt: 1, SentAt: epoch}
+	claim, err := log.Claim(bounded(t), sent.EventID, sent.Channel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return claim, sent
 }
 
 func TestClaimWithoutAnEndIsFree(t *testing.T) {
@@ -193,28 +201,15 @@ func TestTakeOverBesideARecord(t *testing.T) {
 	url := databaseURL(t)
 	held := open(t, url, nil)
 	dropAtEnd(t, held)
-	log := held.Deliveries()
-	log.Lease = time.Nanosecond
-	order := newOrder(t, "ann", epoch)
-	id := order.Created().ID
-	claim, err := log.Claim(bounded(t), id, "mail")
-	if err != nil {
-		t.Fatal(err)
-	}
-	sent := domain.Notification{EventID: id, OrderID: order.ID, Channel: "mail", Attempt: 1, SentAt: epoch}
+	claim, sent := claimRunOut(t, held)
 	taking := open(t, url, &event.CommandMonitor{Started: func(_ context.Context, e *event.CommandStartedEvent) {
 		if e.CommandName == "update" { // after the first look, before the claim changes hands
-			record(t, claim, sent)
+			if err := claim.Record(bounded(t), sent); err != nil {
+				t.Error(err)
+			}
 		}
 	}})
-	if _, err := taking.Deliveries().Claim(bounded(t), id, "mail"); !errors.Is(err, ports.ErrExists) {
+	if _, err := taking.Deliveries().Claim(bounded(t), sent.EventID, "mail"); !errors.Is(err, ports.ErrExists) {
 		t.Errorf("claim what was recorded meanwhile: got %v, want ErrExists", err)
-	}
-}
-
-func record(t *testing.T, claim ports.DeliveryClaim, n domain.Notification) {
-	t.Helper()
-	if err := claim.Record(bounded(t), n); err != nil {
-		t.Error(err)
 	}
 }

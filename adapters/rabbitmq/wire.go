@@ -25,6 +25,9 @@ type boundedConn struct {
 func (c *boundedConn) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.broken != nil {
+		return 0, c.broken
+	}
 	if len(c.waiting)+len(p) > heldBytes {
 		if err := c.flush(); err != nil {
 			return 0, err
@@ -33,17 +36,11 @@ func (c *boundedConn) Write(p []byte) (int, error) {
 	if !c.held || len(p) > heldBytes {
 		return c.write(p)
 	}
-	if c.broken != nil {
-		return 0, c.broken
-	}
 	c.waiting = append(c.waiting, p...)
 	return len(p), nil
 }
 
 func (c *boundedConn) write(p []byte) (n int, err error) {
-	if c.broken != nil {
-		return 0, c.broken
-	}
 	if err = c.SetWriteDeadline(time.Now().Add(writeTimeout)); err == nil {
 		n, err = c.Conn.Write(p)
 	}

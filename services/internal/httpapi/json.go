@@ -61,7 +61,7 @@ func length(text []byte) int {
 			if depth--; depth == 0 {
 				return i + 1
 			}
-		case depth == 0 && (c == ',' || bytes.IndexByte([]byte(space), c) >= 0):
+		case depth == 0 && (c == ',' || strings.IndexByte(space, c) >= 0):
 			return i
 		}
 	}

@@ -76,9 +76,8 @@ func (f figures) addCPU(under string, before, after cpuTimes, orders int) {
 func (b *bench) cpuTable() *table {
 	t := &table{
 		title: "Where the time goes",
-		note: fmt.Sprintf("Microseconds of CPU for an order, by program, until it is notified, with %d clients; %q is the load, and\n"+
-			"in the ceiling the pipeline itself. What a process has used that ended meanwhile is left out.",
-			slices.Max(b.clients), "bench"),
+		note: fmt.Sprintf("Microseconds of CPU for an order, by program, until it is notified, with %d clients; bench is the load, and\n"+
+			"in the ceiling the pipeline itself. What a process has used that ended meanwhile is left out.", slices.Max(b.clients)),
 		head: []string{" program", "ours", "ceiling"},
 	}
 	f := b.figures
