@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"example.com/orderflow/adapters/memory"
@@ -63,17 +64,20 @@ func brokenAdds() []broken[porttest.Store] {
 					return err
 				}
 				mu.Lock()
+				wait := time.Millisecond
 				if first == nil {
 					first = ctx
-					time.AfterFunc(time.Millisecond, func() {
+					time.AfterFunc(wait, func() {
 						mu.Lock()
 						defer mu.Unlock()
 						first = nil
 					})
+				} else {
+					wait *= 2 // until the first has been answered, and its context has ended
 				}
 				all := first
 				mu.Unlock()
-				time.Sleep(time.Millisecond)
+				time.Sleep(wait)
 				return whole.Add(all, order)
 			}
 		}), fails: []string{
@@ -272,18 +276,17 @@ func brokenAdds() []broken[porttest.Store] {
 		}, more: true},
 
 		{name: "Claim fails beside an Add", open: faulty(func(whole *memory.Orders, f *faultyStore) {
-			var adding sync.RWMutex
+			var adding atomic.Int64
 			f.add = func(ctx context.Context, order domain.Order) error {
-				adding.RLock()
-				defer adding.RUnlock()
+				adding.Add(1)
+				defer adding.Add(-1)
 				time.Sleep(time.Millisecond)
 				return whole.Add(ctx, order)
 			}
 			f.claim = func(ctx context.Context, limit int) ([]domain.Event, error) {
-				if !adding.TryLock() {
+				if adding.Load() > 0 {
 					return nil, errors.New("claim events: busy")
 				}
-				defer adding.Unlock()
 				return whole.Claim(ctx, limit)
 			}
 		}), fails: []string{
