@@ -68,6 +68,8 @@ type Outbox interface {
 
 	// Postpone has the events wait in the outbox, claimed by nobody, and free
 	// not before then: for what the broker refuses, so that it does not come
-	// first again and again. It passes over ids that are not in the outbox.
+	// first again and again; or, with a time that is past, for what was claimed
+	// and is not going to be published. It passes over ids that are not in the
+	// outbox.
 	Postpone(ctx context.Context, until time.Time, ids ...domain.EventID) error
 }

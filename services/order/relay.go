@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -172,8 +171,12 @@ func (r *Relay) sweepOnce(ctx context.Context) (more bool) {
 	if ctx.Err() != nil {
 		return false
 	}
+	limit := sweepSize
+	if r.away.Load() {
+		limit = batchSize // enough to see whether the broker is back
+	}
 	since := time.Now()
-	events, err := r.outbox.Claim(ctx, sweepSize)
+	events, err := r.outbox.Claim(ctx, limit)
 	if err != nil {
 		if ctx.Err() == nil && !r.outboxAway.Swap(true) {
 			r.log.Warn("the outbox can't be swept; it is tried again", "error", err)
@@ -183,26 +186,44 @@ func (r *Relay) sweepOnce(ctx context.Context) (more bool) {
 	if r.outboxAway.Swap(false) {
 		r.log.Info("the outbox is swept again")
 	}
+	more = len(events) == limit
+	for len(events) > 0 {
+		batch := make([]claimed, min(len(events), batchSize))
+		for i := range batch {
+			batch[i] = claimed{events[i], since}
+		}
+		events = events[len(batch):]
+		done := r.relay(ctx, batch)
+		if ctx.Err() != nil || time.Since(since) > holdFor || !done && r.away.Load() {
+			r.giveBack(ctx, since, events)
+			return false
+		}
+		more = more && done
+	}
+	return more
+}
+
+// giveBack frees events that were claimed at since and not tried; they come
+// first again.
+func (r *Relay) giveBack(ctx context.Context, since time.Time, events []domain.Event) {
 	if len(events) == 0 {
-		return false
+		return
 	}
-	done := true
-	for some := range slices.Chunk(events, batchSize) {
-		if ctx.Err() != nil || time.Since(since) > holdFor {
-			return false // the rest is free again when its claims have run out
-		}
-		batch := make([]claimed, len(some))
-		for i, event := range some {
-			batch[i] = claimed{event, since}
-		}
-		if !r.relay(ctx, batch) {
-			done = false
-			if r.away.Load() {
-				break
-			}
+	ids := make([]domain.EventID, len(events))
+	until := since
+	for i, event := range events {
+		ids[i] = event.ID
+		if event.Time.Before(until) {
+			until = event.Time
 		}
 	}
-	return done && len(events) == sweepSize
+	// Once its claim may have run out, an event may be another's.
+	timeout := min(publishTimeout, time.Until(since.Add(holdFor+publishTimeout)))
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
+	defer cancel()
+	if err := r.outbox.Postpone(ctx, until, ids...); err != nil {
+		r.log.Warn("claimed events not given back; they are tried again when their claims run out", "events", len(ids), "error", err)
+	}
 }
 
 // relay publishes the batch and has it marked, trying again with backoff while

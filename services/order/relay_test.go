@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -65,6 +66,12 @@ func (b *broker) set(err error, hang bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.err, b.hang = err, hang
+}
+
+type publisherFunc func(ctx context.Context, events ...domain.Event) error
+
+func (f publisherFunc) Publish(ctx context.Context, events ...domain.Event) error {
+	return f(ctx, events...)
 }
 
 // counts returns how many events were published, and how many more than once.
@@ -513,10 +520,13 @@ func (b *slowBroker) Publish(ctx context.Context, events ...domain.Event) error 
 
 // A slow broker has a backlog last longer, and no event published twice.
 func TestRelayToASlowBroker(t *testing.T) {
-	for _, each := range []time.Duration{time.Millisecond, 6 * time.Millisecond, 15 * time.Millisecond} {
-		t.Run(each.String(), func(t *testing.T) {
+	for _, tt := range []struct {
+		events int
+		each   time.Duration
+	}{{12_000, time.Millisecond}, {12_000, 6 * time.Millisecond}, {12_000, 15 * time.Millisecond}, {4000, 6 * time.Millisecond}} {
+		t.Run(fmt.Sprintf("%d events, %v each", tt.events, tt.each), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				const events = 12000
+				events, each := tt.events, tt.each
 				b := &slowBroker{each: each}
 				s := &system{outbox: new(memory.Orders), broker: &b.broker}
 				s.relay = order.NewRelay(s.outbox, b, discard)
@@ -524,7 +534,7 @@ func TestRelayToASlowBroker(t *testing.T) {
 				ctx, stop := context.WithCancel(t.Context())
 				var wg sync.WaitGroup
 				wg.Go(func() { s.relay.Run(ctx) })
-				time.Sleep(3*events*each + 30*time.Second)
+				time.Sleep(time.Duration(events)*each*5/4 + 20*time.Second) // first 15 s for claims of those that were added
 				s.want(t, events, 0)
 				stop()
 				wg.Wait()
@@ -534,6 +544,75 @@ func TestRelayToASlowBroker(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What a sweep has claimed and not tried is free again at once, in its place.
+func TestRelayGivesBack(t *testing.T) {
+	const events, batch = 3000, 256
+	start := func(t *testing.T, second func(s *system) error) *system {
+		outbox := new(memory.Orders)
+		for n := range events {
+			if err := outbox.Add(t.Context(), newOrder(t, n)); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Millisecond)
+		}
+		time.Sleep(time.Minute) // all claims run out
+		s := &system{outbox: outbox, broker: new(broker)}
+		tries := 0
+		s.relay = order.NewRelay(outbox, publisherFunc(func(ctx context.Context, events ...domain.Event) error {
+			if tries++; tries == 2 {
+				if err := second(s); err != nil {
+					return err
+				}
+			}
+			return s.broker.Publish(ctx, events...)
+		}), discard)
+		var wg sync.WaitGroup
+		ctx, stop := context.WithCancel(t.Context())
+		s.stop = stop
+		wg.Go(func() { s.relay.Run(ctx) })
+		t.Cleanup(func() { stop(); wg.Wait() })
+		synctest.Wait()
+		return s
+	}
+	t.Run("when the relay stops", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			s := start(t, func(s *system) error { s.stop(); return nil })
+			s.want(t, 2*batch, 0)
+			free, err := s.outbox.Claim(t.Context(), events)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var want []domain.EventID
+			for n := 2 * batch; n < events; n++ {
+				want = append(want, newOrder(t, n).Created().ID)
+			}
+			var got []domain.EventID
+			for _, event := range free {
+				got = append(got, event.ID)
+			}
+			slices.Sort(got) // they came back together
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("free events (-want +got):\n%s", diff)
+			}
+		})
+	})
+	t.Run("when the broker goes away", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			s := start(t, func(s *system) error {
+				s.broker.set(ports.ErrUnavailable, false)
+				return nil
+			})
+			time.Sleep(8 * time.Second)
+			s.want(t, batch, 0)
+			s.broker.set(nil, false)
+			time.Sleep(3 * time.Second)
+			s.want(t, events-batch, 0) // but the batch that it went away at
+			time.Sleep(10 * time.Second)
+			s.want(t, events, 0)
+		})
+	})
 }
 
 // A few that are refused cost a slow broker's backlog little.
