@@ -17,33 +17,36 @@ import (
 
 const (
 	bufferSize = 8192 // fresh events in memory; what does not fit waits for the sweep
-	batchSize  = 256  // events in one call of Publish
-	sweepSize  = 4000 // events in one call of Claim
+	maxBatch   = 256  // events in one call of Publish
+	maxSweep   = 4000 // events in one call of Claim or MarkPublished
+	maxAhead   = 1024 // events published and not yet on their way to be marked
 
 	// No caller waits for what the relay does, and one event costs store, broker
-	// and consumers almost as much as many, so each waits a while for others; no
-	// longer once there are so many.
-	publishDelay = 20 * time.Millisecond
-	publishSize  = 64
-	markDelay    = 50 * time.Millisecond // what a crash leaves unmarked is published again
-	markSize     = 256
+	// and consumers almost as much as many. So a few wait a while for others.
+	publishEnough = 64
+	publishDelay  = 20 * time.Millisecond
+	markEnough    = 256
+	markDelay     = 50 * time.Millisecond // what a crash leaves unmarked is published again
 
 	sweepInterval = time.Second
 
 	// An event is published only while its claim holds, so that two services
-	// do not publish the same one: from when it was claimed, the relay tries
-	// for holdFor, and a try may take publishTimeout. Their sum has to stay
-	// below the outbox's lease. A mark that an outbox takes later than that
-	// has the event published again, like one that is lost.
-	holdFor        = 5 * time.Second
-	publishTimeout = 5 * time.Second
+	// do not publish the same one: the relay begins to try within holdFor after
+	// it was claimed, and ends within claimTimeout, which has to be shorter than
+	// the outbox's lease. A mark that an outbox takes later than that has the
+	// event published again, like one that is lost.
+	holdFor      = 5 * time.Second
+	tryTimeout   = 5 * time.Second
+	claimTimeout = holdFor + tryTimeout
 
 	// How long an event that the broker refuses waits in the outbox.
 	leastPostponed = 10 * time.Second
 	mostPostponed  = time.Minute
 
-	// So many events refused in a row, and none taken, is no fault of theirs.
-	refusedInARow = 3
+	// So many events refused in a row, while it has taken none for a while, is
+	// the broker's fault and not theirs.
+	refusedInARow = 16
+	takenLately   = time.Minute
 )
 
 // Relay brings events from the outbox to the broker. Fresh ones come to it in
@@ -54,10 +57,15 @@ type Relay struct {
 	publisher ports.EventPublisher
 	log       *slog.Logger
 
-	fresh      chan claimed
-	published  chan []domain.EventID // not marked yet
-	away       atomic.Bool           // the broker took nothing at the last try
-	outboxAway atomic.Bool           // the outbox did not answer the last sweep
+	fresh     chan claimed
+	published chan domain.EventID // not marked yet
+
+	life       context.Context // of what outlives Run's own for a while
+	batchSize  atomic.Int64    // what the broker takes in time
+	taken      atomic.Int64    // when the broker last took something, in Unix nanoseconds
+	away       atomic.Bool     // the broker took nothing at the last try
+	sweepSize  int             // what the outbox claims in time
+	outboxAway bool            // the outbox did not answer the last sweep
 }
 
 // claimed is an event with the time its claim was taken.
@@ -69,10 +77,13 @@ type claimed struct {
 // NewRelay returns a relay from the outbox to the publisher; Run runs it. The
 // outbox's lease must be longer than 10 s.
 func NewRelay(outbox ports.Outbox, publisher ports.EventPublisher, log *slog.Logger) *Relay {
-	return &Relay{
+	r := &Relay{
 		outbox: outbox, publisher: publisher, log: log,
-		fresh: make(chan claimed, bufferSize), published: make(chan []domain.EventID, 1),
+		fresh: make(chan claimed, bufferSize), published: make(chan domain.EventID, maxAhead),
+		sweepSize: maxSweep,
 	}
+	r.batchSize.Store(maxBatch)
+	return r
 }
 
 // Enqueue hands over an event that was just added to the outbox, claimed by the
@@ -86,8 +97,14 @@ func (r *Relay) Enqueue(event domain.Event, since time.Time) {
 }
 
 // Run publishes events until ctx ends, then those that were handed over
-// before, and returns. What it can't publish stays in the outbox. It runs once.
+// before, and returns, 5 s later at most. What it can't publish stays in the
+// outbox. It runs once.
 func (r *Relay) Run(ctx context.Context) error {
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(tryTimeout, end) })()
+	r.life = life
+
 	var publishing, marking sync.WaitGroup
 	publishing.Go(func() { r.publishFresh(ctx) })
 	publishing.Go(func() { r.sweep(ctx) })
@@ -102,7 +119,7 @@ func (r *Relay) publishFresh(ctx context.Context) {
 	for {
 		select {
 		case first := <-r.fresh:
-			r.relay(ctx, r.gather(ctx, first))
+			r.relay(ctx, r.gatherFresh(ctx, first))
 		case <-ctx.Done():
 			r.drain(ctx)
 			return
@@ -114,7 +131,7 @@ func (r *Relay) drain(ctx context.Context) {
 	for {
 		select {
 		case first := <-r.fresh:
-			if !r.relay(ctx, r.gather(ctx, first)) {
+			if !r.relay(ctx, r.gatherFresh(ctx, first)) && r.away.Load() {
 				return
 			}
 		default:
@@ -123,32 +140,43 @@ func (r *Relay) drain(ctx context.Context) {
 	}
 }
 
-// gather returns first and what waits behind it, one batch at most. While that
-// is little and ctx has not ended, it waits for publishDelay for more.
-func (r *Relay) gather(ctx context.Context, first claimed) []claimed {
-	batch := []claimed{first}
-	delay := time.NewTimer(publishDelay)
-	defer delay.Stop()
-	for len(batch) < batchSize {
+func (r *Relay) gatherFresh(ctx context.Context, first claimed) []claimed {
+	return gather(ctx, r.fresh, first, publishEnough, maxBatch, publishDelay)
+}
+
+// gather returns first and what waits behind it, most at most. While that is
+// not enough, it waits for more until the delay is over or ctx or the channel
+// ends.
+func gather[T any](ctx context.Context, from <-chan T, first T, enough, most int, delay time.Duration) []T {
+	all := []T{first}
+	over := time.NewTimer(delay)
+	defer over.Stop()
+	for len(all) < most {
 		select {
-		case next := <-r.fresh:
-			batch = append(batch, next)
+		case next, open := <-from:
+			if !open {
+				return all
+			}
+			all = append(all, next)
 			continue
 		default:
 		}
-		if len(batch) >= publishSize {
-			return batch
+		if len(all) >= enough {
+			return all
 		}
 		select {
-		case next := <-r.fresh:
-			batch = append(batch, next)
-		case <-delay.C:
-			return batch
+		case next, open := <-from:
+			if !open {
+				return all
+			}
+			all = append(all, next)
+		case <-over.C:
+			return all
 		case <-ctx.Done():
-			return batch
+			return all
 		}
 	}
-	return batch
+	return all
 }
 
 func (r *Relay) sweep(ctx context.Context) {
@@ -171,188 +199,148 @@ func (r *Relay) sweepOnce(ctx context.Context) (more bool) {
 	if ctx.Err() != nil {
 		return false
 	}
-	limit := sweepSize
-	if r.away.Load() {
-		limit = batchSize // enough to see whether the broker is back
-	}
 	since := time.Now()
-	events, err := r.outbox.Claim(ctx, limit)
+	events, limit, err := r.claim()
 	if err != nil {
-		if ctx.Err() == nil && !r.outboxAway.Swap(true) {
+		if ctx.Err() == nil && !r.outboxAway {
+			r.outboxAway = true
 			r.log.Warn("the outbox can't be swept; it is tried again", "error", err)
 		}
 		return false
 	}
-	if r.outboxAway.Swap(false) {
+	if r.outboxAway {
+		r.outboxAway = false
 		r.log.Info("the outbox is swept again")
 	}
 	more = len(events) == limit
 	for len(events) > 0 {
-		batch := make([]claimed, min(len(events), batchSize))
+		if ctx.Err() != nil || time.Since(since) > holdFor {
+			r.giveBack(since, events)
+			return false
+		}
+		batch := make([]claimed, min(len(events), maxBatch))
 		for i := range batch {
 			batch[i] = claimed{events[i], since}
 		}
 		events = events[len(batch):]
-		done := r.relay(ctx, batch)
-		if ctx.Err() != nil || time.Since(since) > holdFor || !done && r.away.Load() {
-			r.giveBack(ctx, since, events)
-			return false
+		if !r.relay(ctx, batch) {
+			more = false
+			if r.away.Load() {
+				r.giveBack(since, events)
+				return false
+			}
 		}
-		more = more && done
 	}
 	return more
 }
 
-// giveBack frees events that were claimed at since and not tried; they come
-// first again.
-func (r *Relay) giveBack(ctx context.Context, since time.Time, events []domain.Event) {
-	if len(events) == 0 {
-		return
-	}
-	ids := make([]domain.EventID, len(events))
-	until := since
-	for i, event := range events {
-		ids[i] = event.ID
-		if event.Time.Before(until) {
-			until = event.Time
-		}
-	}
-	// Once its claim may have run out, an event may be another's.
-	timeout := min(publishTimeout, time.Until(since.Add(holdFor+publishTimeout)))
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
+// claim claims as many events as the outbox can in time and, while the broker
+// is away, not more than it takes to see whether it is back. It may outlive
+// Run's context: a claim that is given up keeps events from everybody.
+func (r *Relay) claim() (events []domain.Event, limit int, err error) {
+	ctx, cancel := context.WithTimeout(r.life, tryTimeout)
 	defer cancel()
-	if err := r.outbox.Postpone(ctx, until, ids...); err != nil {
-		r.log.Warn("claimed events not given back; they are tried again when their claims run out", "events", len(ids), "error", err)
+	limit = r.sweepSize
+	if r.away.Load() {
+		limit = min(limit, maxBatch)
 	}
+	began := time.Now()
+	events, err = r.outbox.Claim(ctx, limit)
+	switch took := time.Since(began); {
+	case took > holdFor/2:
+		r.sweepSize = max(limit/2, 1)
+	case took < holdFor/8 && err == nil:
+		r.sweepSize = min(r.sweepSize*2, maxSweep)
+	}
+	return events, limit, err
 }
 
 // relay publishes the batch and has it marked, trying again with backoff while
-// its claims hold; once ctx has ended, it tries once. It reports whether it has
-// done its part; what is not published stays in the outbox.
-func (r *Relay) relay(ctx context.Context, batch []claimed) bool {
-	events := make([]domain.Event, 0, len(batch))
-	until := time.Now().Add(holdFor)
+// its claims hold; once ctx has ended, it tries once. If the broker refuses
+// some of the events, each goes by itself, so that one holds up nobody. It
+// reports whether all are published or postponed; the others stay in the
+// outbox, and those it has not tried are free there.
+func (r *Relay) relay(ctx context.Context, batch []claimed) (all bool) {
+	since := time.Now()
+	var events []domain.Event
 	for _, c := range batch {
 		if time.Since(c.since) > holdFor {
 			continue // its claim may run out: it is the sweep's now
 		}
 		events = append(events, c.event)
-		if end := c.since.Add(holdFor); end.Before(until) {
-			until = end
+		if c.since.Before(since) {
+			since = c.since
 		}
-	}
-	if len(events) == 0 {
-		return true
 	}
 
-	published, all := r.publish(ctx, until, events)
-	if len(published) > 0 {
-		r.published <- published
-	}
-	return all
-}
-
-// markPublished marks what is published, until there will be no more.
-func (r *Relay) markPublished(ctx context.Context) {
-	var err error
-	failedAtTheEnd := false // and is not asked again: each time may take a bound
-	for ids := range r.published {
-		ids = r.gatherMarks(ctx, ids)
-		if !failedAtTheEnd {
-			err = r.retry(ctx, time.Now().Add(holdFor), func(ctx context.Context) error {
-				return r.outbox.MarkPublished(ctx, ids...)
-			})
-			failedAtTheEnd = err != nil && ctx.Err() != nil
-		}
-		if err != nil {
-			r.log.Warn("published events could not be marked; they will be published again", "events", len(ids), "error", err)
-		}
-	}
-}
-
-// gatherMarks returns first and what comes within markDelay.
-func (r *Relay) gatherMarks(ctx context.Context, first []domain.EventID) []domain.EventID {
-	ids := first
-	delay := time.NewTimer(markDelay)
-	defer delay.Stop()
-	for len(ids) < markSize {
-		select {
-		case more, open := <-r.published:
-			if !open {
-				return ids
-			}
-			ids = append(ids, more...)
-		case <-delay.C:
-			return ids
-		case <-ctx.Done():
-			return ids
-		}
-	}
-	return ids
-}
-
-// publish publishes the events together or, if the broker refuses some of
-// them, one by one, so that one holds up nobody. It returns those that are
-// published, and whether all are dealt with; refused ones are postponed.
-func (r *Relay) publish(ctx context.Context, until time.Time, events []domain.Event) (published []domain.EventID, all bool) {
-	err := r.try(ctx, until, events...)
-	if err == nil {
-		for _, event := range events {
-			published = append(published, event.ID)
-		}
-		return published, true
-	}
-	if !isRefused(err) {
-		return nil, false
-	}
-	// In any order, or those that are always refused would always come first.
-	rand.Shuffle(len(events), func(i, j int) { events[i], events[j] = events[j], events[i] })
+	all = true
 	var refused []domain.Event
 	var reason error
-	for _, event := range events {
-		if len(events) > 1 {
-			err = r.try(ctx, until, event)
+	single, tries := false, 2 // a queue that was deleted is there again at the second
+loop:
+	for len(events) > 0 && time.Since(since) <= holdFor {
+		n := 1
+		if !single {
+			n = min(len(events), int(r.batchSize.Load()))
 		}
+		err := r.try(ctx, since, tries, events[:n]...)
 		switch {
 		case err == nil:
-			published = append(published, event.ID)
-		case isRefused(err):
-			refused, reason = append(refused, event), err
+			for _, event := range events[:n] {
+				r.published <- event.ID
+			}
+		case !isRefused(err):
+			all, events = false, events[n:] // these may be published: their claims have to run out
+			break loop
+		case n > 1:
+			single, tries = true, 1
+			rand.Shuffle(len(events), func(i, j int) { events[i], events[j] = events[j], events[i] })
+			continue
 		default:
-			return published, false
+			refused, reason = append(refused, events[0]), err
 		}
-		if len(published) == 0 && len(refused) == refusedInARow {
+		events = events[n:]
+		if len(refused) >= refusedInARow && time.Since(time.Unix(0, r.taken.Load())) > takenLately {
 			r.noteState(true, reason)
-			return nil, false
-		}
-		if time.Now().After(until) {
+			events, refused = append(events, refused...), nil
 			break
 		}
 	}
-	for _, event := range refused {
-		if !r.postpone(ctx, until, event, reason) {
-			return published, false
-		}
-	}
-	return published, len(published)+len(refused) == len(events)
+	postponed := r.postpone(since, refused, reason)
+	r.giveBack(since, events)
+	return all && postponed && len(events) == 0
 }
 
 // try publishes the events, again and again while the broker is away. What it
-// refuses is tried twice: a queue that was deleted is there again by then.
-func (r *Relay) try(ctx context.Context, until time.Time, events ...domain.Event) error {
-	refusals := 0
-	return r.retry(ctx, until, func(ctx context.Context) error {
-		err := r.publisher.Publish(ctx, events...)
-		away := err != nil && (errors.Is(err, ports.ErrUnavailable) || ctx.Err() != nil)
+// refuses is tried so many times.
+func (r *Relay) try(ctx context.Context, since time.Time, tries int, events ...domain.Event) error {
+	return r.retry(ctx, since.Add(holdFor), func(bounded context.Context) error {
+		began := time.Now()
+		err := r.publisher.Publish(bounded, events...)
+		away := err != nil && (errors.Is(err, ports.ErrUnavailable) || bounded.Err() != nil)
 		if err == nil || away {
 			r.noteState(away, err)
+			r.adapt(len(events), time.Since(began), away)
 			return err
 		}
-		if refusals++; refusals == 2 {
+		if tries--; tries <= 0 || ctx.Err() != nil {
 			return backoff.Permanent(&refusedError{err})
 		}
 		return err
 	})
+}
+
+// adapt has as many events published at once as the broker takes well in time,
+// now that it took so long over n.
+func (r *Relay) adapt(n int, took time.Duration, away bool) {
+	size := int(r.batchSize.Load())
+	switch {
+	case took > tryTimeout/2:
+		size = max(n/2, 1)
+	case took < tryTimeout/8 && !away && n == size:
+		size = min(size*2, maxBatch)
+	}
+	r.batchSize.Store(int64(size))
 }
 
 // refusedError: the broker answered, and will not have it.
@@ -363,27 +351,71 @@ func isRefused(err error) bool {
 	return errors.As(err, &refused)
 }
 
-// postpone lets a refused event wait as long again as it has waited, between
-// the bounds, so that it is tried at growing intervals. It reports whether the
-// outbox has taken that.
-func (r *Relay) postpone(ctx context.Context, until time.Time, event domain.Event, refused error) bool {
-	delay := min(max(time.Since(event.Time), leastPostponed), mostPostponed)
-	r.log.Error("the broker refuses an event; it is tried again later",
-		"event_id", event.ID, "again_in", delay.Round(time.Second).String(), "error", refused)
-	err := r.retry(ctx, until, func(ctx context.Context) error {
-		return r.outbox.Postpone(ctx, time.Now().Add(delay), event.ID)
-	})
+// postpone lets refused events wait as long again as the youngest has waited,
+// between the bounds, so that they are tried at growing intervals. It reports
+// whether the outbox has taken that.
+func (r *Relay) postpone(since time.Time, events []domain.Event, refused error) bool {
+	if len(events) == 0 {
+		return true
+	}
+	delay := mostPostponed
+	for _, event := range events {
+		delay = min(delay, max(time.Since(event.Time), leastPostponed))
+	}
+	r.log.Error("the broker refuses events; they are tried again later", "events", len(events),
+		"event_id", events[0].ID, "again_in", delay.Round(time.Second).String(), "error", refused)
+	err := r.free(since, time.Now().Add(delay), events)
 	if err != nil {
-		r.log.Warn("refused event not postponed; it is tried again when its claim runs out", "event_id", event.ID, "error", err)
+		r.log.Warn("refused events not postponed; they are tried again when their claims run out", "events", len(events), "error", err)
 	}
 	return err == nil
 }
 
+// giveBack frees events that were not tried.
+func (r *Relay) giveBack(since time.Time, events []domain.Event) {
+	if len(events) == 0 {
+		return
+	}
+	if err := r.free(since, since, events); err != nil {
+		r.log.Warn("events not given back; they are tried again when their claims run out", "events", len(events), "error", err)
+	}
+}
+
+// free has the outbox free events at that time which were claimed at since:
+// once their claims may have run out, they may be another's.
+func (r *Relay) free(since, at time.Time, events []domain.Event) error {
+	ids := make([]domain.EventID, len(events))
+	for i, event := range events {
+		ids[i] = event.ID
+	}
+	ctx, cancel := context.WithDeadline(r.life, since.Add(claimTimeout))
+	defer cancel()
+	ctx, cancel = context.WithTimeout(ctx, tryTimeout)
+	defer cancel()
+	return r.outbox.Postpone(ctx, at, ids...)
+}
+
+// markPublished marks what is published, until there will be no more.
+func (r *Relay) markPublished(ctx context.Context) {
+	for first := range r.published {
+		ids := gather(ctx, r.published, first, markEnough, maxSweep, markDelay)
+		err := r.retry(ctx, time.Now().Add(holdFor), func(ctx context.Context) error {
+			return r.outbox.MarkPublished(ctx, ids...)
+		})
+		if err != nil {
+			r.log.Warn("published events could not be marked; they will be published again", "events", len(ids), "error", err)
+		}
+	}
+}
+
 // retry calls try until it succeeds, or until then, or until ctx ends; at
-// least once. A try may outlive ctx, but not publishTimeout.
+// least once, unless Run's time is over. A try may outlive ctx for a while.
 func (r *Relay) retry(ctx context.Context, until time.Time, try func(context.Context) error) error {
 	_, err := backoff.Retry(ctx, func() (struct{}, error) {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishTimeout)
+		if err := r.life.Err(); err != nil {
+			return struct{}{}, backoff.Permanent(err)
+		}
+		ctx, cancel := context.WithTimeout(r.life, tryTimeout)
 		defer cancel()
 		return struct{}{}, try(ctx)
 	}, backoff.WithBackOff(&backoff.ExponentialBackOff{
@@ -394,6 +426,9 @@ func (r *Relay) retry(ctx context.Context, until time.Time, try func(context.Con
 
 // noteState logs when the broker goes away and when it is back.
 func (r *Relay) noteState(away bool, err error) {
+	if !away {
+		r.taken.Store(time.Now().UnixNano())
+	}
 	if r.away.Swap(away) != away {
 		if away {
 			r.log.Warn("events can't be published; they wait in the outbox", "error", err)

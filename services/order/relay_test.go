@@ -338,7 +338,7 @@ func TestRelayStops(t *testing.T) {
 	}{
 		{"broker up", nil, false, 3000, 0},
 		{"broker away", ports.ErrUnavailable, false, 0, 0},
-		{"broker hanging", nil, true, 0, 10 * time.Second},
+		{"broker hanging", nil, true, 0, 5 * time.Second},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -490,9 +490,11 @@ func TestRelayStopsThoughMarksHang(t *testing.T) {
 		if d := time.Since(began); d > 5*time.Second {
 			t.Errorf("stopped after %v, want one bound of 5 s", d)
 		}
-		s.want(t, 5000, 0)
 		if outbox.calls != 1 {
 			t.Errorf("%d marks were tried, want one", outbox.calls)
+		}
+		if n := waiting(t, outbox.Orders); n != 5000 {
+			t.Errorf("%d events are in the outbox, want 5000: none is marked", n)
 		}
 	})
 }
@@ -544,6 +546,131 @@ func TestRelayToASlowBroker(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Good events get through, however many are refused before them.
+func TestRelayManyRefused(t *testing.T) {
+	for _, tt := range []struct {
+		refused, good int
+		within        time.Duration
+	}{{10, 1, 5 * time.Second}, {40, 40, 10 * time.Second}, {1000, 200, time.Minute}} {
+		t.Run(fmt.Sprintf("%d before %d", tt.refused, tt.good), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := &broker{refuses: make(map[domain.EventID]bool)}
+				outbox := new(memory.Orders)
+				for n := range tt.refused + tt.good {
+					if err := outbox.Add(t.Context(), newOrder(t, n)); err != nil {
+						t.Fatal(err)
+					}
+					b.refuses[newOrder(t, n).Created().ID] = n < tt.refused
+				}
+				time.Sleep(time.Minute) // all claims run out
+				s := start(t, outbox, b)
+				time.Sleep(tt.within)
+				s.want(t, tt.good, 0)
+				s.stop()
+				if n := waiting(t, outbox); n != tt.refused {
+					t.Errorf("%d events are in the outbox, want the %d that are refused", n, tt.refused)
+				}
+			})
+		})
+	}
+}
+
+// One that is refused at the stop keeps no other from being published.
+func TestRelayStopsWithARefusedEvent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &broker{refuses: map[domain.EventID]bool{newOrder(t, 1000).Created().ID: true}}
+		s := &system{outbox: new(memory.Orders), broker: b}
+		s.relay = order.NewRelay(s.outbox, b, discard)
+		s.add(t, 1, 5000)
+		ctx, stop := context.WithCancel(t.Context())
+		stop()
+		if err := s.relay.Run(ctx); err != nil {
+			t.Fatal(err)
+		}
+		s.want(t, 4999, 0)
+	})
+}
+
+// slowOutbox takes its time to claim many, and to mark.
+type slowOutbox struct {
+	*memory.Orders
+	claim, mark time.Duration
+}
+
+func (o slowOutbox) Claim(ctx context.Context, limit int) ([]domain.Event, error) {
+	if limit > 1000 {
+		if err := sleep(ctx, o.claim); err != nil {
+			return nil, err
+		}
+	}
+	return o.Orders.Claim(ctx, limit)
+}
+
+func (o slowOutbox) MarkPublished(ctx context.Context, ids ...domain.EventID) error {
+	if err := sleep(ctx, o.mark); err != nil {
+		return err
+	}
+	return o.Orders.MarkPublished(ctx, ids...)
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// An outbox that can't claim many in time is asked for fewer.
+func TestRelayWithASlowOutbox(t *testing.T) {
+	for _, claim := range []time.Duration{4 * time.Second, 6 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			outbox := slowOutbox{Orders: new(memory.Orders), claim: claim}
+			s := &system{outbox: outbox.Orders, broker: new(broker)}
+			s.relay = order.NewRelay(outbox, s.broker, discard)
+			for n := range 5000 {
+				if err := s.outbox.Add(t.Context(), newOrder(t, n)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			time.Sleep(time.Minute) // all claims run out
+			ctx, stop := context.WithCancel(t.Context())
+			var wg sync.WaitGroup
+			wg.Go(func() { s.relay.Run(ctx) })
+			time.Sleep(time.Minute)
+			s.want(t, 5000, 0)
+			stop()
+			wg.Wait()
+		})
+	}
+}
+
+// However much is left to do, and however slowly it is done, Run returns.
+func TestRelayStopsInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		outbox := slowOutbox{Orders: new(memory.Orders), mark: 3 * time.Second}
+		s := &system{outbox: outbox.Orders, broker: new(broker)}
+		s.relay = order.NewRelay(outbox, publisherFunc(func(ctx context.Context, events ...domain.Event) error {
+			if err := sleep(ctx, time.Second); err != nil {
+				return fmt.Errorf("publish: %w: %w", ports.ErrUnavailable, err)
+			}
+			return nil
+		}), discard)
+		ctx, stop := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() { s.relay.Run(ctx) })
+		s.add(t, 1, 8000)
+		time.Sleep(1500 * time.Millisecond)
+		began := time.Now()
+		stop()
+		wg.Wait()
+		if d := time.Since(began); d > 5*time.Second {
+			t.Errorf("stopped after %v, want 5s at most", d)
+		}
+	})
 }
 
 // What a sweep has claimed and not tried is free again at once, in its place.
@@ -612,6 +739,30 @@ func TestRelayGivesBack(t *testing.T) {
 			time.Sleep(10 * time.Second)
 			s.want(t, events, 0)
 		})
+	})
+}
+
+// A broker that can't take a whole batch in time gets smaller ones: what it
+// has taken without saying so in time comes again, but not for ever.
+func TestRelayToAVerySlowBroker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &slowBroker{each: 100 * time.Millisecond}
+		s := &system{outbox: new(memory.Orders), broker: &b.broker}
+		s.relay = order.NewRelay(s.outbox, b, discard)
+		s.add(t, 1, 1000)
+		ctx, stop := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() { s.relay.Run(ctx) })
+		time.Sleep(5 * time.Minute)
+		events, repeated := s.broker.counts()
+		if events != 1000 || repeated > 250 {
+			t.Errorf("%d of 1000 events published, %d of them repeatedly; want all, and 250 at most", events, repeated)
+		}
+		stop()
+		wg.Wait()
+		if n := waiting(t, s.outbox); n != 0 {
+			t.Errorf("%d published events are still in the outbox", n)
+		}
 	})
 }
 
