@@ -117,6 +117,7 @@ func TestPlaceAnswers(t *testing.T) {
 		{"second_value", "POST", "/order", asJSON, laptop + " {}"},
 		{"trailing_garbage", "POST", "/order", asJSON, laptop + "x"},
 		{"invalid_utf8", "POST", "/order", asJSON, "{\"user_id\":\"123\",\"product\":\"\xff\",\"quantity\":1}"},
+		{"nested_too_deeply", "POST", "/order", asJSON, `{"user_id":` + strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000) + "}"},
 		{"invalid_utf8_name", "POST", "/order", asJSON, "{\"\xff\":1}"},
 		{"lone_surrogate", "POST", "/order", asJSON, `{"user_id":"123","product":"\ud800","quantity":1}`},
 		{"control_character", "POST", "/order", asJSON, `{"user_id":"12\n3","product":"a\u0000","quantity":1}`},

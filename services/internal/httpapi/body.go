@@ -68,15 +68,12 @@ func checkMediaType(h http.Header) error {
 // DecodeObject is [ReadObject] of a body that was read; what is described, such
 // as "an order", is named in refusals of fields that it does not have.
 func DecodeObject(body []byte, what string, fields ...Field) error {
-	if !json.Valid(body) || !isObject(body) {
+	if !json.Valid(body) || !isObject(body) || !utf8.Valid(body) {
 		return whyNoObject(body)
 	}
 	var faults []domain.FieldError
 	seen := make(map[string]bool, len(fields))
 	for name, value := range members(body) {
-		if !utf8.Valid(value) {
-			return notUTF8(name)
-		}
 		reason := set(fields, name, value, what)
 		if seen[name] {
 			reason = "is given more than once"
@@ -97,7 +94,7 @@ func DecodeObject(body []byte, what string, fields ...Field) error {
 	return nil
 }
 
-// whyNoObject finds where a body stops being one JSON object.
+// whyNoObject finds where a body stops being one JSON object in UTF-8.
 func whyNoObject(body []byte) error {
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	if start, err := decoder.Token(); err != nil {
@@ -116,16 +113,20 @@ func whyNoObject(body []byte) error {
 			return notJSON(err, shown(name))
 		}
 		if !utf8.Valid(value) {
-			return notUTF8(name)
+			return Malformed("the body is not valid UTF-8", shown(name))
 		}
 	}
 	if _, err := decoder.Token(); err != nil {
 		return notJSON(err)
 	}
-	return Malformed("the body goes on behind the JSON object")
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return Malformed("the body goes on behind the JSON object")
+	}
+	if !utf8.Valid(body) {
+		return Malformed("the body is not valid UTF-8")
+	}
+	return Malformed("the body is nested too deeply") // for encoding/json as a whole, not for its parts
 }
-
-func notUTF8(name string) error { return Malformed("the body is not valid UTF-8", shown(name)) }
 
 func set(fields []Field, name string, value json.RawMessage, what string) (reason string) {
 	for _, field := range fields {
