@@ -131,7 +131,7 @@ func (r *Relay) drain(ctx context.Context) {
 	for {
 		select {
 		case first := <-r.fresh:
-			if !r.relay(ctx, r.gatherFresh(ctx, first)) && r.away.Load() {
+			if !r.relay(ctx, r.gatherFresh(ctx, first)) && (r.away.Load() || r.life.Err() != nil) {
 				return
 			}
 		default:
