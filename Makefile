@@ -31,7 +31,7 @@ test-oldest: ## Test the RabbitMQ adapter on RabbitMQ 3.10, where Debian's packa
 	.ci/test-oldest
 
 .PHONY: bench
-bench: ## Measure the whole system on real servers, beside two other ways to do it, and print tables: BENCH=--quick
+bench: ## Measure the whole system on real servers, beside three other ways to do it, and print tables: BENCH=--quick
 	.ci/try bench $(BENCH)
 
 .PHONY: bench-go

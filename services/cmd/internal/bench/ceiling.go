@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,9 +20,9 @@ import (
 )
 
 // The ceiling: what the servers can do for orders of our form, with nobody to
-// answer. Batches are inserted, published with all confirmations on their way
-// at once, marked as published, consumed, and acknowledged in batches, all at
-// the same time; a stage that is ahead waits for the one behind it.
+// answer. Batches are inserted, published in one write with all confirmations on
+// their way at once, marked as published, consumed, and acknowledged in batches,
+// all at the same time; a stage that is ahead waits for the one behind it.
 //
 // It has no HTTP, no retries, no claims on deliveries and no record of them,
 // and logs nothing.
@@ -36,12 +37,83 @@ const (
 
 type ceiling struct {
 	orders     *mongo.Collection
-	publishing *amqp.Channel
-	consuming  *amqp.Channel
+	publishing line
+	consuming  line
+	deliveries <-chan amqp.Delivery
+}
 
+// ceilingRun is a while of it.
+type ceilingRun struct {
+	*ceiling
 	inserted  chan []domain.Event
 	published chan sentBatch
-	consumed  atomic.Int64
+
+	ordersIn atomic.Int64
+	consumed atomic.Int64
+}
+
+// line is a channel, which has a connection to itself.
+type line struct {
+	*amqp.Channel
+	connection *amqp.Connection
+	wire       *batchConn
+}
+
+// batchConn sends a batch in one write, where the library writes each message by
+// itself.
+type batchConn struct {
+	net.Conn
+
+	mu      sync.Mutex // heartbeats come meanwhile
+	held    bool
+	waiting []byte
+}
+
+func (c *batchConn) Write(p []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.held {
+		return c.Conn.Write(p)
+	}
+	c.waiting = append(c.waiting, p...)
+	return len(p), nil
+}
+
+// hold has what is written wait for release.
+func (c *batchConn) hold() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.held = true
+}
+
+func (c *batchConn) release() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.held = false
+	_, err := c.Conn.Write(c.waiting)
+	c.waiting = c.waiting[:0]
+	if err != nil {
+		c.Conn.Close() // what came now would be taken for the rest of the batch
+	}
+	return err
+}
+
+func (s *servers) openLine() (l line, err error) {
+	l.connection, err = s.connect(func(network, address string) (net.Conn, error) {
+		conn, err := dialBroker(network, address)
+		if err != nil {
+			return nil, err
+		}
+		l.wire = &batchConn{Conn: conn}
+		return l.wire, nil
+	})
+	if err != nil {
+		return l, err
+	}
+	if l.Channel, err = l.connection.Channel(); err != nil {
+		l.connection.Close()
+	}
+	return l, err
 }
 
 // sentBatch is on its way to the broker.
@@ -50,152 +122,169 @@ type sentBatch struct {
 	promises []*amqp.DeferredConfirmation
 }
 
-// measureCeiling runs the pipeline and returns how many orders a second went
+// measureCeiling runs the pipeline, and adds how many orders a second went
 // through all of it.
-func (b *bench) measureCeiling(ctx context.Context) (rate float64, err error) {
-	d := b.servers.newDatabase()
-	store, err := mongodb.Open(ctx, d.url) // for the indexes of ours
+func (b *bench) measureCeiling(ctx context.Context) error {
+	d, orders, err := b.likeOurs(ctx)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	if err := store.Close(ctx); err != nil {
-		return 0, err
-	}
-	c := &ceiling{
-		orders:   d.Collection("orders", options.Collection().SetWriteConcern(usualWriteConcern)),
-		inserted: make(chan []domain.Event, ceilingAhead), published: make(chan sentBatch, ceilingAhead),
-	}
-	for _, channel := range []**amqp.Channel{&c.publishing, &c.consuming} {
-		connection, err := b.servers.connect() // one each: acknowledgements don't wait behind events
-		if err != nil {
-			return 0, err
+	c := &ceiling{orders: orders}
+	for _, l := range []*line{&c.publishing, &c.consuming} { // one each: acknowledgements don't wait behind events
+		if *l, err = b.servers.openLine(); err != nil {
+			return err
 		}
-		defer connection.Close()
-		if *channel, err = connection.Channel(); err != nil {
-			return 0, err
-		}
+		defer l.connection.Close()
+	}
+	if err := c.prepare(); err != nil {
+		return fmt.Errorf("ceiling: %w", err)
+	}
+	if _, _, err := c.run(ctx, b.duration/5); err != nil {
+		return fmt.Errorf("ceiling: %w", err)
 	}
 	before := readCPU()
-	if rate, err = c.run(ctx, b.duration); err != nil {
-		return 0, fmt.Errorf("ceiling: %w", err)
+	passed, took, err := c.run(ctx, b.duration)
+	if err != nil {
+		return fmt.Errorf("ceiling: %w", err)
 	}
-	b.figures.addCPU("ceiling", before, readCPU(), int(c.consumed.Load()))
-	if waiting, err := c.orders.CountDocuments(ctx, bson.M{"outbox": bson.M{"$exists": true}}); err != nil || waiting > 0 {
-		return 0, errors.Join(fmt.Errorf("ceiling: %d orders are not marked", waiting), err)
+	b.figures.addCPU("ceiling", before, readCPU(), passed)
+	b.figures.add("ceiling", rate(passed, took))
+	if waiting, err := countWaiting(ctx, orders); err != nil || waiting > 0 {
+		return errors.Join(fmt.Errorf("ceiling: %d orders are not marked", waiting), err)
 	}
-	return rate, b.servers.drop(ctx, d)
+	return b.servers.drop(ctx, d)
 }
 
-// measureInsert returns how many orders a second a single client of the store
-// inserts one after the other: the ceiling of whoever answers one at a time.
-func (b *bench) measureInsert(ctx context.Context) (rate float64, err error) {
+// likeOurs is a collection with the indexes of ours.
+func (b *bench) likeOurs(ctx context.Context) (database, *mongo.Collection, error) {
 	d := b.servers.newDatabase()
 	store, err := mongodb.Open(ctx, d.url)
 	if err != nil {
-		return 0, err
+		return d, nil, err
 	}
-	defer func() { err = errors.Join(err, store.Close(ctx), b.servers.drop(ctx, d)) }()
-	orders := store.Orders()
-	inserted, began := 0, time.Now()
-	for time.Since(began) < b.duration {
-		order, err := domain.NewOrder(domain.OrderID(newID()), "client-1", "Laptop", 1, time.Now())
-		if err != nil {
-			return 0, err
-		}
-		if err := orders.Add(ctx, order); err != nil {
-			return 0, err
-		}
-		inserted++
-	}
-	return float64(inserted) / time.Since(began).Seconds(), nil
+	return d, d.Collection("orders", options.Collection().SetWriteConcern(usualWriteConcern)), store.Close(ctx)
 }
 
-func (c *ceiling) run(ctx context.Context, duration time.Duration) (float64, error) {
-	deliveries, err := c.prepare()
+// countWaiting counts the orders that are in the outbox.
+func countWaiting(ctx context.Context, orders *mongo.Collection) (int64, error) {
+	return orders.CountDocuments(ctx, bson.M{"outbox": bson.M{"$exists": true}})
+}
+
+// measureInsert adds how many orders a second a single client of the store
+// inserts one after the other: the ceiling of whoever answers one at a time.
+func (b *bench) measureInsert(ctx context.Context) error {
+	d, orders, err := b.likeOurs(ctx)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	ctx, giveUp := context.WithTimeout(ctx, duration+silence)
-	defer giveUp()
-	var failed error
-	var once sync.Once
+	var inserted int
+	var took time.Duration
+	for _, duration := range []time.Duration{b.duration / 5, b.duration} { // the first to warm up
+		began := time.Now()
+		for inserted = 0; time.Since(began) < duration; inserted++ {
+			_, document, err := newDocument(time.Now())
+			if err != nil {
+				return err
+			}
+			if _, err := orders.InsertOne(ctx, document); err != nil {
+				return fmt.Errorf("insert: %w", err)
+			}
+		}
+		took = time.Since(began)
+	}
+	b.figures.add("inserts", rate(inserted, took))
+	return b.servers.drop(ctx, d)
+}
+
+// newDocument returns an order's event, and its document as ours stores it.
+func newDocument(now time.Time) (domain.Event, bson.D, error) {
+	order, err := domain.NewOrder(domain.OrderID(newID()), "client-1", "Laptop", 1, now)
+	return order.Created(), bson.D{
+		{Key: "_id", Value: string(order.ID)}, {Key: "user_id", Value: order.UserID}, {Key: "product", Value: order.Product},
+		{Key: "quantity", Value: order.Quantity}, {Key: "created_at", Value: order.CreatedAt},
+		{Key: "outbox", Value: bson.D{{Key: "free_at", Value: now.Add(15 * time.Second)}}},
+	}, err
+}
+
+func (c *ceiling) prepare() (err error) {
+	if _, err := c.consuming.QueueDeclare(ceilingQueue, true, false, false, false, quorum); err != nil {
+		return err
+	}
+	if err := c.publishing.Confirm(false); err != nil {
+		return err
+	}
+	if err := c.consuming.Qos(ceilingPrefetch, 0, false); err != nil {
+		return err
+	}
+	c.deliveries, err = c.consuming.Consume(ceilingQueue, "", false, false, false, false, nil)
+	return err
+}
+
+// run inserts for so long, and returns how many orders went through all of the
+// pipeline, and how long that took.
+func (c *ceiling) run(ctx context.Context, duration time.Duration) (int, time.Duration, error) {
+	r := &ceilingRun{ceiling: c, inserted: make(chan []domain.Event, ceilingAhead), published: make(chan sentBatch, ceilingAhead)}
+	ctx, cancel := context.WithTimeout(ctx, duration+silence)
+	defer cancel()
+	ctx, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
+	// A broker that lacks memory reads no more, and whoever writes to it waits,
+	// without regard to any context.
+	defer context.AfterFunc(ctx, func() { c.publishing.wire.Close(); c.consuming.wire.Close() })()
 	do := func(stage func(context.Context) error) func() {
 		return func() {
 			if err := stage(ctx); err != nil {
-				once.Do(func() { failed = err; giveUp() })
+				giveUp(err)
 			}
 		}
 	}
 	var inserting, publishing, marking, consuming sync.WaitGroup
-	var inserted atomic.Int64
 	began := time.Now()
 	for range ceilingInserters {
-		inserting.Go(do(func(ctx context.Context) error { return c.insert(ctx, began.Add(duration), &inserted) }))
+		inserting.Go(do(func(ctx context.Context) error { return r.insert(ctx, began.Add(duration)) }))
 	}
-	publishing.Go(do(c.publish))
+	publishing.Go(do(r.publish))
 	for range ceilingMarkers {
-		marking.Go(do(c.mark))
+		marking.Go(do(r.mark))
 	}
-	consuming.Go(do(func(context.Context) error { return c.consume(deliveries) }))
+	consumed := make(chan struct{})
+	consuming.Go(do(func(ctx context.Context) error { return r.consume(ctx, consumed) }))
 
 	inserting.Wait()
-	close(c.inserted)
+	close(r.inserted)
 	publishing.Wait()
-	close(c.published)
+	close(r.published)
 	marking.Wait()
-	for c.consumed.Load() < inserted.Load() && ctx.Err() == nil {
+	for r.consumed.Load() < r.ordersIn.Load() && ctx.Err() == nil {
 		time.Sleep(time.Millisecond)
 	}
 	took := time.Since(began)
-	if err := c.consuming.Close(); err != nil { // which ends the deliveries
-		return 0, err
-	}
+	close(consumed)
 	consuming.Wait()
-	if failed != nil {
-		return 0, failed
+	in, out := r.ordersIn.Load(), r.consumed.Load()
+	if err := context.Cause(ctx); err != nil || in != out {
+		return 0, 0, errors.Join(err, fmt.Errorf("%d orders inserted, %d events consumed", in, out))
 	}
-	if consumed := c.consumed.Load(); consumed != inserted.Load() {
-		return 0, fmt.Errorf("%d orders inserted, %d events consumed", inserted.Load(), consumed)
-	}
-	return float64(inserted.Load()) / took.Seconds(), nil
-}
-
-func (c *ceiling) prepare() (<-chan amqp.Delivery, error) {
-	if _, err := c.consuming.QueueDeclare(ceilingQueue, true, false, false, false, quorum); err != nil {
-		return nil, err
-	}
-	if err := c.publishing.Confirm(false); err != nil {
-		return nil, err
-	}
-	if err := c.consuming.Qos(ceilingPrefetch, 0, false); err != nil {
-		return nil, err
-	}
-	return c.consuming.Consume(ceilingQueue, "", false, false, false, false, nil)
+	return int(out), took, nil
 }
 
 // insert inserts one batch after the other until then.
-func (c *ceiling) insert(ctx context.Context, until time.Time, inserted *atomic.Int64) error {
+func (c *ceilingRun) insert(ctx context.Context, until time.Time) error {
 	unordered := options.InsertMany().SetOrdered(false)
 	for time.Now().Before(until) {
 		events := make([]domain.Event, ceilingBatch)
 		documents := make([]bson.D, ceilingBatch)
 		now := time.Now()
 		for i := range events {
-			order, err := domain.NewOrder(domain.OrderID(newID()), "client-1", "Laptop", 1, now)
-			if err != nil {
+			var err error
+			if events[i], documents[i], err = newDocument(now); err != nil {
 				return err
-			}
-			events[i] = order.Created()
-			documents[i] = bson.D{
-				{Key: "_id", Value: string(order.ID)}, {Key: "user_id", Value: order.UserID}, {Key: "product", Value: order.Product},
-				{Key: "quantity", Value: order.Quantity}, {Key: "created_at", Value: order.CreatedAt},
-				{Key: "outbox", Value: bson.D{{Key: "free_at", Value: now.Add(15 * time.Second)}}},
 			}
 		}
 		if _, err := c.orders.InsertMany(ctx, documents, unordered); err != nil {
 			return fmt.Errorf("insert: %w", err)
 		}
-		inserted.Add(ceilingBatch)
+		c.ordersIn.Add(ceilingBatch)
 		select {
 		case c.inserted <- events:
 		case <-ctx.Done():
@@ -205,25 +294,12 @@ func (c *ceiling) insert(ctx context.Context, until time.Time, inserted *atomic.
 	return nil
 }
 
-func (c *ceiling) publish(ctx context.Context) error {
+func (c *ceilingRun) publish(ctx context.Context) error {
 	for events := range c.inserted {
-		batch := sentBatch{make([]string, len(events)), make([]*amqp.DeferredConfirmation, len(events))}
-		for i, event := range events {
-			m, err := wire.Encode(event)
-			if err != nil {
-				return err
-			}
-			headers := make(amqp.Table, len(m.Headers))
-			for name, value := range m.Headers {
-				headers[name] = value
-			}
-			batch.ids[i] = string(event.Order.ID)
-			batch.promises[i], err = c.publishing.PublishWithDeferredConfirm("", ceilingQueue, true, false, amqp.Publishing{
-				Headers: headers, ContentType: m.ContentType, DeliveryMode: amqp.Persistent, MessageId: m.ID, Body: m.Body,
-			})
-			if err != nil {
-				return fmt.Errorf("publish: %w", err)
-			}
+		c.publishing.wire.hold()
+		batch, err := c.issue(events)
+		if err := errors.Join(err, c.publishing.wire.release()); err != nil {
+			return fmt.Errorf("publish: %w", err)
 		}
 		select {
 		case c.published <- batch:
@@ -234,7 +310,30 @@ func (c *ceiling) publish(ctx context.Context) error {
 	return nil
 }
 
-func (c *ceiling) mark(ctx context.Context) error {
+// issue hands a batch to the library.
+func (c *ceilingRun) issue(events []domain.Event) (sentBatch, error) {
+	batch := sentBatch{make([]string, len(events)), make([]*amqp.DeferredConfirmation, len(events))}
+	for i, event := range events {
+		m, err := wire.Encode(event)
+		if err != nil {
+			return batch, err
+		}
+		headers := make(amqp.Table, len(m.Headers))
+		for name, value := range m.Headers {
+			headers[name] = value
+		}
+		batch.ids[i] = string(event.Order.ID)
+		batch.promises[i], err = c.publishing.PublishWithDeferredConfirm("", ceilingQueue, false, false, amqp.Publishing{
+			Headers: headers, ContentType: m.ContentType, DeliveryMode: amqp.Persistent, MessageId: m.ID, Body: m.Body,
+		})
+		if err != nil {
+			return batch, err
+		}
+	}
+	return batch, nil
+}
+
+func (c *ceilingRun) mark(ctx context.Context) error {
 	for batch := range c.published {
 		for _, promise := range batch.promises {
 			kept, err := promise.WaitContext(ctx)
@@ -254,16 +353,16 @@ func (c *ceiling) mark(ctx context.Context) error {
 }
 
 // consume acknowledges by the batch, and what does not fill one at intervals.
-func (c *ceiling) consume(deliveries <-chan amqp.Delivery) error {
+func (c *ceilingRun) consume(ctx context.Context, done <-chan struct{}) error {
 	ticker := time.NewTicker(5 * time.Millisecond)
 	defer ticker.Stop()
 	var last amqp.Delivery
 	waiting := 0
 	for {
 		select {
-		case delivery, open := <-deliveries:
+		case delivery, open := <-c.deliveries:
 			if !open {
-				return nil
+				return errors.New("the broker ended the deliveries")
 			}
 			last = delivery
 			if waiting++; waiting < ceilingBatch {
@@ -273,6 +372,10 @@ func (c *ceiling) consume(deliveries <-chan amqp.Delivery) error {
 			if waiting == 0 {
 				continue
 			}
+		case <-done:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 		if err := last.Ack(true); err != nil {
 			return fmt.Errorf("acknowledge: %w", err)

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -19,22 +20,18 @@ const (
 // cost measures what stored orders cost, and what the processes take.
 func (b *bench) cost() experiment {
 	databases := make(map[int]*filled)
+	stocks := slices.Clone(b.stocks)
 	return experiment{
 		what:    "cost",
 		numbers: []int{5},
-		prepare: func(ctx context.Context) error {
-			for _, stock := range b.stocks {
-				f := &filled{database: b.servers.newDatabase(), stored: stock}
-				var err error
-				if f.orders, err = b.fill(ctx, f.database, stock, true); err != nil {
+		round: func(ctx context.Context) error {
+			for _, stock := range stocks {
+				if err := b.refill(ctx, databases, stock); err != nil {
 					return err
 				}
-				databases[stock] = f
 			}
-			return nil
-		},
-		round: func(ctx context.Context) error {
-			for _, stock := range b.stocks {
+			defer slices.Reverse(stocks) // each is as often the first as the last
+			for _, stock := range stocks {
 				f := databases[stock]
 				err := b.play(ctx, ours, 1, f.database, f.stored, func(s *stage) error {
 					defer func() { f.stored += len(s.placed) }()
@@ -50,7 +47,26 @@ func (b *bench) cost() experiment {
 	}
 }
 
-// filled is a database with orders in it, which grows a little by each round.
+// refill has the stock's database filled anew once it has grown by more than a
+// tenth of the stock, and the first time.
+func (b *bench) refill(ctx context.Context, databases map[int]*filled, stock int) error {
+	if f := databases[stock]; f != nil {
+		if f.stored-stock <= stock/10 {
+			return nil
+		}
+		if err := b.servers.drop(ctx, f.database); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(b.progress, "bench: cost: store %d orders\n", stock)
+	f := &filled{database: b.servers.newDatabase(), stored: stock}
+	var err error
+	f.orders, err = b.fill(ctx, f.database, stock, true)
+	databases[stock] = f
+	return err
+}
+
+// filled is a database with orders in it, which grows by each round.
 type filled struct {
 	database
 	orders []answered // by which it was filled

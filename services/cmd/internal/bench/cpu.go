@@ -12,9 +12,17 @@ import (
 	"strings"
 )
 
-// cpuTimes are the seconds of CPU that everything on this machine has used so
-// far, by the programs' names. What has ended is not in them.
-type cpuTimes map[string]float64
+// cpuTimes are the seconds of CPU that each process on this machine has used so
+// far. What has ended is not in them.
+type cpuTimes map[processID]cpuTime
+
+// processID is nobody else's, even once its pid is another's.
+type processID struct{ pid, start string }
+
+type cpuTime struct {
+	program string
+	seconds float64
+}
 
 const (
 	clockTicks    = 100 // a second: USER_HZ on every Linux that Go runs on
@@ -29,48 +37,64 @@ func readCPU() cpuTimes {
 		if err != nil {
 			continue // it has ended
 		}
-		if name, seconds, ok := parseStat(stat); ok {
-			times[name] += seconds
+		if id, time, ok := parseStat(stat); ok {
+			times[id] = time
 		}
 	}
 	return times
 }
 
 // parseStat reads a process's file: see proc_pid_stat(5).
-func parseStat(stat []byte) (name string, seconds float64, ok bool) {
+func parseStat(stat []byte) (id processID, t cpuTime, ok bool) {
 	// The name is in parentheses, and may have some of its own.
 	open, end := bytes.IndexByte(stat, '('), bytes.LastIndexByte(stat, ')')
 	if open < 0 || end < open {
-		return "", 0, false
+		return id, t, false
 	}
-	name = string(stat[open+1 : end])
-	const parent, user, system = 1, 11, 12 // from the state on
+	t.program = string(stat[open+1 : end])
+	const parent, user, system, start = 1, 11, 12, 19 // from the state on
 	fields := bytes.Fields(stat[end+1:])
-	if len(fields) <= system {
-		return "", 0, false
+	if len(fields) <= start {
+		return id, t, false
 	}
-	if string(fields[parent]) == "2" || name == "kthreadd" {
-		name = kernelThreads
+	id = processID{string(bytes.TrimSpace(stat[:open])), string(fields[start])}
+	if string(fields[parent]) == "2" || t.program == "kthreadd" {
+		t.program = kernelThreads
 	}
 	for _, field := range fields[user : system+1] {
 		ticks, err := strconv.ParseFloat(string(field), 64)
 		if err != nil {
-			return "", 0, false
+			return id, t, false
 		}
-		seconds += ticks / clockTicks
+		t.seconds += ticks / clockTicks
 	}
-	return name, seconds, true
+	return id, t, true
 }
 
-// addCPU adds how many microseconds of CPU each program has used for an order.
+// addCPU adds how many microseconds of CPU each program has used for an order:
+// 0 for one that other rounds have seen, and this one has not.
 func (f figures) addCPU(under string, before, after cpuTimes, orders int) {
+	ofAll, ofPrograms := name(under, "cpu of all"), name(under, "cpu")+"/"
+	rounds := len(f[ofAll])
 	all := 0.0
-	for program, seconds := range after {
-		used := max(0, seconds-before[program]) * 1e6 / float64(orders)
-		f.add(name(under, "cpu", program), used)
-		all += used
+	used := make(map[string]float64)
+	for id, t := range after {
+		share := max(0, t.seconds-before[id].seconds) * 1e6 / float64(orders)
+		used[ofPrograms+t.program] += share
+		all += share
 	}
-	f.add(name(under, "cpu of all"), all)
+	for figure := range f {
+		if _, seen := used[figure]; !seen && strings.HasPrefix(figure, ofPrograms) {
+			used[figure] = 0
+		}
+	}
+	for figure, share := range used {
+		for len(f[figure]) < rounds {
+			f.add(figure, 0)
+		}
+		f.add(figure, share)
+	}
+	f.add(ofAll, all)
 }
 
 func (b *bench) cpuTable() *table {

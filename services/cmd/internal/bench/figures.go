@@ -21,6 +21,14 @@ func name(parts ...any) string {
 	return strings.Join(words, "/")
 }
 
+// rate is how many a second they were; for none it is not a number.
+func rate(count int, took time.Duration) float64 {
+	if count <= 0 || took <= 0 {
+		return math.NaN()
+	}
+	return float64(count) / took.Seconds()
+}
+
 func (f figures) add(name string, sample float64) { f[name] = append(f[name], sample) }
 
 func (f figures) addTime(name string, sample time.Duration) { f.add(name, milliseconds(sample)) }
@@ -32,19 +40,23 @@ func (f figures) median(name string) float64 { return median(f[name]) }
 
 // ratio is one figure as a multiple of another's: the median of the rounds'
 // own, for what was measured in one round met the same machine.
-func (f figures) ratio(name, of string) float64 {
+func (f figures) ratio(name, of string) float64 { return median(f.ratios(name, of)) }
+
+// ratios are the rounds' own.
+func (f figures) ratios(name, of string) []float64 {
 	ratios := make([]float64, min(len(f[name]), len(f[of])))
 	for i := range ratios {
 		ratios[i] = f[name][i] / f[of][i]
 	}
-	return median(ratios)
+	return ratios
 }
 
+// median leaves out what is not a number.
 func median(samples []float64) float64 {
-	if len(samples) == 0 {
+	sorted := slices.DeleteFunc(slices.Sorted(slices.Values(samples)), math.IsNaN)
+	if len(sorted) == 0 {
 		return math.NaN()
 	}
-	sorted := slices.Sorted(slices.Values(samples))
 	middle := len(sorted) / 2
 	if len(sorted)%2 == 1 {
 		return sorted[middle]

@@ -19,6 +19,8 @@ func TestMedian(t *testing.T) {
 		{"one", []float64{7}, 7},
 		{"odd", []float64{9, 1, 5}, 5},
 		{"even", []float64{4, 1, 3, 100}, 3.5},
+		{"not a number among them", []float64{math.NaN(), 9, math.NaN(), 1, 5}, 5},
+		{"not a number", []float64{math.NaN()}, math.NaN()},
 	} {
 		if diff := cmp.Diff(tt.want, median(tt.samples), cmpopts.EquateNaNs()); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
@@ -48,6 +50,20 @@ func TestPercentile(t *testing.T) {
 	} {
 		if got := percentile(upTo(tt.count), tt.p); got != tt.want {
 			t.Errorf("percentile %v of 1 to %d: got %d, want %d", tt.p, tt.count, got, tt.want)
+		}
+	}
+}
+
+func TestRate(t *testing.T) {
+	for _, tt := range []struct {
+		count int
+		took  time.Duration
+		want  float64
+	}{
+		{10, 2 * time.Second, 5}, {0, time.Second, math.NaN()}, {3, 0, math.NaN()}, {3, -time.Second, math.NaN()},
+	} {
+		if diff := cmp.Diff(tt.want, rate(tt.count, tt.took), cmpopts.EquateNaNs()); diff != "" {
+			t.Errorf("%d in %v (-want +got):\n%s", tt.count, tt.took, diff)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-// Command bench measures the whole system on real servers, beside two other
+// Command bench measures the whole system on real servers, beside three other
 // ways of taking orders and beside the ceiling of what the servers can do, and
 // prints tables in Markdown.
 //
@@ -41,11 +41,11 @@ func main() {
 	var s settings
 	parsed := kong.Parse(&s, kong.Name("bench"), kong.Description("Measures the whole system on real servers."))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal has its default effect: the end
 	parsed.BindTo(ctx, (*context.Context)(nil))
 	if err := parsed.Run(); err != nil {
 		if ctx.Err() != nil {
-			err = errors.New("interrupted")
+			err = fmt.Errorf("interrupted: %w", err)
 		}
 		fmt.Fprintf(os.Stderr, "bench: %v\n", err)
 		os.Exit(1)

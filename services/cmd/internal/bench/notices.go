@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 )
 
@@ -17,7 +18,6 @@ type notices struct {
 	rest    []byte                // of a line that is not complete yet
 	at      map[orderID]time.Time // the first notice of each order
 	repeats int
-	latest  time.Time
 }
 
 func readNotices(path string) (*notices, error) {
@@ -35,33 +35,34 @@ func (n *notices) close() { n.file.Close() }
 const silence = time.Minute
 
 // await waits until every one of the orders has its notice, and returns when
-// the last was written. It gives up after silence, in which none has come.
+// the last was written. It gives up after silence, in which none of theirs has
+// come.
 func (n *notices) await(ctx context.Context, orders []answered, silence time.Duration) (last time.Time, err error) {
 	heard := time.Now()
 	missing := orders
 	for {
-		before := len(n.at)
 		if err := n.read(); err != nil {
 			return last, err
 		}
-		if len(n.at) > before {
-			heard = time.Now()
-		}
-		for len(missing) > 0 {
-			at, ok := n.at[missing[0].order]
-			if !ok {
-				break
-			}
+		noticed := func(a answered) bool {
+			at, ok := n.at[a.order]
 			if at.After(last) {
 				last = at
 			}
+			return ok
+		}
+		for len(missing) > 0 && noticed(missing[0]) {
 			missing = missing[1:]
 		}
 		if len(missing) == 0 {
 			return last, nil
 		}
-		if time.Since(heard) > silence {
-			return last, n.lost(missing)
+		if time.Since(later(heard, last)) > silence {
+			// Those behind the first may have come, which is not looked at each time.
+			missing = slices.DeleteFunc(slices.Clone(missing), noticed)
+			if heard = later(heard, last); time.Since(heard) > silence {
+				return last, lost(missing)
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -74,14 +75,25 @@ func (n *notices) await(ctx context.Context, orders []answered, silence time.Dur
 // errLost: an order was answered with 201, and is not notified.
 var errLost = errors.New("orders lost")
 
-func (n *notices) lost(missing []answered) error {
-	count := 0
-	for _, a := range missing {
-		if _, ok := n.at[a.order]; !ok {
-			count++
+func lost(missing []answered) error {
+	return fmt.Errorf("%w: %d were answered and are not notified, such as %s", errLost, len(missing), missing[0].order[:])
+}
+
+func later(x, y time.Time) time.Time {
+	if y.After(x) {
+		return y
+	}
+	return x
+}
+
+// count returns how many of the orders have their notice.
+func (n *notices) count(orders []answered) (noticed int) {
+	for _, a := range orders {
+		if _, ok := n.at[a.order]; ok {
+			noticed++
 		}
 	}
-	return fmt.Errorf("%w: %d were answered and are not notified, such as %s", errLost, count, missing[0].order[:])
+	return noticed
 }
 
 // read takes what has been written since.
@@ -140,7 +152,4 @@ func (n *notices) takeLine(line []byte) {
 		return
 	}
 	n.at[order] = at
-	if at.After(n.latest) {
-		n.latest = at
-	}
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -84,6 +85,42 @@ func TestNotices(t *testing.T) {
 	}
 	if _, err := n.await(t.Context(), placed, 20*time.Millisecond); !errors.Is(err, errLost) || !strings.Contains(err.Error(), ": 1 were answered") {
 		t.Errorf("got error %v, want one order lost", err)
+	}
+}
+
+// Other orders' notices do not keep it waiting; those behind one that is missing
+// do.
+func TestNoticesOfOthers(t *testing.T) {
+	const silence = 200 * time.Millisecond
+	for _, tt := range []struct {
+		name        string
+		expected    bool
+		least, most time.Duration
+	}{
+		{"others", false, silence, 3 * silence},
+		{"those behind", true, 5 * silence, time.Minute},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			n, out := newNotices(t)
+			_, placed := placedOrders(1)
+			ids, behind := placedOrders(50)
+			if tt.expected {
+				placed = append(placed, behind...)
+			}
+			began := time.Now()
+			var told sync.WaitGroup
+			told.Go(func() {
+				for _, id := range ids {
+					notify(t, out, id)
+					time.Sleep(6 * silence / time.Duration(len(ids)))
+				}
+			})
+			_, err := n.await(t.Context(), placed, silence)
+			if took := time.Since(began); !errors.Is(err, errLost) || !strings.Contains(err.Error(), ": 1 were answered") || took < tt.least || took > tt.most {
+				t.Errorf("ended after %v with %v, want one order lost", took, err)
+			}
+			told.Wait()
+		})
 	}
 }
 

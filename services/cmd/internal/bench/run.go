@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -26,7 +28,7 @@ func (c *runCommand) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	b := &bench{sizes: sizes, profiles: c.Profile, figures: make(figures), progress: os.Stderr}
+	b := &bench{sizes: sizes, profiles: c.Profile, figures: make(figures), remarks: []string{}, progress: os.Stderr}
 	if b.servers, err = openServers(c.Store, c.Broker); err != nil {
 		return err
 	}
@@ -64,6 +66,9 @@ func (c *runCommand) Run(ctx context.Context) (err error) {
 		if err := b.perform(ctx, e); err != nil {
 			return err
 		}
+	}
+	if len(b.remarks) > 0 {
+		fmt.Printf("## Remarks\n\n- %s\n", strings.Join(b.remarks, "\n- "))
 	}
 	if c.JSON == "" {
 		return nil
@@ -105,16 +110,30 @@ func (b *bench) build(ctx context.Context) error {
 	return nil
 }
 
+// number is null in JSON where it is none.
+type number float64
+
+func (n number) MarshalJSON() ([]byte, error) {
+	if math.IsNaN(float64(n)) || math.IsInf(float64(n), 0) {
+		return []byte("null"), nil
+	}
+	return json.Marshal(float64(n))
+}
+
 func (b *bench) write(path string, m machine) error {
 	type summary struct {
-		Median  float64   `json:"median"`
-		Samples []float64 `json:"samples"`
+		Median  number   `json:"median"`
+		Samples []number `json:"samples"`
 	}
 	all := make(map[string]summary, len(b.figures))
 	for name, samples := range b.figures {
-		all[name] = summary{median(samples), samples}
+		s := summary{Median: number(median(samples))}
+		for _, sample := range samples {
+			s.Samples = append(s.Samples, number(sample))
+		}
+		all[name] = s
 	}
-	data, err := json.MarshalIndent(map[string]any{"machine": m, "figures": all}, "", "  ")
+	data, err := json.MarshalIndent(map[string]any{"machine": m, "figures": all, "remarks": b.remarks}, "", "  ")
 	if err != nil {
 		return err
 	}

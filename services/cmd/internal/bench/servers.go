@@ -5,7 +5,9 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,6 +35,7 @@ var queues = []string{
 type servers struct {
 	store     *url.URL
 	broker    string
+	spare     bool // messages of whoever else uses the virtual host
 	client    *mongo.Client
 	databases []string // made here, and not dropped yet
 }
@@ -48,7 +51,8 @@ func openServers(store, broker string) (*servers, error) {
 	if err != nil || u.Scheme != "mongodb" && u.Scheme != "mongodb+srv" {
 		return nil, errors.New("--store: give a URL like mongodb://HOST:PORT/")
 	}
-	if _, err := amqp.ParseURI(broker); err != nil {
+	uri, err := amqp.ParseURI(broker)
+	if err != nil {
 		return nil, errors.New("--broker: give a URL like amqp://USER:PASSWORD@HOST:PORT/VHOST")
 	}
 	client, err := mongo.Connect(options.Client().ApplyURI(store).
@@ -56,7 +60,7 @@ func openServers(store, broker string) (*servers, error) {
 	if err != nil {
 		return nil, errors.New("--store: the driver does not take this URL")
 	}
-	return &servers{store: u, broker: broker, client: client}, nil
+	return &servers{store: u, broker: broker, spare: uri.Vhost == "/", client: client}, nil
 }
 
 // newDatabase names a database, which is there once it is written to.
@@ -72,28 +76,27 @@ func (s *servers) newDatabase() database {
 func (s *servers) close(ctx context.Context) error {
 	var errs []error
 	for _, name := range s.databases {
-		errs = append(errs, s.client.Database(name).Drop(ctx))
+		if err := s.client.Database(name).Drop(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("drop database %s: %w", name, err))
+		}
 	}
 	return errors.Join(append(errs, s.client.Disconnect(ctx))...)
 }
 
 func (s *servers) drop(ctx context.Context, d database) error {
-	for i, name := range s.databases {
-		if name == d.Name() {
-			s.databases = append(s.databases[:i], s.databases[i+1:]...)
-			break
-		}
-	}
 	if err := d.Drop(ctx); err != nil {
 		return fmt.Errorf("drop database %s: %w", d.Name(), err)
 	}
+	s.databases = slices.DeleteFunc(s.databases, func(name string) bool { return name == d.Name() })
 	return nil
 }
 
-func (s *servers) connect() (*amqp.Connection, error) {
-	connection, err := amqp.DialConfig(s.broker, amqp.Config{
-		Heartbeat: 10 * time.Second, Dial: amqp.DefaultDial(5 * time.Second),
-	})
+type dialFunc func(network, address string) (net.Conn, error)
+
+var dialBroker dialFunc = amqp.DefaultDial(5 * time.Second)
+
+func (s *servers) connect(dial dialFunc) (*amqp.Connection, error) {
+	connection, err := amqp.DialConfig(s.broker, amqp.Config{Heartbeat: 10 * time.Second, Dial: dial})
 	if err != nil {
 		return nil, fmt.Errorf("connect to the broker: %w", err)
 	}
@@ -101,7 +104,8 @@ func (s *servers) connect() (*amqp.Connection, error) {
 }
 
 // clean deletes the queues, unless somebody uses them; whoever is just going
-// may take a moment.
+// may take a moment. In the virtual host that everybody has by default, the
+// first time, it deletes none with messages: they are not of this run.
 func (s *servers) clean(ctx context.Context) error {
 	for end := time.Now().Add(5 * time.Second); ; {
 		err := s.deleteQueues()
@@ -117,22 +121,24 @@ func (s *servers) clean(ctx context.Context) error {
 }
 
 func (s *servers) deleteQueues() error {
-	connection, err := s.connect()
+	connection, err := s.connect(dialBroker)
 	if err != nil {
 		return err
 	}
 	defer connection.Close()
 	for _, name := range queues {
-		if err := deleteQueue(connection, name); err != nil {
+		if err := deleteQueue(connection, name, s.spare); err != nil {
 			return fmt.Errorf("clean the broker: queue %s: %w", name, err)
 		}
 	}
+	s.spare = false
 	return nil
 }
 
 var errConsumers = errors.New("it has consumers: stop them, or name another broker or virtual host")
 
-func deleteQueue(connection *amqp.Connection, name string) error {
+// deleteQueue refuses to delete one with messages if they are to be spared.
+func deleteQueue(connection *amqp.Connection, name string, spare bool) error {
 	channel, err := connection.Channel()
 	if err != nil {
 		return err
@@ -147,6 +153,9 @@ func deleteQueue(connection *amqp.Connection, name string) error {
 		return err
 	case queue.Consumers > 0:
 		return errConsumers
+	case spare && queue.Messages > 0:
+		return fmt.Errorf("it has %d messages, and in the default virtual host they may be somebody's: "+
+			"delete it yourself, or name another virtual host", queue.Messages)
 	}
 	_, err = channel.QueueDelete(name, false, false, false)
 	return err
@@ -165,7 +174,7 @@ func (s *servers) versions(ctx context.Context) (store, broker string, err error
 	if v := info.FerretDB.Version; v != "" {
 		store = "FerretDB " + v + " (as MongoDB " + info.Version + ")"
 	}
-	connection, err := s.connect()
+	connection, err := s.connect(dialBroker)
 	if err != nil {
 		return "", "", err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"strconv"
 )
 
@@ -14,7 +15,8 @@ func (b *bench) services() experiment {
 		what:    "several services",
 		numbers: []int{6},
 		round: func(ctx context.Context) error {
-			for _, n := range instances {
+			for _, i := range rand.Perm(len(instances)) {
+				n := instances[i]
 				d := b.servers.newDatabase()
 				err := b.play(ctx, ours, n, d, 0, func(s *stage) error { return s.measure(ctx, 256, name("services", n)) })
 				if err != nil {

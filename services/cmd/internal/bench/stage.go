@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,7 +22,14 @@ type bench struct {
 	folder   string // of the executables, and of what the processes write
 	profiles string // the folder for them; empty: none
 	figures  figures
+	remarks  []string // what disturbed the run
 	progress io.Writer
+}
+
+// remark tells at once what is also told below the tables.
+func (b *bench) remark(format string, args ...any) {
+	b.remarks = append(b.remarks, fmt.Sprintf(format, args...))
+	fmt.Fprintf(b.progress, "bench: %s\n", b.remarks[len(b.remarks)-1])
 }
 
 // stage is a way at work: its services as processes, with a database of their
@@ -35,6 +43,7 @@ type stage struct {
 	notices  *notices
 
 	stored int        // orders that are in the database
+	waited []answered // at the start, to be notified
 	placed []answered // here
 	ready  struct{ order, notifier time.Duration }
 }
@@ -55,7 +64,11 @@ func (b *bench) play(ctx context.Context, way string, services int, d database, 
 	if err := act(s); err != nil {
 		return err
 	}
-	return errors.Join(s.takeAccount(ctx), s.stop(), s.tellComplaints())
+	err = s.takeAccount(ctx)
+	if err = errors.Join(err, s.stop()); err == nil {
+		err = s.lookAgain(ctx)
+	}
+	return errors.Join(err, s.tellComplaints())
 }
 
 // playAnew plays with a new database.
@@ -143,8 +156,8 @@ func (s *stage) measure(ctx context.Context, clients int, under string) error {
 	}
 	s.figures.addCPU(under, before, readCPU(), len(all))
 	times := latencies(all)
-	s.figures.add(name(under, "orders"), float64(len(all))/took.Seconds())
-	s.figures.add(name(under, "notified"), float64(len(all))/last.Sub(began).Seconds())
+	s.figures.add(name(under, "orders"), rate(len(all), took))
+	s.figures.add(name(under, "notified"), rate(s.notices.count(all), last.Sub(began)))
 	s.figures.addTime(name(under, "p50"), percentile(times, 50))
 	s.figures.addTime(name(under, "p99"), percentile(times, 99))
 	return nil
@@ -171,27 +184,26 @@ func (s *stage) profileCPU(ctx context.Context, clients int) (wait func() error)
 }
 
 // await waits until the orders are notified, and returns when the last was.
-// Only ours promises all of them; what another way loses is said.
+// Only ours promises all of them.
 func (s *stage) await(ctx context.Context, orders []answered) (time.Time, error) {
 	if s.way == ours {
 		return s.notices.await(ctx, orders, silence)
 	}
 	last, err := s.notices.await(ctx, orders, 3*time.Second)
 	if errors.Is(err, errLost) {
-		fmt.Fprintf(s.progress, "bench: %s: %v\n", s.way, err)
-		return s.notices.latest, nil
+		err = nil
 	}
 	return last, err
 }
 
 // takeAccount checks that what was answered is stored, and of ours that it was
-// notified, once.
+// notified; what another way has lost is remarked.
 func (s *stage) takeAccount(ctx context.Context) error {
 	if _, err := s.await(ctx, s.placed); err != nil {
 		return err
 	}
-	if s.way == ours && s.notices.repeats > 0 {
-		return fmt.Errorf("%d notifications were repeated", s.notices.repeats)
+	if lost := len(s.placed) - s.notices.count(s.placed); lost > 0 {
+		s.remark("%s: of %d orders that were answered, %d are not notified", wayTitle(s.way), len(s.placed), lost)
 	}
 	count, err := s.database.Collection("orders").CountDocuments(ctx, bson.M{})
 	if err != nil {
@@ -204,6 +216,32 @@ func (s *stage) takeAccount(ctx context.Context) error {
 	return nil
 }
 
+// lookAgain checks what is left once the services have ended: nothing in the
+// outbox and, of ours, a notification of each order, once, and of no other.
+func (s *stage) lookAgain(ctx context.Context) error {
+	waiting, err := countWaiting(ctx, s.database.Collection("orders"))
+	if err != nil {
+		return fmt.Errorf("count the outbox: %w", err)
+	}
+	if waiting > 0 {
+		return fmt.Errorf("%d orders are still in the outbox", waiting)
+	}
+	if s.way != ours {
+		return nil
+	}
+	if err := s.notices.read(); err != nil {
+		return err
+	}
+	if repeats := s.notices.repeats; repeats > 0 {
+		return fmt.Errorf("%d notifications were repeated", repeats)
+	}
+	expected := slices.Concat(s.waited, s.placed)
+	if all := len(s.notices.at); all != len(expected) || s.notices.count(expected) != all {
+		return fmt.Errorf("%d orders were notified, want the %d that were answered or had waited", all, len(expected))
+	}
+	return nil
+}
+
 func (s *stage) processes() []*process {
 	all := s.orders
 	if s.notifier != nil {
@@ -212,7 +250,7 @@ func (s *stage) processes() []*process {
 	return all
 }
 
-// tellComplaints says which services were disturbed.
+// tellComplaints remarks which services were disturbed.
 func (s *stage) tellComplaints() error {
 	for _, p := range s.processes() {
 		count, first, err := p.complaints()
@@ -220,7 +258,7 @@ func (s *stage) tellComplaints() error {
 			return err
 		}
 		if count > 0 {
-			fmt.Fprintf(s.progress, "bench: %s warned %d times; its figures are of a disturbed run: %s\n", p.name, count, first)
+			s.remark("%s warned %d times; its figures are of a disturbed run: %s", p.name, count, first)
 		}
 	}
 	return nil

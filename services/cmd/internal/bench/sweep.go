@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -34,19 +35,18 @@ func (b *bench) measureSweep(ctx context.Context, backlog int) error {
 		return err
 	}
 	err = b.play(ctx, ours, 1, d, backlog, func(s *stage) error {
+		s.waited = waiting
 		coming, stop := context.WithCancel(ctx)
 		defer stop()
 		loaded := make(chan error, 1)
 		go func() {
+			defer stop() // without new orders there is nothing to wait for
 			_, _, err := s.load(coming, 16, newOrders, time.Hour)
 			loaded <- err
 		}()
-		last, err := s.await(ctx, waiting)
+		last, err := s.await(coming, waiting)
 		stop()
-		if loading := <-loaded; err == nil {
-			err = loading
-		}
-		if err != nil {
+		if err := errors.Join(<-loaded, err); err != nil {
 			return err
 		}
 		s.figures.add(name("sweep", backlog), last.Sub(s.orders[0].began).Seconds())

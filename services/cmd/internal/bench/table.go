@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -152,12 +153,9 @@ var (
 
 // spread is the range of the samples.
 func spread(samples []float64, show func(float64) string) string {
-	if len(samples) == 0 {
+	known := slices.DeleteFunc(slices.Clone(samples), math.IsNaN)
+	if len(known) == 0 {
 		return nothing
 	}
-	least, most := samples[0], samples[0]
-	for _, x := range samples {
-		least, most = min(least, x), max(most, x)
-	}
-	return show(least) + "–" + show(most)
+	return show(slices.Min(known)) + "–" + show(slices.Max(known))
 }

@@ -56,7 +56,7 @@ func placeUsual(connection *amqp.Connection, orders *mongo.Collection) (placeFun
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		confirmation, err := channel.PublishWithDeferredConfirmWithContext(ctx, "", usualQueue, true, false, amqp.Publishing{
+		confirmation, err := channel.PublishWithDeferredConfirmWithContext(ctx, "", usualQueue, false, false, amqp.Publishing{
 			ContentType: "application/json", DeliveryMode: amqp.Persistent, MessageId: order.ID, Body: event,
 		})
 		if err != nil {

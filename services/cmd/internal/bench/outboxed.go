@@ -13,19 +13,30 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 )
 
-// One by one: the usual way with what it takes to promise as much as ours. The
-// order is stored with a mark that its event waits, which goes once the broker
-// has confirmed it, behind the answer; a notification is claimed before and
-// recorded after it is sent. Each of them is a command of its own for each order.
+// The usual way with an outbox and a delivery log. The order is stored with a
+// mark that its event waits, which goes once the broker has confirmed it, behind
+// the answer; a notification is claimed before and recorded after it is sent.
+// Each of them is a command of its own for each order.
 //
-// What the mark and the claim are for is left out here: a sweep of what a crash
-// has left, claims that run out, retries and dead letters.
+// The answer still waits for the broker, unlike that of ours: while the broker is
+// away this answers 500 for an order that it has stored. What a crash leaves is
+// marked, and could be found, but there is nobody here to look: no sweep of the
+// outbox, no claims that run out, no retries and no dead letters. A notifier that
+// dies between claim and notification leaves an order of which nobody is told.
 
-const oneByOneWorkers = 64 // that notify at once
+const (
+	outboxedWorkers = 64 // that notify at once
+	outboxedLease   = 15 * time.Second
+)
 
-// placeOneByOne adds to marks what goes on behind the answers.
-func placeOneByOne(ctx context.Context, connection *amqp.Connection, orders *mongo.Collection, marks *sync.WaitGroup) (placeFunc, error) {
-	waiting := mongo.IndexModel{Keys: bson.M{"outbox": 1}, Options: options.Index().SetSparse(true)}
+// wayOutbox marks an order whose event is not known to be published.
+type wayOutbox struct {
+	FreeAt time.Time `bson:"free_at"` // from then on a sweep might take it
+}
+
+// placeOutboxed adds to marks what goes on behind the answers.
+func placeOutboxed(ctx context.Context, connection *amqp.Connection, orders *mongo.Collection, marks *sync.WaitGroup) (placeFunc, error) {
+	waiting := mongo.IndexModel{Keys: bson.M{"outbox.free_at": 1}, Options: options.Index().SetSparse(true)}
 	if _, err := orders.Indexes().CreateOne(ctx, waiting); err != nil {
 		return nil, fmt.Errorf("create an index: %w", err)
 	}
@@ -34,7 +45,7 @@ func placeOneByOne(ctx context.Context, connection *amqp.Connection, orders *mon
 		return nil, err
 	}
 	return func(ctx context.Context, order wayOrder, event []byte) error {
-		order.Outbox = true
+		order.Outbox = &wayOutbox{time.Now().Add(outboxedLease)}
 		if err := place(ctx, order, event); err != nil {
 			return err
 		}
