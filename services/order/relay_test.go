@@ -490,8 +490,8 @@ func TestRelayStopsThoughMarksHang(t *testing.T) {
 		if d := time.Since(began); d > 5*time.Second {
 			t.Errorf("stopped after %v, want one bound of 5 s", d)
 		}
-		if outbox.calls != 1 {
-			t.Errorf("%d marks were tried, want one", outbox.calls)
+		if outbox.calls > 2 { // the second may begin at the very end
+			t.Errorf("%d marks were tried, want two at most", outbox.calls)
 		}
 		if n := waiting(t, outbox.Orders); n != 5000 {
 			t.Errorf("%d events are in the outbox, want 5000: none is marked", n)
@@ -735,7 +735,10 @@ func TestRelayGivesBack(t *testing.T) {
 			s.want(t, batch, 0)
 			s.broker.set(nil, false)
 			time.Sleep(3 * time.Second)
-			s.want(t, events-batch, 0) // but the batch that it went away at
+			synctest.Wait()
+			if n, _ := s.broker.counts(); n < events-2*batch { // two were tried meanwhile, at most
+				t.Errorf("%d events are published 3 s after the broker is back, want at least %d", n, events-2*batch)
+			}
 			time.Sleep(10 * time.Second)
 			s.want(t, events, 0)
 		})
