@@ -16,10 +16,9 @@ import (
 )
 
 const (
-	bufferSize = 8192 // fresh events in memory; what does not fit waits for the sweep
+	bufferSize = 8192 // events in memory, fresh or published; a fresh one that does not fit waits for the sweep
 	maxBatch   = 256  // events in one call of Publish
 	maxSweep   = 4000 // events in one call of Claim or MarkPublished
-	maxAhead   = 1024 // events published and not yet on their way to be marked
 
 	// No caller waits for what the relay does, and one event costs store, broker
 	// and consumers almost as much as many. So a few wait a while for others.
@@ -79,7 +78,7 @@ type claimed struct {
 func NewRelay(outbox ports.Outbox, publisher ports.EventPublisher, log *slog.Logger) *Relay {
 	r := &Relay{
 		outbox: outbox, publisher: publisher, log: log,
-		fresh: make(chan claimed, bufferSize), published: make(chan domain.EventID, maxAhead),
+		fresh: make(chan claimed, bufferSize), published: make(chan domain.EventID, bufferSize),
 		sweepSize: maxSweep,
 	}
 	r.batchSize.Store(maxBatch)
@@ -213,8 +212,8 @@ func (r *Relay) sweepOnce(ctx context.Context) (more bool) {
 		r.log.Info("the outbox is swept again")
 	}
 	more = len(events) == limit
-	for len(events) > 0 {
-		if ctx.Err() != nil || time.Since(since) > holdFor {
+	for away := false; len(events) > 0; {
+		if away || ctx.Err() != nil || time.Since(since) > holdFor {
 			r.giveBack(since, events)
 			return false
 		}
@@ -224,11 +223,7 @@ func (r *Relay) sweepOnce(ctx context.Context) (more bool) {
 		}
 		events = events[len(batch):]
 		if !r.relay(ctx, batch) {
-			more = false
-			if r.away.Load() {
-				r.giveBack(since, events)
-				return false
-			}
+			more, away = false, r.away.Load()
 		}
 	}
 	return more
@@ -246,12 +241,7 @@ func (r *Relay) claim() (events []domain.Event, limit int, err error) {
 	}
 	began := time.Now()
 	events, err = r.outbox.Claim(ctx, limit)
-	switch took := time.Since(began); {
-	case took > holdFor/2:
-		r.sweepSize = max(limit/2, 1)
-	case took < holdFor/8 && err == nil:
-		r.sweepSize = min(r.sweepSize*2, maxSweep)
-	}
+	r.sweepSize = adapted(r.sweepSize, maxSweep, limit, time.Since(began), err)
 	return events, limit, err
 }
 
@@ -320,7 +310,8 @@ func (r *Relay) try(ctx context.Context, since time.Time, tries int, events ...d
 		away := err != nil && (errors.Is(err, ports.ErrUnavailable) || bounded.Err() != nil)
 		if err == nil || away {
 			r.noteState(away, err)
-			r.adapt(len(events), time.Since(began), away)
+			size := int(r.batchSize.Load())
+			r.batchSize.Store(int64(adapted(size, maxBatch, len(events), time.Since(began), err)))
 			return err
 		}
 		if tries--; tries <= 0 || ctx.Err() != nil {
@@ -330,17 +321,17 @@ func (r *Relay) try(ctx context.Context, since time.Time, tries int, events ...d
 	})
 }
 
-// adapt has as many events published at once as the broker takes well in time,
-// now that it took so long over n.
-func (r *Relay) adapt(n int, took time.Duration, away bool) {
-	size := int(r.batchSize.Load())
+// adapted returns how many a server is given at once from now on, so that it is
+// well in time: size until now, most at most. It was given n of late, and took
+// so long.
+func adapted(size, most, n int, took time.Duration, err error) int {
 	switch {
 	case took > tryTimeout/2:
-		size = max(n/2, 1)
-	case took < tryTimeout/8 && !away && n == size:
-		size = min(size*2, maxBatch)
+		return max(n/2, 1)
+	case took < tryTimeout/8 && err == nil && n == size:
+		return min(size*2, most)
 	}
-	r.batchSize.Store(int64(size))
+	return size
 }
 
 // refusedError: the broker answered, and will not have it.
@@ -397,11 +388,16 @@ func (r *Relay) free(since, at time.Time, events []domain.Event) error {
 
 // markPublished marks what is published, until there will be no more.
 func (r *Relay) markPublished(ctx context.Context) {
+	var err error
+	failedAtTheEnd := false // and is not asked again: each time may take a bound
 	for first := range r.published {
 		ids := gather(ctx, r.published, first, markEnough, maxSweep, markDelay)
-		err := r.retry(ctx, time.Now().Add(holdFor), func(ctx context.Context) error {
-			return r.outbox.MarkPublished(ctx, ids...)
-		})
+		if !failedAtTheEnd {
+			err = r.retry(ctx, time.Now().Add(holdFor), func(ctx context.Context) error {
+				return r.outbox.MarkPublished(ctx, ids...)
+			})
+			failedAtTheEnd = err != nil && ctx.Err() != nil
+		}
 		if err != nil {
 			r.log.Warn("published events could not be marked; they will be published again", "events", len(ids), "error", err)
 		}
