@@ -101,6 +101,7 @@ type DeadLetterQuery struct {
 type DeadLetterPage struct {
 	Letters    []DeadLetter
 	NextCursor string // opaque; empty on the last page
+	Unreadable int    // how many records were passed over
 }
 
 // DeadLetterQueue is where a broker's consumers put what they set aside.

@@ -20,10 +20,26 @@ var (
 	// ErrInvalidCursor: the cursor is none that List gave out.
 	ErrInvalidCursor = errors.New("invalid cursor")
 
-	// ErrUnavailable: the server behind the port is out of reach or did not
-	// answer in time. What was to be written may have been, or may not.
+	// ErrUnavailable: the server behind the port does not do its work now: it is
+	// out of reach, too slow, full, or refuses whoever asks. What was to be
+	// written may have been, or may not. An error of an adapter that says
+	// nothing of the order, event or letter at hand is of this kind, whatever
+	// its cause.
 	ErrUnavailable = errors.New("unavailable")
 )
+
+// UnreadableError is returned when a record is kept but can't be read: somebody
+// else has written it, or it is damaged. Lists pass over such records and count
+// them.
+type UnreadableError struct {
+	ID     string // of the record, as text
+	Field  string // the first that can't be read, by its name in JSON
+	Reason string // why, as the end of a sentence that begins with the field's name
+}
+
+func (e *UnreadableError) Error() string {
+	return "record " + e.ID + " can't be read: " + e.Field + " " + e.Reason
+}
 
 // Permanent marks err as one that no repetition will mend: a handler that
 // returns it has its event set aside as a dead letter at once. Permanent(nil)

@@ -16,7 +16,10 @@ type Channel interface {
 	// it. Where the receiver can keep it, the event's id goes along, so that a
 	// repeat can be told.
 	//
-	// An error marked by [Permanent] says that no repetition will help.
+	// An error marked by [Permanent] says that no repetition will help; one
+	// marked by [Postpone], that the receiver could not be reached, which is
+	// not the event's fault. Any other error is the receiver's refusal of this
+	// notification.
 	Send(ctx context.Context, event domain.Event) error
 }
 
@@ -28,11 +31,20 @@ type DeliveryLog interface {
 	// a time that the adapter sets, its lease.
 	//
 	// ErrExists: that notification is recorded as sent; there is nothing to do.
-	// ErrClaimed: somebody else holds the claim.
+	// ErrClaimed: somebody else holds the claim. An error marked by [Permanent]
+	// says that the log can't keep this notification, or not read what it has of
+	// it. Any other error is none of the event's.
 	Claim(ctx context.Context, event domain.EventID, channel string) (DeliveryClaim, error)
 
-	// List returns what was recorded for the order's events, by SentAt.
-	List(ctx context.Context, order domain.OrderID) ([]domain.Notification, error)
+	// List returns what was recorded for the order's events. A record that can't
+	// be read is passed over, logged with its id, and counted.
+	List(ctx context.Context, order domain.OrderID) (NotificationList, error)
+}
+
+// NotificationList is what was sent about an order.
+type NotificationList struct {
+	Notifications []domain.Notification // by SentAt
+	Unreadable    int                   // how many records were passed over
 }
 
 // DeliveryClaim is the right to send one notification.

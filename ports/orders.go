@@ -20,13 +20,16 @@ type OrderRepository interface {
 
 	// Get returns the order with that id, with every field as it was added.
 	//
-	// ErrNotFound: there is none.
+	// ErrNotFound: there is none. [*UnreadableError]: its record can't be read.
 	Get(ctx context.Context, id domain.OrderID) (domain.Order, error)
 
 	// List returns one page of the orders that query asks for, newest first:
 	// by CreatedAt, then by id, both descending. Following the cursors visits
 	// every order that was there at the start exactly once, whatever is added
 	// meanwhile.
+	//
+	// A record that can't be read is passed over, logged with its id, and
+	// counted.
 	//
 	// ErrInvalidCursor: query.Cursor is none of this repository's.
 	List(ctx context.Context, query OrderQuery) (OrderPage, error)
@@ -46,6 +49,7 @@ const MaxListLimit = 1000
 type OrderPage struct {
 	Orders     []domain.Order
 	NextCursor string // opaque; empty on the last page
+	Unreadable int    // how many records were passed over
 }
 
 // Outbox keeps the events that are not known to be published, so that none is
@@ -67,9 +71,17 @@ type Outbox interface {
 	MarkPublished(ctx context.Context, ids ...domain.EventID) error
 
 	// Postpone has the events wait in the outbox, claimed by nobody, and free
-	// not before then: for what the broker refuses, so that it does not come
-	// first again and again; or, with a time that is past, for what was claimed
-	// and is not going to be published. It passes over ids that are not in the
-	// outbox.
+	// not before then, or in MaxPostponement if that is sooner: for what the
+	// broker refuses, so that it does not come first again and again; or, with a
+	// time that is past, for what was claimed and is not going to be published.
+	// It passes over ids that are not in the outbox.
 	Postpone(ctx context.Context, until time.Time, ids ...domain.EventID) error
+
+	// ClaimLease returns how long a claim lasts.
+	ClaimLease() time.Duration
 }
+
+// MaxPostponement is how long an event can be postponed. A claim that ends
+// later than this and the outbox's lease after now is nobody's: the clock by
+// which it was made was wrong, or has been set back since.
+const MaxPostponement = time.Minute

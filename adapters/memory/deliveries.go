@@ -68,13 +68,13 @@ func (d *Deliveries) Claim(ctx context.Context, event domain.EventID, channel st
 }
 
 // List returns what was recorded for the order's events, oldest first.
-func (d *Deliveries) List(ctx context.Context, order domain.OrderID) ([]domain.Notification, error) {
+func (d *Deliveries) List(ctx context.Context, order domain.OrderID) (ports.NotificationList, error) {
 	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("list deliveries of order %s: %w", order, err)
+		return ports.NotificationList{}, fmt.Errorf("list deliveries of order %s: %w", order, err)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return slices.Clone(d.byOrder[order]), nil
+	return ports.NotificationList{Notifications: slices.Clone(d.byOrder[order])}, nil
 }
 
 // Record keeps the notification as sent.

@@ -149,6 +149,9 @@ func (o *Orders) Postpone(ctx context.Context, until time.Time, ids ...domain.Ev
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if latest := time.Now().Add(ports.MaxPostponement); until.After(latest) {
+		until = latest
+	}
 	for _, id := range ids {
 		if u, ok := o.waiting[id]; ok {
 			o.freeAt(u, until)
@@ -157,15 +160,18 @@ func (o *Orders) Postpone(ctx context.Context, until time.Time, ids ...domain.Ev
 	return nil
 }
 
+// ClaimLease returns how long a claim on an event lasts.
+func (o *Orders) ClaimLease() time.Duration {
+	if o.Lease > 0 {
+		return o.Lease
+	}
+	return DefaultOutboxLease
+}
+
 func (o *Orders) freeAt(u *unpublished, at time.Time) {
 	o.claims++
 	u.freeAt, u.claim = at, o.claims
 	heap.Fix(&o.outbox, u.index)
 }
 
-func (o *Orders) leaseEnd() time.Time {
-	if o.Lease > 0 {
-		return time.Now().Add(o.Lease)
-	}
-	return time.Now().Add(DefaultOutboxLease)
-}
+func (o *Orders) leaseEnd() time.Time { return time.Now().Add(o.ClaimLease()) }

@@ -63,12 +63,12 @@ func (d *Deliveries) Claim(ctx context.Context, event domain.EventID, channel st
 }
 
 // List returns what was sent of the order's events. See [ports.DeliveryLog].
-func (d *Deliveries) List(ctx context.Context, order domain.OrderID) ([]domain.Notification, error) {
+func (d *Deliveries) List(ctx context.Context, order domain.OrderID) (ports.NotificationList, error) {
 	notifications, err := d.list(ctx, order)
 	if err != nil {
-		return nil, fmt.Errorf("list deliveries of order %s: %w", order, err)
+		return ports.NotificationList{}, fmt.Errorf("list deliveries of order %s: %w", order, err)
 	}
-	return notifications, nil
+	return ports.NotificationList{Notifications: notifications}, nil
 }
 
 func (d *Deliveries) list(ctx context.Context, order domain.OrderID) ([]domain.Notification, error) {

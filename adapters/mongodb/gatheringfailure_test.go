@@ -133,8 +133,8 @@ func TestTwoProcessesWriteTheSameAtOnce(t *testing.T) {
 			t.Errorf("order %d was added %d times, want once", i, added[i])
 		}
 		got, err := one.Deliveries().List(ctx, order.ID)
-		if err != nil || len(got) != 1 {
-			t.Errorf("order %d: %d notifications are recorded, error %v; want one", i, len(got), err)
+		if err != nil || len(got.Notifications) != 1 {
+			t.Errorf("order %d: %d notifications are recorded, error %v; want one", i, len(got.Notifications), err)
 		}
 	}
 }

@@ -33,7 +33,8 @@ var (
 // Orders returns the store's orders.
 func (s *Store) Orders() *Orders { return &Orders{store: s} }
 
-func (o *Orders) lease() time.Duration { return cmp.Or(o.Lease, 15*time.Second) }
+// ClaimLease returns how long a claim on an event lasts.
+func (o *Orders) ClaimLease() time.Duration { return cmp.Or(o.Lease, 15*time.Second) }
 
 type orderDocument struct {
 	ID        string         `bson:"_id"`
@@ -55,7 +56,7 @@ type outboxDocument struct {
 func (o *Orders) Add(ctx context.Context, order domain.Order) error {
 	ctx, cancel := o.store.bound(ctx)
 	defer cancel()
-	if err := o.add(ctx, addition{order: order, lease: o.lease()}); err != nil {
+	if err := o.add(ctx, addition{order: order, lease: o.ClaimLease()}); err != nil {
 		return fmt.Errorf("add order %s: %w", order.ID, err)
 	}
 	return nil

@@ -66,7 +66,7 @@ func (c claim) round(ctx context.Context, want int) (found int, claimed []domain
 	}
 	result, err := collection.UpdateMany(ctx,
 		bson.M{"_id": bson.M{"$in": ids}, "outbox.free_at": free},
-		bson.M{"$set": bson.M{"outbox": outboxDocument{FreeAt: c.now.Add(c.orders.lease()), Claim: c.token}}})
+		bson.M{"$set": bson.M{"outbox": outboxDocument{FreeAt: c.now.Add(c.orders.ClaimLease()), Claim: c.token}}})
 	if err != nil {
 		return 0, nil, classify(ctx, err)
 	}

@@ -126,6 +126,20 @@ func (mr *MockOutboxMockRecorder) Claim(ctx, limit any) *gomock.Call {
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Claim", reflect.TypeOf((*MockOutbox)(nil).Claim), ctx, limit)
 }
 
+// ClaimLease mocks base method.
+func (m *MockOutbox) ClaimLease() time.Duration {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "ClaimLease")
+	ret0, _ := ret[0].(time.Duration)
+	return ret0
+}
+
+// ClaimLease indicates an expected call of ClaimLease.
+func (mr *MockOutboxMockRecorder) ClaimLease() *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "ClaimLease", reflect.TypeOf((*MockOutbox)(nil).ClaimLease))
+}
+
 // MarkPublished mocks base method.
 func (m *MockOutbox) MarkPublished(ctx context.Context, ids ...domain.EventID) error {
 	m.ctrl.T.Helper()
@@ -337,10 +351,10 @@ func (mr *MockDeliveryLogMockRecorder) Claim(ctx, event, channel any) *gomock.Ca
 }
 
 // List mocks base method.
-func (m *MockDeliveryLog) List(ctx context.Context, order domain.OrderID) ([]domain.Notification, error) {
+func (m *MockDeliveryLog) List(ctx context.Context, order domain.OrderID) (ports.NotificationList, error) {
 	m.ctrl.T.Helper()
 	ret := m.ctrl.Call(m, "List", ctx, order)
-	ret0, _ := ret[0].([]domain.Notification)
+	ret0, _ := ret[0].(ports.NotificationList)
 	ret1, _ := ret[1].(error)
 	return ret0, ret1
 }

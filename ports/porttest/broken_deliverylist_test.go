@@ -14,9 +14,9 @@ import (
 func brokenDeliveryLists() []broken[porttest.DeliveryLog] {
 	return []broken[porttest.DeliveryLog]{
 		{name: "List returns the newest first", open: faultyDeliveries(func(whole *memory.Deliveries, l *faultyLog) {
-			l.list = func(ctx context.Context, order domain.OrderID) ([]domain.Notification, error) {
+			l.list = func(ctx context.Context, order domain.OrderID) (ports.NotificationList, error) {
 				list, err := whole.List(ctx, order)
-				slices.Reverse(list)
+				slices.Reverse(list.Notifications)
 				return list, err
 			}
 		}), fails: []string{
@@ -33,11 +33,14 @@ func brokenDeliveryLists() []broken[porttest.DeliveryLog] {
 				recorded = append(recorded, n)
 				return c.DeliveryClaim.Record(ctx, n)
 			}
-			l.list = func(ctx context.Context, order domain.OrderID) ([]domain.Notification, error) {
+			l.list = func(ctx context.Context, order domain.OrderID) (ports.NotificationList, error) {
 				list, err := whole.List(ctx, order)
 				mu.Lock()
 				defer mu.Unlock()
-				return slices.DeleteFunc(slices.Clone(recorded), func(n domain.Notification) bool { return !slices.Contains(list, n) }), err
+				list.Notifications = slices.DeleteFunc(slices.Clone(recorded), func(n domain.Notification) bool {
+					return !slices.Contains(list.Notifications, n)
+				})
+				return list, err
 			}
 		}), fails: []string{
 			"List returns the oldest first",
@@ -58,14 +61,14 @@ func brokenDeliveryLists() []broken[porttest.DeliveryLog] {
 				claimed[event] = channel
 				return whole.Claim(ctx, event, channel)
 			}
-			l.list = func(ctx context.Context, order domain.OrderID) ([]domain.Notification, error) {
+			l.list = func(ctx context.Context, order domain.OrderID) (ports.NotificationList, error) {
 				list, err := whole.List(ctx, order)
 				mu.Lock()
 				defer mu.Unlock()
 				for event, channel := range claimed {
 					of, _ := event.OrderID()
-					if of == order && !slices.ContainsFunc(list, func(n domain.Notification) bool { return n.EventID == event }) {
-						list = append(list, domain.Notification{EventID: event, OrderID: order, Channel: channel})
+					if of == order && !slices.ContainsFunc(list.Notifications, func(n domain.Notification) bool { return n.EventID == event }) {
+						list.Notifications = append(list.Notifications, domain.Notification{EventID: event, OrderID: order, Channel: channel})
 					}
 				}
 				return list, err
@@ -78,21 +81,21 @@ func brokenDeliveryLists() []broken[porttest.DeliveryLog] {
 		{name: "List of deliveries hands out its own slices", open: faultyDeliveries(func(whole *memory.Deliveries, l *faultyLog) {
 			var mu sync.Mutex
 			lists := map[domain.OrderID][]domain.Notification{}
-			l.list = func(ctx context.Context, order domain.OrderID) ([]domain.Notification, error) {
+			l.list = func(ctx context.Context, order domain.OrderID) (ports.NotificationList, error) {
 				list, err := whole.List(ctx, order)
 				mu.Lock()
 				defer mu.Unlock()
-				if len(lists[order]) != len(list) {
-					lists[order] = list
+				if len(lists[order]) != len(list.Notifications) {
+					lists[order] = list.Notifications
 				}
-				return lists[order], err
+				return ports.NotificationList{Notifications: lists[order]}, err
 			}
 		}), fails: []string{
 			"List of deliveries leaves what it returned to the caller",
 		}},
 
 		{name: "List does not look at its context", open: faultyDeliveries(func(whole *memory.Deliveries, l *faultyLog) {
-			l.list = func(ctx context.Context, order domain.OrderID) ([]domain.Notification, error) {
+			l.list = func(ctx context.Context, order domain.OrderID) (ports.NotificationList, error) {
 				return whole.List(context.WithoutCancel(ctx), order)
 			}
 		}), fails: []string{
@@ -112,10 +115,10 @@ func overlaidList(pick func(all []domain.Notification, order domain.OrderID) []d
 			all = append(all, n)
 			return c.DeliveryClaim.Record(ctx, n)
 		}
-		l.list = func(ctx context.Context, order domain.OrderID) ([]domain.Notification, error) {
+		l.list = func(ctx context.Context, order domain.OrderID) (ports.NotificationList, error) {
 			mu.Lock()
 			defer mu.Unlock()
-			return pick(slices.Clone(all), order), ctx.Err()
+			return ports.NotificationList{Notifications: pick(slices.Clone(all), order)}, ctx.Err()
 		}
 	})
 }

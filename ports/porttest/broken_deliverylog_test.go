@@ -34,7 +34,7 @@ func deliveries(d time.Duration) func() porttest.DeliveryLog {
 type faultyLog struct {
 	whole   *memory.Deliveries
 	claim   func(ctx context.Context, event domain.EventID, channel string) (ports.DeliveryClaim, error)
-	list    func(ctx context.Context, order domain.OrderID) ([]domain.Notification, error)
+	list    func(ctx context.Context, order domain.OrderID) (ports.NotificationList, error)
 	record  func(ctx context.Context, c *faultyClaim, n domain.Notification) error
 	release func(ctx context.Context, c *faultyClaim) error
 }
@@ -59,7 +59,7 @@ func (l *faultyLog) Claim(ctx context.Context, event domain.EventID, channel str
 	return &faultyClaim{c, l, event, channel, time.Now()}, nil
 }
 
-func (l *faultyLog) List(ctx context.Context, order domain.OrderID) ([]domain.Notification, error) {
+func (l *faultyLog) List(ctx context.Context, order domain.OrderID) (ports.NotificationList, error) {
 	if l.list != nil {
 		return l.list(ctx, order)
 	}

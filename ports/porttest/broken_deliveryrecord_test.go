@@ -218,12 +218,13 @@ func overlaid(keep func(kept []domain.Notification, n domain.Notification) []dom
 	})
 }
 
-func listing(mu *sync.Mutex, byOrder map[domain.OrderID][]domain.Notification) func(context.Context, domain.OrderID) ([]domain.Notification, error) {
-	return func(ctx context.Context, order domain.OrderID) ([]domain.Notification, error) {
+func listing(mu *sync.Mutex, byOrder map[domain.OrderID][]domain.Notification) func(context.Context, domain.OrderID) (ports.NotificationList, error) {
+	return func(ctx context.Context, order domain.OrderID) (ports.NotificationList, error) {
 		mu.Lock()
 		defer mu.Unlock()
-		return slices.SortedStableFunc(slices.Values(byOrder[order]), func(a, b domain.Notification) int {
+		list := slices.SortedStableFunc(slices.Values(byOrder[order]), func(a, b domain.Notification) int {
 			return a.SentAt.Compare(b.SentAt)
-		}), ctx.Err()
+		})
+		return ports.NotificationList{Notifications: list}, ctx.Err()
 	}
 }

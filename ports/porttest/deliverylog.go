@@ -125,10 +125,10 @@ func checkDeliveries(t testing.TB, d DeliveryLog, order domain.OrderID, want ...
 		if err != nil {
 			t.Fatalf("list deliveries: %v", err)
 		}
-		if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+		if diff := cmp.Diff(ports.NotificationList{Notifications: want}, got, cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("deliveries of order %s (-want +got):\n%s", order, diff)
 		}
-		for _, n := range got {
+		for _, n := range got.Notifications {
 			if n.SentAt.Location() != time.UTC {
 				t.Errorf("delivery of %s: sent at %v, want UTC", n.EventID, n.SentAt)
 			}
@@ -206,7 +206,7 @@ func deliveryKeys(t testing.TB, d DeliveryLog) {
 			record(t, claimDelivery(t, d.Log, event, channel), notification(event, channel, n))
 		}
 	}
-	if got, err := d.Log.List(bounded(t), one.Order.ID); err != nil || len(got) != 12 {
-		t.Errorf("list: %d deliveries, error %v; want 12", len(got), err)
+	if got, err := d.Log.List(bounded(t), one.Order.ID); err != nil || len(got.Notifications) != 12 {
+		t.Errorf("list: %d deliveries, error %v; want 12", len(got.Notifications), err)
 	}
 }

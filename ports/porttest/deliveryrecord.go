@@ -72,11 +72,11 @@ func recordAtOnce(t testing.TB, d DeliveryLog) {
 			t.Errorf("record beside others: %v", err)
 		}
 	})
-	got, err := d.Log.List(ctx, event.Order.ID)
+	list, err := d.Log.List(ctx, event.Order.ID)
 	if err != nil {
 		t.Fatalf("list deliveries: %v", err)
 	}
-	if len(got) != 1 || !slices.ContainsFunc(sent, func(n domain.Notification) bool { return cmp.Equal(n, got[0]) }) {
+	if got := list.Notifications; len(got) != 1 || !slices.ContainsFunc(sent, func(n domain.Notification) bool { return cmp.Equal(n, got[0]) }) {
 		t.Errorf("list returned %+v, want one of those that were recorded", got)
 	}
 }
@@ -181,8 +181,8 @@ func listDeliverySlices(t testing.TB, d DeliveryLog) {
 	if err != nil {
 		t.Fatalf("list deliveries: %v", err)
 	}
-	for i := range got {
-		got[i].Channel = "changed by the caller"
+	for i := range got.Notifications {
+		got.Notifications[i].Channel = "changed by the caller"
 	}
 	checkDeliveries(t, d, event.Order.ID, want...)
 }

@@ -131,8 +131,8 @@ func slowLog(m *machine) porttest.DeliveryLog {
 		l.claim = func(ctx context.Context, event domain.EventID, channel string) (ports.DeliveryClaim, error) {
 			return slow(m, func() (ports.DeliveryClaim, error) { return whole.Claim(ctx, event, channel) })
 		}
-		l.list = func(ctx context.Context, order domain.OrderID) ([]domain.Notification, error) {
-			return slow(m, func() ([]domain.Notification, error) { return whole.List(ctx, order) })
+		l.list = func(ctx context.Context, order domain.OrderID) (ports.NotificationList, error) {
+			return slow(m, func() (ports.NotificationList, error) { return whole.List(ctx, order) })
 		}
 		l.record = func(ctx context.Context, c *faultyClaim, n domain.Notification) error {
 			return slowly(m, func() error { return c.DeliveryClaim.Record(ctx, n) })

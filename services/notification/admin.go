@@ -12,6 +12,7 @@ import (
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 	"example.com/orderflow/services/internal/httpapi"
+	"example.com/orderflow/services/internal/wiring"
 )
 
 const (
@@ -39,8 +40,13 @@ type AdminHandler struct {
 	routes http.Handler
 }
 
-// NewAdminHandler returns the HTTP interface of the dead letters.
-func NewAdminHandler(letters *DeadLetters, log *slog.Logger) *AdminHandler {
+// NewAdminHandler returns the HTTP interface of the dead letters. Without them
+// it returns an error; without a logger it uses slog.Default().
+func NewAdminHandler(letters *DeadLetters, log *slog.Logger) (*AdminHandler, error) {
+	if err := wiring.Check("admin handler", wiring.Part{Name: "dead letters", Given: letters}); err != nil {
+		return nil, err
+	}
+	log = wiring.Logger(log)
 	a := adminAPI{letters}
 	routes := httpapi.Routes{
 		"/dead-letters":      {http.MethodGet: a.list},
@@ -49,7 +55,7 @@ func NewAdminHandler(letters *DeadLetters, log *slog.Logger) *AdminHandler {
 	for _, decision := range []Decision{Replay, Discard, Restore} {
 		routes["/dead-letters/"+string(decision)] = httpapi.Methods{http.MethodPost: a.decide(decision)}
 	}
-	return &AdminHandler{routes: httpapi.ForOperators(httpapi.NewHandler(routes, log), log)}
+	return &AdminHandler{routes: httpapi.ForOperators(httpapi.NewHandler(routes, log), log)}, nil
 }
 
 // ServeHTTP answers a request.

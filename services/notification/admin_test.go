@@ -42,7 +42,7 @@ func TestAdmin(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	h := notification.NewAdminHandler(notification.NewDeadLetters(store, broker, discard), discard)
+	h := must(notification.NewAdminHandler(must(notification.NewDeadLetters(store, broker, discard)), discard))
 
 	const l0 = `{"id":"l0","state":"waiting","reason":"no such address","attempts":5,"first_failure":"2026-11-23T10:00:00.000Z","last_failure":"2026-11-23T10:00:01.000Z","times_set_aside":1,"since":"2026-11-23T10:00:00.000Z"`
 	tests := []struct { // one after the other, on one store
@@ -107,7 +107,7 @@ func TestAdminWhenThingsFail(t *testing.T) {
 		store := mocks.NewMockDeadLetters(control)
 		store.EXPECT().List(gomock.Any(), gomock.Any()).Return(ports.DeadLetterPage{}, err).Times(2)
 		store.EXPECT().Get(gomock.Any(), gomock.Any()).Return(ports.DeadLetter{}, err).Times(2)
-		h := notification.NewAdminHandler(notification.NewDeadLetters(store, mocks.NewMockDeadLetterQueue(control), discard), discard)
+		h := must(notification.NewAdminHandler(must(notification.NewDeadLetters(store, mocks.NewMockDeadLetterQueue(control), discard)), discard))
 		for target, body := range map[string]string{
 			"/dead-letters": "", "/dead-letters/x": "", "/dead-letters/replay": `{"all":true}`,
 		} {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"example.com/orderflow/ports"
+	"example.com/orderflow/services/internal/wiring"
 )
 
 // DeadLetters is what is done with messages that were set aside: they move
@@ -24,12 +25,17 @@ type DeadLetters struct {
 }
 
 // NewDeadLetters returns the use cases of the dead letters in the store and in
-// the broker's queue.
-func NewDeadLetters(store ports.DeadLetters, queue ports.DeadLetterQueue, log *slog.Logger) *DeadLetters {
+// the broker's queue. Without either it returns an error; without a logger it
+// uses slog.Default().
+func NewDeadLetters(store ports.DeadLetters, queue ports.DeadLetterQueue, log *slog.Logger) (*DeadLetters, error) {
+	if err := wiring.Check("the use of dead letters", wiring.Part{Name: "a store", Given: store}, wiring.Part{Name: "a queue", Given: queue}); err != nil {
+		return nil, err
+	}
+	log = wiring.Logger(log)
 	return &DeadLetters{
 		store: store, queue: queue, log: log,
 		insistence: insistence{waiting: "dead letters", log: log},
-	}
+	}, nil
 }
 
 // Run moves dead letters from the broker into the store until ctx ends. A

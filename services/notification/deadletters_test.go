@@ -39,7 +39,7 @@ type office struct {
 func newOffice(t *testing.T) *office {
 	t.Helper()
 	o := &office{store: new(memory.DeadLetters), broker: &memory.Broker{Logger: discard}, failure: "no such address"}
-	o.letters = notification.NewDeadLetters(o.store, o.broker, discard)
+	o.letters = must(notification.NewDeadLetters(o.store, o.broker, discard))
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -229,7 +229,7 @@ func TestReplayWithoutBroker(t *testing.T) {
 		t.Fatal(err)
 	}
 	queue.EXPECT().Replay(gomock.Any(), gomock.Any()).Return(ports.ErrUnavailable)
-	errs := notification.NewDeadLetters(store, queue, discard).Decide(t.Context(), notification.Replay, "x")
+	errs := must(notification.NewDeadLetters(store, queue, discard)).Decide(t.Context(), notification.Replay, "x")
 	if !errors.Is(errs[0], ports.ErrUnavailable) {
 		t.Errorf("got %v, want %v", errs[0], ports.ErrUnavailable)
 	}
@@ -264,7 +264,7 @@ func TestReplayOfWhatChanges(t *testing.T) {
 				store.EXPECT().Settle(gomock.Any(), gomock.Any(), ports.Replayed).Return(ports.ErrChanged),
 				store.EXPECT().Get(gomock.Any(), "x").Return(tt.now, nil),
 			)
-			errs := notification.NewDeadLetters(store, queue, discard).Decide(t.Context(), notification.Replay, "x")
+			errs := must(notification.NewDeadLetters(store, queue, discard)).Decide(t.Context(), notification.Replay, "x")
 			if !errors.Is(errs[0], tt.want) {
 				t.Errorf("got %v, want %v", errs[0], tt.want)
 			}
@@ -282,7 +282,7 @@ func TestReplayOutlivesWhoAsked(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	queue := mocks.NewMockDeadLetterQueue(gomock.NewController(t))
 	queue.EXPECT().Replay(gomock.Any(), gomock.Any()).Do(func(context.Context, ports.DeadLetter) { cancel() })
-	if errs := notification.NewDeadLetters(store, queue, discard).Decide(ctx, notification.Replay, "x"); errs[0] != nil {
+	if errs := must(notification.NewDeadLetters(store, queue, discard)).Decide(ctx, notification.Replay, "x"); errs[0] != nil {
 		t.Error(errs[0])
 	}
 	if got, err := store.Get(t.Context(), "x"); err != nil || got.State != ports.Replayed {
@@ -296,7 +296,7 @@ func TestDeadLettersWithoutStore(t *testing.T) {
 		control := gomock.NewController(t)
 		store, queue := mocks.NewMockDeadLetters(control), mocks.NewMockDeadLetterQueue(control)
 		var log bytes.Buffer
-		letters := notification.NewDeadLetters(store, queue, slog.New(slog.NewTextHandler(&log, nil)))
+		letters := must(notification.NewDeadLetters(store, queue, slog.New(slog.NewTextHandler(&log, nil))))
 		away := fmt.Errorf("put: %w", ports.ErrUnavailable)
 		gomock.InOrder(
 			store.EXPECT().Put(gomock.Any(), gomock.Any()).Return(away).Times(5),

@@ -4,7 +4,8 @@
 // [Service.Handle] is a [ports.Handler]; [Handler] answers over HTTP what was
 // sent. A program gives them their adapters and runs them:
 //
-//	service := notification.NewService(deliveries, log, channel)
-//	go http.ListenAndServe(":8081", notification.NewHandler(service, store, consumer, log))
-//	err := consumer.Consume(ctx, service.Handle)
+//	service, err := notification.NewService(deliveries, log, channel)
+//	handler, err := notification.NewHandler(service, store, consumer, log)
+//	go http.ListenAndServe(":8081", handler)
+//	err = consumer.Consume(ctx, service.Handle)
 package notification

@@ -34,7 +34,10 @@ func (postcards) Send(_ context.Context, event domain.Event) error {
 
 // Notifying by a channel of one's own; the same event again changes nothing.
 func Example() {
-	service := notification.NewService(new(memory.Deliveries), slog.New(slog.DiscardHandler), postcards{})
+	service, err := notification.NewService(new(memory.Deliveries), slog.New(slog.DiscardHandler), postcards{})
+	if err != nil {
+		fmt.Println(err)
+	}
 	order, err := domain.NewOrder("0192f0c1-2d3e-7f4a-8b5c-6d7e8f901234", "123", "Laptop", 1, time.Now())
 	if err != nil {
 		fmt.Println(err)
@@ -63,7 +66,10 @@ func Example_servers() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	service := notification.NewService(store.Deliveries(), slog.Default(), postcards{})
+	service, err := notification.NewService(store.Deliveries(), slog.Default(), postcards{})
+	if err != nil {
+		log.Fatal(err)
+	}
 	if err := consumer.Consume(ctx, service.Handle); err != nil { // nil once what was in hand is done
 		log.Print(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 	"example.com/orderflow/services/internal/httpapi"
+	"example.com/orderflow/services/internal/wiring"
 )
 
 // Handler is the service's HTTP interface:
@@ -28,8 +29,12 @@ type Handler struct {
 
 // NewHandler returns the HTTP interface of the service. It is ready while both
 // store and broker answer; either may be nil, if there is none that could be
-// away.
-func NewHandler(service *Service, store, broker ports.Pinger, log *slog.Logger) *Handler {
+// away. Without a service it returns an error; without a logger it uses
+// slog.Default().
+func NewHandler(service *Service, store, broker ports.Pinger, log *slog.Logger) (*Handler, error) {
+	if err := wiring.Check("notification handler", wiring.Part{Name: "a service", Given: service}); err != nil {
+		return nil, err
+	}
 	health := httpapi.NewHealth(
 		httpapi.Check{Name: "store", Pinger: store},
 		httpapi.Check{Name: "broker", Pinger: broker},
@@ -41,8 +46,8 @@ func NewHandler(service *Service, store, broker ports.Pinger, log *slog.Logger) 
 			"/notifications": {http.MethodGet: a.notifications},
 			"/livez":         {http.MethodGet: health.Live},
 			"/readyz":        {http.MethodGet: health.Ready},
-		}, log),
-	}
+		}, wiring.Logger(log)),
+	}, nil
 }
 
 // ServeHTTP answers a request.
@@ -83,8 +88,8 @@ func (a api) notifications(w http.ResponseWriter, r *http.Request) error {
 	}
 	answer := struct {
 		Data []notificationJSON `json:"data"`
-	}{make([]notificationJSON, len(sent))}
-	for i, n := range sent {
+	}{make([]notificationJSON, len(sent.Notifications))}
+	for i, n := range sent.Notifications {
 		answer.Data[i] = notificationJSON{
 			EventID: n.EventID, OrderID: n.OrderID, Channel: n.Channel, Attempt: n.Attempt,
 			SentAt: httpapi.FormatTime(n.SentAt),

@@ -30,11 +30,11 @@ func get(h http.Handler, target string) (status int, body string) {
 
 func TestNotifications(t *testing.T) {
 	event := newEvent(t)
-	s := notification.NewService(new(memory.Deliveries), discard, &channel{name: "log"})
+	s := must(notification.NewService(new(memory.Deliveries), discard, &channel{name: "log"}))
 	if err := s.Handle(t.Context(), ports.Delivery{Event: event, Attempt: 2}); err != nil {
 		t.Fatal(err)
 	}
-	h := notification.NewHandler(s, pinger{}, pinger{}, discard)
+	h := must(notification.NewHandler(s, pinger{}, pinger{}, discard))
 	tests := []struct {
 		target string
 		status int
@@ -60,8 +60,8 @@ func TestNotificationsWithoutTheLog(t *testing.T) {
 		errors.New("list: secret: broken document"):          500,
 	} {
 		log := mocks.NewMockDeliveryLog(gomock.NewController(t))
-		log.EXPECT().List(gomock.Any(), gomock.Any()).Return(nil, err)
-		h := notification.NewHandler(notification.NewService(log, discard), pinger{}, pinger{}, discard)
+		log.EXPECT().List(gomock.Any(), gomock.Any()).Return(ports.NotificationList{}, err)
+		h := must(notification.NewHandler(must(notification.NewService(log, discard, &channel{name: "log"})), pinger{}, pinger{}, discard))
 		status, body := get(h, "/notifications?order_id="+string(newEvent(t).Order.ID))
 		if status != want || strings.Contains(body, "secret") {
 			t.Errorf("%v: got %d %s, want %d", err, status, body, want)
@@ -85,7 +85,7 @@ func TestReadiness(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			h := notification.NewHandler(notification.NewService(new(memory.Deliveries), discard), tt.store, tt.broker, discard)
+			h := must(notification.NewHandler(must(notification.NewService(new(memory.Deliveries), discard, &channel{name: "log"})), tt.store, tt.broker, discard))
 			if tt.stopped {
 				h.Stop()
 			}

@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 	"time"
 
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
+	"example.com/orderflow/services/internal/wiring"
 )
 
 // Service tells users of events.
@@ -20,12 +23,46 @@ type Service struct {
 }
 
 // NewService returns a service that sends every event by every channel, and
-// keeps in the delivery log what was sent.
-func NewService(deliveries ports.DeliveryLog, log *slog.Logger, channels ...ports.Channel) *Service {
-	return &Service{
-		deliveries: deliveries, channels: channels, log: log,
-		insistence: insistence{waiting: "notifications", log: log},
+// keeps in the delivery log what was sent. It returns an error without a
+// delivery log or a channel, for a channel without a proper name, and for two
+// of one name, which would take each other's notifications for sent. Without a
+// logger it uses slog.Default().
+func NewService(deliveries ports.DeliveryLog, log *slog.Logger, channels ...ports.Channel) (*Service, error) {
+	const what = "notification service"
+	if err := wiring.Check(what, wiring.Part{Name: "a delivery log", Given: deliveries}); err != nil {
+		return nil, err
 	}
+	if err := checkChannels(channels); err != nil {
+		return nil, fmt.Errorf("%s: %w", what, err)
+	}
+	log = wiring.Logger(log)
+	return &Service{
+		deliveries: deliveries, channels: slices.Clone(channels), log: log,
+		insistence: insistence{waiting: "notifications", log: log},
+	}, nil
+}
+
+const longestChannelName = 32
+
+func checkChannels(channels []ports.Channel) error {
+	if len(channels) == 0 {
+		return errors.New("no channel was given; it would acknowledge events and tell nobody")
+	}
+	names := make(map[string]bool, len(channels))
+	for i, channel := range channels {
+		if wiring.IsNil(channel) {
+			return fmt.Errorf("channel %d of %d is nil", i+1, len(channels))
+		}
+		name := channel.Name()
+		switch {
+		case name == "" || len(name) > longestChannelName || strings.ContainsFunc(name, func(c rune) bool { return c <= ' ' || c > '~' }):
+			return fmt.Errorf("channel %d of %d is named %q; a name is 1 to %d visible ASCII characters", i+1, len(channels), name, longestChannelName)
+		case names[name]:
+			return fmt.Errorf("two channels are named %q; the delivery log tells channels by their names", name)
+		}
+		names[name] = true
+	}
+	return nil
 }
 
 // Handle sends the event by every channel that the delivery log does not show
@@ -138,6 +175,6 @@ func (s *Service) release(ctx context.Context, claim ports.DeliveryClaim, event 
 }
 
 // Sent returns what was sent about the order, oldest first.
-func (s *Service) Sent(ctx context.Context, order domain.OrderID) ([]domain.Notification, error) {
+func (s *Service) Sent(ctx context.Context, order domain.OrderID) (ports.NotificationList, error) {
 	return s.deliveries.List(ctx, order)
 }

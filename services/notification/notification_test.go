@@ -60,7 +60,7 @@ func (c *channel) Send(context.Context, domain.Event) error {
 func TestHandleSendsOncePerChannel(t *testing.T) {
 	event := newEvent(t)
 	log, mail := &channel{name: "log"}, &channel{name: "mail"}
-	s := notification.NewService(new(memory.Deliveries), discard, log, mail)
+	s := must(notification.NewService(new(memory.Deliveries), discard, log, mail))
 	for attempt := 1; attempt <= 3; attempt++ {
 		if err := s.Handle(t.Context(), ports.Delivery{Event: event, Attempt: attempt}); err != nil {
 			t.Fatal(err)
@@ -69,10 +69,11 @@ func TestHandleSendsOncePerChannel(t *testing.T) {
 	if log.sent != 1 || mail.sent != 1 {
 		t.Errorf("sent %d and %d times, want once each", log.sent, mail.sent)
 	}
-	got, err := s.Sent(t.Context(), event.Order.ID)
+	list, err := s.Sent(t.Context(), event.Order.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
+	got := list.Notifications
 	for i := range got {
 		if d := time.Since(got[i].SentAt); d < 0 || d > time.Minute {
 			t.Errorf("sent at %v, want now", got[i].SentAt)
@@ -107,7 +108,7 @@ func TestHandleFailures(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			log, mail := &channel{name: "log", errs: tt.log}, &channel{name: "mail", errs: tt.mail}
-			s := notification.NewService(new(memory.Deliveries), discard, log, mail)
+			s := must(notification.NewService(new(memory.Deliveries), discard, log, mail))
 			err := s.Handle(t.Context(), ports.Delivery{Event: newEvent(t), Attempt: 1})
 			if (err == nil) != (tt.want == nil) {
 				t.Fatalf("got error %v, want %q", err, tt.want)
@@ -130,7 +131,7 @@ func TestHandleFailures(t *testing.T) {
 func TestHandleTriesOnlyWhatIsMissing(t *testing.T) {
 	event := newEvent(t)
 	log, mail := &channel{name: "log"}, &channel{name: "mail", errs: []error{errors.New("busy")}}
-	s := notification.NewService(new(memory.Deliveries), discard, log, mail)
+	s := must(notification.NewService(new(memory.Deliveries), discard, log, mail))
 	if err := s.Handle(t.Context(), ports.Delivery{Event: event, Attempt: 1}); err == nil {
 		t.Fatal("a failed send is no error")
 	}
@@ -140,8 +141,8 @@ func TestHandleTriesOnlyWhatIsMissing(t *testing.T) {
 	if log.sent != 1 || mail.sent != 1 {
 		t.Errorf("sent %d and %d times, want once each", log.sent, mail.sent)
 	}
-	sent, err := s.Sent(t.Context(), event.Order.ID)
-	if err != nil || len(sent) != 2 || sent[0].Attempt != 1 || sent[1].Attempt != 2 {
+	list, err := s.Sent(t.Context(), event.Order.ID)
+	if sent := list.Notifications; err != nil || len(sent) != 2 || sent[0].Attempt != 1 || sent[1].Attempt != 2 {
 		t.Errorf("recorded %+v, %v; want attempts 1 and 2", sent, err)
 	}
 }
@@ -155,7 +156,7 @@ func TestHandleAtOnceSendsOnce(t *testing.T) {
 		errs := make([]error, 8)
 		for i := range errs { // as many notifiers as errs, handed the same event
 			wg.Go(func() {
-				s := notification.NewService(deliveries, discard, slow)
+				s := must(notification.NewService(deliveries, discard, slow))
 				errs[i] = s.Handle(t.Context(), ports.Delivery{Event: event, Attempt: 1})
 			})
 		}
@@ -188,7 +189,7 @@ func TestHandleRecordsAgain(t *testing.T) {
 			claim.EXPECT().Record(gomock.Any(), gomock.Any()).Return(nil),
 		)
 		c := &channel{name: "log"}
-		s := notification.NewService(log, discard, c)
+		s := must(notification.NewService(log, discard, c))
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		defer cancel()
 		if err := s.Handle(ctx, ports.Delivery{Event: event, Attempt: 1}); err != nil {
@@ -214,7 +215,7 @@ func TestHandleWithABrokenLog(t *testing.T) {
 		} else {
 			deliveries.EXPECT().Claim(gomock.Any(), event.ID, "log").Return(nil, broken)
 		}
-		err := notification.NewService(deliveries, discard, &channel{name: "log"}).Handle(t.Context(), ports.Delivery{Event: event, Attempt: 1})
+		err := must(notification.NewService(deliveries, discard, &channel{name: "log"})).Handle(t.Context(), ports.Delivery{Event: event, Attempt: 1})
 		if !errors.Is(err, broken) || ports.IsPostponed(err) || ports.IsPermanent(err) {
 			t.Errorf("sent %v: got %v, want a failure that counts", sent, err)
 		}
@@ -240,7 +241,7 @@ func TestHandleVerdicts(t *testing.T) {
 			if _, err := deliveries.Claim(t.Context(), event.ID, "log"); err != nil { // another notifier
 				t.Fatal(err)
 			}
-			s := notification.NewService(deliveries, discard, &channel{name: "log"}, &channel{name: "mail", errs: tt.mail})
+			s := must(notification.NewService(deliveries, discard, &channel{name: "log"}, &channel{name: "mail", errs: tt.mail}))
 			err := s.Handle(t.Context(), ports.Delivery{Event: event, Attempt: 1})
 			if err == nil || ports.IsPostponed(err) != tt.postponed || ports.IsPermanent(err) != tt.permanent {
 				t.Errorf("got %v; postponed %v, permanent %v", err, ports.IsPostponed(err), ports.IsPermanent(err))
@@ -259,7 +260,7 @@ func TestHandleWithoutTheLog(t *testing.T) {
 		deliveries.EXPECT().Claim(gomock.Any(), event.ID, "log").Return(nil, away).MinTimes(10)
 		c := &channel{name: "log"}
 		var log bytes.Buffer
-		s := notification.NewService(deliveries, slog.New(slog.NewTextHandler(&log, nil)), c)
+		s := must(notification.NewService(deliveries, slog.New(slog.NewTextHandler(&log, nil)), c))
 		for range 3 {
 			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 			began := time.Now()
@@ -294,7 +295,7 @@ func TestHandleWhenTheLogIsBack(t *testing.T) {
 			deliveries.EXPECT().Claim(gomock.Any(), event.ID, "log").Return(claim, nil),
 		)
 		c := &channel{name: "log"}
-		if err := notification.NewService(deliveries, discard, c).Handle(t.Context(), ports.Delivery{Event: event, Attempt: 1}); err != nil {
+		if err := must(notification.NewService(deliveries, discard, c)).Handle(t.Context(), ports.Delivery{Event: event, Attempt: 1}); err != nil {
 			t.Error(err)
 		}
 		if c.sent != 1 {

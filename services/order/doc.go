@@ -5,7 +5,9 @@
 // brings events from the outbox to the broker. A program gives them their
 // adapters and runs them:
 //
-//	relay := order.NewRelay(orders, publisher, log)
+//	relay, err := order.NewRelay(orders, publisher, log)
+//	service, err := order.NewService(orders, relay, log)
+//	handler, err := order.NewHandler(service, orders, publisher, log)
 //	go relay.Run(ctx)
-//	http.ListenAndServe(":8080", order.NewHandler(order.NewService(orders, relay, log), orders, publisher, log))
+//	http.ListenAndServe(":8080", handler)
 package order

@@ -27,8 +27,14 @@ func Example() {
 	var broker memory.Broker
 	quiet := slog.New(slog.DiscardHandler)
 
-	relay := order.NewRelay(&orders, &broker, quiet)
-	service := order.NewService(&orders, relay, quiet)
+	relay, err := order.NewRelay(&orders, &broker, quiet)
+	if err != nil {
+		fmt.Println(err)
+	}
+	service, err := order.NewService(&orders, relay, quiet)
+	if err != nil {
+		fmt.Println(err)
+	}
 	var running sync.WaitGroup
 	running.Go(func() { relay.Run(ctx) })
 
@@ -61,9 +67,18 @@ func Example_servers() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	relay := order.NewRelay(store.Orders(), publisher, slog.Default())
-	service := order.NewService(store.Orders(), relay, slog.Default())
-	handler := order.NewHandler(service, store, publisher, slog.Default())
+	relay, err := order.NewRelay(store.Orders(), publisher, slog.Default())
+	if err != nil {
+		log.Fatal(err)
+	}
+	service, err := order.NewService(store.Orders(), relay, slog.Default())
+	if err != nil {
+		log.Fatal(err)
+	}
+	handler, err := order.NewHandler(service, store, publisher, slog.Default())
+	if err != nil {
+		log.Fatal(err)
+	}
 	server := &http.Server{
 		Addr: ":8080", Handler: handler,
 		ReadTimeout: 15 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,

@@ -12,6 +12,7 @@ import (
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 	"example.com/orderflow/services/internal/httpapi"
+	"example.com/orderflow/services/internal/wiring"
 )
 
 const (
@@ -44,8 +45,12 @@ const DefaultMaxInFlight = 4096
 
 // NewHandler returns the HTTP interface of the service. It is ready while the
 // store answers; whether the broker does is only told, for orders are taken
-// without it. Either may be nil, if there is none that could be away.
-func NewHandler(service *Service, store, broker ports.Pinger, log *slog.Logger) *Handler {
+// without it. Either may be nil, if there is none that could be away. Without a
+// service it returns an error; without a logger it uses slog.Default().
+func NewHandler(service *Service, store, broker ports.Pinger, log *slog.Logger) (*Handler, error) {
+	if err := wiring.Check("order handler", wiring.Part{Name: "a service", Given: service}); err != nil {
+		return nil, err
+	}
 	health := httpapi.NewHealth(
 		httpapi.Check{Name: "store", Pinger: store},
 		httpapi.Check{Name: "broker", Pinger: broker, Optional: true},
@@ -57,8 +62,8 @@ func NewHandler(service *Service, store, broker ports.Pinger, log *slog.Logger) 
 		"/orders/{id}": {http.MethodGet: h.get},
 		"/livez":       {http.MethodGet: health.Live},
 		"/readyz":      {http.MethodGet: health.Ready},
-	}, log)
-	return h
+	}, wiring.Logger(log))
+	return h, nil
 }
 
 // ServeHTTP answers a request.

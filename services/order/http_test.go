@@ -39,8 +39,8 @@ func (p pinger) Ping(context.Context) error { return p.err }
 // newAPI returns the HTTP interface over the repository, with a relay that
 // does not run.
 func newAPI(orders ports.OrderRepository, outbox ports.Outbox) *order.Handler {
-	relay := order.NewRelay(outbox, new(memory.Broker), discard)
-	return order.NewHandler(order.NewService(orders, relay, discard), pinger{}, pinger{}, discard)
+	relay := must(order.NewRelay(outbox, new(memory.Broker), discard))
+	return must(order.NewHandler(must(order.NewService(orders, relay, discard)), pinger{}, pinger{}, discard))
 }
 
 func send(h http.Handler, method, target, contentType, body string) *http.Response {
@@ -372,8 +372,8 @@ func TestReadiness(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			service := order.NewService(new(memory.Orders), order.NewRelay(new(memory.Orders), new(memory.Broker), discard), discard)
-			h := order.NewHandler(service, tt.store, tt.broker, discard)
+			service := must(order.NewService(new(memory.Orders), must(order.NewRelay(new(memory.Orders), new(memory.Broker), discard)), discard))
+			h := must(order.NewHandler(service, tt.store, tt.broker, discard))
 			if tt.stopped {
 				h.Stop()
 			}

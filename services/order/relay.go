@@ -3,6 +3,7 @@ package order
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
@@ -13,6 +14,7 @@ import (
 
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
+	"example.com/orderflow/services/internal/wiring"
 )
 
 const (
@@ -60,11 +62,12 @@ type Relay struct {
 	published chan domain.EventID // not marked yet
 
 	life       context.Context // of what outlives Run's own for a while
-	batchSize  atomic.Int64    // what the broker takes in time
-	taken      atomic.Int64    // when the broker last took something, in Unix nanoseconds
-	away       atomic.Bool     // the broker took nothing at the last try
-	sweepSize  int             // what the outbox claims in time
-	outboxAway bool            // the outbox did not answer the last sweep
+	ran        atomic.Bool
+	batchSize  atomic.Int64 // what the broker takes in time
+	taken      atomic.Int64 // when the broker last took something, in Unix nanoseconds
+	away       atomic.Bool  // the broker took nothing at the last try
+	sweepSize  int          // what the outbox claims in time
+	outboxAway bool         // the outbox did not answer the last sweep
 }
 
 // claimed is an event with the time its claim was taken.
@@ -73,16 +76,24 @@ type claimed struct {
 	since time.Time // or later
 }
 
-// NewRelay returns a relay from the outbox to the publisher; Run runs it. The
-// outbox's lease must be longer than 10 s.
-func NewRelay(outbox ports.Outbox, publisher ports.EventPublisher, log *slog.Logger) *Relay {
+// NewRelay returns a relay from the outbox to the publisher; Run runs it. It
+// returns an error without either, and if the outbox's claims last 10 s or
+// less, for that is how long the relay may take to publish an event. Without a
+// logger it uses slog.Default().
+func NewRelay(outbox ports.Outbox, publisher ports.EventPublisher, log *slog.Logger) (*Relay, error) {
+	if err := wiring.Check("relay", wiring.Part{Name: "an outbox", Given: outbox}, wiring.Part{Name: "a publisher", Given: publisher}); err != nil {
+		return nil, err
+	}
+	if lease := outbox.ClaimLease(); lease <= claimTimeout {
+		return nil, fmt.Errorf("relay: the outbox's claims last %v; it may need %v to publish an event, so they must last longer", lease, claimTimeout)
+	}
 	r := &Relay{
-		outbox: outbox, publisher: publisher, log: log,
+		outbox: outbox, publisher: publisher, log: wiring.Logger(log),
 		fresh: make(chan claimed, bufferSize), published: make(chan domain.EventID, bufferSize),
 		sweepSize: maxSweep,
 	}
 	r.batchSize.Store(maxBatch)
-	return r
+	return r, nil
 }
 
 // Enqueue hands over an event that was just added to the outbox, claimed by the
@@ -97,8 +108,11 @@ func (r *Relay) Enqueue(event domain.Event, since time.Time) {
 
 // Run publishes events until ctx ends, then those that were handed over
 // before, and returns, 5 s later at most. What it can't publish stays in the
-// outbox. It runs once.
+// outbox. It runs once: a second call returns an error.
 func (r *Relay) Run(ctx context.Context) error {
+	if r.ran.Swap(true) {
+		return errors.New("relay: it has run already; make another")
+	}
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(tryTimeout, end) })()

@@ -105,7 +105,7 @@ type system struct {
 // start runs a relay.
 func start(t *testing.T, outbox *memory.Orders, b *broker) *system {
 	t.Helper()
-	s := &system{outbox: outbox, broker: b, relay: order.NewRelay(outbox, b, discard)}
+	s := &system{outbox: outbox, broker: b, relay: must(order.NewRelay(outbox, b, discard))}
 	s.run(t)
 	return s
 }
@@ -287,7 +287,7 @@ func TestRelayPostponeHangs(t *testing.T) {
 			bad[newOrder(t, 2*n).Created().ID] = true
 		}
 		s := &system{outbox: new(memory.Orders), broker: &broker{refuses: bad}}
-		s.relay = order.NewRelay(hangingPostpone{s.outbox}, s.broker, discard)
+		s.relay = must(order.NewRelay(hangingPostpone{s.outbox}, s.broker, discard))
 		s.run(t)
 		s.add(t, 0, 199)
 		time.Sleep(time.Minute)
@@ -310,7 +310,7 @@ func TestRelayAllRefused(t *testing.T) {
 		var log bytes.Buffer
 		b := &broker{err: errors.New("no queue takes it")}
 		s := &system{outbox: new(memory.Orders), broker: b}
-		s.relay = order.NewRelay(s.outbox, b, slog.New(slog.NewTextHandler(&log, nil)))
+		s.relay = must(order.NewRelay(s.outbox, b, slog.New(slog.NewTextHandler(&log, nil))))
 		s.run(t)
 		s.add(t, 1, 1000)
 		time.Sleep(time.Hour)
@@ -375,7 +375,7 @@ func TestRelayStops(t *testing.T) {
 func TestRelayStopsWithOldEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		outbox, b := new(memory.Orders), new(broker)
-		s := &system{outbox: outbox, broker: b, relay: order.NewRelay(outbox, b, discard)}
+		s := &system{outbox: outbox, broker: b, relay: must(order.NewRelay(outbox, b, discard))}
 		s.add(t, 1, 1000)
 		time.Sleep(10 * time.Second)
 		s.add(t, 1001, 2000)
@@ -412,7 +412,7 @@ func TestRelayMarksAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		outbox := &failingMark{Orders: new(memory.Orders), fails: 3}
 		b := new(broker)
-		relay := order.NewRelay(outbox, b, discard)
+		relay := must(order.NewRelay(outbox, b, discard))
 		o := newOrder(t, 1)
 		if err := outbox.Add(t.Context(), o); err != nil {
 			t.Fatal(err)
@@ -457,7 +457,7 @@ func TestRelayGathers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		outbox := &countedMarks{Orders: new(memory.Orders)}
 		b := new(broker)
-		s := &system{outbox: outbox.Orders, broker: b, relay: order.NewRelay(outbox, b, discard)}
+		s := &system{outbox: outbox.Orders, broker: b, relay: must(order.NewRelay(outbox, b, discard))}
 		s.run(t)
 		for n := range 1000 {
 			s.add(t, n, n)
@@ -486,7 +486,7 @@ func TestRelayStopsThoughMarksHang(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		outbox := &countedMarks{Orders: new(memory.Orders), hang: true}
 		s := &system{outbox: outbox.Orders, broker: new(broker)}
-		s.relay = order.NewRelay(outbox, s.broker, discard)
+		s.relay = must(order.NewRelay(outbox, s.broker, discard))
 		s.add(t, 1, 5000)
 		ctx, stop := context.WithCancel(t.Context())
 		stop()
@@ -539,7 +539,7 @@ func TestRelayToASlowBroker(t *testing.T) {
 				events, each := tt.events, tt.each
 				b := &slowBroker{each: each}
 				s := &system{outbox: new(memory.Orders), broker: &b.broker}
-				s.relay = order.NewRelay(s.outbox, b, discard)
+				s.relay = must(order.NewRelay(s.outbox, b, discard))
 				s.add(t, 1, events)
 				s.run(t)
 				time.Sleep(time.Duration(events)*each*5/4 + 20*time.Second) // first 15 s for claims of those that were added
@@ -584,7 +584,7 @@ func TestRelayStopsWithARefusedEvent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &broker{refuses: map[domain.EventID]bool{newOrder(t, 1000).Created().ID: true}}
 		s := &system{outbox: new(memory.Orders), broker: b}
-		s.relay = order.NewRelay(s.outbox, b, discard)
+		s.relay = must(order.NewRelay(s.outbox, b, discard))
 		s.add(t, 1, 5000)
 		ctx, stop := context.WithCancel(t.Context())
 		stop()
@@ -632,7 +632,7 @@ func TestRelayWithASlowOutbox(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			outbox := slowOutbox{Orders: new(memory.Orders), claim: claim}
 			s := &system{outbox: outbox.Orders, broker: new(broker)}
-			s.relay = order.NewRelay(outbox, s.broker, discard)
+			s.relay = must(order.NewRelay(outbox, s.broker, discard))
 			backlog(t, s.outbox, 5000)
 			s.run(t)
 			time.Sleep(time.Minute)
@@ -647,12 +647,12 @@ func TestRelayStopsInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		outbox := slowOutbox{Orders: new(memory.Orders), mark: 3 * time.Second}
 		s := &system{outbox: outbox.Orders, broker: new(broker)}
-		s.relay = order.NewRelay(outbox, publisherFunc(func(ctx context.Context, events ...domain.Event) error {
+		s.relay = must(order.NewRelay(outbox, publisherFunc(func(ctx context.Context, events ...domain.Event) error {
 			if err := sleep(ctx, time.Second); err != nil {
 				return fmt.Errorf("publish: %w: %w", ports.ErrUnavailable, err)
 			}
 			return nil
-		}), discard)
+		}), discard))
 		s.run(t)
 		s.add(t, 1, 8000)
 		time.Sleep(1500 * time.Millisecond)
@@ -678,14 +678,14 @@ func TestRelayGivesBack(t *testing.T) {
 		time.Sleep(time.Minute) // all claims run out
 		s := &system{outbox: outbox, broker: new(broker)}
 		tries := 0
-		s.relay = order.NewRelay(outbox, publisherFunc(func(ctx context.Context, events ...domain.Event) error {
+		s.relay = must(order.NewRelay(outbox, publisherFunc(func(ctx context.Context, events ...domain.Event) error {
 			if tries++; tries == 2 {
 				if err := second(s); err != nil {
 					return err
 				}
 			}
 			return s.broker.Publish(ctx, events...)
-		}), discard)
+		}), discard))
 		var wg sync.WaitGroup
 		ctx, stop := context.WithCancel(t.Context())
 		s.stop = stop
@@ -739,7 +739,7 @@ func TestRelayToAVerySlowBroker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &slowBroker{each: 100 * time.Millisecond}
 		s := &system{outbox: new(memory.Orders), broker: &b.broker}
-		s.relay = order.NewRelay(s.outbox, b, discard)
+		s.relay = must(order.NewRelay(s.outbox, b, discard))
 		s.add(t, 1, 1000)
 		s.run(t)
 		time.Sleep(5 * time.Minute)
@@ -764,7 +764,7 @@ func TestRelayRefusedBySlowBroker(t *testing.T) {
 		}
 		b := &slowBroker{broker: broker{refuses: bad}, each: time.Millisecond}
 		outbox := new(memory.Orders)
-		s := &system{outbox: outbox, broker: &b.broker, relay: order.NewRelay(outbox, b, discard)}
+		s := &system{outbox: outbox, broker: &b.broker, relay: must(order.NewRelay(outbox, b, discard))}
 		for n := 1; n <= events; n++ {
 			if err := outbox.Add(t.Context(), newOrder(t, n)); err != nil {
 				t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
+	"example.com/orderflow/services/internal/wiring"
 )
 
 // Service is what can be done with orders.
@@ -21,9 +22,13 @@ type Service struct {
 }
 
 // NewService returns a service that keeps orders in the repository and hands
-// their events to the relay.
-func NewService(orders ports.OrderRepository, relay *Relay, log *slog.Logger) *Service {
-	return &Service{orders: orders, relay: relay, log: log}
+// their events to the relay. Without either it returns an error; without a
+// logger it uses slog.Default().
+func NewService(orders ports.OrderRepository, relay *Relay, log *slog.Logger) (*Service, error) {
+	if err := wiring.Check("order service", wiring.Part{Name: "a repository", Given: orders}, wiring.Part{Name: "a relay", Given: relay}); err != nil {
+		return nil, err
+	}
+	return &Service{orders: orders, relay: relay, log: wiring.Logger(log)}, nil
 }
 
 // Placement is what a user asks for.

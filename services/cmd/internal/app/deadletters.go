@@ -86,7 +86,11 @@ func (c *Common) withLetters(ctx context.Context, s Streams, work func(desk) err
 		return err
 	}
 	defer store.Close()
-	d := desk{s.In, &checkedWriter{Writer: s.Out}, s.Err, notification.NewDeadLetters(store.DeadLetters, queue.DeadLetters, log)}
+	letters, err := notification.NewDeadLetters(store.DeadLetters, queue.DeadLetters, log)
+	if err != nil {
+		return err
+	}
+	d := desk{s.In, &checkedWriter{Writer: s.Out}, s.Err, letters}
 	err = work(d)
 	return cmp.Or(err, d.Out.err)
 }

@@ -29,8 +29,18 @@ func (c *Common) OrderService(ctx context.Context, flag, address string, intake 
 	if err != nil {
 		return nil, err
 	}
-	relay := order.NewRelay(store.Orders, broker.Publisher, log)
-	handler := order.NewHandler(order.NewService(store.Orders, relay, log), store, broker.Publisher, log)
+	relay, err := order.NewRelay(store.Orders, broker.Publisher, log)
+	if err != nil {
+		return nil, err
+	}
+	service, err := order.NewService(store.Orders, relay, log)
+	if err != nil {
+		return nil, err
+	}
+	handler, err := order.NewHandler(service, store, broker.Publisher, log)
+	if err != nil {
+		return nil, err
+	}
 	handler.RequestTimeout = c.RequestTimeout
 	handler.MaxInFlight = intake.MaxInFlight
 	context.AfterFunc(ctx, handler.Stop)
@@ -74,15 +84,27 @@ func (c *Common) NotificationService(ctx context.Context, flag, address string, 
 	if err != nil {
 		return nil, err
 	}
-	letters := notification.NewDeadLetters(store.DeadLetters, broker.DeadLetters, log)
-	adminHandler := notification.NewAdminHandler(letters, log)
+	letters, err := notification.NewDeadLetters(store.DeadLetters, broker.DeadLetters, log)
+	if err != nil {
+		return nil, err
+	}
+	adminHandler, err := notification.NewAdminHandler(letters, log)
+	if err != nil {
+		return nil, err
+	}
 	adminHandler.RequestTimeout = c.RequestTimeout
 	operators, err := admin.AdminServer(c, adminHandler, log)
 	if err != nil {
 		return nil, err
 	}
-	service := notification.NewService(store.Deliveries, log, logchannel.New(log.Handler()))
-	handler := notification.NewHandler(service, store, broker.Consumer, log)
+	service, err := notification.NewService(store.Deliveries, log, logchannel.New(log.Handler()))
+	if err != nil {
+		return nil, err
+	}
+	handler, err := notification.NewHandler(service, store, broker.Consumer, log)
+	if err != nil {
+		return nil, err
+	}
 	handler.RequestTimeout = c.RequestTimeout
 	context.AfterFunc(ctx, handler.Stop)
 	return &Part{urlOf(listener.Addr().String()), []Component{

@@ -1,0 +1,60 @@
+package notification_test
+
+import (
+	"strings"
+	"testing"
+
+	"example.com/orderflow/adapters/memory"
+	"example.com/orderflow/ports"
+	"example.com/orderflow/services/notification"
+)
+
+// What can't work is refused when it is put together, not at the first event.
+func TestConstructorsRefuse(t *testing.T) {
+	named := func(name string) ports.Channel { return &channel{name: name} }
+	var noChannel *channel
+	newService := func(log ports.DeliveryLog, channels ...ports.Channel) func() error {
+		return func() error { _, err := notification.NewService(log, discard, channels...); return err }
+	}
+	newLetters := func(store ports.DeadLetters, queue ports.DeadLetterQueue) func() error {
+		return func() error { _, err := notification.NewDeadLetters(store, queue, discard); return err }
+	}
+	log, letters, broker := new(memory.Deliveries), new(memory.DeadLetters), new(memory.Broker)
+	tests := []struct {
+		name string
+		make func() error
+		want string // in the error; empty: none
+	}{
+		{"service", newService(log, named("log"), named("mail")), ""},
+		{"longest name", newService(log, named(strings.Repeat("x", 32))), ""},
+		{"no delivery log", newService(nil, named("log")), "needs a delivery log"},
+		{"no channel", newService(log), "no channel was given"},
+		{"a nil channel", newService(log, named("log"), noChannel), "channel 2 of 2 is nil"},
+		{"two of one name", newService(log, named("log"), named("mail"), named("log")), `two channels are named "log"`},
+		{"an empty name", newService(log, named("")), "1 to 32 visible ASCII characters"},
+		{"too long a name", newService(log, named(strings.Repeat("x", 33))), "1 to 32 visible ASCII characters"},
+		{"a name with a blank", newService(log, named("my mail")), "1 to 32 visible ASCII characters"},
+		{"dead letters", newLetters(letters, broker), ""},
+		{"dead letters without a store", newLetters(nil, broker), "dead letters needs a store"},
+		{"dead letters without a queue", newLetters(letters, nil), "dead letters needs a queue"},
+		{"handler without a service", func() error { _, err := notification.NewHandler(nil, nil, nil, discard); return err }, "handler needs a service"},
+		{"admin handler without letters", func() error { _, err := notification.NewAdminHandler(nil, discard); return err }, "admin handler needs dead letters"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			err := tt.make()
+			if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+				t.Errorf("got error %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestWithoutALogger(t *testing.T) {
+	service := must(notification.NewService(new(memory.Deliveries), nil, &channel{name: "log"}))
+	must(notification.NewHandler(service, nil, nil, nil))
+	must(notification.NewAdminHandler(must(notification.NewDeadLetters(new(memory.DeadLetters), new(memory.Broker), nil)), nil))
+	if err := service.Handle(t.Context(), ports.Delivery{Event: newEvent(t), Attempt: 1}); err != nil {
+		t.Error(err)
+	}
+}
