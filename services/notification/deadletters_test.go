@@ -301,7 +301,7 @@ func TestDeadLettersWithoutStore(t *testing.T) {
 		gomock.InOrder(
 			store.EXPECT().Put(gomock.Any(), gomock.Any()).Return(away).Times(5),
 			store.EXPECT().Put(gomock.Any(), gomock.Any()).Return(nil),
-			store.EXPECT().Put(gomock.Any(), gomock.Any()).Return(errors.New("too large")), // is not tried again here
+			store.EXPECT().Put(gomock.Any(), gomock.Any()).Return(ports.Permanent(errors.New("too large"))), // is not tried again here
 		)
 		queue.EXPECT().Drain(gomock.Any(), gomock.Any()).DoAndReturn(func(ctx context.Context, keep func(context.Context, ports.DeadLetter) error) error {
 			if err := keep(ctx, ports.DeadLetter{ID: "x"}); err != nil {

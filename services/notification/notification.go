@@ -20,6 +20,7 @@ type Service struct {
 	channels   []ports.Channel
 	log        *slog.Logger
 	insistence insistence
+	claimed    claimed
 }
 
 // NewService returns a service that sends every event by every channel, and
@@ -68,8 +69,8 @@ func checkChannels(channels []ports.Channel) error {
 // Handle sends the event by every channel that the delivery log does not show
 // it sent by. It is a [ports.Handler]: nil once each has it; an error marked
 // by [ports.Permanent] if the channels that have not never will; one marked by
-// [ports.Postpone] if nothing has failed but that the delivery log is away, or
-// that another notifier has the event in hand.
+// [ports.Postpone] if no receiver has refused it: the delivery log or a receiver
+// is out of reach, or another notifier holds the claim.
 func (s *Service) Handle(ctx context.Context, delivery ports.Delivery) error {
 	var failed, postponed, never []error
 	for _, channel := range s.channels {
@@ -117,10 +118,8 @@ func (s *Service) notify(ctx context.Context, channel ports.Channel, delivery po
 	switch {
 	case errors.Is(err, ports.ErrExists):
 		return nil
-	case isPassing(err):
-		return ports.Postpone(failed("check", err))
 	case err != nil:
-		return failed("check", err)
+		return failed("check", notOfTheEvent(err))
 	}
 	if err := channel.Send(ctx, event); err != nil {
 		s.release(ctx, claim, event.ID)
@@ -133,19 +132,18 @@ func (s *Service) notify(ctx context.Context, channel ports.Channel, delivery po
 	if err := s.record(ctx, claim, notification); err != nil {
 		err = failed("record", err)
 		s.log.ErrorContext(ctx, "a notification is out, but not recorded; it may go out again", "event_id", event.ID, "error", err)
-		if isPassing(err) {
-			err = ports.Postpone(err)
-		}
-		return err
+		return notOfTheEvent(err)
 	}
 	return nil
 }
 
-// isPassing reports whether the delivery log's error is none of the event's,
-// and passes by itself.
-func isPassing(err error) bool {
-	return errors.Is(err, ports.ErrUnavailable) || errors.Is(err, ports.ErrClaimed) ||
-		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
+// notOfTheEvent marks an error of the delivery log as one that costs no attempt,
+// unless it speaks of the event's own record.
+func notOfTheEvent(err error) error {
+	if ports.IsPermanent(err) {
+		return err
+	}
+	return ports.Postpone(err)
 }
 
 // claim waits for a delivery log that is away as long as the handler may: the
@@ -155,6 +153,9 @@ func (s *Service) claim(ctx context.Context, event domain.EventID, channel strin
 		claim, err = s.deliveries.Claim(ctx, event, channel)
 		return err
 	})
+	if errors.Is(err, ports.ErrClaimed) {
+		s.claimed.note(ctx, s.log, event)
+	}
 	return claim, err
 }
 

@@ -201,25 +201,89 @@ func TestHandleRecordsAgain(t *testing.T) {
 	})
 }
 
-// What is wrong with the log for good counts as an attempt, so that it ends
-// with a dead letter and not never.
+// Whatever is wrong with the log is waited out and costs no attempt, unless it
+// is wrong with the event's own record: that is set aside at once.
 func TestHandleWithABrokenLog(t *testing.T) {
-	event, broken := newEvent(t), errors.New("not authorized")
-	for _, sent := range []bool{false, true} {
-		ctrl := gomock.NewController(t)
-		deliveries := mocks.NewMockDeliveryLog(ctrl)
-		if sent {
-			claim := mocks.NewMockDeliveryClaim(ctrl)
-			claim.EXPECT().Record(gomock.Any(), gomock.Any()).Return(broken)
-			deliveries.EXPECT().Claim(gomock.Any(), event.ID, "log").Return(claim, nil)
-		} else {
-			deliveries.EXPECT().Claim(gomock.Any(), event.ID, "log").Return(nil, broken)
-		}
-		err := must(notification.NewService(deliveries, discard, &channel{name: "log"})).Handle(t.Context(), ports.Delivery{Event: event, Attempt: 1})
-		if !errors.Is(err, broken) || ports.IsPostponed(err) || ports.IsPermanent(err) {
-			t.Errorf("sent %v: got %v, want a failure that counts", sent, err)
-		}
+	event := newEvent(t)
+	refused := errors.New("not authorized")
+	unreadable := ports.Permanent(&ports.UnreadableError{ID: string(event.ID), Field: "attempt", Reason: "is missing"})
+	for _, tt := range []struct {
+		err       error
+		sent      bool
+		permanent bool
+	}{
+		{refused, false, false},
+		{refused, true, false},
+		{fmt.Errorf("claim: %w", ports.ErrUnavailable), false, false},
+		{fmt.Errorf("record: %w", ports.ErrUnavailable), true, false},
+		{unreadable, false, true},
+		{unreadable, true, true},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			ctrl := gomock.NewController(t)
+			deliveries := mocks.NewMockDeliveryLog(ctrl)
+			least := 10 // as often as there is time for
+			if tt.permanent {
+				least = 1
+			}
+			var calls int
+			broken := func() error { calls++; return tt.err }
+			if tt.sent {
+				claim := mocks.NewMockDeliveryClaim(ctrl)
+				claim.EXPECT().Record(gomock.Any(), gomock.Any()).DoAndReturn(func(context.Context, domain.Notification) error { return broken() }).AnyTimes()
+				deliveries.EXPECT().Claim(gomock.Any(), event.ID, "log").Return(claim, nil)
+			} else {
+				deliveries.EXPECT().Claim(gomock.Any(), event.ID, "log").DoAndReturn(func(context.Context, domain.EventID, string) (ports.DeliveryClaim, error) {
+					return nil, broken()
+				}).AnyTimes()
+			}
+			c := &channel{name: "log"}
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			defer cancel()
+			err := must(notification.NewService(deliveries, discard, c)).Handle(ctx, ports.Delivery{Event: event, Attempt: 1})
+			if !errors.Is(err, tt.err) || ports.IsPermanent(err) != tt.permanent || ports.IsPostponed(err) == tt.permanent {
+				t.Errorf("%v, sent %v: got %v; postponed %v, permanent %v", tt.err, tt.sent, err, ports.IsPostponed(err), ports.IsPermanent(err))
+			}
+			if calls < least || tt.permanent && calls > 1 || tt.sent != (c.sent == 1) {
+				t.Errorf("%v, sent %v: asked the log %d times, sent %d times", tt.err, tt.sent, calls, c.sent)
+			}
+		})
 	}
+}
+
+// A receiver that can't be reached costs no attempt, and its claim is given back.
+func TestHandleWithoutTheReceiver(t *testing.T) {
+	event, deliveries := newEvent(t), new(memory.Deliveries)
+	away := ports.Postpone(errors.New("no space left on device"))
+	c := &channel{name: "log", errs: []error{away}}
+	s := must(notification.NewService(deliveries, discard, c))
+	if err := s.Handle(t.Context(), ports.Delivery{Event: event, Attempt: 1}); !ports.IsPostponed(err) || !errors.Is(err, away) {
+		t.Errorf("got %v, want it postponed", err)
+	}
+	if err := s.Handle(t.Context(), ports.Delivery{Event: event, Attempt: 1}); err != nil || c.sent != 1 {
+		t.Errorf("then: %v, sent %d times; want it sent", err, c.sent)
+	}
+}
+
+// While events wait for another notifier's claims, a line a minute says so.
+func TestHandleLogsClaimsOfOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		event, deliveries := newEvent(t), &memory.Deliveries{Lease: time.Hour}
+		if _, err := deliveries.Claim(t.Context(), event.ID, "log"); err != nil { // by one that dies
+			t.Fatal(err)
+		}
+		var log bytes.Buffer
+		s := must(notification.NewService(deliveries, slog.New(slog.NewTextHandler(&log, nil)), &channel{name: "log"}))
+		for range 100 { // almost two minutes
+			if err := s.Handle(t.Context(), ports.Delivery{Event: event, Attempt: 1}); !errors.Is(err, ports.ErrClaimed) {
+				t.Errorf("got %v, want it claimed", err)
+			}
+			time.Sleep(1100 * time.Millisecond)
+		}
+		if got := strings.Count(log.String(), "events wait for another notifier's claims"); got != 2 || strings.Count(log.String(), "\n") != 2 {
+			t.Errorf("logged, want two lines:\n%s", log.String())
+		}
+	})
 }
 
 // One channel that waits for another notifier does not keep the others'
@@ -251,7 +315,7 @@ func TestHandleVerdicts(t *testing.T) {
 }
 
 // While the log is away nothing is sent, nothing counts as an attempt, and one
-// line tells of it.
+// line a minute tells of it.
 func TestHandleWithoutTheLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		event := newEvent(t)
@@ -276,8 +340,9 @@ func TestHandleWithoutTheLog(t *testing.T) {
 		if c.sent != 0 {
 			t.Error("sent without a claim")
 		}
-		if n := strings.Count(log.String(), "\n"); n != 1 || !strings.Contains(log.String(), "the store is away; notifications wait for it") {
-			t.Errorf("logged, want one line:\n%s", log.String())
+		want := "the store is away; notifications wait for it"
+		if n := strings.Count(log.String(), "\n"); n != 2 || strings.Count(log.String(), want) != 2 || !strings.Contains(log.String(), "waiting=1") {
+			t.Errorf("logged, want a line in each minute:\n%s", log.String())
 		}
 	})
 }

@@ -14,6 +14,7 @@ import (
 
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
+	"example.com/orderflow/services/internal/statelog"
 	"example.com/orderflow/services/internal/wiring"
 )
 
@@ -61,13 +62,14 @@ type Relay struct {
 	fresh     chan claimed
 	published chan domain.EventID // not marked yet
 
-	life       context.Context // of what outlives Run's own for a while
-	ran        atomic.Bool
-	batchSize  atomic.Int64 // what the broker takes in time
-	taken      atomic.Int64 // when the broker last took something, in Unix nanoseconds
-	away       atomic.Bool  // the broker took nothing at the last try
-	sweepSize  int          // what the outbox claims in time
-	outboxAway bool         // the outbox did not answer the last sweep
+	life      context.Context // of what outlives Run's own for a while
+	ran       atomic.Bool
+	batchSize atomic.Int64   // what the broker takes in time
+	taken     atomic.Int64   // when the broker last took something, in Unix nanoseconds
+	broker    statelog.State // whether it took anything at the last try
+	held      atomic.Int64   // how many fresh events came while it took nothing
+	sweepSize int            // what the outbox claims in time
+	swept     statelog.State // whether the outbox answered the last sweep
 }
 
 // claimed is an event with the time its claim was taken.
@@ -100,6 +102,9 @@ func NewRelay(outbox ports.Outbox, publisher ports.EventPublisher, log *slog.Log
 // caller at since or later. It never waits: if the relay is behind, the event
 // stays in the outbox for the sweep.
 func (r *Relay) Enqueue(event domain.Event, since time.Time) {
+	if r.broker.IsDown() {
+		r.held.Add(1)
+	}
 	select {
 	case r.fresh <- claimed{event, since}:
 	default:
@@ -144,7 +149,7 @@ func (r *Relay) drain(ctx context.Context) {
 	for {
 		select {
 		case first := <-r.fresh:
-			if !r.relay(ctx, r.gatherFresh(ctx, first)) && (r.away.Load() || r.life.Err() != nil) {
+			if !r.relay(ctx, r.gatherFresh(ctx, first)) && (r.broker.IsDown() || r.life.Err() != nil) {
 				return
 			}
 		default:
@@ -215,16 +220,12 @@ func (r *Relay) sweepOnce(ctx context.Context) (more bool) {
 	since := time.Now()
 	events, limit, err := r.claim()
 	if err != nil {
-		if ctx.Err() == nil && !r.outboxAway {
-			r.outboxAway = true
-			r.log.Warn("the outbox can't be swept; it is tried again", "error", err)
+		if ctx.Err() == nil {
+			r.swept.Down(ctx, r.log, "the outbox can't be swept; it is tried again", err)
 		}
 		return false
 	}
-	if r.outboxAway {
-		r.outboxAway = false
-		r.log.Info("the outbox is swept again")
-	}
+	r.swept.Up(ctx, r.log, "the outbox is swept again")
 	more = len(events) == limit
 	for away := false; len(events) > 0; {
 		if away || ctx.Err() != nil || time.Since(since) > holdFor {
@@ -237,7 +238,7 @@ func (r *Relay) sweepOnce(ctx context.Context) (more bool) {
 		}
 		events = events[len(batch):]
 		if !r.relay(ctx, batch) {
-			more, away = false, r.away.Load()
+			more, away = false, r.broker.IsDown()
 		}
 	}
 	return more
@@ -250,7 +251,7 @@ func (r *Relay) claim() (events []domain.Event, limit int, err error) {
 	ctx, cancel := context.WithTimeout(r.life, tryTimeout)
 	defer cancel()
 	limit = r.sweepSize
-	if r.away.Load() {
+	if r.broker.IsDown() {
 		limit = min(limit, maxBatch)
 	}
 	began := time.Now()
@@ -434,16 +435,13 @@ func (r *Relay) retry(ctx context.Context, until time.Time, try func(context.Con
 	return err
 }
 
-// noteState logs when the broker goes away and when it is back.
+// noteState logs whether the broker takes events.
 func (r *Relay) noteState(away bool, err error) {
-	if !away {
-		r.taken.Store(time.Now().UnixNano())
+	if away {
+		r.broker.Down(r.life, r.log, "events can't be published; they wait in the outbox", err, "new_meanwhile", r.held.Load())
+		return
 	}
-	if r.away.Swap(away) != away {
-		if away {
-			r.log.Warn("events can't be published; they wait in the outbox", "error", err)
-		} else {
-			r.log.Info("events are published again")
-		}
-	}
+	r.taken.Store(time.Now().UnixNano())
+	r.held.Store(0)
+	r.broker.Up(r.life, r.log, "events are published again")
 }

@@ -304,7 +304,7 @@ func TestRelayPostponeHangs(t *testing.T) {
 }
 
 // A broker that refuses everything is taken for one that is away: nothing is
-// postponed, one line tells, and all goes out soon after.
+// postponed, one line a minute tells, and all goes out soon after.
 func TestRelayAllRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
@@ -313,13 +313,21 @@ func TestRelayAllRefused(t *testing.T) {
 		s.relay = must(order.NewRelay(s.outbox, b, slog.New(slog.NewTextHandler(&log, nil))))
 		s.run(t)
 		s.add(t, 1, 1000)
-		time.Sleep(time.Hour)
+		time.Sleep(30 * time.Minute)
+		s.add(t, 1001, 1200)
+		time.Sleep(30 * time.Minute)
 		b.set(nil, false)
 		time.Sleep(30 * time.Second)
-		s.want(t, 1000, 0)
+		s.want(t, 1200, 0)
 		s.stop()
-		if n := strings.Count(log.String(), "\n"); n > 3 {
-			t.Errorf("%d lines logged:\n%.1000s", n, log.String())
+		away := strings.Count(log.String(), "events can't be published; they wait in the outbox")
+		if n := strings.Count(log.String(), "\n"); away < 58 || away > 61 || n > away+2 {
+			t.Errorf("%d lines logged, %d of the outage:\n%.1000s", n, away, log.String())
+		}
+		for _, want := range []string{"for=59m", "new_meanwhile=200", "events are published again"} {
+			if !strings.Contains(log.String(), want) {
+				t.Errorf("no line has %q", want)
+			}
 		}
 	})
 }

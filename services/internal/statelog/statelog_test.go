@@ -1,0 +1,104 @@
+package statelog_test
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"example.com/orderflow/services/internal/statelog"
+)
+
+func TestState(t *testing.T) {
+	refused := errors.New("dial 127.0.0.1:5672: connection refused")
+	tests := []struct {
+		name string
+		do   func(down func(error), up func())
+		want string
+	}{
+		{"up all the while", func(_ func(error), up func()) { up(); up() }, ""},
+		{"down once", func(down func(error), _ func()) { down(refused) },
+			"level=WARN msg=down error=\"dial 127.0.0.1:5672: connection refused\"\n"},
+		{"the same reason again", func(down func(error), up func()) {
+			down(refused)
+			time.Sleep(59 * time.Second)
+			down(errors.New("dial 127.0.0.1:5673: connection refused"))
+			up()
+			up()
+		}, "level=WARN msg=down error=\"dial 127.0.0.1:5672: connection refused\"\n" +
+			"level=INFO msg=up after=59s\n"},
+		{"another reason", func(down func(error), _ func()) {
+			down(refused)
+			for range 7 {
+				time.Sleep(time.Second)
+				down(errors.New("login refused"))
+			}
+		}, "level=WARN msg=down error=\"dial 127.0.0.1:5672: connection refused\"\n" +
+			"level=WARN msg=down for=5s error=\"login refused\"\n"},
+		{"for three minutes", func(down func(error), _ func()) {
+			for range 180 {
+				down(refused)
+				time.Sleep(time.Second)
+			}
+		}, "level=WARN msg=down error=\"dial 127.0.0.1:5672: connection refused\"\n" +
+			"level=WARN msg=down for=1m0s error=\"dial 127.0.0.1:5672: connection refused\"\n" +
+			"level=WARN msg=down for=2m0s error=\"dial 127.0.0.1:5672: connection refused\"\n"},
+		{"down again later", func(down func(error), up func()) {
+			down(refused)
+			time.Sleep(10 * time.Second)
+			up()
+			down(refused)
+		}, "level=WARN msg=down error=\"dial 127.0.0.1:5672: connection refused\"\n" +
+			"level=INFO msg=up after=10s\n" +
+			"level=WARN msg=down error=\"dial 127.0.0.1:5672: connection refused\"\n"},
+		{"down and up a thousand times a second", func(down func(error), up func()) {
+			for range 8_000 {
+				down(refused)
+				up()
+				time.Sleep(time.Millisecond)
+			}
+		}, "level=WARN msg=down error=\"dial 127.0.0.1:5672: connection refused\"\n" +
+			"level=INFO msg=up after=0s\n" +
+			"level=WARN msg=down error=\"dial 127.0.0.1:5672: connection refused\"\n" +
+			"level=INFO msg=up after=0s\n"},
+		{"down, up, and down to stay", func(down func(error), up func()) {
+			down(refused)
+			up()
+			for range 15 {
+				down(refused)
+				time.Sleep(time.Second)
+			}
+			up()
+		}, "level=WARN msg=down error=\"dial 127.0.0.1:5672: connection refused\"\n" +
+			"level=INFO msg=up after=0s\n" +
+			"level=WARN msg=down for=5s error=\"dial 127.0.0.1:5672: connection refused\"\n" +
+			"level=INFO msg=up after=15s\n"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var out bytes.Buffer
+				log := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{ReplaceAttr: withoutTime}))
+				var state statelog.State
+				tt.do(
+					func(err error) { state.Down(t.Context(), log, "down", err) },
+					func() { state.Up(t.Context(), log, "up") },
+				)
+				if diff := cmp.Diff(tt.want, out.String()); diff != "" {
+					t.Errorf("log (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+func withoutTime(_ []string, a slog.Attr) slog.Attr {
+	if a.Key == slog.TimeKey {
+		return slog.Attr{}
+	}
+	return a
+}
