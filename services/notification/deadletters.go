@@ -28,7 +28,7 @@ type DeadLetters struct {
 // the broker's queue. Without either it returns an error; without a logger it
 // uses slog.Default().
 func NewDeadLetters(store ports.DeadLetters, queue ports.DeadLetterQueue, log *slog.Logger) (*DeadLetters, error) {
-	if err := wiring.Check("the use of dead letters", wiring.Part{Name: "a store", Given: store}, wiring.Part{Name: "a queue", Given: queue}); err != nil {
+	if err := wiring.Check("dead-letter service", wiring.Part{Name: "a store", Given: store}, wiring.Part{Name: "a queue", Given: queue}); err != nil {
 		return nil, err
 	}
 	log = wiring.Logger(log)

@@ -35,8 +35,8 @@ func TestConstructorsRefuse(t *testing.T) {
 		{"too long a name", newService(log, named(strings.Repeat("x", 33))), "1 to 32 visible ASCII characters"},
 		{"a name with a blank", newService(log, named("my mail")), "1 to 32 visible ASCII characters"},
 		{"dead letters", newLetters(letters, broker), ""},
-		{"dead letters without a store", newLetters(nil, broker), "dead letters needs a store"},
-		{"dead letters without a queue", newLetters(letters, nil), "dead letters needs a queue"},
+		{"dead letters without a store", newLetters(nil, broker), "dead-letter service needs a store"},
+		{"dead letters without a queue", newLetters(letters, nil), "dead-letter service needs a queue"},
 		{"handler without a service", func() error { _, err := notification.NewHandler(nil, nil, nil, discard); return err }, "handler needs a service"},
 		{"admin handler without letters", func() error { _, err := notification.NewAdminHandler(nil, discard); return err }, "admin handler needs dead letters"},
 	}
