@@ -120,6 +120,9 @@ func (a *account) takeDeliveries(e *evidence, orders map[string]storedOrder, w w
 		if r.ID.EventID != event {
 			a.ledger.breaks(recordedOnce, "%s has event %s on record", id, r.ID.EventID)
 		}
+		if r.Attempt != 1 { // the channel never fails
+			a.ledger.breaks(onlyFirstAttempts, "%s: sent at attempt %d", event, r.Attempt)
+		}
 		a.takeRepeats(event, sent, r.SentAt, w)
 	}
 }

@@ -27,7 +27,7 @@ func good() *evidence {
 			Answers: []answer{{ID: id, UserID: "u", Product: product, Quantity: n + 1, CreatedAt: noon}},
 		})
 		e.orders = append(e.orders, storedOrder{ID: id, UserID: "u", Product: product, Quantity: n + 1, CreatedAt: noon})
-		r := record{OrderID: id, SentAt: noon.Add(time.Second)}
+		r := record{OrderID: id, Attempt: 1, SentAt: noon.Add(time.Second)}
 		r.ID.EventID, r.ID.Channel = eventOf(id), "log"
 		e.records = append(e.records, r)
 		e.sends = append(e.sends, e.sendOf(n, "notification-1", noon.Add(time.Second+300*time.Microsecond)))
@@ -87,6 +87,7 @@ func TestAccount(t *testing.T) {
 		}, []promise{recordedOnce}},
 		{"two deliveries of one order", func(e *evidence) { e.records = append(e.records, e.records[0]) }, []promise{recordedOnce}},
 		{"a delivery of another event", func(e *evidence) { e.records[0].ID.EventID += "-2" }, []promise{recordedOnce}},
+		{"sent at the second attempt", func(e *evidence) { e.records[0].Attempt = 2 }, []promise{onlyFirstAttempts}},
 		{"sent with another quantity", func(e *evidence) { e.sends[0].Quantity++ }, []promise{sentAsStored}},
 		{"sent for an order that is not stored", func(e *evidence) {
 			s := e.sends[0]

@@ -44,6 +44,7 @@ type record struct {
 		Channel string `bson:"channel"`
 	} `bson:"_id"`
 	OrderID string    `bson:"order_id"`
+	Attempt int       `bson:"attempt"`
 	SentAt  time.Time `bson:"sent_at"`
 }
 

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -138,10 +139,16 @@ func (l *load) post(ctx context.Context, transport *http.Transport, p *process, 
 
 // outcome is what came of a POST.
 type outcome struct {
-	status   int
-	answer   answer
-	replayed bool
-	err      error // no answer
+	status     int
+	answer     answer
+	replayed   bool
+	retryAfter string
+	err        error // no answer
+}
+
+func (o outcome) saysWhenAgain() bool {
+	seconds, err := strconv.Atoi(o.retryAfter)
+	return err == nil && seconds > 0
 }
 
 // judge keeps what came of a POST. What is no answer, or 503, must have a
@@ -170,8 +177,11 @@ func (l *load) judge(p *process, r *request, sent time.Time, took time.Duration,
 	case !l.excused(p, sent, took):
 		l.ledger.breaks(failsForAReason, "%s: status %d, %v", where, o.status, o.err)
 	}
-	if o.err == nil {
+	if o.status == http.StatusServiceUnavailable {
 		l.refused++
+		if !o.saysWhenAgain() {
+			l.ledger.breaks(saysWhenAgain, "%s: Retry-After %q", where, o.retryAfter)
+		}
 	}
 	if !isRefused(o.err) {
 		r.unknown = true
@@ -216,6 +226,7 @@ func (r *request) send(ctx context.Context, transport *http.Transport, address s
 		return outcome{err: fmt.Errorf("read the answer: %w", err)}
 	}
 	o.status, o.replayed = response.StatusCode, response.Header.Get("Idempotency-Replayed") == "true"
+	o.retryAfter = response.Header.Get("Retry-After")
 	return o
 }
 
@@ -257,6 +268,8 @@ func (l *load) leave(ctx context.Context) {
 					r.Answers = append(r.Answers, o.answer)
 				case o.err == nil && o.status != http.StatusServiceUnavailable:
 					l.ledger.breaks(only201And503, "%s, while it stopped: %d", p.name, o.status)
+				case o.err == nil && !o.saysWhenAgain():
+					l.ledger.breaks(saysWhenAgain, "%s, while it stopped: Retry-After %q", p.name, o.retryAfter)
 				}
 				r.unknown = len(r.Answers) == 0
 				l.add(r)

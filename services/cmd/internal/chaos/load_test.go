@@ -35,12 +35,15 @@ func TestJudge(t *testing.T) {
 		{"created again, not marked", "", time.Second, outcome{status: 201}, 1, replayIsMarked, false},
 		{"created late", serverStore, 13 * time.Second, outcome{status: 201}, 0, answeredInTime, false},
 		{"another status", serverStore, time.Second, outcome{status: 500}, 0, only201And503, true},
-		{"503 without a reason", "", time.Second, outcome{status: 503}, 0, failsForAReason, true},
-		{"503 with the broker away", serverBroker, time.Second, outcome{status: 503}, 0, failsForAReason, true},
-		{"503 with the way to the broker cut", "order-1 broker", time.Second, outcome{status: 503}, 0, failsForAReason, true},
-		{"503 with another's way to the store cut", "order-2 store", time.Second, outcome{status: 503}, 0, failsForAReason, true},
-		{"503 with the store away", serverStore, time.Second, outcome{status: 503}, 0, "", true},
-		{"503 with the way to the store cut", "order-1 store", time.Second, outcome{status: 503}, 0, "", true},
+		{"503 without a time", serverStore, time.Second, outcome{status: 503}, 0, saysWhenAgain, true},
+		{"503 with no number as time", serverStore, time.Second, outcome{status: 503, retryAfter: "soon"}, 0, saysWhenAgain, true},
+		{"503 at once", serverStore, time.Second, outcome{status: 503, retryAfter: "0"}, 0, saysWhenAgain, true},
+		{"503 without a reason", "", time.Second, outcome{status: 503, retryAfter: "1"}, 0, failsForAReason, true},
+		{"503 with the broker away", serverBroker, time.Second, outcome{status: 503, retryAfter: "1"}, 0, failsForAReason, true},
+		{"503 with the way to the broker cut", "order-1 broker", time.Second, outcome{status: 503, retryAfter: "1"}, 0, failsForAReason, true},
+		{"503 with another's way to the store cut", "order-2 store", time.Second, outcome{status: 503, retryAfter: "1"}, 0, failsForAReason, true},
+		{"503 with the store away", serverStore, time.Second, outcome{status: 503, retryAfter: "1"}, 0, "", true},
+		{"503 with the way to the store cut", "order-1 store", time.Second, outcome{status: 503, retryAfter: "1"}, 0, "", true},
 		{"no answer", "", time.Second, outcome{err: cut}, 0, failsForAReason, true},
 		{"no answer of a dead process", "order-1", time.Second, outcome{err: cut}, 0, "", true},
 		{"no connection to a dead process", "order-1", time.Second, outcome{err: refused}, 0, "", false},
@@ -94,6 +97,7 @@ func (s *shop) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Idempotency-Replayed", "true")
 	}
 	if s.asked++; s.asked%3 == 0 {
+		w.Header().Set("Retry-After", "1")
 		w.WriteHeader(http.StatusServiceUnavailable)
 	} else {
 		w.WriteHeader(http.StatusCreated)

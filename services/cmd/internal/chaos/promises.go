@@ -18,6 +18,7 @@ const (
 	failsForAReason  promise = "no POST fails but for its process or the store"
 	answeredInTime   promise = "no POST takes longer than its timeout and 2 s"
 	only201And503    promise = "a POST is answered with 201 or 503"
+	saysWhenAgain    promise = "a 503 says when to ask again"
 	acceptedAnswered promise = "a stopping service answers what it has accepted"
 
 	outboxEmpty       promise = "nothing is left in the outbox"
@@ -31,6 +32,7 @@ const (
 	onceOutsideWindow promise = "no repeat outside the window"
 	poisonParked      promise = "every poison body is a dead letter"
 	onlyPoisonParked  promise = "no event is a dead letter"
+	onlyFirstAttempts promise = "an outage counts as no attempt"
 
 	livesUntilKilled promise = "no process ends by itself"
 	stopsWell        promise = "SIGTERM ends a process in time, with status 0"
@@ -45,9 +47,9 @@ const (
 // promises are all, as the report has them.
 var promises = []promise{
 	answeredIsStored, storedWasAsked, onlyOneOrder, replayIsMarked, finalAnswer, failsForAReason, answeredInTime,
-	only201And503, acceptedAnswered,
+	only201And503, saysWhenAgain, acceptedAnswered,
 	outboxEmpty, queuesEmpty, drainsInTime, catchesUpInTime, storedIsNotified, sentAsStored, recordedOnce,
-	recordedAfterSent, onceOutsideWindow, poisonParked, onlyPoisonParked,
+	recordedAfterSent, onceOutsideWindow, poisonParked, onlyPoisonParked, onlyFirstAttempts,
 	livesUntilKilled, stopsWell, logsOnly, nothingLeaks, nothingConnected,
 	faultsMade, boundariesMet,
 }
