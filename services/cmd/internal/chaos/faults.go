@@ -169,6 +169,8 @@ func (d *disturber) disturbServer(ctx context.Context, f fault) (made bool, err 
 		if _, startErr := d.servers.control(lasting, "start", server); startErr != nil {
 			err = startErr
 		}
+	case changeLogin, revokeRights, fillQuota:
+		d.refuse(ctx, f)
 	case alarm:
 		if err = d.servers.setWatermark(lasting, strconv.FormatFloat(alarmWatermark, 'f', -1, 64)); err == nil {
 			sleep(ctx, f.length)
@@ -182,4 +184,18 @@ func (d *disturber) disturbServer(ctx context.Context, f fault) (made bool, err 
 		err = fmt.Errorf("no such fault")
 	}
 	return err == nil, err
+}
+
+// refuse has the store refuse every process what the fault takes from them. A
+// changed login is asked for on new connections only, so it cuts the old ones.
+func (d *disturber) refuse(ctx context.Context, f fault) {
+	for _, p := range d.processes {
+		link := p.links[serverStore]
+		link.answerFor(refusals[f.kind].standIn)
+		defer link.answerFor(acceptLogin)
+		if f.kind == changeLogin {
+			link.cut()
+		}
+	}
+	sleep(ctx, f.length)
 }

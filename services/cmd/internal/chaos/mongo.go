@@ -64,11 +64,31 @@ func (t *mongoTap) answer(message []byte) step {
 	return s.answered()
 }
 
+// reply makes the answer to a request.
+func reply(request []byte, document bson.D) []byte {
+	body, err := bson.Marshal(document)
+	if err != nil {
+		panic(err) // our own documents always encode
+	}
+	return envelope(opMsg, request, append([]byte{0, 0, 0, 0, sectionBody}, body...))
+}
+
+// envelope puts the header of the answer to a request before the content.
+func envelope(opcode uint32, request, content []byte) []byte {
+	m := binary.LittleEndian.AppendUint32(nil, uint32(mongoHeader+len(content)))
+	m = binary.LittleEndian.AppendUint32(m, 0)
+	m = append(m, request[4:8]...)
+	m = binary.LittleEndian.AppendUint32(m, opcode)
+	return append(m, content...)
+}
+
 // command is what matters of a request: which fields it writes to which
-// collection. Of a field in a field, only the outer one counts.
+// collection, or with what it logs in. Of a field in a field, only the outer one
+// counts.
 type command struct {
 	name, collection string
 	sets, unsets     map[string]bool
+	payload          []byte
 }
 
 // readCommand reads a request; the zero command is one that it can't read.
@@ -113,8 +133,11 @@ func (c *command) readBody(body bson.Raw) {
 			}
 		}
 	}
-	if c.name == "findAndModify" {
+	switch c.name {
+	case "findAndModify":
 		c.readUpdate(body.Lookup("update"))
+	case "saslStart":
+		_, c.payload, _ = body.Lookup("payload").BinaryOK()
 	}
 }
 

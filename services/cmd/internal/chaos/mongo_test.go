@@ -15,9 +15,9 @@ import (
 	"example.com/orderflow/domain"
 )
 
-// storeBytes returns what the adapter writes on each connection while use uses
-// it. The server here agrees to everything.
-func storeBytes(t *testing.T, use func(*mongodb.Store)) [][]byte {
+// agreeingStore starts a server that agrees to everything. It stops once its
+// clients have, and returns what was written on each connection.
+func agreeingStore(t *testing.T) (address string, stop func() [][]byte) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -40,7 +40,19 @@ func storeBytes(t *testing.T, use func(*mongodb.Store)) [][]byte {
 			})
 		}
 	})
-	store, err := mongodb.Open(t.Context(), "mongodb://"+listener.Addr().String()+"/test?directConnection=true")
+	return listener.Addr().String(), func() [][]byte {
+		listener.Close()
+		wg.Wait()
+		return streams
+	}
+}
+
+// storeBytes returns what the adapter writes on each connection while use uses
+// it.
+func storeBytes(t *testing.T, use func(*mongodb.Store)) [][]byte {
+	t.Helper()
+	address, stop := agreeingStore(t)
+	store, err := mongodb.Open(t.Context(), "mongodb://"+address+"/test?directConnection=true")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,9 +60,7 @@ func storeBytes(t *testing.T, use func(*mongodb.Store)) [][]byte {
 	if err := store.Close(t.Context()); err != nil {
 		t.Error(err)
 	}
-	listener.Close()
-	wg.Wait()
-	return streams
+	return stop()
 }
 
 // agree answers every command with success, and returns what it was sent.
@@ -86,15 +96,6 @@ func agreement(t *testing.T, request []byte) []byte {
 		return envelope(opReply, request, append([]byte{8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0}, body...))
 	}
 	return envelope(opMsg, request, append([]byte{0, 0, 0, 0, sectionBody}, body...))
-}
-
-// envelope makes the answer to a request.
-func envelope(opcode uint32, request, content []byte) []byte {
-	m := binary.LittleEndian.AppendUint32(nil, uint32(mongoHeader+len(content)))
-	m = binary.LittleEndian.AppendUint32(m, 77)
-	m = append(m, request[4:8]...)
-	m = binary.LittleEndian.AppendUint32(m, opcode)
-	return append(m, content...)
 }
 
 // The steps are seen in what the adapter really writes.

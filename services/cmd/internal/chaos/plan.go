@@ -29,6 +29,9 @@ const (
 	swallowLink      kind = "link black-holed"
 	restartServer    kind = "restart"
 	stopServer       kind = "stop"
+	changeLogin      kind = "login changed"
+	revokeRights     kind = "rights revoked"
+	fillQuota        kind = "quota full"
 	alarm            kind = "memory alarm"
 	closeConnections kind = "connections closed by the broker"
 	duplicate        kind = "event published again by hand"
@@ -117,6 +120,9 @@ func round(r *rand.Rand, ours func(server string) bool) []fault {
 			faults = append(faults, fault{kind: restartServer, server: server}, fault{kind: stopServer, server: server})
 		}
 	}
+	for _, kind := range []kind{changeLogin, revokeRights, fillQuota} {
+		faults = append(faults, fault{kind: kind, server: serverStore})
+	}
 	if ours(serverBroker) {
 		faults = append(faults, fault{kind: alarm, server: serverBroker}, fault{kind: closeConnections})
 	}
@@ -135,7 +141,7 @@ func (f fault) drawLength(r *rand.Rand, duration time.Duration) time.Duration {
 		return time.Duration(r.Int64N(int64(2 * time.Second)))
 	case refuseLink, delayLink, swallowLink:
 		return between(time.Second, 20*time.Second)
-	case stopServer:
+	case stopServer, changeLogin, revokeRights, fillQuota:
 		return between(time.Second, longestStop[f.server])
 	case alarm:
 		return between(5*time.Second, 20*time.Second)

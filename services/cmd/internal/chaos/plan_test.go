@@ -39,6 +39,7 @@ func TestPlan(t *testing.T) {
 		}
 		for _, title := range []string{
 			"SIGTERM", "store link cut", "store link refused", "store link delayed", "store link black-holed", "store restart", "store stop",
+			"store login changed", "store rights revoked", "store quota full",
 			"broker link cut", "broker link refused", "broker link delayed", "broker link black-holed", "broker restart", "broker stop",
 			"broker memory alarm", "connections closed by the broker", "event published again by hand", "poison",
 		} {
@@ -67,9 +68,16 @@ func TestPlanDependsOnSeed(t *testing.T) {
 	}
 }
 
-// Servers that were not started here are left alone.
+// Servers that were not started here are left alone. What the proxies do is
+// done all the same.
 func TestPlanWithoutServers(t *testing.T) {
-	for _, f := range draw(1, 10*time.Minute, none) {
+	plan := draw(1, 10*time.Minute, none)
+	for kind := range refusals {
+		if titles(plan)["store "+string(kind)] == 0 {
+			t.Errorf("no %s", kind)
+		}
+	}
+	for _, f := range plan {
 		if slices.Contains([]kind{restartServer, stopServer, alarm, closeConnections}, f.kind) {
 			t.Errorf("%v", f)
 		}

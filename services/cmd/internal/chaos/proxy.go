@@ -23,7 +23,12 @@ type proxy struct {
 	delay    time.Duration // of each chunk, in each direction
 	flowing  chan struct{} // closed while bytes flow
 	traps    []*trap
+	standIn  standIn // nil: every request reaches the server
 }
+
+// standIn returns the answer to a request that the server does not get, and nil
+// for one that it gets.
+type standIn func(request []byte) (answer []byte)
 
 // tap reads the messages of one connection.
 type tap struct {
@@ -114,37 +119,47 @@ func (p *proxy) join(client net.Conn) {
 	}
 	t := p.newTap()
 	var both sync.WaitGroup
-	both.Go(func() { p.copy(l, server, client, &splitter{length: t.length}, t.request) })
-	both.Go(func() { p.copy(l, client, server, &splitter{length: t.length}, t.answer) })
+	both.Go(func() { p.copy(l, server, client, &splitter{length: t.length}, t.request, p.answerTo) })
+	both.Go(func() { p.copy(l, client, server, &splitter{length: t.length}, t.answer, nil) })
 	both.Wait()
 	p.mu.Lock()
 	delete(p.pairs, l)
 	p.mu.Unlock()
 }
 
-// copy passes whole messages on until either side ends or a trap springs.
-func (p *proxy) copy(l *pair, to, from net.Conn, messages *splitter, stepOf func([]byte) step) {
+// copy passes whole messages on until either side ends or a trap springs. What
+// instead answers goes back to where the message came from.
+func (p *proxy) copy(l *pair, to, from net.Conn, messages *splitter, stepOf func([]byte) step, instead standIn) {
 	defer l.close()
 	buf := make([]byte, 64<<10)
-	var out []byte
+	var out, back []byte
 	for {
 		n, err := from.Read(buf)
 		if err != nil {
 			return
 		}
 		messages.add(buf[:n])
-		out = out[:0]
+		out, back = out[:0], back[:0]
 		var sprung *trap
 		for m := messages.next(); m != nil && sprung == nil; m = messages.next() {
+			if instead != nil {
+				if answer := instead(m); answer != nil {
+					back = append(back, answer...)
+					continue
+				}
+			}
 			if sprung = p.spring(stepOf(m)); sprung == nil {
 				out = append(out, m...)
 			}
 		}
-		if len(out) > 0 {
+		if len(out)+len(back) > 0 {
 			if !p.pass(l) {
 				return
 			}
 			if _, err := to.Write(out); err != nil {
+				return
+			}
+			if _, err := from.Write(back); err != nil {
 				return
 			}
 		}
@@ -229,6 +244,23 @@ func (p *proxy) slow(delay time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.delay = delay
+}
+
+// answerFor has requests answered by the stand-in first.
+func (p *proxy) answerFor(s standIn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.standIn = s
+}
+
+func (p *proxy) answerTo(request []byte) []byte {
+	p.mu.Lock()
+	s := p.standIn
+	p.mu.Unlock()
+	if s == nil {
+		return nil
+	}
+	return s(request)
 }
 
 // swallow keeps connections open, but lets nothing through, until flow.

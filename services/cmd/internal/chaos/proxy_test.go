@@ -142,6 +142,34 @@ func TestProxy(t *testing.T) {
 		t.Errorf("what was kept back: %q, %v", line, err)
 	}
 
+	p.answerFor(func(request []byte) []byte {
+		if string(request) == "refused\n" {
+			return []byte("no\n")
+		}
+		return nil
+	})
+	for _, c := range []lineClient{c, dial(t, p)} {
+		if _, err := io.WriteString(c.Conn, "before\nrefused\n"); err != nil {
+			t.Fatal(err)
+		}
+		c.SetReadDeadline(time.Now().Add(patience))
+		got := make(map[string]bool)
+		for range 2 {
+			line, err := c.ReadString('\n')
+			if err != nil {
+				t.Fatal(err)
+			}
+			got[line] = true
+		}
+		if !got["no\n"] || !got["before\n"] {
+			t.Errorf("with a stand-in: %v", got)
+		}
+	}
+	p.answerFor(nil)
+	if err := c.ask("refused\n", patience); err != nil {
+		t.Errorf("without a stand-in: %v", err)
+	}
+
 	const delay = 30 * time.Millisecond
 	p.slow(delay)
 	began := time.Now()

@@ -96,7 +96,12 @@ func (st *stage) newProcess(program, name, folder string) (*process, error) {
 		if l.server == serverStore {
 			query := u.Query()
 			query.Set("directConnection", "true") // not round the proxy
+			if u.User == nil {
+				u.User = login
+				query.Set("authMechanism", loginMechanism)
+			}
 			u.RawQuery = query.Encode()
+			link.answerFor(acceptLogin)
 		}
 		urls[l.server] = u.String()
 	}
