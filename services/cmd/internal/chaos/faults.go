@@ -179,7 +179,7 @@ func (d *disturber) disturbServer(ctx context.Context, f fault) (made bool, err 
 			err = resetErr
 		}
 	case closeConnections:
-		_, err = d.servers.control(lasting, "rabbitmqctl", "--quiet", "close_all_connections", "--vhost", d.servers.vhost(), "chaos")
+		err = d.servers.rabbitmqctl(lasting, "close_all_connections", "--vhost", d.servers.vhost(), "chaos")
 	default:
 		err = fmt.Errorf("no such fault")
 	}
@@ -191,8 +191,8 @@ func (d *disturber) disturbServer(ctx context.Context, f fault) (made bool, err 
 func (d *disturber) refuse(ctx context.Context, f fault) {
 	for _, p := range d.processes {
 		link := p.links[serverStore]
-		link.answerFor(refusals[f.kind].standIn)
-		defer link.answerFor(acceptLogin)
+		link.answerBy(refusals[f.kind].standIn)
+		defer link.answerBy(acceptLogin)
 		if f.kind == changeLogin {
 			link.cut()
 		}

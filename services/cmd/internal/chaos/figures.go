@@ -28,6 +28,7 @@ type figures struct {
 	start, end map[string]size // by process
 	drain      time.Duration
 	outage     *outageFigures
+	limit      *limitFigures
 }
 
 // size is how large a process is.

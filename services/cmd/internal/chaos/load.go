@@ -250,6 +250,13 @@ func (l *load) anyAnswered() (string, bool) {
 	return l.answered[from+rand.IntN(len(l.answered)-from)], true
 }
 
+// answers returns how often an order was answered with 201.
+func (l *load) answers() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.answered)
+}
+
 func (l *load) anyAddress() string { return l.processes[rand.IntN(len(l.processes))].address }
 
 // leave asks, each time on a new connection, until the services take no more.

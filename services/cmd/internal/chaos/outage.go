@@ -10,6 +10,7 @@ import (
 )
 
 const (
+	scenarioFaults = "faults"
 	scenarioOutage = "broker-outage"
 	warmUp         = 10 * time.Second
 	catchUp        = 30 * time.Second // within which the backlog is to be empty

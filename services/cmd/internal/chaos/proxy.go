@@ -119,7 +119,7 @@ func (p *proxy) join(client net.Conn) {
 	}
 	t := p.newTap()
 	var both sync.WaitGroup
-	both.Go(func() { p.copy(l, server, client, &splitter{length: t.length}, t.request, p.answerTo) })
+	both.Go(func() { p.copy(l, server, client, &splitter{length: t.length}, t.request, p.answer) })
 	both.Go(func() { p.copy(l, client, server, &splitter{length: t.length}, t.answer, nil) })
 	both.Wait()
 	p.mu.Lock()
@@ -246,14 +246,14 @@ func (p *proxy) slow(delay time.Duration) {
 	p.delay = delay
 }
 
-// answerFor has requests answered by the stand-in first.
-func (p *proxy) answerFor(s standIn) {
+// answerBy has requests answered by the stand-in first.
+func (p *proxy) answerBy(s standIn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.standIn = s
 }
 
-func (p *proxy) answerTo(request []byte) []byte {
+func (p *proxy) answer(request []byte) []byte {
 	p.mu.Lock()
 	s := p.standIn
 	p.mu.Unlock()

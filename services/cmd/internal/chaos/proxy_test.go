@@ -142,7 +142,7 @@ func TestProxy(t *testing.T) {
 		t.Errorf("what was kept back: %q, %v", line, err)
 	}
 
-	p.answerFor(func(request []byte) []byte {
+	p.answerBy(func(request []byte) []byte {
 		if string(request) == "refused\n" {
 			return []byte("no\n")
 		}
@@ -165,7 +165,7 @@ func TestProxy(t *testing.T) {
 			t.Errorf("with a stand-in: %v", got)
 		}
 	}
-	p.answerFor(nil)
+	p.answerBy(nil)
 	if err := c.ask("refused\n", patience); err != nil {
 		t.Errorf("without a stand-in: %v", err)
 	}

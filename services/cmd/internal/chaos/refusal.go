@@ -16,9 +16,12 @@ const (
 	loginPayload   = "\x00chaos\x00chaos"
 )
 
-// The steps of a login, which a driver takes on each connection but the one by
-// which it watches the server: to that one the server looks well all the time.
+// loginCommands are a login's steps. A driver takes them on each connection but
+// the one by which it watches the server, so the server looks well to it.
 var loginCommands = []string{"saslStart", "saslContinue"}
+
+// freeCommands need no right.
+var freeCommands = []string{"saslStart", "saslContinue", "hello", "isMaster", "ismaster", "ping", "endSessions"}
 
 // refusal is what a store answers to commands that it doesn't carry out.
 type refusal struct {
@@ -28,15 +31,15 @@ type refusal struct {
 	refuses func(command string) bool
 }
 
-// refusals are answers that servers give for reasons that lie in no document.
+// refusals are what servers answer for reasons that no document at hand gives.
 var refusals = map[kind]refusal{
 	// As FerretDB with authentication gives it, and MongoDB.
 	changeLogin: {18, "AuthenticationFailed", "Authentication failed.", func(command string) bool {
 		return slices.Contains(loginCommands, command)
 	}},
-	// As MongoDB gives it. The rest may be asked for without any right.
+	// As MongoDB gives it.
 	revokeRights: {13, "Unauthorized", "not authorized on chaos to execute command", func(command string) bool {
-		return !slices.Contains(append(loginCommands, "hello", "isMaster", "ismaster", "ping", "endSessions"), command)
+		return !slices.Contains(freeCommands, command)
 	}},
 	// As MongoDB's hosted service gives it when the disk space that was paid for
 	// is used up: one can read, and make room.
@@ -45,7 +48,8 @@ var refusals = map[kind]refusal{
 	}},
 }
 
-// standIn refuses what is to be refused; the login is accepted otherwise.
+// standIn answers the commands that the store refuses, and accepts the login
+// unless that is one of them.
 func (r refusal) standIn(request []byte) []byte {
 	if c := readCommand(request); c.name != "" && r.refuses(c.name) {
 		return reply(request, bson.D{

@@ -33,7 +33,7 @@ func TestRefusals(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer p.close()
-			p.answerFor(acceptLogin)
+			p.answerBy(acceptLogin)
 			client, err := mongo.Connect(options.Client().ApplyURI(
 				"mongodb://" + login.String() + "@" + p.address() + "/?directConnection=true&authMechanism=" + loginMechanism))
 			if err != nil {
@@ -65,7 +65,7 @@ func TestRefusals(t *testing.T) {
 				}
 			}
 			mustAgree("before")
-			p.answerFor(refusals[kind].standIn)
+			p.answerBy(refusals[kind].standIn)
 			if kind == changeLogin {
 				mustAgree("on an old connection")
 				p.cut()
@@ -75,7 +75,7 @@ func TestRefusals(t *testing.T) {
 					t.Errorf("%s: %v, want code %d", command, err, want)
 				}
 			}
-			p.answerFor(acceptLogin)
+			p.answerBy(acceptLogin)
 			mustAgree("afterwards")
 		})
 	}

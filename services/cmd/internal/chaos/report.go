@@ -61,6 +61,15 @@ func (r *report) print(out io.Writer) (held bool) {
 		r.figure("backlog empty after", f.emptied.Round(100*time.Millisecond))
 	}
 
+	if f := r.figures.limit; f != nil {
+		r.section("orders with a queue limit in the way at the start")
+		r.figure("answered with 201", f.account.answered)
+		r.figure("before it was lifted", f.meanwhile)
+		r.figure("stored", f.account.stored)
+		r.figure("notified", f.account.notified)
+		r.figure("drained after", f.drain.Round(100*time.Millisecond))
+	}
+
 	r.section("processes, fresh and in the end")
 	for _, p := range r.processes {
 		r.figure(p.name, r.figures.start[p.name])

@@ -87,12 +87,16 @@ func (st *stage) play(ctx context.Context, plan []fault) (*report, error) {
 	if err := st.servers.clean(); err != nil {
 		return nil, err
 	}
-	defer func() {
-		for _, p := range st.processes {
-			p.close()
+	if st.settings.Scenario == scenarioFaults && st.servers.ours[serverBroker] {
+		if err := st.startLimited(ctx, folder); err != nil {
+			return nil, fmt.Errorf("start with a queue limit: %w", err)
 		}
-	}()
-	if err := st.start(ctx, folder); err != nil {
+	}
+	defer st.close()
+	if err := st.start(folder); err != nil {
+		return nil, err
+	}
+	if err := st.awaitReady(ctx, time.Minute, st.processes...); err != nil {
 		return nil, err
 	}
 	stopSampling := st.sample(ctx)
@@ -149,7 +153,7 @@ func (st *stage) suffer(ctx context.Context, plan []fault) error {
 		err = errors.Join(err, p.revive())
 	}
 	if err == nil {
-		err = st.awaitReady(ctx, 2*time.Minute)
+		err = st.awaitReady(ctx, 2*time.Minute, st.processes...)
 	}
 	return errors.Join(err, context.Cause(ctx))
 }

@@ -94,6 +94,11 @@ func (s *servers) control(ctx context.Context, args ...string) (string, error) {
 	return out.String(), nil
 }
 
+func (s *servers) rabbitmqctl(ctx context.Context, args ...string) error {
+	_, err := s.control(ctx, append([]string{"rabbitmqctl", "--quiet"}, args...)...)
+	return err
+}
+
 func (s *servers) vhost() string {
 	uri, err := amqp.ParseURI(s.broker.String())
 	if err != nil {

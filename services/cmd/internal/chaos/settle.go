@@ -40,6 +40,16 @@ func (st *stage) settle(ctx context.Context) (*report, error) {
 	}
 
 	e := &evidence{requests: st.load.requests, poison: st.disturber.mailman.poison}
+	account, err := st.takeAccount(ctx, e, append(st.of(programNotification), st.of(programOrder)[0]))
+	if err != nil {
+		return nil, err
+	}
+	return &report{stage: st, account: account}, nil
+}
+
+// takeAccount stops the processes that still run, completes the evidence with
+// what the services have left, and takes account of it.
+func (st *stage) takeAccount(ctx context.Context, e *evidence, running []*process) (*account, error) {
 	for began := time.Now(); ; {
 		if err := e.readLetters(ctx, st.of(programNotification)[0].admin); err != nil {
 			return nil, err
@@ -50,7 +60,7 @@ func (st *stage) settle(ctx context.Context) (*report, error) {
 		}
 		sleep(ctx, time.Second)
 	}
-	st.stop(append(st.of(programNotification), st.of(programOrder)[0]))
+	st.stop(running)
 	st.checkLeft()
 	if err := e.readStore(ctx, st.servers); err != nil {
 		return nil, err
@@ -58,15 +68,14 @@ func (st *stage) settle(ctx context.Context) (*report, error) {
 	if err := e.readLogs(st.folder, &st.ledger); err != nil {
 		return nil, err
 	}
-	account := take(e, witness{
+	return take(e, witness{
 		killed: func(process string, from, to time.Time) bool {
 			return st.timeline.began(from, to, process, syscall.SIGKILL.String())
 		},
 		storeAway: func(process string, from, to time.Time) bool {
 			return st.timeline.disturbed(from, to, process+" "+serverStore, serverStore)
 		},
-	}, &st.ledger)
-	return &report{stage: st, account: account}, nil
+	}, &st.ledger), nil
 }
 
 // leave stops the order services while they are asked for more. One lives on

@@ -45,8 +45,8 @@ func (st *stage) build(ctx context.Context) (string, error) {
 	return folder, nil
 }
 
-// start starts the processes and waits until they are ready.
-func (st *stage) start(ctx context.Context, folder string) error {
+// start starts the processes.
+func (st *stage) start(folder string) error {
 	for _, program := range []string{programOrder, programNotification} {
 		for n := range instances {
 			p, err := st.newProcess(program, instance(program, n+1), folder)
@@ -59,13 +59,20 @@ func (st *stage) start(ctx context.Context, folder string) error {
 			}
 		}
 	}
-	return st.awaitReady(ctx, time.Minute)
+	return nil
 }
 
-func (st *stage) awaitReady(ctx context.Context, timeout time.Duration) error {
+// close kills the processes that still run and closes their links.
+func (st *stage) close() {
+	for _, p := range st.processes {
+		p.close()
+	}
+}
+
+func (st *stage) awaitReady(ctx context.Context, timeout time.Duration, processes ...*process) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	for _, p := range st.processes {
+	for _, p := range processes {
 		for !ready(p.address) {
 			if !sleep(ctx, 50*time.Millisecond) {
 				return fmt.Errorf("%s is not ready: %w", p.name, ctx.Err())
@@ -101,7 +108,7 @@ func (st *stage) newProcess(program, name, folder string) (*process, error) {
 				query.Set("authMechanism", loginMechanism)
 			}
 			u.RawQuery = query.Encode()
-			link.answerFor(acceptLogin)
+			link.answerBy(acceptLogin)
 		}
 		urls[l.server] = u.String()
 	}

@@ -53,6 +53,5 @@ func readWatermark(status string) ([]string, error) {
 }
 
 func (s *servers) setWatermark(ctx context.Context, setting ...string) error {
-	_, err := s.control(ctx, append([]string{"rabbitmqctl", "--quiet", "set_vm_memory_high_watermark"}, setting...)...)
-	return err
+	return s.rabbitmqctl(ctx, append([]string{"set_vm_memory_high_watermark"}, setting...)...)
 }
