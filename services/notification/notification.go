@@ -123,6 +123,9 @@ func (s *Service) notify(ctx context.Context, channel ports.Channel, delivery po
 	}
 	if err := channel.Send(ctx, event); err != nil {
 		s.release(ctx, claim, event.ID)
+		if ctx.Err() != nil { // the receiver took too long, or the service stops: nobody has refused
+			err = notOfTheEvent(err)
+		}
 		return failed("send", err)
 	}
 	notification := domain.Notification{
@@ -137,8 +140,8 @@ func (s *Service) notify(ctx context.Context, channel ports.Channel, delivery po
 	return nil
 }
 
-// notOfTheEvent marks an error of the delivery log as one that costs no attempt,
-// unless it speaks of the event's own record.
+// notOfTheEvent marks an error as one that costs no attempt, unless it says that
+// no repetition will help.
 func notOfTheEvent(err error) error {
 	if ports.IsPermanent(err) {
 		return err

@@ -265,6 +265,57 @@ func TestHandleWithoutTheReceiver(t *testing.T) {
 	}
 }
 
+// A receiver that takes longer than there is time, or a stop, costs no attempt.
+func TestHandleWhenTimeIsUp(t *testing.T) {
+	for name, sending := range map[string]time.Duration{"before sending": 0, "while sending": time.Minute} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				event, deliveries := newEvent(t), new(memory.Deliveries)
+				slow := sendFunc(func(ctx context.Context) error {
+					select {
+					case <-time.After(sending):
+						return ctx.Err()
+					case <-ctx.Done():
+						return ctx.Err()
+					}
+				})
+				ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+				defer cancel()
+				claiming := lateLog{deliveries, func() {
+					if sending == 0 {
+						cancel()
+					}
+				}}
+				err := must(notification.NewService(claiming, discard, slow)).Handle(ctx, ports.Delivery{Event: event, Attempt: 1})
+				if !ports.IsPostponed(err) || ports.IsPermanent(err) {
+					t.Errorf("got %v, want it postponed", err)
+				}
+				if _, err := deliveries.Claim(t.Context(), event.ID, "slow"); err != nil {
+					t.Errorf("claim afterwards: %v, want it given back", err)
+				}
+			})
+		})
+	}
+}
+
+type sendFunc func(context.Context) error
+
+func (sendFunc) Name() string { return "slow" }
+
+func (f sendFunc) Send(ctx context.Context, _ domain.Event) error { return f(ctx) }
+
+// lateLog is a delivery log that does something once it has claimed.
+type lateLog struct {
+	ports.DeliveryLog
+	then func()
+}
+
+func (l lateLog) Claim(ctx context.Context, event domain.EventID, channel string) (ports.DeliveryClaim, error) {
+	claim, err := l.DeliveryLog.Claim(ctx, event, channel)
+	l.then()
+	return claim, err
+}
+
 // While events wait for another notifier's claims, a line a minute says so.
 func TestHandleLogsClaimsOfOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
