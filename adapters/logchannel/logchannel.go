@@ -20,7 +20,6 @@ package logchannel
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -42,10 +41,10 @@ func New(handler slog.Handler) *Channel { return &Channel{handler: handler} }
 // Name returns "log".
 func (c *Channel) Name() string { return "log" }
 
-// Send writes the line of the event.
+// Send writes the line of the event. Its errors are those of the handler.
 func (c *Channel) Send(ctx context.Context, event domain.Event) error {
 	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("log event %s: %w", event.ID, err)
+		return err
 	}
 	o := event.Order
 	line := slog.NewRecord(time.Now(), slog.LevelInfo, "Received order", 0)
@@ -56,8 +55,5 @@ func (c *Channel) Send(ctx context.Context, event domain.Event) error {
 		slog.String("product", o.Product),
 		slog.Int("quantity", o.Quantity),
 	)
-	if err := c.handler.Handle(ctx, line); err != nil {
-		return fmt.Errorf("log event %s: %w", event.ID, err)
-	}
-	return nil
+	return c.handler.Handle(ctx, line)
 }

@@ -110,8 +110,9 @@ func join(errs []error, asText ...[]error) error {
 // one that was not sent.
 func (s *Service) notify(ctx context.Context, channel ports.Channel, delivery ports.Delivery) error {
 	event := delivery.Event
+	// The cause comes first: lists of dead letters show only a reason's beginning.
 	failed := func(what string, err error) error {
-		return fmt.Errorf("notify of event %s by %s: %s: %w", event.ID, channel.Name(), what, err)
+		return fmt.Errorf("%w (channel %s, %s)", err, channel.Name(), what)
 	}
 
 	claim, err := s.claim(ctx, event.ID, channel.Name())

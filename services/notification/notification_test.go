@@ -100,9 +100,9 @@ func TestHandleFailures(t *testing.T) {
 		mailSent  int
 	}{
 		{"all well", nil, nil, nil, false, 1, 1},
-		{"one busy", []error{busy}, nil, []string{"by log: send: busy"}, false, 0, 1},
-		{"one gone", nil, []error{gone}, []string{"by mail: send: no such address"}, true, 1, 0},
-		{"both gone", []error{gone}, []error{gone}, []string{"by log", "by mail"}, true, 0, 0},
+		{"one busy", []error{busy}, nil, []string{"busy (channel log, send)"}, false, 0, 1},
+		{"one gone", nil, []error{gone}, []string{"no such address (channel mail, send)"}, true, 1, 0},
+		{"both gone", []error{gone}, []error{gone}, []string{"no such address (channel log, send)", "no such address (channel mail, send)"}, true, 0, 0},
 		{"one busy, one gone", []error{busy}, []error{gone}, []string{"busy", "no such address"}, false, 0, 0},
 	}
 	for _, tt := range tests {
