@@ -3,6 +3,8 @@ package ports
 import (
 	"context"
 	"time"
+
+	"example.com/orderflow/domain"
 )
 
 // DeadLetter is a message that was set aside because it could not be dealt
@@ -13,10 +15,19 @@ type DeadLetter struct {
 	// same each time the message is set aside.
 	ID string
 
-	MessageID   string // the sender's, or one given when it was set aside
-	ContentType string
-	Headers     map[string]string // without those that count or explain failures
-	Body        []byte
+	// The message as its sender made it. Left out are its expiration, at which
+	// it would vanish; its user, whom only that user may name; and its
+	// priority, for a replayed message is not to overtake others.
+	MessageID       string // or one given when it was set aside
+	ContentType     string
+	ContentEncoding string
+	CorrelationID   string
+	ReplyTo         string
+	Type            string
+	AppID           string
+	Timestamp       time.Time         // UTC, to the millisecond at most; zero: none
+	Headers         map[string]string // without those that count or explain failures
+	Body            []byte
 
 	// Failures are the times it was set aside, the latest last: at least one,
 	// and the latest MaxFailures at most.
@@ -26,6 +37,7 @@ type DeadLetter struct {
 	State     DeadLetterState
 	Since     time.Time // the FirstFailure with which it was first put
 	SettledAt time.Time // when it was replayed or discarded; zero while it waits
+	SettledBy string    // who decided that; empty while it waits
 }
 
 // Failure says how a message came to be set aside. Times are UTC, to the
@@ -73,28 +85,31 @@ type DeadLetters interface {
 	Get(ctx context.Context, id string) (DeadLetter, error)
 
 	// List returns one page of the letters that query asks for, by Since, then
-	// by ID, oldest first. They come without ContentType, Headers and Body,
-	// which may be large: Get has those. Following the cursors visits every
+	// by ID, oldest first. Of their messages they have the MessageID only, for
+	// the rest may be large: Get has all. Following the cursors visits every
 	// letter that query asks for all the while exactly once, whatever is put
 	// and settled meanwhile.
 	//
 	// ErrInvalidCursor: query.Cursor is none of List's.
 	List(ctx context.Context, query DeadLetterQuery) (DeadLetterPage, error)
 
-	// Settle gives the letter another state. The caller shows the letter as it
-	// has read it, by Get or List: one that has failed again, or was settled
-	// by somebody else, stays as it is now.
+	// Settle gives the letter another state, and keeps by as who decided it: 1
+	// to 128 visible characters, which the caller has checked. A letter that
+	// waits again was settled by nobody. The caller shows the letter as it has
+	// read it, by Get or List: one that has failed again, or was settled by
+	// somebody else, stays as it is now.
 	//
 	// ErrChanged: that is so. ErrNotFound: there is no such letter.
-	Settle(ctx context.Context, letter DeadLetter, state DeadLetterState) error
+	Settle(ctx context.Context, letter DeadLetter, state DeadLetterState, by string) error
 }
 
 // DeadLetterQuery asks for dead letters.
 type DeadLetterQuery struct {
-	State  DeadLetterState // only of this state; empty: of any
-	Reason string          // only those whose latest failure's reason contains this text, byte by byte; empty: all
-	Limit  int             // at most so many, from 1 to MaxListLimit; outside of it: the nearer end
-	Cursor string          // where the page before ended, its NextCursor; empty: from the oldest
+	State   DeadLetterState // only of this state; empty: of any
+	OrderID domain.OrderID  // only those whose id begins with this one and a hyphen, as its events' do; empty: all
+	Reason  string          // only those whose latest failure's reason contains this text, byte by byte; empty: all
+	Limit   int             // at most so many, from 1 to MaxListLimit; outside of it: the nearer end
+	Cursor  string          // where the page before ended, its NextCursor; empty: from the oldest
 }
 
 // DeadLetterPage is one page of dead letters.
@@ -118,10 +133,10 @@ type DeadLetterQueue interface {
 	Drain(ctx context.Context, keep func(ctx context.Context, letter DeadLetter) error) error
 
 	// Replay puts the letter's message back into the queue from which it was
-	// set aside: to be handed over at the first attempt, with the letter's
-	// MessageID, ContentType, Headers and Body, and nothing that counts
-	// failures. It returns nil once the broker has promised to keep the message;
-	// after an error it may be kept or not.
+	// set aside: to be handed over at the first attempt, with all that the
+	// letter has of it, and nothing that counts failures. It returns nil once
+	// the broker has promised to keep the message; after an error it may be kept
+	// or not.
 	//
 	// ErrUnavailable: as of [EventPublisher].
 	Replay(ctx context.Context, letter DeadLetter) error

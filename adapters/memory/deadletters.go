@@ -50,13 +50,13 @@ func (d *DeadLetters) Put(ctx context.Context, letter ports.DeadLetter) error {
 	}
 	kept.Failures = slices.Insert(kept.Failures, i, failure)
 	kept.Failures = kept.Failures[max(len(kept.Failures)-ports.MaxFailures, 0):]
-	d.decide(kept, ports.Waiting)
+	d.decide(kept, ports.Waiting, "")
 	return nil
 }
 
 func (d *DeadLetters) add(letter ports.DeadLetter) {
 	letter = cloneLetter(letter)
-	letter.State, letter.Since, letter.SettledAt = ports.Waiting, letter.Failures[0].FirstFailure, time.Time{}
+	letter.State, letter.Since, letter.SettledAt, letter.SettledBy = ports.Waiting, letter.Failures[0].FirstFailure, time.Time{}, ""
 	if d.byID == nil {
 		d.byID = make(map[string]*ports.DeadLetter)
 	}
@@ -104,22 +104,31 @@ func (d *DeadLetters) List(ctx context.Context, query ports.DeadLetterQuery) (po
 	var page ports.DeadLetterPage
 	for _, letter := range d.sorted[from:] {
 		latest := letter.Failures[len(letter.Failures)-1]
-		if query.State != "" && letter.State != query.State || !strings.Contains(latest.Reason, query.Reason) {
+		asked := (query.State == "" || letter.State == query.State) &&
+			(query.OrderID == "" || strings.HasPrefix(letter.ID, string(query.OrderID)+"-")) &&
+			strings.Contains(latest.Reason, query.Reason)
+		if !asked {
 			continue
 		}
 		if len(page.Letters) == limit {
 			page.NextCursor = cursor.EncodeLetter(cursor.OfLetter(page.Letters[limit-1]))
 			break
 		}
-		listed := *letter
-		listed.ContentType, listed.Headers, listed.Body = "", nil, nil
-		page.Letters = append(page.Letters, cloneLetter(listed))
+		page.Letters = append(page.Letters, listedLetter(*letter))
 	}
 	return page, nil
 }
 
+// listedLetter returns the letter as List has it.
+func listedLetter(letter ports.DeadLetter) ports.DeadLetter {
+	return ports.DeadLetter{
+		ID: letter.ID, MessageID: letter.MessageID, Failures: slices.Clone(letter.Failures),
+		State: letter.State, Since: letter.Since, SettledAt: letter.SettledAt, SettledBy: letter.SettledBy,
+	}
+}
+
 // Settle gives the letter another state.
-func (d *DeadLetters) Settle(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState) error {
+func (d *DeadLetters) Settle(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState, by string) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("settle dead letter %s: %w", letter.ID, err)
 	}
@@ -133,7 +142,7 @@ func (d *DeadLetters) Settle(ctx context.Context, letter ports.DeadLetter, state
 	if !unchanged(letter, *kept) {
 		return fmt.Errorf("settle dead letter %s: %w", letter.ID, ports.ErrChanged)
 	}
-	d.decide(kept, state)
+	d.decide(kept, state, by)
 	return nil
 }
 
@@ -145,13 +154,13 @@ func unchanged(read, now ports.DeadLetter) bool {
 		})
 }
 
-func (d *DeadLetters) decide(kept *ports.DeadLetter, state ports.DeadLetterState) {
+func (d *DeadLetters) decide(kept *ports.DeadLetter, state ports.DeadLetterState, by string) {
 	if kept.State != ports.Waiting {
 		d.settled = slices.DeleteFunc(d.settled, func(l *ports.DeadLetter) bool { return l == kept })
 	}
-	kept.State, kept.SettledAt = state, time.Time{}
+	kept.State, kept.SettledAt, kept.SettledBy = state, time.Time{}, ""
 	if state != ports.Waiting {
-		kept.SettledAt = now()
+		kept.SettledAt, kept.SettledBy = now(), by
 		d.settled = append(d.settled, kept)
 	}
 }

@@ -29,7 +29,7 @@ func TestDeadLettersDefaultRetention(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := letters.Settle(t.Context(), letter, ports.Discarded); err != nil {
+		if err := letters.Settle(t.Context(), letter, ports.Discarded, "me"); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(ports.DeadLetterRetention - 1)
@@ -77,7 +77,7 @@ func TestDeadLettersAreAList(t *testing.T) {
 					} else if !slices.Contains(kept[i].Failures, letter.Failures[0]) {
 						kept[i].Failures = append(kept[i].Failures, letter.Failures[0])
 						slices.SortFunc(kept[i].Failures, func(a, b ports.Failure) int { return a.LastFailure.Compare(b.LastFailure) })
-						kept[i].State, kept[i].SettledAt = ports.Waiting, time.Time{}
+						kept[i].State, kept[i].SettledAt, kept[i].SettledBy = ports.Waiting, time.Time{}, ""
 					}
 					waiting := 0
 					for _, l := range kept {
@@ -100,12 +100,12 @@ func TestDeadLettersAreAList(t *testing.T) {
 					if to == letter.State {
 						return
 					}
-					if err := letters.Settle(ctx, *letter, to); err != nil {
+					if err := letters.Settle(ctx, *letter, to, "me"); err != nil {
 						rt.Fatal(err)
 					}
-					letter.State, letter.SettledAt = to, now()
+					letter.State, letter.SettledAt, letter.SettledBy = to, now(), "me"
 					if to == ports.Waiting {
-						letter.SettledAt = time.Time{}
+						letter.SettledAt, letter.SettledBy = time.Time{}, ""
 					}
 				},
 				"list": func(rt *rapid.T) {

@@ -25,6 +25,14 @@ type messageDocument struct {
 	Headers     []headerDocument `bson:"headers"`
 	Body        bson.Binary      `bson:"body"`
 	Since       time.Time        `bson:"since"`
+
+	// Kept only where the sender said them; earlier versions never did.
+	ContentEncoding string    `bson:"content_encoding,omitempty"`
+	CorrelationID   string    `bson:"correlation_id,omitempty"`
+	ReplyTo         string    `bson:"reply_to,omitempty"`
+	Type            string    `bson:"type,omitempty"`
+	AppID           string    `bson:"app_id,omitempty"`
+	Timestamp       time.Time `bson:"timestamp,omitempty"`
 }
 
 // headerDocument keeps the name as a value: as a field's name it could be read
@@ -47,11 +55,17 @@ func messageOf(letter ports.DeadLetter) messageDocument {
 		headers = append(headers, headerDocument{name, letter.Headers[name]})
 	}
 	return messageDocument{
-		MessageID:   letter.MessageID,
-		ContentType: letter.ContentType,
-		Headers:     headers,
-		Body:        bson.Binary{Data: letter.Body},
-		Since:       letter.Failures[0].FirstFailure,
+		MessageID:       letter.MessageID,
+		ContentType:     letter.ContentType,
+		ContentEncoding: letter.ContentEncoding,
+		CorrelationID:   letter.CorrelationID,
+		ReplyTo:         letter.ReplyTo,
+		Type:            letter.Type,
+		AppID:           letter.AppID,
+		Timestamp:       letter.Timestamp,
+		Headers:         headers,
+		Body:            bson.Binary{Data: letter.Body},
+		Since:           letter.Failures[0].FirstFailure,
 	}
 }
 
@@ -70,9 +84,16 @@ func readLetter(document bson.Raw, whole bool) (ports.DeadLetter, error) {
 	}
 	if r.err == nil && letter.State != ports.Waiting {
 		letter.SettledAt = field(r, "settled_at", bson.RawValue.TimeOK).UTC()
+		letter.SettledBy = optional(r, "settled_by", bson.RawValue.StringValueOK)
 	}
 	if whole {
 		letter.ContentType = field(r, "content_type", bson.RawValue.StringValueOK)
+		letter.ContentEncoding = optional(r, "content_encoding", bson.RawValue.StringValueOK)
+		letter.CorrelationID = optional(r, "correlation_id", bson.RawValue.StringValueOK)
+		letter.ReplyTo = optional(r, "reply_to", bson.RawValue.StringValueOK)
+		letter.Type = optional(r, "type", bson.RawValue.StringValueOK)
+		letter.AppID = optional(r, "app_id", bson.RawValue.StringValueOK)
+		letter.Timestamp = optional(r, "timestamp", bson.RawValue.TimeOK).UTC()
 		letter.Body = field(r, "body", binary)
 		letter.Headers = map[string]string{}
 		for _, h := range elements(r, "headers", readHeader) {
@@ -104,6 +125,15 @@ func readHeader(r *reader) headerDocument {
 func binary(value bson.RawValue) ([]byte, bool) {
 	_, data, ok := value.BinaryOK()
 	return slices.Clone(data), ok
+}
+
+// optional is [field] of one that may be missing.
+func optional[T any](r *reader, name string, as func(bson.RawValue) (T, bool)) T {
+	if _, err := r.doc.LookupErr(name); err != nil {
+		var none T
+		return none
+	}
+	return field(r, name, as)
 }
 
 // elements reads each document of the array in the named field.

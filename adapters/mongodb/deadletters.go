@@ -57,7 +57,7 @@ func (d *DeadLetters) put(ctx context.Context, letter ports.DeadLetter) error {
 	change := bson.M{
 		"$setOnInsert": bson.Raw(message),
 		"$set":         bson.M{"state": string(ports.Waiting)},
-		"$unset":       bson.M{"settled_at": "", "forget_at": ""},
+		"$unset":       unsettled,
 		"$push": bson.M{"failures": bson.M{
 			"$each": bson.A{failureDocument(failure)}, "$sort": bson.M{"last_failure": 1}, "$slice": -ports.MaxFailures,
 		}},
@@ -86,6 +86,9 @@ func (d *DeadLetters) put(ctx context.Context, letter ports.DeadLetter) error {
 		}
 	}
 }
+
+// unsettled are the fields that a letter which waits does not have.
+var unsettled = bson.M{"settled_at": "", "settled_by": "", "forget_at": ""}
 
 // any reports whether the filter finds a letter.
 func (d *DeadLetters) any(ctx context.Context, filter bson.M) (bool, error) {
@@ -140,8 +143,7 @@ func (d *DeadLetters) list(ctx context.Context, query ports.DeadLetterQuery) (po
 		return ports.DeadLetterPage{}, err
 	}
 	limit := min(max(query.Limit, 1), ports.MaxListLimit)
-	opts := first(limit+1, oldestFirst). // one more tells of a next page
-						SetProjection(bson.M{"content_type": 0, "headers": 0, "body": 0})
+	opts := first(limit+1, oldestFirst).SetProjection(listed) // one more tells of a next page
 	documents, err := find(ctx, d.store.deadLetters, filter, opts)
 	if err != nil {
 		return ports.DeadLetterPage{}, err
@@ -160,10 +162,19 @@ func (d *DeadLetters) list(ctx context.Context, query ports.DeadLetterQuery) (po
 	return page, nil
 }
 
+// listed are the fields that List reads.
+var listed = bson.M{
+	"message_id": 1, "failures": 1, "state": 1, "since": 1, "settled_at": 1, "settled_by": 1,
+}
+
 func letterFilter(query ports.DeadLetterQuery) (bson.M, error) {
 	filter := unforgotten(time.Now())
 	if query.State != "" {
 		filter["state"] = string(query.State)
+	}
+	if query.OrderID != "" {
+		const hyphen, next = "-", "." // the character that follows the hyphen
+		filter["_id"] = bson.M{"$gte": string(query.OrderID) + hyphen, "$lt": string(query.OrderID) + next}
 	}
 	if query.Reason != "" {
 		latest := bson.M{"$arrayElemAt": bson.A{"$failures.reason", -1}}
@@ -187,14 +198,14 @@ func letterFilter(query ports.DeadLetterQuery) (bson.M, error) {
 }
 
 // Settle gives the letter another state. See [ports.DeadLetters].
-func (d *DeadLetters) Settle(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState) error {
-	if err := d.settle(ctx, letter, state); err != nil {
+func (d *DeadLetters) Settle(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState, by string) error {
+	if err := d.settle(ctx, letter, state, by); err != nil {
 		return fmt.Errorf("settle dead letter %s: %w", letter.ID, err)
 	}
 	return nil
 }
 
-func (d *DeadLetters) settle(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState) error {
+func (d *DeadLetters) settle(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState, by string) error {
 	ctx, cancel := d.store.bound(ctx)
 	defer cancel()
 	now := time.Now()
@@ -215,11 +226,11 @@ func (d *DeadLetters) settle(ctx context.Context, letter ports.DeadLetter, state
 
 	change := bson.M{
 		"$set":   bson.M{"state": string(state)},
-		"$unset": bson.M{"settled_at": "", "forget_at": ""},
+		"$unset": unsettled,
 	}
 	if state != ports.Waiting {
 		forgetAt := now.Add(cmp.Or(d.Retention, ports.DeadLetterRetention))
-		change = bson.M{"$set": bson.M{"state": string(state), "settled_at": now, "forget_at": forgetAt}}
+		change = bson.M{"$set": bson.M{"state": string(state), "settled_at": now, "settled_by": by, "forget_at": forgetAt}}
 	}
 	result, err := d.store.deadLetters.UpdateOne(ctx, asRead, change)
 	if err != nil {

@@ -66,7 +66,7 @@ func TestDeadLetterDocument(t *testing.T) {
 	}
 
 	before := time.Now().Truncate(time.Millisecond)
-	if err := letters.Settle(bounded(t), letter, ports.Discarded); err != nil {
+	if err := letters.Settle(bounded(t), letter, ports.Discarded, "me"); err != nil {
 		t.Fatal(err)
 	}
 	got := kept()
@@ -78,9 +78,61 @@ func TestDeadLetterDocument(t *testing.T) {
 	if d := forgetAt.Time().Sub(settledAt.Time()); d != ports.DeadLetterRetention {
 		t.Errorf("forgotten after %v, want %v", d, ports.DeadLetterRetention)
 	}
-	want["state"], want["settled_at"], want["forget_at"] = "discarded", settledAt, forgetAt
+	want["state"], want["settled_at"], want["settled_by"], want["forget_at"] = "discarded", settledAt, "me", forgetAt
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("settled (-want +got):\n%s", diff)
+	}
+}
+
+func TestDeadLetterDocumentWithEveryProperty(t *testing.T) {
+	store := openNew(t)
+	letter := deadLetter("letter", epoch)
+	letter.ContentEncoding, letter.CorrelationID, letter.ReplyTo, letter.Type, letter.AppID = "gzip", "c", "r", "t", "a"
+	letter.Timestamp = epoch
+	putLetter(t, store.DeadLetters(), letter)
+	var got bson.M
+	if err := store.Database().Collection("dead_letters").FindOne(bounded(t), bson.M{}).Decode(&got); err != nil {
+		t.Fatal(err)
+	}
+	for field, want := range map[string]any{
+		"content_encoding": "gzip", "correlation_id": "c", "reply_to": "r", "type": "t", "app_id": "a", "timestamp": bson.NewDateTimeFromTime(epoch),
+	} {
+		if diff := cmp.Diff(want, got[field]); diff != "" {
+			t.Errorf("field %s (-want +got):\n%s", field, diff)
+		}
+	}
+}
+
+// Earlier versions kept no properties, nor who had settled.
+func TestDeadLettersOfAnEarlierVersion(t *testing.T) {
+	store := openNew(t)
+	letters := store.DeadLetters()
+	failure := bson.M{"reason": "no", "attempts": 1, "first_failure": epoch, "last_failure": epoch}
+	document := bson.M{
+		"_id": "letter", "message_id": "m", "content_type": "text/plain", "headers": bson.A{bson.M{"name": "x", "value": "y"}},
+		"body": []byte("{}"), "since": epoch, "state": "discarded", "settled_at": epoch, "forget_at": time.Now().Add(time.Hour), "failures": bson.A{failure},
+	}
+	if _, err := store.Database().Collection("dead_letters").InsertOne(bounded(t), document); err != nil {
+		t.Fatal(err)
+	}
+	want := ports.DeadLetter{
+		ID: "letter", MessageID: "m", ContentType: "text/plain", Headers: map[string]string{"x": "y"}, Body: []byte("{}"),
+		Failures: []ports.Failure{{Reason: "no", Attempts: 1, FirstFailure: epoch, LastFailure: epoch}},
+		State:    ports.Discarded, Since: epoch, SettledAt: epoch,
+	}
+	got, err := letters.Get(bounded(t), "letter")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("letter (-want +got):\n%s", diff)
+	}
+	if err := letters.Settle(bounded(t), got, ports.Replayed, "me"); err != nil {
+		t.Fatal(err)
+	}
+	page, err := letters.List(bounded(t), ports.DeadLetterQuery{State: ports.Replayed, Limit: 1})
+	if err != nil || len(page.Letters) != 1 || page.Letters[0].SettledBy != "me" {
+		t.Errorf("settled it is listed as %+v, error %v", page.Letters, err)
 	}
 }
 
@@ -93,7 +145,7 @@ func TestServerDeletesForgottenLetters(t *testing.T) {
 	for _, id := range []string{"waits", "settled"} {
 		putLetter(t, letters, deadLetter(id, epoch))
 	}
-	if err := letters.Settle(bounded(t), deadLetter("settled", epoch), ports.Discarded); err != nil {
+	if err := letters.Settle(bounded(t), deadLetter("settled", epoch), ports.Discarded, "me"); err != nil {
 		t.Fatal(err)
 	}
 	for end := time.Now().Add(3 * time.Minute); ; time.Sleep(200 * time.Millisecond) {
@@ -122,7 +174,7 @@ func TestPutsOfAForgottenLetterAtOnce(t *testing.T) {
 	for round := range 10 {
 		old := deadLetter(fmt.Sprint("letter ", round), epoch)
 		putLetter(t, letters, old)
-		if err := letters.Settle(bounded(t), old, ports.Replayed); err != nil {
+		if err := letters.Settle(bounded(t), old, ports.Replayed, "me"); err != nil {
 			t.Fatal(err)
 		}
 		want := old
@@ -203,6 +255,9 @@ func TestReadingDeadLettersIsStrict(t *testing.T) {
 		{"no last_failure", func(d bson.M) { delete(failure(d), "last_failure") }, "field last_failure is missing"},
 		{"no state", func(d bson.M) { delete(d, "state") }, "field state is missing"},
 		{"since as text", func(d bson.M) { d["since"] = "now" }, "field since is of type string"},
+		{"reply_to as a number", func(d bson.M) { d["reply_to"] = 1 }, "field reply_to is of type 32-bit integer"},
+		{"timestamp as text", func(d bson.M) { d["timestamp"] = "now" }, "field timestamp is of type string"},
+		{"settled by a number", func(d bson.M) { d["state"], d["settled_at"], d["settled_by"] = "replayed", epoch, 1 }, "field settled_by is of type 32-bit integer"},
 		{"settled, but not when", func(d bson.M) { d["state"] = "replayed" }, "field settled_at is missing"},
 	}
 	for i, tt := range tests {

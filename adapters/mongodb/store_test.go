@@ -332,14 +332,14 @@ func TestCommands(t *testing.T) {
 		{"DeadLetters.Get", func() { _, err := letters.Get(ctx, "letter"); must(err) }, "find"},
 		{"DeadLetters.List", func() { _, err := letters.List(ctx, ports.DeadLetterQuery{Limit: 1000}); must(err) }, "find"},
 		{"Settle of what has changed", func() {
-			if err := letters.Settle(ctx, deadLetter("letter", epoch), ports.Replayed); !errors.Is(err, ports.ErrChanged) {
+			if err := letters.Settle(ctx, deadLetter("letter", epoch), ports.Replayed, "me"); !errors.Is(err, ports.ErrChanged) {
 				t.Errorf("settle: got %v, want ErrChanged", err)
 			}
 		}, "update find"},
 		{"Settle", func() {
 			must(letters.Put(ctx, deadLetter("other", epoch)))
 			r.reset()
-			must(letters.Settle(ctx, deadLetter("other", epoch), ports.Replayed))
+			must(letters.Settle(ctx, deadLetter("other", epoch), ports.Replayed, "me"))
 		}, "update"},
 	}
 	for _, step := range steps {

@@ -131,5 +131,16 @@ func wireMessage(d amqp.Delivery) wire.Message {
 			headers[name] = text
 		}
 	}
-	return wire.Message{ID: d.MessageId, ContentType: d.ContentType, Headers: headers, Body: d.Body}
+	return wire.Message{
+		ID:              d.MessageId,
+		ContentType:     d.ContentType,
+		ContentEncoding: d.ContentEncoding,
+		CorrelationID:   d.CorrelationId,
+		ReplyTo:         d.ReplyTo,
+		Type:            d.Type,
+		AppID:           d.AppId,
+		Timestamp:       d.Timestamp.UTC(),
+		Headers:         headers,
+		Body:            d.Body,
+	}
 }

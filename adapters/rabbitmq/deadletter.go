@@ -82,6 +82,22 @@ func textHeaders(headers amqp.Table) amqp.Table {
 	return ownHeaders(text)
 }
 
+// delivery returns the message as its queue hands it over.
+func (m message) delivery() amqp.Delivery {
+	return amqp.Delivery{
+		Headers:         m.Headers,
+		ContentType:     m.ContentType,
+		ContentEncoding: m.ContentEncoding,
+		CorrelationId:   m.CorrelationId,
+		ReplyTo:         m.ReplyTo,
+		MessageId:       m.MessageId,
+		Timestamp:       m.Timestamp,
+		Type:            m.Type,
+		AppId:           m.AppId,
+		Body:            m.Body,
+	}
+}
+
 // letterMessage returns the letter's message for that queue, as its sender
 // said it.
 func letterMessage(letter ports.DeadLetter, queue string) message {
@@ -89,9 +105,6 @@ func letterMessage(letter ports.DeadLetter, queue string) message {
 	p := publishing(m)
 	p.Headers = textHeaders(p.Headers)
 	p.MessageId = cmp.Or(p.MessageId, letter.ID)
-	if event, err := wire.Decode(m); err == nil {
-		p.Timestamp = event.Time
-	}
 	return message{amqp.DefaultExchange, queue, p}
 }
 

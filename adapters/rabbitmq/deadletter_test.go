@@ -89,7 +89,7 @@ func TestDeadLetterFailure(t *testing.T) {
 			if m.exchange != amqp.DefaultExchange || m.key != "q.dead-letter" || m.DeliveryMode != amqp.Persistent {
 				t.Errorf("goes on to exchange %q with key %q, mode %d", m.exchange, m.key, m.DeliveryMode)
 			}
-			again, complete := read(delivery(m), time.Now())
+			again, complete := read(m.delivery(), time.Now())
 			if diff := cmp.Diff(got, again); diff != "" || !complete {
 				t.Errorf("read again it is complete: %v, and (-first +again):\n%s", complete, diff)
 			}
@@ -97,13 +97,12 @@ func TestDeadLetterFailure(t *testing.T) {
 	}
 }
 
-func delivery(m message) amqp.Delivery {
-	return amqp.Delivery{Headers: m.Headers, MessageId: m.MessageId, ContentType: m.ContentType, Body: m.Body}
-}
-
 func TestDeadLetterMessage(t *testing.T) {
+	at := time.Date(2026, 11, 23, 11, 0, 0, 0, time.FixedZone("CET", 3600))
 	d := amqp.Delivery{
 		MessageId: "m", ContentType: "text/plain", Body: []byte("\x00\xff"),
+		ContentEncoding: "gzip", CorrelationId: "c", ReplyTo: "r", Type: "t", AppId: "a", Timestamp: at,
+		UserId: "guest", Expiration: "1000", Priority: 9,
 		Headers: amqp.Table{
 			headerAttempts: "1", headerLastFailure: "2026-11-23T10:00:00Z",
 			"x-death": []any{}, "x-delivery-count": int64(3), "CC": []any{"other"},
@@ -116,6 +115,7 @@ func TestDeadLetterMessage(t *testing.T) {
 	letter.ID, letter.Failures = "", nil
 	want := ports.DeadLetter{
 		MessageID: "m", ContentType: "text/plain", Body: []byte("\x00\xff"),
+		ContentEncoding: "gzip", CorrelationID: "c", ReplyTo: "r", Type: "t", AppID: "a", Timestamp: at.UTC(),
 		Headers: map[string]string{
 			"text": "a", "bytes": "b", "number": "-1", "nothing": "<nil>", "yes": "true",
 			"time": "2026-11-23T10:00:00Z", "list": "[a 1]", "table": "map[a:1 b:2]",
@@ -127,6 +127,7 @@ func TestDeadLetterMessage(t *testing.T) {
 	m := letterMessage(letter, "q")
 	if diff := cmp.Diff(message{amqp.DefaultExchange, "q", amqp.Publishing{
 		MessageId: "m", ContentType: "text/plain", Body: []byte("\x00\xff"), DeliveryMode: amqp.Persistent,
+		ContentEncoding: "gzip", CorrelationId: "c", ReplyTo: "r", Type: "t", AppId: "a", Timestamp: at.UTC(),
 		Headers: amqp.Table{
 			"text": "a", "bytes": "b", "number": "-1", "nothing": "<nil>", "yes": "true",
 			"time": "2026-11-23T10:00:00Z", "list": "[a 1]", "table": "map[a:1 b:2]",

@@ -82,9 +82,7 @@ func eventMessage(exchange string, event domain.Event) (message, error) {
 	if err != nil {
 		return message{}, err
 	}
-	p := publishing(m)
-	p.Timestamp = event.Time
-	return message{exchange, string(event.Type), p}, nil
+	return message{exchange, string(event.Type), publishing(m)}, nil
 }
 
 // publishing returns the message as RabbitMQ carries it.
@@ -94,10 +92,16 @@ func publishing(m wire.Message) amqp.Publishing {
 		headers[name] = value
 	}
 	return amqp.Publishing{
-		Headers:      headers,
-		ContentType:  m.ContentType,
-		DeliveryMode: amqp.Persistent,
-		MessageId:    m.ID,
-		Body:         m.Body,
+		Headers:         headers,
+		ContentType:     m.ContentType,
+		ContentEncoding: m.ContentEncoding,
+		DeliveryMode:    amqp.Persistent,
+		CorrelationId:   m.CorrelationID,
+		ReplyTo:         m.ReplyTo,
+		MessageId:       m.ID,
+		Timestamp:       m.Timestamp,
+		Type:            m.Type,
+		AppId:           m.AppID,
+		Body:            m.Body,
 	}
 }

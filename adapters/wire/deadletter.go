@@ -6,8 +6,10 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"io"
 	"maps"
 	"slices"
+	"time"
 
 	"example.com/orderflow/ports"
 )
@@ -19,22 +21,34 @@ func NewID() string { return "unnamed-" + rand.Text() }
 // DeadLetter returns the message as a dead letter with that failure.
 func (m Message) DeadLetter(failure ports.Failure) ports.DeadLetter {
 	return ports.DeadLetter{
-		ID:          m.deadLetterID(),
-		MessageID:   m.ID,
-		ContentType: m.ContentType,
-		Headers:     maps.Clone(m.Headers),
-		Body:        bytes.Clone(m.Body),
-		Failures:    []ports.Failure{failure},
+		ID:              m.deadLetterID(),
+		MessageID:       m.ID,
+		ContentType:     m.ContentType,
+		ContentEncoding: m.ContentEncoding,
+		CorrelationID:   m.CorrelationID,
+		ReplyTo:         m.ReplyTo,
+		Type:            m.Type,
+		AppID:           m.AppID,
+		Timestamp:       m.Timestamp,
+		Headers:         maps.Clone(m.Headers),
+		Body:            bytes.Clone(m.Body),
+		Failures:        []ports.Failure{failure},
 	}
 }
 
 // FromDeadLetter returns the message that the letter was made of.
 func FromDeadLetter(letter ports.DeadLetter) Message {
 	return Message{
-		ID:          letter.MessageID,
-		ContentType: letter.ContentType,
-		Headers:     maps.Clone(letter.Headers),
-		Body:        bytes.Clone(letter.Body),
+		ID:              letter.MessageID,
+		ContentType:     letter.ContentType,
+		ContentEncoding: letter.ContentEncoding,
+		CorrelationID:   letter.CorrelationID,
+		ReplyTo:         letter.ReplyTo,
+		Type:            letter.Type,
+		AppID:           letter.AppID,
+		Timestamp:       letter.Timestamp,
+		Headers:         maps.Clone(letter.Headers),
+		Body:            bytes.Clone(letter.Body),
 	}
 }
 
@@ -46,16 +60,44 @@ func (m Message) deadLetterID() string {
 		return string(event.ID)
 	}
 	digest := sha256.New()
-	add := func(part []byte) {
-		digest.Write(binary.BigEndian.AppendUint64(nil, uint64(len(part))))
-		digest.Write(part)
-	}
-	add([]byte(m.ID))
-	add([]byte(m.ContentType))
+	writePart(digest, []byte(m.ID))
+	writePart(digest, []byte(m.ContentType))
 	for _, name := range slices.Sorted(maps.Keys(m.Headers)) {
-		add([]byte(name))
-		add([]byte(m.Headers[name]))
+		writePart(digest, []byte(name))
+		writePart(digest, []byte(m.Headers[name]))
 	}
-	add(m.Body)
+	writePart(digest, m.Body)
+	// These came later: a message without them keeps its id. As one part they
+	// make the number of parts even, which no message without them has.
+	if properties := m.properties(); len(properties) > 0 {
+		writePart(digest, properties)
+	}
 	return "unreadable-" + hex.EncodeToString(digest.Sum(nil)[:16])
+}
+
+// properties returns, for the digest, what the sender said beside the body and
+// its type; empty: nothing.
+func (m Message) properties() []byte {
+	var said bytes.Buffer
+	add := func(name, value string) {
+		if value != "" {
+			writePart(&said, []byte(name))
+			writePart(&said, []byte(value))
+		}
+	}
+	add("content-encoding", m.ContentEncoding)
+	add("correlation-id", m.CorrelationID)
+	add("reply-to", m.ReplyTo)
+	add("type", m.Type)
+	add("app-id", m.AppID)
+	if !m.Timestamp.IsZero() {
+		add("timestamp", m.Timestamp.UTC().Format(time.RFC3339Nano))
+	}
+	return said.Bytes()
+}
+
+// writePart writes the part behind its length. A digest and a buffer return no errors.
+func writePart(w io.Writer, part []byte) {
+	w.Write(binary.BigEndian.AppendUint64(nil, uint64(len(part))))
+	w.Write(part)
 }

@@ -22,7 +22,7 @@ func TestDeadLetterOfAnEvent(t *testing.T) {
 	failure := ports.Failure{Reason: "no such address", Attempts: 1, FirstFailure: time.UnixMilli(1), LastFailure: time.UnixMilli(1)}
 	letter := m.DeadLetter(failure)
 	want := ports.DeadLetter{
-		ID: m.ID, MessageID: m.ID, ContentType: "application/json", Headers: m.Headers, Body: m.Body,
+		ID: m.ID, MessageID: m.ID, ContentType: "application/json", Timestamp: event(t).Time, Headers: m.Headers, Body: m.Body,
 		Failures: []ports.Failure{failure},
 	}
 	if diff := cmp.Diff(want, letter); diff != "" {
@@ -43,6 +43,11 @@ func TestDeadLetterIDStaysAsItIs(t *testing.T) {
 	if got, want := id(m), "unreadable-ba34fdd5a33edc608d6babf1782405de"; got != want {
 		t.Errorf("id %s, want %s", got, want)
 	}
+	m.ContentEncoding, m.CorrelationID, m.ReplyTo, m.Type, m.AppID = "gzip", "c", "r", "t", "a"
+	m.Timestamp = time.Date(2026, 11, 23, 11, 0, 0, 0, time.FixedZone("CET", 3600))
+	if got, want := id(m), "unreadable-6f201bedda23a7dc4b8ba49be77cbc44"; got != want {
+		t.Errorf("id with every property %s, want %s", got, want)
+	}
 }
 
 func TestDeadLetterIDsDiffer(t *testing.T) {
@@ -58,6 +63,17 @@ func TestDeadLetterIDsDiffer(t *testing.T) {
 		{Headers: map[string]string{"a": "b", "c": "d"}},
 		{Headers: map[string]string{"a": "b"}, Body: []byte("cd")},
 		{Headers: map[string]string{"a": "bcd"}},
+		{ContentEncoding: "a"},
+		{CorrelationID: "a"},
+		{ReplyTo: "a"},
+		{Type: "a"},
+		{AppID: "a"},
+		{Timestamp: time.UnixMilli(0)},
+		{Timestamp: time.UnixMilli(1000)},
+		{Type: "type", AppID: "a"},
+		{Type: "a", AppID: "type"},
+		{Body: []byte("type"), Type: "a"},
+		{Headers: map[string]string{"": "type"}, Body: []byte("a")},
 		{ID: wire.NewID()},
 		{ID: wire.NewID()},
 	}
@@ -77,6 +93,13 @@ func TestDeadLetterIDSurvivesAReplay(t *testing.T) {
 			ContentType: rapid.String().Draw(t, "content type"),
 			Headers:     rapid.MapOf(rapid.String(), rapid.String()).Draw(t, "headers"),
 			Body:        rapid.SliceOf(rapid.Byte()).Draw(t, "body"),
+
+			ContentEncoding: rapid.String().Draw(t, "content encoding"),
+			CorrelationID:   rapid.String().Draw(t, "correlation id"),
+			ReplyTo:         rapid.String().Draw(t, "reply-to"),
+			Type:            rapid.String().Draw(t, "type"),
+			AppID:           rapid.String().Draw(t, "app id"),
+			Timestamp:       time.Unix(rapid.Int64Range(-1, 1<<40).Draw(t, "timestamp"), 0).UTC(),
 		}
 		first := m.DeadLetter(ports.Failure{Reason: "first"})
 		again := wire.FromDeadLetter(first).DeadLetter(ports.Failure{Reason: "again"})

@@ -43,8 +43,16 @@ const (
 type Message struct {
 	ID          string // the event's
 	ContentType string
+	Timestamp   time.Time // the event's; brokers may cut it to the second
 	Headers     map[string]string
 	Body        []byte
+
+	// What we never say, but others may.
+	ContentEncoding string
+	CorrelationID   string
+	ReplyTo         string
+	Type            string
+	AppID           string
 }
 
 type body struct {
@@ -68,6 +76,7 @@ func Encode(event domain.Event) (Message, error) {
 	return Message{
 		ID:          string(event.ID),
 		ContentType: ContentType,
+		Timestamp:   event.Time,
 		Headers: map[string]string{
 			HeaderID:          string(event.ID),
 			HeaderSource:      source,

@@ -486,17 +486,17 @@ func (mr *MockDeadLettersMockRecorder) Put(ctx, letter any) *gomock.Call {
 }
 
 // Settle mocks base method.
-func (m *MockDeadLetters) Settle(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState) error {
+func (m *MockDeadLetters) Settle(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState, by string) error {
 	m.ctrl.T.Helper()
-	ret := m.ctrl.Call(m, "Settle", ctx, letter, state)
+	ret := m.ctrl.Call(m, "Settle", ctx, letter, state, by)
 	ret0, _ := ret[0].(error)
 	return ret0
 }
 
 // Settle indicates an expected call of Settle.
-func (mr *MockDeadLettersMockRecorder) Settle(ctx, letter, state any) *gomock.Call {
+func (mr *MockDeadLettersMockRecorder) Settle(ctx, letter, state, by any) *gomock.Call {
 	mr.mock.ctrl.T.Helper()
-	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Settle", reflect.TypeOf((*MockDeadLetters)(nil).Settle), ctx, letter, state)
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Settle", reflect.TypeOf((*MockDeadLetters)(nil).Settle), ctx, letter, state, by)
 }
 
 // MockDeadLetterQueue is a mock of DeadLetterQueue interface.

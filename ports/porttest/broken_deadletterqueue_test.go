@@ -402,6 +402,7 @@ func brokenLetters() []broken[porttest.Broker] {
 				letter.Headers["times"] = fmt.Sprint(times.Add(1))
 			})(whole)
 		}), fails: []string{
+			"what is replayed keeps every property of its message, whether it is an event or not",
 			"a dead letter that keep fails on is handed over again, the same, until it is kept",
 			"what is replayed and fails again is the same dead letter with a later failure",
 			"what is no event is drained as it came, and is the same dead letter when it was replayed",

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"example.com/orderflow/adapters/memory"
 	"example.com/orderflow/ports"
@@ -23,7 +24,7 @@ type faultyDeadLetters struct {
 	put    func(ctx context.Context, letter ports.DeadLetter) error
 	get    func(ctx context.Context, id string) (ports.DeadLetter, error)
 	list   func(ctx context.Context, query ports.DeadLetterQuery) (ports.DeadLetterPage, error)
-	settle func(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState) error
+	settle func(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState, by string) error
 }
 
 func (f *faultyDeadLetters) Put(ctx context.Context, letter ports.DeadLetter) error {
@@ -47,11 +48,11 @@ func (f *faultyDeadLetters) List(ctx context.Context, query ports.DeadLetterQuer
 	return f.whole.List(ctx, query)
 }
 
-func (f *faultyDeadLetters) Settle(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState) error {
+func (f *faultyDeadLetters) Settle(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState, by string) error {
 	if f.settle != nil {
-		return f.settle(ctx, letter, state)
+		return f.settle(ctx, letter, state, by)
 	}
-	return f.whole.Settle(ctx, letter, state)
+	return f.whole.Settle(ctx, letter, state, by)
 }
 
 // faultyLetters makes stores with that fault, one of which forgets soon.
@@ -92,7 +93,11 @@ func (f *faultyDeadLetters) show(change func(letter *ports.DeadLetter)) {
 		page, err := f.whole.List(ctx, query)
 		for i := range page.Letters {
 			change(&page.Letters[i])
-			page.Letters[i].ContentType, page.Letters[i].Headers, page.Letters[i].Body = "", nil, nil
+			bare := page.Letters[i]
+			page.Letters[i] = ports.DeadLetter{
+				ID: bare.ID, MessageID: bare.MessageID, Failures: bare.Failures,
+				State: bare.State, Since: bare.Since, SettledAt: bare.SettledAt, SettledBy: bare.SettledBy,
+			}
 		}
 		return page, err
 	}
@@ -112,17 +117,29 @@ func afterPut(do func(ctx context.Context, whole *memory.DeadLetters, before, pu
 	})
 }
 
+// properties take from a letter what the sender has said beside headers and
+// body.
+var properties = map[string]func(letter *ports.DeadLetter){
+	"content type":     func(l *ports.DeadLetter) { l.ContentType = "" },
+	"content encoding": func(l *ports.DeadLetter) { l.ContentEncoding = "" },
+	"correlation id":   func(l *ports.DeadLetter) { l.CorrelationID = "" },
+	"reply-to":         func(l *ports.DeadLetter) { l.ReplyTo = "" },
+	"type":             func(l *ports.DeadLetter) { l.Type = "" },
+	"app id":           func(l *ports.DeadLetter) { l.AppID = "" },
+	"timestamp":        func(l *ports.DeadLetter) { l.Timestamp = time.Time{} },
+}
+
 func has(letter ports.DeadLetter, failure ports.Failure) bool {
 	return slices.ContainsFunc(letter.Failures, func(f ports.Failure) bool { return f.LastFailure.Equal(failure.LastFailure) })
 }
 
-// resettle brings the letter into that state, whoever has done what to it.
-func resettle(ctx context.Context, whole *memory.DeadLetters, id string, state ports.DeadLetterState) error {
+// resettle brings the letter into that state, whatever others have done to it.
+func resettle(ctx context.Context, whole *memory.DeadLetters, id string, state ports.DeadLetterState, by string) error {
 	letter, err := whole.Get(ctx, id)
 	if err != nil {
 		return err
 	}
-	return whole.Settle(ctx, letter, state)
+	return whole.Settle(ctx, letter, state, by)
 }
 
 // shared is a map for several goroutines.
@@ -164,8 +181,8 @@ func slowLetters(m *machine) porttest.DeadLetters {
 		f.list = func(ctx context.Context, query ports.DeadLetterQuery) (ports.DeadLetterPage, error) {
 			return slow(m, func() (ports.DeadLetterPage, error) { return whole.List(ctx, query) })
 		}
-		f.settle = func(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState) error {
-			return slowly(m, func() error { return whole.Settle(ctx, letter, state) })
+		f.settle = func(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState, by string) error {
+			return slowly(m, func() error { return whole.Settle(ctx, letter, state, by) })
 		}
 	})()
 }

@@ -27,14 +27,15 @@ func brokenForgetting() []broken[porttest.DeadLetters] {
 		}},
 
 		{name: "the retention counts from the first settling", open: faultyLetters(func(whole *memory.DeadLetters, f *faultyDeadLetters) {
-			f.settle = func(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState) error {
+			f.settle = func(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState, by string) error {
 				if letter.State == ports.Waiting || state == ports.Waiting {
-					return whole.Settle(ctx, letter, state)
+					return whole.Settle(ctx, letter, state, by)
 				}
 				_, err := whole.Get(ctx, letter.ID)
 				return err
 			}
 		}), fails: []string{
+			"SettledBy is who settled the letter last, and not set while it waits",
 			"Settle gives a letter any other state, and changes nothing else of it",
 			"Settle of a letter that another has settled leaves it, and says that it has changed",
 			"Settle of a letter that has failed again leaves it, and says that it has changed",
@@ -45,8 +46,8 @@ func brokenForgetting() []broken[porttest.DeadLetters] {
 
 		{name: "a letter that was settled once is forgotten, even if it waits again", open: faultyLetters(func(whole *memory.DeadLetters, f *faultyDeadLetters) {
 			kept := shared[string, time.Time]{}
-			f.settle = func(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState) error {
-				err := whole.Settle(ctx, letter, state)
+			f.settle = func(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState, by string) error {
+				err := whole.Settle(ctx, letter, state, by)
 				if err == nil && state != ports.Waiting {
 					kept.set(letter.ID, time.Now().Add(lease))
 				}
@@ -71,11 +72,11 @@ func brokenForgetting() []broken[porttest.DeadLetters] {
 				}
 				return hoard.Put(ctx, letter)
 			}
-			f.settle = func(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState) error {
-				if err := whole.Settle(ctx, letter, state); err != nil {
+			f.settle = func(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState, by string) error {
+				if err := whole.Settle(ctx, letter, state, by); err != nil {
 					return err
 				}
-				return resettle(ctx, &hoard, letter.ID, state)
+				return resettle(ctx, &hoard, letter.ID, state, by)
 			}
 			f.list = func(ctx context.Context, query ports.DeadLetterQuery) (ports.DeadLetterPage, error) {
 				page, err := hoard.List(ctx, query)

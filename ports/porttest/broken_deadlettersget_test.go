@@ -27,6 +27,7 @@ func brokenLetterReads() []broken[porttest.DeadLetters] {
 			}
 		}), fails: []string{
 			"Get finds no letter under an id that was not put",
+			"List returns only letters of the order, where one is asked for",
 		}},
 
 		{name: "errors do not say what was attempted", open: faultyLetters(func(whole *memory.DeadLetters, f *faultyDeadLetters) {

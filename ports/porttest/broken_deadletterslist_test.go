@@ -46,7 +46,7 @@ func matching(match func(failures []ports.Failure, text string) bool) func() por
 }
 
 // paging makes a store whose pages count from the oldest of those letters of
-// the state that pick leaves.
+// the state and the order that pick leaves.
 func paging(pick func(all []ports.DeadLetter, query ports.DeadLetterQuery) []ports.DeadLetter) func() porttest.DeadLetters {
 	return faultyLetters(func(whole *memory.DeadLetters, f *faultyDeadLetters) {
 		f.list = func(ctx context.Context, query ports.DeadLetterQuery) (page ports.DeadLetterPage, err error) {
@@ -58,7 +58,7 @@ func paging(pick func(all []ports.DeadLetter, query ports.DeadLetterQuery) []por
 				}
 			}
 			var all []ports.DeadLetter
-			for next := (ports.DeadLetterQuery{State: query.State, Limit: ports.MaxListLimit}); ; {
+			for next := (ports.DeadLetterQuery{State: query.State, OrderID: query.OrderID, Limit: ports.MaxListLimit}); ; {
 				part, err := whole.List(ctx, next)
 				if err != nil {
 					return page, err
@@ -151,6 +151,7 @@ func brokenLetterLists() []broken[porttest.DeadLetters] {
 		}, more: true},
 
 		{name: "List pays no heed to the text", open: asking(func(query *ports.DeadLetterQuery) { query.Reason = "" }), fails: []string{
+			"List returns only letters of the order, where one is asked for",
 			"List returns only letters of both the state and the text, where both are asked for",
 			"List returns only letters whose latest reason contains the text, byte by byte",
 			"Put of another failure has the letter wait again, whatever was decided",
@@ -185,6 +186,40 @@ func brokenLetterLists() []broken[porttest.DeadLetters] {
 			"List returns only letters of both the state and the text, where both are asked for",
 		}},
 
+		{name: "List pays no heed to the order", open: asking(func(query *ports.DeadLetterQuery) { query.OrderID = "" }), fails: []string{
+			"List returns only letters of the order, where one is asked for",
+		}},
+
+		{name: "List of an order's letters has one", open: asking(func(query *ports.DeadLetterQuery) {
+			if query.OrderID != "" {
+				query.OrderID += "-created" // as "-created-" begins no id
+			}
+		}), fails: []string{
+			"List returns only letters of the order, where one is asked for",
+		}},
+
+		{name: "List takes every id that begins with the order's", open: faultyLetters(func(whole *memory.DeadLetters, f *faultyDeadLetters) {
+			f.list = func(ctx context.Context, query ports.DeadLetterQuery) (ports.DeadLetterPage, error) {
+				order := string(query.OrderID)
+				if order != "" {
+					query.OrderID, query.Limit = "", ports.MaxListLimit
+				}
+				page, err := whole.List(ctx, query)
+				page.Letters = slices.DeleteFunc(page.Letters, func(l ports.DeadLetter) bool { return !strings.HasPrefix(l.ID, order) })
+				return page, err
+			}
+		}), fails: []string{
+			"List returns only letters of the order, where one is asked for",
+		}},
+
+		{name: "List of an order's letters pays no heed to the state", open: asking(func(query *ports.DeadLetterQuery) {
+			if query.OrderID != "" {
+				query.State = ""
+			}
+		}), fails: []string{
+			"List returns only letters of the order, where one is asked for",
+		}},
+
 		{name: "List returns whole letters", open: faultyLetters(func(whole *memory.DeadLetters, f *faultyDeadLetters) {
 			f.list = func(ctx context.Context, query ports.DeadLetterQuery) (ports.DeadLetterPage, error) {
 				page, err := whole.List(ctx, query)
@@ -196,7 +231,7 @@ func brokenLetterLists() []broken[porttest.DeadLetters] {
 				return page, err
 			}
 		}), fails: []string{
-			"List leaves out content type, headers and body, and nothing else",
+			"List leaves out the message but its id, and nothing else",
 		}, more: true},
 
 		{name: "List leaves out the message's id", open: listingPage(func(page *ports.DeadLetterPage, _ ports.DeadLetterQuery) {
@@ -204,7 +239,16 @@ func brokenLetterLists() []broken[porttest.DeadLetters] {
 				page.Letters[i].MessageID = ""
 			}
 		}), fails: []string{
-			"List leaves out content type, headers and body, and nothing else",
+			"List leaves out the message but its id, and nothing else",
+		}, more: true},
+
+		{name: "List leaves out who has settled", open: listingPage(func(page *ports.DeadLetterPage, _ ports.DeadLetterQuery) {
+			for i := range page.Letters {
+				page.Letters[i].SettledBy = ""
+			}
+		}), fails: []string{
+			"SettledBy is who settled the letter last, and not set while it waits",
+			"List leaves out the message but its id, and nothing else",
 		}, more: true},
 
 		{name: "List takes no limit for a limit of 20", open: asking(func(query *ports.DeadLetterQuery) {

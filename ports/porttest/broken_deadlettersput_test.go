@@ -35,13 +35,13 @@ func failuresAs(lock sync.Locker, add func(failures []ports.Failure, failure por
 			there, _ := failures.get(letter.ID)
 			letter.Failures = slices.Clone(there)
 		})
-		f.settle = func(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState) error {
+		f.settle = func(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState, by string) error {
 			if there, _ := failures.get(letter.ID); slices.Equal(there, letter.Failures) {
 				if kept, err := whole.Get(ctx, letter.ID); err == nil {
 					letter.Failures = kept.Failures
 				}
 			}
-			return whole.Settle(ctx, letter, state)
+			return whole.Settle(ctx, letter, state, by)
 		}
 	})
 }
@@ -65,7 +65,13 @@ func byTime(failures []ports.Failure) []ports.Failure {
 }
 
 func brokenLetterPuts() []broken[porttest.DeadLetters] {
-	return []broken[porttest.DeadLetters]{
+	var table []broken[porttest.DeadLetters]
+	for property, lose := range properties {
+		table = append(table, broken[porttest.DeadLetters]{name: "a letter's " + property + " is lost", open: showing(lose), fails: []string{
+			"Put keeps a letter, and Get returns it with every field as it was put",
+		}, more: true})
+	}
+	return append(table, []broken[porttest.DeadLetters]{
 		{name: "a header's name is cut at its dot", open: showing(func(letter *ports.DeadLetter) {
 			headers := map[string]string{}
 			for _, name := range slices.Sorted(maps.Keys(letter.Headers)) {
@@ -136,7 +142,7 @@ func brokenLetterPuts() []broken[porttest.DeadLetters] {
 			if !has(before, put.Failures[0]) || before.State == ports.Waiting {
 				return nil
 			}
-			return resettle(ctx, whole, put.ID, ports.Waiting)
+			return resettle(ctx, whole, put.ID, ports.Waiting, "")
 		}), fails: []string{
 			"Put of a failure that the letter has already changes nothing, whatever was decided",
 		}},
@@ -145,7 +151,7 @@ func brokenLetterPuts() []broken[porttest.DeadLetters] {
 			if has(before, put.Failures[0]) || before.State == ports.Waiting {
 				return nil
 			}
-			return resettle(ctx, whole, put.ID, before.State)
+			return resettle(ctx, whole, put.ID, before.State, before.SettledBy)
 		}), fails: []string{
 			"Put of another failure has the letter wait again, whatever was decided",
 			"a letter that waits again is not forgotten",
@@ -290,5 +296,5 @@ func brokenLetterPuts() []broken[porttest.DeadLetters] {
 		}), fails: []string{
 			"Put, Get and List leave the letters to the caller",
 		}},
-	}
+	}...)
 }

@@ -16,11 +16,11 @@ import (
 // is given what the caller shows and what is kept.
 func settling(change func(shown *ports.DeadLetter, kept ports.DeadLetter)) func() porttest.DeadLetters {
 	return faultyLetters(func(whole *memory.DeadLetters, f *faultyDeadLetters) {
-		f.settle = func(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState) error {
+		f.settle = func(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState, by string) error {
 			if kept, err := whole.Get(ctx, letter.ID); err == nil {
 				change(&letter, kept)
 			}
-			return whole.Settle(ctx, letter, state)
+			return whole.Settle(ctx, letter, state, by)
 		}
 	})
 }
@@ -28,8 +28,8 @@ func settling(change func(shown *ports.DeadLetter, kept ports.DeadLetter)) func(
 // settlingError makes a store whose Settle returns another error.
 func settlingError(change func(err error, letter ports.DeadLetter) error) func() porttest.DeadLetters {
 	return faultyLetters(func(whole *memory.DeadLetters, f *faultyDeadLetters) {
-		f.settle = func(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState) error {
-			return change(whole.Settle(ctx, letter, state), letter)
+		f.settle = func(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState, by string) error {
+			return change(whole.Settle(ctx, letter, state, by), letter)
 		}
 	})
 }
@@ -37,13 +37,14 @@ func settlingError(change func(err error, letter ports.DeadLetter) error) func()
 func brokenSettles() []broken[porttest.DeadLetters] {
 	return []broken[porttest.DeadLetters]{
 		{name: "what was replayed can't be discarded", open: faultyLetters(func(whole *memory.DeadLetters, f *faultyDeadLetters) {
-			f.settle = func(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState) error {
+			f.settle = func(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState, by string) error {
 				if letter.State == ports.Replayed && state == ports.Discarded && ctx.Err() == nil {
 					return fmt.Errorf("settle dead letter %s: %w", letter.ID, ports.ErrChanged)
 				}
-				return whole.Settle(ctx, letter, state)
+				return whole.Settle(ctx, letter, state, by)
 			}
 		}), fails: []string{
+			"SettledBy is who settled the letter last, and not set while it waits",
 			"Settle gives a letter any other state, and changes nothing else of it",
 			"Settle of a letter that another has settled leaves it, and says that it has changed",
 			"Settle takes a letter as List returned it",
@@ -54,8 +55,8 @@ func brokenSettles() []broken[porttest.DeadLetters] {
 
 		{name: "Settle keeps the letter as the caller shows it", open: hoarding(func(whole *memory.DeadLetters, f *faultyDeadLetters) {
 			bodies := shared[string, []byte]{}
-			f.settle = func(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState) error {
-				err := whole.Settle(ctx, letter, state)
+			f.settle = func(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState, by string) error {
+				err := whole.Settle(ctx, letter, state, by)
 				if err == nil {
 					bodies.set(letter.ID, append([]byte{}, letter.Body...))
 				}
@@ -88,11 +89,11 @@ func brokenSettles() []broken[porttest.DeadLetters] {
 
 		{name: "SettledAt stays while a letter waits again", open: hoarding(func(whole *memory.DeadLetters, f *faultyDeadLetters) {
 			settled := shared[string, time.Time]{}
-			f.settle = func(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState) error {
+			f.settle = func(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState, by string) error {
 				if letter.State == ports.Waiting {
 					letter.SettledAt = time.Time{}
 				}
-				err := whole.Settle(ctx, letter, state)
+				err := whole.Settle(ctx, letter, state, by)
 				if err == nil {
 					settled.set(letter.ID, time.Now().UTC().Truncate(time.Millisecond))
 				}
@@ -115,12 +116,56 @@ func brokenSettles() []broken[porttest.DeadLetters] {
 			"SettledAt is when the letter was replayed or discarded, and not set while it waits",
 		}, more: true},
 
+		{name: "who settles is cut at 64 bytes", open: faultyLetters(func(whole *memory.DeadLetters, f *faultyDeadLetters) {
+			f.settle = func(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState, by string) error {
+				return whole.Settle(ctx, letter, state, by[:min(len(by), 64)])
+			}
+		}), fails: []string{
+			"SettledBy is who settled the letter last, and not set while it waits",
+		}},
+
+		{name: "the first who settles stays", open: hoarding(func(whole *memory.DeadLetters, f *faultyDeadLetters) {
+			first := shared[string, string]{}
+			f.settle = func(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState, by string) error {
+				if before, ok := first.get(letter.ID); ok {
+					by = before
+				}
+				err := whole.Settle(ctx, letter, state, by)
+				if err == nil && state != ports.Waiting {
+					first.set(letter.ID, by)
+				}
+				return err
+			}
+		}), fails: []string{
+			"SettledBy is who settled the letter last, and not set while it waits",
+		}},
+
+		{name: "SettledBy stays while a letter waits again", open: hoarding(func(whole *memory.DeadLetters, f *faultyDeadLetters) {
+			settledBy := shared[string, string]{}
+			f.settle = func(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState, by string) error {
+				err := whole.Settle(ctx, letter, state, by)
+				if err == nil {
+					settledBy.set(letter.ID, by)
+				}
+				return err
+			}
+			f.show(func(letter *ports.DeadLetter) {
+				if by, ok := settledBy.get(letter.ID); ok {
+					letter.SettledBy = by
+				}
+			})
+		}), fails: []string{
+			"Put of another failure has the letter wait again, whatever was decided",
+			"SettledBy is who settled the letter last, and not set while it waits",
+			"Settle gives a letter any other state, and changes nothing else of it",
+		}, more: true},
+
 		{name: "Settle wants the whole letter", open: faultyLetters(func(whole *memory.DeadLetters, f *faultyDeadLetters) {
-			f.settle = func(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState) error {
+			f.settle = func(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState, by string) error {
 				if kept, err := whole.Get(ctx, letter.ID); err == nil && len(letter.Body) != len(kept.Body) {
 					return fmt.Errorf("settle dead letter %s: %w", letter.ID, ports.ErrChanged)
 				}
-				return whole.Settle(ctx, letter, state)
+				return whole.Settle(ctx, letter, state, by)
 			}
 		}), fails: []string{
 			"Settle takes a letter as List returned it",
@@ -157,13 +202,13 @@ func brokenSettles() []broken[porttest.DeadLetters] {
 		}},
 
 		{name: "Settle looks, and then settles", open: faultyLetters(func(whole *memory.DeadLetters, f *faultyDeadLetters) {
-			f.settle = func(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState) error {
+			f.settle = func(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState, by string) error {
 				kept, err := whole.Get(ctx, letter.ID)
 				if err != nil || kept.State != letter.State || !kept.SettledAt.Equal(letter.SettledAt) || len(kept.Failures) != len(letter.Failures) {
-					return whole.Settle(ctx, letter, state)
+					return whole.Settle(ctx, letter, state, by)
 				}
 				time.Sleep(time.Millisecond)
-				return resettle(ctx, whole, letter.ID, state)
+				return resettle(ctx, whole, letter.ID, state, by)
 			}
 		}), fails: []string{
 			"of many that settle a letter at once one does",
@@ -191,8 +236,8 @@ func brokenSettles() []broken[porttest.DeadLetters] {
 		}},
 
 		{name: "Settle settles and then fails on an ended context", open: faultyLetters(func(whole *memory.DeadLetters, f *faultyDeadLetters) {
-			f.settle = func(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState) error {
-				return cmp.Or(whole.Settle(context.WithoutCancel(ctx), letter, state), ctx.Err())
+			f.settle = func(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState, by string) error {
+				return cmp.Or(whole.Settle(context.WithoutCancel(ctx), letter, state, by), ctx.Err())
 			}
 		}), fails: []string{
 			"Settle with an ended context settles nothing",

@@ -22,10 +22,22 @@ func replaying(replay func(whole *memory.Broker) replayFunc) func() porttest.Bro
 }
 
 func brokenReplays() []broken[porttest.Broker] {
-	return []broken[porttest.Broker]{
+	var table []broken[porttest.Broker]
+	for property, lose := range properties {
+		table = append(table, broken[porttest.Broker]{name: "Replay loses the " + property, open: replaying(func(whole *memory.Broker) replayFunc {
+			return func(ctx context.Context, letter ports.DeadLetter) error {
+				lose(&letter)
+				return whole.Replay(ctx, letter)
+			}
+		}), fails: []string{
+			"what is replayed keeps every property of its message, whether it is an event or not",
+		}, more: true})
+	}
+	return append(table, []broken[porttest.Broker]{
 		{name: "Replay does nothing", open: replaying(func(*memory.Broker) replayFunc {
 			return func(ctx context.Context, _ ports.DeadLetter) error { return ctx.Err() }
 		}), fails: []string{
+			"what is replayed keeps every property of its message, whether it is an event or not",
 			"what is replayed is handed over at the first attempt, with every field as it was, and no dead letter any more",
 			"what is replayed and fails again is the same dead letter with a later failure",
 			"what is no event is drained as it came, and is the same dead letter when it was replayed",
@@ -126,17 +138,9 @@ func brokenReplays() []broken[porttest.Broker] {
 				return whole.Replay(ctx, letter)
 			}
 		}), fails: []string{
+			"what is replayed keeps every property of its message, whether it is an event or not",
 			"what is replayed and fails again is the same dead letter with a later failure",
 			"what is no event is drained as it came, and is the same dead letter when it was replayed",
-		}},
-
-		{name: "Replay loses the content type", open: replaying(func(whole *memory.Broker) replayFunc {
-			return func(ctx context.Context, letter ports.DeadLetter) error {
-				letter.ContentType = ""
-				return whole.Replay(ctx, letter)
-			}
-		}), fails: []string{
-			"what is replayed and fails again is the same dead letter with a later failure",
 		}},
 
 		{name: "what fails again has failed at the same time as before", open: draining(func(whole *memory.Broker) drainFunc {
@@ -170,5 +174,5 @@ func brokenReplays() []broken[porttest.Broker] {
 		}), fails: []string{
 			"Drain and Replay leave the dead letter to the caller",
 		}},
-	}
+	}...)
 }

@@ -20,6 +20,9 @@ func DeadLettersClauses() []Clause[DeadLetters] {
 	return slices.Concat(putLetterClauses(), listLettersClauses(), settleClauses(), forgetClauses())
 }
 
+// settler is who settles the clauses' letters.
+const settler = "somebody@somewhere"
+
 var letterStates = []ports.DeadLetterState{ports.Waiting, ports.Replayed, ports.Discarded}
 
 // nthLetter returns the nth dead letter with its nth failure; ids do not sort
@@ -27,12 +30,18 @@ var letterStates = []ports.DeadLetterState{ports.Waiting, ports.Replayed, ports.
 func nthLetter(n int) ports.DeadLetter {
 	id := string(orderID(n)) + "-created"
 	return ports.DeadLetter{
-		ID:          id,
-		MessageID:   "message " + strconv.Itoa(n),
-		ContentType: "application/json",
-		Headers:     map[string]string{"ce-type": "order.created", "number": strconv.Itoa(n)},
-		Body:        []byte(`{"number":` + strconv.Itoa(n) + `}`),
-		Failures:    []ports.Failure{nthFailure(n)},
+		ID:              id,
+		MessageID:       "message " + strconv.Itoa(n),
+		ContentType:     "application/json",
+		ContentEncoding: "encoding " + strconv.Itoa(n),
+		CorrelationID:   "correlation " + strconv.Itoa(n),
+		ReplyTo:         "reply " + strconv.Itoa(n),
+		Type:            "type " + strconv.Itoa(n),
+		AppID:           "app " + strconv.Itoa(n),
+		Timestamp:       epoch.Add(time.Duration(n) * time.Millisecond),
+		Headers:         map[string]string{"ce-type": "order.created", "number": strconv.Itoa(n)},
+		Body:            []byte(`{"number":` + strconv.Itoa(n) + `}`),
+		Failures:        []ports.Failure{nthFailure(n)},
 	}
 }
 
@@ -51,14 +60,25 @@ func failing(letter ports.DeadLetter, failure ports.Failure) ports.DeadLetter {
 
 // putAs returns the letter as it is kept once it was put.
 func putAs(letter ports.DeadLetter) ports.DeadLetter {
-	letter.State, letter.Since, letter.SettledAt = ports.Waiting, letter.Failures[0].FirstFailure, time.Time{}
+	letter.Since = letter.Failures[0].FirstFailure
+	return settledAs(letter, ports.Waiting, time.Time{})
+}
+
+// settledAs returns the letter as it is kept once it was settled.
+func settledAs(letter ports.DeadLetter, state ports.DeadLetterState, at time.Time) ports.DeadLetter {
+	letter.State, letter.SettledAt, letter.SettledBy = state, at, settler
+	if state == ports.Waiting {
+		letter.SettledBy = ""
+	}
 	return letter
 }
 
 // listedAs returns the kept letter as List has it.
 func listedAs(letter ports.DeadLetter) ports.DeadLetter {
-	letter.ContentType, letter.Headers, letter.Body = "", nil, nil
-	return letter
+	return ports.DeadLetter{
+		ID: letter.ID, MessageID: letter.MessageID, Failures: letter.Failures,
+		State: letter.State, Since: letter.Since, SettledAt: letter.SettledAt, SettledBy: letter.SettledBy,
+	}
 }
 
 // hardLetters returns letters that are easy to spoil on the way into a server
@@ -77,9 +97,12 @@ func hardLetters() []ports.DeadLetter {
 	for i := range 1 << 20 {
 		large.Body = append(large.Body, byte(i*i>>8))
 	}
+	early.Timestamp = at(1969)
 	early.Failures = []ports.Failure{{Reason: "r", Attempts: 1_000_000, FirstFailure: at(1969), LastFailure: at(2299)}}
 	texts.ID = ` a.b$c/?%2F {"$gt":""} ` + strings.Repeat("\u754c", 100)
 	texts.MessageID, texts.ContentType = "$x\u00e4\n", "text/plain; charset=\"a.b\""
+	texts.ContentEncoding, texts.CorrelationID = "$set", "a.b\x00"+strings.Repeat("\u754c", 100)
+	texts.ReplyTo, texts.Type, texts.AppID = "\xff\n", ` {"$gt":""} `, "a\u0308\U0001F6D2"
 	texts.Failures[0].Reason = "a\u0308 $1 .* \\ \"\n" + strings.Repeat("\u754c", 10_000)
 	return []ports.DeadLetter{bare, headers, binary, large, early, texts}
 }
@@ -105,7 +128,7 @@ func getLetter(t testing.TB, store ports.DeadLetters, id string) ports.DeadLette
 // settle settles the letter and returns it as it is kept then.
 func settle(t testing.TB, store ports.DeadLetters, letter ports.DeadLetter, state ports.DeadLetterState) ports.DeadLetter {
 	t.Helper()
-	if err := store.Settle(bounded(t), letter, state); err != nil {
+	if err := store.Settle(bounded(t), letter, state, settler); err != nil {
 		t.Fatalf("settle %s dead letter %s as %s: %v", letter.State, letter.ID, state, err)
 	}
 	return getLetter(t, store, letter.ID)
@@ -160,6 +183,14 @@ func listLetters(t testing.TB, store ports.DeadLetters, query ports.DeadLetterQu
 		page, err := store.List(bounded(t), query)
 		return page.Letters, page.NextCursor, err
 	}, between)
+}
+
+// checkListed fails t unless List has the letter, which is given as it is kept.
+func checkListed(t testing.TB, kept, listed ports.DeadLetter) {
+	t.Helper()
+	if diff := cmp.Diff(listedAs(kept), listed, lettersEqual); diff != "" {
+		t.Errorf("list: letter %.50q (-want +got):\n%.2000s", kept.ID, diff)
+	}
 }
 
 // checkLetters fails t unless either side lists these letters, which are given

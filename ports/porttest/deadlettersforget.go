@@ -24,7 +24,7 @@ func forgetClauses() []Clause[DeadLetters] {
 // ended settles the letter, which waits, and waits until it is forgotten.
 func ended(t testing.TB, d DeadLetters, letter ports.DeadLetter, state ports.DeadLetterState) {
 	t.Helper()
-	if err := d.Forgetful.Settle(bounded(t), letter, state); err != nil {
+	if err := d.Forgetful.Settle(bounded(t), letter, state, settler); err != nil {
 		t.Fatalf("settle dead letter: %v", err)
 	}
 	eventually(t, "a letter that was settled is forgotten", func() bool {
@@ -60,7 +60,7 @@ func settledStays(t testing.TB, d DeadLetters) {
 	withinLease(t, d.Retention, func(round int) (settled time.Time, fault string) {
 		letter := putInto(t, d.Forgetful, nthLetter(round), ports.Waiting)
 		settled = time.Now()
-		if err := d.Forgetful.Settle(bounded(t), letter, ports.Discarded); err != nil {
+		if err := d.Forgetful.Settle(bounded(t), letter, ports.Discarded, settler); err != nil {
 			t.Fatalf("settle dead letter: %v", err)
 		}
 		for asked := false; !asked || time.Since(settled) < d.Retention/2; asked = true {
@@ -77,7 +77,7 @@ func settledStaysAnew(t testing.TB, d DeadLetters) {
 	withinLease(t, d.Retention, func(round int) (settled time.Time, fault string) {
 		letter := putInto(t, d.Forgetful, nthLetter(round), ports.Waiting)
 		first := time.Now()
-		if err := d.Forgetful.Settle(bounded(t), letter, ports.Replayed); err != nil {
+		if err := d.Forgetful.Settle(bounded(t), letter, ports.Replayed, settler); err != nil {
 			t.Fatalf("settle dead letter: %v", err)
 		}
 		letter, err := d.Forgetful.Get(bounded(t), letter.ID)
@@ -86,7 +86,7 @@ func settledStaysAnew(t testing.TB, d DeadLetters) {
 		}
 		time.Sleep(d.Retention * 6 / 10)
 		settled = time.Now()
-		if err := d.Forgetful.Settle(bounded(t), letter, ports.Discarded); err != nil {
+		if err := d.Forgetful.Settle(bounded(t), letter, ports.Discarded, settler); err != nil {
 			return first, "settle dead letter: " + err.Error()
 		}
 		time.Sleep(time.Until(first.Add(d.Retention * 12 / 10)))
@@ -109,7 +109,7 @@ func settledIsForgotten(t testing.TB, d DeadLetters) {
 			}
 		}
 		for _, again := range letterStates {
-			err := d.Forgetful.Settle(bounded(t), letter, again)
+			err := d.Forgetful.Settle(bounded(t), letter, again, settler)
 			checkError(t, "settle a letter that was forgotten", err, ports.ErrNotFound, letter.ID)
 		}
 		checkNoLetter(t, d.Forgetful, letter.ID)
@@ -135,7 +135,7 @@ func forgottenBeginsAnew(t testing.TB, d DeadLetters) {
 func restoredStays(t testing.TB, d DeadLetters) {
 	ways := map[string]func(ctx context.Context, letter ports.DeadLetter) error{
 		"restored": func(ctx context.Context, letter ports.DeadLetter) error {
-			return d.Forgetful.Settle(ctx, letter, ports.Waiting)
+			return d.Forgetful.Settle(ctx, letter, ports.Waiting, settler)
 		},
 		"failed again": func(ctx context.Context, letter ports.DeadLetter) error {
 			return d.Forgetful.Put(ctx, failing(letter, nthFailure(1000)))
@@ -149,7 +149,7 @@ func restoredStays(t testing.TB, d DeadLetters) {
 			id = letter.ID
 			letter = putInto(t, d.Forgetful, letter, ports.Waiting)
 			settled = time.Now()
-			if err := d.Forgetful.Settle(bounded(t), letter, ports.Discarded); err != nil {
+			if err := d.Forgetful.Settle(bounded(t), letter, ports.Discarded, settler); err != nil {
 				t.Fatalf("settle dead letter: %v", err)
 			}
 			letter, err := d.Forgetful.Get(bounded(t), letter.ID)

@@ -75,7 +75,7 @@ func putWaitsAgain(t testing.TB, d DeadLetters) {
 		want := putInto(t, d.Letters, letter, state)
 		putLetters(t, d.Other, failing(letter, nthFailure(n+10)))
 		want.Failures = append(want.Failures, nthFailure(n+10))
-		want.State, want.SettledAt = ports.Waiting, time.Time{}
+		want = settledAs(want, ports.Waiting, time.Time{})
 		checkLetter(t, d, want)
 		checkLetters(t, d, ports.DeadLetterQuery{State: ports.Waiting, Reason: nthFailure(n + 10).Reason, Limit: 1}, want)
 	}
@@ -233,7 +233,7 @@ func lettersAtOnce(t testing.TB, d DeadLetters) {
 			_, list := store.List(ctx, ports.DeadLetterQuery{Limit: 10})
 			put := store.Put(ctx, mine)
 			kept, get := store.Get(ctx, mine.ID)
-			settled := store.Settle(ctx, kept, ports.Discarded)
+			settled := store.Settle(ctx, kept, ports.Discarded, settler)
 			again := store.Put(ctx, failing(mine, nthFailure(1000)))
 			if err := errors.Join(list, put, get, settled, again); err != nil {
 				t.Error(fmt.Errorf("beside other calls: %w", err))

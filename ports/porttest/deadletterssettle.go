@@ -3,6 +3,7 @@ package porttest
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -15,6 +16,7 @@ func settleClauses() []Clause[DeadLetters] {
 	return []Clause[DeadLetters]{
 		{"Settle gives a letter any other state, and changes nothing else of it", settleEachState},
 		{"SettledAt is when the letter was replayed or discarded, and not set while it waits", settleTime},
+		{"SettledBy is who settled the letter last, and not set while it waits", settleBy},
 		{"Settle takes a letter as List returned it", settleListed},
 		{"Settle of a letter that has failed again leaves it, and says that it has changed", settleFailedAgain},
 		{"Settle of a letter that another has settled leaves it, and says that it has changed", settleAfterAnother},
@@ -39,15 +41,14 @@ func transitions(t testing.TB, d DeadLetters, do func(letter ports.DeadLetter, t
 
 func checkChanged(t testing.TB, store ports.DeadLetters, letter ports.DeadLetter, state ports.DeadLetterState) {
 	t.Helper()
-	err := store.Settle(bounded(t), letter, state)
+	err := store.Settle(bounded(t), letter, state, settler)
 	checkError(t, "settle a letter that has changed", err, ports.ErrChanged, letter.ID)
 }
 
 func settleEachState(t testing.TB, d DeadLetters) {
 	transitions(t, d, func(letter ports.DeadLetter, to ports.DeadLetterState) {
 		got := settle(t, d.Other, letter, to)
-		want := letter
-		want.State, want.SettledAt = to, got.SettledAt
+		want := settledAs(letter, to, got.SettledAt)
 		if diff := cmp.Diff(want, got, lettersEqual); diff != "" {
 			t.Errorf("%s letter settled as %s (-want +got):\n%s", letter.State, to, diff)
 		}
@@ -73,6 +74,29 @@ func settleTime(t testing.TB, d DeadLetters) {
 	})
 }
 
+func settleBy(t testing.TB, d DeadLetters) {
+	longest := strings.Repeat("\U0001F6D2", 128)
+	transitions(t, d, func(letter ports.DeadLetter, to ports.DeadLetterState) {
+		for _, by := range []string{"u", "$set", "a.b ä\u0308@host-1.example", longest} {
+			if err := d.Other.Settle(bounded(t), letter, to, by); err != nil {
+				t.Fatalf("settle %s dead letter as %s: %v", letter.State, to, err)
+			}
+			settled := getLetter(t, d.Letters, letter.ID)
+			want := settledAs(letter, to, settled.SettledAt)
+			if to != ports.Waiting {
+				want.SettledBy = by
+			}
+			checkLetter(t, d, want)
+			for _, listed := range listLetters(t, d.Letters, ports.DeadLetterQuery{State: to, Limit: 10}, func() {}) {
+				if listed.ID == letter.ID {
+					checkListed(t, want, listed)
+				}
+			}
+			letter = settle(t, d.Letters, settled, letter.State)
+		}
+	})
+}
+
 func settleListed(t testing.TB, d DeadLetters) {
 	transitions(t, d, func(letter ports.DeadLetter, to ports.DeadLetterState) {
 		for _, listed := range listLetters(t, d.Letters, ports.DeadLetterQuery{State: letter.State, Limit: 10}, func() {}) {
@@ -80,8 +104,7 @@ func settleListed(t testing.TB, d DeadLetters) {
 				continue
 			}
 			got := settle(t, d.Letters, listed, to)
-			letter.State, letter.SettledAt = to, got.SettledAt
-			checkLetter(t, d, letter)
+			checkLetter(t, d, settledAs(letter, to, got.SettledAt))
 			return
 		}
 		t.Errorf("list of what is %s: letter %s is not there", letter.State, letter.ID)
@@ -129,7 +152,7 @@ func settleAtOnce(t testing.TB, d DeadLetters) {
 			if i%2 == 0 {
 				store = d.Other
 			}
-			errs[i] = store.Settle(ctx, letter, to)
+			errs[i] = store.Settle(ctx, letter, to, settler)
 		})
 		settled := 0
 		for _, err := range errs {
@@ -142,8 +165,7 @@ func settleAtOnce(t testing.TB, d DeadLetters) {
 		if settled != 1 {
 			t.Errorf("%d of %d callers settled a %s letter as %s, want one", settled, callers, letter.State, to)
 		}
-		letter.State, letter.SettledAt = to, getLetter(t, d.Letters, letter.ID).SettledAt
-		checkLetter(t, d, letter)
+		checkLetter(t, d, settledAs(letter, to, getLetter(t, d.Letters, letter.ID).SettledAt))
 	})
 }
 
@@ -151,7 +173,7 @@ func settleUnknown(t testing.TB, d DeadLetters) {
 	kept := putInto(t, d.Letters, nthLetter(1), ports.Waiting)
 	unknown := kept
 	unknown.ID = nthLetter(2).ID
-	err := d.Letters.Settle(bounded(t), unknown, ports.Replayed)
+	err := d.Letters.Settle(bounded(t), unknown, ports.Replayed, settler)
 	checkError(t, "settle an unknown letter", err, ports.ErrNotFound, unknown.ID)
 	checkNoLetter(t, d.Letters, unknown.ID)
 	checkLetters(t, d, ports.DeadLetterQuery{Limit: 10}, kept)
@@ -159,7 +181,7 @@ func settleUnknown(t testing.TB, d DeadLetters) {
 
 func settleEnded(t testing.TB, d DeadLetters) {
 	transitions(t, d, func(letter ports.DeadLetter, to ports.DeadLetterState) {
-		checkEnded(t, "Settle", func(ctx context.Context) error { return d.Letters.Settle(ctx, letter, to) })
+		checkEnded(t, "Settle", func(ctx context.Context) error { return d.Letters.Settle(ctx, letter, to, settler) })
 		checkLetter(t, d, letter)
 	})
 }

@@ -19,6 +19,7 @@ func replayClauses() []Clause[Broker] {
 		{"what is replayed is handed over at the first attempt, with every field as it was, and no dead letter any more", replayKeepsEveryField},
 		{"what is replayed and fails again is the same dead letter with a later failure", replayFails},
 		{"what is no event is drained as it came, and is the same dead letter when it was replayed", replayNoEvent},
+		{"what is replayed keeps every property of its message, whether it is an event or not", replayKeepsProperties},
 		{"Replay with an ended context says so, and puts nothing back", replayEnded},
 		{"Drain and Replay leave the dead letter to the caller", replayValues},
 	}
@@ -127,6 +128,43 @@ func replayNoEvent(t testing.TB, b Broker) {
 	}
 	if got := in.got(); len(got) > 0 {
 		t.Errorf("handed over %d events that are none", len(got))
+	}
+}
+
+// What the letters have is what others than our publishers say. Timestamps may
+// have seconds only.
+func replayKeepsProperties(t testing.TB, b Broker) {
+	consume(t, b.Consumer(), func(_ context.Context, d ports.Delivery) error {
+		if d.Attempt == 1 {
+			return errors.New("busy")
+		}
+		return ports.Permanent(errors.New("no such address"))
+	})
+	aside := drain(t, b.DeadLetters(), keepAll)
+	inject(t, b, "hello")
+	publish(t, b, order(t, 1).Created())
+	const count = 2
+	sent := map[string]ports.DeadLetter{} // by body
+	for n, letter := range aside.awaitKept(anyLetter, count) {
+		from := nthLetter(n)
+		letter.ContentType, letter.ContentEncoding, letter.CorrelationID = "text/x-any", from.ContentEncoding, from.CorrelationID
+		letter.ReplyTo, letter.Type, letter.AppID = from.ReplyTo, from.Type, from.AppID
+		letter.Timestamp = epoch.Add(time.Duration(n+1) * time.Second)
+		sent[string(letter.Body)] = letter
+		replay(t, b, letter)
+	}
+	again := aside.awaitKept(anyLetter, 2*count)[count:]
+	for _, got := range again {
+		want := sent[string(got.Body)]
+		if letterOfNoEvent(want) {
+			want.ID = got.ID // which is made from the properties, too
+		}
+		checkSameMessage(t, "after a replay with other properties", want, got)
+		replay(t, b, got)
+	}
+	for _, got := range aside.awaitKept(anyLetter, 3*count)[2*count:] {
+		i := slices.IndexFunc(again, func(l ports.DeadLetter) bool { return bytes.Equal(l.Body, got.Body) })
+		checkSameMessage(t, "after another replay", again[i], got)
 	}
 }
 

@@ -3,16 +3,28 @@ package cmd_test
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	amqp "github.com/rabbitmq/amqp091-go"
+
+	"example.com/orderflow/adapters/wire"
+	"example.com/orderflow/domain"
 )
 
 // putByHand puts messages with these bodies into the queue, as a stranger
 // might.
 func putByHand(t *testing.T, broker string, bodies ...string) {
+	t.Helper()
+	for _, body := range bodies {
+		publish(t, broker, "order_created", amqp.Publishing{Body: []byte(body)})
+	}
+}
+
+func publish(t *testing.T, broker, queue string, message amqp.Publishing) {
 	t.Helper()
 	connection, err := amqp.Dial(broker)
 	if err != nil {
@@ -23,14 +35,12 @@ func putByHand(t *testing.T, broker string, bodies ...string) {
 	if err == nil {
 		err = channel.Confirm(false)
 	}
-	for _, body := range bodies {
-		var kept *amqp.DeferredConfirmation
-		if err == nil {
-			kept, err = channel.PublishWithDeferredConfirm("", "order_created", true, false, amqp.Publishing{Body: []byte(body)})
-		}
-		if err == nil && !kept.Wait() {
-			err = fmt.Errorf("%q was not kept", body)
-		}
+	var kept *amqp.DeferredConfirmation
+	if err == nil {
+		kept, err = channel.PublishWithDeferredConfirm("", queue, true, false, message)
+	}
+	if err == nil && !kept.Wait() {
+		err = fmt.Errorf("%q was not kept", message.Body)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -158,4 +168,107 @@ func TestDeadLetters(t *testing.T) {
 		t.Errorf("%d letters are discarded, want 3", n)
 	}
 	_ = p
+}
+
+// An operator who knows only the order finds its letters, with all that their
+// sender said, and the next one sees who has decided.
+func TestDeadLettersOfAnOrder(t *testing.T) {
+	settings := servers(t)
+	address, admin := freeAddress(t), freeAddress(t)
+	p := start(t, "notification", append(settings, "--addr="+address, "--admin-addr="+admin)...)
+	awaitReady(t, address)
+	order, err := domain.NewOrder("0192f0c1-2d3e-7f4a-8b5c-6d7e8f901234", "123", "Laptop", 1, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	event, err := wire.Encode(order.Created())
+	if err != nil {
+		t.Fatal(err)
+	}
+	message := amqp.Publishing{
+		MessageId: event.ID, ContentType: event.ContentType, ContentEncoding: "identity", CorrelationId: "c\u009b", ReplyTo: "r", Type: "t", AppId: "a",
+		Timestamp: order.CreatedAt, Headers: amqp.Table{}, Body: event.Body,
+	}
+	for name, value := range event.Headers {
+		message.Headers[name] = value
+	}
+	broker := strings.TrimPrefix(settings[1], "--broker=")
+	publish(t, broker, "order_created.dead-letter", message)
+
+	command := func(want int, args ...string) (stdout, stderr string) {
+		t.Helper()
+		status, stdout, stderr := run(t, nil, "notification", append(append([]string{"dead-letters"}, args...), settings[:2]...)...)
+		if status != want {
+			t.Fatalf("dead-letters %v: exit status %d, want %d: %s", args, status, want, stderr)
+		}
+		return stdout, stderr
+	}
+	id, upper := string(order.ID), strings.ToUpper(string(order.ID))
+	eventually(t, func() error {
+		if stdout, _ := command(0, "list", "--order="+upper); !strings.Contains(stdout, event.ID) {
+			return fmt.Errorf("the order's letter is not listed:\n%s", stdout)
+		}
+		return nil
+	})
+	if stdout, _ := command(0, "list", "--order="+id[:35]+"0"); strings.Contains(stdout, event.ID) {
+		t.Errorf("listed as another order's:\n%s", stdout)
+	}
+	for _, name := range []string{id, upper, event.ID, upper + "-created"} {
+		stdout, _ := command(0, "show", name, "--json")
+		want := fmt.Sprintf(`"message_id":%q,"content_type":"application/json","content_encoding":"identity","correlation_id":"c\u009b","reply_to":"r","type":"t","app_id":"a","timestamp":"%s"`,
+			event.ID, order.CreatedAt.Truncate(time.Second).Format("2006-01-02T15:04:05.000Z"))
+		if !strings.Contains(stdout, want) {
+			t.Errorf("show %s: got %s, want %s", name, stdout, want)
+		}
+	}
+	if stdout, _ := command(0, "show", id); !strings.Contains(stdout, `reply to      "r"`) {
+		t.Errorf("shown as:\n%s", stdout)
+	}
+
+	// What selects nothing, or too much, is refused.
+	if _, stderr := command(1, "show", id[:35]+"0"); !strings.Contains(stderr, "dead letters of order "+id[:35]+"0: not found") {
+		t.Errorf("letters of an order that has none: %s", stderr)
+	}
+	var unknown []string
+	for n := range 40 {
+		unknown = append(unknown, fmt.Sprint("letter", n))
+	}
+	if _, stderr := command(1, append([]string{"show"}, unknown...)...); !strings.Contains(stderr, "letter15: not found") || strings.Contains(stderr, "letter16") || !strings.Contains(stderr, "and 24 more") {
+		t.Errorf("40 letters that are not there: %s", stderr)
+	}
+	for _, args := range [][]string{
+		{"list", "--order="}, {"list", "--order=x"}, {"list", "--reason="}, {"discard", "--yes", "--all", "--reason="},
+		{"replay", "--all", "--order=" + id}, {"replay", id, "--order=" + id}, {"replay"},
+	} {
+		command(2, args...)
+	}
+
+	// Who decides is noted, and waits again as nobody's.
+	command(0, "discard", "--yes", "--order="+upper)
+	host, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if stdout, _ := command(0, "show", id, "--json"); !strings.Contains(stdout, `"state":"discarded"`) || !strings.Contains(stdout, "@"+host+`"`) {
+		t.Errorf("discarded by %s", stdout)
+	}
+	if stdout, _ := command(0, "show", id); !strings.Contains(stdout, "@"+host+"\n") {
+		t.Errorf("shown as:\n%s", stdout)
+	}
+	command(0, "restore", "--order="+id)
+	if stdout, _ := command(0, "show", id, "--json"); strings.Contains(stdout, "settled_by") {
+		t.Errorf("restored: %s", stdout)
+	}
+	if status, err := fetch("POST", "http://"+admin+"/dead-letters/replay", `{"order_id":"`+id+`","by":"ann"}`, nil); err != nil || status != 200 {
+		t.Errorf("replay over HTTP: %d, %v", status, err)
+	}
+	if stdout, _ := command(0, "list", "--state=replayed", "--order="+id, "--json"); !strings.Contains(stdout, `"settled_by":"ann"`) {
+		t.Errorf("replayed: %s", stdout)
+	}
+	eventually(t, func() error {
+		if out := p.out.String(); !strings.Contains(out, `"Received order","event_id":"`+event.ID+`"`) {
+			return fmt.Errorf("the replayed event is not notified:\n%s", out)
+		}
+		return nil
+	})
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"strconv"
 	"time"
 
 	"example.com/orderflow/domain"
@@ -23,15 +24,19 @@ const (
 // AdminHandler is the HTTP interface for operators, which the public must not
 // reach:
 //
-//	GET  /dead-letters?state=&reason=&limit=&cursor=    waiting ones, oldest first; or replayed, discarded, all
-//	GET  /dead-letters/{id}                             one, with its message
-//	POST /dead-letters/replay                           {"ids":[…]}, {"reason":"…"} or {"all":true}
-//	POST /dead-letters/discard                          the same
-//	POST /dead-letters/restore                          the same, of discarded ones
+//	GET  /dead-letters?state=&order_id=&reason=&limit=&cursor=    waiting ones, oldest first; or replayed, discarded, all
+//	GET  /dead-letters/{id}                                       one, with its message
+//	POST /dead-letters/replay                                     {"ids":[…]}, {"order_id":"…"}, {"reason":"…"} or {"all":true}
+//	POST /dead-letters/discard                                    the same
+//	POST /dead-letters/restore                                    the same, of discarded ones
 //
-// A decision takes "dry_run":true as well, and up to "limit" letters from
-// "cursor" on; its answer has the cursor to go on from. A request that changes
-// state is refused if it comes from a browser's page of another origin.
+// A decision takes "dry_run":true as well, "by", who decides, which is the
+// client's address otherwise, and up to "limit" letters from "cursor" on; its
+// answer has the cursor to go on from. A request that changes state is refused
+// if it comes from a browser's page of another origin.
+//
+// The header Unreadable-Records says how many letters a list or a decision has
+// left out, for their records can't be read.
 //
 // Errors are application/problem+json (RFC 9457).
 type AdminHandler struct {
@@ -68,7 +73,7 @@ func (h *AdminHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 type adminAPI struct{ letters *DeadLetters }
 
 func (a adminAPI) list(w http.ResponseWriter, r *http.Request) error {
-	query, err := httpapi.Query(r, "state", "reason", "limit", "cursor")
+	query, err := httpapi.Query(r, "state", "order_id", "reason", "limit", "cursor")
 	if err != nil {
 		return err
 	}
@@ -80,14 +85,30 @@ func (a adminAPI) list(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return httpapi.Invalid(domain.FieldError{Field: "state", Reason: err.Error()})
 	}
+	var order domain.OrderID
+	if text, given := query["order_id"]; given {
+		if order, err = domain.ParseOrderID(text); err != nil {
+			return httpapi.Invalid(domain.FieldError{Field: "order_id", Reason: noOrderID})
+		}
+	}
 	page, err := a.letters.List(r.Context(), ports.DeadLetterQuery{
-		State: state, Reason: query["reason"], Limit: limit, Cursor: query["cursor"],
+		State: state, OrderID: order, Reason: query["reason"], Limit: limit, Cursor: query["cursor"],
 	})
 	if err != nil {
 		return deadLetterProblem(err)
 	}
+	tellUnreadable(w, page)
 	httpapi.WritePage(w, page.Letters, page.NextCursor, NewDeadLetterSummary)
 	return nil
+}
+
+const noOrderID = "must be an order's id: a UUID with hyphens"
+
+// tellUnreadable sets the header that says how many records were passed over.
+func tellUnreadable(w http.ResponseWriter, page ports.DeadLetterPage) {
+	if page.Unreadable > 0 {
+		w.Header().Set("Unreadable-Records", strconv.Itoa(page.Unreadable))
+	}
 }
 
 // ParseState reads the name of a state of dead letters: those that wait if it
@@ -114,128 +135,24 @@ func (a adminAPI) get(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// selection is the body of a decision.
-type selection struct {
-	Selection
-	DryRun bool
-	Limit  int
-	Cursor string
-}
+const noLetter = "there is no dead letter with this id; GET /dead-letters?order_id= lists those of an order"
 
-func (s *selection) fields() []httpapi.Field {
-	return []httpapi.Field{
-		{Name: "ids", Optional: true, Set: httpapi.Texts(&s.IDs)},
-		{Name: "reason", Optional: true, Set: httpapi.Text(&s.Reason)},
-		{Name: "all", Optional: true, Set: httpapi.Truth(&s.All)},
-		{Name: "dry_run", Optional: true, Set: httpapi.Truth(&s.DryRun)},
-		{Name: "limit", Optional: true, Set: httpapi.Whole(&s.Limit)},
-		{Name: "cursor", Optional: true, Set: httpapi.Text(&s.Cursor)},
-	}
+func whyUnreadable(err *ports.UnreadableError) string {
+	return "the letter's record can't be read: " + err.Field + " " + err.Reason
 }
-
-func (s *selection) check() error {
-	var faults []domain.FieldError
-	if !s.IsDefinite() {
-		faults = append(faults, domain.FieldError{Field: "ids", Reason: "or reason or all must say which letters, and only one of them"})
-	}
-	if len(s.IDs) > largestPage {
-		faults = append(faults, domain.FieldError{Field: "ids", Reason: "must be 1000 at most"})
-	}
-	if s.Limit < 1 || s.Limit > largestPage {
-		faults = append(faults, domain.FieldError{Field: "limit", Reason: "must be a whole number from 1 to 1000"})
-	}
-	if len(faults) > 0 {
-		return httpapi.Invalid(faults...)
-	}
-	return nil
-}
-
-// decisionJSON is the answer to a decision.
-type decisionJSON struct {
-	Decision   Decision        `json:"decision"`
-	DryRun     bool            `json:"dry_run"`
-	Matched    int             `json:"matched"` // letters that the request was about
-	Done       int             `json:"done"`
-	Failed     []undecidedJSON `json:"failed"`
-	HasMore    bool            `json:"has_more"`
-	NextCursor *string         `json:"next_cursor"`
-}
-
-type undecidedJSON struct {
-	ID     string `json:"id"`
-	Code   string `json:"code"`
-	Detail string `json:"detail"`
-}
-
-func (a adminAPI) decide(decision Decision) httpapi.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) error {
-		s := selection{Limit: largestPage}
-		if err := httpapi.ReadObject(w, r, "a decision", s.fields()...); err != nil {
-			return err
-		}
-		if err := s.check(); err != nil {
-			return err
-		}
-		answer := decisionJSON{Decision: decision, DryRun: s.DryRun, Failed: []undecidedJSON{}}
-		ids := s.Named()
-		if len(ids) == 0 {
-			page, err := a.letters.List(r.Context(), ports.DeadLetterQuery{
-				State: decision.From(), Reason: s.Reason, Limit: s.Limit, Cursor: s.Cursor,
-			})
-			if err != nil {
-				return deadLetterProblem(err)
-			}
-			for _, letter := range page.Letters {
-				ids = append(ids, letter.ID)
-			}
-			if page.NextCursor != "" {
-				answer.HasMore, answer.NextCursor = true, &page.NextCursor
-			}
-		}
-		answer.Matched = len(ids)
-		do := a.letters.Decide
-		if s.DryRun {
-			do = a.letters.Check
-		}
-		for i, err := range do(r.Context(), decision, ids...) {
-			switch {
-			case err != nil:
-				answer.Failed = append(answer.Failed, a.undecided(r.Context(), ids[i], err))
-			case !s.DryRun:
-				answer.Done++
-			}
-		}
-		httpapi.WriteJSON(w, http.StatusOK, answer)
-		return nil
-	}
-}
-
-func (a adminAPI) undecided(ctx context.Context, id string, err error) undecidedJSON {
-	var refusal *Refusal
-	switch {
-	case errors.Is(err, ErrNotNoted):
-		return undecidedJSON{id, "not_noted", ErrNotNoted.Error() + ", for the store did not answer or somebody else has decided; look at it again"}
-	case errors.As(err, &refusal):
-		return undecidedJSON{id, "wrong_state", refusal.Error()}
-	case errors.Is(err, ports.ErrNotFound):
-		return undecidedJSON{id, "not_found", noLetter}
-	case errors.Is(err, ports.ErrChanged):
-		return undecidedJSON{id, "changed", "it has changed meanwhile: it failed again, or somebody else has decided"}
-	case isAway(err):
-		return undecidedJSON{id, "unavailable", "store or broker did not answer in time; the decision may have been carried out or not"}
-	}
-	a.letters.log.ErrorContext(ctx, "dead letter not settled", "id", id, "error", err)
-	return undecidedJSON{id, "internal", "the service failed; its log says more"}
-}
-
-const noLetter = "there is no dead letter with this id"
 
 func isAway(err error) bool {
 	return errors.Is(err, ports.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
 
 func deadLetterProblem(err error) error {
+	var unreadable *ports.UnreadableError
 	switch {
+	case errors.As(err, &unreadable):
+		return &httpapi.Problem{
+			Status: http.StatusInternalServerError, Code: "unreadable", Detail: whyUnreadable(unreadable),
+			Errors: []domain.FieldError{{Field: unreadable.Field, Reason: unreadable.Reason}},
+		}
 	case errors.Is(err, ports.ErrNotFound):
 		return &httpapi.Problem{Status: http.StatusNotFound, Code: "not_found", Detail: noLetter}
 	case errors.Is(err, ports.ErrInvalidCursor):

@@ -1,8 +1,10 @@
 package notification_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -64,15 +66,15 @@ func TestAdmin(t *testing.T) {
 		{"DELETE", "/dead-letters/l0", "", nil, 405, `does not take DELETE, but GET, HEAD`},
 		{"GET", "/dead-letters/replay", "", nil, 405, `does not take GET, but POST`},
 
-		{"POST", "/dead-letters/replay", `{}`, nil, 422, `"field":"ids","detail":"or reason or all must say which letters, and only one of them"`},
-		{"POST", "/dead-letters/replay", `{"ids":["l0"],"all":true}`, nil, 422, `only one of them`},
+		{"POST", "/dead-letters/replay", `{}`, nil, 422, `"field":"ids","detail":"is one way to select letters: give exactly one of ids, order_id, reason, all"`},
+		{"POST", "/dead-letters/replay", `{"ids":["l0"],"all":true}`, nil, 422, `exactly one of`},
 		{"POST", "/dead-letters/replay", `{"ids":"l0"}`, nil, 422, `"field":"ids","detail":"must be a list of strings"`},
 		{"POST", "/dead-letters/replay", `{"ids":["l0",null]}`, nil, 422, `"field":"ids","detail":"must be a list of strings"`},
 		{"POST", "/dead-letters/replay", `{"ids":[` + strings.Repeat(`"x",`, 1000) + `"x"]}`, nil, 422, `"field":"ids","detail":"must be 1000 at most"`},
 		{"POST", "/dead-letters/replay", `{"ids":["l0","l0"],"dry_run":true}`, nil, 200, `"matched":1,`},
 		{"POST", "/dead-letters/replay", `{"all":1}`, nil, 422, `"field":"all","detail":"must be true or false, not a number"`},
 		{"POST", "/dead-letters/replay", `{"all":true,"limit":0}`, nil, 422, `"field":"limit"`},
-		{"POST", "/dead-letters/replay", `{"al":true}`, nil, 422, `"field":"al","detail":"is not a field of a decision; known: ids, reason, all, dry_run, limit, cursor"`},
+		{"POST", "/dead-letters/replay", `{"al":true}`, nil, 422, `"field":"al","detail":"is not a field of a decision; known: ids, order_id, reason, all, by, dry_run, limit, cursor"`},
 		{"POST", "/dead-letters/replay", `{"all":true}`, []string{"Content-Type", "text/plain"}, 415, `"code":"unsupported_media_type"`},
 		{"POST", "/dead-letters/replay", `{"all":true}`, []string{"Sec-Fetch-Site", "cross-site"}, 403, `"code":"cross_origin"`},
 		{"POST", "/dead-letters/discard", `{"all":true}`, []string{"Origin", "http://shop.example"}, 403, `"code":"cross_origin"`},
@@ -123,6 +125,138 @@ func TestAdminWhenThingsFail(t *testing.T) {
 		status, answer := ask(h, "POST", "/dead-letters/discard", `{"ids":["x"]}`)
 		if status != 200 || !strings.Contains(answer, `"failed":[{"id":"x","code":"`+want.code+`"`) || strings.Contains(answer, "secret") {
 			t.Errorf("one by one: got %d %s", status, answer)
+		}
+	}
+}
+
+const orderID = "0192f0c1-2d3e-7f4a-8b5c-6d7e8f901234"
+
+// putLetters keeps letters with these ids, each with every property.
+func putLetters(t *testing.T, store ports.DeadLetters, ids ...string) {
+	t.Helper()
+	at := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
+	for i, id := range ids {
+		failed := at.Add(time.Duration(i) * time.Minute)
+		err := store.Put(t.Context(), ports.DeadLetter{
+			ID: id, MessageID: "m", ContentType: "text/plain", ContentEncoding: "gzip", CorrelationID: "c", ReplyTo: "r", Type: "t", AppID: "a", Timestamp: at,
+			Failures: []ports.Failure{{Reason: "no", Attempts: 1, FirstFailure: failed, LastFailure: failed}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestAdminByOrder(t *testing.T) {
+	store := new(memory.DeadLetters)
+	putLetters(t, store, orderID+"-created", orderID+"-paid", "other")
+	h := must(notification.NewAdminHandler(must(notification.NewDeadLetters(store, new(memory.Broker), discard)), discard))
+	upper := strings.ToUpper(orderID)
+	tests := []struct { // one after the other, on one store
+		method, target, body string
+		status               int
+		want                 string // a regular expression
+	}{
+		{"GET", "/dead-letters?order_id=" + orderID, "", 200, `^{"data":\[{"id":"` + orderID + `-created".*},{"id":"` + orderID + `-paid".*}\],`},
+		{"GET", "/dead-letters?order_id=" + upper, "", 200, `^{"data":\[{"id":"` + orderID + `-created".*},{"id":"` + orderID + `-paid".*}\],`},
+		{"GET", "/dead-letters?order_id=" + orderID[:35] + "0", "", 200, `^{"data":\[\],`},
+		{"GET", "/dead-letters?order_id=x", "", 422, `"field":"order_id","detail":"must be an order's id`},
+		{"GET", "/dead-letters/" + upper + "-paid", "", 200, `"id":"` + orderID + `-paid",.*"content_type":"text/plain","content_encoding":"gzip","correlation_id":"c","reply_to":"r","type":"t","app_id":"a","timestamp":"2026-11-23T10:00:00.000Z"`},
+		{"GET", "/dead-letters/" + orderID, "", 404, `order_id=`},
+		{"POST", "/dead-letters/discard", `{"order_id":"x"}`, 422, `"field":"order_id","detail":"must be an order's id`},
+		{"POST", "/dead-letters/discard", `{"order_id":""}`, 422, `"field":"order_id","detail":"must be an order's id`},
+		{"POST", "/dead-letters/discard", `{"reason":"","all":true}`, 422, `"field":"reason","detail":"must not be empty"`},
+		{"POST", "/dead-letters/discard", `{"ids":[],"all":true}`, 422, `"field":"ids","detail":"must not be empty"`},
+		{"POST", "/dead-letters/discard", `{"all":true,"cursor":""}`, 422, `"field":"cursor","detail":"must not be empty"`},
+		{"POST", "/dead-letters/discard", `{"order_id":"` + orderID + `","all":true}`, 422, `exactly one of`},
+		{"POST", "/dead-letters/discard", `{"order_id":"` + upper + `"}`, 200, `"matched":2,"done":2`},
+		{"POST", "/dead-letters/restore", `{"ids":["` + upper + `-paid","` + orderID + `-paid"]}`, 200, `"matched":1,"done":1`},
+		{"GET", "/dead-letters", "", 200, `^{"data":\[{"id":"` + orderID + `-paid".*},{"id":"other".*}\],`},
+	}
+	for _, tt := range tests {
+		status, body := ask(h, tt.method, tt.target, tt.body)
+		if status != tt.status || !regexp.MustCompile(tt.want).MatchString(body) {
+			t.Errorf("%s %s %s: got %d %s, want %d %s", tt.method, tt.target, tt.body, status, body, tt.status, tt.want)
+		}
+	}
+}
+
+func TestAdminNotesWhoDecides(t *testing.T) {
+	store := new(memory.DeadLetters)
+	putLetters(t, store, "l0")
+	var log bytes.Buffer
+	h := must(notification.NewAdminHandler(must(notification.NewDeadLetters(store, new(memory.Broker), slog.New(slog.NewTextHandler(&log, nil)))), discard))
+	longest := strings.Repeat("界", 128)
+	for _, tt := range []struct {
+		field string
+		want  string // who has settled; empty: 422
+	}{
+		{`,"by":"ann@desk"`, "ann@desk"},
+		{``, "http 192.0.2.1:1234"},
+		{`,"by":"` + longest + `"`, longest},
+		{`,"by":"` + longest + `界"`, ""},
+		{`,"by":""`, ""},
+		{`,"by":" "`, ""},
+		{`,"by":"ann\n"`, ""},
+		{`,"by":"\u009b2J"`, ""},
+		{`,"by":"\ud800"`, ""},
+		{`,"by":"\u200b"`, ""},
+		{`,"by":1`, ""},
+	} {
+		status, body := ask(h, "POST", "/dead-letters/discard", `{"ids":["l0"]`+tt.field+`}`)
+		if tt.want == "" {
+			if status != 422 || !strings.Contains(body, `"field":"by","detail":"must be `) {
+				t.Errorf("%s: got %d %s, want 422", tt.field, status, body)
+			}
+			continue
+		}
+		letter, err := store.Get(t.Context(), "l0")
+		if err != nil || status != 200 || letter.SettledBy != tt.want {
+			t.Errorf("%s: got %d %s, settled by %q, error %v, want %q", tt.field, status, body, letter.SettledBy, err, tt.want)
+		}
+		if _, body := ask(h, "GET", "/dead-letters/l0", ""); !strings.Contains(body, `"settled_by":"`+tt.want+`"`) {
+			t.Errorf("%s: shown as %s", tt.field, body)
+		}
+		if line := "decision=discard id=l0 by="; !strings.Contains(log.String(), line) || !strings.Contains(log.String(), tt.want) {
+			t.Errorf("%s: logged:\n%s", tt.field, log.String())
+		}
+		ask(h, "POST", "/dead-letters/restore", `{"ids":["l0"]}`)
+		if _, body := ask(h, "GET", "/dead-letters/l0", ""); strings.Contains(body, "settled_by") {
+			t.Errorf("%s: restored it is shown as %s", tt.field, body)
+		}
+	}
+}
+
+// A record that can't be read is named where it is asked for, and counted where
+// it is left out.
+func TestAdminOfUnreadableLetters(t *testing.T) {
+	control := gomock.NewController(t)
+	store := mocks.NewMockDeadLetters(control)
+	h := must(notification.NewAdminHandler(must(notification.NewDeadLetters(store, mocks.NewMockDeadLetterQueue(control), discard)), discard))
+	err := fmt.Errorf("get secret: %w", &ports.UnreadableError{ID: "x", Field: "attempts", Reason: "is a text"})
+	store.EXPECT().Get(gomock.Any(), "x").Return(ports.DeadLetter{}, err).Times(2)
+	store.EXPECT().List(gomock.Any(), gomock.Any()).Return(ports.DeadLetterPage{Unreadable: 3}, nil).Times(2)
+
+	const why = "the letter's record can't be read: attempts is a text"
+	status, body := ask(h, "GET", "/dead-letters/x", "")
+	if status != 500 || !strings.Contains(body, `"detail":"`+why+`"`) || !strings.Contains(body, `"code":"unreadable","errors":[{"field":"attempts","detail":"is a text"}]`) || strings.Contains(body, "secret") {
+		t.Errorf("one: got %d %s", status, body)
+	}
+	status, body = ask(h, "POST", "/dead-letters/replay", `{"ids":["x"]}`)
+	if status != 200 || !strings.Contains(body, `"failed":[{"id":"x","code":"unreadable","detail":"`+why+`"}]`) {
+		t.Errorf("a decision about it: got %d %s", status, body)
+	}
+	for target, body := range map[string]string{"/dead-letters": "", "/dead-letters/replay": `{"all":true}`} {
+		method := "GET"
+		if body != "" {
+			method = "POST"
+		}
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest(method, target, strings.NewReader(body))
+		r.Header.Set("Content-Type", "application/json")
+		h.ServeHTTP(w, r)
+		if got := w.Header().Get("Unreadable-Records"); w.Code != 200 || got != "3" {
+			t.Errorf("%s: got %d, header %q, want 200 and 3", target, w.Code, got)
 		}
 	}
 }

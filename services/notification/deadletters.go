@@ -1,6 +1,7 @@
 package notification
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,7 +10,10 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
+	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 	"example.com/orderflow/services/internal/wiring"
 )
@@ -58,7 +62,19 @@ func (d *DeadLetters) List(ctx context.Context, query ports.DeadLetterQuery) (po
 
 // Get returns a dead letter. See [ports.DeadLetters].
 func (d *DeadLetters) Get(ctx context.Context, id string) (ports.DeadLetter, error) {
-	return d.store.Get(ctx, id)
+	return d.store.Get(ctx, canonical(id))
+}
+
+// canonical returns the id as the store has it: an event's begins with its
+// order's, which means the same in upper case.
+func canonical(id string) string {
+	const uuid = 36
+	if len(id) > uuid && id[uuid] == '-' {
+		if order, err := domain.ParseOrderID(id[:uuid]); err == nil {
+			return string(order) + id[uuid:]
+		}
+	}
+	return id
 }
 
 // Decision is what can be decided about a dead letter.
@@ -90,15 +106,16 @@ func (d Decision) to() ports.DeadLetterState {
 
 // Selection says which letters a decision is about.
 type Selection struct {
-	IDs    []string
-	Reason string // those whose reason contains the text
-	All    bool
+	IDs     []string
+	OrderID domain.OrderID // those of the order
+	Reason  string         // those whose reason contains the text
+	All     bool
 }
 
-// IsDefinite reports whether exactly one of the fields says so.
+// IsDefinite reports whether exactly one of the fields is set.
 func (s Selection) IsDefinite() bool {
 	ways := 0
-	for _, given := range []bool{len(s.IDs) > 0, s.Reason != "", s.All} {
+	for _, given := range []bool{len(s.IDs) > 0, s.OrderID != "", s.Reason != "", s.All} {
 		if given {
 			ways++
 		}
@@ -107,7 +124,36 @@ func (s Selection) IsDefinite() bool {
 }
 
 // Named returns the ids, each once.
-func (s Selection) Named() []string { return slices.Compact(slices.Sorted(slices.Values(s.IDs))) }
+func (s Selection) Named() []string {
+	ids := make([]string, len(s.IDs))
+	for i, id := range s.IDs {
+		ids[i] = canonical(id)
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
+
+// Query asks for the letters that the decision can be about, where no ids name
+// them.
+func (s Selection) Query(decision Decision) ports.DeadLetterQuery {
+	return ports.DeadLetterQuery{State: decision.From(), OrderID: s.OrderID, Reason: s.Reason}
+}
+
+// longestSignature is how many characters of who decided are kept.
+const longestSignature = 128
+
+// signature returns who decided as it is kept: 1 to 128 visible characters.
+func signature(by string) string {
+	visible := strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			return -1
+		}
+		return r
+	}, by)
+	characters := []rune(strings.TrimSpace(visible))
+	characters = characters[:min(len(characters), longestSignature)]
+	return cmp.Or(strings.TrimSpace(string(characters)), "unknown")
+}
 
 // Past returns the decision as what was done: replayed, discarded, restored.
 func (d Decision) Past() string { return strings.TrimSuffix(string(d), "e") + "ed" }
@@ -130,14 +176,16 @@ func (r *Refusal) Error() string {
 // Decide carries out the decision about the letters with these ids and returns
 // one error for each, nil where it was carried out: a [*Refusal],
 // [ports.ErrNotFound], [ports.ErrChanged] if somebody else was quicker, or the
-// store's or the broker's.
+// store's or the broker's. It keeps by as who decided: its first 128 visible
+// characters.
 //
 // A replayed message keeps its event id, and begins again at its first attempt.
 // If it fails again, its letter comes back with its earlier failures. A process
 // that dies after replaying a letter and before noting so leaves it waiting:
 // replayed again, the delivery log tells the repeat.
-func (d *DeadLetters) Decide(ctx context.Context, decision Decision, ids ...string) []error {
-	return each(ids, func(id string) error { return d.decide(ctx, decision, id) })
+func (d *DeadLetters) Decide(ctx context.Context, decision Decision, by string, ids ...string) []error {
+	by = signature(by)
+	return each(ids, func(id string) error { return d.decide(ctx, decision, by, id) })
 }
 
 // Check returns for each of the letters why the decision can't be carried out;
@@ -169,35 +217,35 @@ func each(ids []string, do func(id string) error) []error {
 
 // open returns the letter if the decision can be carried out.
 func (d *DeadLetters) open(ctx context.Context, decision Decision, id string) (ports.DeadLetter, error) {
-	letter, err := d.store.Get(ctx, id)
+	letter, err := d.Get(ctx, id)
 	if err == nil && letter.State != decision.From() {
 		err = &Refusal{decision, letter.State}
 	}
 	return letter, err
 }
 
-func (d *DeadLetters) decide(ctx context.Context, decision Decision, id string) error {
+func (d *DeadLetters) decide(ctx context.Context, decision Decision, by, id string) error {
 	letter, err := d.open(ctx, decision, id)
 	if err != nil {
 		return err
 	}
 	if decision == Replay {
-		err = d.replay(ctx, letter)
+		err = d.replay(ctx, letter, by)
 	} else {
-		err = d.store.Settle(ctx, letter, decision.to())
+		err = d.store.Settle(ctx, letter, decision.to(), by)
 	}
 	if err == nil {
-		d.log.InfoContext(ctx, "dead letter settled", "decision", string(decision), "id", letter.ID)
+		d.log.InfoContext(ctx, "dead letter settled", "decision", string(decision), "id", letter.ID, "by", by)
 	}
 	return err
 }
 
-func (d *DeadLetters) replay(ctx context.Context, letter ports.DeadLetter) error {
+func (d *DeadLetters) replay(ctx context.Context, letter ports.DeadLetter, by string) error {
 	if err := d.queue.Replay(ctx, letter); err != nil {
 		return err
 	}
 	ctx = context.WithoutCancel(ctx) // the message is out: though who asked may have gone, that is to be noted
-	err := d.store.Settle(ctx, letter, ports.Replayed)
+	err := d.store.Settle(ctx, letter, ports.Replayed, by)
 	if errors.Is(err, ports.ErrChanged) {
 		err = d.checkReplayed(ctx, letter, err)
 	}

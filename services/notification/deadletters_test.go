@@ -87,7 +87,7 @@ func (o *office) publish(t *testing.T, events ...domain.Event) {
 func (o *office) decide(t *testing.T, decision notification.Decision, ids ...string) []error {
 	t.Helper()
 	time.Sleep(time.Second) // no two failures at the same moment
-	errs := o.letters.Decide(t.Context(), decision, ids...)
+	errs := o.letters.Decide(t.Context(), decision, "me", ids...)
 	synctest.Wait()
 	return errs
 }
@@ -229,7 +229,7 @@ func TestReplayWithoutBroker(t *testing.T) {
 		t.Fatal(err)
 	}
 	queue.EXPECT().Replay(gomock.Any(), gomock.Any()).Return(ports.ErrUnavailable)
-	errs := must(notification.NewDeadLetters(store, queue, discard)).Decide(t.Context(), notification.Replay, "x")
+	errs := must(notification.NewDeadLetters(store, queue, discard)).Decide(t.Context(), notification.Replay, "me", "x")
 	if !errors.Is(errs[0], ports.ErrUnavailable) {
 		t.Errorf("got %v, want %v", errs[0], ports.ErrUnavailable)
 	}
@@ -261,10 +261,10 @@ func TestReplayOfWhatChanges(t *testing.T) {
 			gomock.InOrder(
 				store.EXPECT().Get(gomock.Any(), "x").Return(letter(ports.Waiting, at), nil),
 				queue.EXPECT().Replay(gomock.Any(), gomock.Any()).Return(nil),
-				store.EXPECT().Settle(gomock.Any(), gomock.Any(), ports.Replayed).Return(ports.ErrChanged),
+				store.EXPECT().Settle(gomock.Any(), gomock.Any(), ports.Replayed, "me").Return(ports.ErrChanged),
 				store.EXPECT().Get(gomock.Any(), "x").Return(tt.now, nil),
 			)
-			errs := must(notification.NewDeadLetters(store, queue, discard)).Decide(t.Context(), notification.Replay, "x")
+			errs := must(notification.NewDeadLetters(store, queue, discard)).Decide(t.Context(), notification.Replay, "me", "x")
 			if !errors.Is(errs[0], tt.want) {
 				t.Errorf("got %v, want %v", errs[0], tt.want)
 			}
@@ -282,7 +282,7 @@ func TestReplayOutlivesWhoAsked(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	queue := mocks.NewMockDeadLetterQueue(gomock.NewController(t))
 	queue.EXPECT().Replay(gomock.Any(), gomock.Any()).Do(func(context.Context, ports.DeadLetter) { cancel() })
-	if errs := must(notification.NewDeadLetters(store, queue, discard)).Decide(ctx, notification.Replay, "x"); errs[0] != nil {
+	if errs := must(notification.NewDeadLetters(store, queue, discard)).Decide(ctx, notification.Replay, "me", "x"); errs[0] != nil {
 		t.Error(errs[0])
 	}
 	if got, err := store.Get(t.Context(), "x"); err != nil || got.State != ports.Replayed {

@@ -19,6 +19,7 @@ type DeadLetterSummary struct {
 	TimesAside   int                   `json:"times_set_aside"`
 	Since        string                `json:"since"`                // when it failed first of all
 	SettledAt    string                `json:"settled_at,omitempty"` // when it was replayed or discarded
+	SettledBy    string                `json:"settled_by,omitempty"` // who decided that
 }
 
 // NewDeadLetterSummary returns the summary of the letter.
@@ -33,7 +34,7 @@ func NewDeadLetterSummary(letter ports.DeadLetter) DeadLetterSummary {
 		s.FirstFailure, s.LastFailure = last.FirstFailure, last.LastFailure
 	}
 	if !letter.SettledAt.IsZero() {
-		s.SettledAt = httpapi.FormatTime(letter.SettledAt)
+		s.SettledAt, s.SettledBy = httpapi.FormatTime(letter.SettledAt), letter.SettledBy
 	}
 	return s
 }
@@ -41,12 +42,18 @@ func NewDeadLetterSummary(letter ports.DeadLetter) DeadLetterSummary {
 // DeadLetterView is the form in which one dead letter is shown.
 type DeadLetterView struct {
 	DeadLetterSummary
-	Failures    []FailureView     `json:"failures"` // the latest last
-	MessageID   string            `json:"message_id"`
-	ContentType string            `json:"content_type"`
-	Headers     map[string]string `json:"headers"`
-	Body        *string           `json:"body,omitempty"`        // if it is UTF-8
-	BodyBase64  []byte            `json:"body_base64,omitempty"` // otherwise
+	Failures        []FailureView     `json:"failures"` // the latest last
+	MessageID       string            `json:"message_id"`
+	ContentType     string            `json:"content_type"`
+	ContentEncoding string            `json:"content_encoding,omitempty"`
+	CorrelationID   string            `json:"correlation_id,omitempty"`
+	ReplyTo         string            `json:"reply_to,omitempty"`
+	Type            string            `json:"type,omitempty"`
+	AppID           string            `json:"app_id,omitempty"`
+	Timestamp       string            `json:"timestamp,omitempty"`
+	Headers         map[string]string `json:"headers"`
+	Body            *string           `json:"body,omitempty"`        // if it is UTF-8
+	BodyBase64      []byte            `json:"body_base64,omitempty"` // otherwise
 }
 
 // FailureView is a failure of a dead letter.
@@ -67,7 +74,15 @@ func NewDeadLetterView(letter ports.DeadLetter) DeadLetterView {
 		DeadLetterSummary: NewDeadLetterSummary(letter),
 		MessageID:         letter.MessageID,
 		ContentType:       letter.ContentType,
+		ContentEncoding:   letter.ContentEncoding,
+		CorrelationID:     letter.CorrelationID,
+		ReplyTo:           letter.ReplyTo,
+		Type:              letter.Type,
+		AppID:             letter.AppID,
 		Headers:           letter.Headers,
+	}
+	if !letter.Timestamp.IsZero() {
+		v.Timestamp = httpapi.FormatTime(letter.Timestamp)
 	}
 	for _, f := range letter.Failures {
 		v.Failures = append(v.Failures, newFailureView(f))

@@ -1,18 +1,15 @@
 package app
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"slices"
-	"strings"
 	"text/tabwriter"
-	"time"
 
+	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 	"example.com/orderflow/services/notification"
 )
@@ -32,35 +29,39 @@ type asJSON struct {
 	JSON bool `name:"json" help:"Write JSON, one object a line."`
 }
 
+// filters are the settings that leave letters out.
+type filters struct {
+	Order  *string `placeholder:"ID" help:"Only those of the order with this id."`
+	Reason *string `placeholder:"TEXT" help:"Only those whose reason contains the text."`
+}
+
+// read returns the filters' values. One that is given empty, by a script whose
+// variable is empty, is refused: it must not select every letter.
+func (f filters) read() (order domain.OrderID, reason string, err error) {
+	if f.Order != nil {
+		if order, err = domain.ParseOrderID(*f.Order); err != nil {
+			return "", "", usageError{fmt.Errorf("--order: %q is not an order's id; give a UUID with hyphens", oneLine(*f.Order))}
+		}
+	}
+	if f.Reason != nil {
+		if reason = *f.Reason; reason == "" {
+			return "", "", usageError{errors.New("--reason: it is empty; give a text, or leave the flag out")}
+		}
+	}
+	return order, reason, nil
+}
+
 type listLetters struct {
-	State  string `default:"waiting" help:"Of which state: waiting, replayed, discarded or all."`
-	Reason string `placeholder:"TEXT" help:"Only those whose reason contains the text."`
-	Limit  int    `default:"0" help:"At most so many; 0: all."`
+	State string `default:"waiting" help:"Of which state: waiting, replayed, discarded or all."`
+	Limit int    `default:"0" help:"At most so many; 0: all."`
+	filters
 	asJSON
 }
 
 type showLetters struct {
-	IDs []string `arg:"" name:"id" help:"Ids of dead letters."`
+	IDs []string `arg:"" name:"id" help:"Ids of dead letters, or of orders."`
 	asJSON
 }
-
-// selected says which letters a decision is about: exactly one of the three.
-type selected struct {
-	IDs    []string `arg:"" optional:"" name:"id" help:"Ids of dead letters."`
-	Reason string   `placeholder:"TEXT" help:"All whose reason contains the text."`
-	All    bool     `help:"All of them."`
-	DryRun bool     `help:"Say which they are, and do nothing."`
-	asJSON
-}
-
-type (
-	replayLetters  struct{ selected }
-	restoreLetters struct{ selected }
-	discardLetters struct {
-		selected
-		Yes bool `help:"Do not ask."`
-	}
-)
 
 // desk is where the commands work.
 type desk struct {
@@ -98,7 +99,11 @@ func (c *Common) withLetters(ctx context.Context, s Streams, work func(desk) err
 func (l *listLetters) run(ctx context.Context, c *Common, s Streams) error {
 	state, err := notification.ParseState(l.State)
 	if err != nil {
-		return usageError{fmt.Errorf("--state: %q %w", l.State, err)}
+		return usageError{fmt.Errorf("--state: %q %w", oneLine(l.State), err)}
+	}
+	order, reason, err := l.filters.read()
+	if err != nil {
+		return err
 	}
 	if l.Limit < 0 {
 		return usageError{fmt.Errorf("--limit: %d is out of range; give 1 or more, or 0 for all", l.Limit)}
@@ -109,7 +114,8 @@ func (l *listLetters) run(ctx context.Context, c *Common, s Streams) error {
 			fmt.Fprintln(table, "ID\tSTATE\tLAST FAILURE\tATTEMPTS\tASIDE\tREASON")
 		}
 		listed := 0
-		err := d.each(ctx, ports.DeadLetterQuery{State: state, Reason: l.Reason}, func(letter ports.DeadLetter) bool {
+		query := ports.DeadLetterQuery{State: state, OrderID: order, Reason: reason}
+		unreadable, err := d.each(ctx, query, func(letter ports.DeadLetter) bool {
 			summary := notification.NewDeadLetterSummary(letter)
 			if l.JSON {
 				d.writeJSON(summary)
@@ -120,151 +126,87 @@ func (l *listLetters) run(ctx context.Context, c *Common, s Streams) error {
 			listed++
 			return listed != l.Limit && d.Out.err == nil
 		})
-		return errors.Join(err, table.Flush())
+		err = errors.Join(err, table.Flush())
+		d.tellUnreadable(unreadable)
+		return err
 	})
 }
 
 // each calls do with each letter that the query asks for, until it returns
-// false.
-func (d desk) each(ctx context.Context, query ports.DeadLetterQuery, do func(ports.DeadLetter) bool) error {
+// false. It returns how many records were left out, for they can't be read.
+func (d desk) each(ctx context.Context, query ports.DeadLetterQuery, do func(ports.DeadLetter) bool) (unreadable int, err error) {
 	query.Limit = ports.MaxListLimit
 	for {
 		page, err := d.letters.List(ctx, query)
 		if err != nil {
-			return err
+			return unreadable, err
 		}
+		unreadable += page.Unreadable
 		for _, letter := range page.Letters {
 			if !do(letter) {
-				return nil
+				return unreadable, nil
 			}
 		}
 		if page.NextCursor == "" {
-			return nil
+			return unreadable, nil
 		}
 		query.Cursor = page.NextCursor
 	}
+}
+
+// ids returns the ids of the letters that the query asks for.
+func (d desk) ids(ctx context.Context, query ports.DeadLetterQuery) (ids []string, err error) {
+	unreadable, err := d.each(ctx, query, func(letter ports.DeadLetter) bool {
+		ids = append(ids, letter.ID)
+		return true
+	})
+	d.tellUnreadable(unreadable)
+	return ids, err
 }
 
 func (l *showLetters) run(ctx context.Context, c *Common, s Streams) error {
 	return c.withLetters(ctx, s, func(d desk) error {
 		var errs []error
 		for _, id := range l.IDs {
-			letter, err := d.letters.Get(ctx, id)
-			switch {
-			case err != nil:
+			ids, err := d.named(ctx, id)
+			if err != nil {
 				errs = append(errs, err)
-			case l.JSON:
-				d.writeJSON(notification.NewDeadLetterView(letter))
-			default:
-				d.print(letter)
+			}
+			for _, id := range ids {
+				letter, err := d.letters.Get(ctx, id)
+				switch {
+				case err != nil:
+					errs = append(errs, err)
+				case l.JSON:
+					d.writeJSON(notification.NewDeadLetterView(letter))
+				default:
+					d.print(letter)
+				}
 			}
 		}
-		return errors.Join(errs...)
+		return joined(errs)
 	})
 }
 
-func (r *replayLetters) run(ctx context.Context, c *Common, s Streams) error {
-	return r.decide(ctx, c, s, notification.Replay, true)
-}
-
-func (r *restoreLetters) run(ctx context.Context, c *Common, s Streams) error {
-	return r.decide(ctx, c, s, notification.Restore, true)
-}
-
-func (r *discardLetters) run(ctx context.Context, c *Common, s Streams) error {
-	return r.decide(ctx, c, s, notification.Discard, r.Yes)
-}
-
-// decide finds the letters, asks if it has to, and decides about just those it
-// has found, however long the answer takes.
-func (s *selected) decide(ctx context.Context, c *Common, streams Streams, decision notification.Decision, sure bool) error {
-	selection := notification.Selection{IDs: s.IDs, Reason: s.Reason, All: s.All}
-	if !selection.IsDefinite() {
-		return usageError{errors.New("say which dead letters: give their ids, or --reason=TEXT, or --all")}
-	}
-	return c.withLetters(ctx, streams, func(d desk) error {
-		ids := selection.Named()
-		if len(ids) == 0 {
-			err := d.each(ctx, ports.DeadLetterQuery{State: decision.From(), Reason: s.Reason}, func(letter ports.DeadLetter) bool {
-				ids = append(ids, letter.ID)
-				return true
-			})
-			if err != nil {
-				return err
-			}
-		}
-		switch {
-		case s.DryRun:
-			return d.carryOut(ctx, d.letters.Check, decision, ids, "would be "+decision.Past(), s.JSON)
-		case len(ids) > 0 && !sure:
-			if err := d.confirm(ctx, decision, len(ids)); err != nil {
-				return err
-			}
-		}
-		return d.carryOut(ctx, d.letters.Decide, decision, ids, decision.Past(), s.JSON)
-	})
-}
-
-func (d desk) confirm(ctx context.Context, decision notification.Decision, count int) error {
-	fmt.Fprintf(d.Err, "%s %s? They can be restored until %s. Type yes: ", decision, letters(count),
-		time.Now().Add(ports.DeadLetterRetention).Format(time.DateOnly))
-	answer := make(chan string, 1)
-	go func() { // reading knows no end but the answer's, or the process's
-		line, _ := bufio.NewReader(d.In).ReadString('\n')
-		answer <- strings.TrimSpace(line)
-	}()
-	select {
-	case <-ctx.Done():
-		fmt.Fprintln(d.Err)
-		return errors.New("nothing is done: interrupted")
-	case line := <-answer:
-		if line != "yes" {
-			return errors.New("nothing is done: the answer was not yes; --yes does not ask")
-		}
-		return nil
-	}
-}
-
-// carryOut decides in portions, and says how far it has come.
-func (d desk) carryOut(ctx context.Context, do func(context.Context, notification.Decision, ...string) []error, decision notification.Decision, ids []string, done string, asJSON bool) error {
-	const portion = 100
-	count, failed := 0, 0
-	for some := range slices.Chunk(ids, portion) {
-		for i, err := range do(ctx, decision, some...) {
-			d.tell(some[i], done, err, asJSON)
-			if err != nil {
-				failed++
-			} else {
-				count++
-			}
-		}
-		if len(ids) > portion {
-			fmt.Fprintf(d.Err, "%d of %d\n", count+failed, len(ids))
-		}
-		if err := cmp.Or(ctx.Err(), d.Out.err); err != nil {
-			return fmt.Errorf("stopped after %s: %w", letters(count), err)
-		}
-	}
-	fmt.Fprintf(d.Err, "%s %s\n", letters(count), done)
-	if failed > 0 {
-		return fmt.Errorf("%s could not be %s", letters(failed), decision.Past())
-	}
-	return nil
-}
-
-func (d desk) tell(id, done string, err error, asJSON bool) {
-	line := struct {
-		ID    string `json:"id"`
-		OK    bool   `json:"ok"`
-		Error string `json:"error,omitempty"`
-	}{id, err == nil, ""}
+// named returns the ids of the letters that an id names: its own, or those of
+// the order's letters.
+func (d desk) named(ctx context.Context, id string) ([]string, error) {
+	order, err := domain.ParseOrderID(id)
 	if err != nil {
-		line.Error = err.Error()
-		done = err.Error()
+		return []string{id}, nil
 	}
-	if asJSON {
-		d.writeJSON(line)
-	} else {
-		fmt.Fprintf(d.Out, "%s  %s\n", printable(id), printable(done))
+	ids, err := d.ids(ctx, ports.DeadLetterQuery{OrderID: order})
+	if err == nil && len(ids) == 0 {
+		err = fmt.Errorf("get dead letters of order %s: %w", order, ports.ErrNotFound)
 	}
+	return ids, err
+}
+
+// joined returns the errors as one, which names 16 at most.
+func joined(errs []error) error {
+	const most = 16
+	if more := len(errs) - most; more > 0 {
+		errs = append(errs[:most:most], fmt.Errorf("and %d more", more))
+	}
+	return errors.Join(errs...)
 }

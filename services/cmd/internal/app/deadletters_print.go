@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bytes"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"strings"
 
 	"example.com/orderflow/ports"
+	"example.com/orderflow/services/internal/httpapi"
 	"example.com/orderflow/services/notification"
 )
 
@@ -36,9 +38,11 @@ func (w *checkedWriter) Write(p []byte) (int, error) {
 }
 
 func (d desk) writeJSON(value any) {
-	encoder := json.NewEncoder(d.Out)
+	var line bytes.Buffer
+	encoder := json.NewEncoder(&line)
 	encoder.SetEscapeHTML(false)
-	_ = encoder.Encode(value) // our own types always encode; what Out has to say, it keeps
+	_ = encoder.Encode(value)                                // our own types always encode
+	_, _ = d.Out.Write(httpapi.EscapeControls(line.Bytes())) // what Out has to say, it keeps
 }
 
 func (d desk) print(letter ports.DeadLetter) {
@@ -47,7 +51,18 @@ func (d desk) print(letter ports.DeadLetter) {
 	if v.SettledAt != "" {
 		fmt.Fprintf(d.Out, " at %s", v.SettledAt)
 	}
+	if v.SettledBy != "" {
+		fmt.Fprintf(d.Out, " by %s", oneLine(v.SettledBy))
+	}
 	fmt.Fprintf(d.Out, "\n  message id    %q\n  content type  %q\n", v.MessageID, v.ContentType)
+	for _, property := range []struct{ name, value string }{
+		{"encoding", v.ContentEncoding}, {"correlation", v.CorrelationID}, {"reply to", v.ReplyTo},
+		{"type", v.Type}, {"app id", v.AppID}, {"timestamp", v.Timestamp},
+	} {
+		if property.value != "" {
+			fmt.Fprintf(d.Out, "  %-13s %q\n", property.name, property.value)
+		}
+	}
 	for _, f := range v.Failures {
 		fmt.Fprintf(d.Out, "  set aside     after %d attempts, from %s to %s%s\n", f.Attempts, f.FirstFailure, f.LastFailure, indented(f.Reason))
 	}
@@ -98,6 +113,16 @@ func oneLine(text string) string {
 		return string(runes) + "…"
 	}
 	return string(runes)
+}
+
+// tellUnreadable says how many records a list has left out.
+func (d desk) tellUnreadable(records int) {
+	switch {
+	case records == 1:
+		fmt.Fprintln(d.Err, "1 letter can't be read and is left out; the service's log names it")
+	case records > 1:
+		fmt.Fprintf(d.Err, "%d letters can't be read and are left out; the service's log names them\n", records)
+	}
 }
 
 func letters(count int) string {

@@ -2,12 +2,16 @@ package app
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 
 	"example.com/orderflow/ports"
+	"example.com/orderflow/services/notification"
 )
 
 // Whatever strangers wrote, a terminal is told no commands.
@@ -15,16 +19,46 @@ func TestNoControlCharactersAreShown(t *testing.T) {
 	const wicked = "a\x1b[2J\x07\u009bb\r\u202e"
 	var out bytes.Buffer
 	d := desk{Out: &checkedWriter{Writer: &out}}
-	d.print(ports.DeadLetter{
-		ID: wicked, MessageID: wicked, ContentType: wicked, Headers: map[string]string{wicked: wicked}, Body: []byte(wicked),
-		Failures: []ports.Failure{{Reason: wicked}}, State: ports.Waiting,
-	})
+	letter := ports.DeadLetter{
+		ID: wicked, MessageID: wicked, ContentType: wicked, ContentEncoding: wicked, CorrelationID: wicked, ReplyTo: wicked, Type: wicked, AppID: wicked,
+		Headers: map[string]string{wicked: wicked}, Body: []byte(wicked),
+		Failures: []ports.Failure{{Reason: wicked}}, State: ports.Replayed, SettledBy: wicked, SettledAt: time.Unix(0, 0),
+	}
+	d.print(letter)
 	d.tell(wicked, "replayed", nil, false)
 	d.tell(wicked, "replayed", errors.New(wicked), false)
 	if strings.ContainsFunc(out.String(), func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }) {
 		t.Errorf("shown: %q", out.String())
 	}
-	if n := strings.Count(out.String(), "a\\x1b[2J"); n != 10 {
-		t.Errorf("shown %d times, want 10:\n%s", n, out.String())
+	if n := strings.Count(out.String(), "a\\x1b[2J"); n != 16 {
+		t.Errorf("shown %d times, want 16:\n%s", n, out.String())
+	}
+
+	out.Reset()
+	d.writeJSON(notification.NewDeadLetterView(letter))
+	if strings.ContainsFunc(out.String(), func(r rune) bool { return r != '\n' && unicode.IsControl(r) }) {
+		t.Errorf("as JSON: %q", out.String())
+	}
+	var view notification.DeadLetterView
+	if err := json.Unmarshal(out.Bytes(), &view); err != nil || view.ReplyTo != wicked || view.SettledBy != wicked {
+		t.Errorf("read again: %q, %q, error %v, want %q", view.ReplyTo, view.SettledBy, err, wicked)
+	}
+}
+
+// Somebody who asks for thousands of letters by wrong ids is told of some.
+func TestJoinedErrorsAreBounded(t *testing.T) {
+	if joined(nil) != nil {
+		t.Error("no errors are an error")
+	}
+	var errs []error
+	for n := range 1000 {
+		errs = append(errs, fmt.Errorf("error %d", n))
+	}
+	got := joined(errs).Error()
+	if lines := strings.Split(got, "\n"); len(lines) != 17 || lines[15] != "error 15" || lines[16] != "and 984 more" {
+		t.Errorf("got:\n%s", got)
+	}
+	if got := joined(errs[:16]).Error(); strings.Contains(got, "more") {
+		t.Errorf("got:\n%s", got)
 	}
 }

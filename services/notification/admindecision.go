@@ -1,0 +1,166 @@
+package notification
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+
+	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
+	"example.com/orderflow/services/internal/httpapi"
+)
+
+// selection is the body of a decision.
+type selection struct {
+	Selection
+	By     string
+	DryRun bool
+	Limit  int
+	Cursor string
+}
+
+// fields reads what is given. A way to select that is given empty, by a program
+// whose variable is empty, must not select more.
+func (s *selection) fields() []httpapi.Field {
+	filled := func(text string) (string, bool) { return text, text != "" }
+	return []httpapi.Field{
+		{Name: "ids", Optional: true, Set: func(value json.RawMessage) (reason string) {
+			if reason = httpapi.Texts(&s.IDs)(value); reason == "" && len(s.IDs) == 0 {
+				reason = "must not be empty"
+			}
+			return reason
+		}},
+		{Name: "order_id", Optional: true, Set: text(&s.OrderID, noOrderID, func(text string) (domain.OrderID, bool) {
+			id, err := domain.ParseOrderID(text)
+			return id, err == nil
+		})},
+		{Name: "reason", Optional: true, Set: text(&s.Reason, "must not be empty", filled)},
+		{Name: "all", Optional: true, Set: httpapi.Truth(&s.All)},
+		{Name: "by", Optional: true, Set: text(&s.By, "must be 1 to 128 visible characters", func(text string) (string, bool) {
+			return text, text == signature(text)
+		})},
+		{Name: "dry_run", Optional: true, Set: httpapi.Truth(&s.DryRun)},
+		{Name: "limit", Optional: true, Set: httpapi.Whole(&s.Limit)},
+		{Name: "cursor", Optional: true, Set: text(&s.Cursor, "must not be empty", filled)},
+	}
+}
+
+// text sets what a string is read as; must is the fault of one that read
+// refuses.
+func text[T any](to *T, must string, read func(text string) (T, bool)) func(json.RawMessage) string {
+	return func(value json.RawMessage) (reason string) {
+		var given string
+		if reason := httpapi.Text(&given)(value); reason != "" {
+			return reason
+		}
+		what, ok := read(given)
+		if !ok {
+			return must
+		}
+		*to = what
+		return ""
+	}
+}
+
+func (s *selection) check() error {
+	var faults []domain.FieldError
+	if !s.IsDefinite() {
+		faults = append(faults, domain.FieldError{Field: "ids", Reason: "is one way to select letters: give exactly one of ids, order_id, reason, all"})
+	}
+	if len(s.IDs) > largestPage {
+		faults = append(faults, domain.FieldError{Field: "ids", Reason: "must be 1000 at most"})
+	}
+	if s.Limit < 1 || s.Limit > largestPage {
+		faults = append(faults, domain.FieldError{Field: "limit", Reason: "must be a whole number from 1 to 1000"})
+	}
+	if len(faults) > 0 {
+		return httpapi.Invalid(faults...)
+	}
+	return nil
+}
+
+// decisionJSON is the answer to a decision.
+type decisionJSON struct {
+	Decision   Decision        `json:"decision"`
+	DryRun     bool            `json:"dry_run"`
+	Matched    int             `json:"matched"` // letters that the request was about
+	Done       int             `json:"done"`
+	Failed     []undecidedJSON `json:"failed"`
+	HasMore    bool            `json:"has_more"`
+	NextCursor *string         `json:"next_cursor"`
+}
+
+type undecidedJSON struct {
+	ID     string `json:"id"`
+	Code   string `json:"code"`
+	Detail string `json:"detail"`
+}
+
+func (a adminAPI) decide(decision Decision) httpapi.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		s := selection{Limit: largestPage}
+		if err := httpapi.ReadObject(w, r, "a decision", s.fields()...); err != nil {
+			return err
+		}
+		if err := s.check(); err != nil {
+			return err
+		}
+		answer := decisionJSON{Decision: decision, DryRun: s.DryRun, Failed: []undecidedJSON{}}
+		ids := s.Named()
+		if len(ids) == 0 {
+			query := s.Query(decision)
+			query.Limit, query.Cursor = s.Limit, s.Cursor
+			page, err := a.letters.List(r.Context(), query)
+			if err != nil {
+				return deadLetterProblem(err)
+			}
+			tellUnreadable(w, page)
+			for _, letter := range page.Letters {
+				ids = append(ids, letter.ID)
+			}
+			if page.NextCursor != "" {
+				answer.HasMore, answer.NextCursor = true, &page.NextCursor
+			}
+		}
+		answer.Matched = len(ids)
+		do := func(ids ...string) []error {
+			return a.letters.Decide(r.Context(), decision, cmp.Or(s.By, "http "+r.RemoteAddr), ids...)
+		}
+		if s.DryRun {
+			do = func(ids ...string) []error { return a.letters.Check(r.Context(), decision, ids...) }
+		}
+		for i, err := range do(ids...) {
+			switch {
+			case err != nil:
+				answer.Failed = append(answer.Failed, a.undecided(r.Context(), ids[i], err))
+			case !s.DryRun:
+				answer.Done++
+			}
+		}
+		httpapi.WriteJSON(w, http.StatusOK, answer)
+		return nil
+	}
+}
+
+func (a adminAPI) undecided(ctx context.Context, id string, err error) undecidedJSON {
+	var refusal *Refusal
+	var unreadable *ports.UnreadableError
+	switch {
+	case errors.Is(err, ErrNotNoted):
+		return undecidedJSON{id, "not_noted", ErrNotNoted.Error() + ", for the store did not answer or somebody else has decided; look at it again"}
+	case errors.As(err, &refusal):
+		return undecidedJSON{id, "wrong_state", refusal.Error()}
+	case errors.As(err, &unreadable):
+		return undecidedJSON{id, "unreadable", whyUnreadable(unreadable)}
+	case errors.Is(err, ports.ErrNotFound):
+		return undecidedJSON{id, "not_found", noLetter}
+	case errors.Is(err, ports.ErrChanged):
+		return undecidedJSON{id, "changed", "it has changed meanwhile: it failed again, or somebody else has decided"}
+	case isAway(err):
+		return undecidedJSON{id, "unavailable", "store or broker did not answer in time; the decision may have been carried out or not"}
+	}
+	a.letters.log.ErrorContext(ctx, "dead letter not settled", "id", id, "error", err)
+	return undecidedJSON{id, "internal", "the service failed; its log says more"}
+}
