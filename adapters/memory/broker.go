@@ -125,7 +125,8 @@ func (b *Broker) handle(ctx context.Context, handle ports.Handler, m message, ev
 	if err == nil {
 		return
 	}
-	if ports.IsPostponed(err) {
+	if ports.IsPostponed(err) { // the handler says what keeps it from its work
+		b.log().Debug("event is postponed", "event_id", event.ID, "attempts", m.attempt-1, "again_in", delays[0].String(), "reason", err)
 		time.AfterFunc(delays[0], func() { b.queue.put(m) })
 		return
 	}
@@ -135,7 +136,7 @@ func (b *Broker) handle(ctx context.Context, handle ports.Handler, m message, ev
 		return
 	}
 	delay := delays[m.attempt-1]
-	b.log().Warn("attempt failed", "event_id", event.ID, "attempt", m.attempt, "again_in", delay.String(), "error", err)
+	b.log().Warn("attempt failed; the event comes again", "event_id", event.ID, "attempts", m.attempt, "again_in", delay.String(), "reason", err)
 	m.attempt++
 	time.AfterFunc(delay, func() { b.queue.put(m) })
 }

@@ -1,9 +1,12 @@
 package memory_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -110,6 +113,46 @@ func TestBrokerPrefetch(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The log names what is set aside as the list of dead letters does.
+func TestBrokerLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		broker := memory.Broker{Delays: delays, Logger: slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
+		publish(t, &broker, 1)
+		calls := 0
+		consumeFor(t, &broker, time.Minute, func(context.Context, ports.Delivery) error {
+			switch calls++; calls {
+			case 1:
+				return ports.Postpone(errors.New("the store is away"))
+			case 2:
+				return errors.New("busy")
+			}
+			return ports.Permanent(errors.New("no such address"))
+		})
+		if err := broker.Inject(t.Context(), []byte("hello")); err != nil {
+			t.Fatal(err)
+		}
+		consumeFor(t, &broker, time.Minute, nil)
+
+		letters := broker.DeadLetters()
+		event := order(t, 1).Created()
+		want := []string{
+			fmt.Sprintf(`"level":"DEBUG","msg":"event is postponed","event_id":%q,"attempts":0,"again_in":"50ms","reason":"the store is away"}`, event.ID),
+			fmt.Sprintf(`"level":"WARN","msg":"attempt failed; the event comes again","event_id":%q,"attempts":1,"again_in":"50ms","reason":"busy"}`, event.ID),
+			fmt.Sprintf(`"level":"WARN","msg":"message is set aside as a dead letter","id":%q,"attempts":2,"reason":"no such address"}`, letters[0].ID),
+			fmt.Sprintf(`"level":"WARN","msg":"message is set aside as a dead letter","id":%q,"attempts":1,"reason":%q}`, letters[1].ID, letters[1].Failures[0].Reason),
+		}
+		var got []string
+		for line := range strings.Lines(log.String()) {
+			_, line, _ = strings.Cut(strings.TrimSpace(line), ",") // behind the time
+			got = append(got, line)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("logged (-want +got):\n%s", diff)
+		}
+	})
 }
 
 // Looking at dead letters leaves them, and gives nothing away of them.

@@ -120,7 +120,7 @@ func (w *work) begin(ctx context.Context, s *session, d amqp.Delivery) (domain.O
 				return w.handle(ctx, ports.Delivery{Event: event, Attempt: failedAttempts(d) + 1})
 			})
 		}
-		return failure == nil || w.handOver(ctx, s, d, failure)
+		return failure == nil || w.handOver(ctx, s, d, event.ID, failure)
 	}
 }
 

@@ -3,6 +3,7 @@ package rabbitmq_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -14,6 +15,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"example.com/orderflow/adapters/rabbitmq"
+	"example.com/orderflow/adapters/wire"
 	"example.com/orderflow/ports"
 )
 
@@ -161,6 +163,100 @@ func TestReplayOfAStrangersMessage(t *testing.T) {
 	}
 	if q.Messages != 1 {
 		t.Errorf("%d copies in the queue that the first sender had named, want none of the replay", q.Messages)
+	}
+}
+
+// What others say of their messages beside headers and body is kept and
+// replayed, whoever set them aside, and whether they are events or not.
+func TestPropertiesOfDeadLetters(t *testing.T) {
+	topology := newTopology(t)
+	if err := newPublisher(t, brokerURL(t), topology).Ping(bounded(t, patience)); err != nil { // so that the queues are there
+		t.Fatal(err)
+	}
+	uri, err := amqp.ParseURI(brokerURL(t))
+	if err != nil {
+		t.Fatal("TEST_BROKER_URL is no URL of a broker")
+	}
+	at := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
+	ch := openChannel(t)
+	send := func(id, expiration string, headers map[string]string, body []byte) {
+		t.Helper()
+		m := amqp.Publishing{
+			MessageId: id, ContentType: "text/x-any", ContentEncoding: "gzip", CorrelationId: "correlation", ReplyTo: "reply",
+			Type: "type", AppId: "app", Timestamp: at, UserId: uri.Username, Priority: 3, Expiration: expiration, Headers: amqp.Table{}, Body: body,
+		}
+		for name, value := range headers {
+			m.Headers[name] = value
+		}
+		if err := ch.PublishWithContext(t.Context(), amqp.DefaultExchange, topology.Queue, true, false, m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	send("expired", "1", nil, []byte("hello"))
+	eventually(t, "the broker sets a message aside", func() bool { return messages(t, deadLetters(topology)) == 1 })
+
+	event, err := wire.Encode(newEvent(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	send("no event", "", nil, []byte("hello"))
+	send("event", "", event.Headers, event.Body)
+	consumer := newConsumer(t, brokerURL(t), topology)
+	var log logBuffer
+	consumer.Logger = slog.New(slog.NewJSONHandler(&log, nil))
+	stop := consume(t, consumer, func(_ context.Context, d ports.Delivery) error {
+		if d.Attempt == 1 {
+			return errors.New("busy")
+		}
+		return ports.Permanent(errors.New("no such address"))
+	})
+	queue := newDeadLetterQueue(t, brokerURL(t), topology)
+	var box letterbox
+	drain(t, queue, box.keep)
+	letters := box.await(t, 3)
+	stop()
+
+	for _, letter := range letters {
+		want := ports.DeadLetter{
+			ID: letter.ID, MessageID: letter.MessageID, ContentType: "text/x-any", ContentEncoding: "gzip", CorrelationID: "correlation",
+			ReplyTo: "reply", Type: "type", AppID: "app", Timestamp: at,
+		}
+		if diff := cmp.Diff(want, letter, cmpopts.IgnoreFields(ports.DeadLetter{}, "Headers", "Body", "Failures")); diff != "" {
+			t.Errorf("dead letter (-want +got):\n%s", diff)
+		}
+		if err := queue.Replay(bounded(t, patience), letter); err != nil {
+			t.Fatal(err)
+		}
+		lines := 1
+		if letter.MessageID == "expired" {
+			lines = 0 // the broker says nothing to us
+		}
+		line := fmt.Sprintf(`"msg":"message is set aside as a dead letter","connection":"orderflow consumer","id":%q,"attempts":%d,"reason":`,
+			letter.ID, letter.Failures[0].Attempts)
+		if n := log.count(line); n != lines {
+			t.Errorf("letter %s is named in %d lines of the log, want %d:\n%s", letter.ID, n, lines, log.String())
+		}
+	}
+	line := fmt.Sprintf(`"msg":"attempt failed; the event comes again","connection":"orderflow consumer","event_id":%q,"attempts":1,"again_in":"50ms","reason":"busy"`, event.ID)
+	if n := log.count(line); n != 1 {
+		t.Errorf("the failed attempt is in %d lines of the log, want 1:\n%s", n, log.String())
+	}
+
+	replayed := peek(t, topology.Queue)
+	if len(replayed) != len(letters) {
+		t.Errorf("%d messages were replayed, want %d", len(replayed), len(letters))
+	}
+	for _, d := range replayed {
+		want := amqp.Publishing{
+			ContentType: "text/x-any", ContentEncoding: "gzip", CorrelationId: "correlation", ReplyTo: "reply", Type: "type", AppId: "app", Timestamp: at,
+		}
+		got := amqp.Publishing{
+			ContentType: d.ContentType, ContentEncoding: d.ContentEncoding, CorrelationId: d.CorrelationId, ReplyTo: d.ReplyTo, Type: d.Type, AppId: d.AppId,
+			Timestamp: d.Timestamp.UTC(), UserId: d.UserId, Priority: d.Priority, Expiration: d.Expiration,
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s replayed (-want +got):\n%s", d.MessageId, diff)
+		}
 	}
 }
 

@@ -3,7 +3,6 @@ package rabbitmq
 import (
 	"cmp"
 	"context"
-	"log/slog"
 	"maps"
 	"slices"
 	"strconv"
@@ -13,6 +12,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"example.com/orderflow/adapters/wire"
+	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 )
 
@@ -43,13 +43,13 @@ const (
 )
 
 // handOver puts in the place of a delivery that failed what afterFailure makes
-// of it.
-func (w *work) handOver(ctx context.Context, s *session, d amqp.Delivery, failure error) bool {
+// of it. The event's id is empty if the delivery is no event.
+func (w *work) handOver(ctx context.Context, s *session, d amqp.Delivery, event domain.EventID, failure error) bool {
 	m := w.out.topology.afterFailure(d, failure, time.Now())
 	if !w.out.replace(ctx, s, m) {
 		return false
 	}
-	w.logFailure(ctx, m, failure)
+	w.logFailure(ctx, event, m, failure)
 	return true
 }
 
@@ -79,15 +79,21 @@ func (l *link) replace(ctx context.Context, s *session, m message) bool {
 	}
 }
 
-func (w *work) logFailure(ctx context.Context, m message, failure error) {
-	what, level := "attempt failed; it comes again", slog.LevelWarn
+// logFailure names a dead letter by the id that the store lists it under, and
+// what comes again, which is an event, by the event's.
+func (w *work) logFailure(ctx context.Context, event domain.EventID, m message, failure error) {
+	t, log := w.out.topology, w.in.link.log.logger
+	attempts := failedAttempts(m.delivery())
+	reason := bounded(failure.Error())
 	switch {
 	case m.exchange != amqp.DefaultExchange:
-		what = "message is set aside as a dead letter"
-	case ports.IsPostponed(failure):
-		what, level = "event is postponed", slog.LevelDebug // the handler says what keeps it from its work
+		letter, _ := t.deadLetter(m.delivery(), time.Now())
+		log.WarnContext(ctx, "message is set aside as a dead letter", "id", letter.ID, "attempts", attempts, "reason", reason)
+	case ports.IsPostponed(failure): // the handler says what keeps it from its work
+		log.DebugContext(ctx, "event is postponed", "event_id", event, "attempts", attempts, "again_in", t.Delays[0].String(), "reason", reason)
+	default:
+		log.WarnContext(ctx, "attempt failed; the event comes again", "event_id", event, "attempts", attempts, "again_in", t.Delays[attempts-1].String(), "reason", reason)
 	}
-	w.in.link.log.logger.Log(ctx, level, what, "message_id", m.MessageId, "attempts", m.Headers[headerAttempts], "reason", bounded(failure.Error()))
 }
 
 // failedAttempts returns how many attempts the message has behind it.
