@@ -1,18 +1,26 @@
 package domain
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // EventID names an event, and is the same however often the event is
 // published or handed over: the key by which a receiver tells a repeat.
 type EventID string
 
-// OrderID returns the id of the order that the event belongs to, which an
-// event's id begins with. It reports false if the id is no event's.
+// created ends the id of each event of the type OrderCreated, after the order's
+// id.
+const created = "-created"
+
+// OrderID returns the id of the order that the event belongs to. It reports
+// false if the id is not one that [Order.Created] makes.
 func (id EventID) OrderID() (OrderID, bool) {
-	if len(id) <= uuidLength+1 || id[uuidLength] != '-' || checkUUID(string(id[:uuidLength])) != "" {
+	order, ok := strings.CutSuffix(string(id), created)
+	if !ok || !isUUID(order) {
 		return "", false
 	}
-	return OrderID(id[:uuidLength]), true
+	return OrderID(order), true
 }
 
 // EventType says what happened, in the words of routing keys.

@@ -2,6 +2,7 @@ package domain
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -45,8 +46,26 @@ func checkText(s string, limit int) (reason string) {
 		return "must not contain the replacement character U+FFFD, which stands for broken text"
 	case utf8.RuneCountInString(s) > limit:
 		return fmt.Sprintf("must have at most %d characters", limit)
+	case !strings.ContainsFunc(s, isVisible):
+		return "must have a visible character"
 	}
 	return ""
+}
+
+// isVisible reports whether the character shows by itself.
+func isVisible(r rune) bool {
+	return !unicode.IsSpace(r) && !unicode.In(r, unicode.Z, unicode.Cf, unicode.Variation_Selector,
+		unicode.Other_Default_Ignorable_Code_Point, unicode.Noncharacter_Code_Point) && !slices.Contains(blanks, r)
+}
+
+// blanks show nothing, although Unicode counts them among the symbols, letters
+// and marks.
+var blanks = []rune{
+	'\u2800',     // braille pattern blank
+	'\U00013441', // Egyptian hieroglyph full blank
+	'\U00013442', // Egyptian hieroglyph half blank
+	'\U00016fe4', // Khitan small script filler
+	'\U0001d159', // musical symbol null notehead
 }
 
 func checkRange(n, limit int) (reason string) {
@@ -59,25 +78,30 @@ func checkRange(n, limit int) (reason string) {
 	return ""
 }
 
-const uuidLength = 36
+func checkID(id OrderID) (reason string) {
+	if !isUUID(string(id)) {
+		return "must be a UUID in lower case with hyphens"
+	}
+	return ""
+}
 
-func checkUUID(s string) (reason string) {
-	const wrong = "must be a UUID in lower case with hyphens"
-	if len(s) != uuidLength {
-		return wrong
+// isUUID reports whether s is a UUID in lower case with hyphens.
+func isUUID(s string) bool {
+	if len(s) != 36 {
+		return false
 	}
 	for i := range len(s) {
 		c := s[i]
 		switch i {
 		case 8, 13, 18, 23:
 			if c != '-' {
-				return wrong
+				return false
 			}
 		default:
 			if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
-				return wrong
+				return false
 			}
 		}
 	}
-	return ""
+	return true
 }

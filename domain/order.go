@@ -1,6 +1,9 @@
 package domain
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // What an order may hold. Lengths count Unicode characters.
 const (
@@ -12,13 +15,15 @@ const (
 // OrderID names an order: a UUID (RFC 9562) in lower case with hyphens.
 type OrderID string
 
-// ParseOrderID returns s as an OrderID, or an [*InvalidError] on the field id
-// if it is not a UUID in lower case with hyphens.
+// ParseOrderID returns s as an OrderID, in lower case: the same UUID may be
+// written in upper case. It returns an [*InvalidError] on the field id if s is
+// not a UUID with hyphens.
 func ParseOrderID(s string) (OrderID, error) {
-	if reason := checkUUID(s); reason != "" {
-		return "", &InvalidError{Fields: []FieldError{{Field: "id", Reason: reason}}}
+	lower := strings.ToLower(s)
+	if !isUUID(lower) {
+		return "", &InvalidError{Fields: []FieldError{{Field: "id", Reason: "must be a UUID with hyphens"}}}
 	}
-	return OrderID(s), nil
+	return OrderID(lower), nil
 }
 
 // Order is what a user ordered. Make one with [NewOrder]; it does not change
@@ -32,13 +37,14 @@ type Order struct {
 }
 
 // NewOrder returns an order that keeps every rule, or an [*InvalidError] that
-// names each field that does not: userID has 1 to [MaxUserID] characters,
-// product 1 to [MaxProduct], both valid UTF-8 without control characters;
-// quantity is from 1 to [MaxQuantity]. The time is cut to the millisecond and
-// kept in UTC, so that every store gives back what it was given.
+// names each field that does not: id is a UUID in lower case; userID has 1 to
+// [MaxUserID] characters, product 1 to [MaxProduct], both valid UTF-8 without
+// control characters and with a visible one; quantity is from 1 to
+// [MaxQuantity]. The time is cut to the millisecond and kept in UTC, so that
+// every store gives back what it was given.
 func NewOrder(id OrderID, userID, product string, quantity int, createdAt time.Time) (Order, error) {
 	var invalid InvalidError
-	invalid.add("id", checkUUID(string(id)))
+	invalid.add("id", checkID(id))
 	invalid.add("user_id", checkText(userID, MaxUserID))
 	invalid.add("product", checkText(product, MaxProduct))
 	invalid.add("quantity", checkRange(quantity, MaxQuantity))
@@ -61,7 +67,7 @@ func NewOrder(id OrderID, userID, product string, quantity int, createdAt time.T
 // order alone: however often it is made, its id is the same.
 func (o Order) Created() Event {
 	return Event{
-		ID:    EventID(string(o.ID) + "-created"),
+		ID:    EventID(o.ID) + created,
 		Type:  OrderCreated,
 		Time:  o.CreatedAt,
 		Order: o,

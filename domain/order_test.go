@@ -52,6 +52,9 @@ func TestNewOrderLimits(t *testing.T) {
 		{"delete", id, "u", "p\u007f", 1, at, "product must not contain control characters"},
 		{"C1 control", id, "u", "p\u0085", 1, at, "product must not contain control characters"},
 		{"replacement", id, "u", "p\ufffd", 1, at, "product must not contain the replacement character U+FFFD, which stands for broken text"},
+		{"a visible one between blanks", id, "\u200bu\u3164", "\u00a0.", 1, at, ""},
+		{"nothing but spaces", id, "u", "  ", 1, at, "product must have a visible character"},
+		{"nothing to see in both", id, "\u00a0", "\u200b\u200d\ufe0f", 1, at, "user_id must have a visible character; product must have a visible character"},
 		{"none ordered", id, "u", "p", 0, at, "quantity must be at least 1"},
 		{"too many", id, "u", "p", 1_000_001, at, "quantity must be at most 1000000"},
 		{"no time", id, "u", "p", 1, time.Time{}, "created_at is missing"},
@@ -83,12 +86,41 @@ func TestNewOrderLimits(t *testing.T) {
 	}
 }
 
-func TestParseOrderID(t *testing.T) {
-	if got, err := domain.ParseOrderID(string(id)); err != nil || got != id {
-		t.Errorf("got %q, %v", got, err)
+func TestInvisibleCharacters(t *testing.T) {
+	invisible := []rune{
+		' ', '\u00a0', '\u1680', '\u2003', '\u2028', '\u2029', '\u202f', '\u205f', '\u3000', // blanks
+		'\u00ad', '\u061c', '\u180e', '\u200b', '\u200f', '\u202e', '\u2060', '\u2064', '\u2069', '\ufeff', '\U000e0020', // format characters
+		'\u180b', '\u180f', '\ufe00', '\ufe0f', '\U000e0100', '\U000e01ef', // variation selectors
+		'\u034f', '\u17b4', '\u17b5', '\u2065', '\ufff0', '\U000e0000', '\U000e0fff', // default-ignorable
+		'\u115f', '\u1160', '\u3164', '\uffa0', // Hangul fillers
+		'\u2800', '\U00013441', '\U00013442', '\U00016fe4', '\U0001d159', // blanks by their name
+		'\ufdd0', '\ufffe', '\U0010ffff', // no characters
 	}
-	if _, err := domain.ParseOrderID("42"); err == nil || err.Error() != "id must be a UUID in lower case with hyphens" {
-		t.Errorf("got error %v", err)
+	for _, r := range invisible {
+		if _, err := domain.NewOrder(id, "u", string(r), 1, at); err == nil || err.Error() != "product must have a visible character" {
+			t.Errorf("%U alone: got error %v", r, err)
+		}
+		if _, err := domain.NewOrder(id, "u", string(r)+"x"+string(r), 1, at); err != nil {
+			t.Errorf("%U around a letter: %v", r, err)
+		}
+	}
+	for _, r := range "x0.-界ü\u0301\U0001F6D2\u2801\ue000\u0378" { // the last two are for private use, and not assigned yet
+		if _, err := domain.NewOrder(id, "u", string(r), 1, at); err != nil {
+			t.Errorf("%U alone: %v", r, err)
+		}
+	}
+}
+
+func TestParseOrderID(t *testing.T) {
+	for _, s := range []string{string(id), strings.ToUpper(string(id)), "0192F0c1-2d3E-7f4a-8B5c-6d7e8f901234"} {
+		if got, err := domain.ParseOrderID(s); err != nil || got != id {
+			t.Errorf("%q: got %q, %v; want %q", s, got, err, id)
+		}
+	}
+	for _, s := range []string{"", "42", string(id) + "0", "{" + string(id[1:35]) + "}", strings.ReplaceAll(string(id), "-", ""), "\u212a" + string(id[3:])} {
+		if got, err := domain.ParseOrderID(s); err == nil || err.Error() != "id must be a UUID with hyphens" {
+			t.Errorf("%q: got %q, error %v", s, got, err)
+		}
 	}
 }
 
@@ -111,7 +143,9 @@ func TestCreated(t *testing.T) {
 }
 
 func TestEventIDOfNoOrder(t *testing.T) {
-	for _, bad := range []domain.EventID{"", "x", domain.EventID(id), domain.EventID(id) + "-", domain.EventID(id) + "+created", "0192f0c1-2d3e-7f4a-8b5c-6d7e8f90123X-created"} {
+	for _, bad := range []domain.EventID{"", "x", domain.EventID(id), domain.EventID(id) + "-", domain.EventID(id) + "+created", "0192f0c1-2d3e-7f4a-8b5c-6d7e8f90123X-created",
+		"-created", domain.EventID(id) + "-created-2", domain.EventID(id) + "-created2", domain.EventID(id) + "-Created", domain.EventID(id) + "-cancelled",
+		domain.EventID(strings.ToUpper(string(id))) + "-created", "x" + domain.EventID(id) + "-created"} {
 		if order, ok := bad.OrderID(); ok {
 			t.Errorf("%q belongs to order %q, want to none", bad, order)
 		}

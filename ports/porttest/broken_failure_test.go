@@ -76,6 +76,7 @@ func brokenFailures() []broken[porttest.Broker] {
 				})
 			}
 		}), fails: []string{
+			"Consume hands over nothing once its context has ended, and the next gets it",
 			"an event that is postponed comes again as the same attempt, however often",
 			"what is handled while Consume ends stays away",
 			"what is replayed and fails again is the same dead letter with a later failure",

@@ -3,7 +3,6 @@ package porttest
 import (
 	"context"
 	"slices"
-	"strconv"
 	"testing"
 	"time"
 
@@ -33,13 +32,14 @@ func publish(t testing.TB, b Broker, events ...domain.Event) {
 	}
 }
 
-// eventsOf returns count events of the nth order.
+// eventsOf returns count events of the nth order. They share their id, for an
+// order has one event, and differ in their time.
 func eventsOf(t testing.TB, n, count int) []domain.Event {
 	t.Helper()
 	list := make([]domain.Event, count)
 	for i := range list {
 		list[i] = order(t, n).Created()
-		list[i].ID += domain.EventID("-" + strconv.Itoa(i))
+		list[i].Time = list[i].Time.Add(time.Duration(i) * time.Second)
 	}
 	return list
 }

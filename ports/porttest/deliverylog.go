@@ -197,10 +197,14 @@ func deliveryClaimAtOnce(t testing.TB, d DeliveryLog) {
 
 func deliveryKeys(t testing.TB, d DeliveryLog) {
 	one, other := order(t, 1).Created(), order(t, 2).Created()
-	longer := one
+	near := domain.Order{ID: one.Order.ID[:35] + "0"}.Created() // its id differs in one digit
+	if near.ID == one.ID {
+		near = domain.Order{ID: one.Order.ID[:35] + "1"}.Created()
+	}
+	longer := one // no event of ours, but a key like any other
 	longer.ID += "2"
 	n := 0
-	for _, event := range []domain.Event{one, other, longer} {
+	for _, event := range []domain.Event{one, other, near, longer} {
 		for _, channel := range []string{"mail", "2mail", "Mail", "m.ail", "$mail", "mail|x"} {
 			n++
 			record(t, claimDelivery(t, d.Log, event, channel), notification(event, channel, n))

@@ -141,12 +141,9 @@ func releaseTwice(t testing.TB, d DeliveryLog) {
 
 func listOldestFirst(t testing.TB, d DeliveryLog) {
 	event := order(t, 1).Created()
-	second := event
-	second.ID += "-2"
 	var want []domain.Notification
-	for n := range 6 {
-		e := []domain.Event{event, second}[n%2]
-		want = append(want, notification(e, []string{"z", "a", "m"}[n/2], n))
+	for n, channel := range []string{"z", "b", "a", "y", "m", "c"} {
+		want = append(want, notification(event, channel, n))
 	}
 	for _, n := range []int{3, 0, 5, 1, 4, 2} { // recorded in another order than sent
 		claim, err := d.Log.Claim(bounded(t), want[n].EventID, want[n].Channel)

@@ -135,6 +135,21 @@ func (in *inbox) awaitHandled(ids ...domain.EventID) {
 	in.await("handled", func(h handover) bool { return !h.ended.IsZero() }, ids)
 }
 
+// awaitEach waits until the handler has returned for each of the events, which
+// may share an id.
+func (in *inbox) awaitEach(events ...domain.Event) {
+	in.t.Helper()
+	eventually(in.t, fmt.Sprintf("each of %d events is handled", len(events)), func() bool {
+		handled := map[domain.Event]bool{}
+		for _, h := range in.got() {
+			if !h.ended.IsZero() {
+				handled[h.Event] = true
+			}
+		}
+		return !slices.ContainsFunc(events, func(e domain.Event) bool { return !handled[e] })
+	})
+}
+
 func (in *inbox) await(what string, counts func(handover) bool, ids []domain.EventID) {
 	in.t.Helper()
 	eventually(in.t, fmt.Sprintf("each of %d events is %s", len(ids), what), func() bool {

@@ -45,7 +45,7 @@ func Decode(s string) (Position, error) {
 	}
 	at, text := unpack(data)
 	id, err := domain.ParseOrderID(text)
-	if err != nil {
+	if err != nil || string(id) != text { // Encode writes no upper case
 		return Position{}, invalid(s)
 	}
 	return Position{CreatedAt: at, ID: id}, nil

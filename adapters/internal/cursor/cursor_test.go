@@ -2,12 +2,14 @@ package cursor_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"example.com/orderflow/adapters/internal/cursor"
+	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 )
 
@@ -39,7 +41,8 @@ func FuzzDecode(f *testing.F) {
 		f.Fatalf("position (-want +got):\n%s", diff)
 	}
 	f.Add(cursor.Encode(want))
-	for _, s := range []string{"", "x", "AAAA", "!!", cursor.Encode(want) + "A"} {
+	upper := cursor.Position{CreatedAt: want.CreatedAt, ID: domain.OrderID(strings.ToUpper(string(want.ID)))}
+	for _, s := range []string{"", "x", "AAAA", "!!", cursor.Encode(want) + "A", cursor.Encode(upper)} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
