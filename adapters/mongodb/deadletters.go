@@ -144,6 +144,9 @@ func (d *DeadLetters) list(ctx context.Context, query ports.DeadLetterQuery) (po
 	}
 	limit := min(max(query.Limit, 1), ports.MaxListLimit)
 	opts := first(limit+1, oldestFirst).SetProjection(listed) // one more tells of a next page
+	if query.OrderID != "" {
+		opts.SetHint(bson.D{{Key: "_id", Value: 1}}) // left alone, some servers go through all letters in the list's order
+	}
 	documents, err := find(ctx, d.store.deadLetters, filter, opts)
 	if err != nil {
 		return ports.DeadLetterPage{}, err

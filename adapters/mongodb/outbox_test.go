@@ -230,6 +230,11 @@ func TestQueriesUseIndexes(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, "order"},
+		{"dead letters of an order", func(t *testing.T) {
+			if _, err := store.DeadLetters().List(bounded(t), ports.DeadLetterQuery{State: ports.Waiting, OrderID: "x", Limit: 10}); err != nil {
+				t.Fatal(err)
+			}
+		}, "_id_"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
