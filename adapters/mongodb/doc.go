@@ -16,7 +16,9 @@
 //	            {_id: letter id, message_id, content_type, headers: [{name, value}],
 //	             body, failures: [{reason, attempts, first_failure, last_failure}],
 //	             since, state,
-//	             settled_at, forget_at}                       unless it waits
+//	             content_encoding, correlation_id, reply_to,
+//	             type, app_id, timestamp,                     if the sender said them
+//	             settled_at, settled_by, forget_at}           unless it waits
 //
 // Fields that are not named here are passed over, for a later version may have
 // added them. A field that is missing, has another type or breaks a rule of the

@@ -47,9 +47,11 @@
 // it is drained: only so is it the same letter at each reading.
 //
 // A drained letter has its headers as text, without these and the broker's; if
-// they are longer than 64 KiB, without the longest. Beside them its id, content
-// type and body are kept and replayed: not its other properties, of which our
-// events have only a timestamp, which they get again.
+// they are longer than 64 KiB, without the longest. Beside them its body and
+// its properties are kept and replayed: message id, content type and encoding,
+// correlation id, reply-to, type, app id and timestamp. Expiration, user id and
+// priority are not: a replayed message would vanish, be refused or overtake
+// others by them.
 //
 // One that is not kept stays in hand for 10 s, or if it is one of more than 25
 // for half a second, and is then published anew to the end of the dead letters,
