@@ -75,13 +75,14 @@ type DeadLetters interface {
 	// was. A failure that it has already, by LastFailure, changes nothing: Put
 	// may be repeated.
 	//
-	// An error marked by [Permanent] says that the letter can't be kept, for it
-	// is too large.
+	// An error marked by [Permanent] says that the letter can't be kept: it does
+	// not have one failure, it is too large, or what is kept under its id can't
+	// be read.
 	Put(ctx context.Context, letter DeadLetter) error
 
 	// Get returns the letter with that id.
 	//
-	// ErrNotFound: there is none.
+	// ErrNotFound: there is none. [*UnreadableError]: its record can't be read.
 	Get(ctx context.Context, id string) (DeadLetter, error)
 
 	// List returns one page of the letters that query asks for, by Since, then
@@ -89,6 +90,9 @@ type DeadLetters interface {
 	// the rest may be large: Get has all. Following the cursors visits every
 	// letter that query asks for all the while exactly once, whatever is put
 	// and settled meanwhile.
+	//
+	// A record that can't be read is passed over, logged with its id, and
+	// counted.
 	//
 	// ErrInvalidCursor: query.Cursor is none of List's.
 	List(ctx context.Context, query DeadLetterQuery) (DeadLetterPage, error)

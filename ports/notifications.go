@@ -52,7 +52,7 @@ type DeliveryClaim interface {
 	// Record keeps the notification, whose event and channel are those of the
 	// claim, as sent. It holds even if the claim has run out meanwhile, for it
 	// says what happened; if another has recorded first, the first record
-	// stays and Record returns nil.
+	// stays and Record returns nil. Its errors are marked as Claim's are.
 	Record(ctx context.Context, notification domain.Notification) error
 
 	// Release gives the claim back unused, and is the last call on it. Once it

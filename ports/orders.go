@@ -15,7 +15,8 @@ type OrderRepository interface {
 	//
 	// ErrExists: an order with that id is kept, and stays as it is.
 	// ErrUnavailable: the order may be kept or not; Add with the same id
-	// settles it.
+	// settles it. An error marked by [Permanent] says that the repository can't
+	// keep this order.
 	Add(ctx context.Context, order domain.Order) error
 
 	// Get returns the order with that id, with every field as it was added.

@@ -33,6 +33,9 @@ func (d *DeadLetters) Put(ctx context.Context, letter ports.DeadLetter) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("put dead letter %s: %w", letter.ID, err)
 	}
+	if len(letter.Failures) != 1 {
+		return ports.Permanent(fmt.Errorf("put dead letter %s: it has %d failures, want one", letter.ID, len(letter.Failures)))
+	}
 	failure := letter.Failures[0]
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -204,3 +204,27 @@ func BenchmarkOrders(b *testing.B) {
 		})
 	}
 }
+
+// However far away the time is, and whatever clock has told it.
+func TestPostponementHasAnEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		orders := new(memory.Orders)
+		o := order(t, 1)
+		if err := orders.Add(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+		for _, until := range []time.Time{time.Now().Add(time.Hour), time.Now().Add(time.Hour).Round(0)} {
+			if err := orders.Postpone(t.Context(), until, o.Created().ID); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(ports.MaxPostponement - time.Nanosecond)
+			if events, err := orders.Claim(t.Context(), 1); err != nil || len(events) > 0 {
+				t.Errorf("claim just before %v: %d events, error %v; want none", ports.MaxPostponement, len(events), err)
+			}
+			time.Sleep(time.Nanosecond)
+			if events, err := orders.Claim(t.Context(), 1); err != nil || len(events) != 1 {
+				t.Errorf("claim after %v: %d events, error %v; want one", ports.MaxPostponement, len(events), err)
+			}
+		}
+	})
+}

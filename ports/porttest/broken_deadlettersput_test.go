@@ -281,6 +281,28 @@ func brokenLetterPuts() []broken[porttest.DeadLetters] {
 			"Put with an ended context changes nothing",
 		}},
 
+		{name: "Put passes over a letter without a failure", open: faultyLetters(func(whole *memory.DeadLetters, f *faultyDeadLetters) {
+			f.put = func(ctx context.Context, letter ports.DeadLetter) error {
+				if len(letter.Failures) == 0 {
+					return ctx.Err()
+				}
+				return whole.Put(ctx, letter)
+			}
+		}), fails: []string{
+			"Put refuses for good a letter that does not have one failure",
+		}},
+
+		{name: "Put makes a failure where there is none", open: faultyLetters(func(whole *memory.DeadLetters, f *faultyDeadLetters) {
+			f.put = func(ctx context.Context, letter ports.DeadLetter) error {
+				if len(letter.Failures) != 1 {
+					letter.Failures = []ports.Failure{{Reason: "unknown", LastFailure: time.UnixMilli(0).UTC()}}
+				}
+				return whole.Put(ctx, letter)
+			}
+		}), fails: []string{
+			"Put refuses for good a letter that does not have one failure",
+		}},
+
 		{name: "Put keeps the caller's body", open: hoarding(func(whole *memory.DeadLetters, f *faultyDeadLetters) {
 			bodies := shared[string, []byte]{}
 			f.put = func(ctx context.Context, letter ports.DeadLetter) error {

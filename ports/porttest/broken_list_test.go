@@ -34,6 +34,16 @@ func all(ctx context.Context, whole store, user string) ([]domain.Order, error) 
 
 func brokenLists() []broken[porttest.Store] {
 	return []broken[porttest.Store]{
+		{name: "List counts what it returns as passed over", open: faulty(func(whole *memory.Orders, f *faultyStore) {
+			f.list = func(ctx context.Context, query ports.OrderQuery) (ports.OrderPage, error) {
+				page, err := whole.List(ctx, query)
+				page.Unreadable = len(page.Orders)
+				return page, err
+			}
+		}), fails: []string{
+			"List goes on where the page before ended, whatever the size of the pages",
+		}, more: true},
+
 		{name: "List skips those of the same time as the last of a page", open: faulty(func(whole *memory.Orders, f *faultyStore) {
 			ends := map[string]time.Time{}
 			var mu sync.Mutex

@@ -126,12 +126,14 @@ func brokenClaims() []broken[porttest.Store] {
 		}, more: true},
 
 		{name: "a claim runs out early", open: leased(lease / 3), fails: []string{
+			"ClaimLease tells how long a claim lasts",
 			"what is claimed stays away from everybody until the claim runs out",
 		}},
 
 		{name: "a claim never runs out", open: leased(time.Hour), fails: []string{
 			"Add puts the order's event into the outbox",
 			"a claim that has run out can be claimed again, and again",
+			"ClaimLease tells how long a claim lasts",
 		}, more: true},
 
 		{name: "a claim can run out once", open: faulty(func(whole *memory.Orders, f *faultyStore) {

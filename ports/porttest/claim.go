@@ -13,6 +13,14 @@ import (
 	"example.com/orderflow/ports"
 )
 
+func claimLease(t testing.TB, s Store) {
+	for _, outbox := range []ports.Outbox{s.Outbox, s.Other} {
+		if got := outbox.ClaimLease(); got != s.Lease {
+			t.Errorf("a claim lasts for %v, want %v", got, s.Lease)
+		}
+	}
+}
+
 func claimEmpty(t testing.TB, s Store) {
 	for _, outbox := range []ports.Outbox{s.Outbox, s.Other} {
 		if got := claim(t, outbox, plenty); len(got) > 0 {

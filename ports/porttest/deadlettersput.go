@@ -21,6 +21,7 @@ func putLetterClauses() []Clause[DeadLetters] {
 		{"Put by many at once keeps one letter with every failure", putAtOnce},
 		{"Put keeps the letter although its context ends afterwards", putOutlivesContext},
 		{"Put with an ended context changes nothing", putEnded},
+		{"Put refuses for good a letter that does not have one failure", putWithoutFailure},
 		{"Get finds no letter under an id that was not put", getUnknownLetter},
 		{"Get and List of letters with an ended context say so", readLettersEnded},
 		{"Put, Get and List leave the letters to the caller", lettersShareNothing},
@@ -162,6 +163,18 @@ func putEnded(t testing.TB, d DeadLetters) {
 	checkNoLetter(t, d.Other, nthLetter(2).ID)
 	checkLetter(t, d, kept)
 	checkLetters(t, d, ports.DeadLetterQuery{Limit: 10}, kept)
+}
+
+func putWithoutFailure(t testing.TB, d DeadLetters) {
+	none, two := nthLetter(1), nthLetter(2)
+	none.Failures = nil
+	two.Failures = append(two.Failures, nthFailure(3))
+	for _, letter := range []ports.DeadLetter{{}, none, two} {
+		if err := d.Letters.Put(bounded(t), letter); !ports.IsPermanent(err) || errors.Is(err, ports.ErrUnavailable) {
+			t.Errorf("put a letter with %d failures: error %v, want a permanent one", len(letter.Failures), err)
+		}
+	}
+	checkLetters(t, d, ports.DeadLetterQuery{Limit: 10})
 }
 
 func getUnknownLetter(t testing.TB, d DeadLetters) {

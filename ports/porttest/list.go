@@ -55,6 +55,9 @@ func list(t testing.TB, s Store, query ports.OrderQuery, between func()) []domai
 	return follow(t, query, query.Limit, query.Cursor, func(cursor string) ([]domain.Order, string, error) {
 		query.Cursor = cursor
 		page, err := s.Orders.List(bounded(t), query)
+		if page.Unreadable != 0 {
+			t.Errorf("list %+v: %d records can't be read, want none", query, page.Unreadable)
+		}
 		return page.Orders, page.NextCursor, err
 	}, between)
 }

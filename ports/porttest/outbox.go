@@ -39,6 +39,7 @@ func outboxClauses() []Clause[Store] {
 		{"Postpone to the past frees an event at once", postponeFrees},
 		{"Postpone puts nothing into the outbox", postponePutsNothing},
 		{"Postpone with an ended context postpones nothing", postponeEnded},
+		{"ClaimLease tells how long a claim lasts", claimLease},
 	}
 }
 
