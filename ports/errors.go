@@ -26,6 +26,10 @@ var (
 	// nothing of the order, event or letter at hand is of this kind, whatever
 	// its cause.
 	ErrUnavailable = errors.New("unavailable")
+
+	// ErrRefused is returned, together with ErrUnavailable, when the server
+	// refuses the login or a right: somebody has to change something there.
+	ErrRefused = errors.New("refused")
 )
 
 // UnreadableError is returned when a record is kept but can't be read: somebody

@@ -24,7 +24,7 @@ func outcomes(errs []error) []string {
 			list[i] = "exists"
 		case errors.Is(classify(context.Background(), err), ports.ErrUnavailable):
 			list[i] = "unavailable"
-		default:
+		case ports.IsPermanent(classify(context.Background(), err)):
 			list[i] = "refused"
 		}
 	}
@@ -57,7 +57,7 @@ func TestEach(t *testing.T) {
 		{"blames nobody", mongo.BulkWriteException{}, [3]string{"unavailable", "unavailable", "unavailable"}},
 		{"not primary", mongo.CommandError{Code: 10107}, [3]string{"unavailable", "unavailable", "unavailable"}},
 		{"connection broke", mongo.CommandError{Labels: []string{"NetworkError"}, Wrapped: io.EOF}, [3]string{"unavailable", "unavailable", "unavailable"}},
-		{"not allowed", mongo.CommandError{Code: 13}, [3]string{"refused", "refused", "refused"}},
+		{"not allowed", mongo.CommandError{Code: 13}, [3]string{"unavailable", "unavailable", "unavailable"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -38,7 +38,7 @@ func TestDeadLettersContract(t *testing.T) {
 	t.Parallel()
 	porttest.Run(t, porttest.DeadLettersClauses(), func(t testing.TB) porttest.DeadLetters {
 		one, other := openTwice(t)
-		forgetful := one.DeadLetters()
+		forgetful := openNew(t).DeadLetters()
 		forgetful.Retention = shortLease
 		return porttest.DeadLetters{
 			Letters: one.DeadLetters(), Other: other.DeadLetters(), Forgetful: forgetful, Retention: forgetful.Retention,

@@ -1,9 +1,6 @@
 package mongodb
 
 import (
-	"cmp"
-	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -79,8 +76,8 @@ func readLetter(document bson.Raw, whole bool) (ports.DeadLetter, error) {
 		State:     ports.DeadLetterState(field(r, "state", bson.RawValue.StringValueOK)),
 		Since:     field(r, "since", bson.RawValue.TimeOK).UTC(),
 	}
-	if r.err == nil && len(letter.Failures) == 0 {
-		r.err = errors.New("field failures is empty")
+	if len(letter.Failures) == 0 {
+		r.fail("failures", "is empty")
 	}
 	if r.err == nil && letter.State != ports.Waiting {
 		letter.SettledAt = field(r, "settled_at", bson.RawValue.TimeOK).UTC()
@@ -144,15 +141,15 @@ func elements[T any](r *reader, name string, read func(*reader) T) []T {
 	}
 	values, err := array.Values()
 	if err != nil {
-		r.err = fmt.Errorf("field %s: %w", name, err)
+		r.fail(name, "is damaged")
 	}
 	var list []T
 	for _, value := range values {
 		doc, ok := value.DocumentOK()
 		if !ok {
-			r.err = cmp.Or(r.err, fmt.Errorf("field %s has an element of type %s", name, value.Type))
+			r.fail(name, "has an element of type "+value.Type.String())
 		}
-		element := &reader{doc: doc, err: r.err}
+		element := &reader{doc: doc, within: name + ".", err: r.err}
 		list = append(list, read(element))
 		r.err = element.err
 	}

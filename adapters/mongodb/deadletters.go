@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"time"
 
@@ -19,14 +20,15 @@ import (
 // DeadLetters keeps dead letters. Make one with [Store.DeadLetters].
 type DeadLetters struct {
 	Retention time.Duration // how long settled letters are kept; 0: ports.DeadLetterRetention
+	Logger    *slog.Logger  // of records that can't be read; nil: slog.Default()
 
 	store *Store
 }
 
 var _ ports.DeadLetters = (*DeadLetters)(nil)
 
-// DeadLetters returns the store's dead letters.
-func (s *Store) DeadLetters() *DeadLetters { return &DeadLetters{store: s} }
+// DeadLetters returns the store's dead letters, which are the same each time.
+func (s *Store) DeadLetters() *DeadLetters { return &s.parts.deadLetters }
 
 // unforgotten finds letters that are there for a call at that time, whether the
 // server has deleted the others yet or not.
@@ -46,6 +48,9 @@ func (d *DeadLetters) Put(ctx context.Context, letter ports.DeadLetter) error {
 func (d *DeadLetters) put(ctx context.Context, letter ports.DeadLetter) error {
 	ctx, cancel := d.store.bound(ctx)
 	defer cancel()
+	if len(letter.Failures) != 1 {
+		return ports.Permanent(fmt.Errorf("it has %d failures, want one", len(letter.Failures)))
+	}
 	failure := letter.Failures[0]
 	message, err := bson.Marshal(messageOf(letter))
 	if err != nil {
@@ -72,7 +77,7 @@ func (d *DeadLetters) put(ctx context.Context, letter ports.DeadLetter) error {
 			return nil
 		}
 		if !isDuplicate(err) {
-			return classify(ctx, err)
+			return d.blame(ctx, letter.ID, err)
 		}
 		// The server has tried to insert a second document of that id: the first
 		// has this failure, or is to be forgotten, or came at this moment.
@@ -89,6 +94,20 @@ func (d *DeadLetters) put(ctx context.Context, letter ports.DeadLetter) error {
 
 // unsettled are the fields that a letter which waits does not have.
 var unsettled = bson.M{"settled_at": "", "settled_by": "", "forget_at": ""}
+
+// blame says what err, with which a failure could not be added, comes from. A
+// server may refuse to change a document that is not as we have written it.
+func (d *DeadLetters) blame(ctx context.Context, id string, err error) error {
+	const badValue = 2
+	var answer mongo.ServerError
+	if errors.As(err, &answer) && answer.HasErrorCode(badValue) {
+		var unreadable *ports.UnreadableError
+		if _, kept := d.get(ctx, id); errors.As(kept, &unreadable) {
+			return ports.Permanent(fmt.Errorf("%w: %w", kept, err))
+		}
+	}
+	return classify(ctx, err)
+}
 
 // any reports whether the filter finds a letter.
 func (d *DeadLetters) any(ctx context.Context, filter bson.M) (bool, error) {
@@ -147,19 +166,13 @@ func (d *DeadLetters) list(ctx context.Context, query ports.DeadLetterQuery) (po
 	if query.OrderID != "" {
 		opts.SetHint(bson.D{{Key: "_id", Value: 1}}) // left alone, some servers go through all letters in the list's order
 	}
-	documents, err := find(ctx, d.store.deadLetters, filter, opts)
+	found, err := findPage(ctx, d.store.deadLetters, filter, opts, limit, readListed)
 	if err != nil {
 		return ports.DeadLetterPage{}, err
 	}
-	var page ports.DeadLetterPage
-	for _, document := range documents[:min(len(documents), limit)] {
-		letter, err := readLetter(document, false)
-		if err != nil {
-			return ports.DeadLetterPage{}, err
-		}
-		page.Letters = append(page.Letters, letter)
-	}
-	if len(documents) > limit {
+	found.passed.log(ctx, d.Logger, d.store.deadLetters)
+	page := ports.DeadLetterPage{Letters: found.records, Unreadable: found.passed.count}
+	if found.more {
 		page.NextCursor = cursor.EncodeLetter(cursor.OfLetter(page.Letters[limit-1]))
 	}
 	return page, nil
@@ -169,6 +182,8 @@ func (d *DeadLetters) list(ctx context.Context, query ports.DeadLetterQuery) (po
 var listed = bson.M{
 	"message_id": 1, "failures": 1, "state": 1, "since": 1, "settled_at": 1, "settled_by": 1,
 }
+
+func readListed(document bson.Raw) (ports.DeadLetter, error) { return readLetter(document, false) }
 
 func letterFilter(query ports.DeadLetterQuery) (bson.M, error) {
 	filter := unforgotten(time.Now())
@@ -180,9 +195,7 @@ func letterFilter(query ports.DeadLetterQuery) (bson.M, error) {
 		filter["_id"] = bson.M{"$gte": string(query.OrderID) + hyphen, "$lt": string(query.OrderID) + next}
 	}
 	if query.Reason != "" {
-		latest := bson.M{"$arrayElemAt": bson.A{"$failures.reason", -1}}
-		text := bson.M{"$literal": query.Reason}
-		filter["$expr"] = bson.M{"$gte": bson.A{bson.M{"$indexOfBytes": bson.A{latest, text}}, 0}}
+		filter["$expr"] = latestReasonContains(query.Reason)
 	}
 	if query.Cursor == "" {
 		return filter, nil
@@ -192,12 +205,25 @@ func letterFilter(query ports.DeadLetterQuery) (bson.M, error) {
 		return nil, err
 	}
 	// As for orders: where an index scan starts, and what it passes over.
-	filter["since"] = bson.M{"$gte": after.Since}
-	filter["$or"] = bson.A{
-		bson.M{"since": bson.M{"$gt": after.Since}},
-		bson.M{"_id": bson.M{"$gt": after.ID}},
+	filter["since"] = bson.M{"$not": bson.M{"$lt": after.Since}, "$ne": nil}
+	filter["$nor"] = bson.A{
+		bson.M{"since": bson.M{"$type": typesBefore("date")}},
+		bson.M{"since": after.Since, "_id": bson.M{"$lte": after.ID}},
+		bson.M{"since": after.Since, "_id": bson.M{"$type": typesBefore("string")}},
 	}
 	return filter, nil
+}
+
+// latestReasonContains finds letters whose latest reason contains the text, or
+// is no text: those can't be read.
+func latestReasonContains(text string) bson.M {
+	reasons := bson.M{"$cond": bson.A{bson.M{"$isArray": "$failures"}, "$failures.reason", bson.A{}}}
+	latest := bson.M{"$arrayElemAt": bson.A{reasons, -1}}
+	return bson.M{"$cond": bson.A{
+		bson.M{"$eq": bson.A{bson.M{"$type": latest}, "string"}},
+		bson.M{"$gte": bson.A{bson.M{"$indexOfBytes": bson.A{latest, bson.M{"$literal": text}}}, 0}},
+		true,
+	}}
 }
 
 // Settle gives the letter another state. See [ports.DeadLetters].

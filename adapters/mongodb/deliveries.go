@@ -6,6 +6,8 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"log/slog"
+	"slices"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -23,15 +25,16 @@ import (
 // inserts a claim knows that nothing is recorded, and whoever fails to knows
 // where to look.
 type Deliveries struct {
-	Lease time.Duration // how long a claim lasts; 0: 45 s
+	Lease  time.Duration // how long a claim lasts; 0: 45 s
+	Logger *slog.Logger  // of records that can't be read; nil: slog.Default()
 
 	store *Store
 }
 
 var _ ports.DeliveryLog = (*Deliveries)(nil)
 
-// Deliveries returns the store's log of deliveries.
-func (s *Store) Deliveries() *Deliveries { return &Deliveries{store: s} }
+// Deliveries returns the store's log of deliveries, which is the same each time.
+func (s *Store) Deliveries() *Deliveries { return &s.parts.deliveries }
 
 // deliveryID is compared as it is stored: its fields must keep their order.
 type deliveryID struct {
@@ -64,29 +67,15 @@ func (d *Deliveries) Claim(ctx context.Context, event domain.EventID, channel st
 
 // List returns what was sent of the order's events. See [ports.DeliveryLog].
 func (d *Deliveries) List(ctx context.Context, order domain.OrderID) (ports.NotificationList, error) {
-	notifications, err := d.list(ctx, order)
-	if err != nil {
-		return ports.NotificationList{}, fmt.Errorf("list deliveries of order %s: %w", order, err)
-	}
-	return ports.NotificationList{Notifications: notifications}, nil
-}
-
-func (d *Deliveries) list(ctx context.Context, order domain.OrderID) ([]domain.Notification, error) {
 	ctx, cancel := d.store.bound(ctx)
 	defer cancel()
 	documents, err := find(ctx, d.store.deliveries, bson.M{"order_id": string(order)}, options.Find().SetSort(oldestSentFirst))
 	if err != nil {
-		return nil, err
+		return ports.NotificationList{}, fmt.Errorf("list deliveries of order %s: %w", order, err)
 	}
-	var notifications []domain.Notification
-	for _, document := range documents {
-		n, err := readNotification(document)
-		if err != nil {
-			return nil, err
-		}
-		notifications = append(notifications, n)
-	}
-	return notifications, nil
+	all := readPage(slices.Values(documents), len(documents), readNotification)
+	all.passed.log(ctx, d.Logger, d.store.deliveries)
+	return ports.NotificationList{Notifications: all.records, Unreadable: all.passed.count}, nil
 }
 
 func readNotification(document bson.Raw) (domain.Notification, error) {
@@ -132,8 +121,10 @@ func (c *deliveryClaim) takeOver(ctx context.Context, lease time.Duration) error
 	}
 	now := time.Now()
 	result, err := c.store.claimed.UpdateOne(ctx,
-		// What has no end that can be read is nobody's.
-		bson.M{"_id": c.id, "free_at": bson.M{"$not": bson.M{"$gt": now}}},
+		// Nobody's is also what has no end that can be read, or one so far away
+		// that a clock which was wrong has made it: half a lease is for clocks
+		// that differ.
+		bson.M{"_id": c.id, "free_at": bson.M{"$not": bson.M{"$gt": now, "$lte": now.Add(lease + lease/2)}}},
 		bson.M{"$set": bson.M{"token": c.token, "free_at": now.Add(lease)}})
 	switch {
 	case err != nil:
@@ -144,7 +135,8 @@ func (c *deliveryClaim) takeOver(ctx context.Context, lease time.Duration) error
 	return c.checkUnsent(ctx)
 }
 
-// checkUnsent returns ErrExists if the notification is recorded.
+// checkUnsent returns ErrExists if the notification is recorded. A record that
+// can't be read is no proof of that, and no repetition makes it one.
 func (c *deliveryClaim) checkUnsent(ctx context.Context) error {
 	document, err := c.store.deliveries.FindOne(ctx, bson.M{"_id": c.id}).Raw()
 	switch {
@@ -154,7 +146,7 @@ func (c *deliveryClaim) checkUnsent(ctx context.Context) error {
 		return classify(ctx, err)
 	}
 	if _, err := readNotification(document); err != nil {
-		return err
+		return ports.Permanent(err)
 	}
 	return ports.ErrExists
 }

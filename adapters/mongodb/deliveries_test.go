@@ -119,12 +119,12 @@ func TestReadingDeliveriesIsStrict(t *testing.T) {
 	}{
 		{"as it was written", func(bson.M) {}, ""},
 		{"field of a later version", func(d bson.M) { d["receipt"] = "x" }, ""},
-		{"no attempt", func(d bson.M) { delete(d, "attempt") }, "field attempt is missing"},
-		{"attempt as text", func(d bson.M) { d["attempt"] = "1" }, "field attempt is of type string"},
-		{"no sent_at", func(d bson.M) { delete(d, "sent_at") }, "field sent_at is missing"},
-		{"sent_at as text", func(d bson.M) { d["sent_at"] = "now" }, "field sent_at is of type string"},
-		{"id as text", func(d bson.M) { d["_id"] = fmt.Sprint(d["_id"]) }, "field _id is of type string"},
-		{"no channel", func(d bson.M) { d["_id"] = d["_id"].(bson.D)[:1] }, "field channel is missing"},
+		{"no attempt", func(d bson.M) { delete(d, "attempt") }, "attempt is missing"},
+		{"attempt as text", func(d bson.M) { d["attempt"] = "1" }, "attempt is of type string"},
+		{"no sent_at", func(d bson.M) { delete(d, "sent_at") }, "sent_at is missing"},
+		{"sent_at as text", func(d bson.M) { d["sent_at"] = "now" }, "sent_at is of type string"},
+		{"id as text", func(d bson.M) { d["_id"] = fmt.Sprint(d["_id"]) }, "id is of type string"},
+		{"no channel", func(d bson.M) { d["_id"] = d["_id"].(bson.D)[:1] }, "channel is missing"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -138,8 +138,19 @@ func TestReadingDeliveriesIsStrict(t *testing.T) {
 			if _, err := store.Database().Collection("deliveries").InsertOne(ctx, d); err != nil {
 				t.Fatal(err)
 			}
-			_, err := log.List(ctx, order.ID)
-			check(t, "list", err, string(event), tt.want)
+			list, err := log.List(ctx, order.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := ports.NotificationList{Notifications: []domain.Notification{
+				{EventID: event, OrderID: order.ID, Channel: "mail", Attempt: 1, SentAt: epoch},
+			}}
+			if tt.want != "" {
+				want = ports.NotificationList{Unreadable: 1}
+			}
+			if diff := cmp.Diff(want, list); diff != "" {
+				t.Errorf("list (-want +got):\n%s", diff)
+			}
 		})
 	}
 }
@@ -155,9 +166,12 @@ func TestRecordThatCannotBeRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := store.Deliveries().Claim(bounded(t), id, "mail")
-	check(t, "claim", err, string(id), "field order_id is missing")
-	err = claim.Record(bounded(t), sent)
-	check(t, "record", err, string(id), "field order_id is missing")
+	checkUnreadable(t, "claim", err, string(id), "order_id is missing")
+	recorded := claim.Record(bounded(t), sent)
+	checkUnreadable(t, "record", recorded, string(id), "order_id is missing")
+	if !ports.IsPermanent(err) || !ports.IsPermanent(recorded) {
+		t.Errorf("claim: %v, record: %v; want them to be permanent, for no repetition helps", err, recorded)
+	}
 }
 
 // claimRunOut returns a claim that has run out, and what its holder has sent.
@@ -188,6 +202,36 @@ func TestClaimWithoutAnEndIsFree(t *testing.T) {
 		}
 		if _, err := log.Claim(bounded(t), event, "mail"); err != nil {
 			t.Errorf("claim after %v: %v", spoil, err)
+		}
+		if _, err := log.Claim(bounded(t), event, "mail"); !errors.Is(err, ports.ErrClaimed) {
+			t.Errorf("claim after that: got %v, want ErrClaimed", err)
+		}
+	}
+}
+
+// So is one that ends later than any claim of now would.
+func TestDeliveryClaimOfTheFarFutureIsNobodys(t *testing.T) {
+	store := openNew(t)
+	log := store.Deliveries()
+	log.Lease = time.Minute
+	for ahead, want := range map[time.Duration]error{
+		30 * time.Second:      ports.ErrClaimed,
+		75 * time.Second:      ports.ErrClaimed, // by a clock that is 15 s ahead
+		2 * time.Minute:       nil,
+		time.Hour:             nil,
+		100 * 365 * time.Hour: nil,
+	} {
+		event := newOrder(t, "ann", epoch).Created().ID
+		if _, err := log.Claim(bounded(t), event, "mail"); err != nil {
+			t.Fatal(err)
+		}
+		_, err := store.Database().Collection("delivery_claims").UpdateOne(bounded(t),
+			bson.M{"_id.event_id": string(event)}, bson.M{"$set": bson.M{"free_at": time.Now().Add(ahead)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := log.Claim(bounded(t), event, "mail"); !errors.Is(err, want) {
+			t.Errorf("claim of what another has for %v: got %v, want %v", ahead, err, want)
 		}
 		if _, err := log.Claim(bounded(t), event, "mail"); !errors.Is(err, ports.ErrClaimed) {
 			t.Errorf("claim after that: got %v, want ErrClaimed", err)

@@ -21,9 +21,14 @@
 //	             settled_at, settled_by, forget_at}           unless it waits
 //
 // Fields that are not named here are passed over, for a later version may have
-// added them. A field that is missing, has another type or breaks a rule of the
-// domain is an error that names the document and the field; only a claim whose
-// end can't be read is nobody's.
+// added them. A number may have any type, if it is whole. A field that is
+// missing, has another type or breaks a rule of the domain makes its document
+// unreadable: lists and claims pass over it, log it and count it, and whoever
+// asks for it alone gets a [ports.UnreadableError].
+//
+// A claim on a delivery whose end can't be read is nobody's. So is a claim that
+// ends later than the callers' clocks can have made it: on an event, by a lease
+// and [ports.MaxPostponement] from now; on a delivery, by one and a half leases.
 //
 // # URL
 //
@@ -40,6 +45,9 @@
 // go to the primary. With mongodb+srv, [Open] also waits for the name server,
 // for as long as the machine's resolver does.
 //
+// The role readWrite on the database is enough; once the indexes are there, so
+// are the actions find, insert, update, remove and listIndexes.
+//
 // # Delivery semantics
 //
 // A write that was answered is on the disks of the majority. An event stays in
@@ -55,8 +63,8 @@
 // The claim and the record of a delivery keep an event from being sent again
 // only together: without either of them, it would be sent when it comes again.
 //
-// A document that can't be read does not stop a claim of others: it is logged,
-// and tried again when its claim has run out.
+// A document that can't be read does not stop a claim of others: it is tried
+// again when its claim has run out.
 //
 // A dead letter that was settled is not found from forget_at on, by the callers'
 // clocks; the server deletes it some time later, by a TTL index on that field.
@@ -65,10 +73,13 @@
 //
 // # Failure
 //
-// A server that is out of reach, not the primary, or too slow, and a pool with
-// no free connection, give [ports.ErrUnavailable]; a write may then have been
-// made or not, and to repeat it is safe. The driver finds the server again by
-// itself; only [Open] is to be called again where it fails. What was gathered
-// into one write shares its fate: a connection that is silently dead fails all
-// of it, after half of timeoutMS.
+// Whatever a server or the driver answers is [ports.ErrUnavailable], whichever
+// code it has; a refused login or right (codes 18 and 13) is [ports.ErrRefused]
+// as well. A write may then have been made or not, and to repeat it is safe.
+// Only an error that speaks of the document itself, because it is too large or
+// fails the collection's validator, is marked by [ports.Permanent].
+//
+// The driver finds the server again by itself; only [Open] is to be called again
+// where it fails. What was gathered into one write shares its fate: a connection
+// that is silently dead fails all of it, after half of timeoutMS.
 package mongodb

@@ -7,40 +7,42 @@ import (
 	"slices"
 
 	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/x/mongo/driver"
+	"go.mongodb.org/mongo-driver/v2/x/mongo/driver/auth"
 
 	"example.com/orderflow/ports"
 )
 
-// Server codes by which a server says that it can't now, not that it won't.
-var transientCodes = []int{
-	1,     // InternalError, as FerretDB has it while its PostgreSQL is away
-	6,     // HostUnreachable
-	7,     // HostNotFound
-	24,    // LockTimeout
-	50,    // MaxTimeMSExpired
-	64,    // WriteConcernTimeout
-	89,    // NetworkTimeout
-	91,    // ShutdownInProgress
-	112,   // WriteConflict
-	133,   // FailedToSatisfyReadPreference
-	134,   // ReadConcernMajorityNotAvailableYet
-	175,   // QueryPlanKilled
-	189,   // PrimarySteppedDown
-	237,   // CursorKilled
-	262,   // ExceededTimeLimit
-	9001,  // SocketException
-	10058, // LegacyNotPrimary
-	10107, // NotWritablePrimary
-	11600, // InterruptedAtShutdown
-	11601, // Interrupted
-	11602, // InterruptedDueToReplStateChange
-	13435, // NotPrimaryNoSecondaryOk
-	13436, // NotPrimaryOrSecondary
+// documentFaults are the server's errors that speak of the document which was
+// to be written: no repetition helps. Where a code has other meanings too, the
+// message decides.
+var documentFaults = []struct {
+	code    int
+	message string
+}{
+	{121, ""},                            // DocumentValidationFailure
+	{10334, ""},                          // BSONObjectTooLarge
+	{17280, ""},                          // KeyTooLong, before MongoDB 4.2
+	{17419, ""},                          // too large after an update
+	{17420, ""},                          // too large for an upsert
+	{2, "too large"},                     // an insert, by MongoDB
+	{2, "larger than MaxDocumentSize"},   // an insert, by FerretDB
+	{285999133, ""},                      // too large after an update, by FerretDB 2
+	{302776349, ""},                      // too large for an upsert, by FerretDB 2
+	{261, "index row requires"},          // KeyTooLong, by FerretDB 2
+	{525074461, "Document failed valid"}, // DocumentValidationFailure, by FerretDB 2
 }
 
-// classify wraps ports.ErrUnavailable around an error after which it is open
-// whether the server has done what it was asked to, and the context's error
-// where the context has ended.
+// Codes by which a server refuses a login or a right.
+const (
+	unauthorized         = 13
+	authenticationFailed = 18
+)
+
+// classify wraps ports.ErrUnavailable around every error, whatever its code,
+// and the context's error where the context has ended. What speaks of the
+// document itself is not wrapped: a duplicate, and what is marked by
+// ports.Permanent.
 func classify(ctx context.Context, err error) error {
 	if cause := ctx.Err(); cause != nil {
 		if errors.Is(err, cause) {
@@ -48,34 +50,55 @@ func classify(ctx context.Context, err error) error {
 		}
 		return fmt.Errorf("%w: %w: %w", ports.ErrUnavailable, cause, err)
 	}
-	if unavailable(err) {
-		return fmt.Errorf("%w: %w", ports.ErrUnavailable, err)
+	switch {
+	case isDuplicate(err):
+		return err
+	case isDocumentFault(err):
+		return ports.Permanent(err)
+	case isRefused(err):
+		return fmt.Errorf("%w: %w: %w", ports.ErrUnavailable, ports.ErrRefused, err)
 	}
-	return err
+	return fmt.Errorf("%w: %w", ports.ErrUnavailable, err)
 }
 
-func unavailable(err error) bool {
-	if lacksConcern(err) || mongo.IsNetworkError(err) || mongo.IsTimeout(err) {
-		return true
-	}
-	var labeled mongo.LabeledError
-	if errors.As(err, &labeled) && labeled.HasErrorLabel("SystemOverloadedError") {
+func isDocumentFault(err error) bool {
+	var marshal mongo.MarshalError
+	if errors.As(err, &marshal) || errors.Is(err, driver.ErrDocumentTooLarge) {
 		return true
 	}
 	var answer mongo.ServerError
-	if errors.As(err, &answer) {
-		codes := answer.ErrorCodes()
-		if slices.ContainsFunc(codes, func(code int) bool { return slices.Contains(transientCodes, code) }) {
+	if !errors.As(err, &answer) || lacksConcern(err) {
+		return false
+	}
+	for _, fault := range documentFaults {
+		if answer.HasErrorCodeWithMessage(fault.code, fault.message) {
 			return true
 		}
-		if slices.ContainsFunc(codes, func(code int) bool { return code != 0 }) {
-			return false
-		}
-		// Without a code it is the driver's own, such as of a connection that
-		// was closed because another one broke.
 	}
-	var marshal mongo.MarshalError
-	return !errors.As(err, &marshal) // nothing was answered: no server, no connection, or it broke
+	return false
+}
+
+// isRefused reports whether the server refuses the login or a right. A login
+// may also fail because the server is away, or has trouble of its own.
+func isRefused(err error) bool {
+	var answer mongo.ServerError
+	if errors.As(err, &answer) && (answer.HasErrorCode(authenticationFailed) || answer.HasErrorCode(unauthorized)) {
+		return true
+	}
+	var login *auth.Error
+	if !errors.As(err, &login) || mongo.IsNetworkError(err) || mongo.IsTimeout(err) {
+		return false
+	}
+	if answer == nil {
+		return true // the driver does not trust the server's answer, or has no such way to log in
+	}
+	return slices.ContainsFunc(answer.ErrorCodes(), func(code int) bool {
+		return slices.Contains([]int{
+			11,   // UserNotFound
+			334,  // MechanismUnavailable
+			8000, // AtlasError, which says no more
+		}, code)
+	})
 }
 
 // isDuplicate reports whether the write was refused because its _id is taken,

@@ -3,49 +3,106 @@ package mongodb
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"testing"
 
 	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/x/mongo/driver"
+	"go.mongodb.org/mongo-driver/v2/x/mongo/driver/auth"
 
 	"example.com/orderflow/ports"
 )
 
+// Every error is an outage, unless it speaks of the document.
 func TestClassify(t *testing.T) {
+	const (
+		outage    = "outage"
+		refused   = "outage, refused"
+		permanent = "permanent"
+		duplicate = "duplicate"
+	)
 	taken := mongo.WriteErrors{{Code: 11000}}
 	late := &mongo.WriteConcernError{Code: 64}
+	write := func(code int, message string) error {
+		return mongo.WriteException{WriteErrors: mongo.WriteErrors{{Code: code, Message: message}}}
+	}
 	tests := []struct {
-		name        string
-		err         error
-		unavailable bool
-		duplicate   bool
+		name string
+		err  error
+		want string
 	}{
-		{"id taken", mongo.WriteException{WriteErrors: taken}, false, true},
-		{"id taken, by what may be undone", mongo.WriteException{WriteErrors: taken, WriteConcernError: late}, true, false},
-		{"written, but may be undone", mongo.WriteException{WriteConcernError: late}, true, false},
-		{"refused", mongo.WriteException{WriteErrors: mongo.WriteErrors{{Code: 121}}}, false, false},
-		{"not primary", mongo.CommandError{Code: 10107}, true, false},
-		{"stepped down in the middle", mongo.WriteException{WriteErrors: mongo.WriteErrors{{Code: 189}}}, true, false},
-		{"took too long", mongo.CommandError{Code: 50}, true, false},
-		{"overloaded", mongo.CommandError{Code: 462, Labels: []string{"SystemOverloadedError"}}, true, false},
-		{"connection broke", mongo.CommandError{Labels: []string{"NetworkError"}, Wrapped: io.EOF}, true, false},
-		{"another connection broke", mongo.CommandError{Message: "connection pool was cleared", Labels: []string{"TransientTransactionError"}}, true, false},
-		{"login refused", mongo.CommandError{Code: 18}, false, false},
-		{"not allowed", mongo.CommandError{Code: 13}, false, false},
-		{"closed", mongo.ErrClientDisconnected, true, false},
-		{"not to be encoded", mongo.MarshalError{Err: errors.New("no")}, false, false},
+		{"id taken", mongo.WriteException{WriteErrors: taken}, duplicate},
+		{"id taken, by what may be undone", mongo.WriteException{WriteErrors: taken, WriteConcernError: late}, outage},
+		{"written, but may be undone", mongo.WriteException{WriteConcernError: late}, outage},
+
+		{"fails the validator", write(121, "Document failed validation"), permanent},
+		{"fails it, by what may be undone", mongo.WriteException{WriteErrors: mongo.WriteErrors{{Code: 121}}, WriteConcernError: late}, outage},
+		{"fails FerretDB's validator", write(525074461, "Document failed validation"), permanent},
+		{"too large", mongo.CommandError{Code: 10334}, permanent},
+		{"too large to insert", write(2, "object to insert too large. size in bytes: 16777300, max size: 16777216"), permanent},
+		{"too large for FerretDB", mongo.CommandError{Code: 2, Message: "Size 17825816 is larger than MaxDocumentSize 16777216"}, permanent},
+		{"too large after the update", write(17419, ""), permanent},
+		{"too large for an upsert", write(17420, ""), permanent},
+		{"too large after FerretDB's update", write(285999133, ""), permanent},
+		{"too large for FerretDB's upsert", write(302776349, ""), permanent},
+		{"key too long", write(17280, ""), permanent},
+		{"key too long for FerretDB", write(261, "index row requires 12048 bytes, maximum size is 8191"), permanent},
+		{"not to be encoded", mongo.MarshalError{Err: errors.New("no")}, permanent},
+		{"too large to send", fmt.Errorf("insert: %w", driver.ErrDocumentTooLarge), permanent},
+
+		{"not primary", mongo.CommandError{Code: 10107}, outage},
+		{"stepped down in the middle", write(189, ""), outage},
+		{"took too long", mongo.CommandError{Code: 50}, outage},
+		{"overloaded", mongo.CommandError{Code: 462, Labels: []string{"SystemOverloadedError"}}, outage},
+		{"connection broke", mongo.CommandError{Labels: []string{"NetworkError"}, Wrapped: io.EOF}, outage},
+		{"another connection broke", mongo.CommandError{Message: "connection pool was cleared", Labels: []string{"TransientTransactionError"}}, outage},
+		{"closed", mongo.ErrClientDisconnected, outage},
+		{"too many sessions", write(261, "Unable to add session into the cache"), outage},
+		{"another bad value", write(2, "unknown operator"), outage},
+		{"Atlas has no more room", mongo.CommandError{Code: 8000, Message: "you are over your space quota"}, outage},
+		{"too many requests", mongo.CommandError{Code: 16500}, outage},
+		{"no such command", mongo.CommandError{Code: 59}, outage},
+		{"a code nobody knows", write(987654, "?"), outage},
+		{"no code at all", write(0, "?"), outage},
+
+		{"login refused", mongo.CommandError{Code: 18}, refused},
+		{"not allowed", mongo.CommandError{Code: 13}, refused},
+		{"not allowed to write", write(13, ""), refused},
+		{"login fails at the driver", fmt.Errorf("connect: %w", &auth.Error{}), refused},
+		{"login fails for Atlas", atLogin(8000), refused},
+		{"login's way not offered", atLogin(334), refused},
+		{"login's user unknown", atLogin(11), refused},
+		{"server has trouble at the login", atLogin(1), outage},
+		{"server goes away at the login", atLogin(0, "NetworkError"), outage},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got := classify(t.Context(), tt.err)
-			if errors.Is(got, ports.ErrUnavailable) != tt.unavailable {
-				t.Errorf("got %v; unavailable: %v, want %v", got, !tt.unavailable, tt.unavailable)
+			err := classify(t.Context(), tt.err)
+			got := ""
+			switch {
+			case isDuplicate(err):
+				got = duplicate
+			case errors.Is(err, ports.ErrRefused) && errors.Is(err, ports.ErrUnavailable):
+				got = refused
+			case errors.Is(err, ports.ErrUnavailable):
+				got = outage
+			case ports.IsPermanent(err):
+				got = permanent
 			}
-			if isDuplicate(tt.err) != tt.duplicate {
-				t.Errorf("duplicate: %v, want %v", !tt.duplicate, tt.duplicate)
+			if got != tt.want {
+				t.Errorf("got %v: %q, want %q", err, got, tt.want)
+			}
+			if !errors.Is(err, ports.ErrUnavailable) && errors.Is(err, ports.ErrRefused) || errors.Is(err, ports.ErrUnavailable) && ports.IsPermanent(err) {
+				t.Errorf("%v says two things at once", err)
 			}
 		})
 	}
+}
+
+// atLogin returns the error of a server's answer during the handshake.
+func atLogin(code int32, labels ...string) error {
+	return mongo.CommandError{Code: code, Labels: labels, Wrapped: &auth.Error{}}
 }
 
 func TestClassifyKeepsTheContextsError(t *testing.T) {

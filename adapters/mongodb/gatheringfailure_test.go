@@ -67,6 +67,7 @@ func TestTwoProcessesWriteTheSameAtOnce(t *testing.T) {
 	const count = 100
 	one, other := openTwice(t)
 	stores := []*mongodb.Store{one, other}
+	one.Deliveries().Lease, other.Deliveries().Lease = time.Nanosecond, time.Nanosecond // so that both may have it
 	var all []domain.Order
 	for range count {
 		all = append(all, newOrder(t, "ann", epoch))
@@ -104,7 +105,6 @@ func TestTwoProcessesWriteTheSameAtOnce(t *testing.T) {
 	claims := make(map[int][]ports.DeliveryClaim)
 	inTwo(func(store, i int) bool {
 		log := stores[store].Deliveries()
-		log.Lease = time.Nanosecond // so that both may have it
 		claim, err := log.Claim(ctx, all[i].Created().ID, "mail")
 		if err != nil && !errors.Is(err, ports.ErrClaimed) {
 			t.Errorf("claim: %v", err)

@@ -49,7 +49,7 @@ func createIndexes(ctx context.Context, collection *mongo.Collection, indexes []
 			opts.SetExpireAfterSeconds(0)
 		}
 		_, err := collection.Indexes().CreateOne(ctx, mongo.IndexModel{Keys: index.keys, Options: opts})
-		if err == nil {
+		if err == nil || isRefused(err) && isThere(ctx, collection, index) {
 			continue
 		}
 		if other, ok := conflicting(ctx, collection, index, err); ok {
@@ -70,7 +70,20 @@ func conflicting(ctx context.Context, collection *mongo.Collection, refused inde
 	if !errors.As(err, &answer) || !answer.HasErrorCode(optionsConflict) && !answer.HasErrorCode(keySpecsConflict) {
 		return "", false
 	}
-	keys, err := bson.Marshal(refused.keys)
+	return findIndex(ctx, collection, refused, func(sameName, sameKeys bool) bool { return sameName || sameKeys })
+}
+
+// isThere reports whether the index has been created before, by somebody who
+// may do that.
+func isThere(ctx context.Context, collection *mongo.Collection, wanted index) bool {
+	_, ok := findIndex(ctx, collection, wanted, func(sameName, sameKeys bool) bool { return sameName && sameKeys })
+	return ok
+}
+
+// findIndex returns the name of the first index of the collection that resembles
+// the wanted one as it is asked.
+func findIndex(ctx context.Context, collection *mongo.Collection, wanted index, resembles func(sameName, sameKeys bool) bool) (string, bool) {
+	keys, err := bson.Marshal(wanted.keys)
 	if err != nil {
 		return "", false
 	}
@@ -79,7 +92,7 @@ func conflicting(ctx context.Context, collection *mongo.Collection, refused inde
 		return "", false
 	}
 	for _, other := range there {
-		if other.Name == refused.name || bytes.Equal(other.KeysDocument, keys) {
+		if resembles(other.Name == wanted.name, bytes.Equal(other.KeysDocument, keys)) {
 			return other.Name, true
 		}
 	}

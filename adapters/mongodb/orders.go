@@ -20,7 +20,7 @@ import (
 // with [Store.Orders].
 type Orders struct {
 	Lease  time.Duration // how long a claim on an event lasts; 0: 15 s
-	Logger *slog.Logger  // nil: slog.Default()
+	Logger *slog.Logger  // of records that can't be read; nil: slog.Default()
 
 	store *Store
 }
@@ -30,8 +30,8 @@ var (
 	_ ports.Outbox          = (*Orders)(nil)
 )
 
-// Orders returns the store's orders.
-func (s *Store) Orders() *Orders { return &Orders{store: s} }
+// Orders returns the store's orders, which are the same each time.
+func (s *Store) Orders() *Orders { return &s.parts.orders }
 
 // ClaimLease returns how long a claim on an event lasts.
 func (o *Orders) ClaimLease() time.Duration { return cmp.Or(o.Lease, 15*time.Second) }
@@ -140,19 +140,13 @@ func (o *Orders) list(ctx context.Context, query ports.OrderQuery) (ports.OrderP
 		return ports.OrderPage{}, err
 	}
 	limit := min(max(query.Limit, 1), ports.MaxListLimit)
-	documents, err := find(ctx, o.store.orders, filter, first(limit+1, newestFirst)) // one more tells of a next page
+	found, err := findPage(ctx, o.store.orders, filter, first(limit+1, newestFirst), limit, readOrder)
 	if err != nil {
 		return ports.OrderPage{}, err
 	}
-	var page ports.OrderPage
-	for _, document := range documents[:min(len(documents), limit)] {
-		order, err := readOrder(document)
-		if err != nil {
-			return ports.OrderPage{}, err
-		}
-		page.Orders = append(page.Orders, order)
-	}
-	if len(documents) > limit {
+	found.passed.log(ctx, o.Logger, o.store.orders)
+	page := ports.OrderPage{Orders: found.records, Unreadable: found.passed.count}
+	if found.more {
 		page.NextCursor = cursor.Encode(cursor.Of(page.Orders[limit-1]))
 	}
 	return page, nil
@@ -170,12 +164,13 @@ func listFilter(query ports.OrderQuery) (bson.M, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The first condition is where an index scan starts; the second passes over
-	// what the page before had of the same millisecond.
-	filter["created_at"] = bson.M{"$lte": after.CreatedAt}
-	filter["$or"] = bson.A{
-		bson.M{"created_at": bson.M{"$lt": after.CreatedAt}},
-		bson.M{"_id": bson.M{"$lt": string(after.ID)}},
+	// The first condition is where an index scan starts; the others pass over
+	// what the pages before had. What has no time is sorted by its type.
+	filter["created_at"] = bson.M{"$not": bson.M{"$gt": after.CreatedAt}}
+	filter["$nor"] = bson.A{
+		bson.M{"created_at": bson.M{"$type": typesAfter("date")}},
+		bson.M{"created_at": after.CreatedAt, "_id": bson.M{"$gte": string(after.ID)}},
+		bson.M{"created_at": after.CreatedAt, "_id": bson.M{"$type": typesAfter("string")}},
 	}
 	return filter, nil
 }
@@ -191,8 +186,10 @@ func readOrder(document bson.Raw) (domain.Order, error) {
 		return domain.Order{}, unreadable(document, r.err)
 	}
 	order, err := domain.NewOrder(domain.OrderID(id), userID, product, quantity, createdAt)
-	if err != nil {
-		return domain.Order{}, unreadable(document, err)
+	var invalid *domain.InvalidError
+	if errors.As(err, &invalid) {
+		first := invalid.Fields[0]
+		return domain.Order{}, unreadable(document, &ports.UnreadableError{Field: first.Field, Reason: first.Reason})
 	}
-	return order, nil
+	return order, err
 }

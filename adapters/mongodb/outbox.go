@@ -1,11 +1,9 @@
 package mongodb
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
-	"log/slog"
 	"slices"
 	"time"
 
@@ -13,6 +11,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
 )
 
 // batch is how many events one command claims or marks at most: many, for some
@@ -26,21 +25,25 @@ func (o *Orders) Claim(ctx context.Context, limit int) ([]domain.Event, error) {
 
 	// One time for all rounds: what this call has claimed is not free to it.
 	c := claim{orders: o, now: time.Now(), token: rand.Text()}
+	defer func() { c.passed.log(ctx, o.Logger, o.store.orders) }()
+	lost := c.now.Add(o.ClaimLease() + ports.MaxPostponement) // made by a clock that was wrong
 	var events []domain.Event
-	for len(events) < limit {
-		want := min(limit-len(events), batch)
-		found, claimed, err := c.round(ctx, want)
-		if err != nil && len(events) > 0 {
-			break // what is claimed is worth more than the error, which will be back
+	for _, free := range []bson.M{{"$lte": c.now}, {"$gt": lost}} {
+		for len(events) < limit {
+			want := min(limit-len(events), batch)
+			found, claimed, err := c.round(ctx, free, want)
+			if err != nil && len(events) > 0 {
+				return events, nil // they are worth more than the error, which will be back
+			}
+			if err != nil {
+				return nil, fmt.Errorf("claim events: %w", err)
+			}
+			events = append(events, claimed...)
+			if found < want {
+				break
+			}
+			// Others were quicker with some, or some can't be read: there may be more.
 		}
-		if err != nil {
-			return nil, fmt.Errorf("claim events: %w", err)
-		}
-		events = append(events, claimed...)
-		if found < want {
-			break
-		}
-		// Others were quicker with some, or some can't be read: there may be more.
 	}
 	return events, nil
 }
@@ -49,13 +52,13 @@ type claim struct {
 	orders *Orders
 	now    time.Time
 	token  string
+	passed passedOver
 }
 
-// round looks for up to want free events and claims what it can of them. It
-// returns how many it found, and the events that are the caller's now.
-func (c claim) round(ctx context.Context, want int) (found int, claimed []domain.Event, err error) {
+// round looks for up to want events that are free and claims what it can of
+// them. It returns how many it found, and the events that are the caller's now.
+func (c *claim) round(ctx context.Context, free bson.M, want int) (found int, claimed []domain.Event, err error) {
 	collection := c.orders.store.orders
-	free := bson.M{"$lte": c.now}
 	documents, err := find(ctx, collection, bson.M{"outbox.free_at": free}, first(want, longestFreeFirst))
 	if err != nil || len(documents) == 0 {
 		return 0, nil, err
@@ -83,8 +86,7 @@ func (c claim) round(ctx context.Context, want int) (found int, claimed []domain
 	for _, document := range documents {
 		order, err := readOrder(document)
 		if err != nil {
-			// Left claimed, so that it stops nobody until the claim runs out.
-			cmp.Or(c.orders.Logger, slog.Default()).ErrorContext(ctx, "event passed over: its order can't be read", "error", err)
+			c.passed.add(document, err) // left claimed, so that it stops nobody until the claim runs out
 			continue
 		}
 		claimed = append(claimed, order.Created())
@@ -93,7 +95,7 @@ func (c claim) round(ctx context.Context, want int) (found int, claimed []domain
 }
 
 // mine returns those of the documents that this claim got.
-func (c claim) mine(ctx context.Context, documents []bson.Raw, ids bson.A) ([]bson.Raw, error) {
+func (c *claim) mine(ctx context.Context, documents []bson.Raw, ids bson.A) ([]bson.Raw, error) {
 	got, err := find(ctx, c.orders.store.orders,
 		bson.M{"_id": bson.M{"$in": ids}, "outbox.claim": c.token},
 		options.Find().SetProjection(bson.M{"_id": 1}).SetBatchSize(batch+1))
@@ -119,6 +121,9 @@ func (o *Orders) MarkPublished(ctx context.Context, ids ...domain.EventID) error
 
 // Postpone has the events wait until then. See [ports.Outbox].
 func (o *Orders) Postpone(ctx context.Context, until time.Time, ids ...domain.EventID) error {
+	if latest := time.Now().Add(ports.MaxPostponement); until.After(latest) {
+		until = latest
+	}
 	waiting := bson.M{"outbox": bson.M{"$exists": true}}
 	if err := o.update(ctx, ids, waiting, bson.M{"$set": bson.M{"outbox": outboxDocument{FreeAt: until}}}); err != nil {
 		return fmt.Errorf("postpone %d events: %w", len(ids), err)
@@ -133,7 +138,7 @@ func (o *Orders) update(ctx context.Context, ids []domain.EventID, filter, chang
 	defer cancel()
 	var orders []domain.OrderID
 	for _, id := range ids {
-		if order, ok := id.OrderID(); ok && id == (domain.Order{ID: order}).Created().ID {
+		if order, ok := id.OrderID(); ok {
 			orders = append(orders, order)
 		}
 	}

@@ -69,6 +69,70 @@ func TestClaimTakesLongestFreeFirst(t *testing.T) {
 	}
 }
 
+// A claim that no clock of ours can have made by now is nobody's: the clock has
+// been set back since.
+func TestClaimOfTheFarFutureIsNobodys(t *testing.T) {
+	store := openNew(t)
+	orders := store.Orders()
+	orders.Lease = 20 * time.Second
+	now := time.Now()
+	latest := now.Add(orders.Lease + ports.MaxPostponement)
+	insert := func(freeAt time.Time) domain.EventID {
+		order := newOrder(t, "ann", epoch)
+		d := document(order)
+		d["outbox"] = bson.M{"free_at": freeAt, "claim": "another"}
+		if _, err := store.Database().Collection("orders").InsertOne(bounded(t), d); err != nil {
+			t.Fatal(err)
+		}
+		return order.Created().ID
+	}
+	for _, ahead := range []time.Duration{time.Second, orders.Lease, orders.Lease + ports.MaxPostponement - 30*time.Second} {
+		insert(now.Add(ahead)) // somebody's
+	}
+	want := []domain.EventID{insert(now.Add(-time.Minute))}
+	for _, ahead := range []time.Duration{30 * time.Second, time.Hour, 1000 * time.Hour} {
+		want = append(want, insert(latest.Add(ahead)))
+	}
+	var got []domain.EventID
+	for range want {
+		events, err := orders.Claim(bounded(t), 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, eventIDs(events)...)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("claimed one by one (-want +got):\n%s", diff)
+	}
+	if events, err := orders.Claim(bounded(t), 10); err != nil || len(events) > 0 {
+		t.Errorf("claim of what is left: %d events, error %v; want none", len(events), err)
+	}
+}
+
+func TestPostponementHasAnEnd(t *testing.T) {
+	store := openNew(t)
+	orders := store.Orders()
+	order := newOrder(t, "ann", epoch)
+	if err := orders.Add(bounded(t), order); err != nil {
+		t.Fatal(err)
+	}
+	before := time.Now().Truncate(time.Millisecond)
+	if err := orders.Postpone(bounded(t), before.Add(time.Hour), order.Created().ID); err != nil {
+		t.Fatal(err)
+	}
+	var kept struct {
+		Outbox struct {
+			FreeAt time.Time `bson:"free_at"`
+		} `bson:"outbox"`
+	}
+	if err := store.Database().Collection("orders").FindOne(bounded(t), bson.M{}).Decode(&kept); err != nil {
+		t.Fatal(err)
+	}
+	if at := kept.Outbox.FreeAt; at.Before(before.Add(ports.MaxPostponement)) || at.After(time.Now().Add(ports.MaxPostponement)) {
+		t.Errorf("free %v after it was postponed for an hour, want after %v", at.Sub(before), ports.MaxPostponement)
+	}
+}
+
 func TestClaimersShareWithoutOverlap(t *testing.T) {
 	const claimers, total = 8, 2000
 	store := openNew(t)
@@ -213,6 +277,11 @@ func TestQueriesUseIndexes(t *testing.T) {
 	}{
 		{"claim", func(t *testing.T) {
 			if _, err := orders.Claim(bounded(t), 10); err != nil {
+				t.Fatal(err)
+			}
+		}, "outbox"},
+		{"claim of the far future", func(t *testing.T) {
+			if _, err := orders.Claim(bounded(t), 1000); err != nil {
 				t.Fatal(err)
 			}
 		}, "outbox"},

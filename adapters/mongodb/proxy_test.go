@@ -1,26 +1,47 @@
 package mongodb_test
 
 import (
+	"encoding/binary"
 	"io"
 	"net"
 	"net/url"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
 )
 
-// proxy stands between the store and its server, to be cut or to lose answers.
+// proxy stands between the store and its server, to be cut, to lose answers, or
+// to answer itself.
 type proxy struct {
 	url string
 
 	listener net.Listener
 	server   string
 	mute     atomic.Bool // what the server answers is lost
+	answers  atomic.Pointer[answers]
 	wg       sync.WaitGroup
 
 	mu   sync.Mutex
 	cut  bool // connections are closed as they come
 	open map[net.Conn]bool
+}
+
+// answers gives a command's answer in the server's place; on nil the server
+// gives it.
+type answers func(command bson.Raw) bson.D
+
+// refuse has the proxy answer the named commands with an error of that code.
+func (p *proxy) refuse(code int, commands ...string) {
+	answer := answers(func(command bson.Raw) bson.D {
+		if !slices.Contains(commands, names([]bson.Raw{command})) {
+			return nil
+		}
+		return bson.D{{Key: "ok", Value: 0}, {Key: "code", Value: code}, {Key: "errmsg", Value: "refused by the proxy"}}
+	})
+	p.answers.Store(&answer)
 }
 
 // newProxy starts a proxy before the server of that URL.
@@ -63,7 +84,7 @@ func (p *proxy) accept() {
 			continue
 		}
 		p.wg.Go(func() {
-			_, _ = io.Copy(server, client)
+			p.pass(client, server)
 			_ = server.Close()
 		})
 		p.wg.Go(func() {
@@ -82,6 +103,44 @@ func (p *proxy) accept() {
 				}
 			}
 		})
+	}
+}
+
+// pass hands the client's messages to the server, but for those that are
+// answered here.
+func (p *proxy) pass(client, server net.Conn) {
+	const header, flags, kind, opMsg = 16, 4, 1, 2013
+	number := binary.LittleEndian.Uint32
+	for {
+		message := make([]byte, header)
+		if _, err := io.ReadFull(client, message); err != nil {
+			return
+		}
+		message = append(message, make([]byte, number(message)-header)...)
+		if _, err := io.ReadFull(client, message[header:]); err != nil {
+			return
+		}
+		answer := p.answers.Load()
+		if number(message[12:]) == opMsg && answer != nil {
+			command := message[header+flags+kind:]
+			if body := (*answer)(bson.Raw(command[:number(command)])); body != nil {
+				document, err := bson.Marshal(body)
+				if err != nil {
+					panic(err)
+				}
+				reply := make([]byte, header+flags+kind, header+flags+kind+len(document))
+				binary.LittleEndian.PutUint32(reply, uint32(cap(reply)))
+				copy(reply[8:], message[4:8]) // what it answers
+				binary.LittleEndian.PutUint32(reply[12:], opMsg)
+				if _, err := client.Write(append(reply, document...)); err != nil {
+					return
+				}
+				continue
+			}
+		}
+		if _, err := server.Write(message); err != nil {
+			return
+		}
 	}
 }
 
@@ -110,10 +169,11 @@ func (p *proxy) Cut() {
 	clear(p.open)
 }
 
-// Heal lets connections through again, and answers.
+// Heal lets connections through again, and the server answer.
 func (p *proxy) Heal() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.cut = false
 	p.mute.Store(false)
+	p.answers.Store(nil)
 }

@@ -1,36 +1,25 @@
 package mongodb
 
 import (
-	"context"
-	"fmt"
+	"math/big"
+	"strings"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
-	"go.mongodb.org/mongo-driver/v2/mongo"
-	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"example.com/orderflow/ports"
 )
-
-// find returns the documents that a filter finds.
-func find(ctx context.Context, in *mongo.Collection, filter bson.M, opts *options.FindOptionsBuilder) ([]bson.Raw, error) {
-	cursor, err := in.Find(ctx, filter, opts)
-	if err != nil {
-		return nil, classify(ctx, err)
-	}
-	var documents []bson.Raw
-	if err := cursor.All(ctx, &documents); err != nil {
-		return nil, classify(ctx, err)
-	}
-	return documents, nil
-}
-
-// first has a find return the first documents of an order, in one round trip.
-func first(limit int, of bson.D) *options.FindOptionsBuilder {
-	return options.Find().SetSort(of).SetLimit(int64(limit)).SetBatchSize(int32(limit + 1))
-}
 
 // reader reads the fields of a document, and keeps the first fault.
 type reader struct {
-	doc bson.Raw
-	err error
+	doc    bson.Raw
+	within string // what the document's fields are called by in JSON, before their own names
+	err    *ports.UnreadableError
+}
+
+func (r *reader) fail(name, reason string) {
+	if r.err == nil {
+		r.err = &ports.UnreadableError{Field: r.within + strings.TrimPrefix(name, "_"), Reason: reason}
+	}
 }
 
 // field returns the named field, which must be there and of the type that as
@@ -43,33 +32,66 @@ func field[T any](r *reader, name string, as func(bson.RawValue) (T, bool)) T {
 	}
 	raw, err := r.doc.LookupErr(name)
 	if err != nil {
-		r.err = fmt.Errorf("field %s is missing", name)
+		r.fail(name, "is missing")
 		return value
 	}
 	value, ok := as(raw)
 	if !ok {
-		r.err = fmt.Errorf("field %s is of type %s", name, raw.Type)
+		r.fail(name, "is of type "+raw.Type.String())
 	}
 	return value
 }
 
-// inside returns a reader of the subdocument in the named field.
+// inside returns a reader of the subdocument in the named field, whose fields
+// stand beside the others in JSON.
 func inside(r *reader, name string) *reader {
 	doc := field(r, name, bson.RawValue.DocumentOK)
 	return &reader{doc: doc, err: r.err}
 }
 
+// integer takes a number of any type that is whole: other tools write doubles.
 func integer(value bson.RawValue) (int, bool) {
-	if n, ok := value.Int32OK(); ok {
-		return int(n), true
+	var n big.Rat
+	switch value.Type {
+	case bson.TypeInt32:
+		n.SetInt64(int64(value.Int32()))
+	case bson.TypeInt64:
+		n.SetInt64(value.Int64())
+	case bson.TypeDouble:
+		if n.SetFloat64(value.Double()) == nil {
+			return 0, false
+		}
+	case bson.TypeDecimal128:
+		if _, ok := n.SetString(value.Decimal128().String()); !ok {
+			return 0, false
+		}
+	default:
+		return 0, false
 	}
-	n, ok := value.Int64OK()
-	return int(n), ok && int64(int(n)) == n
+	i := n.Num().Int64()
+	return int(i), n.IsInt() && n.Num().IsInt64() && int64(int(i)) == i
 }
 
-// unreadable names the document in which err was found. It does not wrap err:
-// what is kept wrongly is no fault of the one who asks for it, so no
-// domain.InvalidError may come out.
-func unreadable(document bson.Raw, err error) error {
-	return fmt.Errorf("read document %s: %v", document.Lookup("_id"), err)
+// maxShownID is how much of a record's id is shown; ours have less.
+const maxShownID = 200
+
+// unreadable names the document in which the fault was found.
+func unreadable(document bson.Raw, fault *ports.UnreadableError) error {
+	fault.ID = idOf(document)
+	return fault
+}
+
+// idOf returns the document's id as text.
+func idOf(document bson.Raw) string {
+	value := document.Lookup("_id")
+	id := value.String()
+	if text, ok := value.StringValueOK(); ok {
+		id = text
+	} else if object, ok := value.ObjectIDOK(); ok {
+		id = object.String()
+	}
+	if len(id) > maxShownID {
+		id = strings.ToValidUTF8(id[:maxShownID], "") + "…"
+	}
+	return id
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/event"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 
@@ -22,6 +23,12 @@ type Store struct {
 	deadLetters *mongo.Collection
 	timeout     time.Duration
 
+	parts struct {
+		orders      Orders
+		deliveries  Deliveries
+		deadLetters DeadLetters
+	}
+
 	additions *gather.Gatherer[addition]
 	claims    *gather.Gatherer[newClaim]
 	records   *gather.Gatherer[record]
@@ -34,7 +41,9 @@ const indexTimeout = 10 * time.Minute
 
 // Open connects to the database at url, creates the indexes that are missing,
 // and returns once the server has answered. An error that wraps
-// [ports.ErrUnavailable] names the host; waiting and opening again may help.
+// [ports.ErrUnavailable] names the host; waiting and opening again may help. If
+// it wraps [ports.ErrRefused] too, somebody has to change the login or the
+// rights first.
 func Open(ctx context.Context, url string) (*Store, error) {
 	return open(ctx, url, nil)
 }
@@ -57,6 +66,7 @@ func open(ctx context.Context, url string, monitor *event.CommandMonitor) (*Stor
 		deadLetters: db.Collection("dead_letters"),
 		timeout:     *opts.Timeout,
 	}
+	s.parts.orders.store, s.parts.deliveries.store, s.parts.deadLetters.store = s, s, s
 	s.additions = gather.New(s.insertOrders)
 	s.claims = gather.New(s.insertClaims)
 	s.records = gather.New(s.insertRecords)
@@ -84,11 +94,13 @@ func (s *Store) prepare(ctx context.Context) error {
 	return createIndexes(ctx, s.deadLetters, deadLetterIndexes)
 }
 
-// Ping returns nil if the primary answers.
+// Ping returns nil if the store does its work. It updates no order: unlike the
+// driver's ping that needs the login, the right to write, and the majority.
 func (s *Store) Ping(ctx context.Context) error {
 	ctx, cancel := s.bound(ctx)
 	defer cancel()
-	if err := s.client.Ping(ctx, nil); err != nil {
+	_, err := s.orders.UpdateOne(ctx, bson.M{"_id": bson.M{"$in": bson.A{}}}, bson.M{"$unset": bson.M{"ping": ""}})
+	if err != nil {
 		return fmt.Errorf("ping: %w", classify(ctx, err))
 	}
 	return nil

@@ -45,9 +45,9 @@ func (c *Common) OpenStore(ctx context.Context, log *slog.Logger) (*Store, error
 		if err != nil {
 			return nil, c.storeError(err)
 		}
-		orders := db.Orders()
-		orders.Logger = log
-		return &Store{orders, db.Deliveries(), db.DeadLetters(), db, c.closing("store", db.Close, log)}, nil
+		orders, deliveries, letters := db.Orders(), db.Deliveries(), db.DeadLetters()
+		orders.Logger, deliveries.Logger, letters.Logger = log, log, log
+		return &Store{orders, deliveries, letters, db, c.closing("store", db.Close, log)}, nil
 	default:
 		return nil, c.storeError(fmt.Errorf("no store for the scheme %q; give a URL that begins with mongodb:, mongodb+srv: or memory: instead", scheme))
 	}

@@ -1,0 +1,189 @@
+package mongodb_test
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"testing"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+
+	"example.com/orderflow/adapters/mongodb"
+	"example.com/orderflow/ports"
+)
+
+// Whatever code the server refuses with, it is an outage: nothing of it is the
+// order's or the event's fault, and all goes on when it passes.
+func TestEveryRefusalIsAnOutage(t *testing.T) {
+	store, p := behindProxy(t, "")
+	ctx := bounded(t)
+	order := newOrder(t, "ann", epoch)
+	if err := store.Orders().Add(ctx, order); err != nil {
+		t.Fatal(err)
+	}
+	claim, err := store.Deliveries().Claim(ctx, order.Created().ID, "log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := store.DeadLetters().Put(ctx, deadLetter("letter", epoch)); err != nil {
+		t.Fatal(err)
+	}
+	all := calls(t, store, order, claim)
+	for _, code := range []int{1, 2, 11, 13, 18, 20, 26, 59, 261, 365, 8000, 16500, 987654} {
+		p.refuse(code, "insert", "update", "find", "delete")
+		for name, call := range all {
+			err := call(ctx)
+			if !errors.Is(err, ports.ErrUnavailable) || ports.IsPermanent(err) {
+				t.Errorf("%s refused with code %d: got %v, want ErrUnavailable", name, code, err)
+			}
+			if got, want := errors.Is(err, ports.ErrRefused), code == 13 || code == 18; got != want {
+				t.Errorf("%s refused with code %d: got %v; ErrRefused: %v, want %v", name, code, err, got, want)
+			}
+		}
+	}
+	p.Heal()
+	for name, call := range all {
+		if err := call(ctx); err != nil {
+			t.Errorf("%s afterwards: %v", name, err)
+		}
+	}
+}
+
+// What an error says of the document itself never passes.
+func TestDocumentsFault(t *testing.T) {
+	store, p := behindProxy(t, "")
+	ctx := bounded(t)
+	order := newOrder(t, "ann", epoch)
+	claim, err := store.Deliveries().Claim(ctx, order.Created().ID, "log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := calls(t, store, order, claim)
+	answer := answersWithWriteError(121, "Document failed validation")
+	p.answers.Store(&answer)
+	for _, name := range []string{"Add", "DeliveryLog.Claim", "Record", "DeadLetters.Put"} {
+		if err := all[name](ctx); !ports.IsPermanent(err) || errors.Is(err, ports.ErrUnavailable) {
+			t.Errorf("%s of what fails the validator: got %v, want a permanent error", name, err)
+		}
+	}
+}
+
+// answersWithWriteError answers inserts and updates as a server that refuses the
+// first document.
+func answersWithWriteError(code int, message string) answers {
+	return func(command bson.Raw) bson.D {
+		if name := names([]bson.Raw{command}); name != "insert" && name != "update" {
+			return nil
+		}
+		return bson.D{{Key: "ok", Value: 1}, {Key: "n", Value: 0}, {Key: "writeErrors", Value: bson.A{
+			bson.D{{Key: "index", Value: 0}, {Key: "code", Value: code}, {Key: "errmsg", Value: message}},
+		}}}
+	}
+}
+
+// A server may answer a ping and yet do nothing that it is asked to.
+func TestPingFailsWhenNothingCanBeWritten(t *testing.T) {
+	store, p := behindProxy(t, "")
+	ctx := bounded(t)
+	p.refuse(13, "insert", "update", "find", "delete")
+	if err := store.Ping(ctx); !errors.Is(err, ports.ErrRefused) {
+		t.Errorf("ping without the right to write: got %v, want ErrRefused", err)
+	}
+	answer := answers(func(command bson.Raw) bson.D {
+		if names([]bson.Raw{command}) != "update" {
+			return nil
+		}
+		return bson.D{{Key: "ok", Value: 1}, {Key: "n", Value: 0}, {Key: "nModified", Value: 0}, {Key: "writeConcernError", Value: bson.D{
+			{Key: "code", Value: 64}, {Key: "errmsg", Value: "waiting for replication timed out"},
+		}}}
+	})
+	p.answers.Store(&answer)
+	if err := store.Ping(ctx); !errors.Is(err, ports.ErrUnavailable) {
+		t.Errorf("ping without the majority: got %v, want ErrUnavailable", err)
+	}
+	p.Heal()
+	if err := store.Ping(ctx); err != nil {
+		t.Errorf("ping afterwards: %v", err)
+	}
+}
+
+// At the start somebody has to put a refusal right; trouble may pass.
+func TestOpenIsRefused(t *testing.T) {
+	databaseURL(t)
+	tests := []struct {
+		code    int
+		command string
+		refused bool
+	}{
+		{18, "saslStart", true},
+		{11, "saslStart", true},
+		{334, "saslStart", true},
+		{8000, "saslStart", true},
+		{1, "saslStart", false},
+		{91, "saslStart", false},
+		{13, "update", true},
+		{13, "createIndexes", true},
+		{8000, "update", false},
+		{16500, "createIndexes", false},
+	}
+	for _, tt := range tests {
+		t.Run(fmt.Sprint(tt.code, " to ", tt.command), func(t *testing.T) {
+			to := databaseURL(t)
+			p := newProxy(t, to)
+			p.refuse(tt.code, tt.command)
+			u, err := url.Parse(p.url)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if tt.command == "saslStart" {
+				u.User = url.UserPassword("nobody", "secret")
+				u.RawQuery += "&authSource=admin&authMechanism=PLAIN" // which is not begun with the greeting
+			}
+			_, err = mongodb.Open(bounded(t), u.String())
+			if !errors.Is(err, ports.ErrUnavailable) || errors.Is(err, ports.ErrRefused) != tt.refused {
+				t.Fatalf("got %v; want ErrUnavailable, and ErrRefused: %v", err, tt.refused)
+			}
+			if !strings.Contains(err.Error(), u.Host) || strings.Contains(err.Error(), "secret") {
+				t.Errorf("got %v, want it to name %s and no secret", err, u.Host)
+			}
+			if tt.command != "saslStart" {
+				p.Heal()
+				dropAtEnd(t, open(t, to, nil))
+			}
+		})
+	}
+}
+
+// Who may not create indexes needs none of that right once they are there.
+func TestOpenWithoutTheRightToCreateIndexes(t *testing.T) {
+	to := databaseURL(t)
+	dropAtEnd(t, open(t, to, nil))
+	p := newProxy(t, to)
+	p.refuse(13, "createIndexes")
+	store := open(t, p.url, nil)
+	if err := store.Orders().Add(bounded(t), newOrder(t, "ann", epoch)); err != nil {
+		t.Error(err)
+	}
+}
+
+// A server that goes away in the middle of a login has not refused it.
+func TestOpenLosesTheServerAtTheLogin(t *testing.T) {
+	p := newProxy(t, databaseURL(t))
+	answer := answers(func(command bson.Raw) bson.D {
+		if names([]bson.Raw{command}) == "saslStart" {
+			p.Cut()
+		}
+		return nil
+	})
+	p.answers.Store(&answer)
+	u, err := url.Parse(p.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.User = url.UserPassword("nobody", "secret")
+	u.RawQuery += "&authSource=admin&authMechanism=PLAIN&serverSelectionTimeoutMS=500"
+	if _, err := mongodb.Open(bounded(t), u.String()); !errors.Is(err, ports.ErrUnavailable) || errors.Is(err, ports.ErrRefused) {
+		t.Errorf("got %v, want ErrUnavailable and not ErrRefused", err)
+	}
+}
