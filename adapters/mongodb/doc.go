@@ -43,7 +43,8 @@
 // the bound of each call, however much longer its context would wait. What the
 // promises rest on can't be set: writes wait for the majority's journal, reads
 // go to the primary. With mongodb+srv, [Open] also waits for the name server,
-// for as long as the machine's resolver does.
+// for as long as the machine's resolver does. An option that the driver does not
+// know or can't use, and a file that it can't read, is an error at once.
 //
 // The role readWrite on the database is enough; once the indexes are there, so
 // are the actions find, insert, update, remove and listIndexes.

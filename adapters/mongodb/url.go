@@ -1,6 +1,7 @@
 package mongodb
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -39,12 +40,19 @@ func parseURL(url string) (*options.ClientOptions, string, error) {
 		SetWriteConcern(&writeconcern.WriteConcern{W: writeconcern.WCMajority, Journal: &journal}).
 		SetReadConcern(readconcern.Local()).
 		SetReadPreference(readpref.Primary())
+	all := optionsOf(url)
 	if err := opts.Validate(); err != nil {
+		if named := checkOptions(all); named != nil {
+			return nil, "", fmt.Errorf("read URL: %w", named)
+		}
 		var lookup *net.DNSError
 		if errors.As(err, &lookup) {
 			return nil, "", fmt.Errorf("%w: %w", ports.ErrUnavailable, lookup)
 		}
 		return nil, "", fmt.Errorf("read URL: %s", hideQuoted(err))
+	}
+	if err := cmp.Or(checkOptions(all), checkTLS(all, opts.TLSConfig)); err != nil {
+		return nil, "", fmt.Errorf("read URL: %w", err)
 	}
 	if *opts.Timeout == 0 { // to the driver: no bound
 		opts.SetTimeout(defaultTimeout)
