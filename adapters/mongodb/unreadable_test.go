@@ -289,7 +289,8 @@ func TestPutWithoutAFailure(t *testing.T) {
 // Settings on a part hold for whoever has it.
 func TestStoreHandsOutTheSameParts(t *testing.T) {
 	store := openNew(t)
-	if store.Orders() != store.Orders() || store.Deliveries() != store.Deliveries() || store.DeadLetters() != store.DeadLetters() {
+	orders, deliveries, letters := store.Orders(), store.Deliveries(), store.DeadLetters()
+	if store.Orders() != orders || store.Deliveries() != deliveries || store.DeadLetters() != letters {
 		t.Error("a part is another one at the second call")
 	}
 	store.Orders().Lease = time.Minute
