@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"log/slog"
 	"reflect"
+
+	"example.com/orderflow/services/internal/requestid"
 )
 
 // Part is something that a constructor needs.
@@ -39,5 +41,8 @@ func IsNil(part any) bool {
 	return false
 }
 
-// Logger returns the logger, or slog.Default() if it is nil.
-func Logger(log *slog.Logger) *slog.Logger { return cmp.Or(log, slog.Default()) }
+// Logger returns the logger, or slog.Default() if it is nil, as one that logs
+// the request's id where the context has one.
+func Logger(log *slog.Logger) *slog.Logger {
+	return slog.New(requestid.Handler(cmp.Or(log, slog.Default()).Handler()))
+}
