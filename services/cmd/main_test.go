@@ -70,10 +70,15 @@ type process struct {
 
 func start(t *testing.T, name string, args ...string) *process {
 	t.Helper()
-	p := &process{name: name, done: make(chan struct{})}
 	// Several run at once here; who needs the address gives another.
-	args = append([]string{"--admin-addr=localhost:0"}, args...)
-	p.cmd = exec.Command(filepath.Join(binaries, name), args...)
+	return startBinary(t, binaries, name, append([]string{"--admin-addr=localhost:0"}, args...)...)
+}
+
+// startBinary starts an executable of that folder.
+func startBinary(t *testing.T, folder, name string, args ...string) *process {
+	t.Helper()
+	p := &process{name: name, done: make(chan struct{})}
+	p.cmd = exec.Command(filepath.Join(folder, name), args...)
 	p.cmd.Env = clean(os.Environ())
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
 	if err := p.cmd.Start(); err != nil {

@@ -1,13 +1,11 @@
 package notification
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"log/slog"
 	"net/http"
 	"slices"
-	"strconv"
 	"time"
 
 	"example.com/orderflow/domain"
@@ -19,6 +17,8 @@ import (
 const (
 	defaultPage = 100
 	largestPage = 1000 // letters in a page, or to decide about in one request
+
+	largeBody = 64 << 10 // is shown as it is written
 )
 
 // AdminHandler is the HTTP interface for operators, which the public must not
@@ -40,7 +40,7 @@ const (
 //
 // Errors are application/problem+json (RFC 9457).
 type AdminHandler struct {
-	RequestTimeout time.Duration // how long an answer may take; 0: 10 s. To be set before first use
+	RequestTimeout time.Duration // how long a request's work may take, once it is read; 0: 10 s. To be set before first use
 
 	routes http.Handler
 }
@@ -52,7 +52,8 @@ func NewAdminHandler(letters *DeadLetters, log *slog.Logger) (*AdminHandler, err
 		return nil, err
 	}
 	log = wiring.Logger(log)
-	a := adminAPI{letters}
+	h := new(AdminHandler)
+	a := adminAPI{letters, h, make(chan struct{}, 1)}
 	routes := httpapi.Routes{
 		"/dead-letters":      {http.MethodGet: a.list},
 		"/dead-letters/{id}": {http.MethodGet: a.get},
@@ -60,20 +61,33 @@ func NewAdminHandler(letters *DeadLetters, log *slog.Logger) (*AdminHandler, err
 	for _, decision := range []Decision{Replay, Discard, Restore} {
 		routes["/dead-letters/"+string(decision)] = httpapi.Methods{http.MethodPost: a.decide(decision)}
 	}
-	return &AdminHandler{routes: httpapi.ForOperators(httpapi.NewHandler(routes, log), log)}, nil
+	h.routes = httpapi.ForOperators(httpapi.NewHandler(routes, nil, log), log)
+	return h, nil
 }
 
 // ServeHTTP answers a request.
-func (h *AdminHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), cmp.Or(h.RequestTimeout, httpapi.DefaultRequestTimeout))
-	defer cancel()
-	h.routes.ServeHTTP(w, r.WithContext(ctx))
+func (h *AdminHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.routes.ServeHTTP(w, r) }
+
+type adminAPI struct {
+	letters *DeadLetters
+	handler *AdminHandler
+	showing chan struct{} // a letter may have 15 MiB: one is shown at a time
 }
 
-type adminAPI struct{ letters *DeadLetters }
+func (a adminAPI) begin(r *http.Request) (context.Context, context.CancelFunc) {
+	return httpapi.Begin(r, a.handler.RequestTimeout)
+}
 
 func (a adminAPI) list(w http.ResponseWriter, r *http.Request) error {
-	query, err := httpapi.Query(r, "state", "order_id", "reason", "limit", "cursor")
+	ctx, cancel := a.begin(r)
+	defer cancel()
+	query, err := httpapi.Query(r,
+		httpapi.Parameter{Name: "state", Without: "have those that wait"},
+		httpapi.Parameter{Name: "order_id", Without: "have those of any order"},
+		httpapi.Parameter{Name: "reason", Without: "have those of any reason"},
+		httpapi.Parameter{Name: "limit", Without: "have 100 to a page"},
+		httpapi.Parameter{Name: "cursor", Without: "have the first page"},
+	)
 	if err != nil {
 		return err
 	}
@@ -91,25 +105,19 @@ func (a adminAPI) list(w http.ResponseWriter, r *http.Request) error {
 			return httpapi.Invalid(domain.FieldError{Field: "order_id", Reason: noOrderID})
 		}
 	}
-	page, err := a.letters.List(r.Context(), ports.DeadLetterQuery{
+	if err := httpapi.ReservePage(ctx, w, limit); err != nil {
+		return err
+	}
+	page, err := a.letters.List(ctx, ports.DeadLetterQuery{
 		State: state, OrderID: order, Reason: query["reason"], Limit: limit, Cursor: query["cursor"],
 	})
 	if err != nil {
 		return deadLetterProblem(err)
 	}
-	tellUnreadable(w, page)
-	httpapi.WritePage(w, page.Letters, page.NextCursor, NewDeadLetterSummary)
-	return nil
+	return httpapi.WritePage(w, page.Letters, page.NextCursor, page.Unreadable, NewDeadLetterSummary)
 }
 
 const noOrderID = "must be an order's id: a UUID with hyphens"
-
-// tellUnreadable sets the header that says how many records were passed over.
-func tellUnreadable(w http.ResponseWriter, page ports.DeadLetterPage) {
-	if page.Unreadable > 0 {
-		w.Header().Set("Unreadable-Records", strconv.Itoa(page.Unreadable))
-	}
-}
 
 // ParseState reads the name of a state of dead letters: those that wait if it
 // is empty, every state if it is "all".
@@ -127,11 +135,26 @@ func ParseState(name string) (ports.DeadLetterState, error) {
 }
 
 func (a adminAPI) get(w http.ResponseWriter, r *http.Request) error {
-	letter, err := a.letters.Get(r.Context(), r.PathValue("id"))
+	ctx, cancel := a.begin(r)
+	defer cancel()
+	select {
+	case a.showing <- struct{}{}:
+		defer func() { <-a.showing }()
+	case <-ctx.Done():
+		return httpapi.Overloaded("another dead letter is being shown")
+	}
+	letter, err := a.letters.Get(ctx, r.PathValue("id"))
 	if err != nil {
 		return deadLetterProblem(err)
 	}
-	httpapi.WriteJSON(w, http.StatusOK, NewDeadLetterView(letter))
+	if len(letter.Body) <= largeBody {
+		return httpapi.WriteJSON(w, http.StatusOK, NewDeadLetterView(letter))
+	}
+	body := letter.Body
+	letter.Body = nil
+	view := NewDeadLetterView(letter)
+	view.Body = nil
+	httpapi.WriteLarge(w, view, "body", body)
 	return nil
 }
 

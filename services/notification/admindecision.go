@@ -107,16 +107,21 @@ func (a adminAPI) decide(decision Decision) httpapi.HandlerFunc {
 		if err := s.check(); err != nil {
 			return err
 		}
+		ctx, cancel := a.begin(r)
+		defer cancel()
+		if err := httpapi.ReservePage(ctx, w, largestPage); err != nil { // for the page and for the answer
+			return err
+		}
 		answer := decisionJSON{Decision: decision, DryRun: s.DryRun, Failed: []undecidedJSON{}}
 		ids := s.Named()
 		if len(ids) == 0 {
 			query := s.Query(decision)
 			query.Limit, query.Cursor = s.Limit, s.Cursor
-			page, err := a.letters.List(r.Context(), query)
+			page, err := a.letters.List(ctx, query)
 			if err != nil {
 				return deadLetterProblem(err)
 			}
-			tellUnreadable(w, page)
+			httpapi.NoteUnreadable(w, page.Unreadable)
 			for _, letter := range page.Letters {
 				ids = append(ids, letter.ID)
 			}
@@ -126,21 +131,20 @@ func (a adminAPI) decide(decision Decision) httpapi.HandlerFunc {
 		}
 		answer.Matched = len(ids)
 		do := func(ids ...string) []error {
-			return a.letters.Decide(r.Context(), decision, cmp.Or(s.By, "http "+r.RemoteAddr), ids...)
+			return a.letters.Decide(ctx, decision, cmp.Or(s.By, "http "+r.RemoteAddr), ids...)
 		}
 		if s.DryRun {
-			do = func(ids ...string) []error { return a.letters.Check(r.Context(), decision, ids...) }
+			do = func(ids ...string) []error { return a.letters.Check(ctx, decision, ids...) }
 		}
 		for i, err := range do(ids...) {
 			switch {
 			case err != nil:
-				answer.Failed = append(answer.Failed, a.undecided(r.Context(), ids[i], err))
+				answer.Failed = append(answer.Failed, a.undecided(ctx, ids[i], err))
 			case !s.DryRun:
 				answer.Done++
 			}
 		}
-		httpapi.WriteJSON(w, http.StatusOK, answer)
-		return nil
+		return httpapi.WriteJSON(w, http.StatusOK, answer)
 	}
 }
 

@@ -1,8 +1,6 @@
 package notification
 
 import (
-	"cmp"
-	"context"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -20,11 +18,15 @@ import (
 //	GET /livez, GET /readyz          health
 //
 // Errors are application/problem+json (RFC 9457).
+//
+// What was read is answered, within the request's time, though its client has
+// closed its sending side.
 type Handler struct {
-	RequestTimeout time.Duration // how long an answer may take; 0: 10 s. To be set before first use
+	RequestTimeout time.Duration // how long a request's work may take; 0: 10 s. To be set before first use
 
-	routes http.Handler
-	health *httpapi.Health
+	routes  http.Handler
+	health  *httpapi.Health
+	service *Service
 }
 
 // NewHandler returns the HTTP interface of the service. It is ready while both
@@ -39,28 +41,19 @@ func NewHandler(service *Service, store, broker ports.Pinger, log *slog.Logger) 
 		httpapi.Check{Name: "store", Pinger: store},
 		httpapi.Check{Name: "broker", Pinger: broker},
 	)
-	a := api{service}
-	return &Handler{
-		health: health,
-		routes: httpapi.NewHandler(httpapi.Routes{
-			"/notifications": {http.MethodGet: a.notifications},
-			"/livez":         {http.MethodGet: health.Live},
-			"/readyz":        {http.MethodGet: health.Ready},
-		}, wiring.Logger(log)),
-	}, nil
+	h := &Handler{health: health, service: service}
+	h.routes = httpapi.NewHandler(httpapi.Routes{
+		"/notifications": {http.MethodGet: h.notifications},
+	}, health, log)
+	return h, nil
 }
 
 // ServeHTTP answers a request.
-func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), cmp.Or(h.RequestTimeout, httpapi.DefaultRequestTimeout))
-	defer cancel()
-	h.routes.ServeHTTP(w, r.WithContext(ctx))
-}
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.routes.ServeHTTP(w, r) }
 
-// Stop makes /readyz answer 503 from now on: the first step of a shutdown.
+// Stop makes /readyz answer 503 from now on, and each answer the last of its
+// connection: the first step of a shutdown. All else is answered as before.
 func (h *Handler) Stop() { h.health.Stop() }
-
-type api struct{ service *Service }
 
 type notificationJSON struct {
 	EventID domain.EventID `json:"event_id"`
@@ -70,17 +63,19 @@ type notificationJSON struct {
 	SentAt  string         `json:"sent_at"`
 }
 
-func (a api) notifications(w http.ResponseWriter, r *http.Request) error {
-	query, err := httpapi.Query(r, "order_id")
+func (h *Handler) notifications(w http.ResponseWriter, r *http.Request) error {
+	ctx, cancel := httpapi.Begin(r, h.RequestTimeout)
+	defer cancel()
+	query, err := httpapi.Query(r, httpapi.Parameter{Name: "order_id"})
 	if err != nil {
 		return err
 	}
 	id, err := domain.ParseOrderID(query["order_id"])
 	if err != nil {
-		return httpapi.Invalid(domain.FieldError{Field: "order_id", Reason: "must be an order's id: a UUID in lower case with hyphens"})
+		return httpapi.Invalid(domain.FieldError{Field: "order_id", Reason: "must be an order's id, a UUID with hyphens"})
 	}
-	sent, err := a.service.Sent(r.Context(), id)
-	if errors.Is(err, ports.ErrUnavailable) || r.Context().Err() != nil {
+	sent, err := h.service.Sent(ctx, id)
+	if errors.Is(err, ports.ErrUnavailable) || ctx.Err() != nil {
 		return httpapi.Unavailable("the store did not answer in time")
 	}
 	if err != nil {
@@ -95,6 +90,6 @@ func (a api) notifications(w http.ResponseWriter, r *http.Request) error {
 			SentAt: httpapi.FormatTime(n.SentAt),
 		}
 	}
-	httpapi.WriteJSON(w, http.StatusOK, answer)
-	return nil
+	httpapi.NoteUnreadable(w, sent.Unreadable)
+	return httpapi.WriteJSON(w, http.StatusOK, answer)
 }

@@ -28,14 +28,19 @@ const (
 //	GET  /livez, GET /readyz                      health
 //
 // Errors are application/problem+json (RFC 9457).
+//
+// What was read is carried out, within the request's time, though its client
+// has closed its sending side, or the whole connection: an order whose client
+// is gone is kept.
 type Handler struct {
 	// To be set before first use, if at all.
-	RequestTimeout time.Duration // how long an answer may take; 0: 10 s
+	RequestTimeout time.Duration // how long a request's work may take, once it is read; 0: 10 s
 	MaxInFlight    int           // how many orders may be in hand; 0: DefaultMaxInFlight
 
 	routes   http.Handler
 	health   *httpapi.Health
 	service  *Service
+	log      *slog.Logger
 	inFlight atomic.Int64
 }
 
@@ -51,29 +56,25 @@ func NewHandler(service *Service, store, broker ports.Pinger, log *slog.Logger) 
 	if err := wiring.Check("order handler", wiring.Part{Name: "a service", Given: service}); err != nil {
 		return nil, err
 	}
+	log = wiring.Logger(log)
 	health := httpapi.NewHealth(
 		httpapi.Check{Name: "store", Pinger: store},
 		httpapi.Check{Name: "broker", Pinger: broker, Optional: true},
 	)
-	h := &Handler{health: health, service: service}
+	h := &Handler{health: health, service: service, log: log}
 	h.routes = httpapi.NewHandler(httpapi.Routes{
 		"/order":       {http.MethodPost: h.place},
 		"/orders":      {http.MethodPost: h.place, http.MethodGet: h.list},
 		"/orders/{id}": {http.MethodGet: h.get},
-		"/livez":       {http.MethodGet: health.Live},
-		"/readyz":      {http.MethodGet: health.Ready},
-	}, wiring.Logger(log))
+	}, health, log)
 	return h, nil
 }
 
 // ServeHTTP answers a request.
-func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), cmp.Or(h.RequestTimeout, httpapi.DefaultRequestTimeout))
-	defer cancel()
-	h.routes.ServeHTTP(w, r.WithContext(ctx))
-}
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.routes.ServeHTTP(w, r) }
 
-// Stop makes /readyz answer 503 from now on: the first step of a shutdown.
+// Stop makes /readyz answer 503 from now on, and each answer the last of its
+// connection: the first step of a shutdown. All else is answered as before.
 func (h *Handler) Stop() { h.health.Stop() }
 
 func (h *Handler) place(w http.ResponseWriter, r *http.Request) error {
@@ -89,38 +90,43 @@ func (h *Handler) place(w http.ResponseWriter, r *http.Request) error {
 	// From here on, for a client that is slow to send is in nobody's way.
 	defer h.inFlight.Add(-1)
 	if most := cmp.Or(h.MaxInFlight, DefaultMaxInFlight); h.inFlight.Add(1) > int64(most) {
-		return &httpapi.Problem{
-			Status: http.StatusServiceUnavailable, Code: "overloaded", RetryAfter: time.Second,
-			Detail: "too many orders are in hand; this one was not taken",
-		}
+		return httpapi.Overloaded("too many orders are in hand; this one was not taken")
 	}
-	order, replayed, err := h.service.Place(r.Context(), placement)
+	ctx, cancel := httpapi.Begin(r, h.RequestTimeout)
+	defer cancel()
+	order, replayed, err := h.service.Place(ctx, placement)
 	if err != nil {
-		return problem(err)
+		return h.problem(ctx, err)
 	}
 	if replayed {
 		w.Header().Set("Idempotency-Replayed", "true")
 	}
 	w.Header().Set("Location", "/orders/"+string(order.ID))
-	httpapi.WriteJSON(w, http.StatusCreated, newOrderJSON(order))
-	return nil
+	return httpapi.WriteJSON(w, http.StatusCreated, newOrderJSON(order)) // small: never refused
 }
 
 func (h *Handler) get(w http.ResponseWriter, r *http.Request) error {
+	ctx, cancel := httpapi.Begin(r, h.RequestTimeout)
+	defer cancel()
 	id, err := domain.ParseOrderID(r.PathValue("id"))
 	if err != nil {
-		return problem(err)
+		return h.problem(ctx, err)
 	}
-	order, err := h.service.Get(r.Context(), id)
+	order, err := h.service.Get(ctx, id)
 	if err != nil {
-		return problem(err)
+		return h.problem(ctx, err)
 	}
-	httpapi.WriteJSON(w, http.StatusOK, newOrderJSON(order))
-	return nil
+	return httpapi.WriteJSON(w, http.StatusOK, newOrderJSON(order))
 }
 
 func (h *Handler) list(w http.ResponseWriter, r *http.Request) error {
-	query, err := httpapi.Query(r, "user_id", "limit", "cursor")
+	ctx, cancel := httpapi.Begin(r, h.RequestTimeout)
+	defer cancel()
+	query, err := httpapi.Query(r,
+		httpapi.Parameter{Name: "user_id", Without: "have everybody's orders"},
+		httpapi.Parameter{Name: "limit", Without: "have 20 to a page"},
+		httpapi.Parameter{Name: "cursor", Without: "have the first page"},
+	)
 	if err != nil {
 		return err
 	}
@@ -128,14 +134,16 @@ func (h *Handler) list(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	page, err := h.service.List(r.Context(), ports.OrderQuery{
+	if err := httpapi.ReservePage(ctx, w, limit); err != nil {
+		return err
+	}
+	page, err := h.service.List(ctx, ports.OrderQuery{
 		UserID: query["user_id"], Limit: limit, Cursor: query["cursor"],
 	})
 	if err != nil {
-		return problem(err)
+		return h.problem(ctx, err)
 	}
-	httpapi.WritePage(w, page.Orders, page.NextCursor, newOrderJSON)
-	return nil
+	return httpapi.WritePage(w, page.Orders, page.NextCursor, page.Unreadable, newOrderJSON)
 }
 
 type orderJSON struct {
@@ -155,9 +163,13 @@ func newOrderJSON(o domain.Order) orderJSON {
 
 // problem turns an error of the use cases into an answer; one that it does not
 // know stays as it is, and is answered with 500.
-func problem(err error) error {
+func (h *Handler) problem(ctx context.Context, err error) error {
 	var invalid *domain.InvalidError
+	var unreadable *ports.UnreadableError
 	switch {
+	case errors.As(err, &unreadable):
+		h.log.ErrorContext(ctx, "an order can't be read", "order_id", unreadable.ID, "error", err)
+		return httpapi.Unreadable("the order", unreadable)
 	case errors.As(err, &invalid):
 		return httpapi.Invalid(invalid.Fields...)
 	case errors.Is(err, ErrKeyReused):

@@ -39,8 +39,12 @@ func (p pinger) Ping(context.Context) error { return p.err }
 // newAPI returns the HTTP interface over the repository, with a relay that
 // does not run.
 func newAPI(orders ports.OrderRepository, outbox ports.Outbox) *order.Handler {
-	relay := must(order.NewRelay(outbox, new(memory.Broker), discard))
-	return must(order.NewHandler(must(order.NewService(orders, relay, discard)), pinger{}, pinger{}, discard))
+	return newLoggingAPI(orders, outbox, discard)
+}
+
+func newLoggingAPI(orders ports.OrderRepository, outbox ports.Outbox, log *slog.Logger) *order.Handler {
+	relay := must(order.NewRelay(outbox, new(memory.Broker), log))
+	return must(order.NewHandler(must(order.NewService(orders, relay, log)), pinger{}, pinger{}, log))
 }
 
 func send(h http.Handler, method, target, contentType, body string) *http.Response {
@@ -99,6 +103,13 @@ const laptop = `{"user_id":"123","product":"Laptop","quantity":1}`
 func TestPlaceAnswers(t *testing.T) {
 	const asJSON = "application/json"
 	long := func(n int) string { return strings.Repeat("x", n) }
+	unknown := func(format string, n int) string {
+		var b strings.Builder
+		for i := range n {
+			b.WriteString(strings.ReplaceAll(format, "%d", fmt.Sprint(i)))
+		}
+		return b.String()
+	}
 	tests := []struct {
 		name        string
 		method      string
@@ -149,6 +160,16 @@ func TestPlaceAnswers(t *testing.T) {
 		{"limit_too_large", "GET", "/orders?limit=101", "", ""},
 		{"limit_no_number", "GET", "/orders?limit=ten", "", ""},
 		{"bad_cursor", "GET", "/orders?cursor=x", "", ""},
+		{"empty_user_id", "GET", "/orders?user_id=", "", ""},
+		{"user_id_without_value", "GET", "/orders?user_id", "", ""},
+		{"empty_limit_and_cursor", "GET", "/orders?limit=&cursor=", "", ""},
+		{"nul_in_user_id", "GET", "/orders?user_id=%00", "", ""},
+		{"invalid_utf8_in_user_id", "GET", "/orders?user_id=%FF", "", ""},
+		{"semicolon", "GET", "/orders?limit=1;cursor=x", "", ""},
+		{"many_unknown_parameters", "GET", "/orders?" + unknown("%C3%BC%d=1&", 40), "", ""},
+		{"many_unknown_fields", "POST", "/order", asJSON, `{` + unknown(`"x%d":1,`, 40) + `"user_id":1}`},
+		{"long_unknown_field", "POST", "/order", asJSON, `{"` + strings.Repeat("ü", 65) + `":1}`},
+		{"control_in_path", "GET", "/nowhere/%C2%9B%7F", "", ""},
 		{"no_orders", "GET", "/orders", "", ""},
 		{"live", "GET", "/livez", "", ""},
 		{"ready", "GET", "/readyz", "", ""},
@@ -258,6 +279,9 @@ func TestListPages(t *testing.T) {
 	}
 	if diff := cmp.Diff([]orderJSON{placed[1], placed[3]}, list(t, h, "/orders?user_id=b").Data); diff != "" {
 		t.Errorf("b's orders (-want +got):\n%s", diff)
+	}
+	if found := list(t, h, "/orders?user_id=%20").Data; len(found) > 0 {
+		t.Errorf("orders of a blank user: %v", found)
 	}
 }
 

@@ -8,15 +8,18 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
-
-	"example.com/orderflow/domain"
 )
 
 const maxBody = 64 << 10
+
+// BodyTimeout is how long a client may take to send a request's body.
+const BodyTimeout = 10 * time.Second
 
 // Field is a field of a JSON object in a request's body.
 type Field struct {
@@ -28,24 +31,65 @@ type Field struct {
 	Set func(value json.RawMessage) (reason string)
 }
 
+func (f Field) name() string { return f.Name }
+
 // ReadObject reads the request's body: one JSON object (RFC 8259) with the
-// fields given, each once, no others. Names are matched exactly.
+// fields given, each once, no others. Names are matched exactly. A body that is
+// not there within [BodyTimeout] is refused with 408.
 func ReadObject(w http.ResponseWriter, r *http.Request, what string, fields ...Field) error {
 	if err := checkMediaType(r.Header); err != nil {
 		return err
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	body, err := readBody(w, r)
 	if err != nil {
-		var tooLarge *http.MaxBytesError
-		if errors.As(err, &tooLarge) {
-			return &Problem{
-				Status: http.StatusRequestEntityTooLarge, Code: "too_large",
-				Detail: fmt.Sprintf("the body is larger than %d bytes", maxBody),
-			}
-		}
-		return Malformed("the body could not be read to its end")
+		return err
 	}
+	defer hold(w, 0)
 	return DecodeObject(body, what, fields...)
+}
+
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(BodyTimeout)) // or another's server has its own
+	if r.ContentLength > maxBody {
+		return nil, tooLarge(w)
+	}
+	from := http.MaxBytesReader(w, r.Body, maxBody)
+	body, err := io.ReadAll(io.LimitReader(from, small))
+	if err == nil && len(body) == small {
+		if !hold(w, maxBody) {
+			return nil, lastOf(w, outOfMemory())
+		}
+		var rest []byte
+		rest, err = io.ReadAll(from)
+		body = append(body, rest...)
+	}
+	var most *http.MaxBytesError
+	switch {
+	case err == nil:
+		return body, nil
+	case errors.As(err, &most):
+		return nil, tooLarge(w)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, lastOf(w, &Problem{
+			Status: http.StatusRequestTimeout, Code: "timeout",
+			Detail: fmt.Sprintf("the body was not there within %v; nothing was done", BodyTimeout),
+		})
+	}
+	return nil, Malformed("the body could not be read to its end")
+}
+
+func tooLarge(w http.ResponseWriter) error {
+	return lastOf(w, &Problem{
+		Status: http.StatusRequestEntityTooLarge, Code: "too_large",
+		Detail: fmt.Sprintf("the body is larger than %d bytes", maxBody),
+	})
+}
+
+// lastOf makes the problem the last answer of its connection, on which the rest
+// of a body may yet come.
+func lastOf(w http.ResponseWriter, p *Problem) error {
+	w.Header().Set("Connection", "close")
+	return p
 }
 
 func checkMediaType(h http.Header) error {
@@ -71,27 +115,26 @@ func DecodeObject(body []byte, what string, fields ...Field) error {
 	if !json.Valid(body) || !isObject(body) || !utf8.Valid(body) {
 		return whyNoObject(body)
 	}
-	var faults []domain.FieldError
-	seen := make(map[string]bool, len(fields))
+	var f faults
+	seen := make([]bool, len(fields))
 	for name, value := range members(body) {
-		reason := set(fields, name, value, what)
-		if seen[name] {
-			reason = "is given more than once"
-		}
-		seen[name] = true
-		if reason != "" {
-			faults = append(faults, domain.FieldError{Field: shown(name), Reason: reason})
-		}
-	}
-	for _, field := range fields {
-		if !field.Optional && !seen[field.Name] {
-			faults = append(faults, domain.FieldError{Field: field.Name, Reason: "is missing"})
+		i := slices.IndexFunc(fields, func(field Field) bool { return field.Name == name })
+		switch {
+		case i < 0:
+			addUnknown(&f, name, fields, Field.name, "a field of ", what)
+		case seen[i]:
+			f.add(name, "is given more than once")
+		default:
+			seen[i] = true
+			f.add(name, fields[i].Set(value))
 		}
 	}
-	if len(faults) > 0 {
-		return Invalid(faults...)
+	for i, field := range fields {
+		if !field.Optional && !seen[i] {
+			f.add(field.Name, "is missing")
+		}
 	}
-	return nil
+	return f.err()
 }
 
 // whyNoObject finds where a body stops being one JSON object in UTF-8.
@@ -126,19 +169,6 @@ func whyNoObject(body []byte) error {
 		return Malformed("the body is not valid UTF-8")
 	}
 	return Malformed("the body is nested too deeply") // for encoding/json as a whole, not for its parts
-}
-
-func set(fields []Field, name string, value json.RawMessage, what string) (reason string) {
-	for _, field := range fields {
-		if field.Name == name {
-			return field.Set(value)
-		}
-	}
-	known := make([]string, len(fields))
-	for i, field := range fields {
-		known[i] = field.Name
-	}
-	return "is not a field of " + what + "; known: " + strings.Join(known, ", ")
 }
 
 // Text sets a string.
@@ -220,13 +250,4 @@ func notJSON(err error, fields ...string) error {
 		detail += fmt.Sprintf(": %s, at byte %d", syntax, syntax.Offset)
 	}
 	return Malformed(detail, fields...)
-}
-
-// shown makes a name that the client made up fit for an answer.
-func shown(field string) string {
-	const longest = 64
-	if len(field) > longest {
-		field = field[:longest] + "…"
-	}
-	return strings.ToValidUTF8(field, "�")
 }

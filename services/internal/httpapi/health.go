@@ -11,6 +11,11 @@ import (
 	"example.com/orderflow/ports"
 )
 
+const (
+	livePath  = "/livez"
+	readyPath = "/readyz"
+)
+
 // pingTimeout bounds what a readiness answer waits for.
 const pingTimeout = 2 * time.Second
 
@@ -35,13 +40,15 @@ func NewHealth(checks ...Check) *Health {
 	return &Health{checks: slices.DeleteFunc(checks, func(c Check) bool { return c.Pinger == nil })}
 }
 
-// Stop makes the service unready for good.
+// Stop makes the service unready for good. It goes on answering, and each answer
+// is the last of its connection.
 func (h *Health) Stop() { h.stopping.Store(true) }
+
+func (h *Health) isStopping() bool { return h != nil && h.stopping.Load() }
 
 // Live answers 200 as long as the process can answer at all.
 func (h *Health) Live(w http.ResponseWriter, _ *http.Request) error {
-	WriteJSON(w, http.StatusOK, map[string]string{"status": "alive"})
-	return nil
+	return WriteJSON(w, http.StatusOK, map[string]string{"status": "alive"})
 }
 
 // Ready answers 200 if the service can do its work, 503 otherwise, and says
@@ -66,8 +73,7 @@ func (h *Health) Ready(w http.ResponseWriter, r *http.Request) error {
 	if h.stopping.Load() {
 		status, answer.Status = http.StatusServiceUnavailable, "stopping"
 	}
-	WriteJSON(w, status, answer)
-	return nil
+	return WriteJSON(w, status, answer)
 }
 
 func (h *Health) ping(ctx context.Context) []error {

@@ -26,7 +26,7 @@ func TestHandlerFailures(t *testing.T) {
 	h := httpapi.NewHandler(httpapi.Routes{
 		"/panic": {http.MethodGet: func(http.ResponseWriter, *http.Request) error { panic("secret") }},
 		"/error": {http.MethodGet: func(http.ResponseWriter, *http.Request) error { return errors.New("secret") }},
-	}, slog.New(slog.NewTextHandler(&log, nil)))
+	}, nil, slog.New(slog.NewTextHandler(&log, nil)))
 	for _, path := range []string{"/panic", "/error"} {
 		log.Reset()
 		w := httptest.NewRecorder()
@@ -44,7 +44,7 @@ func TestHandlerFailures(t *testing.T) {
 func TestAbortedHandlerStaysAborted(t *testing.T) {
 	h := httpapi.NewHandler(httpapi.Routes{
 		"/x": {http.MethodGet: func(http.ResponseWriter, *http.Request) error { panic(http.ErrAbortHandler) }},
-	}, slog.New(slog.DiscardHandler))
+	}, nil, slog.New(slog.DiscardHandler))
 	defer func() {
 		if p := recover(); p != http.ErrAbortHandler {
 			t.Errorf("panicked with %v", p)

@@ -5,6 +5,8 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+
+	"example.com/orderflow/services/internal/wiring"
 )
 
 // ForOperators guards a handler that only operators should reach, by an
@@ -15,7 +17,8 @@ import (
 // own name resolved to this machine and be of the same origin then.
 func ForOperators(handler http.Handler, log *slog.Logger) http.Handler {
 	origins := http.NewCrossOriginProtection()
-	return answer(log, func(w http.ResponseWriter, r *http.Request) error {
+	log = wiring.Logger(log)
+	return exchanges(nil, log, answer(log, func(w http.ResponseWriter, r *http.Request) error {
 		if arrivedByLoopback(r) && !isLoopbackName(r.Host) {
 			return &Problem{
 				Status: http.StatusForbidden, Code: "foreign_host",
@@ -30,7 +33,7 @@ func ForOperators(handler http.Handler, log *slog.Logger) http.Handler {
 		}
 		handler.ServeHTTP(w, r)
 		return nil
-	})
+	}))
 }
 
 func arrivedByLoopback(r *http.Request) bool {

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"net/http"
 	"strconv"
 
@@ -20,9 +21,27 @@ func Limit(text string, usual, most int) (int, error) {
 	return n, nil
 }
 
-// WritePage answers with one page of a list, each item as show shows it, and
-// the cursor of the next page, empty on the last.
-func WritePage[T, JSON any](w http.ResponseWriter, items []T, nextCursor string, show func(T) JSON) {
+// itemMemory is what an item of a page may take on its way from the store to the
+// answer.
+const itemMemory = 8 << 10
+
+// ReservePage reserves memory for a page of so many items; see [Reserve].
+func ReservePage(ctx context.Context, w http.ResponseWriter, limit int) error {
+	return Reserve(ctx, w, limit*itemMemory)
+}
+
+// NoteUnreadable says in the answer's header Unreadable-Records how many records
+// a list has passed over, for they can't be read.
+func NoteUnreadable(w http.ResponseWriter, records int) {
+	if records > 0 {
+		w.Header().Set("Unreadable-Records", strconv.Itoa(records))
+	}
+}
+
+// WritePage answers with one page of a list, each item as show shows it, the
+// cursor of the next page, empty on the last, and how many records it has passed
+// over.
+func WritePage[T, JSON any](w http.ResponseWriter, items []T, nextCursor string, unreadable int, show func(T) JSON) error {
 	answer := struct {
 		Data       []JSON  `json:"data"`
 		HasMore    bool    `json:"has_more"`
@@ -34,5 +53,6 @@ func WritePage[T, JSON any](w http.ResponseWriter, items []T, nextCursor string,
 	if nextCursor != "" {
 		answer.HasMore, answer.NextCursor = true, &nextCursor
 	}
-	WriteJSON(w, http.StatusOK, answer)
+	NoteUnreadable(w, unreadable)
+	return WriteJSON(w, http.StatusOK, answer)
 }

@@ -1,13 +1,12 @@
 package httpapi
 
 import (
-	"bytes"
-	"encoding/json"
 	"net/http"
 	"strconv"
 	"time"
 
 	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
 )
 
 // Problem is an error answer: application/problem+json (RFC 9457) with the
@@ -37,10 +36,11 @@ func Malformed(detail string, fields ...string) *Problem {
 // Invalid returns the problem of a request that can be read, but whose fields
 // break a rule.
 func Invalid(fields ...domain.FieldError) *Problem {
-	return &Problem{
-		Status: http.StatusUnprocessableEntity, Code: "invalid",
-		Detail: (&domain.InvalidError{Fields: fields}).Error(), Errors: fields,
+	var f faults
+	for _, field := range fields {
+		f.add(field.Field, field.Reason)
 	}
+	return f.problem()
 }
 
 // Unavailable returns the problem of a service that can't answer now.
@@ -51,8 +51,39 @@ func Unavailable(detail string) *Problem {
 	}
 }
 
-// Write answers r with the problem.
+// Overloaded returns the problem of a service that has refused the request at
+// once, for it has enough to do.
+func Overloaded(detail string) *Problem {
+	return &Problem{
+		Status: http.StatusServiceUnavailable, Code: "overloaded",
+		Detail: detail, RetryAfter: time.Second,
+	}
+}
+
+// Unreadable returns the problem of a record that is kept, but can't be read.
+func Unreadable(what string, err *ports.UnreadableError) *Problem {
+	field, reason := shown(err.Field), cut(err.Reason, longestText)
+	return &Problem{
+		Status: http.StatusInternalServerError, Code: "unreadable",
+		Detail: what + " is kept, but can't be read: " + field + " " + reason,
+		Errors: []domain.FieldError{{Field: field, Reason: reason}},
+	}
+}
+
+// Write answers r with the problem, which is small or has its memory reserved.
 func (p *Problem) Write(w http.ResponseWriter, r *http.Request) {
+	body := p.encode(w, r)
+	if !hold(w, len(body)) {
+		p = outOfMemory()
+		body = p.encode(w, r)
+	}
+	if p.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int((p.RetryAfter+time.Second-1)/time.Second)))
+	}
+	write(w, p.Status, "application/problem+json", body)
+}
+
+func (p *Problem) encode(w http.ResponseWriter, r *http.Request) []byte {
 	type field struct {
 		Field  string `json:"field"`
 		Detail string `json:"detail"`
@@ -68,37 +99,10 @@ func (p *Problem) Write(w http.ResponseWriter, r *http.Request) {
 		RequestID string  `json:"request_id"`
 	}{
 		Type: "about:blank", Title: http.StatusText(p.Status), Status: p.Status, Detail: p.Detail,
-		Instance: r.URL.Path, Code: p.Code, RequestID: w.Header().Get(requestIDHeader),
+		Instance: cut(r.URL.Path, longestText), Code: p.Code, RequestID: w.Header().Get(requestIDHeader),
 	}
 	for _, e := range p.Errors {
 		answer.Errors = append(answer.Errors, field{e.Field, e.Reason})
 	}
-	if p.RetryAfter > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(int((p.RetryAfter+time.Second-1)/time.Second)))
-	}
-	write(w, p.Status, "application/problem+json", answer)
-}
-
-// WriteJSON answers with the value as JSON.
-func WriteJSON(w http.ResponseWriter, status int, value any) {
-	write(w, status, "application/json", value)
-}
-
-// FormatTime returns the time as answers have it: RFC 3339, UTC, milliseconds.
-func FormatTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
-
-func write(w http.ResponseWriter, status int, contentType string, value any) {
-	var body bytes.Buffer
-	encoder := json.NewEncoder(&body)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(value); err != nil {
-		panic(err) // our own types always encode
-	}
-	h := w.Header()
-	h.Set("Content-Type", contentType)
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Cache-Control", "no-store")
-	h.Set("Content-Length", strconv.Itoa(body.Len()))
-	w.WriteHeader(status)
-	_, _ = w.Write(body.Bytes()) // the client may be gone: nobody left to tell
+	return encode(answer)
 }

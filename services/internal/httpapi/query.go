@@ -5,32 +5,68 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-
-	"example.com/orderflow/domain"
+	"unicode/utf8"
 )
 
-// Query returns the request's query parameters, each at most once and of the
-// names given: a misspelt filter must not silently ask for everything.
-func Query(r *http.Request, names ...string) (map[string]string, error) {
-	values, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil {
-		return nil, Malformed("the query can't be read: it is not form-encoded")
-	}
-	query := make(map[string]string, len(names))
-	var faults []domain.FieldError
-	for name, v := range values {
-		switch {
-		case !slices.Contains(names, name):
-			faults = append(faults, domain.FieldError{Field: name, Reason: "is not a parameter of this path; known: " + strings.Join(names, ", ")})
-		case len(v) > 1:
-			faults = append(faults, domain.FieldError{Field: name, Reason: "is given more than once"})
-		default:
-			query[name] = v[0]
+// Parameter is a parameter of a query.
+type Parameter struct {
+	Name string
+
+	// Without says what a request without it does, as the end of a sentence
+	// that begins "leave it out to"; empty: there is no such request.
+	Without string
+}
+
+func (p Parameter) name() string { return p.Name }
+
+// Query returns the request's query parameters, each at most once, not empty,
+// and one of those given: a misspelt or empty filter must not silently ask for
+// everything.
+func Query(r *http.Request, parameters ...Parameter) (map[string]string, error) {
+	query := make(map[string]string, len(parameters))
+	var f faults
+	for pair := range strings.SplitSeq(r.URL.RawQuery, "&") {
+		if pair == "" {
+			continue
 		}
+		name, value, err := unescapePair(pair)
+		if err != nil {
+			return nil, Malformed("the query can't be read: it is not form-encoded")
+		}
+		i := slices.IndexFunc(parameters, func(p Parameter) bool { return p.Name == name })
+		if i < 0 {
+			addUnknown(&f, name, parameters, Parameter.name, "a parameter of ", "this path")
+			continue
+		}
+		if _, given := query[name]; given {
+			f.add(name, "is given more than once")
+		} else {
+			f.add(name, checkValue(value, parameters[i].Without))
+		}
+		query[name] = value
 	}
-	if len(faults) > 0 {
-		slices.SortFunc(faults, func(a, b domain.FieldError) int { return strings.Compare(a.Field, b.Field) })
-		return nil, Invalid(faults...)
+	return query, f.err()
+}
+
+func unescapePair(pair string) (name, value string, err error) {
+	if strings.Contains(pair, ";") { // some take it for a separator
+		return "", "", url.EscapeError(";")
 	}
-	return query, nil
+	name, value, _ = strings.Cut(pair, "=")
+	if name, err = url.QueryUnescape(name); err == nil {
+		value, err = url.QueryUnescape(value)
+	}
+	return name, value, err
+}
+
+func checkValue(value, without string) (reason string) {
+	switch {
+	case value == "" && without == "":
+		return "is empty"
+	case value == "":
+		return "is empty; leave it out to " + without
+	case !utf8.ValidString(value) || strings.Contains(value, "\x00"): // stores don't take it
+		return "must be valid UTF-8 without U+0000"
+	}
+	return ""
 }

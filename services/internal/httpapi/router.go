@@ -7,11 +7,15 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"path"
 	"runtime/debug"
 	"slices"
 	"strings"
 
 	"github.com/google/uuid"
+
+	"example.com/orderflow/services/internal/requestid"
+	"example.com/orderflow/services/internal/wiring"
 )
 
 const requestIDHeader = "X-Request-ID"
@@ -27,20 +31,34 @@ type Methods map[string]HandlerFunc
 // method.
 type Routes map[string]Methods
 
-// NewHandler returns the handler of the routes. Its answers, those for unknown
-// paths, wrong methods and panics included, are JSON and carry a request id:
-// the client's X-Request-ID if it is sound, a new one otherwise. Only what
-// net/http answers before it asks for a handler, such as a redirect to the
-// clean form of a path, is different.
-func NewHandler(routes Routes, log *slog.Logger) http.Handler {
+// NewHandler returns the handler of the routes, and of /livez and /readyz if
+// there is a health. Its answers, those for unknown paths, wrong methods and
+// panics included, are JSON and carry a request id: the client's X-Request-ID if
+// it is sound, a new one otherwise. So does each line that is logged with the
+// request's context. Only what net/http answers before it asks for a handler
+// and its redirect to the clean form of a path are different.
+//
+// The request's context does not end when its client closes the connection or
+// its sending side: what was read is carried out. It ends with the [Server];
+// handlers bound their work with [Begin].
+func NewHandler(routes Routes, health *Health, log *slog.Logger) http.Handler {
+	log = wiring.Logger(log)
 	mux := http.NewServeMux()
-	mux.Handle("/", answer(log, func(http.ResponseWriter, *http.Request) error {
-		return &Problem{Status: http.StatusNotFound, Code: "not_found", Detail: "there is nothing at this path"}
-	}))
+	mux.Handle("/", answer(log, notFound))
 	for path, methods := range routes {
 		mux.Handle(path, answer(log, methods.serve))
 	}
-	return mux
+	if health != nil {
+		mux.Handle(livePath, answer(log, Methods{http.MethodGet: health.Live}.serve))
+		mux.Handle(readyPath, answer(log, Methods{http.MethodGet: health.Ready}.serve))
+	}
+	return exchanges(health, log, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mux.ServeHTTP(w, r.WithContext(detached(r.Context())))
+	}))
+}
+
+func notFound(http.ResponseWriter, *http.Request) error {
+	return &Problem{Status: http.StatusNotFound, Code: "not_found", Detail: "there is nothing at this path"}
 }
 
 func (m Methods) serve(w http.ResponseWriter, r *http.Request) error {
@@ -55,7 +73,7 @@ func (m Methods) serve(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Allow", allow)
 	return &Problem{
 		Status: http.StatusMethodNotAllowed, Code: "method_not_allowed",
-		Detail: fmt.Sprintf("this path does not take %s, but %s", r.Method, allow),
+		Detail: fmt.Sprintf("this path does not take %s, but %s", shown(r.Method), allow),
 	}
 }
 
@@ -71,20 +89,56 @@ func (m Methods) allow() string {
 	return strings.Join(methods, ", ")
 }
 
-func answer(log *slog.Logger, handle HandlerFunc) http.Handler {
+// exchanges returns a handler that has each request, with its id, answered
+// within the memory budget, by 500 if the handler panics.
+func exchanges(health *Health, log *slog.Logger, handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, ok := w.(*exchange); ok { // a handler within another's
+			handler.ServeHTTP(w, r)
+			return
+		}
 		id := requestID(r)
 		w.Header().Set(requestIDHeader, id)
+		r = r.WithContext(requestid.NewContext(r.Context(), id))
+		e := &exchange{ResponseWriter: w, health: health}
+		defer e.end()
 		defer func() {
 			if p := recover(); p != nil {
 				if p == http.ErrAbortHandler {
 					panic(p)
 				}
-				log.Error("handler panicked", "request_id", id, "method", r.Method, "path", r.URL.Path,
+				log.ErrorContext(r.Context(), "handler panicked", "method", shown(r.Method), "path", cut(r.URL.Path, longestText),
 					"panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-				internal().Write(w, r)
+				internal().Write(e, r)
 			}
 		}()
+		if len(r.RequestURI) > small { // net/http would keep it as long as the connection
+			w.Header().Set("Connection", "close")
+		}
+		if n := headerSize(r); n > small {
+			if !memory.take(n) {
+				outOfMemory().Write(e, r)
+				return
+			}
+			e.header = n
+		}
+		if isLongAndUnclean(r.URL.Path) { // net/http's redirect would repeat it
+			answer(log, notFound).ServeHTTP(e, r)
+			return
+		}
+		handler.ServeHTTP(e, r)
+	})
+}
+
+func isLongAndUnclean(p string) bool {
+	const longest = 1 << 10 // more than any path of ours has
+	return len(p) > longest && path.Clean(p) != strings.TrimSuffix(p, "/")
+}
+
+// answer returns a handler that answers with the error of handle, if there is
+// one.
+func answer(log *slog.Logger, handle HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		err := handle(w, r)
 		var problem *Problem
 		switch {
@@ -92,7 +146,7 @@ func answer(log *slog.Logger, handle HandlerFunc) http.Handler {
 		case errors.As(err, &problem):
 			problem.Write(w, r)
 		default:
-			log.Error("request failed", "request_id", id, "method", r.Method, "path", r.URL.Path, "error", err)
+			log.ErrorContext(r.Context(), "request failed", "method", shown(r.Method), "path", cut(r.URL.Path, longestText), "error", err)
 			internal().Write(w, r)
 		}
 	})

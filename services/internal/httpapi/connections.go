@@ -1,0 +1,243 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"example.com/orderflow/services/internal/statelog"
+	"example.com/orderflow/services/internal/wiring"
+)
+
+const (
+	// mostConnections is how many connections a server serves where the limit of
+	// open files allows more.
+	mostConnections = 12_000
+
+	// otherFiles is how many files a process may have open beside, such as a
+	// store's pool of 100 connections; two thirds of a lower limit.
+	otherFiles = 192
+
+	// spareConnections is how many a server takes beyond its bound, to answer
+	// for its health on them and to refuse all else.
+	spareConnections = 4
+)
+
+// sharing is how many servers share what the limit of open files leaves.
+var sharing atomic.Int64
+
+// sharedBound is how many connections each of them serves.
+func sharedBound(files, servers int) int {
+	forAll := files - min(otherFiles, files*2/3)
+	return max(1, min(forAll/max(1, servers)-spareConnections-1, mostConnections))
+}
+
+// boundedListener bounds how many of its connections are open. Beyond the bound
+// it takes a few spare ones; when these are used up, the oldest that has sent
+// no request is closed for the next.
+type boundedListener struct {
+	net.Listener
+	bound func() int
+	log   *slog.Logger
+	files statelog.State // down: the process can't open more
+	room  statelog.State // down: the bound is reached
+
+	mu     sync.Mutex
+	ended  *sync.Cond // a connection, or the listener
+	closed bool
+	open   int           // connections within the bound
+	spare  int           // and beyond it
+	silent []*connection // of the spare, those without a request, the oldest first
+}
+
+func newBoundedListener(listener net.Listener, bound func() int, log *slog.Logger) *boundedListener {
+	l := &boundedListener{Listener: listener, bound: bound, log: log}
+	l.ended = sync.NewCond(&l.mu)
+	return l
+}
+
+// Accept waits for a connection. A server goes on after an error.
+func (l *boundedListener) Accept() (net.Conn, error) {
+	accepted, err := l.Listener.Accept()
+	if err != nil {
+		if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
+			l.files.Down(context.Background(), l.log, "connections can't be accepted", err)
+		}
+		return nil, err
+	}
+	if l.files.IsDown() {
+		l.files.Up(context.Background(), l.log, "connections are accepted again")
+	}
+	c, err := l.admit(accepted)
+	if err != nil {
+		return nil, errors.Join(err, accepted.Close())
+	}
+	if c.spare {
+		l.room.Down(context.Background(), l.log, "too many connections; more are answered only on /livez and /readyz",
+			fmt.Errorf("%d are open, as many as the limit of open files allows", l.bound()), "open_files_limit", maxOpenFiles())
+	}
+	return c, nil
+}
+
+func (l *boundedListener) admit(accepted net.Conn) (*connection, error) {
+	c := &connection{Conn: accepted}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for {
+		switch {
+		case l.closed:
+			return nil, net.ErrClosed
+		case l.open < l.bound():
+			l.open++
+			return c, nil
+		case l.spare < spareConnections:
+			l.spare++
+			l.silent = append(l.silent, c)
+			c.spare = true
+			return c, nil
+		case len(l.silent) > 0:
+			_ = l.silent[0].Close() // the server notes its end
+			l.silent = l.silent[1:]
+		}
+		l.ended.Wait()
+	}
+}
+
+// Close ends the listener and its Accept.
+func (l *boundedListener) Close() error {
+	l.mu.Lock()
+	l.closed = true
+	l.mu.Unlock()
+	l.ended.Broadcast()
+	return l.Listener.Close()
+}
+
+// note notes what becomes of a connection; it is a hook of [http.Server].
+func (l *boundedListener) note(conn net.Conn, state http.ConnState) {
+	c, ok := conn.(*connection)
+	if !ok || state == http.StateNew {
+		return
+	}
+	if state == http.StateIdle {
+		c.awaitHeader()
+	}
+	over := state == http.StateClosed || state == http.StateHijacked
+	if over {
+		c.endHeader()
+	}
+	if c.spare || over {
+		l.leave(c, over)
+	}
+}
+
+func (l *boundedListener) leave(c *connection, over bool) {
+	l.mu.Lock()
+	if c.spare {
+		l.silent = slices.DeleteFunc(l.silent, func(other *connection) bool { return other == c })
+	}
+	if over && c.spare {
+		l.spare--
+	} else if over {
+		l.open--
+	}
+	roomAgain := l.open <= l.bound()*3/4
+	l.mu.Unlock()
+	l.ended.Broadcast()
+	if roomAgain && l.room.IsDown() {
+		l.room.Up(context.Background(), l.log, "connections are served again")
+	}
+}
+
+// connection is one that a boundedListener has accepted. What it reads of a
+// large header it reserves of the memory budget, or it ends.
+type connection struct {
+	net.Conn
+	spare bool
+
+	mu     sync.Mutex
+	beyond bool // the header: what is read is none of it
+	header int  // bytes read of it
+	held   bool // maxHeader bytes are reserved
+}
+
+func (c *connection) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if n > 0 && !c.noteRead(n) {
+		return 0, &net.OpError{Op: "read", Net: "tcp", Err: errors.New("no memory for so large a header")}
+	}
+	return n, err
+}
+
+func (c *connection) noteRead(n int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.beyond {
+		return true
+	}
+	c.header += n
+	if c.header > small && !c.held {
+		c.held = memory.take(maxHeader)
+		return c.held
+	}
+	return true
+}
+
+// endHeader notes that the header is read.
+func (c *connection) endHeader() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.held {
+		memory.release(maxHeader)
+	}
+	c.beyond, c.held, c.header = true, false, 0
+}
+
+func (c *connection) awaitHeader() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.beyond = false
+}
+
+// CloseWrite has the client read what was written before the connection ends;
+// the server calls it where the connection has it.
+func (c *connection) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
+}
+
+type connectionKey struct{}
+
+func withConnection(ctx context.Context, conn net.Conn) context.Context {
+	return context.WithValue(ctx, connectionKey{}, conn)
+}
+
+// onConnection returns a handler that notes the end of each header, and refuses
+// all but health on spare connections.
+func onConnection(handler http.Handler, log *slog.Logger) http.Handler {
+	refuse := exchanges(nil, wiring.Logger(log), answer(log, func(http.ResponseWriter, *http.Request) error {
+		return Overloaded("too many connections are open; this request was not carried out")
+	}))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, ok := r.Context().Value(connectionKey{}).(*connection)
+		if ok {
+			c.endHeader()
+		}
+		if ok && c.spare {
+			w.Header().Set("Connection", "close")
+			if r.URL.Path != livePath && r.URL.Path != readyPath {
+				refuse.ServeHTTP(w, r)
+				return
+			}
+		}
+		handler.ServeHTTP(w, r)
+	})
+}
