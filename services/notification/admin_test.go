@@ -2,6 +2,7 @@ package notification_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -59,6 +60,7 @@ func TestAdmin(t *testing.T) {
 		{"GET", "/dead-letters?state=gone", "", nil, 422, `"field":"state","detail":"must be waiting, replayed, discarded or all"`},
 		{"GET", "/dead-letters?limit=1001", "", nil, 422, `"field":"limit","detail":"must be a whole number from 1 to 1000"`},
 		{"GET", "/dead-letters?cursor=x", "", nil, 422, `"field":"cursor","detail":"must be the next_cursor`},
+		{"GET", "/dead-letters?state=&reason&limit=&cursor=", "", nil, 422, `state is empty; leave it out to have those that wait; reason is empty; .*limit is empty; .*cursor is empty`},
 		{"GET", "/dead-letters?stat=x", "", nil, 422, `"field":"stat","detail":"is not a parameter`},
 		{"GET", "/dead-letters/l0", "", nil, 200, `^` + l0 + `,"failures":\[{"reason":"no such address",.*}\],"message_id":"m","content_type":"text/plain","headers":{"a":"b"},"body":"<ok>\\u0000"}$`},
 		{"GET", "/dead-letters/l1", "", nil, 200, `"body_base64":"PG9rPv8="}$`},
@@ -92,6 +94,32 @@ func TestAdmin(t *testing.T) {
 		status, body := ask(h, tt.method, tt.target, tt.body, tt.headers...)
 		if status != tt.status || !regexp.MustCompile(tt.want).MatchString(body) {
 			t.Errorf("%s %s %s: got %d %s, want %d %s", tt.method, tt.target, tt.body, status, body, tt.status, tt.want)
+		}
+	}
+}
+
+// A letter with a large message is shown like any other.
+func TestAdminShowsLargeLetters(t *testing.T) {
+	store := new(memory.DeadLetters)
+	bodies := map[string][]byte{"text": []byte(strings.Repeat("<界>\u0000", 200_000)), "bytes": bytes.Repeat([]byte{0xFF, 0}, 100_000)}
+	for id, body := range bodies {
+		err := store.Put(t.Context(), ports.DeadLetter{
+			ID: id, MessageID: "m", ContentType: "text/plain", Body: body,
+			Failures: []ports.Failure{{Reason: "r", Attempts: 1, FirstFailure: time.Now(), LastFailure: time.Now()}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	h := must(notification.NewAdminHandler(must(notification.NewDeadLetters(store, new(memory.Broker), discard)), discard))
+	for id, body := range bodies {
+		status, answer := ask(h, "GET", "/dead-letters/"+id, "")
+		var got notification.DeadLetterView
+		if err := json.Unmarshal([]byte(answer), &got); err != nil || status != 200 || got.ID != id || got.MessageID != "m" {
+			t.Fatalf("%d, %v, %.200s", status, err, answer)
+		}
+		if text := got.Body; (text == nil || *text != string(body)) && !bytes.Equal(got.BodyBase64, body) {
+			t.Errorf("%s: another body: %.200s", id, answer)
 		}
 	}
 }

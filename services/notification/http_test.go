@@ -44,12 +44,43 @@ func TestNotifications(t *testing.T) {
 		{"?order_id=0192f0c1-2d3e-7f4a-8b5c-6d7e8f90ffff", 200, `^{"data":\[\]}$`},
 		{"", 422, `"field":"order_id","detail":"must be an order's id`},
 		{"?order_id=42", 422, `"field":"order_id","detail":"must be an order's id`},
+		{"?order_id=", 422, `"field":"order_id","detail":"is empty"`},
+		{"?order_id", 422, `"field":"order_id","detail":"is empty"`},
 		{"?order=42", 422, `"field":"order","detail":"is not a parameter of this path; known: order_id"`},
 	}
 	for _, tt := range tests {
 		status, body := get(h, "/notifications"+tt.target)
 		if status != tt.status || !regexp.MustCompile(tt.want).MatchString(body) {
 			t.Errorf("%q: got %d %s, want %d %s", tt.target, status, body, tt.status, tt.want)
+		}
+	}
+}
+
+// What can't be read is passed over, and the answer says how much that is.
+func TestNotificationsPassedOver(t *testing.T) {
+	log := mocks.NewMockDeliveryLog(gomock.NewController(t))
+	log.EXPECT().List(gomock.Any(), gomock.Any()).Return(ports.NotificationList{Unreadable: 2}, nil)
+	h := must(notification.NewHandler(must(notification.NewService(log, discard, &channel{name: "log"})), pinger{}, pinger{}, discard))
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest("GET", "/notifications?order_id="+string(newEvent(t).Order.ID), nil))
+	if w.Code != 200 || w.Header().Get("Unreadable-Records") != "2" {
+		t.Errorf("answered %d, %v", w.Code, w.Header())
+	}
+}
+
+// Once the service is stopping, each answer is the last of its connection.
+func TestAnswersWhileStopping(t *testing.T) {
+	h := must(notification.NewHandler(must(notification.NewService(new(memory.Deliveries), discard, &channel{name: "log"})), pinger{}, pinger{}, discard))
+	for _, stopped := range []bool{false, true} {
+		if stopped {
+			h.Stop()
+		}
+		for _, target := range []string{"/notifications", "/livez", "/readyz", "/nowhere"} {
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, httptest.NewRequest("GET", target, nil))
+			if closes := w.Header().Get("Connection") == "close"; closes != stopped {
+				t.Errorf("stopped %v: %s: Connection %q", stopped, target, w.Header().Get("Connection"))
+			}
 		}
 	}
 }

@@ -112,7 +112,7 @@ func exchanges(health *Health, log *slog.Logger, handler http.Handler) http.Hand
 				internal().Write(e, r)
 			}
 		}()
-		if len(r.RequestURI) > small { // net/http would keep it as long as the connection
+		if len(r.Method)+len(r.RequestURI) > small { // net/http would keep both as long as the connection
 			w.Header().Set("Connection", "close")
 		}
 		if n := headerSize(r); n > small {

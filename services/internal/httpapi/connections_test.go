@@ -1,0 +1,188 @@
+package httpapi
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// offered is a listener that accepts what it is given.
+type offered struct {
+	conns  chan net.Conn
+	closed chan struct{}
+}
+
+func newOffered() *offered { return &offered{make(chan net.Conn), make(chan struct{})} }
+
+func (o *offered) Accept() (net.Conn, error) {
+	select {
+	case c := <-o.conns:
+		if c == nil {
+			return nil, &net.OpError{Op: "accept", Err: syscall.EMFILE}
+		}
+		return c, nil
+	case <-o.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (o *offered) Close() error {
+	close(o.closed)
+	return nil
+}
+
+func (o *offered) Addr() net.Addr { return &net.TCPAddr{} }
+
+func (o *offered) dial() net.Conn {
+	client, server := net.Pipe()
+	o.conns <- server
+	return client
+}
+
+// ended reports whether the server has closed the connection.
+func ended(c net.Conn) bool {
+	_ = c.SetReadDeadline(time.Now().Add(time.Millisecond))
+	_, err := c.Read(make([]byte, 1))
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrClosedPipe)
+}
+
+func TestBoundedListener(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const bound = 3
+		var log bytes.Buffer
+		listener := newOffered()
+		l := newBoundedListener(listener, func() int { return bound }, slog.New(slog.NewTextHandler(&log, nil)))
+		server := &http.Server{Handler: http.NotFoundHandler(), ConnState: l.note, ConnContext: withConnection}
+		served := make(chan error, 1)
+		go func() { served <- server.Serve(l) }()
+
+		var within, spare []net.Conn
+		for range bound {
+			within = append(within, listener.dial())
+		}
+		for range spareConnections + 2 {
+			spare = append(spare, listener.dial())
+			synctest.Wait()
+		}
+		for i, c := range append(within, spare...) {
+			if want := i == bound || i == bound+1; ended(c) != want {
+				t.Errorf("connection %d is closed: %v", i, !want)
+			}
+		}
+		if n := strings.Count(log.String(), "too many connections"); n != 1 {
+			t.Errorf("%d lines: %s", n, log.String())
+		}
+		within[0].Close()
+		synctest.Wait()
+		again := listener.dial()
+		synctest.Wait()
+		if l.open != bound || l.spare != spareConnections || ended(again) {
+			t.Errorf("%d and %d are open, and who comes when there is room is closed: %v", l.open, l.spare, ended(again))
+		}
+		for _, c := range append(append(within, spare...), again) {
+			c.Close()
+		}
+		synctest.Wait()
+		if l.open != 0 || l.spare != 0 || len(l.silent) != 0 || !strings.Contains(log.String(), "served again") {
+			t.Errorf("%d, %d and %d are left; %s", l.open, l.spare, len(l.silent), log.String())
+		}
+		server.Close()
+		<-served
+	})
+}
+
+// One that waits for room ends with the listener.
+func TestBoundedListenerCloses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		listener := newOffered()
+		l := newBoundedListener(listener, func() int { return 0 }, slog.New(slog.DiscardHandler))
+		l.spare = spareConnections // all at work
+		accepted := make(chan error)
+		go func() {
+			_, err := l.Accept()
+			accepted <- err
+		}()
+		waiting := listener.dial()
+		synctest.Wait()
+		l.Close()
+		if err := <-accepted; !errors.Is(err, net.ErrClosed) || !ended(waiting) {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+// That no file can be opened is logged once, and again each minute.
+func TestTooManyOpenFiles(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		listener := newOffered()
+		l := newBoundedListener(listener, func() int { return 1 }, slog.New(slog.NewTextHandler(&log, nil)))
+		for range 200 {
+			go func() { listener.conns <- nil }()
+			if _, err := l.Accept(); !errors.Is(err, syscall.EMFILE) {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+		}
+		client, server := net.Pipe()
+		defer client.Close()
+		go func() { listener.conns <- server }()
+		if c, err := l.Accept(); err != nil || c.Close() != nil {
+			t.Error(err)
+		}
+		if n := strings.Count(log.String(), "level=WARN"); n != 4 || strings.Count(log.String(), "too many open files") != 4 || !strings.Contains(log.String(), "accepted again") {
+			t.Errorf("%d lines: %s", n, log.String())
+		}
+	})
+}
+
+func TestSharedBound(t *testing.T) {
+	for _, tt := range []struct{ files, servers, want int }{
+		{64, 1, 17}, {64, 2, 6}, {16, 2, 1}, {256, 1, 81}, {1024, 1, 827}, {1024, 2, 411}, {20_000, 1, mostConnections}, {1 << 20, 2, mostConnections},
+	} {
+		if got := sharedBound(tt.files, tt.servers); got != tt.want {
+			t.Errorf("%d files, %d servers: %d connections, want %d", tt.files, tt.servers, got, tt.want)
+		}
+	}
+}
+
+// A large header has its memory reserved while it comes, or its connection ends.
+func TestHeaderMemory(t *testing.T) {
+	before := free()
+	read := func(c *connection, client net.Conn, n int) error {
+		go client.Write(make([]byte, n))
+		_, err := io.ReadFull(c, make([]byte, n))
+		return err
+	}
+	client, server := net.Pipe()
+	defer client.Close()
+	c := &connection{Conn: server}
+	for i, n := range []int{small, 1, small} {
+		if err := read(c, client, n); err != nil {
+			t.Fatal(err)
+		}
+		if held, want := before-free(), min(i, 1)*maxHeader; held != want {
+			t.Errorf("after read %d: %d bytes are reserved, want %d", i, held, want)
+		}
+	}
+	c.endHeader()
+	if err := read(c, client, 2*small); err != nil || free() != before {
+		t.Errorf("what is no header reserves %d bytes, %v", before-free(), err)
+	}
+	takeAll(t)
+	if err := read(c, client, 2*small); err != nil {
+		t.Error(err)
+	}
+	c.awaitHeader()
+	if err := read(c, client, 2*small); err == nil {
+		t.Error("read a large header without memory")
+	}
+}

@@ -1,0 +1,103 @@
+package httpapi_test
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"example.com/orderflow/services/internal/httpapi"
+	"example.com/orderflow/services/internal/requestid"
+)
+
+// A request's work ends with its server: at once if that interrupts it, else
+// when the grace is over. Nothing else of the connection ends it.
+func TestWorkEndsWithTheServer(t *testing.T) {
+	for _, tt := range []struct {
+		name      string
+		interrupt bool
+		grace     time.Duration
+		fails     bool
+	}{{"interrupted", true, time.Minute, false}, {"after the grace", false, time.Millisecond, true}} {
+		t.Run(tt.name, func(t *testing.T) {
+			began, ended := make(chan struct{}), make(chan error, 1)
+			handler := httpapi.NewHandler(httpapi.Routes{"/x": {http.MethodGet: func(_ http.ResponseWriter, r *http.Request) error {
+				ctx, cancel := httpapi.Begin(r, time.Hour)
+				defer cancel()
+				close(began)
+				<-ctx.Done()
+				ended <- context.Cause(ctx)
+				return ctx.Err()
+			}}}, nil, slog.New(slog.DiscardHandler))
+			listener, err := net.Listen("tcp", "localhost:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, stop := context.WithCancel(t.Context())
+			defer stop()
+			served := make(chan error, 1)
+			go func() {
+				served <- httpapi.Server{Handler: handler, Grace: tt.grace, Interrupt: tt.interrupt, Log: slog.New(slog.DiscardHandler)}.Serve(ctx, listener)
+			}()
+			conn, err := net.Dial("tcp", listener.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			if _, err := conn.Write([]byte("GET /x HTTP/1.1\r\nHost: localhost\r\n\r\n")); err != nil {
+				t.Fatal(err)
+			}
+			<-began
+			stop()
+			if err := <-ended; err != context.Canceled {
+				t.Errorf("ended by %v", err)
+			}
+			if err := <-served; (err != nil) != tt.fails {
+				t.Errorf("Serve: %v", err)
+			}
+		})
+	}
+}
+
+// The values of a request's context are there, and its end is not.
+func TestContextOfARequest(t *testing.T) {
+	type key struct{}
+	var got context.Context
+	h := httpapi.NewHandler(httpapi.Routes{"/x": {http.MethodGet: func(_ http.ResponseWriter, r *http.Request) error {
+		got = r.Context()
+		return nil
+	}}}, nil, slog.New(slog.DiscardHandler))
+	ctx, cancel := context.WithCancel(context.WithValue(t.Context(), key{}, "value"))
+	cancel()
+	r := httptest.NewRequestWithContext(ctx, "GET", "/x", nil)
+	r.Header.Set("X-Request-ID", "abc")
+	h.ServeHTTP(httptest.NewRecorder(), r)
+	if got.Err() != nil || got.Value(key{}) != "value" || requestid.FromContext(got) != "abc" {
+		t.Errorf("%v, value %v, id %q", got.Err(), got.Value(key{}), requestid.FromContext(got))
+	}
+}
+
+func TestServeWithoutHandler(t *testing.T) {
+	if err := (httpapi.Server{}).Serve(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "a handler") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A handler within another's has one id with it.
+func TestRequestIDOfNestedHandlers(t *testing.T) {
+	var out bytes.Buffer
+	log := slog.New(slog.NewTextHandler(&out, nil))
+	h := httpapi.ForOperators(httpapi.NewHandler(httpapi.Routes{"/x": {http.MethodGet: func(http.ResponseWriter, *http.Request) error {
+		panic("x")
+	}}}, nil, log), log)
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest("GET", "/x", nil))
+	if id := w.Header().Get("X-Request-ID"); id == "" || strings.Count(out.String(), id) != 1 || !strings.Contains(w.Body.String(), id) {
+		t.Errorf("id %q, answer %s, log %s", id, w.Body, out.String())
+	}
+}
