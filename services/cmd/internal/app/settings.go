@@ -7,6 +7,7 @@ import (
 	"net"
 	"time"
 
+	"example.com/orderflow/services/internal/requestid"
 	"example.com/orderflow/services/order"
 )
 
@@ -65,7 +66,8 @@ func CheckAddress(flag, address string) error {
 	return nil
 }
 
-// LogHandler returns the log's handler at the level that is set.
+// LogHandler returns the log's handler at the level that is set. Lines of a
+// request have its id.
 func (c *Common) LogHandler(out io.Writer) slog.Handler {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
@@ -73,9 +75,9 @@ func (c *Common) LogHandler(out io.Writer) slog.Handler {
 	}
 	options := &slog.HandlerOptions{Level: level}
 	if c.LogFormat == "text" {
-		return slog.NewTextHandler(out, options)
+		return requestid.Handler(slog.NewTextHandler(out, options))
 	}
-	return slog.NewJSONHandler(out, options)
+	return requestid.Handler(slog.NewJSONHandler(out, options))
 }
 
 // listen listens on the address; its error names the flag.
