@@ -55,7 +55,7 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	}
 	from := http.MaxBytesReader(w, r.Body, maxBody)
 	body, err := io.ReadAll(io.LimitReader(from, small))
-	if err == nil && len(body) == small {
+	if err == nil && len(body) == small { // there may be more
 		if !hold(w, maxBody) {
 			return nil, lastOf(w, outOfMemory())
 		}

@@ -13,7 +13,6 @@ import (
 	"syscall"
 
 	"example.com/orderflow/services/internal/statelog"
-	"example.com/orderflow/services/internal/wiring"
 )
 
 const (
@@ -223,7 +222,7 @@ func withConnection(ctx context.Context, conn net.Conn) context.Context {
 // onConnection returns a handler that notes the end of each header, and refuses
 // all but health on spare connections.
 func onConnection(handler http.Handler, log *slog.Logger) http.Handler {
-	refuse := exchanges(nil, wiring.Logger(log), answer(log, func(http.ResponseWriter, *http.Request) error {
+	refuse := exchanges(nil, log, attached, answer(log, func(http.ResponseWriter, *http.Request) error {
 		return Overloaded("too many connections are open; this request was not carried out")
 	}))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

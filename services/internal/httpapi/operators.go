@@ -18,7 +18,7 @@ import (
 func ForOperators(handler http.Handler, log *slog.Logger) http.Handler {
 	origins := http.NewCrossOriginProtection()
 	log = wiring.Logger(log)
-	return exchanges(nil, log, answer(log, func(w http.ResponseWriter, r *http.Request) error {
+	return exchanges(nil, log, attached, answer(log, func(w http.ResponseWriter, r *http.Request) error {
 		if arrivedByLoopback(r) && !isLoopbackName(r.Host) {
 			return &Problem{
 				Status: http.StatusForbidden, Code: "foreign_host",

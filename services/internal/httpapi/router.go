@@ -3,6 +3,7 @@
 package httpapi
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -52,9 +53,7 @@ func NewHandler(routes Routes, health *Health, log *slog.Logger) http.Handler {
 		mux.Handle(livePath, answer(log, Methods{http.MethodGet: health.Live}.serve))
 		mux.Handle(readyPath, answer(log, Methods{http.MethodGet: health.Ready}.serve))
 	}
-	return exchanges(health, log, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		mux.ServeHTTP(w, r.WithContext(detached(r.Context())))
-	}))
+	return exchanges(health, log, detached, mux)
 }
 
 func notFound(http.ResponseWriter, *http.Request) error {
@@ -89,17 +88,18 @@ func (m Methods) allow() string {
 	return strings.Join(methods, ", ")
 }
 
-// exchanges returns a handler that has each request, with its id, answered
-// within the memory budget, by 500 if the handler panics.
-func exchanges(health *Health, log *slog.Logger, handler http.Handler) http.Handler {
+// exchanges returns a handler that has each request, with its id and the context
+// of its context, answered within the memory budget, by 500 if the handler
+// panics.
+func exchanges(health *Health, log *slog.Logger, contextOf func(context.Context) context.Context, handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, ok := w.(*exchange); ok { // a handler within another's
-			handler.ServeHTTP(w, r)
+			handler.ServeHTTP(w, r.WithContext(contextOf(r.Context())))
 			return
 		}
 		id := requestID(r)
 		w.Header().Set(requestIDHeader, id)
-		r = r.WithContext(requestid.NewContext(r.Context(), id))
+		r = r.WithContext(requestid.NewContext(contextOf(r.Context()), id))
 		e := &exchange{ResponseWriter: w, health: health}
 		defer e.end()
 		defer func() {
