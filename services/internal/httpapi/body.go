@@ -59,9 +59,9 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 		if !hold(w, maxBody) {
 			return nil, lastOf(w, outOfMemory())
 		}
-		var rest []byte
-		rest, err = io.ReadAll(from)
-		body = append(body, rest...)
+		whole := bytes.NewBuffer(slices.Grow(body, maxBody-small+bytes.MinRead))
+		_, err = whole.ReadFrom(from)
+		body = whole.Bytes()
 	}
 	var most *http.MaxBytesError
 	switch {

@@ -17,8 +17,8 @@ import (
 
 const (
 	// mostConnections is how many connections a server serves where the limit of
-	// open files allows more.
-	mostConnections = 12_000
+	// open files allows more. One that is idle takes some 20 KB.
+	mostConnections = 10_240
 
 	// otherFiles is how many files a process may have open beside, such as a
 	// store's pool of 100 connections; two thirds of a lower limit.
@@ -163,8 +163,12 @@ type connection struct {
 	mu     sync.Mutex
 	beyond bool // the header: what is read is none of it
 	header int  // bytes read of it
-	held   bool // maxHeader bytes are reserved
+	held   int  // bytes reserved for it
 }
+
+// headerCost is how many times its size a header takes that consists of many
+// fields.
+const headerCost = 8
 
 func (c *connection) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
@@ -181,10 +185,14 @@ func (c *connection) noteRead(n int) bool {
 		return true
 	}
 	c.header += n
-	if c.header > small && !c.held {
-		c.held = memory.take(maxHeader)
-		return c.held
+	if c.header <= small {
+		return true
 	}
+	more := c.header*headerCost - c.held
+	if !memory.take(more) {
+		return false
+	}
+	c.held += more
 	return true
 }
 
@@ -192,10 +200,10 @@ func (c *connection) noteRead(n int) bool {
 func (c *connection) endHeader() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.held {
-		memory.release(maxHeader)
+	if c.held > 0 {
+		memory.release(c.held)
 	}
-	c.beyond, c.held, c.header = true, false, 0
+	c.beyond, c.held, c.header = true, 0, 0
 }
 
 func (c *connection) awaitHeader() {

@@ -146,7 +146,7 @@ func TestTooManyOpenFiles(t *testing.T) {
 
 func TestSharedBound(t *testing.T) {
 	for _, tt := range []struct{ files, servers, want int }{
-		{64, 1, 17}, {64, 2, 6}, {16, 2, 1}, {256, 1, 81}, {1024, 1, 827}, {1024, 2, 411}, {20_000, 1, mostConnections}, {1 << 20, 2, mostConnections},
+		{64, 1, 17}, {64, 2, 6}, {16, 2, 1}, {256, 1, 81}, {1024, 1, 827}, {1024, 2, 411}, {10_000, 1, 9803}, {20_000, 1, mostConnections}, {1 << 20, 2, mostConnections},
 	} {
 		if got := sharedBound(tt.files, tt.servers); got != tt.want {
 			t.Errorf("%d files, %d servers: %d connections, want %d", tt.files, tt.servers, got, tt.want)
@@ -165,12 +165,12 @@ func TestHeaderMemory(t *testing.T) {
 	client, server := net.Pipe()
 	defer client.Close()
 	c := &connection{Conn: server}
-	for i, n := range []int{small, 1, small} {
-		if err := read(c, client, n); err != nil {
+	for _, tt := range []struct{ read, held int }{{small, 0}, {1, (small + 1) * headerCost}, {small, (2*small + 1) * headerCost}} {
+		if err := read(c, client, tt.read); err != nil {
 			t.Fatal(err)
 		}
-		if held, want := before-free(), min(i, 1)*maxHeader; held != want {
-			t.Errorf("after read %d: %d bytes are reserved, want %d", i, held, want)
+		if held := before - free(); held != tt.held {
+			t.Errorf("%d bytes are reserved, want %d", held, tt.held)
 		}
 	}
 	c.endHeader()

@@ -85,11 +85,12 @@ func outOfMemory() *Problem {
 
 // headerSize is about what the request's header takes.
 func headerSize(r *http.Request) int {
-	n := len(r.RequestURI)
+	const each = 64 // field
+	n := len(r.Method) + len(r.RequestURI)
 	for name, values := range r.Header {
-		n += len(name)
+		n += each + len(name)
 		for _, value := range values {
-			n += len(value)
+			n += each + len(value)
 		}
 	}
 	return n
