@@ -169,6 +169,7 @@ func TestPlaceAnswers(t *testing.T) {
 		{"many_unknown_parameters", "GET", "/orders?" + unknown("%C3%BC%d=1&", 40), "", ""},
 		{"many_unknown_fields", "POST", "/order", asJSON, `{` + unknown(`"x%d":1,`, 40) + `"user_id":1}`},
 		{"long_unknown_field", "POST", "/order", asJSON, `{"` + strings.Repeat("ü", 65) + `":1}`},
+		{"no_path", "CONNECT", "localhost:80", "", ""},
 		{"control_in_path", "GET", "/nowhere/%C2%9B%7F", "", ""},
 		{"no_orders", "GET", "/orders", "", ""},
 		{"live", "GET", "/livez", "", ""},

@@ -122,7 +122,7 @@ func exchanges(health *Health, log *slog.Logger, contextOf func(context.Context)
 			}
 			e.header = n
 		}
-		if isLongAndUnclean(r.URL.Path) { // net/http's redirect would repeat it
+		if isForeign(r.URL.Path) {
 			answer(log, notFound).ServeHTTP(e, r)
 			return
 		}
@@ -130,9 +130,11 @@ func exchanges(health *Health, log *slog.Logger, contextOf func(context.Context)
 	})
 }
 
-func isLongAndUnclean(p string) bool {
-	const longest = 1 << 10 // more than any path of ours has
-	return len(p) > longest && path.Clean(p) != strings.TrimSuffix(p, "/")
+// isForeign reports whether the path can't be one of ours and is none for
+// net/http, which would answer in text, or by a redirect that repeats it.
+func isForeign(p string) bool {
+	const longest = 1 << 10 // more than any of ours has
+	return !strings.HasPrefix(p, "/") || len(p) > longest && path.Clean(p) != strings.TrimSuffix(p, "/")
 }
 
 // answer returns a handler that answers with the error of handle, if there is

@@ -75,7 +75,7 @@ func (s Server) Serve(ctx context.Context, listener net.Listener) error {
 	go func() { served <- server.Serve(bounded) }()
 	select {
 	case err := <-served:
-		return fmt.Errorf("serve %s: %w", listener.Addr(), err)
+		return errors.Join(fmt.Errorf("serve %s: %w", listener.Addr(), err), server.Close())
 	case <-ctx.Done():
 	}
 
