@@ -42,6 +42,7 @@ func TestNotifications(t *testing.T) {
 	}{
 		{"?order_id=" + string(event.Order.ID), 200, `^{"data":\[{"event_id":"0192f0c1-2d3e-7f4a-8b5c-6d7e8f901234-created","order_id":"0192f0c1-2d3e-7f4a-8b5c-6d7e8f901234","channel":"log","attempt":2,"sent_at":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"}\]}$`},
 		{"?order_id=0192f0c1-2d3e-7f4a-8b5c-6d7e8f90ffff", 200, `^{"data":\[\]}$`},
+		{"?order_id=" + strings.ToUpper(string(event.Order.ID)), 200, `^{"data":\[{"event_id":"0192f0c1-2d3e-7f4a-8b5c-6d7e8f901234-created"`},
 		{"", 422, `"field":"order_id","detail":"must be an order's id`},
 		{"?order_id=42", 422, `"field":"order_id","detail":"must be an order's id`},
 		{"?order_id=", 422, `"field":"order_id","detail":"is empty"`},

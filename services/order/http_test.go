@@ -247,6 +247,10 @@ func TestPlacedOrderIsFound(t *testing.T) {
 	if diff := cmp.Diff(placed, got); diff != "" {
 		t.Errorf("found at its Location (-placed +got):\n%s", diff)
 	}
+	decode(t, send(h, "GET", "/orders/"+strings.ToUpper(placed.ID), "", ""), http.StatusOK, &got)
+	if diff := cmp.Diff(placed, got); diff != "" {
+		t.Errorf("found by its id in upper case (-placed +got):\n%s", diff)
+	}
 	head := send(h, "HEAD", "/orders/"+placed.ID, "", "")
 	if head.StatusCode != http.StatusOK {
 		t.Errorf("HEAD answers %s", head.Status)
