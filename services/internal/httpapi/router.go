@@ -88,9 +88,9 @@ func (m Methods) allow() string {
 	return strings.Join(methods, ", ")
 }
 
-// exchanges returns a handler that has each request, with its id and the context
-// of its context, answered within the memory budget, by 500 if the handler
-// panics.
+// exchanges returns a handler that gives each request its id and the context that
+// contextOf makes of its own, has it answered within the memory budget, and
+// answers 500 if the handler panics.
 func exchanges(health *Health, log *slog.Logger, contextOf func(context.Context) context.Context, handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, ok := w.(*exchange); ok { // a handler within another's
