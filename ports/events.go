@@ -12,6 +12,11 @@ type EventPublisher interface {
 	// to hand it to the consumers. On an error some may be kept, others not:
 	// publish them all again. Consumers tell repeats by the event's id.
 	//
+	// An event that consumers could not read is refused before any event of the
+	// call is published: one of a type that the domain does not have, whose id
+	// is not its order's, or without a time. The error names that event's id and
+	// type.
+	//
 	// ErrUnavailable: the broker is out of reach, takes nothing at the moment,
 	// or did not answer.
 	Publish(ctx context.Context, events ...domain.Event) error

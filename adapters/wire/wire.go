@@ -63,15 +63,20 @@ type body struct {
 	CreatedAt string         `json:"created_at"`
 }
 
-// Encode returns the event's message.
+// Encode returns the event's message. It refuses an event that has no wire form:
+// one of another type than order.created, or whose id or time can't be its own.
+// It does not check the order, for what a store has kept must go out.
 func Encode(event domain.Event) (Message, error) {
+	if err := check(event); err != nil {
+		return Message{}, fmt.Errorf("encode event %.100q of type %.100q: %w", event.ID, event.Type, err)
+	}
 	o := event.Order
 	data, err := json.Marshal(body{
 		ID: o.ID, UserID: o.UserID, Product: o.Product, Quantity: o.Quantity,
 		CreatedAt: o.CreatedAt.UTC().Format(TimeFormat),
 	})
 	if err != nil {
-		return Message{}, fmt.Errorf("encode event %s: %w", event.ID, err)
+		return Message{}, fmt.Errorf("encode event %q of type %q: %w", event.ID, event.Type, err)
 	}
 	return Message{
 		ID:          string(event.ID),
@@ -87,6 +92,21 @@ func Encode(event domain.Event) (Message, error) {
 		},
 		Body: data,
 	}, nil
+}
+
+// check returns an error if Decode would not accept the event, be its order as
+// it may.
+func check(event domain.Event) error {
+	if event.Type != domain.OrderCreated {
+		return fmt.Errorf("there is no such type of event; the only one is %q", domain.OrderCreated)
+	}
+	if of, ok := event.ID.OrderID(); !ok || of != event.Order.ID {
+		return fmt.Errorf("its id does not belong to its order %.100q", event.Order.ID)
+	}
+	if event.Time.IsZero() {
+		return errors.New("it has no time")
+	}
+	return nil
 }
 
 // Decode returns the event of a message that [Encode] made, here or in a later

@@ -171,3 +171,32 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+func TestEncodeRefusesWhatHasNoWireForm(t *testing.T) {
+	other := domain.OrderID("0192f0c1-2d3e-7f4a-8b5c-6d7e8f900000")
+	for name, tt := range map[string]struct {
+		spoil func(*domain.Event)
+		want  string
+	}{
+		"another type": {func(e *domain.Event) { e.ID, e.Type = domain.EventID(e.Order.ID+"-cancelled"), "order.cancelled" },
+			`encode event "0192f0c1-2d3e-7f4a-8b5c-6d7e8f901234-cancelled" of type "order.cancelled": there is no such type of event; the only one is "order.created"`},
+		"another order's id": {func(e *domain.Event) { e.ID = domain.EventID(other) + "-created" },
+			`encode event "0192f0c1-2d3e-7f4a-8b5c-6d7e8f900000-created" of type "order.created": its id does not belong to its order "0192f0c1-2d3e-7f4a-8b5c-6d7e8f901234"`},
+		"no time": {func(e *domain.Event) { e.Time = time.Time{} },
+			`encode event "0192f0c1-2d3e-7f4a-8b5c-6d7e8f901234-created" of type "order.created": it has no time`},
+		"a long id": {func(e *domain.Event) { e.ID = domain.EventID(strings.Repeat("x", 1<<20)) },
+			`encode event "` + strings.Repeat("x", 100) + `" of type "order.created": its id does not belong to its order "0192f0c1-2d3e-7f4a-8b5c-6d7e8f901234"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := event(t)
+			tt.spoil(&e)
+			_, err := wire.Encode(e)
+			if err == nil {
+				t.Fatal("no error")
+			}
+			if diff := cmp.Diff(tt.want, err.Error()); diff != "" {
+				t.Errorf("error (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

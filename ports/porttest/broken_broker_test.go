@@ -1,8 +1,10 @@
 package porttest_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -127,6 +129,7 @@ func brokenPublishers() []broken[porttest.Broker] {
 			}
 		}), fails: []string{
 			"Publish keeps the events although its context ends afterwards",
+			"Publish names an event that consumers could not read, and publishes nothing of the call",
 		}},
 
 		{name: "Publish keeps the slice until somebody consumes", open: broker(func(whole *memory.Broker, b *porttest.Broker) {
@@ -154,6 +157,7 @@ func brokenPublishers() []broken[porttest.Broker] {
 			}
 		}), fails: []string{
 			"Publish leaves the slice to the caller",
+			"Publish names an event that consumers could not read, and publishes nothing of the call",
 		}},
 
 		{name: "Publish does not look at its context", open: publishing(func(whole *memory.Broker) publisherFunc {
@@ -190,6 +194,7 @@ func brokenPublishers() []broken[porttest.Broker] {
 			"Consume never hands over two events of one order at once",
 			"what is published is handed over with every field as it was",
 			"what is replayed is handed over at the first attempt, with every field as it was, and no dead letter any more",
+			"Publish names an event that consumers could not read, and publishes nothing of the call",
 		}},
 
 		{name: "nothing is kept while nobody consumes", open: broker(func(whole *memory.Broker, b *porttest.Broker) {
@@ -211,5 +216,41 @@ func brokenPublishers() []broken[porttest.Broker] {
 		}), fails: []string{
 			"what is published while nobody consumes is kept",
 		}, more: true},
+
+		{name: "Publish takes events of every type", open: publishing(func(whole *memory.Broker) publisherFunc {
+			return func(ctx context.Context, events ...domain.Event) error {
+				events = slices.Clone(events)
+				for i := range events {
+					events[i].Type = domain.OrderCreated
+				}
+				return whole.Publish(ctx, events...)
+			}
+		}), fails: []string{
+			"Publish names an event that consumers could not read, and publishes nothing of the call",
+		}},
+
+		{name: "Publish names the first event of a call for another", open: publishing(func(whole *memory.Broker) publisherFunc {
+			return func(ctx context.Context, events ...domain.Event) error {
+				if err := whole.Publish(ctx, events...); err != nil {
+					return cmp.Or(ctx.Err(), fmt.Errorf("publish event %s of type %s", events[0].ID, events[0].Type))
+				}
+				return nil
+			}
+		}), fails: []string{
+			"Publish names an event that consumers could not read, and publishes nothing of the call",
+		}},
+
+		{name: "Publish publishes what comes before an event that it refuses", open: publishing(func(whole *memory.Broker) publisherFunc {
+			return func(ctx context.Context, events ...domain.Event) error {
+				for _, event := range events {
+					if err := whole.Publish(ctx, event); err != nil {
+						return err
+					}
+				}
+				return ctx.Err()
+			}
+		}), fails: []string{
+			"Publish names an event that consumers could not read, and publishes nothing of the call",
+		}},
 	}
 }

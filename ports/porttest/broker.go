@@ -3,6 +3,7 @@ package porttest
 import (
 	"context"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -21,6 +22,7 @@ func BrokerClauses() []Clause[Broker] {
 		{"Publish with an ended context says so", publishEnded},
 		{"Publish leaves the slice to the caller", publishSlices},
 		{"what is published while nobody consumes is kept", publishUnheard},
+		{"Publish names an event that consumers could not read, and publishes nothing of the call", publishUnreadable},
 	}
 	return slices.Concat(clauses, consumeClauses(), failureClauses(), drainClauses(), replayClauses())
 }
@@ -144,4 +146,40 @@ func publishUnheard(t testing.TB, b Broker) {
 	first.stop()
 	publish(t, b, between...)
 	checkHandedOver(t, consume(t, b.Consumer(), handleAll), between...)
+}
+
+func publishUnreadable(t testing.TB, b Broker) {
+	bad := func(n int, spoil func(*domain.Event)) domain.Event {
+		event := order(t, n).Created()
+		spoil(&event)
+		return event
+	}
+	for fault, event := range map[string]domain.Event{
+		"of another type": bad(11, func(e *domain.Event) {
+			e.ID, e.Type = domain.EventID(e.Order.ID+"-cancelled"), "order.cancelled"
+		}),
+		"without a type":        bad(12, func(e *domain.Event) { e.Type = "" }),
+		"of another order's id": bad(13, func(e *domain.Event) { e.ID = order(t, 1).Created().ID }),
+		"without an id":         bad(14, func(e *domain.Event) { e.ID = "" }),
+		"without a time":        bad(15, func(e *domain.Event) { e.Time = time.Time{} }),
+	} {
+		for _, call := range [][]domain.Event{{event}, {order(t, 2).Created(), event, order(t, 3).Created()}} {
+			err := b.Publisher.Publish(bounded(t), call...)
+			if err == nil {
+				t.Errorf("publish an event %s, among %d: no error", fault, len(call))
+				continue
+			}
+			if !strings.Contains(err.Error(), string(event.ID)) || !strings.Contains(err.Error(), string(event.Type)) {
+				t.Errorf("publish an event %s: error %q does not name event %q of type %q", fault, err, event.ID, event.Type)
+			}
+		}
+	}
+	want := order(t, 20).Created()
+	publish(t, b, want)
+	in := consume(t, b.Consumer(), handleAll)
+	in.awaitHandled(want.ID)
+	aside := drain(t, b.DeadLetters(), keepAll)
+	time.Sleep(quiet)
+	checkHandedOver(t, in, want)
+	checkDrained(t, aside)
 }
