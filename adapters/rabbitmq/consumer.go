@@ -61,8 +61,8 @@ func (c *Consumer) Consume(ctx context.Context, handle ports.Handler) error {
 		prefetch = DefaultPrefetch
 	}
 	prefetch = min(prefetch, math.MaxUint16)
-	in := newEndpoint(c.url, "orderflow consumer", c.Topology, c.Logger)
-	out := newEndpoint(c.url, "orderflow hand-over", c.Topology, c.Logger)
+	in := newEndpoint(c.url, "orderflow consumer", c.Topology, c.Logger, Topology.handingOver)
+	out := newEndpoint(c.url, "orderflow hand-over", c.Topology, c.Logger, Topology.handingOver)
 	w := &work{
 		in:     newIntake(in, in.topology.Queue, prefetch),
 		out:    newLink(out, startPipeline),

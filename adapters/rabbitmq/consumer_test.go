@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -226,36 +225,6 @@ func TestConsumerPing(t *testing.T) {
 	stop()
 	if err := consumer.Ping(bounded(t, patience)); err == nil {
 		t.Error("answers although it does not consume any more")
-	}
-}
-
-func TestRefusedLogin(t *testing.T) {
-	t.Parallel() // the broker takes seconds to refuse a password
-	topology := newTopology(t)
-	uri, err := amqp.ParseURI(brokerURL(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	wrongPassword, wrongVhost := uri, uri
-	wrongPassword.Password = "no-such-secret"
-	wrongVhost.Vhost = "no-such-vhost"
-	for name, uri := range map[string]amqp.URI{"password": wrongPassword, "vhost": wrongVhost} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			ctx := bounded(t, patience)
-			err := newConsumer(t, uri.String(), topology).Consume(ctx, handleNothing)
-			if err == nil || ctx.Err() != nil || strings.Contains(err.Error(), "secret") {
-				t.Errorf("consume: error %v, want a refusal without the password", err)
-			}
-			err = newDeadLetterQueue(t, uri.String(), topology).Drain(ctx, keepNothing)
-			if err == nil || ctx.Err() != nil || strings.Contains(err.Error(), "secret") {
-				t.Errorf("drain: error %v, want a refusal without the password", err)
-			}
-			err = newPublisher(t, uri.String(), topology).Publish(bounded(t, patience), newEvent(t))
-			if !errors.Is(err, ports.ErrUnavailable) || strings.Contains(err.Error(), "secret") {
-				t.Errorf("publish: error %v, want ErrUnavailable without the password", err)
-			}
-		})
 	}
 }
 

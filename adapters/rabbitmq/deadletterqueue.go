@@ -45,7 +45,7 @@ func NewDeadLetterQueue(url string) (*DeadLetterQueue, error) {
 	}
 	q := &DeadLetterQueue{url: url, pause: drainPause}
 	q.link = sync.OnceValue(func() *link {
-		return newLink(newEndpoint(url, "orderflow replay", q.Topology, q.Logger), startPipeline)
+		return newLink(newEndpoint(url, "orderflow replay", q.Topology, q.Logger, Topology.replaying), startPipeline)
 	})
 	return q, nil
 }
@@ -53,7 +53,7 @@ func NewDeadLetterQueue(url string) (*DeadLetterQueue, error) {
 // Drain drains as the contract has it; its errors are those of
 // [Consumer.Consume].
 func (q *DeadLetterQueue) Drain(ctx context.Context, keep func(context.Context, ports.DeadLetter) error) error {
-	e := newEndpoint(q.url, "orderflow dead letters", q.Topology, q.Logger)
+	e := newEndpoint(q.url, "orderflow dead letters", q.Topology, q.Logger, Topology.replaying)
 	queue := e.topology.deadLetters()
 	d := &drain{
 		in:     newIntake(e, queue, drainPrefetch),

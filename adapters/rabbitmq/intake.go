@@ -12,6 +12,7 @@ import (
 
 	"example.com/orderflow/adapters/internal/dispatch"
 	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
 )
 
 const (
@@ -93,7 +94,7 @@ func (in *intake) run(ctx context.Context, begin dealing) error {
 		if errors.As(err, &topology) {
 			return err
 		}
-		if isRefusal(err) {
+		if errors.Is(err, ports.ErrRefused) {
 			refusals++
 		}
 		if refusals == 2 && last == nil {

@@ -166,21 +166,11 @@ func (l *link) note(err error) {
 	case l.life.Err() != nil:
 	case errors.As(err, &topology):
 		l.log.change(slog.LevelError, "broker has other queues than wanted", "error", err)
-	case isRefusal(err):
-		l.log.change(slog.LevelError, "the broker refuses the login; it is tried again", "error", unavailable(err))
+	case errors.Is(err, ports.ErrRefused):
+		l.log.change(slog.LevelError, "the broker refuses the login or a right; it is tried again", "error", err)
 	default:
 		l.log.change(slog.LevelWarn, "no connection to the broker; it is tried again", "error", err)
 	}
-}
-
-// ErrRefused: the broker does not let this user, with this password, into this
-// virtual host. It comes with [ports.ErrUnavailable], for a broker that goes
-// down during a login looks the same.
-var ErrRefused = errors.New("login refused; check user, password and virtual host, the path of the broker's URL")
-
-func isRefusal(err error) bool {
-	var e *amqp.Error
-	return errors.As(err, &e) && (e.Code == amqp.AccessRefused || e.Code == amqp.NotAllowed)
 }
 
 // isUnreadable reports whether the connection broke on something that the
@@ -189,18 +179,6 @@ func isRefusal(err error) bool {
 func isUnreadable(err error) bool {
 	var e *amqp.Error
 	return errors.As(err, &e) && e.Code == amqp.FrameError && !e.Server && strings.HasPrefix(e.Reason, "Exception (")
-}
-
-// unavailable marks an error that time may mend.
-func unavailable(err error) error {
-	var topology *TopologyError
-	switch {
-	case errors.As(err, &topology):
-		return err
-	case isRefusal(err):
-		return fmt.Errorf("%w: %w: %w", ports.ErrUnavailable, ErrRefused, err)
-	}
-	return fmt.Errorf("%w: %w", ports.ErrUnavailable, err)
 }
 
 // stateLog logs what has become of a connection: each change once, however

@@ -17,7 +17,7 @@ import (
 // the log of it.
 func newTestLink(t *testing.T, open func(context.Context) (*session, error)) (*link, *strings.Builder) {
 	var log strings.Builder
-	l := newLink(newEndpoint("", "test", Topology{}, slog.New(slog.NewTextHandler(&log, nil))), nil)
+	l := newLink(newEndpoint("", "test", Topology{}, slog.New(slog.NewTextHandler(&log, nil)), Topology.replaying), nil)
 	l.open = open
 	t.Cleanup(l.stop)
 	return l, &log

@@ -36,7 +36,7 @@ func NewPublisher(url string) (*Publisher, error) {
 	}
 	p := &Publisher{}
 	p.link = sync.OnceValue(func() *link {
-		return newLink(newEndpoint(url, "orderflow publisher", p.Topology, p.Logger), startPipeline)
+		return newLink(newEndpoint(url, "orderflow publisher", p.Topology, p.Logger, Topology.publishing), startPipeline)
 	})
 	return p, nil
 }

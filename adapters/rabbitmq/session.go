@@ -38,10 +38,10 @@ var (
 // The library waits for the broker without a bound. Every such wait ends with
 // the session, whose socket is closed under it.
 type session struct {
+	endpoint
 	conn *amqp.Connection
 	ch   *amqp.Channel
 	wire *boundedConn
-	log  *stateLog
 
 	life context.Context // ends with the session; its cause says why
 	end  context.CancelCauseFunc
@@ -60,12 +60,14 @@ type endpoint struct {
 	url      string
 	name     string // of the connection, for operators
 	topology Topology
+	routes   []route // that are published by, on this connection or for its sake
 	log      *stateLog
 }
 
-func newEndpoint(url, name string, topology Topology, logger *slog.Logger) endpoint {
+func newEndpoint(url, name string, topology Topology, logger *slog.Logger, routes func(Topology) []route) endpoint {
 	log := cmp.Or(logger, slog.Default()).With("connection", name)
-	return endpoint{url, name, topology.withDefaults(), &stateLog{logger: log}}
+	topology = topology.withDefaults()
+	return endpoint{url, name, topology, routes(topology), &stateLog{logger: log}}
 }
 
 // open connects, declares the topology, and has setUp make the channel ready
@@ -73,18 +75,22 @@ func newEndpoint(url, name string, topology Topology, logger *slog.Logger) endpo
 func (e endpoint) open(ctx context.Context, setUp func(*session) error) (*session, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, connectTimeout, errNoConnection)
 	defer cancel()
-	s := &session{log: e.log, pings: make(chan chan<- error)}
+	s := &session{endpoint: e, pings: make(chan chan<- error)}
 	s.life, s.end = context.WithCancelCause(context.Background())
 	defer context.AfterFunc(ctx, func() { s.end(context.Cause(ctx)) })()
 
-	watch, err := s.connect(ctx, e)
+	watch, err := s.connect(ctx)
 	if err == nil {
-		err = e.topology.declare(s.ch, s.conn.Config.Vhost)
+		err = e.topology.declare(s.conn)
+	}
+	if err == nil {
+		err = checkRoutes(s.conn, e.routes)
 	}
 	if err == nil {
 		err = setUp(s)
 	}
 	if err != nil {
+		err = e.explain(err)
 		s.end(err)
 		s.wg.Wait()
 		return nil, cmp.Or(context.Cause(ctx), err)
@@ -95,10 +101,10 @@ func (e endpoint) open(ctx context.Context, setUp func(*session) error) (*sessio
 }
 
 // connect dials and opens the channel. It returns what then watches over both.
-func (s *session) connect(ctx context.Context, e endpoint) (watch func(), err error) {
+func (s *session) connect(ctx context.Context) (watch func(), err error) {
 	properties := amqp.NewConnectionProperties()
-	properties.SetClientConnectionName(e.name)
-	s.conn, err = amqp.DialConfig(e.url, amqp.Config{
+	properties.SetClientConnectionName(s.name)
+	s.conn, err = amqp.DialConfig(s.url, amqp.Config{
 		Heartbeat:  heartbeat,
 		Properties: properties,
 		Dial: func(network, address string) (net.Conn, error) {
@@ -140,9 +146,9 @@ func (s *session) watch(connection, channel <-chan *amqp.Error, blocked <-chan a
 				s.log.change(slog.LevelInfo, "broker takes messages again")
 			}
 		case err := <-connection:
-			s.end(closeReason(err))
+			s.end(s.explain(closeReason(err)))
 		case err := <-channel:
-			s.end(closeReason(err))
+			s.end(s.explain(closeReason(err)))
 		case <-s.life.Done():
 		}
 	}

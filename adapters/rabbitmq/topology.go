@@ -2,7 +2,6 @@ package rabbitmq
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -10,7 +9,6 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"example.com/orderflow/adapters/internal/dispatch"
-	"example.com/orderflow/domain"
 )
 
 // Topology names what the events run through. The zero Topology is the usual
@@ -102,36 +100,6 @@ func (t Topology) retryQueue(d time.Duration) string {
 	return t.Queue + ".retry." + delay
 }
 
-// declare makes what is not there yet. After an error the channel is closed.
-func (t Topology) declare(ch *amqp.Channel, vhost string) error {
-	exchanges := []struct{ name, kind string }{
-		{t.deadLetters(), amqp.ExchangeFanout},
-		{t.Exchange, amqp.ExchangeTopic},
-	}
-	for _, x := range exchanges {
-		err := ch.ExchangeDeclare(x.name, x.kind, true, false, false, false, nil)
-		if err := declareError("exchange", x.name, vhost, err); err != nil {
-			return err
-		}
-	}
-	for _, q := range t.queues() {
-		_, err := ch.QueueDeclare(q.name, true, false, false, false, q.args)
-		if err := declareError("queue", q.name, vhost, err); err != nil {
-			return err
-		}
-	}
-	bindings := []struct{ queue, key, exchange string }{
-		{t.deadLetters(), "", t.deadLetters()},
-		{t.Queue, string(domain.OrderCreated), t.Exchange},
-	}
-	for _, b := range bindings {
-		if err := ch.QueueBind(b.queue, b.key, b.exchange, false, nil); err != nil {
-			return fmt.Errorf("bind queue %q to exchange %q: %w", b.queue, b.exchange, err)
-		}
-	}
-	return nil
-}
-
 type queue struct {
 	name string
 	args amqp.Table
@@ -168,16 +136,4 @@ func atLeastOnce(exchange, key string, limit int) amqp.Table {
 		args["x-dead-letter-routing-key"] = key
 	}
 	return args
-}
-
-func declareError(kind, name, vhost string, err error) error {
-	var refused *amqp.Error
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &refused) && refused.Code == amqp.PreconditionFailed:
-		return &TopologyError{Kind: kind, Name: name, Vhost: vhost, Reason: refused.Reason}
-	default:
-		return fmt.Errorf("declare %s %q: %w", kind, name, err)
-	}
 }

@@ -9,7 +9,6 @@ import (
 	"net"
 
 	"example.com/orderflow/adapters/logchannel"
-	"example.com/orderflow/adapters/rabbitmq"
 	"example.com/orderflow/ports"
 	"example.com/orderflow/services/internal/httpapi"
 	"example.com/orderflow/services/notification"
@@ -57,7 +56,7 @@ func (c *Common) awaitPublisher(ctx context.Context, publisher ports.Pinger, log
 	refusals := 0
 	err := waitFor(ctx, "broker", c.StartTimeout, log, func(ctx context.Context) error {
 		err := publisher.Ping(ctx)
-		if errors.Is(err, rabbitmq.ErrRefused) {
+		if errors.Is(err, ports.ErrRefused) {
 			if refusals++; refusals == 2 { // once may be a broker that is going down
 				return fmt.Errorf("%v", err)
 			}
