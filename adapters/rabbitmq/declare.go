@@ -42,7 +42,9 @@ func (t Topology) declare(conn *amqp.Connection) error {
 		{t.Exchange, amqp.ExchangeTopic},
 	}
 	for _, x := range exchanges {
-		declare := func(ch *amqp.Channel) error { return ch.ExchangeDeclare(x.name, x.kind, true, false, false, false, nil) }
+		declare := func(ch *amqp.Channel) error {
+			return ch.ExchangeDeclare(x.name, x.kind, true, false, false, false, nil)
+		}
 		look := func(ch *amqp.Channel) error {
 			return ch.ExchangeDeclarePassive(x.name, x.kind, true, false, false, false, nil)
 		}

@@ -3,8 +3,6 @@ package rabbitmq
 import (
 	"cmp"
 	"context"
-	"maps"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,12 +25,8 @@ const (
 	headerPrefix = "orderflow-" // of all of them
 )
 
-// All that is said of a message has to fit into one frame, of 128 KiB at most:
-// one that is too long breaks the connection.
 const (
-	maxReason  = 1 << 10 // bytes
-	maxHeaders = 64 << 10
-
+	maxReason   = 1 << 10   // bytes
 	maxAttempts = 1_000_000 // more than there can be
 )
 
@@ -169,70 +163,6 @@ func (t Topology) afterFailure(d amqp.Delivery, reason error, now time.Time) mes
 		m.exchange, m.key = amqp.DefaultExchange, t.retryQueue(t.Delays[failure.Attempts-1])
 	}
 	return m
-}
-
-// ownHeaders returns the headers without those that the broker puts on, by
-// which it would judge the new message; those that address copies of it; and
-// the longest, should all of them be too long.
-func ownHeaders(headers amqp.Table) amqp.Table {
-	own := make(amqp.Table, len(headers)+4)
-	for name, value := range headers {
-		brokers := name == "CC" || name == "BCC" || name == "x-death" ||
-			name == "x-delivery-count" || name == "x-acquired-count" ||
-			strings.HasPrefix(name, "x-first-death-") || strings.HasPrefix(name, "x-last-death-")
-		if !brokers {
-			own[name] = value
-		}
-	}
-	size := encodedSize(own)
-	if size <= maxHeaders {
-		return own
-	}
-	sizes := make(map[string]int, len(own))
-	for name, value := range own {
-		sizes[name] = entrySize(name, value)
-	}
-	longestFirst := slices.SortedFunc(maps.Keys(own), func(a, b string) int {
-		if ours := strings.HasPrefix(a, headerPrefix); ours != strings.HasPrefix(b, headerPrefix) {
-			if ours { // by which attempts are counted
-				return 1
-			}
-			return -1
-		}
-		return cmp.Or(cmp.Compare(sizes[b], sizes[a]), cmp.Compare(a, b))
-	})
-	for _, name := range longestFirst {
-		if size <= maxHeaders {
-			break
-		}
-		delete(own, name)
-		size -= sizes[name]
-	}
-	return own
-}
-
-// entrySize returns how many bytes a header takes.
-func entrySize(name string, value any) int { return 1 + len(name) + encodedSize(value) }
-
-// encodedSize returns how many bytes a header's value takes in a frame at
-// most.
-func encodedSize(value any) int {
-	size := 9 // the largest of a fixed size
-	switch v := value.(type) {
-	case string:
-		size += len(v)
-	case []byte:
-		size += len(v)
-	case []any:
-		for _, element := range v {
-			size += encodedSize(element)
-		}
-	case amqp.Table:
-		for name, field := range v {
-			size += entrySize(name, field)
-		}
-	}
-	return size
 }
 
 // bounded returns the text as valid UTF-8 of at most maxReason bytes.

@@ -3,6 +3,7 @@ package rabbitmq
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -95,6 +96,67 @@ func TestAfterFailureKeepsTheSendersMessage(t *testing.T) {
 	one, other := Topology{}.afterFailure(d, errors.New("no"), at), Topology{}.afterFailure(d, errors.New("no"), at)
 	if one.MessageId == "" || one.MessageId == other.MessageId {
 		t.Errorf("messages without ids got %q and %q, want one each", one.MessageId, other.MessageId)
+	}
+}
+
+// What has to go for a frame is what matters least, and never more than that.
+func TestFit(t *testing.T) {
+	x := func(n int) string { return strings.Repeat("x", n) }
+	ours := amqp.Table{headerAttempts: "1", headerReason: x(maxReason), headerFirstFailure: x(24), headerLastFailure: x(24)}
+	with := func(tables ...amqp.Table) amqp.Table {
+		all := amqp.Table{}
+		for _, table := range append(tables, ours) {
+			maps.Copy(all, table)
+		}
+		return all
+	}
+	event := amqp.Table{"ce-id": x(44), "ce-type": "order.created"}
+	full := amqp.Publishing{
+		ContentType: x(255), ContentEncoding: x(255), CorrelationId: x(255), ReplyTo: x(255), MessageId: x(255), Type: x(255), AppId: x(255),
+	}
+	many := amqp.Table{}
+	for i := range 10_000 {
+		many[fmt.Sprint("x-", i)] = "y"
+	}
+	for name, tt := range map[string]struct {
+		publishing amqp.Publishing
+		headers    amqp.Table
+		frame      int
+		want       amqp.Table // nil: all
+	}{
+		"all":                  {full, with(event, amqp.Table{"x-a": x(100)}), 4096, nil},
+		"the longest":          {full, with(event, amqp.Table{"x-a": x(900), "x-b": x(100)}), 4096, with(event, amqp.Table{"x-b": x(100)})},
+		"an event's after":     {full, with(event, amqp.Table{"ce-source": x(2000), "x-a": "y"}), 4096, with(event)},
+		"what looks like ours": {full, with(event, amqp.Table{"orderflow-x": x(1000)}), 4096, with(event)},
+		"few at 8192":          {amqp.Publishing{}, with(event, amqp.Table{"x-a": x(8100)}), 8192, with(event)},
+		"no bound":             {full, with(amqp.Table{"x-a": x(60_000)}), 0, nil},
+		"our own bound":        {full, with(amqp.Table{"x-a": x(70_000)}), 0, with()},
+		"larger than our own":  {full, with(amqp.Table{"x-a": x(70_000)}), 131072, with()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tt.publishing.Headers = tt.headers
+			before := maps.Clone(tt.headers)
+			if tt.want == nil {
+				tt.want = before
+			}
+			got := fit(tt.publishing, tt.frame).Headers
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("headers (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(before, tt.headers); diff != "" {
+				t.Errorf("the headers that were given (-want +got):\n%s", diff)
+			}
+		})
+	}
+	full.Headers = with(event, many)
+	got := fit(full, 4096).Headers
+	for name, value := range with(event) {
+		if got[name] != value {
+			t.Errorf("beside many headers, header %s is %.20v", name, got[name])
+		}
+	}
+	if n := len(got); n < 30 || n > 100 {
+		t.Errorf("%d headers are left of many", n)
 	}
 }
 

@@ -63,6 +63,11 @@ func (l *link) publish(ctx context.Context, messages ...message) error {
 	if err := ctx.Err(); err != nil || len(messages) == 0 {
 		return err
 	}
+	for _, m := range messages {
+		if err := m.checkShort(); err != nil {
+			return err
+		}
+	}
 	s, err := l.session(ctx)
 	if err != nil {
 		return err
@@ -143,7 +148,7 @@ func (p *pipeline) send(b *batch) error {
 			return blockedError(*reason)
 		}
 		p.takeReturns() // so that there are never more than the channel can hold
-		promise, err := p.ch.PublishWithDeferredConfirm(m.exchange, m.key, true, false, m.Publishing)
+		promise, err := p.ch.PublishWithDeferredConfirm(m.exchange, m.key, true, false, fit(m.Publishing, p.conn.Config.FrameSize))
 		if err != nil {
 			p.end(err)
 			return err

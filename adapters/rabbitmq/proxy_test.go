@@ -1,6 +1,7 @@
 package rabbitmq_test
 
 import (
+	"bytes"
 	"crypto/tls"
 	"encoding/binary"
 	"net"
@@ -16,6 +17,7 @@ type proxy struct {
 	wg       sync.WaitGroup
 
 	mu       sync.Mutex
+	frameMax uint32        // that the broker proposes; 0: its own
 	flowing  chan struct{} // closed while bytes flow
 	waiting  int           // how many sides have bytes kept back
 	refusing bool
@@ -90,6 +92,7 @@ func (p *proxy) copy(to, from net.Conn) {
 			return
 		}
 		p.mu.Lock()
+		p.propose(buf[:n])
 		flowing := p.flowing
 		p.waiting++
 		p.mu.Unlock()
@@ -100,6 +103,15 @@ func (p *proxy) copy(to, from net.Conn) {
 		if _, err := to.Write(buf[:n]); err != nil {
 			return
 		}
+	}
+}
+
+// propose has the broker propose another size of frames, if it is its proposal
+// that passes.
+func (p *proxy) propose(passing []byte) {
+	tune := []byte{1, 0, 0, 0, 0, 0, 12, 0, 10, 0, 30}
+	if at := bytes.Index(passing, tune); p.frameMax > 0 && at >= 0 {
+		binary.BigEndian.PutUint32(passing[at+len(tune)+2:], p.frameMax)
 	}
 }
 
