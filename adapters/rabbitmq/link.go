@@ -162,14 +162,14 @@ func (l *link) note(err error) {
 	var topology *TopologyError
 	switch {
 	case err == nil:
-		l.log.change(slog.LevelInfo, "connected to the broker")
+		l.log.fine("connected to the broker")
 	case l.life.Err() != nil:
 	case errors.As(err, &topology):
-		l.log.change(slog.LevelError, "broker has other queues than wanted", "error", err)
+		l.log.trouble(slog.LevelError, "broker has other queues than wanted", "error", err)
 	case errors.Is(err, ports.ErrRefused):
-		l.log.change(slog.LevelError, "the broker refuses the login or a right; it is tried again", "error", err)
+		l.log.trouble(slog.LevelError, "the broker refuses the login or a right; it is tried again", "error", err)
 	default:
-		l.log.change(slog.LevelWarn, "no connection to the broker; it is tried again", "error", err)
+		l.log.trouble(slog.LevelWarn, "no connection to the broker; it is tried again", "error", err)
 	}
 }
 
@@ -179,21 +179,4 @@ func (l *link) note(err error) {
 func isUnreadable(err error) bool {
 	var e *amqp.Error
 	return errors.As(err, &e) && e.Code == amqp.FrameError && !e.Server && strings.HasPrefix(e.Reason, "Exception (")
-}
-
-// stateLog logs what has become of a connection: each change once, however
-// often it is met.
-type stateLog struct {
-	logger *slog.Logger
-	mu     sync.Mutex
-	last   string
-}
-
-func (l *stateLog) change(level slog.Level, state string, args ...any) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.last != state {
-		l.last = state
-		l.logger.Log(context.Background(), level, state, args...)
-	}
 }

@@ -132,6 +132,8 @@ func (s *session) connect(ctx context.Context) (watch func(), err error) {
 
 // watch ends the session when the connection or the channel is closed.
 func (s *session) watch(connection, channel <-chan *amqp.Error, blocked <-chan amqp.Blocking) {
+	again := time.NewTicker(sayAgain)
+	defer again.Stop()
 	for s.life.Err() == nil {
 		select {
 		case b, open := <-blocked:
@@ -140,11 +142,13 @@ func (s *session) watch(connection, channel <-chan *amqp.Error, blocked <-chan a
 				blocked = nil // the reason follows
 			case b.Active:
 				s.blocked.Store(&b.Reason)
-				s.log.change(slog.LevelWarn, "broker takes no messages", "reason", b.Reason)
+				s.noteBlocked()
 			default:
 				s.blocked.Store(nil)
-				s.log.change(slog.LevelInfo, "broker takes messages again")
+				s.log.fine("broker takes messages again")
 			}
+		case <-again.C:
+			s.noteBlocked()
 		case err := <-connection:
 			s.end(s.explain(closeReason(err)))
 		case err := <-channel:
@@ -153,7 +157,13 @@ func (s *session) watch(connection, channel <-chan *amqp.Error, blocked <-chan a
 		}
 	}
 	if cause := context.Cause(s.life); cause != errClosed {
-		s.log.change(slog.LevelWarn, "disconnected from the broker", "reason", cause)
+		s.log.trouble(slog.LevelWarn, "disconnected from the broker", "reason", cause)
+	}
+}
+
+func (s *session) noteBlocked() {
+	if reason := s.blocked.Load(); reason != nil {
+		s.log.trouble(slog.LevelWarn, "broker takes no messages", "reason", *reason)
 	}
 }
 

@@ -1,0 +1,134 @@
+package rabbitmq
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	amqp "github.com/rabbitmq/amqp091-go"
+)
+
+func TestStateLog(t *testing.T) {
+	const lost = "no connection"
+	type step struct {
+		after time.Duration
+		err   string // empty: all is well
+	}
+	every := func(n int, pause time.Duration, errs ...string) []step {
+		steps := make([]step, n)
+		for i := range steps {
+			steps[i] = step{pause, strings.ReplaceAll(errs[i%len(errs)], "PORT", fmt.Sprint(40000+i))}
+		}
+		return steps
+	}
+	const refused, reset = "dial tcp [::1]:5672: connection refused", "read tcp 127.0.0.1:PORT->127.0.0.1:5672: i/o reset"
+	for name, tt := range map[string]struct {
+		steps []step
+		want  []string
+	}{
+		"once, however often it is met": {every(20, time.Second, refused),
+			[]string{"refused"}},
+		"numbers make no change": {every(20, time.Second, reset),
+			[]string{"reset"}},
+		"another reason": {append(every(5, time.Second, refused), every(5, time.Second, reset)...),
+			[]string{"refused", "reset for=5s"}},
+		"each minute": {every(130, time.Second, refused),
+			[]string{"refused", "refused for=1m0s", "refused for=2m0s"}},
+		"reasons that take turns": {every(70, time.Second, refused, reset),
+			[]string{"refused", "reset for=1s", "refused for=1m0s", "reset for=1m1s"}},
+		"hung up in several ways": {every(9, time.Second, "reset: EOF", "reset: connection reset by peer", "reset: write: broken pipe"),
+			[]string{"reset"}},
+		"lost again": {[]step{{0, refused}, {time.Second, ""}, {time.Second, ""}, {time.Second, refused}, {time.Second, refused}},
+			[]string{"refused", "connected", "refused"}},
+		"well all the time": {every(200, time.Second, ""),
+			[]string{"connected"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var out strings.Builder
+				log := &stateLog{logger: slog.New(slog.NewTextHandler(&out, nil))}
+				for _, step := range tt.steps {
+					time.Sleep(step.after)
+					if step.err == "" {
+						log.fine("connected")
+					} else {
+						log.trouble(slog.LevelWarn, lost, "error", errors.New(step.err))
+					}
+				}
+				var got []string
+				for line := range strings.Lines(out.String()) {
+					said := ""
+					for _, word := range []string{"refused", "reset", "connected"} {
+						if strings.Contains(line, word) {
+							said = word
+						}
+					}
+					if _, lasted, ok := strings.Cut(strings.TrimSpace(line), " for="); ok {
+						said += " for=" + lasted
+					}
+					got = append(got, said)
+				}
+				if diff := cmp.Diff(tt.want, got); diff != "" {
+					t.Errorf("lines (-want +got):\n%s\n%s", diff, out.String())
+				}
+			})
+		})
+	}
+}
+
+func TestStateLogForgetsReasons(t *testing.T) {
+	log := &stateLog{logger: slog.New(slog.DiscardHandler)}
+	for i := range 1000 {
+		log.trouble(slog.LevelWarn, "no connection", "error", errors.New(strings.Repeat("x", i)))
+	}
+	if n := len(log.said); n > maxReasons {
+		t.Errorf("%d reasons are remembered", n)
+	}
+}
+
+// An outage is said when it begins, when its reason changes, and each minute.
+func TestLinkSaysHowLongItHasNoConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		l, log := newTestLink(t, func(ctx context.Context) (*session, error) {
+			if time.Since(start) < 90*time.Second {
+				return nil, errors.New("no broker")
+			}
+			return nil, errors.New("no password")
+		})
+		for time.Since(start) < 3*time.Minute {
+			l.session(t.Context())
+			l.pause(t.Context())
+		}
+		lines := strings.Count(log.String(), "\n")
+		if lines != 4 || strings.Count(log.String(), "no broker") != 2 || strings.Count(log.String(), "no password") != 2 ||
+			strings.Count(log.String(), " for=") != 3 {
+			t.Errorf("logged, want each reason, and each again after a minute:\n%s", log)
+		}
+	})
+}
+
+func TestSessionSaysHowLongItIsBlocked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out strings.Builder
+		s := newTestSession()
+		s.endpoint = newEndpoint("", "test", Topology{}, slog.New(slog.NewTextHandler(&out, nil)), Topology.replaying)
+		blocked := make(chan amqp.Blocking)
+		go s.watch(nil, nil, blocked)
+		blocked <- amqp.Blocking{Active: true, Reason: "low on memory"}
+		time.Sleep(150 * time.Second)
+		blocked <- amqp.Blocking{}
+		time.Sleep(150 * time.Second)
+		s.end(errClosed)
+		synctest.Wait()
+		if strings.Count(out.String(), "low on memory") != 3 || strings.Count(out.String(), "\n") != 4 {
+			t.Errorf("logged, want the alarm three times and its end:\n%s", out.String())
+		}
+	})
+}
