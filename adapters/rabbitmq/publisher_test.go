@@ -3,14 +3,10 @@ package rabbitmq_test
 import (
 	"context"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -368,52 +364,6 @@ func TestClosedPublisher(t *testing.T) {
 		}
 	}
 	newPublisher(t, brokerURL(t), newTopology(t)).Ping(bounded(t, patience))
-}
-
-func TestTLS(t *testing.T) {
-	server := httptest.NewUnstartedServer(nil)
-	server.StartTLS() // for its certificate
-	defer server.Close()
-	authority := filepath.Join(t.TempDir(), "ca.pem")
-	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
-	if err := os.WriteFile(authority, certificate, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	topology := newTopology(t)
-	proxy := newProxy(t, server.TLS)
-	url := strings.Replace(through(t, proxy.address), "amqp:", "amqps:", 1)
-
-	publish(t, newPublisher(t, url+"?cacertfile="+authority, topology), newEvent(t))
-	if n := messages(t, topology.Queue); n != 1 {
-		t.Errorf("%d messages in the queue, want 1", n)
-	}
-	err := newPublisher(t, url, topology).Publish(bounded(t, patience), newEvent(t))
-	if !errors.Is(err, ports.ErrUnavailable) || !strings.Contains(err.Error(), "certificate") {
-		t.Errorf("error %v, want one of the certificate", err)
-	}
-}
-
-func TestURL(t *testing.T) {
-	for _, url := range []string{
-		"", "localhost", "http://u:secret@host/", "amqp://u:secret@host:port/", "amqp://u:sec ret@host/",
-		"amqp://u:%secret@host/", "amqp://u:secret/@host/", "amqp://u:secret@host/?heartbeat=secret",
-		"amqp://u:12345secret/x@host/", "amqp://u:secret@[host/",
-		"amqp://u:12/secret@host/", "amqp://u:12?secret@host/", "amqp://u:12#secret@host/", "amqp://u:p@secret@host/", "amqp://u:p@ss#secret@host/",
-	} {
-		_, publisherErr := rabbitmq.NewPublisher(url)
-		_, consumerErr := rabbitmq.NewConsumer(url)
-		_, deadLettersErr := rabbitmq.NewDeadLetterQueue(url)
-		for _, err := range []error{publisherErr, consumerErr, deadLettersErr} {
-			if err == nil || strings.Contains(err.Error(), "ecret") {
-				t.Errorf("%q: error %v, want one without the password", url, err)
-			}
-		}
-	}
-	for _, url := range []string{"amqp://localhost", "amqp://localhost:5672/", "amqps://u:p%40ss@broker.example.com/shop?heartbeat=5"} {
-		if _, err := rabbitmq.NewPublisher(url); err != nil {
-			t.Errorf("%q: error %v", url, err)
-		}
-	}
 }
 
 func publish(t testing.TB, publisher *rabbitmq.Publisher, events ...domain.Event) {

@@ -52,20 +52,11 @@ func (e endpoint) explain(err error) error {
 		return err
 	case kind == "topic":
 		return &refusal{err, fmt.Sprintf("allow the routing key by \"rabbitmqctl clear_topic_permissions -p %s %s\" or set_topic_permissions",
-			shellQuote(e.vhost()), shellQuote(user))}
+			shellQuote(e.uri().Vhost), shellQuote(user))}
 	default:
 		return &refusal{err, fmt.Sprintf("allow it, by \"rabbitmqctl set_permissions -p %s %s %s\" for instance, which replaces the user's permissions there",
-			shellQuote(e.vhost()), shellQuote(user), e.topology.permissions())}
+			shellQuote(e.uri().Vhost), shellQuote(user), e.topology.permissions())}
 	}
-}
-
-// vhost returns the virtual host's name.
-func (e endpoint) vhost() string {
-	uri, err := amqp.ParseURI(e.url)
-	if err != nil {
-		return "" // checkURL has let none such pass
-	}
-	return uri.Vhost
 }
 
 // permissions returns the patterns for configure, write and read with which a

@@ -16,18 +16,21 @@ import (
 
 // The bounds of every wait for the broker.
 const (
-	connectTimeout = 15 * time.Second // from dialling to the last queue declared
+	connectTimeout = 15 * time.Second // from dialling to the last queue declared, if the URL has no other
 	answerTimeout  = 5 * time.Second  // for the answer to one question
 	writeTimeout   = 10 * time.Second // for the network to take what is written
 	confirmTimeout = 30 * time.Second // for the promise to keep a message
 	heartbeat      = 10 * time.Second // a dead link is noticed after one and a half of it
 )
 
+// leastChannels is how many a connection has at once: its own, and one for
+// declaring, or for a question.
+const leastChannels = 2
+
 var (
-	errClosed       = errors.New("closed") // by us: no fault
-	errNoConnection = fmt.Errorf("not connected within %v", connectTimeout)
-	errNoAnswer     = fmt.Errorf("no answer within %v", answerTimeout)
-	errNoPromise    = fmt.Errorf("a message was not confirmed within %v", confirmTimeout)
+	errClosed    = errors.New("closed") // by us: no fault
+	errNoAnswer  = fmt.Errorf("no answer within %v", answerTimeout)
+	errNoPromise = fmt.Errorf("a message was not confirmed within %v", confirmTimeout)
 )
 
 // session is one connection to the broker and one channel on it. It is never
@@ -73,7 +76,8 @@ func newEndpoint(url, name string, topology Topology, logger *slog.Logger, route
 // open connects, declares the topology, and has setUp make the channel ready
 // for its purpose.
 func (e endpoint) open(ctx context.Context, setUp func(*session) error) (*session, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, connectTimeout, errNoConnection)
+	timeout := e.connectTimeout()
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("not connected within %v", timeout))
 	defer cancel()
 	s := &session{endpoint: e, pings: make(chan chan<- error)}
 	s.life, s.end = context.WithCancelCause(context.Background())
@@ -98,6 +102,16 @@ func (e endpoint) open(ctx context.Context, setUp func(*session) error) (*sessio
 	s.wg.Go(watch)
 	s.wg.Go(s.answerPings)
 	return s, nil
+}
+
+func (e endpoint) connectTimeout() time.Duration {
+	return cmp.Or(time.Duration(e.uri().ConnectionTimeout)*time.Millisecond, connectTimeout)
+}
+
+// uri returns the parts of the URL.
+func (e endpoint) uri() amqp.URI {
+	uri, _ := amqp.ParseURI(e.url) // checkURL has let no other pass
+	return uri
 }
 
 // connect dials and opens the channel. It returns what then watches over both.

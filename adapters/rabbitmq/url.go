@@ -1,8 +1,16 @@
 package rabbitmq
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
 	"net/url"
+	"os"
+	"slices"
+	"strconv"
 	"strings"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -11,16 +19,123 @@ import (
 var errURL = errors.New("read URL of the broker: it must be like amqp://user:password@host:5672/vhost, or amqps:, " +
 	"with every reserved character in user and password percent-encoded")
 
-// checkURL says nothing of what is wrong with the URL: where it is broken, any
-// part of it may be the password. An unescaped character may move the rest of
-// the password into the host, the path or the fragment, which are shown; so the
-// only @ must be the one behind the user.
+// checkURL says nothing of what is wrong with the URL itself: where it is
+// broken, any part of it may be the password. An unescaped character may move
+// the rest of the password into the host, the path or the fragment, which are
+// shown; so the only @ must be the one behind the user.
 func checkURL(address string) error {
-	_, err := amqp.ParseURI(address)
-	u, parseErr := url.Parse(address)
-	if err != nil || parseErr != nil || u.Fragment != "" ||
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "amqp" && u.Scheme != "amqps" || u.Fragment != "" ||
 		strings.Contains(address, "@") != (u.User != nil) || strings.Count(address, "@") > 1 {
 		return errURL
 	}
+	if err := checkOptions(u); err != nil {
+		return fmt.Errorf("read URL of the broker: %w", err)
+	}
+	if _, err := amqp.ParseURI(address); err != nil {
+		return errURL
+	}
 	return nil
+}
+
+// option is one of those that a URL may have. Its check says what is wrong with
+// the value, without the value: it may be a part of the password.
+type option struct {
+	tls   bool // it says how to speak TLS
+	many  bool // it may be given several times
+	check func(value string) error
+}
+
+var options = map[string]option{
+	"cacertfile":             {tls: true, check: checkAuthorities},
+	"certfile":               {tls: true, check: checkFile},
+	"keyfile":                {tls: true, check: checkFile},
+	"server_name_indication": {tls: true, check: func(string) error { return nil }},
+	"auth_mechanism":         {many: true, check: checkMechanism},
+	"heartbeat":              {check: between(0, 65535)},
+	"connection_timeout":     {check: between(1, 600_000)},
+	"channel_max":            {check: between(leastChannels, 65535)},
+}
+
+// checkOptions has an option that would be passed over, or fail with each
+// attempt to connect, fail at once.
+func checkOptions(u *url.URL) error {
+	given, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return errors.New("its options can't be read: percent-encode every reserved character in them")
+	}
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		values := given[name]
+		o, known := options[name]
+		switch {
+		case !known:
+			return fmt.Errorf("option %.40q is unknown; there are %s", name, strings.Join(slices.Sorted(maps.Keys(options)), ", "))
+		case len(values) > 1 && !o.many:
+			return fmt.Errorf("option %s is given %d times", name, len(values))
+		case o.tls && u.Scheme != "amqps":
+			return fmt.Errorf("option %s needs TLS: begin the URL with amqps: or leave the option out", name)
+		}
+		for _, value := range values {
+			if value == "" {
+				return fmt.Errorf("option %s is empty", name)
+			}
+			if err := o.check(value); err != nil {
+				return fmt.Errorf("option %s: %w", name, err)
+			}
+		}
+	}
+	certificate, key := given.Get("certfile"), given.Get("keyfile")
+	switch {
+	case certificate != "" && key == "":
+		return errors.New("option certfile needs keyfile: give both or none")
+	case certificate == "" && key != "":
+		return errors.New("option keyfile needs certfile: give both or none")
+	case certificate != "":
+		if _, err := tls.LoadX509KeyPair(certificate, key); err != nil {
+			return fmt.Errorf("options certfile and keyfile: %q and %q: %w", certificate, key, err)
+		}
+	}
+	return nil
+}
+
+func checkAuthorities(file string) error {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return fileError(file, err)
+	}
+	if !x509.NewCertPool().AppendCertsFromPEM(text) {
+		return fmt.Errorf("%q holds no certificate in PEM", file)
+	}
+	return nil
+}
+
+func checkFile(file string) error {
+	_, err := os.ReadFile(file)
+	return fileError(file, err)
+}
+
+// fileError is in one line, whatever the name.
+func fileError(file string, err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return fmt.Errorf("%q: %w", file, path.Err)
+	}
+	return err
+}
+
+func checkMechanism(name string) error {
+	switch strings.ToLower(name) {
+	case "plain", "amqplain", "external":
+		return nil
+	}
+	return errors.New("it must be plain, amqplain or external")
+}
+
+func between(least, most int) func(string) error {
+	return func(value string) error {
+		if n, err := strconv.Atoi(value); err != nil || n < least || n > most {
+			return fmt.Errorf("it must be a whole number from %d to %d", least, most)
+		}
+		return nil
+	}
 }
