@@ -33,9 +33,10 @@ type Consumer struct {
 	StopTimeout   time.Duration // how long it may take once Consume is to stop; 0: 5 s
 	Logger        *slog.Logger  // nil: slog.Default()
 
-	url     string
-	mu      sync.Mutex
-	running map[*link]struct{}
+	url      string
+	maxPause time.Duration // maxPause; tests have less time
+	mu       sync.Mutex
+	running  map[*link]struct{}
 }
 
 var (
@@ -49,7 +50,7 @@ func NewConsumer(url string) (*Consumer, error) {
 	if err := checkURL(url); err != nil {
 		return nil, err
 	}
-	return &Consumer{url: url, running: make(map[*link]struct{})}, nil
+	return &Consumer{url: url, maxPause: maxPause, running: make(map[*link]struct{})}, nil
 }
 
 // Consume consumes as the contract has it. A login that is refused at the
@@ -69,6 +70,7 @@ func (c *Consumer) Consume(ctx context.Context, handle ports.Handler) error {
 		handle: handle,
 		limits: dispatch.Limits{Timeout: c.HandleTimeout, StopTimeout: c.StopTimeout},
 	}
+	w.in.maxPause = c.maxPause
 	defer closeAll(w.in.link, w.out)
 	c.mu.Lock()
 	c.running[w.in.link] = struct{}{}

@@ -62,6 +62,7 @@ func (q *DeadLetterQueue) Drain(ctx context.Context, keep func(context.Context, 
 		limits: dispatch.Limits{StopTimeout: q.StopTimeout},
 		pause:  q.pause,
 	}
+	d.crowded = d.in.room.crowded
 	defer closeAll(d.in.link)
 	if err := d.in.run(ctx, d.begin); err != nil {
 		return fmt.Errorf("drain queue %q: %w", queue, err)
@@ -92,6 +93,8 @@ type drain struct {
 	limits dispatch.Limits
 	pause  time.Duration
 	held   atomic.Int64 // how many letters that were not kept are in hand
+
+	crowded func() bool // whether the letters in hand take much room; nil: never
 }
 
 // begin has the letter kept. One that was not goes to the end of the queue,
@@ -127,7 +130,7 @@ func (dr *drain) begin(ctx context.Context, s *session, d amqp.Delivery) (domain
 func (dr *drain) hold(ctx context.Context, s *session) bool {
 	defer dr.held.Add(-1)
 	pause := dr.pause
-	if dr.held.Add(1) > drainPrefetch/2 {
+	if dr.held.Add(1) > drainPrefetch/2 || dr.crowded != nil && dr.crowded() {
 		pause /= crowd
 	}
 	select {

@@ -26,19 +26,26 @@ type intake struct {
 	link  *link
 	queue string
 	slots chan struct{} // one for each delivery in hand, over all sessions
+	room  room          // for their bytes
 	hands dispatch.Group
 
 	// The last session broke on a delivery that the library can't read. In the
 	// next, deliveries come one by one: the broken one alone is in hand when
 	// the session breaks again, until the queue's delivery limit sets it aside.
 	// It comes first, so a session that lasts shows that it is gone.
+	//
+	// The same after a session that had no room for too long, until no large
+	// delivery has come for a while.
 	careful atomic.Bool
+
+	maxPause time.Duration // tests have less time
 
 	mu   sync.Mutex
 	back []amqp.Delivery // to be given back once all else is settled
 }
 
-// carefulFor is how long a session lasts in which deliveries come one by one.
+// carefulFor is how long a session lasts at least in which deliveries come one by
+// one.
 const carefulFor = 5 * time.Second
 
 // dealing is how a delivery is dealt with: deal reports whether it has been, so
@@ -46,12 +53,22 @@ const carefulFor = 5 * time.Second
 type dealing func(ctx context.Context, s *session, d amqp.Delivery) (order domain.OrderID, deal func() bool)
 
 func newIntake(e endpoint, queue string, prefetch int) *intake {
-	in := &intake{queue: queue, slots: make(chan struct{}, prefetch)}
+	in := &intake{queue: queue, slots: make(chan struct{}, prefetch), maxPause: maxPause}
 	in.link = newLink(e, func(s *session) error {
+		atOnce := prefetch
 		if in.careful.Load() {
-			return subscribe(s, queue, 1)
+			atOnce = 1
 		}
-		return subscribe(s, queue, prefetch)
+		if err := subscribe(s, queue, atOnce); err != nil {
+			return err
+		}
+		tooLong := func() {
+			if atOnce > 1 {
+				s.end(errNoRoom)
+			}
+		}
+		s.wire.door.Store(&door{room: &in.room, closed: s.life.Done(), limit: in.maxPause, tooLong: tooLong})
+		return nil
 	})
 	return in
 }
@@ -87,7 +104,8 @@ func (in *intake) run(ctx context.Context, begin dealing) error {
 		if err == nil {
 			last = s
 			in.receive(ctx, s, begin)
-			in.careful.Store(isUnreadable(context.Cause(s.life)))
+			cause := context.Cause(s.life)
+			in.careful.Store(isUnreadable(cause) || cause == errNoRoom)
 			continue
 		}
 		var topology *TopologyError
@@ -119,31 +137,27 @@ func (in *intake) receive(ctx context.Context, s *session, begin dealing) {
 	})
 	acks := newAcks(s.acknowledge)
 	if in.careful.Load() {
-		s.wg.Go(func() {
-			select {
-			case <-time.After(carefulFor):
-				if s.flush(in.queue) == nil {
-					s.end(errCareful)
-				}
-			case <-s.life.Done():
-			case <-ctx.Done():
-			}
-		})
+		s.wg.Go(func() { in.endCareful(ctx, s) })
 	}
 	for d := range s.deliveries {
 		acks.take(d.DeliveryTag)
-		select {
-		case in.slots <- struct{}{}:
-		case <-s.life.Done():
+		bytes := size(d)
+		in.room.take(bytes)
+		if !in.takeSlot(s) {
+			in.room.give(bytes)
 			continue // what is left is handed out again
 		}
 		order, deal := begin(ctx, s, d)
+		d.Headers, d.Body = nil, nil // deal has them
 		in.hands.Go(order, func() {
 			defer func() { <-in.slots }()
 			over := s.life.Err() != nil || ctx.Err() != nil // while it waited for its turn
 			// To settle a delivery fails only if the session is over, and then
 			// the broker takes the delivery back by itself.
-			if !over && deal() {
+			done := !over && deal()
+			deal = nil
+			in.room.give(bytes)
+			if done {
 				acks.add(d.DeliveryTag)
 				return
 			}
@@ -162,6 +176,45 @@ func (in *intake) receive(ctx context.Context, s *session, begin dealing) {
 	}
 }
 
+// takeSlot waits for a slot; it returns false if the session ends first. What
+// comes meanwhile would not be counted, so nothing does.
+func (in *intake) takeSlot(s *session) bool {
+	select {
+	case in.slots <- struct{}{}:
+		return true
+	default:
+	}
+	in.room.change(0, 1)
+	defer in.room.change(0, -1)
+	select {
+	case in.slots <- struct{}{}:
+		return true
+	case <-s.life.Done():
+		return false
+	}
+}
+
+// endCareful ends a session in which deliveries come one by one.
+func (in *intake) endCareful(ctx context.Context, s *session) {
+	in.room.calm()
+	for {
+		select {
+		case <-time.After(carefulFor):
+		case <-s.life.Done():
+			return
+		case <-ctx.Done():
+			return
+		}
+		if !in.room.calm() {
+			continue
+		}
+		if s.flush(in.queue) == nil {
+			s.end(errCareful)
+		}
+		return
+	}
+}
+
 // acknowledge sends the words. What fails says only that the session is over,
 // and the broker takes the deliveries back by itself.
 func (s *session) acknowledge(words []acknowledgement) {
@@ -172,7 +225,7 @@ func (s *session) acknowledge(words []acknowledgement) {
 	}
 }
 
-var errCareful = errors.New("what could not be read has been set aside; deliveries are taken at full speed again")
+var errCareful = errors.New("nothing is left that could not be read or was too large; deliveries are taken at full speed again")
 
 // flush waits until the queue knows how all of its deliveries were settled. A
 // quorum queue takes some 30 settlements at once from a channel; the others

@@ -200,6 +200,9 @@ func (s *session) ping(ctx context.Context) error {
 	if reason := s.blocked.Load(); reason != nil {
 		return blockedError(*reason)
 	}
+	if s.wire.pausing.Load() {
+		return nil // its answer would be behind what there is no room for
+	}
 	answer := make(chan error, 1)
 	select {
 	case s.pings <- answer:
@@ -239,8 +242,25 @@ func (s *session) answerPings() {
 
 // ask ends the session if the broker does not answer the question in time.
 func (s *session) ask(question func() error) error {
-	defer time.AfterFunc(answerTimeout, func() { s.end(errNoAnswer) }).Stop()
+	waiting, answered := context.WithCancel(s.life)
+	defer answered()
+	s.expectAnswer(waiting)
 	return question()
+}
+
+// expectAnswer ends the session if ctx has not ended in time. While nothing is
+// read, no answer can come.
+func (s *session) expectAnswer(ctx context.Context) {
+	timeout := time.AfterFunc(answerTimeout, func() {
+		switch {
+		case ctx.Err() != nil:
+		case s.wire.pausing.Load():
+			s.expectAnswer(ctx)
+		default:
+			s.end(errNoAnswer)
+		}
+	})
+	context.AfterFunc(ctx, func() { timeout.Stop() })
 }
 
 // close takes leave of the broker, or just hangs up if ctx ends first.

@@ -3,13 +3,15 @@ package rabbitmq
 import (
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // heldBytes is how much is held back at most.
 const heldBytes = 64 << 10
 
-// boundedConn gives every write a deadline. While it is held, what is written
+// boundedConn gives every write a deadline, and reads nothing while there is no
+// room for it. While it is held, what is written
 // waits, to go with the rest: the library writes each message by itself, which
 // costs a system call here and a packet to take apart there. BenchmarkHold shows
 // what that buys.
@@ -20,6 +22,39 @@ type boundedConn struct {
 	held    bool
 	waiting []byte
 	broken  error // of the first write that failed: what came after it would be taken for the rest of it
+
+	door     atomic.Pointer[door] // nil: there always is room
+	pausing  atomic.Bool
+	read     int          // at the last call of Read
+	patience atomic.Int64 // how long the library waits for the next bytes; 0: without a bound
+}
+
+func (c *boundedConn) Read(p []byte) (n int, err error) {
+	if door := c.door.Load(); door != nil {
+		c.pausing.Store(true)
+		waited, err := door.wait(c.read)
+		c.pausing.Store(false)
+		if err != nil {
+			return 0, err
+		}
+		if patience := time.Duration(c.patience.Load()); waited && patience > 0 {
+			// The time in which nothing was read is not the broker's.
+			if err := c.Conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
+				return 0, err
+			}
+		}
+	}
+	c.read, err = c.Conn.Read(p)
+	return c.read, err
+}
+
+func (c *boundedConn) SetReadDeadline(t time.Time) error {
+	patience := time.Duration(0)
+	if !t.IsZero() {
+		patience = time.Until(t)
+	}
+	c.patience.Store(int64(patience))
+	return c.Conn.SetReadDeadline(t)
 }
 
 func (c *boundedConn) Write(p []byte) (int, error) {
