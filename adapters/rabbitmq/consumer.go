@@ -45,7 +45,7 @@ var (
 )
 
 // NewConsumer returns a consumer of the broker at the URL. It does not connect
-// yet; an error means that the URL is none.
+// yet; an error means that the URL is none, or that its options can't be used.
 func NewConsumer(url string) (*Consumer, error) {
 	if err := checkURL(url); err != nil {
 		return nil, err
@@ -53,8 +53,8 @@ func NewConsumer(url string) (*Consumer, error) {
 	return &Consumer{url: url, maxPause: maxPause, running: make(map[*link]struct{})}, nil
 }
 
-// Consume consumes as the contract has it. A login that is refused at the
-// start is an error once it was refused twice, for a broker that goes down
+// Consume consumes as the contract has it. A login or a right that is refused at
+// the start is an error once it was refused twice, for a broker that goes down
 // during a login looks the same; a [*TopologyError] is one at any time.
 func (c *Consumer) Consume(ctx context.Context, handle ports.Handler) error {
 	prefetch := c.Prefetch

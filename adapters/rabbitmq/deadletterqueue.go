@@ -38,7 +38,8 @@ type DeadLetterQueue struct {
 var _ ports.DeadLetterQueue = (*DeadLetterQueue)(nil)
 
 // NewDeadLetterQueue returns the dead letters of the broker at the URL. It does
-// not connect yet; an error means that the URL is none.
+// not connect yet; an error means that the URL is none, or that its options can't
+// be used.
 func NewDeadLetterQueue(url string) (*DeadLetterQueue, error) {
 	if err := checkURL(url); err != nil {
 		return nil, err

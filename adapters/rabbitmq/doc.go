@@ -12,8 +12,43 @@
 //	amqps://user:password@broker.example.com/shop?cacertfile=/etc/ssl/broker.pem
 //
 // Without a user it is guest, who may log in only from the broker's own
-// machine. The options that count are cacertfile, certfile, keyfile,
-// server_name_indication, auth_mechanism, and heartbeat (10, in seconds).
+// machine. The options are:
+//
+//	cacertfile, certfile, keyfile  files in PEM, for amqps: alone
+//	server_name_indication         the name that the broker's certificate must have, for amqps: alone
+//	auth_mechanism                 plain, amqplain or external
+//	heartbeat                      10, in seconds
+//	connection_timeout             15000, in milliseconds
+//	channel_max                    2 or more
+//
+// An option that is unknown, is given twice, has no effect, or has a value that
+// can't be read is an error at once, as is a file that can't be used.
+//
+// # Permissions
+//
+// On a virtual host where everything is declared already, nobody needs to
+// configure anything:
+//
+//	                                      write                                          read
+//	Publisher                             ^orders$                                       none
+//	Consumer                              ^(order_created\.dead-letter|amq\.default)$    ^order_created$
+//	DeadLetterQueue: Drain                ^amq\.default$                                 ^order_created\.dead-letter$
+//	DeadLetterQueue: Replay               ^amq\.default$                                 none
+//
+// Whoever comes first declares, and needs for that, and for all the others do:
+//
+//	configure  ^(orders|order_created(\..*)?)$
+//	write      ^(orders|order_created(\..*)?|amq\.default)$
+//	read       ^(orders|order_created(\..*)?)$
+//
+// What a user may not declare is taken as it is. Whether it is there can be told
+// only where the user has some permission on it.
+//
+// # Policies
+//
+// The policy keys message-ttl, expires, overflow and delivery-limit overrule the
+// queues' arguments, and may empty or delete queues. [CheckPolicies] looks for
+// such policies.
 //
 // # Delivery semantics
 //
@@ -47,7 +82,9 @@
 // it is drained: only so is it the same letter at each reading.
 //
 // A drained letter has its headers as text, without these and the broker's; if
-// they are longer than 64 KiB, without the longest. Beside them its body and
+// they are longer than 64 KiB, without the longest. The same goes for what does
+// not fit into a frame (frame_max) of the connection on which a message is put
+// back, set aside or replayed: an event's own headers, and these, go last. Beside them its body and
 // its properties are kept and replayed: message id, content type and encoding,
 // correlation id, reply-to, type, app id and timestamp. Expiration, user id and
 // priority are not: a replayed message would vanish, be refused or overtake
@@ -83,6 +120,21 @@
 // many connections were lost or, before RabbitMQ 4.3, so many drains stopped
 // while it was in hand.
 //
+// A consumer or a drain has a few more than 32 MiB in hand at most, whatever
+// its prefetch; while it has no room, it reads nothing from the broker. If that
+// lasts 30 s, it connects anew and takes deliveries one by one, until no large
+// one has come for 5 s.
+//
 // A queue that is there with other properties is a [*TopologyError], which says
 // what to do. One that was deleted is declared again with the next connection.
+//
+// A login or a right that is refused is a [ports.ErrRefused], with what would
+// allow it. Consume and Drain end with it if they have not worked before, once
+// it was refused twice: a broker that goes down during a login looks the same.
+// All other refusals may pass by themselves and are [ports.ErrUnavailable] in
+// the broker's words: limits of connections, channels and queues, or a virtual
+// host that is not there yet.
+//
+// While a connection is lost, that is logged when the reason changes and each
+// minute.
 package rabbitmq

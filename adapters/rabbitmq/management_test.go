@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/url"
 	"testing"
-	"time"
 )
 
 // vhost is a virtual host of the test's own, with a user of its own.
@@ -65,7 +64,6 @@ func (v *vhost) add() { v.put("vhosts/"+v.name, map[string]any{}) }
 func (v *vhost) permit(configure, write, read string) {
 	v.t.Helper()
 	v.put("permissions/"+v.name+"/"+v.user, map[string]any{"configure": configure, "write": write, "read": read})
-	time.Sleep(10 * time.Millisecond) // a connection remembers for a moment what it was allowed
 }
 
 func (v *vhost) put(path string, body any) { v.call(http.MethodPut, path, body) }

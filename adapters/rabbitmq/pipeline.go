@@ -8,6 +8,8 @@ import (
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
+
+	"example.com/orderflow/ports"
 )
 
 // maxUnconfirmed is how many messages a session has on their way at once,
@@ -108,13 +110,20 @@ func (p *pipeline) publish(ctx context.Context, messages []message) error {
 		err := fmt.Errorf("no queue takes %d of %d messages for exchange %q with key %q",
 			n, len(messages), messages[0].exchange, messages[0].key)
 		p.end(err) // the next session declares again what somebody has taken away
-		return err
+		return passing{err}
 	}
-	if refused > 0 {
-		return fmt.Errorf("the broker refused %d of %d messages", refused, len(messages))
+	if refused > 0 { // a queue is full, say
+		return passing{fmt.Errorf("the broker refused %d of %d messages", refused, len(messages))}
 	}
 	return nil
 }
+
+// passing is a [ports.ErrUnavailable] in the words of another error. What
+// RabbitMQ says of a single message says nothing of what the message is.
+type passing struct{ error }
+
+func (e passing) Unwrap() error        { return e.error }
+func (e passing) Is(target error) bool { return target == ports.ErrUnavailable }
 
 // run sends one batch after the other.
 func (p *pipeline) run() {

@@ -29,7 +29,7 @@ var (
 )
 
 // NewPublisher returns a publisher to the broker at the URL. It does not
-// connect yet; an error means that the URL is none.
+// connect yet; an error means that the URL is none, or that its options can't be used.
 func NewPublisher(url string) (*Publisher, error) {
 	if err := checkURL(url); err != nil {
 		return nil, err

@@ -110,6 +110,9 @@ func TestPublishWhatNoQueueTakes(t *testing.T) {
 		if err == nil || err.Error() != want {
 			t.Errorf("error %v, want %s", err, want)
 		}
+		if !errors.Is(err, ports.ErrUnavailable) {
+			t.Errorf("error %v is no ErrUnavailable: it is no event's fault", err)
+		}
 		heals()
 	}
 
@@ -139,8 +142,8 @@ func TestPublishWhatTheBrokerRefuses(t *testing.T) {
 	proxy.refuseMessage(t, 2)
 	proxy.refuseMessage(t, 3)
 	err := <-result
-	if want := "publish 2 events: the broker refused 2 of 2 messages"; err == nil || err.Error() != want {
-		t.Errorf("error %v, want %s", err, want)
+	if want := "publish 2 events: the broker refused 2 of 2 messages"; err == nil || err.Error() != want || !errors.Is(err, ports.ErrUnavailable) {
+		t.Errorf("error %v, want %s, an ErrUnavailable", err, want)
 	}
 	proxy.cut()
 }

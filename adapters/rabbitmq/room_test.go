@@ -63,9 +63,8 @@ func TestLargeDeliveries(t *testing.T) {
 	check := func(t *testing.T, inHand *atomic.Int32, ping func() error, release func()) {
 		t.Helper()
 		eventually(t, "there is no room for more", func() bool { return inHand.Load() >= 4 })
-		// Longer than the library waits for the next bytes at this heartbeat,
-		// and than an answer may take.
-		for range 7 {
+		// Longer than the library waits for the next bytes at this heartbeat.
+		for range 4 {
 			time.Sleep(time.Second)
 			if err := ping(); err != nil {
 				t.Errorf("ping while there is no room: %v", err)
