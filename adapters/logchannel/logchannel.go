@@ -13,9 +13,11 @@
 //
 // # Failure
 //
-// An error of the handler is returned, and the notification comes again. A
-// handler that blocks, because nobody reads what it writes, blocks the channel:
-// slog knows no way to give up on it.
+// An error of the handler, such as of a full disk or a reader that has gone, is
+// an outage of the receiver and not the event's fault: it is marked by
+// [ports.Postpone], and the notification comes again without an attempt counted.
+// A handler that blocks, because nobody reads what it writes, blocks the channel;
+// one that heeds its context does not.
 package logchannel
 
 import (
@@ -41,10 +43,11 @@ func New(handler slog.Handler) *Channel { return &Channel{handler: handler} }
 // Name returns "log".
 func (c *Channel) Name() string { return "log" }
 
-// Send writes the line of the event. Its errors are those of the handler.
+// Send writes the line of the event. Its errors are those of the
+// handler, marked by [ports.Postpone].
 func (c *Channel) Send(ctx context.Context, event domain.Event) error {
 	if err := ctx.Err(); err != nil {
-		return err
+		return ports.Postpone(err)
 	}
 	o := event.Order
 	line := slog.NewRecord(time.Now(), slog.LevelInfo, "Received order", 0)
@@ -55,5 +58,5 @@ func (c *Channel) Send(ctx context.Context, event domain.Event) error {
 		slog.String("product", o.Product),
 		slog.Int("quantity", o.Quantity),
 	)
-	return c.handler.Handle(ctx, line)
+	return ports.Postpone(c.handler.Handle(ctx, line))
 }

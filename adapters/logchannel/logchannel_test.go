@@ -75,9 +75,15 @@ var errFull = errors.New("no space left on device")
 
 func (full) Write([]byte) (int, error) { return 0, errFull }
 
+// What can't be written comes again, and is not the event's fault.
 func TestAFullDiskIsAnErrorThatComesAgain(t *testing.T) {
 	err := logchannel.New(slog.NewJSONHandler(full{}, nil)).Send(t.Context(), newEvent(t))
-	if !errors.Is(err, errFull) || ports.IsPermanent(err) {
-		t.Errorf("got %v", err)
+	if !errors.Is(err, errFull) || ports.IsPermanent(err) || !ports.IsPostponed(err) {
+		t.Errorf("got %v, want it marked by Postpone", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := logchannel.New(slog.DiscardHandler).Send(ctx, newEvent(t)); !ports.IsPostponed(err) {
+		t.Errorf("with an ended context: got %v, want it marked by Postpone", err)
 	}
 }

@@ -29,18 +29,21 @@ type Handler struct {
 	service *Service
 }
 
-// NewHandler returns the HTTP interface of the service. It is ready while both
-// store and broker answer; either may be nil, if there is none that could be
-// away. Without a service it returns an error; without a logger it uses
-// slog.Default().
+// NewHandler returns the HTTP interface of the service. It is ready while store,
+// broker and every channel that is a [ports.Pinger] answer; store and broker may
+// be nil, if there is none that could be away. Without a service it returns an
+// error; without a logger it uses slog.Default().
 func NewHandler(service *Service, store, broker ports.Pinger, log *slog.Logger) (*Handler, error) {
 	if err := wiring.Check("notification handler", wiring.Part{Name: "a service", Given: service}); err != nil {
 		return nil, err
 	}
-	health := httpapi.NewHealth(
-		httpapi.Check{Name: "store", Pinger: store},
-		httpapi.Check{Name: "broker", Pinger: broker},
-	)
+	checks := []httpapi.Check{{Name: "store", Pinger: store}, {Name: "broker", Pinger: broker}}
+	for _, channel := range service.channels {
+		if pinger, ok := channel.(ports.Pinger); ok {
+			checks = append(checks, httpapi.Check{Name: channel.Name(), Pinger: pinger})
+		}
+	}
+	health := httpapi.NewHealth(checks...)
 	h := &Handler{health: health, service: service}
 	h.routes = httpapi.NewHandler(httpapi.Routes{
 		"/notifications": {http.MethodGet: h.notifications},

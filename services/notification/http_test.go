@@ -130,3 +130,25 @@ func TestReadiness(t *testing.T) {
 		})
 	}
 }
+
+// A channel that can say whether its receiver takes anything is asked.
+func TestReadinessOfAChannel(t *testing.T) {
+	for _, tt := range []struct {
+		err    error
+		status int
+		want   string
+	}{
+		{nil, 200, `{"status":"ready","checks":{"broker":"up","log":"up","store":"up"}}`},
+		{errors.New("disk full"), 503, `{"status":"unready","checks":{"broker":"up","log":"down","store":"up"}}`},
+	} {
+		pinging := struct {
+			ports.Channel
+			ports.Pinger
+		}{&channel{name: "log"}, pinger{tt.err}}
+		service := must(notification.NewService(new(memory.Deliveries), discard, &channel{name: "mail"}, pinging))
+		h := must(notification.NewHandler(service, pinger{}, pinger{}, discard))
+		if status, body := get(h, "/readyz"); status != tt.status || body != tt.want {
+			t.Errorf("got %d %s, want %d %s", status, body, tt.status, tt.want)
+		}
+	}
+}
