@@ -35,7 +35,7 @@ var rules = []struct {
 	{"services/cmd/internal/chaos", harness, nil},
 	{"services/cmd/internal/bench", harness, nil},
 	{"services/cmd", []string{"ports/...", "domain", "adapters/...", "services/...",
-		"github.com/alecthomas/kong", "github.com/cenkalti/backoff/v5"}, []string{"github.com/compose-spec/compose-go/v2/..."}},
+		"github.com/alecthomas/kong", "github.com/cenkalti/backoff/v5", "golang.org/x/sys/unix"}, []string{"github.com/compose-spec/compose-go/v2/..."}},
 	{"services", []string{"ports/...", "domain", "services/internal/...",
 		"github.com/google/uuid", "github.com/cenkalti/backoff/v5"}, []string{"adapters/...", "services/order", "services/notification"}},
 	{"", nil, nil},

@@ -43,8 +43,8 @@ func New(handler slog.Handler) *Channel { return &Channel{handler: handler} }
 // Name returns "log".
 func (c *Channel) Name() string { return "log" }
 
-// Send writes the line of the event. Its errors are those of the
-// handler, marked by [ports.Postpone].
+// Send writes the line of the event. Its errors are those of the handler, marked
+// by [ports.Postpone].
 func (c *Channel) Send(ctx context.Context, event domain.Event) error {
 	if err := ctx.Err(); err != nil {
 		return ports.Postpone(err)

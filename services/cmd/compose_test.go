@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/compose-spec/compose-go/v2/cli"
 	"github.com/compose-spec/compose-go/v2/types"
@@ -83,6 +84,22 @@ func TestCompose(t *testing.T) {
 				if service.Environment[variable] == nil {
 					t.Errorf("%s is not set: its default is localhost", variable)
 				}
+			}
+
+			var stop time.Duration // as long as it may take by default
+			for _, setting := range []string{"shutdown-delay", "shutdown-timeout"} {
+				value := regexp.MustCompile(`--` + setting + `=(\S+)`).FindStringSubmatch(help)
+				if value == nil {
+					t.Fatalf("no default of --%s in\n%s", setting, help)
+				}
+				d, err := time.ParseDuration(value[1])
+				if err != nil {
+					t.Fatal(err)
+				}
+				stop += d
+			}
+			if grace := service.StopGracePeriod; grace == nil || time.Duration(*grace) < stop+2*time.Second {
+				t.Errorf("killed %v after SIGTERM, before it may have stopped: %v and some more", grace, stop)
 			}
 
 			want := types.HealthCheckTest{"CMD", "/" + name, "healthcheck"}

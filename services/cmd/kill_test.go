@@ -20,7 +20,7 @@ func TestKilled(t *testing.T) {
 	orders, notifications := freeAddress(t), freeAddress(t)
 	startOrder := func() *process { return start(t, "order", append(settings, "--addr="+orders)...) }
 	startNotifier := func() *process {
-		return start(t, "notification", append(settings, "--addr="+notifications)...)
+		return start(t, "notification", append(settings, "--addr="+notifications, "--prefetch=200")...)
 	}
 	order, notifier := startOrder(), startNotifier()
 	awaitReady(t, orders)
@@ -126,7 +126,7 @@ func TestKilled(t *testing.T) {
 			repeated++
 		}
 	}
-	const inHand = 200 // the consumer's prefetch
+	const inHand = 200 // at most, by --prefetch
 	if repeated > rounds*inHand {
 		t.Errorf("%d notifications were repeated, more than were in hand at %d kills", repeated, rounds)
 	}

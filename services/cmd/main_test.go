@@ -70,17 +70,32 @@ type process struct {
 
 func start(t *testing.T, name string, args ...string) *process {
 	t.Helper()
-	// Several run at once here; who needs the address gives another.
-	return startBinary(t, binaries, name, append([]string{"--admin-addr=localhost:0"}, args...)...)
+	return prepare(name, args...).start(t)
 }
 
 // startBinary starts an executable of that folder.
 func startBinary(t *testing.T, folder, name string, args ...string) *process {
 	t.Helper()
+	return prepareBinary(folder, name, args...).start(t)
+}
+
+// prepare returns a process that is not started yet.
+func prepare(name string, args ...string) *process {
+	// Several run at once here; who needs the address gives another.
+	return prepareBinary(binaries, name, append([]string{"--admin-addr=localhost:0", "--shutdown-delay=0s"}, args...)...)
+}
+
+func prepareBinary(folder, name string, args ...string) *process {
 	p := &process{name: name, done: make(chan struct{})}
 	p.cmd = exec.Command(filepath.Join(folder, name), args...)
 	p.cmd.Env = clean(os.Environ())
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
+	return p
+}
+
+// start starts the process as its command says.
+func (p *process) start(t *testing.T) *process {
+	t.Helper()
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +107,7 @@ func startBinary(t *testing.T, folder, name string, args ...string) *process {
 		_ = p.cmd.Process.Kill() // it may have ended
 		<-p.done
 		if t.Failed() {
-			t.Logf("%s wrote:\n%s", name, tail(p.out.String()))
+			t.Logf("%s wrote:\n%s", p.name, tail(p.out.String()))
 		}
 	})
 	return p
@@ -112,7 +127,8 @@ func clean(env []string) []string {
 	for _, entry := range env {
 		name, _, _ := strings.Cut(entry, "=")
 		switch name {
-		case "ADDR", "ADMIN_ADDR", "MAX_IN_FLIGHT", "ORDER_ADDR", "NOTIFICATION_ADDR", "STORE_URL", "BROKER_URL", "LOG_LEVEL", "LOG_FORMAT", "START_TIMEOUT", "REQUEST_TIMEOUT", "SHUTDOWN_TIMEOUT":
+		case "ADDR", "ADMIN_ADDR", "MAX_IN_FLIGHT", "ORDER_ADDR", "NOTIFICATION_ADDR", "STORE_URL", "BROKER_URL", "LOG_LEVEL", "LOG_FORMAT", "BROKER_MANAGEMENT_URL", "PREFETCH",
+			"START_TIMEOUT", "REQUEST_TIMEOUT", "IDLE_TIMEOUT", "SHUTDOWN_DELAY", "SHUTDOWN_TIMEOUT":
 		default:
 			kept = append(kept, entry)
 		}

@@ -5,7 +5,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"io"
 	"log/slog"
 	"slices"
 
@@ -16,6 +15,7 @@ type settings struct {
 	OrderAddr        string `env:"ORDER_ADDR" default:"localhost:8080" help:"Address of the order service."`
 	NotificationAddr string `env:"NOTIFICATION_ADDR" default:"localhost:8081" help:"Address of the notification service."`
 	app.Admin
+	app.Consuming
 	app.Intake
 	app.Common
 }
@@ -32,15 +32,15 @@ func main() {
 }
 
 func (s *settings) Check() error {
-	return cmp.Or(s.Common.Check(), s.Admin.Check(), s.Intake.Check(), app.CheckAddress("order-addr", s.OrderAddr), app.CheckAddress("notification-addr", s.NotificationAddr))
+	return cmp.Or(s.Common.Check(), s.Admin.Check(), s.Consuming.Check(), s.Intake.Check(), app.CheckAddress("order-addr", s.OrderAddr), app.CheckAddress("notification-addr", s.NotificationAddr))
 }
 
 func (s *settings) Addresses() []string { return []string{s.OrderAddr, s.NotificationAddr} }
 
-func (s *settings) Run(ctx context.Context, out io.Writer) error {
+func (s *settings) Run(ctx context.Context, out *app.Output) error {
 	log := slog.New(s.LogHandler(out))
 
-	broker, err := s.OpenBroker(log)
+	broker, err := s.OpenBroker(&s.Consuming, log)
 	if err != nil {
 		return err
 	}
@@ -51,7 +51,7 @@ func (s *settings) Run(ctx context.Context, out io.Writer) error {
 	}
 	defer store.Close()
 
-	notification, err := s.NotificationService(ctx, "notification-addr", s.NotificationAddr, &s.Admin, store, broker, log)
+	notification, err := s.NotificationService(ctx, "notification-addr", s.NotificationAddr, &s.Admin, store, broker, out, log)
 	if err != nil {
 		return err
 	}

@@ -5,7 +5,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"io"
 	"log/slog"
 
 	"example.com/orderflow/services/cmd/internal/app"
@@ -14,6 +13,7 @@ import (
 type settings struct {
 	Addr string `env:"ADDR" default:":8081" help:"Address to answer HTTP at."`
 	app.Admin
+	app.Consuming
 	app.Common
 
 	DeadLetters app.DeadLetters `cmd:"" help:"Look after messages that could not be dealt with."`
@@ -31,15 +31,15 @@ func main() {
 }
 
 func (s *settings) Check() error {
-	return cmp.Or(s.Common.Check(), s.Admin.Check(), app.CheckAddress("addr", s.Addr))
+	return cmp.Or(s.Common.Check(), s.Admin.Check(), s.Consuming.Check(), app.CheckAddress("addr", s.Addr))
 }
 
 func (s *settings) Addresses() []string { return []string{s.Addr} }
 
-func (s *settings) Run(ctx context.Context, out io.Writer) error {
+func (s *settings) Run(ctx context.Context, out *app.Output) error {
 	log := slog.New(s.LogHandler(out))
 
-	broker, err := s.OpenConsumer(log)
+	broker, err := s.OpenConsumer(&s.Consuming, log)
 	if err != nil {
 		return err
 	}
@@ -50,7 +50,7 @@ func (s *settings) Run(ctx context.Context, out io.Writer) error {
 	}
 	defer store.Close()
 
-	notification, err := s.NotificationService(ctx, "addr", s.Addr, &s.Admin, store, broker, log)
+	notification, err := s.NotificationService(ctx, "addr", s.Addr, &s.Admin, store, broker, out, log)
 	if err != nil {
 		return err
 	}

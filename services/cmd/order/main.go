@@ -5,7 +5,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"io"
 	"log/slog"
 
 	"example.com/orderflow/services/cmd/internal/app"
@@ -35,7 +34,7 @@ func (s *settings) Check() error {
 
 func (s *settings) Addresses() []string { return []string{s.Addr} }
 
-func (s *settings) Run(ctx context.Context, out io.Writer) error {
+func (s *settings) Run(ctx context.Context, out *app.Output) error {
 	log := slog.New(s.LogHandler(out))
 
 	broker, err := s.OpenPublisher(log)

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/url"
 	"strings"
+	"sync"
 
 	"example.com/orderflow/adapters/memory"
 	"example.com/orderflow/adapters/mongodb"
@@ -65,6 +65,8 @@ type Broker struct {
 	}
 	DeadLetters ports.DeadLetterQueue
 	Close       func() // the connections, if there are any
+
+	policies sync.Once // checked
 }
 
 // closing bounds the closing of a connection.
@@ -94,7 +96,7 @@ func (c *Common) OpenPublisher(log *slog.Logger) (*Broker, error) {
 }
 
 // OpenConsumer opens the broker for consuming; it does not wait for it.
-func (c *Common) OpenConsumer(log *slog.Logger) (*Broker, error) {
+func (c *Common) OpenConsumer(s *Consuming, log *slog.Logger) (*Broker, error) {
 	if err := c.checkBroker(); err != nil {
 		return nil, c.brokerError(err)
 	}
@@ -104,6 +106,7 @@ func (c *Common) OpenConsumer(log *slog.Logger) (*Broker, error) {
 	}
 	consumer.Logger = log
 	consumer.StopTimeout = c.handlersStopTimeout()
+	consumer.Prefetch = s.Prefetch
 	b, err := c.OpenDeadLetterQueue(log)
 	if err != nil {
 		return nil, err
@@ -128,22 +131,24 @@ func (c *Common) OpenDeadLetterQueue(log *slog.Logger) (*Broker, error) {
 }
 
 // OpenBroker opens the broker in both directions.
-func (c *Common) OpenBroker(log *slog.Logger) (*Broker, error) {
+func (c *Common) OpenBroker(s *Consuming, log *slog.Logger) (*Broker, error) {
 	if scheme, err := scheme(c.Broker); err == nil && scheme == "memory" {
-		b := &memory.Broker{StopTimeout: c.handlersStopTimeout(), Logger: log}
-		return &Broker{b, b, b, nothing}, nil
+		b := &memory.Broker{StopTimeout: c.handlersStopTimeout(), Prefetch: s.Prefetch, Logger: log}
+		return &Broker{Publisher: b, Consumer: b, DeadLetters: b, Close: nothing}, nil
 	}
 	publishing, err := c.OpenPublisher(log)
 	if err != nil {
 		return nil, err
 	}
-	consuming, err := c.OpenConsumer(log)
+	consuming, err := c.OpenConsumer(s, log)
 	if err != nil {
 		return nil, err
 	}
-	return &Broker{publishing.Publisher, consuming.Consumer, consuming.DeadLetters, func() {
-		consuming.Close()
-		publishing.Close()
+	return &Broker{Publisher: publishing.Publisher, Consumer: consuming.Consumer, DeadLetters: consuming.DeadLetters, Close: func() {
+		var both sync.WaitGroup
+		both.Go(consuming.Close)
+		both.Go(publishing.Close)
+		both.Wait()
 	}}, nil
 }
 
@@ -180,17 +185,4 @@ func (c *Common) brokerError(err error) error {
 
 func settingError(flag, url string, err error) error {
 	return fmt.Errorf("%s: %q: %w", flag, shown(url), err)
-}
-
-// shown is the URL as people may see it: without its password, and without
-// parameters, which may hold another. Where an unescaped character may have
-// moved a part of the password elsewhere, only the scheme is left.
-func shown(address string) string {
-	u, err := url.Parse(address)
-	if err != nil || u.Fragment != "" || u.Opaque != "" || strings.Contains(address, "@") != (u.User != nil) || strings.Count(address, "@") > 1 {
-		scheme, _, _ := strings.Cut(address, ":")
-		return scheme + ":…"
-	}
-	u.RawQuery = ""
-	return u.Redacted()
 }

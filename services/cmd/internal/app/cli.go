@@ -9,11 +9,10 @@ import (
 	"io"
 	"math"
 	"os"
-	"os/signal"
+	"regexp"
 	"runtime"
 	"runtime/debug"
 	"strings"
-	"syscall"
 
 	"github.com/alecthomas/kong"
 )
@@ -30,10 +29,10 @@ type Program struct {
 // Service is an executable's settings, a pointer to a struct with kong's tags,
 // and what it does with them.
 type Service interface {
-	Check() error                                 // refuses wrong settings, by name
-	Run(ctx context.Context, out io.Writer) error // until ctx ends
-	Addresses() []string                          // where it answers /readyz
-	Shared() *Common                              // of the Common that it embeds
+	Check() error                               // refuses wrong settings, by name
+	Run(ctx context.Context, out *Output) error // until ctx ends
+	Addresses() []string                        // where it answers /readyz
+	Shared() *Common                            // of the Common that it embeds
 }
 
 // tool is a command beside running the service.
@@ -69,14 +68,13 @@ func Main(program Program, service Service) {
 		floor := make([]byte, heapFloor)
 		defer runtime.KeepAlive(floor)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal has its default effect: the end
-	os.Exit(Exec(ctx, program, service, os.Args[1:], Streams{os.Stdin, os.Stdout, os.Stderr}))
+	os.Exit(Exec(untilSignal(), program, service, os.Args[1:], Streams{os.Stdin, os.Stdout, os.Stderr}))
 }
 
 // Exec runs one command and returns its exit status: 0, 1 after a failure, 2
 // after wrong usage.
 func Exec(ctx context.Context, program Program, service Service, args []string, s Streams) int {
+	s.Err = redacting{s.Err}
 	exited := -1
 	parser, err := kong.New(new(commands),
 		kong.Name(program.Name),
@@ -85,13 +83,15 @@ func Exec(ctx context.Context, program Program, service Service, args []string, 
 		kong.Vars{"store": program.Store, "broker": program.Broker, "log_format": program.LogFormat, "admin_port": program.AdminPort},
 		kong.Writers(s.Out, s.Err),
 		kong.Exit(func(status int) { exited = status }),
+		cleaning(),
 		kong.ConfigureHelp(kong.HelpOptions{NoExpandSubcommands: true}),
 	)
 	if err != nil {
 		panic(err) // wrong tags: any test shows them
 	}
 	usage := func(err error) int {
-		fmt.Fprintf(s.Err, "%s: %s (see %s --help)\n", program.Name, withVariable(parser.Model, err), program.Name)
+		text := strings.ReplaceAll(withVariable(parser.Model, err), "\n", `\n`) // of an argument
+		fmt.Fprintf(s.Err, "%s: %s (see %s --help)\n", program.Name, text, program.Name)
 		return 2
 	}
 	command, err := parser.Parse(args)
@@ -114,7 +114,10 @@ func Exec(ctx context.Context, program Program, service Service, args []string, 
 		if tool, ok := command.Selected().Target.Addr().Interface().(tool); ok {
 			err = tool.run(ctx, service.Shared(), s)
 		} else {
-			err = service.Run(ctx, s.Out)
+			out, errs := openOutputs(program.Name, service.Shared(), s)
+			defer closeOutputs(program.Name, service.Shared(), out, errs)
+			s.Err = redacting{errs}
+			err = service.Run(ctx, out)
 		}
 	}
 	if wrong := (usageError{}); errors.As(err, &wrong) {
@@ -127,10 +130,14 @@ func Exec(ctx context.Context, program Program, service Service, args []string, 
 	return 0
 }
 
+// fromVariable is what kong adds to an error about a variable: its value, which
+// may be secret.
+var fromVariable = regexp.MustCompile(`(?s) \(from envar .*\)$`)
+
 // withVariable adds the environment variable to an error about a flag, which
 // may have been set by either.
 func withVariable(model *kong.Application, err error) string {
-	text := err.Error()
+	text := fromVariable.ReplaceAllString(err.Error(), "")
 	for _, flag := range model.Flags {
 		if len(flag.Envs) > 0 {
 			for _, end := range []string{":", " must"} {

@@ -17,14 +17,15 @@ type Component struct {
 }
 
 // How the shutdown timeout is shared out: the components have eight tenths, of
-// which handlers leave half for handing over what they could not do, and the
-// two connections one tenth each.
+// which handlers leave half for handing over what they could not do; store,
+// broker and log have a third of the rest each.
 func (c *Common) stopTimeout() time.Duration         { return c.ShutdownTimeout * 8 / 10 }
 func (c *Common) handlersStopTimeout() time.Duration { return c.ShutdownTimeout * 4 / 10 }
-func (c *Common) closeTimeout() time.Duration        { return c.ShutdownTimeout / 10 }
+func (c *Common) closeTimeout() time.Duration        { return (c.ShutdownTimeout - c.stopTimeout()) / 3 }
 
-// RunAll runs the components until ctx ends or one of them fails or ends, then
-// stops them one after the other, the last first, within the shutdown timeout
+// RunAll runs the components until ctx ends, and for the shutdown delay longer
+// unless that was by hand, or until one of them fails or ends. Then it stops
+// them one after the other, the last first, within the shutdown timeout
 // altogether.
 func (c *Common) RunAll(ctx context.Context, log *slog.Logger, components ...Component) error {
 	timeout := c.stopTimeout()
@@ -46,6 +47,13 @@ func (c *Common) RunAll(ctx context.Context, log *slog.Logger, components ...Com
 	}
 	select {
 	case <-ctx.Done():
+		if c.ShutdownDelay > 0 && !byHand(ctx) {
+			log.Info("unready, and going on for a while", "for", c.ShutdownDelay.String(), "reason", context.Cause(ctx))
+			select {
+			case <-time.After(c.ShutdownDelay):
+			case <-ended:
+			}
+		}
 		log.Info("stopping", "for_at_most", c.ShutdownTimeout.String())
 	case <-ended:
 	}

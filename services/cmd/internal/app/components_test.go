@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -74,5 +76,53 @@ func TestRunAll(t *testing.T) {
 				time.Sleep(time.Minute) // for what was too slow
 			})
 		})
+	}
+}
+
+// After SIGTERM the components go on for the shutdown delay, unless one of them
+// ends; after ^C they don't.
+func TestShutdownDelay(t *testing.T) {
+	tests := []struct {
+		name  string
+		cause error
+		ends  time.Duration // of a component by itself, after the signal; 0: it does not
+		took  time.Duration
+	}{
+		{"SIGTERM", signalled{syscall.SIGTERM}, 0, 3 * time.Second},
+		{"SIGHUP", signalled{syscall.SIGHUP}, 0, 3 * time.Second},
+		{"SIGINT", signalled{os.Interrupt}, 0, 0},
+		{"a component ends meanwhile", signalled{syscall.SIGTERM}, time.Second, time.Second},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancelCause(t.Context())
+				component := Component{"a", func(ctx context.Context) error {
+					if tt.ends > 0 {
+						time.Sleep(tt.ends)
+						return nil
+					}
+					<-ctx.Done()
+					return nil
+				}}
+				cancel(tt.cause)
+				c := Common{ShutdownDelay: 3 * time.Second, ShutdownTimeout: 10 * time.Second}
+				began := time.Now()
+				if err := c.RunAll(ctx, discard, component); err != nil {
+					t.Error(err)
+				}
+				if took := time.Since(began); took != tt.took {
+					t.Errorf("took %v, want %v", took, tt.took)
+				}
+			})
+		})
+	}
+}
+
+// What the stop consists of fits into the time for it.
+func TestShares(t *testing.T) {
+	c := Common{ShutdownTimeout: 10 * time.Second}
+	if sum := c.stopTimeout() + 3*c.closeTimeout(); sum > c.ShutdownTimeout || c.handlersStopTimeout() > c.stopTimeout() {
+		t.Errorf("components, store, broker and log take %v of %v", sum, c.ShutdownTimeout)
 	}
 }

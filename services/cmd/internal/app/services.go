@@ -44,41 +44,40 @@ func (c *Common) OrderService(ctx context.Context, flag, address string, intake 
 	handler.MaxInFlight = intake.MaxInFlight
 	context.AfterFunc(ctx, handler.Stop)
 	return &Part{urlOf(listener.Addr().String()), []Component{
-		{"broker", func(ctx context.Context) error { return c.awaitPublisher(ctx, broker.Publisher, log) }},
+		{"broker", func(ctx context.Context) error { return c.awaitPublisher(ctx, broker, log) }},
 		{"relay", relay.Run},
 		c.httpServer("order", listener, httpapi.Server{Handler: handler, RequestTimeout: c.RequestTimeout}, log),
 	}}, nil
 }
 
 // awaitPublisher waits for the broker beside the running service: orders are
-// taken without it. It fails only if the broker answers, but can't be used.
-func (c *Common) awaitPublisher(ctx context.Context, publisher ports.Pinger, log *slog.Logger) error {
-	refusals := 0
-	err := waitFor(ctx, "broker", c.StartTimeout, log, func(ctx context.Context) error {
-		err := publisher.Ping(ctx)
-		if errors.Is(err, ports.ErrRefused) {
-			if refusals++; refusals == 2 { // once may be a broker that is going down
-				return fmt.Errorf("%v", err)
-			}
-		}
-		return err
-	})
+// taken without it. It fails only if somebody has to change something before
+// the broker can be used.
+func (c *Common) awaitPublisher(ctx context.Context, broker *Broker, log *slog.Logger) error {
+	err := waitFor(ctx, "broker", c.StartTimeout, log, broker.Publisher.Ping)
 	switch {
 	case errors.Is(err, errInterrupted):
 		return nil
-	case errors.Is(err, ports.ErrUnavailable):
+	case errors.Is(err, ports.ErrUnavailable) && !errors.Is(err, ports.ErrRefused):
 		log.Warn("going on without the broker; orders are taken, their events wait in the outbox", "error", err)
 	case err != nil:
 		return c.brokerError(err)
 	}
+	c.checkPolicies(ctx, broker, log)
 	<-ctx.Done()
 	return nil
 }
 
+// logChannel is unready while nothing can be written.
+type logChannel struct {
+	*logchannel.Channel
+	ports.Pinger
+}
+
 // NotificationService returns the notification service, which answers at the
 // address that the flag gave and operators at another, writes notifications to
-// the log's handler, and is unready once ctx has ended.
-func (c *Common) NotificationService(ctx context.Context, flag, address string, admin *Admin, store *Store, broker *Broker, log *slog.Logger) (*Part, error) {
+// out, among the log, and is unready once ctx has ended.
+func (c *Common) NotificationService(ctx context.Context, flag, address string, admin *Admin, store *Store, broker *Broker, out *Output, log *slog.Logger) (*Part, error) {
 	listener, err := listen(flag, address)
 	if err != nil {
 		return nil, err
@@ -96,7 +95,7 @@ func (c *Common) NotificationService(ctx context.Context, flag, address string, 
 	if err != nil {
 		return nil, err
 	}
-	service, err := notification.NewService(store.Deliveries, log, logchannel.New(log.Handler()))
+	service, err := notification.NewService(store.Deliveries, log, logChannel{logchannel.New(c.noticeHandler(out)), out})
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +108,7 @@ func (c *Common) NotificationService(ctx context.Context, flag, address string, 
 	return &Part{urlOf(listener.Addr().String()), []Component{
 		operators,
 		c.httpServer("notification", listener, httpapi.Server{Handler: handler, RequestTimeout: c.RequestTimeout}, log),
-		{"broker", func(ctx context.Context) error { return c.awaitConsumer(ctx, broker.Consumer, log) }},
+		{"broker", func(ctx context.Context) error { return c.awaitConsumer(ctx, broker, log) }},
 		{"dead letters", func(ctx context.Context) error {
 			if err := letters.Run(ctx); err != nil {
 				return c.brokerError(err)
@@ -126,20 +125,21 @@ func (c *Common) NotificationService(ctx context.Context, flag, address string, 
 }
 
 // awaitConsumer waits for the broker, without which there is nothing to do.
-func (c *Common) awaitConsumer(ctx context.Context, consumer ports.Pinger, log *slog.Logger) error {
-	err := waitFor(ctx, "broker", c.StartTimeout, log, consumer.Ping)
+func (c *Common) awaitConsumer(ctx context.Context, broker *Broker, log *slog.Logger) error {
+	err := waitFor(ctx, "broker", c.StartTimeout, log, broker.Consumer.Ping)
 	switch {
 	case errors.Is(err, errInterrupted):
 		return nil
 	case err != nil:
 		return c.brokerError(err)
 	}
+	c.checkPolicies(ctx, broker, log)
 	<-ctx.Done()
 	return nil
 }
 
 func (c *Common) httpServer(name string, listener net.Listener, server httpapi.Server, log *slog.Logger) Component {
-	server.Grace, server.Log = c.stopTimeout(), log
+	server.Grace, server.IdleTimeout, server.Log = c.stopTimeout(), c.IdleTimeout, log
 	return Component{name + " http", func(ctx context.Context) error {
 		log.Info("listening", "service", name, "address", listener.Addr().String())
 		return server.Serve(ctx, listener)

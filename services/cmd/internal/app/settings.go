@@ -1,13 +1,13 @@
 package app
 
 import (
+	"context"
 	"fmt"
-	"io"
-	"log/slog"
+	"math"
 	"net"
 	"time"
 
-	"example.com/orderflow/services/internal/requestid"
+	"example.com/orderflow/adapters/rabbitmq"
 	"example.com/orderflow/services/order"
 )
 
@@ -17,12 +17,16 @@ type Common struct {
 	Store  string `env:"STORE_URL" default:"${store}" placeholder:"URL" help:"Where orders are kept: mongodb://HOST:PORT/DATABASE, mongodb+srv://HOST/DATABASE, or memory: (default ${default})."`
 	Broker string `env:"BROKER_URL" default:"${broker}" placeholder:"URL" help:"What carries events: amqp://USER:PASSWORD@HOST:PORT/VHOST, amqps://…, or, with both services in one process, memory: (default ${default})."`
 
+	BrokerManagement string `env:"BROKER_MANAGEMENT_URL" placeholder:"URL" help:"The broker's management API, http://USER:PASSWORD@HOST:15672, to look for policies that would lose events; empty: no check."`
+
 	LogLevel  string `env:"LOG_LEVEL" enum:"debug,info,warn,error" default:"info" help:"Lowest level that is logged: ${enum}."`
 	LogFormat string `env:"LOG_FORMAT" enum:"json,text" default:"${log_format}" help:"Form of the log: ${enum}."`
 
 	StartTimeout    time.Duration `env:"START_TIMEOUT" default:"60s" help:"How long to wait for store and broker at the start."`
 	RequestTimeout  time.Duration `env:"REQUEST_TIMEOUT" default:"10s" help:"How long an answer to a request may take."`
-	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT" default:"10s" help:"How long what is in hand may take after SIGTERM."`
+	IdleTimeout     time.Duration `env:"IDLE_TIMEOUT" default:"2m" help:"How long a connection may be idle; load balancers have to give up theirs earlier."`
+	ShutdownDelay   time.Duration `env:"SHUTDOWN_DELAY" default:"3s" help:"How long to go on serving, unready, after SIGTERM or SIGHUP, until load balancers have learnt of it; not after ^C."`
+	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT" default:"10s" help:"How long what is in hand may take after that."`
 }
 
 // Shared returns the settings that every executable has.
@@ -33,12 +37,15 @@ func (c *Common) Check() error {
 	for _, d := range []struct {
 		flag  string
 		value time.Duration
-	}{{"start-timeout", c.StartTimeout}, {"request-timeout", c.RequestTimeout}, {"shutdown-timeout", c.ShutdownTimeout}} {
+	}{{"start-timeout", c.StartTimeout}, {"request-timeout", c.RequestTimeout}, {"idle-timeout", c.IdleTimeout}, {"shutdown-timeout", c.ShutdownTimeout}} {
 		if d.value <= 0 || d.value > time.Hour {
 			return fmt.Errorf("--%s: %v is out of range; give more than 0 and at most 1h, such as 30s", d.flag, d.value)
 		}
 	}
-	return nil
+	if c.ShutdownDelay < 0 || c.ShutdownDelay > time.Hour {
+		return fmt.Errorf("--shutdown-delay: %v is out of range; give 0 to 1h, such as 3s", c.ShutdownDelay)
+	}
+	return c.checkManagement()
 }
 
 // Intake is the setting of how many orders are taken at once.
@@ -50,6 +57,19 @@ type Intake struct {
 func (i *Intake) Check() error {
 	if i.MaxInFlight < 1 {
 		return fmt.Errorf("--max-in-flight: %d is out of range; give 1 or more, such as %d", i.MaxInFlight, order.DefaultMaxInFlight)
+	}
+	return nil
+}
+
+// Consuming is the setting of how many events are handled at once.
+type Consuming struct {
+	Prefetch int `env:"PREFETCH" default:"512" help:"How many events may be in hand at once. So many notifications at most are repeated if the process is killed."`
+}
+
+// Check refuses a wrong setting; its error names the flag.
+func (s *Consuming) Check() error {
+	if s.Prefetch < 1 || s.Prefetch > math.MaxUint16 {
+		return fmt.Errorf("--prefetch: %d is out of range; give 1 to %d, such as %d", s.Prefetch, math.MaxUint16, rabbitmq.DefaultPrefetch)
 	}
 	return nil
 }
@@ -66,23 +86,14 @@ func CheckAddress(flag, address string) error {
 	return nil
 }
 
-// LogHandler returns the log's handler at the level that is set. Lines of a
-// request have its id.
-func (c *Common) LogHandler(out io.Writer) slog.Handler {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
-		panic(err) // the enum allows no others
-	}
-	options := &slog.HandlerOptions{Level: level}
-	if c.LogFormat == "text" {
-		return requestid.Handler(slog.NewTextHandler(out, options))
-	}
-	return requestid.Handler(slog.NewJSONHandler(out, options))
-}
+// listenTimeout bounds the look-up of a host's name.
+const listenTimeout = 10 * time.Second
 
 // listen listens on the address; its error names the flag.
 func listen(flag, address string) (net.Listener, error) {
-	listener, err := net.Listen("tcp", address)
+	ctx, cancel := context.WithTimeout(context.Background(), listenTimeout)
+	defer cancel()
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("--%s: can't listen on %q: %w; give a free HOST:PORT, such as localhost:8080, or :8080 for every interface", flag, address, err)
 	}

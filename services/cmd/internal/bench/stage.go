@@ -106,6 +106,7 @@ func (s *stage) open(ctx context.Context, services int) error {
 func (s *stage) start(service string) (*process, error) {
 	args := []string{"--store=" + s.database.url, "--broker=" + s.servers.broker}
 	if s.way == ours {
+		args = append(args, "--shutdown-delay=0s")
 		return start(s.folder, service, filepath.Join(s.folder, service), args...)
 	}
 	self, err := os.Executable()

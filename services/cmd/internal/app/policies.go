@@ -1,0 +1,53 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+
+	"example.com/orderflow/ports"
+)
+
+// findPolicies is the adapter's check, which is bounded: it asks the management
+// API for policies that would lose events of the broker at the URL, and returns
+// an error that says which, with the way out, or [ports.ErrUnavailable] if it
+// can't tell.
+var findPolicies func(ctx context.Context, management, broker string) error
+
+// checkPolicies logs which policies of the broker would lose events, once for
+// each broker that is opened. It ends nothing.
+func (c *Common) checkPolicies(ctx context.Context, broker *Broker, log *slog.Logger) {
+	if c.BrokerManagement == "" || findPolicies == nil {
+		return
+	}
+	broker.policies.Do(func() {
+		switch err := findPolicies(ctx, c.BrokerManagement, c.Broker); {
+		case err == nil, ctx.Err() != nil:
+		case errors.Is(err, ports.ErrUnavailable):
+			log.Warn("the broker's policies could not be checked", "error", managementError(c.BrokerManagement, err))
+		default:
+			log.Error("policies of the broker lose events", "error", err)
+		}
+	})
+}
+
+// checkManagement refuses a wrong address of the management API.
+func (c *Common) checkManagement() error {
+	if c.BrokerManagement == "" {
+		return nil
+	}
+	u, err := url.Parse(c.BrokerManagement)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
+		return managementError(c.BrokerManagement, errors.New("it must be an http: or https: URL with a host, such as http://user:password@host:15672; percent-encode every reserved character in user and password"))
+	}
+	if scheme, err := scheme(c.Broker); err == nil && scheme == "memory" {
+		return managementError(c.BrokerManagement, errors.New("the broker in memory has no policies; leave it empty"))
+	}
+	return nil
+}
+
+func managementError(url string, err error) error {
+	return fmt.Errorf("--broker-management: %q: %w", shown(url), err)
+}

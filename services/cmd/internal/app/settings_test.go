@@ -1,0 +1,141 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alecthomas/kong"
+)
+
+var began = time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
+
+// everything is a service that has every setting there is.
+type everything struct {
+	Addr string `env:"ADDR" default:":8080"`
+	Admin
+	Intake
+	Consuming
+	Common
+	DeadLetters DeadLetters `cmd:""`
+
+	ran bool
+}
+
+func (e *everything) Check() error                       { return e.Common.Check() }
+func (e *everything) Addresses() []string                { return nil }
+func (e *everything) Run(context.Context, *Output) error { e.ran = true; return nil }
+
+var program = Program{Name: "all", Store: "mongodb://u:hunter2@h/d", Broker: "amqp://u:hunter2@h/", LogFormat: "json", AdminPort: "9080"}
+
+func execute(t *testing.T, args ...string) (status int, e *everything, stderr string) {
+	t.Helper()
+	e = new(everything)
+	var out, errs bytes.Buffer
+	status = Exec(t.Context(), program, e, args, Streams{nil, &out, &errs})
+	if out.Len() > 0 {
+		t.Errorf("printed %q", out.String())
+	}
+	return status, e, errs.String()
+}
+
+// Every setting, given by flag or variable, is taken without white space at its
+// end, and refused with a control character in it, by name and without its
+// value.
+func TestEverySettingIsClean(t *testing.T) {
+	model, err := kong.New(new(everything), kong.Vars{"store": program.Store, "broker": program.Broker, "log_format": "json", "admin_port": "1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	checked := 0
+	for _, flag := range model.Model.Flags {
+		if flag.IsBool() || flag.Name == "help" {
+			continue
+		}
+		checked++
+		valid := flag.Default
+		if flag.Name == "broker-management" {
+			valid = "http://u:hunter2@h:15672"
+		}
+		check := func(how string, status int, e *everything, stderr, problem string) {
+			t.Helper()
+			switch {
+			case problem == "" && (status != 0 || !e.ran):
+				t.Errorf("%s %s with white space at the end: status %d: %s", flag.Name, how, status, stderr)
+			case problem != "" && (status != 2 || e.ran || !strings.HasPrefix(stderr, "all: --"+flag.Name+" (") || !strings.Contains(stderr, problem) ||
+				strings.Contains(stderr, "hunter2") || strings.Contains(stderr, valid) || strings.Count(stderr, "\n") != 1):
+				t.Errorf("%s %s: status %d, %q does not say just %q", flag.Name, how, status, stderr, problem)
+			}
+		}
+		length := len([]rune(valid))
+		for end, problem := range map[string]string{
+			"\n": "", " \t\r\n": "", "\u00a0": "",
+			"\x01x": fmt.Sprintf("character %d is the control character U+0001", length+1),
+			"\nx":   fmt.Sprintf("character %d is the control character U+000A", length+1),
+			"\x1b":  "U+001B", "\u009bx": "U+009B", "\x7f": "U+007F",
+			"\xffx": fmt.Sprintf("character %d is no valid UTF-8", length+1), "\xc3": "no valid UTF-8",
+		} {
+			status, e, stderr := execute(t, "--"+flag.Name+"="+valid+end)
+			check("by flag", status, e, stderr, problem)
+			status, e, stderr = execute(t, "--"+flag.Name, valid+end)
+			check("by flag and value", status, e, stderr, problem)
+			t.Setenv(flag.Envs[0], valid+end)
+			status, e, stderr = execute(t)
+			check("by variable", status, e, stderr, problem)
+			t.Setenv(flag.Envs[0], valid)
+		}
+	}
+	if checked < 14 {
+		t.Errorf("only %d settings were found", checked)
+	}
+	if _, e, _ := execute(t, "--store=mongodb://h/d\r\n"); e.Store != "mongodb://h/d" {
+		t.Errorf("the store's URL is %q", e.Store)
+	}
+}
+
+// No command line prints the password of a URL, wherever that stands.
+func TestNoPasswordIsPrinted(t *testing.T) {
+	urls := []string{"mongodb://user:hunter2@host/db", "amqp://u:p@hunter2@h", "amqp://u:p/hunter2@h", "amqp://u:p:hunter2@h", "mongodb://u:p hunter2@h",
+		"u:hunter2@h", "mongodb://u:p\x01hunter2@h", "mongodb://u:p\xffhunter2@h", "http://u:hunter2@h:x"}
+	for _, url := range urls {
+		for _, args := range [][]string{{url}, {"run", url}, {"version", url}, {"healthcheck", url}, {"dead-letters", url}, {"dead-letters", "list", url}, {"--" + url}, {"-" + url},
+			{"--addr=" + url, "healthcheck"}, {"--admin-addr=" + url, "x"}, {"--log-level=" + url}, {"--log-format=" + url}, {"--start-timeout=" + url}, {"--max-in-flight=" + url},
+			{"--prefetch=" + url}, {"--shutdown-delay=" + url}, {"--stor=" + url}, {"--store=" + url, "x"}, {"--broker-management=" + url}, {"dead-letters", "list", "--limit=" + url},
+			{"dead-letters", "list", "--state=" + url}, {"--start-timeout", url}, {"--store"}, {"dead-letters", "list", "--json=" + url}} {
+			status, e, stderr := execute(t, args...)
+			if strings.Contains(stderr, "hunter2") {
+				t.Errorf("%q: %s", args, stderr)
+			}
+			if status == 0 && args[0] != "--addr="+url && !e.ran {
+				t.Errorf("%q: status 0", args)
+			}
+		}
+	}
+}
+
+func TestSettingsInRange(t *testing.T) {
+	for _, tt := range []struct {
+		arg, want string // empty: it is taken
+	}{
+		{"--shutdown-delay=0s", ""}, {"--shutdown-delay=1h", ""}, {"--shutdown-delay=-1s", "0 to 1h"}, {"--shutdown-delay=61m", "0 to 1h"},
+		{"--idle-timeout=1h", ""}, {"--idle-timeout=0s", "more than 0"}, {"--idle-timeout=2h", "at most 1h"},
+		{"--broker-management=https://u:p@h", ""}, {"--broker-management=", ""}, {"--broker-management=http://h:15672", ""}, {"--broker-management=h:15672", "http://user:xxxxx@host:15672"},
+		{"--broker-management=amqp://u:hunter2@h", "--broker-management (BROKER_MANAGEMENT_URL)"},
+	} {
+		status, _, stderr := execute(t, tt.arg)
+		if (status == 0) != (tt.want == "") || !strings.Contains(stderr, tt.want) || strings.Contains(stderr, "hunter2") {
+			t.Errorf("%s: status %d: %s", tt.arg, status, stderr)
+		}
+	}
+	for prefetch, want := range map[int]bool{0: false, 1: true, 65535: true, 65536: false, -1: false} {
+		if err := (&Consuming{prefetch}).Check(); (err == nil) != want {
+			t.Errorf("prefetch %d: %v", prefetch, err)
+		}
+	}
+	if err := (&Common{StartTimeout: 1, RequestTimeout: 1, IdleTimeout: 1, ShutdownTimeout: 1, Broker: "memory:", BrokerManagement: "http://u:p@h"}).Check(); err == nil {
+		t.Error("a management API of a broker in memory is taken")
+	}
+}
