@@ -1,0 +1,63 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"example.com/orderflow/ports"
+)
+
+type ready struct{}
+
+func (ready) Ping(context.Context) error { return nil }
+
+// Policies that lose events are told once, however many services use the
+// broker, and end nothing.
+func TestPolicies(t *testing.T) {
+	was := findPolicies
+	defer func() { findPolicies = was }()
+	for _, tt := range []struct {
+		name, management string
+		err              error
+		want             string // in the log; empty: nothing
+	}{
+		{"no check", "", errors.New("message-ttl"), ""},
+		{"none", "http://u:hunter2@h", nil, ""},
+		{"one", "http://u:hunter2@h", errors.New("policy p has message-ttl"), `level=ERROR msg="policies of the broker lose events" error="policy p has message-ttl"`},
+		{"out of reach", "http://u:hunter2@h", fmt.Errorf("%w: dial", ports.ErrUnavailable), `level=WARN msg="the broker's policies could not be checked"`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				findPolicies = func(context.Context, string, string) error { return tt.err }
+				c := Common{BrokerManagement: tt.management, Broker: "amqp://h/", StartTimeout: time.Minute, LogLevel: "info", LogFormat: "text"}
+				var out bytes.Buffer
+				log := slog.New(c.LogHandler(&out))
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				broker := &Broker{}
+				broker.Publisher = struct {
+					ports.EventPublisher
+					ports.Pinger
+				}{nil, ready{}}
+				broker.Consumer = struct {
+					ports.EventConsumer
+					ports.Pinger
+				}{nil, ready{}}
+				if err := errors.Join(c.awaitPublisher(ctx, broker, log), c.awaitConsumer(ctx, broker, log)); err != nil {
+					t.Error(err)
+				}
+				got := out.String()
+				if lines := strings.Count(got, "\n"); lines > 1 || (lines == 0) != (tt.want == "") || !strings.Contains(got, tt.want) || strings.Contains(got, "hunter2") {
+					t.Errorf("logged %q, want once %q", got, tt.want)
+				}
+			})
+		})
+	}
+}
