@@ -212,6 +212,8 @@ func blockingPipe(t testing.TB) (r, w *os.File) {
 	if err := syscall.Pipe(ends[:]); err != nil {
 		t.Fatal(err)
 	}
+	syscall.CloseOnExec(ends[0])
+	syscall.CloseOnExec(ends[1])
 	r, w = os.NewFile(uintptr(ends[0]), "reader"), os.NewFile(uintptr(ends[1]), "writer")
 	t.Cleanup(func() { r.Close(); w.Close() })
 	return r, w
