@@ -124,6 +124,7 @@ func (st *stage) newProcess(program, name, folder string) (*process, error) {
 		"--store=" + urls[serverStore], "--broker=" + urls[serverBroker],
 		"--request-timeout=" + requestTimeout.String(), "--shutdown-timeout=" + shutdownTimeout.String(),
 		"--start-timeout=" + startTimeout.String(),
+		"--shutdown-delay=0s", // SIGTERM is to meet requests under way
 	}
 	return p, nil
 }
