@@ -66,7 +66,8 @@ type Broker struct {
 	DeadLetters ports.DeadLetterQueue
 	Close       func() // the connections, if there are any
 
-	policies sync.Once // checked
+	Policies        func(context.Context) error // returns which of the broker's would lose events; nil: it has none
+	checkedPolicies sync.Once
 }
 
 // closing bounds the closing of a connection.
@@ -92,7 +93,7 @@ func (c *Common) OpenPublisher(log *slog.Logger) (*Broker, error) {
 		return nil, c.brokerError(err)
 	}
 	publisher.Logger = log
-	return &Broker{Publisher: publisher, Close: c.closing("broker", publisher.Close, log)}, nil
+	return &Broker{Publisher: publisher, Close: c.closing("broker", publisher.Close, log), Policies: c.losingPolicies}, nil
 }
 
 // OpenConsumer opens the broker for consuming; it does not wait for it.
@@ -111,7 +112,7 @@ func (c *Common) OpenConsumer(s *Consuming, log *slog.Logger) (*Broker, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.Consumer = consumer
+	b.Consumer, b.Policies = consumer, c.losingPolicies
 	return b, nil
 }
 
@@ -144,12 +145,20 @@ func (c *Common) OpenBroker(s *Consuming, log *slog.Logger) (*Broker, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Broker{Publisher: publishing.Publisher, Consumer: consuming.Consumer, DeadLetters: consuming.DeadLetters, Close: func() {
+	consuming.Publisher = publishing.Publisher
+	closeConsuming := consuming.Close
+	consuming.Close = func() {
 		var both sync.WaitGroup
-		both.Go(consuming.Close)
+		both.Go(closeConsuming)
 		both.Go(publishing.Close)
 		both.Wait()
-	}}, nil
+	}
+	return consuming, nil
+}
+
+// losingPolicies returns which of the broker's policies would lose events.
+func (c *Common) losingPolicies(ctx context.Context) error {
+	return rabbitmq.CheckPolicies(ctx, c.BrokerManagement, c.Broker, rabbitmq.Topology{})
 }
 
 func (c *Common) checkBroker() error {

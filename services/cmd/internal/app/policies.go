@@ -10,20 +10,14 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// findPolicies is the adapter's check, which is bounded: it asks the management
-// API for policies that would lose events of the broker at the URL, and returns
-// an error that says which, with the way out, or [ports.ErrUnavailable] if it
-// can't tell.
-var findPolicies func(ctx context.Context, management, broker string) error
-
 // checkPolicies logs which policies of the broker would lose events, once for
 // each broker that is opened. It ends nothing.
 func (c *Common) checkPolicies(ctx context.Context, broker *Broker, log *slog.Logger) {
-	if c.BrokerManagement == "" || findPolicies == nil {
+	if c.BrokerManagement == "" || broker.Policies == nil {
 		return
 	}
-	broker.policies.Do(func() {
-		switch err := findPolicies(ctx, c.BrokerManagement, c.Broker); {
+	broker.checkedPolicies.Do(func() {
+		switch err := broker.Policies(ctx); {
 		case err == nil, ctx.Err() != nil:
 		case errors.Is(err, ports.ErrUnavailable):
 			log.Warn("the broker's policies could not be checked", "error", managementError(c.BrokerManagement, err))

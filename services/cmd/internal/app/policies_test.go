@@ -21,8 +21,6 @@ func (ready) Ping(context.Context) error { return nil }
 // Policies that lose events are told once, however many services use the
 // broker, and end nothing.
 func TestPolicies(t *testing.T) {
-	was := findPolicies
-	defer func() { findPolicies = was }()
 	for _, tt := range []struct {
 		name, management string
 		err              error
@@ -35,13 +33,12 @@ func TestPolicies(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				findPolicies = func(context.Context, string, string) error { return tt.err }
 				c := Common{BrokerManagement: tt.management, Broker: "amqp://h/", StartTimeout: time.Minute, LogLevel: "info", LogFormat: "text"}
 				var out bytes.Buffer
 				log := slog.New(c.LogHandler(&out))
 				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 				defer cancel()
-				broker := &Broker{}
+				broker := &Broker{Policies: func(context.Context) error { return tt.err }}
 				broker.Publisher = struct {
 					ports.EventPublisher
 					ports.Pinger
