@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -46,11 +47,14 @@ type process struct {
 	mu       sync.Mutex // held while it is made to die or live
 	life     *life
 	lives    int
+	closed   bool // it lives no more
 }
 
 // life is one run of the executable.
 type life struct {
 	number   int
+	began    time.Time
+	log      string // file
 	cmd      *exec.Cmd
 	done     chan struct{} // closed when it has ended
 	expected atomic.Bool   // that it ends
@@ -61,12 +65,13 @@ func (p *process) link(server string) string { return p.name + " " + server }
 // start starts the next life. The caller holds p.mu, or is alone.
 func (p *process) start() error {
 	p.lives++
-	log, err := os.Create(filepath.Join(p.logs, fmt.Sprintf("%s.%04d.log", p.name, p.lives)))
+	name := filepath.Join(p.logs, fmt.Sprintf("%s.%04d.log", p.name, p.lives))
+	log, err := os.Create(name)
 	if err != nil {
 		return err
 	}
 	defer log.Close() // the child has its own
-	l := &life{number: p.lives, cmd: exec.Command(filepath.Join(p.folder, p.program), p.args...), done: make(chan struct{})}
+	l := &life{number: p.lives, began: time.Now(), log: name, cmd: exec.Command(filepath.Join(p.folder, p.program), p.args...), done: make(chan struct{})}
 	l.cmd.Env = withoutOwn(os.Environ())
 	l.cmd.Stdout, l.cmd.Stderr = log, log
 	if err := l.cmd.Start(); err != nil {
@@ -76,12 +81,40 @@ func (p *process) start() error {
 	p.watchers.Go(func() {
 		_ = l.cmd.Wait() // its status is read from ProcessState
 		close(l.done)
-		if !l.expected.Load() {
-			p.timeline.note("%s: ended by itself: %v", p.name, l.cmd.ProcessState)
-			p.ledger.breaks(livesUntilKilled, "%s, life %d: %v", p.name, l.number, l.cmd.ProcessState)
+		if l.expected.Load() {
+			return
 		}
+		p.timeline.note("%s: ended by itself: %v", p.name, l.cmd.ProcessState)
+		if p.wasRefused(l) {
+			p.startAgain(l)
+			return
+		}
+		p.ledger.breaks(livesUntilKilled, "%s, life %d: %v", p.name, l.number, l.cmd.ProcessState)
 	})
 	return nil
+}
+
+// wasRefused reports whether the life ended as it should: at its start, because
+// the store refused its login or its rights, which somebody has to change.
+func (p *process) wasRefused(l *life) bool {
+	log, err := os.ReadFile(l.log)
+	return err == nil && l.cmd.ProcessState.ExitCode() == 1 &&
+		!bytes.Contains(log, []byte(`"msg":"listening"`)) && bytes.Contains(log, []byte("refused")) &&
+		p.timeline.lasted(l.began, time.Now(), serverStore, string(changeLogin), string(revokeRights))
+}
+
+// startAgain starts the process after a life that was refused, as whatever runs
+// processes does.
+func (p *process) startAgain(l *life) {
+	time.Sleep(time.Second)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed || p.life != l {
+		return
+	}
+	if err := p.start(); err != nil {
+		p.ledger.breaks(livesUntilKilled, "%s: %v", p.name, err)
+	}
 }
 
 // withoutOwn takes out of the environment what would set the executables.
@@ -134,17 +167,32 @@ func (p *process) bounce(ctx context.Context, signal syscall.Signal, pause time.
 	return ended
 }
 
-// awaitReady returns once the process is ready, or has ended.
+// awaitReady returns once the process is ready, or has ended and is not started
+// again.
 func (p *process) awaitReady(l *life) {
-	for {
-		if ready(p.address) {
-			return
-		}
+	for !ready(p.address) {
 		select {
 		case <-l.done:
-			return
+			if l.expected.Load() || !p.wasRefused(l) {
+				return
+			}
+			l = p.lifeAfter(l)
 		case <-time.After(20 * time.Millisecond):
 		}
+	}
+}
+
+// lifeAfter returns the process's life, as soon as it is another than l or the
+// process lives no more.
+func (p *process) lifeAfter(l *life) *life {
+	for {
+		p.mu.Lock()
+		now, closed := p.life, p.closed
+		p.mu.Unlock()
+		if now != l || closed {
+			return now
+		}
+		time.Sleep(20 * time.Millisecond)
 	}
 }
 
@@ -163,6 +211,7 @@ func (p *process) revive() error {
 // close kills what still runs and closes the links.
 func (p *process) close() {
 	p.mu.Lock()
+	p.closed = true
 	if p.life != nil {
 		p.life.expected.Store(true)
 		_ = p.life.cmd.Process.Kill()

@@ -56,6 +56,16 @@ func (t *timeline) disturbed(from, to time.Time, scopes ...string) bool {
 	})
 }
 
+// lasted reports whether one of these befell the scope or went on in it at some
+// time between from and to.
+func (t *timeline) lasted(from, to time.Time, scope string, what ...string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.ContainsFunc(t.windows, func(w *window) bool {
+		return w.scope == scope && slices.Contains(what, w.what) && !w.from.After(to) && (w.to.IsZero() || !w.to.Before(from))
+	})
+}
+
 // began reports whether this befell the scope between from and to.
 func (t *timeline) began(from, to time.Time, scope, what string) bool {
 	t.mu.Lock()

@@ -42,6 +42,12 @@ func TestTimeline(t *testing.T) {
 			if got := line.began(at(tt.from), at(tt.to), tt.scope, "stop"); got != tt.began {
 				t.Errorf("%s began from %d to %d: %v", tt.scope, tt.from, tt.to, got)
 			}
+			if got := line.lasted(at(tt.from), at(tt.to), tt.scope, "something else", "stop"); got != tt.disturbed {
+				t.Errorf("%s was stopped from %d to %d: %v", tt.scope, tt.from, tt.to, got)
+			}
+			if line.lasted(at(tt.from), at(tt.to), tt.scope, "something else") {
+				t.Errorf("%s: something else lasted from %d to %d", tt.scope, tt.from, tt.to)
+			}
 		}
 	})
 }
