@@ -181,7 +181,7 @@ func deadLetterProblem(err error) error {
 	case errors.Is(err, ports.ErrInvalidCursor):
 		return httpapi.Invalid(domain.FieldError{Field: "cursor", Reason: "must be the next_cursor of a page before"})
 	case isAway(err):
-		return httpapi.Unavailable("the store did not answer in time")
+		return httpapi.Unavailable("the store is not available")
 	}
 	return err
 }

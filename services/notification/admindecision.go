@@ -163,7 +163,7 @@ func (a adminAPI) undecided(ctx context.Context, id string, err error) undecided
 	case errors.Is(err, ports.ErrChanged):
 		return undecidedJSON{id, "changed", "it has changed meanwhile: it failed again, or somebody else has decided"}
 	case isAway(err):
-		return undecidedJSON{id, "unavailable", "store or broker did not answer in time; the decision may have been carried out or not"}
+		return undecidedJSON{id, "unavailable", "store or broker is not available; the decision may have been carried out or not"}
 	}
 	a.letters.log.ErrorContext(ctx, "dead letter not settled", "id", id, "error", err)
 	return undecidedJSON{id, "internal", "the service failed; its log says more"}

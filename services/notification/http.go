@@ -79,7 +79,7 @@ func (h *Handler) notifications(w http.ResponseWriter, r *http.Request) error {
 	}
 	sent, err := h.service.Sent(ctx, id)
 	if errors.Is(err, ports.ErrUnavailable) || ctx.Err() != nil {
-		return httpapi.Unavailable("the store did not answer in time")
+		return httpapi.Unavailable("the store is not available")
 	}
 	if err != nil {
 		return err

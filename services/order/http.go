@@ -183,7 +183,7 @@ func (h *Handler) problem(ctx context.Context, err error) error {
 	case errors.Is(err, ports.ErrInvalidCursor):
 		return httpapi.Invalid(domain.FieldError{Field: "cursor", Reason: "must be the next_cursor of a page before"})
 	case errors.Is(err, ports.ErrUnavailable), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		return httpapi.Unavailable("the store did not answer in time; an order sent with this request may have been kept or not: sending it again with the same Idempotency-Key finds out")
+		return httpapi.Unavailable("the store is not available; an order sent with this request may have been kept or not: sending it again with the same Idempotency-Key finds out")
 	}
 	return err
 }

@@ -5,6 +5,7 @@ package statelog
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -25,13 +26,13 @@ type State struct {
 	since  time.Time // when it went down; zero: it is up
 	told   bool      // and that was logged
 	logged time.Time // when it was last logged that it is down
-	reason string    // the one that was logged then, without its numbers
+	reason string    // the one that was logged then, without its ids and numbers
 }
 
 // Down logs at level warn that the thing is down and why, and from the second
 // line on for how long. It logs when the thing goes down, when the reason is
-// another, and once in each minute. Numbers, such as a connection's port, make
-// no other reason. Things that go up and down, or change their reasons, are
+// another, and once in each minute. Ids and numbers, such as a connection's port,
+// make no other reason. Things that go up and down, or change their reasons, are
 // logged every 5 s at most.
 func (s *State) Down(ctx context.Context, log *slog.Logger, message string, reason error, args ...any) {
 	if length, due := s.down(reason); due {
@@ -45,7 +46,7 @@ func (s *State) Down(ctx context.Context, log *slog.Logger, message string, reas
 func (s *State) down(reason error) (length time.Duration, due bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now, text := time.Now(), withoutNumbers(reason.Error())
+	now, text := time.Now(), withoutIDs(reason.Error())
 	if s.since.IsZero() {
 		s.since = now
 		s.isDown.Store(true)
@@ -77,11 +78,10 @@ func (s *State) Up(ctx context.Context, log *slog.Logger, message string, args .
 // IsDown reports whether the thing was down when it was last heard of.
 func (s *State) IsDown() bool { return s.isDown.Load() }
 
-func withoutNumbers(text string) string {
-	return strings.Map(func(c rune) rune {
-		if unicode.IsDigit(c) {
-			return -1
-		}
-		return c
-	}, text)
+// withoutIDs returns the text without the words that have a digit in them.
+func withoutIDs(text string) string {
+	words := slices.DeleteFunc(strings.Fields(text), func(word string) bool {
+		return strings.ContainsFunc(word, unicode.IsDigit)
+	})
+	return strings.Join(words, " ")
 }

@@ -3,6 +3,7 @@ package statelog_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"log/slog"
 	"testing"
 	"testing/synctest"
@@ -31,6 +32,12 @@ func TestState(t *testing.T) {
 			up()
 		}, "level=WARN msg=down error=\"dial 127.0.0.1:5672: connection refused\"\n" +
 			"level=INFO msg=up after=59s\n"},
+		{"the same reason for others", func(down func(error), _ func()) {
+			for _, id := range []string{"01a21eca-aafe-7694-97f7-c9abdbc77e39-created", "01a21eca-aadd-7ba7-be63-960e7dc16c52-created"} {
+				down(fmt.Errorf("claim delivery of event %s: %w", id, errors.New("login refused")))
+				time.Sleep(10 * time.Second)
+			}
+		}, "level=WARN msg=down error=\"claim delivery of event 01a21eca-aafe-7694-97f7-c9abdbc77e39-created: login refused\"\n"},
 		{"another reason", func(down func(error), _ func()) {
 			down(refused)
 			for range 7 {
