@@ -26,7 +26,8 @@ func (c *Common) closeTimeout() time.Duration        { return (c.ShutdownTimeout
 // RunAll runs the components until ctx ends, and for the shutdown delay longer
 // unless that was by hand, or until one of them fails or ends. Then it stops
 // them one after the other, the last first, within the shutdown timeout
-// altogether.
+// altogether. Of components that fail, the first one's error is returned: the
+// others', which are logged, mostly have the same cause.
 func (c *Common) RunAll(ctx context.Context, log *slog.Logger, components ...Component) error {
 	timeout := c.stopTimeout()
 	type running struct {
@@ -34,45 +35,50 @@ func (c *Common) RunAll(ctx context.Context, log *slog.Logger, components ...Com
 		stop context.CancelFunc
 		done chan error
 	}
-	ended := make(chan struct{}, len(components))
+	ended := make(chan error, len(components))
 	all := make([]running, len(components))
 	for i, c := range components {
 		ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 		defer stop()
 		all[i] = running{c, stop, make(chan error, 1)}
 		go func() {
-			all[i].done <- c.Run(ctx)
-			ended <- struct{}{}
+			err := c.Run(ctx)
+			all[i].done <- err
+			ended <- err
 		}()
 	}
+	var first error
 	select {
 	case <-ctx.Done():
 		if c.ShutdownDelay > 0 && !byHand(ctx) {
 			log.Info("unready, and going on for a while", "for", c.ShutdownDelay.String(), "reason", context.Cause(ctx))
 			select {
 			case <-time.After(c.ShutdownDelay):
-			case <-ended:
+			case first = <-ended:
 			}
 		}
 		log.Info("stopping", "for_at_most", c.ShutdownTimeout.String())
-	case <-ended:
+	case first = <-ended:
 	}
 
 	start := time.Now()
 	deadline := time.NewTimer(timeout)
 	defer deadline.Stop()
-	var errs []error
 	for _, r := range slices.Backward(all) {
 		r.stop()
 		select {
 		case err := <-r.done:
-			if err != nil {
-				errs = append(errs, err)
+			switch {
+			case err == nil || errors.Is(err, first):
+			case first == nil:
+				first = err
+			default:
+				log.Warn("another component failed, too", "component", r.Name, "error", err)
 			}
 		case <-deadline.C:
-			return errors.Join(append(errs, fmt.Errorf("%s was not done %v after the signal to stop; what it had in hand is left to the next start", r.Name, timeout))...)
+			return errors.Join(first, fmt.Errorf("%s was not done %v after the signal to stop; what it had in hand is left to the next start", r.Name, timeout))
 		}
 	}
 	log.Info("stopped", "after", time.Since(start).Round(time.Millisecond).String())
-	return errors.Join(errs...)
+	return first
 }

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -77,6 +78,30 @@ func TestRunAll(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Components that fail of one cause end the process with one line.
+func TestRunAllReturnsTheFirstError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		failing := func(name string, after time.Duration) Component {
+			return Component{name, func(context.Context) error {
+				time.Sleep(after)
+				return errors.New(name + " refused")
+			}}
+		}
+		c := Common{ShutdownTimeout: 10 * time.Second}
+		err := c.RunAll(t.Context(), slog.New(slog.NewTextHandler(&log, nil)),
+			failing("broker", 2*time.Second), failing("consumer", time.Second), failing("letters", 3*time.Second))
+		if err == nil || err.Error() != "consumer refused" {
+			t.Errorf("got %v, want the first error alone", err)
+		}
+		for _, want := range []string{"broker refused", "letters refused"} {
+			if !strings.Contains(log.String(), want) {
+				t.Errorf("not logged: %s\n%s", want, log.String())
+			}
+		}
+	})
 }
 
 // After SIGTERM the components go on for the shutdown delay, unless one of them
