@@ -67,7 +67,7 @@ type Relay struct {
 	batchSize atomic.Int64   // what the broker takes in time
 	taken     atomic.Int64   // when the broker last took something, in Unix nanoseconds
 	broker    statelog.State // whether it took anything at the last try
-	held      atomic.Int64   // how many fresh events came while it took nothing
+	held      atomic.Int64   // how many events are known to wait for it
 	sweepSize int            // what the outbox claims in time
 	swept     statelog.State // whether the outbox answered the last sweep
 }
@@ -306,7 +306,7 @@ loop:
 		}
 		events = events[n:]
 		if len(refused) >= refusedInARow && time.Since(time.Unix(0, r.taken.Load())) > takenLately {
-			r.noteState(true, reason)
+			r.noteState(true, len(events)+len(refused), reason)
 			events, refused = append(events, refused...), nil
 			break
 		}
@@ -324,7 +324,7 @@ func (r *Relay) try(ctx context.Context, since time.Time, tries int, events ...d
 		err := r.publisher.Publish(bounded, events...)
 		away := err != nil && (errors.Is(err, ports.ErrUnavailable) || bounded.Err() != nil)
 		if err == nil || away {
-			r.noteState(away, err)
+			r.noteState(away, len(events), err)
 			size := int(r.batchSize.Load())
 			r.batchSize.Store(int64(adapted(size, maxBatch, len(events), time.Since(began), err)))
 			return err
@@ -435,10 +435,15 @@ func (r *Relay) retry(ctx context.Context, until time.Time, try func(context.Con
 	return err
 }
 
-// noteState logs whether the broker takes events.
-func (r *Relay) noteState(away bool, err error) {
+// noteState logs whether the broker takes events, of which it was given some.
+// That many and what comes meanwhile wait at least; an outbox may hold more from
+// before.
+func (r *Relay) noteState(away bool, given int, err error) {
 	if away {
-		r.broker.Down(r.life, r.log, "events can't be published; they wait in the outbox", err, "new_meanwhile", r.held.Load())
+		if !r.broker.IsDown() {
+			r.held.Store(int64(given + len(r.fresh)))
+		}
+		r.broker.Down(r.life, r.log, "events can't be published; they wait in the outbox", err, "waiting_at_least", max(r.held.Load(), int64(given)))
 		return
 	}
 	r.taken.Store(time.Now().UnixNano())

@@ -324,7 +324,7 @@ func TestRelayAllRefused(t *testing.T) {
 		if n := strings.Count(log.String(), "\n"); away < 58 || away > 61 || n > away+2 {
 			t.Errorf("%d lines logged, %d of the outage:\n%.1000s", n, away, log.String())
 		}
-		for _, want := range []string{"for=59m", "new_meanwhile=200", "events are published again"} {
+		for _, want := range []string{"for=59m", "waiting_at_least=1200", "events are published again"} {
 			if !strings.Contains(log.String(), want) {
 				t.Errorf("no line has %q", want)
 			}

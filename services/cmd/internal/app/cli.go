@@ -89,12 +89,12 @@ func Exec(ctx context.Context, program Program, service Service, args []string, 
 	if err != nil {
 		panic(err) // wrong tags: any test shows them
 	}
+	command, err := parser.Parse(args)
 	usage := func(err error) int {
 		text := strings.ReplaceAll(withVariable(parser.Model, err), "\n", `\n`) // of an argument
-		fmt.Fprintf(s.Err, "%s: %s (see %s --help)\n", program.Name, text, program.Name)
+		fmt.Fprintf(s.Err, "%s: %s (see %s --help)\n", program.Name, text, commandOf(program.Name, command, err))
 		return 2
 	}
-	command, err := parser.Parse(args)
 	switch {
 	case exited >= 0: // --help
 		return exited
@@ -128,6 +128,18 @@ func Exec(ctx context.Context, program Program, service Service, args []string, 
 		return 1
 	}
 	return 0
+}
+
+// commandOf returns the command that was given, as far as it could be told.
+func commandOf(program string, parsed *kong.Context, err error) string {
+	var parse *kong.ParseError
+	if errors.As(err, &parse) {
+		parsed = parse.Context
+	}
+	if parsed == nil || parsed.Selected() == nil || parsed.Selected().Depth() == 0 {
+		return program
+	}
+	return parsed.Selected().FullPath()
 }
 
 // fromVariable is what kong adds to an error about a variable: its value, which

@@ -65,6 +65,9 @@ func (s *selected) decide(ctx context.Context, c *Common, streams Streams, decis
 			if ids, err = d.ids(ctx, selection.Query(decision)); err != nil {
 				return err
 			}
+			if len(ids) == 0 && order != "" {
+				return fmt.Errorf("no dead letter of order %s is %s", order, decision.From())
+			}
 		}
 		by := operator()
 		decide := func(ids ...string) []error { return d.letters.Decide(ctx, decision, by, ids...) }
@@ -146,14 +149,17 @@ func (d desk) tell(id, done string, err error, asJSON bool) {
 		ID    string `json:"id"`
 		OK    bool   `json:"ok"`
 		Error string `json:"error,omitempty"`
-	}{id, err == nil, ""}
+	}{redact(id), err == nil, ""}
+	if errors.Is(err, ports.ErrNotFound) {
+		err = fmt.Errorf("%w; list names the letters, --order=ID takes those of an order", err)
+	}
 	if err != nil {
-		line.Error = err.Error()
-		done = err.Error()
+		line.Error = redact(err.Error())
+		done = line.Error
 	}
 	if asJSON {
 		d.writeJSON(line)
 	} else {
-		fmt.Fprintf(d.Out, "%s  %s\n", printable(id), printable(done))
+		fmt.Fprintf(d.Out, "%s  %s\n", printable(redact(id)), printable(done))
 	}
 }

@@ -95,7 +95,7 @@ func listen(flag, address string) (net.Listener, error) {
 	defer cancel()
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if err != nil {
-		return nil, fmt.Errorf("--%s: can't listen on %q: %w; give a free HOST:PORT, such as localhost:8080, or :8080 for every interface", flag, address, err)
+		return nil, fmt.Errorf("--%s: can't listen on %q: %w; give another HOST:PORT, or port 0 for any that is free", flag, address, err)
 	}
 	return listener, nil
 }

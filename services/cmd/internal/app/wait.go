@@ -16,6 +16,9 @@ import (
 // errInterrupted: a signal came before the service had started.
 var errInterrupted = errors.New("interrupted while starting")
 
+// quietly is how long waitFor waits before it says so: most starts take less.
+const quietly = time.Second
+
 // waitFor tries until what it waits for can be used, at growing intervals, for
 // timeout at most. An error other than [ports.ErrUnavailable] ends it at once,
 // and so does [ports.ErrRefused] twice in a row: a server that is going down can
@@ -30,6 +33,9 @@ func waitFor(ctx context.Context, what string, timeout time.Duration, log *slog.
 	}, backoff.WithBackOff(&backoff.ExponentialBackOff{
 		InitialInterval: 200 * time.Millisecond, RandomizationFactor: 0.2, Multiplier: 1.5, MaxInterval: 3 * time.Second,
 	}), backoff.WithMaxElapsedTime(timeout), backoff.WithNotify(func(error, time.Duration) {
+		if time.Since(w.start) < quietly {
+			return
+		}
 		state.Down(ctx, log, "waiting for the "+what, w.reason, "for_at_most", timeout.String())
 	}))
 	switch {
