@@ -46,10 +46,15 @@ func checkText(s string, limit int) (reason string) {
 		return "must not contain the replacement character U+FFFD, which stands for broken text"
 	case utf8.RuneCountInString(s) > limit:
 		return fmt.Sprintf("must have at most %d characters", limit)
-	case !strings.ContainsFunc(s, isVisible):
-		return "must have a visible character"
 	}
 	return ""
+}
+
+func checkNewText(s string, limit int) (reason string) {
+	if reason = checkText(s, limit); reason == "" && !strings.ContainsFunc(s, isVisible) {
+		return "must have a visible character"
+	}
+	return reason
 }
 
 // isVisible reports whether the character shows by itself.

@@ -111,6 +111,19 @@ func TestInvisibleCharacters(t *testing.T) {
 	}
 }
 
+// What an earlier version has accepted is read for ever.
+func TestKnownOrder(t *testing.T) {
+	got, err := domain.KnownOrder(id, " ", "\u200b", 1, at)
+	want := domain.Order{ID: id, UserID: " ", Product: "\u200b", Quantity: 1, CreatedAt: at.UTC().Truncate(time.Millisecond)}
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Errorf("error %v; order (-want +got):\n%s", err, diff)
+	}
+	if _, err := domain.KnownOrder(id, "", "a\n", 0, at); err == nil ||
+		err.Error() != "user_id is missing; product must not contain control characters; quantity must be at least 1" {
+		t.Errorf("got %v, want every other rule to hold", err)
+	}
+}
+
 func TestParseOrderID(t *testing.T) {
 	for _, s := range []string{string(id), strings.ToUpper(string(id)), "0192F0c1-2d3E-7f4a-8B5c-6d7e8f901234"} {
 		if got, err := domain.ParseOrderID(s); err != nil || got != id {

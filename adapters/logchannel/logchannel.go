@@ -37,8 +37,14 @@ type Channel struct {
 var _ ports.Channel = (*Channel)(nil)
 
 // New returns a channel that writes to the handler, whatever level the handler
-// is enabled for: a notification is no log line that a level may leave out.
-func New(handler slog.Handler) *Channel { return &Channel{handler: handler} }
+// is enabled for: a notification is no log line that a level may leave out. A
+// nil handler is that of slog.Default().
+func New(handler slog.Handler) *Channel {
+	if handler == nil {
+		handler = slog.Default().Handler()
+	}
+	return &Channel{handler: handler}
+}
 
 // Name returns "log".
 func (c *Channel) Name() string { return "log" }

@@ -185,7 +185,7 @@ func readOrder(document bson.Raw) (domain.Order, error) {
 	if r.err != nil {
 		return domain.Order{}, unreadable(document, r.err)
 	}
-	order, err := domain.NewOrder(domain.OrderID(id), userID, product, quantity, createdAt)
+	order, err := domain.KnownOrder(domain.OrderID(id), userID, product, quantity, createdAt)
 	var invalid *domain.InvalidError
 	if errors.As(err, &invalid) {
 		first := invalid.Fields[0]

@@ -139,7 +139,7 @@ func decode(m Message) (domain.Event, error) {
 	if err != nil {
 		return domain.Event{}, fmt.Errorf("body: created_at: %w", err)
 	}
-	order, err := domain.NewOrder(b.ID, b.UserID, b.Product, b.Quantity, createdAt)
+	order, err := domain.KnownOrder(b.ID, b.UserID, b.Product, b.Quantity, createdAt)
 	if err != nil {
 		return domain.Event{}, fmt.Errorf("body: %w", err)
 	}

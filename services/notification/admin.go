@@ -51,6 +51,9 @@ func NewAdminHandler(letters *DeadLetters, log *slog.Logger) (*AdminHandler, err
 	if err := wiring.Check("admin handler", wiring.Part{Name: "dead letters", Given: letters}); err != nil {
 		return nil, err
 	}
+	if letters.store == nil {
+		return nil, errors.New("admin handler needs dead letters that NewDeadLetters has made, got a zero value")
+	}
 	log = wiring.Logger(log)
 	h := new(AdminHandler)
 	a := adminAPI{letters, h, make(chan struct{}, 1)}

@@ -37,6 +37,9 @@ func NewHandler(service *Service, store, broker ports.Pinger, log *slog.Logger) 
 	if err := wiring.Check("notification handler", wiring.Part{Name: "a service", Given: service}); err != nil {
 		return nil, err
 	}
+	if service.deliveries == nil {
+		return nil, errors.New("notification handler needs a service that NewService has made, got a zero value")
+	}
 	checks := []httpapi.Check{{Name: "store", Pinger: store}, {Name: "broker", Pinger: broker}}
 	for _, channel := range service.channels {
 		if pinger, ok := channel.(ports.Pinger); ok {

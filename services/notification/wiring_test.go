@@ -37,6 +37,14 @@ func TestConstructorsRefuse(t *testing.T) {
 		{"dead letters", newLetters(letters, broker), ""},
 		{"dead letters without a store", newLetters(nil, broker), "dead-letter service needs a store"},
 		{"dead letters without a queue", newLetters(letters, nil), "dead-letter service needs a queue"},
+		{"handler with a zero service", func() error {
+			_, err := notification.NewHandler(new(notification.Service), nil, nil, discard)
+			return err
+		}, "a service that NewService has made"},
+		{"admin handler with zero letters", func() error {
+			_, err := notification.NewAdminHandler(new(notification.DeadLetters), discard)
+			return err
+		}, "dead letters that NewDeadLetters has made"},
 		{"handler without a service", func() error { _, err := notification.NewHandler(nil, nil, nil, discard); return err }, "handler needs a service"},
 		{"admin handler without letters", func() error { _, err := notification.NewAdminHandler(nil, discard); return err }, "admin handler needs dead letters"},
 	}

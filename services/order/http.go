@@ -56,6 +56,9 @@ func NewHandler(service *Service, store, broker ports.Pinger, log *slog.Logger) 
 	if err := wiring.Check("order handler", wiring.Part{Name: "a service", Given: service}); err != nil {
 		return nil, err
 	}
+	if service.orders == nil {
+		return nil, errors.New("order handler needs a service that NewService has made, got a zero value")
+	}
 	log = wiring.Logger(log)
 	health := httpapi.NewHealth(
 		httpapi.Check{Name: "store", Pinger: store},

@@ -115,6 +115,9 @@ func (r *Relay) Enqueue(event domain.Event, since time.Time) {
 // before, and returns, 5 s later at most. What it can't publish stays in the
 // outbox. It runs once: a second call returns an error.
 func (r *Relay) Run(ctx context.Context) error {
+	if r.outbox == nil {
+		return errors.New("relay: it was not made by NewRelay")
+	}
 	if r.ran.Swap(true) {
 		return errors.New("relay: it has run already; make another")
 	}

@@ -28,6 +28,9 @@ func NewService(orders ports.OrderRepository, relay *Relay, log *slog.Logger) (*
 	if err := wiring.Check("order service", wiring.Part{Name: "a repository", Given: orders}, wiring.Part{Name: "a relay", Given: relay}); err != nil {
 		return nil, err
 	}
+	if relay.outbox == nil {
+		return nil, errors.New("order service needs a relay that NewRelay has made, got a zero value")
+	}
 	return &Service{orders: orders, relay: relay, log: wiring.Logger(log)}, nil
 }
 

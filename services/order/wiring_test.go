@@ -1,6 +1,7 @@
 package order_test
 
 import (
+	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -37,6 +38,9 @@ func TestConstructorsRefuse(t *testing.T) {
 		{"service", newService(orders, relay), ""},
 		{"service without orders", newService(nil, relay), "order service needs a repository"},
 		{"service without a relay", newService(orders, nil), "order service needs a relay"},
+		{"service with a zero relay", newService(orders, new(order.Relay)), "a relay that NewRelay has made"},
+		{"zero relay", func() error { return new(order.Relay).Run(t.Context()) }, "not made by NewRelay"},
+		{"handler with a zero service", func() error { _, err := order.NewHandler(new(order.Service), nil, nil, discard); return err }, "a service that NewService has made"},
 		{"handler without a service", func() error { _, err := order.NewHandler(nil, nil, nil, discard); return err }, "handler needs a service"},
 	}
 	for _, tt := range tests {
@@ -50,12 +54,16 @@ func TestConstructorsRefuse(t *testing.T) {
 }
 
 func TestWithoutALogger(t *testing.T) {
-	orders := new(memory.Orders)
-	relay := must(order.NewRelay(orders, new(memory.Broker), nil))
-	service := must(order.NewService(orders, relay, nil))
-	must(order.NewHandler(service, nil, nil, nil))
-	if _, _, err := service.Place(t.Context(), order.Placement{UserID: "123", Product: "Laptop", Quantity: 1}); err != nil {
-		t.Error(err)
+	for name, log := range map[string]*slog.Logger{"nil": nil, "zero": {}} {
+		t.Run(name, func(t *testing.T) {
+			orders := new(memory.Orders)
+			relay := must(order.NewRelay(orders, new(memory.Broker), log))
+			service := must(order.NewService(orders, relay, log))
+			must(order.NewHandler(service, nil, nil, log))
+			if _, _, err := service.Place(t.Context(), order.Placement{UserID: "123", Product: "Laptop", Quantity: 1}); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
 

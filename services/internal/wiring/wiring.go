@@ -3,7 +3,6 @@
 package wiring
 
 import (
-	"cmp"
 	"fmt"
 	"log/slog"
 	"reflect"
@@ -41,8 +40,11 @@ func IsNil(part any) bool {
 	return false
 }
 
-// Logger returns the logger, or slog.Default() if it is nil, as one that logs
-// the request's id where the context has one.
+// Logger returns the logger, or slog.Default() if it is nil or leads nowhere, as
+// one that logs the request's id where the context has one.
 func Logger(log *slog.Logger) *slog.Logger {
-	return slog.New(requestid.Handler(cmp.Or(log, slog.Default()).Handler()))
+	if log == nil || log.Handler() == nil {
+		log = slog.Default()
+	}
+	return slog.New(requestid.Handler(log.Handler()))
 }
