@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 	"time"
+	"unicode"
 
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 	"go.mongodb.org/mongo-driver/v2/mongo/readconcern"
@@ -69,6 +70,9 @@ func parseURL(url string) (*options.ClientOptions, string, error) {
 	if err != nil || database == "" {
 		return nil, "", fmt.Errorf("read URL: it names no database; put one behind the host, as in %s://%s%s/orderflow%s",
 			scheme, login, hosts, authSource)
+	}
+	if strings.ContainsFunc(database, func(r rune) bool { return !unicode.IsGraphic(r) }) {
+		return nil, "", fmt.Errorf("read URL: the name of its database, %q, has a character that does not show; take that out", database)
 	}
 	return opts, database, nil
 }

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 )
@@ -32,8 +33,12 @@ func checkURL(address string) error {
 	if err := checkOptions(u); err != nil {
 		return fmt.Errorf("read URL of the broker: %w", err)
 	}
-	if _, err := amqp.ParseURI(address); err != nil {
+	uri, err := amqp.ParseURI(address)
+	if err != nil {
 		return errURL
+	}
+	if strings.ContainsFunc(uri.Vhost, func(r rune) bool { return !unicode.IsGraphic(r) }) {
+		return fmt.Errorf("read URL of the broker: the name of its vhost, %q, has a character that does not show; take that out", uri.Vhost)
 	}
 	return nil
 }

@@ -40,7 +40,7 @@ func TestTLS(t *testing.T) {
 func TestURL(t *testing.T) {
 	for _, url := range []string{
 		"", "localhost", "http://u:secret@host/", "amqp://u:secret@host:port/", "amqp://u:sec ret@host/",
-		"amqp://u:%secret@host/", "amqp://u:secret/@host/", "amqp://u:secret@host/?heartbeat=secret",
+		"amqp://u:secret@host/shop%0a", "amqp://u:secret@host/shop\u200b", "amqp://u:%secret@host/", "amqp://u:secret/@host/", "amqp://u:secret@host/?heartbeat=secret",
 		"amqp://u:12345secret/x@host/", "amqp://u:secret@[host/",
 		"amqp://u:12/secret@host/", "amqp://u:12?secret@host/", "amqp://u:12#secret@host/", "amqp://u:p@secret@host/", "amqp://u:p@ss#secret@host/",
 	} {

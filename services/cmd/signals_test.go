@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -113,5 +114,20 @@ func TestNoDelayByHand(t *testing.T) {
 	awaitReady(t, address)
 	if status := p.stop(t, syscall.SIGINT); status != 0 {
 		t.Errorf("exit status %d after SIGINT", status)
+	}
+}
+
+// A command that is interrupted has not done its work, and says so.
+func TestInterruptedCommand(t *testing.T) {
+	p := prepare("notification", "dead-letters", "list", "--store=mongodb://localhost:1/x", "--broker=amqp://localhost:1/")
+	p.start(t)
+	eventually(t, func() error {
+		if !strings.Contains(p.out.String(), "waiting for the store") {
+			return errors.New("it does not wait yet")
+		}
+		return nil
+	})
+	if status := p.stop(t, syscall.SIGTERM); status != 1 || !strings.Contains(p.out.String(), "notification: interrupted") {
+		t.Errorf("exit status %d; it wrote:\n%s", status, p.out.String())
 	}
 }

@@ -71,6 +71,8 @@ func TestAdmin(t *testing.T) {
 		{"POST", "/dead-letters/replay", `{}`, nil, 422, `"field":"ids","detail":"is one way to select letters: give exactly one of ids, order_id, reason, all"`},
 		{"POST", "/dead-letters/replay", `{"ids":["l0"],"all":true}`, nil, 422, `exactly one of`},
 		{"POST", "/dead-letters/replay", `{"ids":"l0"}`, nil, 422, `"field":"ids","detail":"must be a list of strings"`},
+		{"POST", "/dead-letters/replay", `{"ids":["` + strings.Repeat("x", 257) + `"]}`, nil, 422, `"field":"ids","detail":"must each have 1 to 256 bytes"`},
+		{"POST", "/dead-letters/replay", `{"ids":["l0",""]}`, nil, 422, `"field":"ids","detail":"must each have 1 to 256 bytes"`},
 		{"POST", "/dead-letters/replay", `{"ids":["l0",null]}`, nil, 422, `"field":"ids","detail":"must be a list of strings"`},
 		{"POST", "/dead-letters/replay", `{"ids":[` + strings.Repeat(`"x",`, 1000) + `"x"]}`, nil, 422, `"field":"ids","detail":"must be 1000 at most"`},
 		{"POST", "/dead-letters/replay", `{"ids":["l0","l0"],"dry_run":true}`, nil, 200, `"matched":1,`},

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
@@ -64,10 +65,16 @@ func text[T any](to *T, must string, read func(text string) (T, bool)) func(json
 	}
 }
 
+// longestID is more than the id of any letter has.
+const longestID = 256
+
 func (s *selection) check() error {
 	var faults []domain.FieldError
 	if !s.IsDefinite() {
 		faults = append(faults, domain.FieldError{Field: "ids", Reason: "is one way to select letters: give exactly one of ids, order_id, reason, all"})
+	}
+	if slices.ContainsFunc(s.IDs, func(id string) bool { return id == "" || len(id) > longestID }) {
+		faults = append(faults, domain.FieldError{Field: "ids", Reason: "must each have 1 to 256 bytes"})
 	}
 	if len(s.IDs) > largestPage {
 		faults = append(faults, domain.FieldError{Field: "ids", Reason: "must be 1000 at most"})

@@ -75,6 +75,8 @@ func Main(program Program, service Service) {
 // after wrong usage.
 func Exec(ctx context.Context, program Program, service Service, args []string, s Streams) int {
 	s.Err = redacting{s.Err}
+	began := endSoon(ctx)
+	defer began()
 	exited := -1
 	parser, err := kong.New(new(commands),
 		kong.Name(program.Name),
@@ -112,8 +114,11 @@ func Exec(ctx context.Context, program Program, service Service, args []string, 
 			return usage(err)
 		}
 		if tool, ok := command.Selected().Target.Addr().Interface().(tool); ok {
-			err = tool.run(ctx, service.Shared(), s)
+			if err = tool.run(ctx, service.Shared(), s); errors.Is(err, errInterrupted) {
+				err = errors.New("interrupted")
+			}
 		} else {
+			began() // from here on the service bounds its stop
 			out, errs := openOutputs(program.Name, service.Shared(), s)
 			defer closeOutputs(program.Name, service.Shared(), out, errs)
 			s.Err = redacting{errs}

@@ -56,6 +56,9 @@ func (s *selected) decide(ctx context.Context, c *Common, streams Streams, decis
 		return err
 	}
 	selection := notification.Selection{IDs: s.IDs, OrderID: order, Reason: reason, All: s.All}
+	if slices.ContainsFunc(s.IDs, func(id string) bool { return id == "" || strings.Contains(id, "://") }) {
+		return usageError{errors.New("an id is empty or a URL; list names the letters")}
+	}
 	if !selection.IsDefinite() {
 		return usageError{errors.New("which dead letters? give exactly one of ids, --order=ID, --reason=TEXT, --all")}
 	}

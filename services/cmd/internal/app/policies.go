@@ -6,8 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"strings"
 
-	"example.com/orderflow/ports"
+	"example.com/orderflow/adapters/rabbitmq"
 )
 
 // checkPolicies logs which policies of the broker would lose events, once for
@@ -19,10 +20,10 @@ func (c *Common) checkPolicies(ctx context.Context, broker *Broker, log *slog.Lo
 	broker.checkedPolicies.Do(func() {
 		switch err := broker.Policies(ctx); {
 		case err == nil, ctx.Err() != nil:
-		case errors.Is(err, ports.ErrUnavailable):
-			log.Warn("the broker's policies could not be checked", "error", managementError(c.BrokerManagement, err))
-		default:
+		case errors.As(err, new(*rabbitmq.PolicyError)):
 			log.Error("policies of the broker lose events", "error", err)
+		default:
+			log.Warn("the broker's policies could not be checked", "error", managementError(c.BrokerManagement, err))
 		}
 	})
 }
@@ -33,7 +34,8 @@ func (c *Common) checkManagement() error {
 		return nil
 	}
 	u, err := url.Parse(c.BrokerManagement)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "" ||
+		strings.Contains(c.BrokerManagement, "@") != (u.User != nil) || strings.Count(c.BrokerManagement, "@") > 1 {
 		return managementError(c.BrokerManagement, errors.New("it must be an http: or https: URL with a host, such as http://user:password@host:15672; percent-encode every reserved character in user and password"))
 	}
 	if scheme, err := scheme(c.Broker); err == nil && scheme == "memory" {

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"example.com/orderflow/adapters/rabbitmq"
 	"example.com/orderflow/ports"
 )
 
@@ -28,7 +29,8 @@ func TestPolicies(t *testing.T) {
 	}{
 		{"no check", "", errors.New("message-ttl"), ""},
 		{"none", "http://u:hunter2@h", nil, ""},
-		{"one", "http://u:hunter2@h", errors.New("policy p has message-ttl"), `level=ERROR msg="policies of the broker lose events" error="policy p has message-ttl"`},
+		{"one", "http://u:hunter2@h", fmt.Errorf("look: %w", &rabbitmq.PolicyError{Faults: []rabbitmq.PolicyFault{{Policy: "policy p", Key: "message-ttl", Effect: "empties", Queues: []string{"q"}}}}), `level=ERROR msg="policies of the broker lose events" error="look: policy p has message-ttl, which empties, on q`},
+		{"can't be asked", "http://u:hunter2@h", errors.New("no vhost"), `level=WARN msg="the broker's policies could not be checked"`},
 		{"out of reach", "http://u:hunter2@h", fmt.Errorf("%w: dial", ports.ErrUnavailable), `level=WARN msg="the broker's policies could not be checked"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -31,6 +31,10 @@ var (
 	// The same without a scheme, or with a broken one: user:password@host.
 	bareLogin = regexp.MustCompile(`[^\s"'=]*:[^\s"']*@`)
 
+	// A URL that is percent-encoded as a whole, and a secret that is named.
+	encodedLogin = regexp.MustCompile(`(?i)([a-z][a-z0-9+.-]*%3a%2f%2f)\S*%40`)
+	namedSecret  = regexp.MustCompile(`(?i)\b(password|passwd|pwd|secret|token)=[^\s"'&]+`)
+
 	parameters = regexp.MustCompile(`(://[^\s"'?]*\?)[^\s"']+`)
 )
 
@@ -40,6 +44,8 @@ const hidden = "\x00"
 // redact returns the text without what looks like the login or the parameters
 // of a URL, wherever it stands and however broken it is.
 func redact(text string) string {
+	text = namedSecret.ReplaceAllString(text, "${1}=…")
+	text = encodedLogin.ReplaceAllString(text, "${1}…%40")
 	if !strings.Contains(text, ":") {
 		return text
 	}
@@ -50,12 +56,23 @@ func redact(text string) string {
 	return strings.ReplaceAll(text, hidden, "@")
 }
 
-// redacting writes for people: no secrets, and no character that a terminal
+// longestMessage is how many bytes one message for people has: what was given on
+// the command line may be in it.
+const longestMessage = 4 << 10
+
+func shortened(text string) string {
+	if len(text) <= longestMessage {
+		return text
+	}
+	return strings.ToValidUTF8(text[:longestMessage/2], "") + " … " + strings.ToValidUTF8(text[len(text)-longestMessage/2:], "")
+}
+
+// redacting writes for people: no secrets, no more than there is a use for, and no character that a terminal
 // obeys.
 type redacting struct{ io.Writer }
 
 func (r redacting) Write(p []byte) (int, error) {
-	if _, err := io.WriteString(r.Writer, printable(redact(string(p)))); err != nil {
+	if _, err := io.WriteString(r.Writer, shortened(printable(redact(string(p))))); err != nil {
 		return 0, err
 	}
 	return len(p), nil

@@ -29,6 +29,8 @@ func TestRedact(t *testing.T) {
 		`mongodb+srv://u:hunter2@h/d, amqps://v:hunter2@i/`:     `mongodb+srv://u:xxxxx@h/d, amqps://v:xxxxx@i/`,
 		`mongodb://h/d?tlsCertificateKeyFilePassword=hunter2 x`: `mongodb://h/d?… x`,
 		`mongodb://u:hunter2@h1:27017,h2:27017/d`:               `mongodb://u:xxxxx@h1:27017,h2:27017/d`,
+		`unexpected argument h/x?password=hunter2&x=1`:          `unexpected argument h/x?password=…&x=1`,
+		`mongodb%3A%2F%2Fu%3Ahunter2%40h/x`:                     `mongodb%3A%2F%2F…%40h/x`,
 		`dial tcp 127.0.0.1:1: connection refused`:              `dial tcp 127.0.0.1:1: connection refused`,
 		`--addr: "x" is no address; give HOST:PORT, or :8080`:   `--addr: "x" is no address; give HOST:PORT, or :8080`,
 		`http://localhost:8080/readyz: 503`:                     `http://localhost:8080/readyz: 503`,

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
+	"time"
 )
 
 // signalled is why a context has ended: by the first signal to stop.
@@ -32,6 +34,24 @@ func untilSignal() context.Context {
 		stop(signalled{first})
 	}()
 	return ctx
+}
+
+// commandPatience is how long a command may take to end after a signal.
+const commandPatience = 5 * time.Second
+
+// endSoon ends the process a while after ctx has ended, for a command may wait
+// for whoever reads what it writes. The function that it returns says that the
+// command is done, or bounds its own end.
+func endSoon(ctx context.Context) (done func()) {
+	over := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		select {
+		case <-time.After(commandPatience):
+			os.Exit(1)
+		case <-over:
+		}
+	})
+	return sync.OnceFunc(func() { stop(); close(over) })
 }
 
 // byHand reports whether ctx was ended by ^C.
