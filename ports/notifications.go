@@ -32,8 +32,8 @@ type DeliveryLog interface {
 	//
 	// ErrExists: that notification is recorded as sent; there is nothing to do.
 	// ErrClaimed: somebody else holds the claim. An error marked by [Permanent]
-	// says that the log can't keep this notification, or not read what it has of
-	// it. Any other error is none of the event's.
+	// says that the log can't read what it has of this notification. Any other
+	// error is none of the event's.
 	Claim(ctx context.Context, event domain.EventID, channel string) (DeliveryClaim, error)
 
 	// List returns what was recorded for the order's events. A record that can't

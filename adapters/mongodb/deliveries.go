@@ -110,7 +110,7 @@ func (c *deliveryClaim) take(ctx context.Context, lease time.Duration) error {
 	case isDuplicate(err):
 		return c.takeOver(ctx, lease)
 	}
-	return classify(ctx, err)
+	return outage(ctx, err)
 }
 
 // takeOver takes a claim that has run out. Whoever held it may have recorded
@@ -128,7 +128,7 @@ func (c *deliveryClaim) takeOver(ctx context.Context, lease time.Duration) error
 		bson.M{"$set": bson.M{"token": c.token, "free_at": now.Add(lease)}})
 	switch {
 	case err != nil:
-		return classify(ctx, err)
+		return outage(ctx, err)
 	case result.MatchedCount == 0:
 		return ports.ErrClaimed
 	}
@@ -184,11 +184,16 @@ func (c *deliveryClaim) Record(ctx context.Context, n domain.Notification) error
 	case err == nil:
 		return nil
 	case isDuplicate(err):
-		if err = c.checkUnsent(ctx); errors.Is(err, ports.ErrExists) {
+		taken := c.checkUnsent(ctx)
+		if errors.Is(taken, ports.ErrExists) {
 			return nil
 		}
+		if taken == nil { // deleted since
+			taken = fmt.Errorf("%w: %w", ports.ErrUnavailable, err)
+		}
+		err = taken
 	default:
-		err = classify(ctx, err)
+		err = outage(ctx, err)
 	}
 	return fmt.Errorf("record delivery of event %s by %s: %w", c.id.EventID, c.id.Channel, err)
 }

@@ -77,8 +77,12 @@
 // Whatever a server or the driver answers is [ports.ErrUnavailable], whichever
 // code it has; a refused login or right (codes 18 and 13) is [ports.ErrRefused]
 // as well. A write may then have been made or not, and to repeat it is safe.
-// Only an error that speaks of the document itself, because it is too large or
-// fails the collection's validator, is marked by [ports.Permanent].
+// Only an error that speaks of an order or a dead letter itself, because it is
+// too large or fails the collection's validator, is marked by [ports.Permanent].
+// Claims and records of deliveries hold nothing of the event's making: whatever
+// refuses one of them is no fault of the event. [ports.ErrExists] is said of a
+// taken _id alone; a unique index that somebody else has added is an outage to
+// the orders that it refuses.
 //
 // The driver finds the server again by itself; only [Open] is to be called again
 // where it fails. What was gathered into one write shares its fate: a connection

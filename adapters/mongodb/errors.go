@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 
 	"go.mongodb.org/mongo-driver/v2/mongo"
@@ -44,6 +45,15 @@ const (
 // document itself is not wrapped: a duplicate, and what is marked by
 // ports.Permanent.
 func classify(ctx context.Context, err error) error {
+	if ctx.Err() == nil && isDocumentFault(err) {
+		return ports.Permanent(err)
+	}
+	return outage(ctx, err)
+}
+
+// outage is classify for documents that hold nothing of the caller's making: if
+// the server refuses one of them, it would refuse them all.
+func outage(ctx context.Context, err error) error {
 	if cause := ctx.Err(); cause != nil {
 		if errors.Is(err, cause) {
 			return fmt.Errorf("%w: %w", ports.ErrUnavailable, err)
@@ -53,8 +63,6 @@ func classify(ctx context.Context, err error) error {
 	switch {
 	case isDuplicate(err):
 		return err
-	case isDocumentFault(err):
-		return ports.Permanent(err)
 	case isRefused(err):
 		return fmt.Errorf("%w: %w: %w", ports.ErrUnavailable, ports.ErrRefused, err)
 	}
@@ -102,10 +110,19 @@ func isRefused(err error) bool {
 }
 
 // isDuplicate reports whether the write was refused because its _id is taken,
-// by a document that is as safe as a write that was acknowledged.
+// by a document that is as safe as a write that was acknowledged. The collection
+// may have unique indexes of somebody else's: those say nothing of the _id.
 func isDuplicate(err error) bool {
-	return mongo.IsDuplicateKeyError(err) && !lacksConcern(err)
+	if !mongo.IsDuplicateKeyError(err) || lacksConcern(err) {
+		return false
+	}
+	index := indexName.FindStringSubmatch(err.Error())
+	return index == nil || index[1] == "_id_"
 }
+
+// indexName finds the index that a server names before all else: MongoDB as
+// index: NAME, FerretDB as Index 'NAME'.
+var indexName = regexp.MustCompile(`\b[iI]ndex:? '?([^ ']+)`)
 
 // lacksConcern reports whether the write may yet be undone: the majority did
 // not confirm it in time.

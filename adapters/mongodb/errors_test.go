@@ -33,6 +33,10 @@ func TestClassify(t *testing.T) {
 		want string
 	}{
 		{"id taken", mongo.WriteException{WriteErrors: taken}, duplicate},
+		{"id taken, says MongoDB", write(11000, `E11000 duplicate key error collection: a.orders index: _id_ dup key: { _id: "x" }`), duplicate},
+		{"id taken, says FerretDB", write(11000, "Duplicate key violation on the requested collection: Index '_id_'"), duplicate},
+		{"another's unique key taken, says MongoDB", write(11000, `E11000 duplicate key error collection: a.orders index: user_id_1 dup key: { user_id: "index: _id_ dup" }`), outage},
+		{"another's unique key taken, says FerretDB", write(11000, "Duplicate key violation on the requested collection: Index '_id_x'"), outage},
 		{"id taken, by what may be undone", mongo.WriteException{WriteErrors: taken, WriteConcernError: late}, outage},
 		{"written, but may be undone", mongo.WriteException{WriteConcernError: late}, outage},
 

@@ -8,8 +8,11 @@ import (
 	"testing"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"example.com/orderflow/adapters/mongodb"
+	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 )
 
@@ -50,7 +53,9 @@ func TestEveryRefusalIsAnOutage(t *testing.T) {
 	}
 }
 
-// What an error says of the document itself never passes.
+// What an error says of the document itself never passes, if the document holds
+// what the caller gave. All claims are alike, and all records: a server that
+// refuses one of them says nothing of the event.
 func TestDocumentsFault(t *testing.T) {
 	store, p := behindProxy(t, "")
 	ctx := bounded(t)
@@ -62,10 +67,107 @@ func TestDocumentsFault(t *testing.T) {
 	all := calls(t, store, order, claim)
 	answer := answersWithWriteError(121, "Document failed validation")
 	p.answers.Store(&answer)
-	for _, name := range []string{"Add", "DeliveryLog.Claim", "Record", "DeadLetters.Put"} {
+	for _, name := range []string{"Add", "DeadLetters.Put"} {
 		if err := all[name](ctx); !ports.IsPermanent(err) || errors.Is(err, ports.ErrUnavailable) {
 			t.Errorf("%s of what fails the validator: got %v, want a permanent error", name, err)
 		}
+	}
+	for _, name := range []string{"DeliveryLog.Claim", "Record"} {
+		if err := all[name](ctx); ports.IsPermanent(err) || !errors.Is(err, ports.ErrUnavailable) {
+			t.Errorf("%s of what fails the validator: got %v, want ErrUnavailable", name, err)
+		}
+	}
+	p.Heal()
+	if err := all["DeliveryLog.Claim"](ctx); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Database().Collection("delivery_claims").UpdateMany(ctx, bson.M{}, bson.M{"$set": bson.M{"free_at": epoch}}); err != nil {
+		t.Fatal(err)
+	}
+	answer = func(command bson.Raw) bson.D {
+		if names([]bson.Raw{command}) != "update" {
+			return nil
+		}
+		return answersWithWriteError(121, "Document failed validation")(command)
+	}
+	p.answers.Store(&answer)
+	if err := all["DeliveryLog.Claim"](ctx); ports.IsPermanent(err) || !errors.Is(err, ports.ErrUnavailable) {
+		t.Errorf("taking over a claim that fails the validator: got %v, want ErrUnavailable", err)
+	}
+}
+
+// A unique index that somebody else has added says nothing of the _id: what it
+// refuses is not there already.
+func TestAnothersUniqueIndex(t *testing.T) {
+	store := openNew(t)
+	ctx := bounded(t)
+	for collection, key := range map[string]string{
+		"orders": "user_id", "delivery_claims": "_id.channel", "deliveries": "_id.channel", "dead_letters": "state",
+	} {
+		_, err := store.Database().Collection(collection).Indexes().CreateOne(ctx, mongo.IndexModel{
+			Keys: bson.D{{Key: key, Value: 1}}, Options: options.Index().SetUnique(true),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	order, other := newOrder(t, "ann", epoch), newOrder(t, "ann", epoch)
+	deliveries := store.Deliveries()
+	record := func(of domain.Order) error {
+		n := domain.Notification{EventID: of.Created().ID, OrderID: of.ID, Channel: "mail", Attempt: 1, SentAt: epoch}
+		claim, err := deliveries.Claim(ctx, n.EventID, "mail")
+		if err != nil {
+			return err
+		}
+		if _, err := store.Database().Collection("delivery_claims").DeleteMany(ctx, bson.M{}); err != nil {
+			t.Fatal(err)
+		}
+		return claim.Record(ctx, n)
+	}
+	calls := map[string]func(of domain.Order, id string) error{
+		"Add":    func(of domain.Order, _ string) error { return store.Orders().Add(ctx, of) },
+		"Put":    func(_ domain.Order, id string) error { return store.DeadLetters().Put(ctx, deadLetter(id, epoch)) },
+		"Record": func(of domain.Order, _ string) error { return record(of) },
+		"Claim": func(of domain.Order, _ string) error {
+			_, err := deliveries.Claim(ctx, of.Created().ID, "log")
+			return err
+		},
+	}
+	for _, name := range []string{"Add", "Put", "Record", "Claim"} {
+		if err := calls[name](order, "letter"); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		err := calls[name](other, "other")
+		if !errors.Is(err, ports.ErrUnavailable) || errors.Is(err, ports.ErrExists) || errors.Is(err, ports.ErrClaimed) || ctx.Err() != nil {
+			t.Errorf("%s of what another's index refuses: got %v, want ErrUnavailable", name, err)
+		}
+		if !strings.Contains(fmt.Sprint(err), "uplicate key") {
+			t.Errorf("%s of what another's index refuses: got %v, want the server's words", name, err)
+		}
+	}
+	if err := store.Orders().Add(ctx, order); !errors.Is(err, ports.ErrExists) {
+		t.Errorf("add a known id: got %v, want ErrExists", err)
+	}
+}
+
+// A record that is said to be there, and is not when it is looked at.
+func TestRecordThatVanishes(t *testing.T) {
+	store, p := behindProxy(t, "")
+	ctx := bounded(t)
+	order := newOrder(t, "ann", epoch)
+	claim, err := store.Deliveries().Claim(ctx, order.Created().ID, "log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	record := calls(t, store, order, claim)["Record"]
+	answer := answersWithWriteError(11000, "E11000 duplicate key error collection: a.deliveries index: _id_ dup key: { }")
+	p.answers.Store(&answer)
+	if err := record(ctx); !errors.Is(err, ports.ErrUnavailable) || strings.Contains(err.Error(), "%!") {
+		t.Errorf("got %v, want ErrUnavailable", err)
+	}
+	p.Heal()
+	if err := record(ctx); err != nil {
+		t.Errorf("record again: %v", err)
 	}
 }
 
