@@ -2,6 +2,7 @@ package ports
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"example.com/orderflow/domain"
@@ -61,6 +62,15 @@ const (
 	Discarded DeadLetterState = "discarded" // its message is not wanted
 )
 
+// Check returns an error unless the state is one of the three.
+func (s DeadLetterState) Check() error {
+	switch s {
+	case Waiting, Replayed, Discarded:
+		return nil
+	}
+	return fmt.Errorf("there is no state %q; the states are %s, %s and %s", s, Waiting, Replayed, Discarded)
+}
+
 // DeadLetterRetention is how long a dead letter is kept after it was replayed
 // or discarded.
 const DeadLetterRetention = 30 * 24 * time.Hour
@@ -103,7 +113,8 @@ type DeadLetters interface {
 	// read it, by Get or List: one that has failed again, or was settled by
 	// somebody else, stays as it is now.
 	//
-	// ErrChanged: that is so. ErrNotFound: there is no such letter.
+	// ErrChanged: that is so. ErrNotFound: there is no such letter. A state that
+	// is none of the three is an error, and changes nothing.
 	Settle(ctx context.Context, letter DeadLetter, state DeadLetterState, by string) error
 }
 

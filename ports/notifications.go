@@ -2,6 +2,7 @@ package ports
 
 import (
 	"context"
+	"time"
 
 	"example.com/orderflow/domain"
 )
@@ -35,6 +36,9 @@ type DeliveryLog interface {
 	// says that the log can't read what it has of this notification. Any other
 	// error is none of the event's.
 	Claim(ctx context.Context, event domain.EventID, channel string) (DeliveryClaim, error)
+
+	// ClaimLease returns how long a claim lasts.
+	ClaimLease() time.Duration
 
 	// List returns what was recorded for the order's events. A record that can't
 	// be read is passed over, logged with its id, and counted.

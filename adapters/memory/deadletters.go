@@ -2,7 +2,6 @@ package memory
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -18,7 +17,7 @@ import (
 // DeadLetters keeps dead letters. What is to be forgotten is freed by the next
 // call, whichever it is.
 type DeadLetters struct {
-	Retention time.Duration // how long settled letters are kept; 0: ports.DeadLetterRetention
+	Retention time.Duration // how long settled letters are kept; 0 or less: ports.DeadLetterRetention
 
 	mu      sync.Mutex
 	byID    map[string]*ports.DeadLetter
@@ -135,6 +134,9 @@ func (d *DeadLetters) Settle(ctx context.Context, letter ports.DeadLetter, state
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("settle dead letter %s: %w", letter.ID, err)
 	}
+	if err := state.Check(); err != nil {
+		return fmt.Errorf("settle dead letter %s: %w", letter.ID, err)
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.forget()
@@ -171,7 +173,11 @@ func (d *DeadLetters) decide(kept *ports.DeadLetter, state ports.DeadLetterState
 // forget begins each call: what has been settled for long enough is not there
 // for it any more.
 func (d *DeadLetters) forget() {
-	forgotten := time.Now().Add(-cmp.Or(d.Retention, ports.DeadLetterRetention))
+	retention := d.Retention
+	if retention <= 0 {
+		retention = ports.DeadLetterRetention
+	}
+	forgotten := time.Now().Add(-retention)
 	for len(d.settled) > 0 && !d.settled[0].SettledAt.After(forgotten) {
 		letter := d.settled[0]
 		d.settled[0] = nil // for the garbage collector

@@ -20,8 +20,14 @@ func failedAt(id string, at time.Time) ports.DeadLetter {
 }
 
 func TestDeadLettersDefaultRetention(t *testing.T) {
+	for _, unset := range []time.Duration{0, -1} {
+		t.Run(unset.String(), func(t *testing.T) { checkDefaultRetention(t, unset) })
+	}
+}
+
+func checkDefaultRetention(t *testing.T, unset time.Duration) {
 	synctest.Test(t, func(t *testing.T) {
-		var letters DeadLetters
+		letters := DeadLetters{Retention: unset}
 		if err := letters.Put(t.Context(), failedAt("a", now())); err != nil {
 			t.Fatal(err)
 		}

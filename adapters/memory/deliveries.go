@@ -17,7 +17,7 @@ const DefaultDeliveryLease = 45 * time.Second
 
 // Deliveries is the log of the notifications that went out.
 type Deliveries struct {
-	Lease time.Duration // how long a claim lasts; 0: DefaultDeliveryLease
+	Lease time.Duration // how long a claim lasts; 0 or less: DefaultDeliveryLease
 
 	mu      sync.Mutex
 	claims  map[deliveryKey]*claim // in force, or run out and not claimed again
@@ -40,6 +40,14 @@ type claim struct {
 	ends time.Time
 }
 
+// ClaimLease returns how long a claim lasts.
+func (d *Deliveries) ClaimLease() time.Duration {
+	if d.Lease > 0 {
+		return d.Lease
+	}
+	return DefaultDeliveryLease
+}
+
 // Claim reserves sending the event's notification by the channel.
 func (d *Deliveries) Claim(ctx context.Context, event domain.EventID, channel string) (ports.DeliveryClaim, error) {
 	key := deliveryKey{event, channel}
@@ -58,11 +66,7 @@ func (d *Deliveries) Claim(ctx context.Context, event domain.EventID, channel st
 	if d.claims == nil {
 		d.claims = make(map[deliveryKey]*claim)
 	}
-	lease := d.Lease
-	if lease <= 0 {
-		lease = DefaultDeliveryLease
-	}
-	c := &claim{d, key, now.Add(lease)}
+	c := &claim{d, key, now.Add(d.ClaimLease())}
 	d.claims[key] = c
 	return c, nil
 }

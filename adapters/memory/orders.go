@@ -18,7 +18,7 @@ const DefaultOutboxLease = 15 * time.Second
 
 // Orders keeps orders and their outbox.
 type Orders struct {
-	Lease time.Duration // how long a claim on an event lasts; 0: DefaultOutboxLease
+	Lease time.Duration // how long a claim on an event lasts; 0 or less: DefaultOutboxLease
 
 	mu      sync.Mutex
 	orders  map[domain.OrderID]domain.Order

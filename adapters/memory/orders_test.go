@@ -228,3 +228,15 @@ func TestPostponementHasAnEnd(t *testing.T) {
 		}
 	})
 }
+
+// A lease that is not set, or can't be meant, is the default.
+func TestDefaultLeases(t *testing.T) {
+	for _, unset := range []time.Duration{0, -1, -time.Hour} {
+		if got := (&memory.Orders{Lease: unset}).ClaimLease(); got != memory.DefaultOutboxLease {
+			t.Errorf("lease %v: a claim on an event lasts for %v, want %v", unset, got, memory.DefaultOutboxLease)
+		}
+		if got := (&memory.Deliveries{Lease: unset}).ClaimLease(); got != memory.DefaultDeliveryLease {
+			t.Errorf("lease %v: a claim on a delivery lasts for %v, want %v", unset, got, memory.DefaultDeliveryLease)
+		}
+	}
+}

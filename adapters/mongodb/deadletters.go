@@ -1,7 +1,6 @@
 package mongodb
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,7 +18,7 @@ import (
 
 // DeadLetters keeps dead letters. Make one with [Store.DeadLetters].
 type DeadLetters struct {
-	Retention time.Duration // how long settled letters are kept; 0: ports.DeadLetterRetention
+	Retention time.Duration // how long settled letters are kept; 0 or less: ports.DeadLetterRetention
 	Logger    *slog.Logger  // of records that can't be read; nil: slog.Default()
 
 	store *Store
@@ -235,6 +234,9 @@ func (d *DeadLetters) Settle(ctx context.Context, letter ports.DeadLetter, state
 }
 
 func (d *DeadLetters) settle(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState, by string) error {
+	if err := state.Check(); err != nil {
+		return err
+	}
 	ctx, cancel := d.store.bound(ctx)
 	defer cancel()
 	now := time.Now()
@@ -258,7 +260,7 @@ func (d *DeadLetters) settle(ctx context.Context, letter ports.DeadLetter, state
 		"$unset": unsettled,
 	}
 	if state != ports.Waiting {
-		forgetAt := now.Add(cmp.Or(d.Retention, ports.DeadLetterRetention))
+		forgetAt := now.Add(orDefault(d.Retention, ports.DeadLetterRetention))
 		change = bson.M{"$set": bson.M{"state": string(state), "settled_at": now, "settled_by": by, "forget_at": forgetAt}}
 	}
 	result, err := d.store.deadLetters.UpdateOne(ctx, asRead, change)

@@ -25,7 +25,7 @@ import (
 // inserts a claim knows that nothing is recorded, and whoever fails to knows
 // where to look.
 type Deliveries struct {
-	Lease  time.Duration // how long a claim lasts; 0: 45 s
+	Lease  time.Duration // how long a claim lasts; 0 or less: 45 s
 	Logger *slog.Logger  // of records that can't be read; nil: slog.Default()
 
 	store *Store
@@ -50,6 +50,9 @@ type claimDocument struct {
 	FreeAt time.Time  `bson:"free_at"` // when the claim runs out
 }
 
+// ClaimLease returns how long a claim lasts.
+func (d *Deliveries) ClaimLease() time.Duration { return orDefault(d.Lease, 45*time.Second) }
+
 // Claim reserves sending a notification. See [ports.DeliveryLog].
 func (d *Deliveries) Claim(ctx context.Context, event domain.EventID, channel string) (ports.DeliveryClaim, error) {
 	claim := &deliveryClaim{
@@ -59,7 +62,7 @@ func (d *Deliveries) Claim(ctx context.Context, event domain.EventID, channel st
 	}
 	ctx, cancel := d.store.bound(ctx)
 	defer cancel()
-	if err := claim.take(ctx, cmp.Or(d.Lease, 45*time.Second)); err != nil {
+	if err := claim.take(ctx, d.ClaimLease()); err != nil {
 		return nil, fmt.Errorf("claim delivery of event %s by %s: %w", event, channel, err)
 	}
 	return claim, nil

@@ -1,7 +1,6 @@
 package mongodb
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,7 +18,7 @@ import (
 // Orders keeps orders, and their events until they are published. Make one
 // with [Store.Orders].
 type Orders struct {
-	Lease  time.Duration // how long a claim on an event lasts; 0: 15 s
+	Lease  time.Duration // how long a claim on an event lasts; 0 or less: 15 s
 	Logger *slog.Logger  // of records that can't be read; nil: slog.Default()
 
 	store *Store
@@ -34,7 +33,7 @@ var (
 func (s *Store) Orders() *Orders { return &s.parts.orders }
 
 // ClaimLease returns how long a claim on an event lasts.
-func (o *Orders) ClaimLease() time.Duration { return cmp.Or(o.Lease, 15*time.Second) }
+func (o *Orders) ClaimLease() time.Duration { return orDefault(o.Lease, 15*time.Second) }
 
 type orderDocument struct {
 	ID        string         `bson:"_id"`

@@ -120,6 +120,14 @@ func (s *Store) Close(ctx context.Context) error {
 	return nil
 }
 
+// orDefault returns the duration that was set, or the default where none was.
+func orDefault(set, byDefault time.Duration) time.Duration {
+	if set > 0 {
+		return set
+	}
+	return byDefault
+}
+
 // bound gives a call its end, whatever its caller's context says.
 func (s *Store) bound(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, s.timeout)

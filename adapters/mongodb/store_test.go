@@ -3,6 +3,7 @@ package mongodb_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/url"
 	"strings"
@@ -153,6 +154,29 @@ func TestOpenWithWrongLogin(t *testing.T) {
 	}
 	if !strings.Contains(err.Error(), u.Host) || strings.Contains(err.Error(), "secret") {
 		t.Errorf("got %v, want it to name %s, and no secret", err, u.Host)
+	}
+}
+
+// What is not set, or can't be meant, is the default.
+func TestDefaultDurations(t *testing.T) {
+	store := openNew(t)
+	orders, deliveries, letters := store.Orders(), store.Deliveries(), store.DeadLetters()
+	for _, unset := range []time.Duration{0, -1, -time.Hour} {
+		orders.Lease, deliveries.Lease, letters.Retention = unset, unset, unset
+		if got := orders.ClaimLease(); got != 15*time.Second {
+			t.Errorf("lease %v: a claim on an event lasts for %v, want 15 s", unset, got)
+		}
+		if got := deliveries.ClaimLease(); got != 45*time.Second {
+			t.Errorf("lease %v: a claim on a delivery lasts for %v, want 45 s", unset, got)
+		}
+		letter := deadLetter(fmt.Sprint("letter ", unset), epoch)
+		putLetter(t, letters, letter)
+		if err := letters.Settle(bounded(t), letter, ports.Discarded, "me"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := letters.Get(bounded(t), letter.ID); err != nil {
+			t.Errorf("retention %v: get what was just settled: %v", unset, err)
+		}
 	}
 }
 

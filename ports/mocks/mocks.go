@@ -350,6 +350,20 @@ func (mr *MockDeliveryLogMockRecorder) Claim(ctx, event, channel any) *gomock.Ca
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Claim", reflect.TypeOf((*MockDeliveryLog)(nil).Claim), ctx, event, channel)
 }
 
+// ClaimLease mocks base method.
+func (m *MockDeliveryLog) ClaimLease() time.Duration {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "ClaimLease")
+	ret0, _ := ret[0].(time.Duration)
+	return ret0
+}
+
+// ClaimLease indicates an expected call of ClaimLease.
+func (mr *MockDeliveryLogMockRecorder) ClaimLease() *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "ClaimLease", reflect.TypeOf((*MockDeliveryLog)(nil).ClaimLease))
+}
+
 // List mocks base method.
 func (m *MockDeliveryLog) List(ctx context.Context, order domain.OrderID) (ports.NotificationList, error) {
 	m.ctrl.T.Helper()

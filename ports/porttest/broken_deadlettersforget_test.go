@@ -36,6 +36,7 @@ func brokenForgetting() []broken[porttest.DeadLetters] {
 			}
 		}), fails: []string{
 			"SettledBy is who settled the letter last, and not set while it waits",
+			"Settle as what is no state is an error, and settles nothing",
 			"Settle gives a letter any other state, and changes nothing else of it",
 			"Settle of a letter that another has settled leaves it, and says that it has changed",
 			"Settle of a letter that has failed again leaves it, and says that it has changed",

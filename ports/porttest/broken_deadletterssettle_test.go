@@ -242,5 +242,16 @@ func brokenSettles() []broken[porttest.DeadLetters] {
 		}), fails: []string{
 			"Settle with an ended context settles nothing",
 		}},
+
+		{name: "any state will do", open: faultyLetters(func(whole *memory.DeadLetters, f *faultyDeadLetters) {
+			f.settle = func(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState, by string) error {
+				if state.Check() != nil {
+					state = ports.Discarded
+				}
+				return whole.Settle(ctx, letter, state, by)
+			}
+		}), fails: []string{
+			"Settle as what is no state is an error, and settles nothing",
+		}},
 	}
 }

@@ -59,6 +59,8 @@ func (l *faultyLog) Claim(ctx context.Context, event domain.EventID, channel str
 	return &faultyClaim{c, l, event, channel, time.Now()}, nil
 }
 
+func (l *faultyLog) ClaimLease() time.Duration { return l.whole.ClaimLease() }
+
 func (l *faultyLog) List(ctx context.Context, order domain.OrderID) (ports.NotificationList, error) {
 	if l.list != nil {
 		return l.list(ctx, order)
@@ -95,10 +97,12 @@ func brokenDeliveryClaims() []broken[porttest.DeliveryLog] {
 		}, more: true},
 
 		{name: "a claim of a delivery runs out early", open: deliveries(lease / 3), fails: []string{
+			"ClaimLease tells how long a delivery's claim lasts",
 			"Claim keeps everybody else away until the claim runs out",
 		}},
 
 		{name: "a claim of a delivery never runs out", open: deliveries(time.Hour), fails: []string{
+			"ClaimLease tells how long a delivery's claim lasts",
 			"a delivery's claim that has run out can be had by the next, and again",
 			"Record after another's keeps the first",
 			"Record holds after the claim has run out",

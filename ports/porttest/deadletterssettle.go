@@ -22,6 +22,7 @@ func settleClauses() []Clause[DeadLetters] {
 		{"Settle of a letter that another has settled leaves it, and says that it has changed", settleAfterAnother},
 		{"of many that settle a letter at once one does", settleAtOnce},
 		{"Settle of a letter that is not kept finds none", settleUnknown},
+		{"Settle as what is no state is an error, and settles nothing", settleNoState},
 		{"Settle with an ended context settles nothing", settleEnded},
 	}
 }
@@ -177,6 +178,18 @@ func settleUnknown(t testing.TB, d DeadLetters) {
 	checkError(t, "settle an unknown letter", err, ports.ErrNotFound, unknown.ID)
 	checkNoLetter(t, d.Letters, unknown.ID)
 	checkLetters(t, d, ports.DeadLetterQuery{Limit: 10}, kept)
+}
+
+func settleNoState(t testing.TB, d DeadLetters) {
+	for i, from := range letterStates {
+		kept := putInto(t, d.Letters, nthLetter(i), from)
+		for _, state := range []ports.DeadLetterState{"", "Waiting", "waiting ", "deleted", "$set"} {
+			if err := d.Letters.Settle(bounded(t), kept, state, settler); err == nil || errors.Is(err, ports.ErrUnavailable) {
+				t.Errorf("settle %s letter as %q: error %v, want one that is no outage", from, state, err)
+			}
+			checkLetter(t, d, kept)
+		}
+	}
 }
 
 func settleEnded(t testing.TB, d DeadLetters) {

@@ -36,6 +36,7 @@ func DeliveryLogClauses() []Clause[DeliveryLog] {
 		{"Record with an ended context records nothing", recordEnded},
 		{"Release with an ended context releases nothing", releaseEnded},
 		{"List of deliveries with an ended context says so", listDeliveriesEnded},
+		{"ClaimLease tells how long a delivery's claim lasts", deliveryClaimLease},
 	}
 }
 
@@ -193,6 +194,14 @@ func deliveryClaimAtOnce(t testing.TB, d DeliveryLog) {
 		}
 		return claimed, fault
 	})
+}
+
+func deliveryClaimLease(t testing.TB, d DeliveryLog) {
+	for _, log := range []ports.DeliveryLog{d.Log, d.Other} {
+		if got := log.ClaimLease(); got != d.Lease {
+			t.Errorf("a claim lasts for %v, want %v", got, d.Lease)
+		}
+	}
 }
 
 func deliveryKeys(t testing.TB, d DeliveryLog) {
