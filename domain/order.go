@@ -40,8 +40,8 @@ type Order struct {
 // names each field that does not: id is a UUID in lower case; userID has 1 to
 // [MaxUserID] characters, product 1 to [MaxProduct], both valid UTF-8 without
 // control characters and with a visible one; quantity is from 1 to
-// [MaxQuantity]. The time is cut to the millisecond and kept in UTC, so that
-// every store gives back what it was given.
+// [MaxQuantity]; the time is in the years 1 to 9999. It is cut to the millisecond
+// and kept in UTC, so that every store gives back what it was given.
 func NewOrder(id OrderID, userID, product string, quantity int, createdAt time.Time) (Order, error) {
 	return makeOrder(id, userID, product, quantity, createdAt, checkNewText)
 }
@@ -61,6 +61,8 @@ func makeOrder(id OrderID, userID, product string, quantity int, createdAt time.
 	invalid.add("quantity", checkRange(quantity, MaxQuantity))
 	if createdAt.IsZero() {
 		invalid.add("created_at", "is missing")
+	} else if !IsWritable(createdAt) {
+		invalid.add("created_at", "must be in the years 1 to 9999")
 	}
 	if len(invalid.Fields) > 0 {
 		return Order{}, &invalid
@@ -72,6 +74,13 @@ func makeOrder(id OrderID, userID, product string, quantity int, createdAt time.
 		Quantity:  quantity,
 		CreatedAt: createdAt.UTC().Truncate(time.Millisecond),
 	}, nil
+}
+
+// IsWritable reports whether RFC 3339 can write the time, in UTC: its year is
+// from 1 to 9999.
+func IsWritable(t time.Time) bool {
+	year := t.UTC().Year()
+	return 1 <= year && year <= 9999
 }
 
 // Created returns the event that the order was placed. It is a function of the

@@ -7,6 +7,7 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
+	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 )
 
@@ -74,13 +75,13 @@ func readLetter(document bson.Raw, whole bool) (ports.DeadLetter, error) {
 		MessageID: field(r, "message_id", bson.RawValue.StringValueOK),
 		Failures:  elements(r, "failures", readFailure),
 		State:     ports.DeadLetterState(field(r, "state", bson.RawValue.StringValueOK)),
-		Since:     field(r, "since", bson.RawValue.TimeOK).UTC(),
+		Since:     date(r, "since"),
 	}
 	if len(letter.Failures) == 0 {
 		r.fail("failures", "is empty")
 	}
 	if r.err == nil && letter.State != ports.Waiting {
-		letter.SettledAt = field(r, "settled_at", bson.RawValue.TimeOK).UTC()
+		letter.SettledAt = date(r, "settled_at")
 		letter.SettledBy = optional(r, "settled_by", bson.RawValue.StringValueOK)
 	}
 	if whole {
@@ -91,6 +92,9 @@ func readLetter(document bson.Raw, whole bool) (ports.DeadLetter, error) {
 		letter.Type = optional(r, "type", bson.RawValue.StringValueOK)
 		letter.AppID = optional(r, "app_id", bson.RawValue.StringValueOK)
 		letter.Timestamp = optional(r, "timestamp", bson.RawValue.TimeOK).UTC()
+		if !domain.IsWritable(letter.Timestamp) { // its sender's to say, and nobody's to read
+			letter.Timestamp = time.Time{}
+		}
 		letter.Body = field(r, "body", binary)
 		letter.Headers = map[string]string{}
 		for _, h := range elements(r, "headers", readHeader) {
@@ -107,8 +111,8 @@ func readFailure(r *reader) ports.Failure {
 	return ports.Failure{
 		Reason:       field(r, "reason", bson.RawValue.StringValueOK),
 		Attempts:     field(r, "attempts", integer),
-		FirstFailure: field(r, "first_failure", bson.RawValue.TimeOK).UTC(),
-		LastFailure:  field(r, "last_failure", bson.RawValue.TimeOK).UTC(),
+		FirstFailure: date(r, "first_failure"),
+		LastFailure:  date(r, "last_failure"),
 	}
 }
 

@@ -89,7 +89,10 @@ func readNotification(document bson.Raw) (domain.Notification, error) {
 		OrderID: domain.OrderID(field(&r, "order_id", bson.RawValue.StringValueOK)),
 		Channel: field(id, "channel", bson.RawValue.StringValueOK),
 		Attempt: field(&r, "attempt", integer),
-		SentAt:  field(&r, "sent_at", bson.RawValue.TimeOK).UTC(),
+		SentAt:  date(&r, "sent_at"),
+	}
+	if n.Attempt < 1 {
+		r.fail("attempt", "must be at least 1")
 	}
 	if err := cmp.Or(id.err, r.err); err != nil {
 		return domain.Notification{}, unreadable(document, err)

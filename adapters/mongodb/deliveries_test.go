@@ -123,6 +123,8 @@ func TestReadingDeliveriesIsStrict(t *testing.T) {
 		{"attempt as text", func(d bson.M) { d["attempt"] = "1" }, "attempt is of type string"},
 		{"no sent_at", func(d bson.M) { delete(d, "sent_at") }, "sent_at is missing"},
 		{"sent_at as text", func(d bson.M) { d["sent_at"] = "now" }, "sent_at is of type string"},
+		{"attempt 0", func(d bson.M) { d["attempt"] = 0 }, "attempt must be at least 1"},
+		{"sent_at after the year 9999", func(d bson.M) { d["sent_at"] = bson.DateTime(253402300800000) }, "sent_at must be in the years 1 to 9999"},
 		{"id as text", func(d bson.M) { d["_id"] = fmt.Sprint(d["_id"]) }, "id is of type string"},
 		{"no channel", func(d bson.M) { d["_id"] = d["_id"].(bson.D)[:1] }, "channel is missing"},
 	}

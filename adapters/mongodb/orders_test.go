@@ -2,6 +2,7 @@ package mongodb_test
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -80,13 +81,16 @@ func TestReadingIsStrict(t *testing.T) {
 		{"quantity 0", func(d bson.M) { d["quantity"] = 0 }, "quantity must be at least 1"},
 		{"quantity beyond int32", func(d bson.M) { d["quantity"] = int64(math.MaxInt32) + 3 }, "quantity must be at most"},
 		{"created_at is the zero time", func(d bson.M) { d["created_at"] = time.Time{} }, "created_at is missing"},
+		{"created_at after the year 9999", func(d bson.M) { d["created_at"] = bson.DateTime(253402300800000) }, "created_at must be in the years 1 to 9999"},
+		{"created_at before the year 1", func(d bson.M) { d["created_at"] = bson.DateTime(-62135596800001) }, "created_at must be in the years 1 to 9999"},
+		{"created_at as far as it goes", func(d bson.M) { d["created_at"] = bson.DateTime(math.MaxInt64) }, "created_at must be in the years 1 to 9999"},
 		{"id no UUID", func(d bson.M) { d["_id"] = "7" }, "id must be a UUID"},
 	}
 	store := openNew(t)
 	orders := store.Orders()
 	for i, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			user := "user" + string(rune('a'+i)) // who sees this document alone
+			user := fmt.Sprint("user", i) // who sees this document alone
 			order := newOrder(t, user, epoch)
 			d := document(order)
 			tt.spoil(d)

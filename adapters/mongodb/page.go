@@ -122,7 +122,8 @@ func (p *passedOver) log(ctx context.Context, log *slog.Logger, in *mongo.Collec
 // sorted lists BSON's types as a server sorts them. Arrays are left out: their
 // elements decide.
 var sorted = []string{
-	"minKey", "null", "number", "symbol", "string", "object", "binData", "objectId", "bool", "date", "timestamp", "regex", "maxKey",
+	"minKey", "undefined", "null", "number", "symbol", "string", "object", "binData", "objectId", "bool", "date", "timestamp",
+	"regex", "dbPointer", "javascript", "javascriptWithScope", "maxKey",
 }
 
 // typesBefore and typesAfter return the types that a server sorts before, or

@@ -3,9 +3,11 @@ package mongodb
 import (
 	"math/big"
 	"strings"
+	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
+	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 )
 
@@ -42,6 +44,15 @@ func field[T any](r *reader, name string, as func(bson.RawValue) (T, bool)) T {
 	return value
 }
 
+// date is field of a time, in UTC, that can be written as text.
+func date(r *reader, name string) time.Time {
+	at := field(r, name, bson.RawValue.TimeOK).UTC()
+	if r.err == nil && !domain.IsWritable(at) {
+		r.fail(name, "must be in the years 1 to 9999")
+	}
+	return at
+}
+
 // inside returns a reader of the subdocument in the named field, whose fields
 // stand beside the others in JSON.
 func inside(r *reader, name string) *reader {
@@ -54,9 +65,10 @@ func integer(value bson.RawValue) (int, bool) {
 	var n big.Rat
 	switch value.Type {
 	case bson.TypeInt32:
-		n.SetInt64(int64(value.Int32()))
+		return int(value.Int32()), true
 	case bson.TypeInt64:
-		n.SetInt64(value.Int64())
+		i := value.Int64()
+		return int(i), int64(int(i)) == i
 	case bson.TypeDouble:
 		if n.SetFloat64(value.Double()) == nil {
 			return 0, false

@@ -33,7 +33,9 @@ func spoiled(original func() bson.M, times string, fields ...string) []any {
 		add(func(d bson.M) { d[name] = nil })
 		add(func(d bson.M) { d[name] = bson.M{"x": 1} })
 	}
-	for _, value := range []any{"2026-11-23", true, 7, bson.NewObjectID(), bson.M{}, bson.Timestamp{T: 1}, bson.Regex{Pattern: "x"}, bson.MinKey{}, bson.MaxKey{}, bson.A{"x"}} {
+	for _, value := range []any{"2026-11-23", true, 7, bson.NewObjectID(), bson.M{}, bson.Timestamp{T: 1}, bson.Regex{Pattern: "x"}, bson.MinKey{}, bson.MaxKey{}, bson.A{"x"},
+		bson.JavaScript("x"), bson.CodeWithScope{Code: "x", Scope: bson.D{}}, bson.Undefined{}, bson.Symbol("x"), bson.DBPointer{DB: "x"},
+		bson.DateTime(253402300800000), bson.DateTime(-62135596800001)} {
 		add(func(d bson.M) { d[times] = value })
 	}
 	n := rand.Int32()
@@ -160,6 +162,34 @@ func TestListPassesOverLetters(t *testing.T) {
 			if passed != unreadable {
 				t.Errorf("%+v: %d records were passed over, want %d", query, passed, unreadable)
 			}
+		}
+	}
+}
+
+// A letter's own times must be such that text can say them. Its message's is its
+// sender's: one that text can't say is left out.
+func TestLetterWithTimesNobodyCanWrite(t *testing.T) {
+	const year10000 = bson.DateTime(253402300800000)
+	store := openNew(t)
+	letters := store.DeadLetters()
+	for field, want := range map[string]string{
+		"since": "since must be", "settled_at": "settled_at must be", "timestamp": "",
+		"failures.0.first_failure": "failures.first_failure must be", "failures.0.last_failure": "failures.last_failure must be",
+	} {
+		letter := deadLetter(field, epoch)
+		letter.Timestamp = epoch
+		putLetter(t, letters, letter)
+		set := bson.M{field: year10000}
+		if field == "settled_at" {
+			set["state"] = "discarded"
+		}
+		if _, err := store.Database().Collection("dead_letters").UpdateOne(bounded(t), bson.M{"_id": field}, bson.M{"$set": set}); err != nil {
+			t.Fatal(err)
+		}
+		got, err := letters.Get(bounded(t), field)
+		checkUnreadable(t, field, err, field, want)
+		if !got.Timestamp.IsZero() {
+			t.Errorf("%s: the message's time is %v, want none", field, got.Timestamp)
 		}
 	}
 }

@@ -106,7 +106,7 @@ func writtenFailure(d amqp.Delivery) ports.Failure {
 	at := func(header string) time.Time {
 		text, _ := d.Headers[header].(string)
 		at, err := time.Parse(time.RFC3339, text)
-		if err != nil {
+		if err != nil || !domain.IsWritable(at) {
 			return time.Time{}
 		}
 		return at.UTC().Truncate(time.Millisecond)

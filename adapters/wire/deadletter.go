@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 )
 
@@ -18,8 +19,12 @@ import (
 // of them are taken for one dead letter.
 func NewID() string { return "unnamed-" + rand.Text() }
 
-// DeadLetter returns the message as a dead letter with that failure.
+// DeadLetter returns the message as a dead letter with that failure. A timestamp
+// that can't be written as text is left out, as if the sender had said none.
 func (m Message) DeadLetter(failure ports.Failure) ports.DeadLetter {
+	if !domain.IsWritable(m.Timestamp) {
+		m.Timestamp = time.Time{}
+	}
 	return ports.DeadLetter{
 		ID:              m.deadLetterID(),
 		MessageID:       m.ID,

@@ -122,3 +122,17 @@ func TestDeadLettersShareNothing(t *testing.T) {
 		}
 	}
 }
+
+// A broker takes any number of seconds for a timestamp; text does not.
+func TestDeadLetterWithATimestampNobodyCanWrite(t *testing.T) {
+	for _, year := range []int{-1, 0, 10_000, 292_277_026_596} {
+		m := wire.Message{Body: []byte("hello"), Timestamp: time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC)}
+		letter := m.DeadLetter(ports.Failure{})
+		if !letter.Timestamp.IsZero() {
+			t.Errorf("year %d: the letter has the timestamp %v, want none", year, letter.Timestamp)
+		}
+		if again := wire.FromDeadLetter(letter).DeadLetter(ports.Failure{}); again.ID != letter.ID {
+			t.Errorf("year %d: the letter is %s after a replay, want %s", year, again.ID, letter.ID)
+		}
+	}
+}

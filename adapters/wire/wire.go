@@ -65,7 +65,7 @@ type body struct {
 
 // Encode returns the event's message. It refuses an event that has no wire form:
 // one of another type than order.created, or whose id or time can't be its own.
-// It does not check the order, for what a store has kept must go out.
+// Of the order it checks only the time, for what a store has kept must go out.
 func Encode(event domain.Event) (Message, error) {
 	if err := check(event); err != nil {
 		return Message{}, fmt.Errorf("encode event %.100q of type %.100q: %w", event.ID, event.Type, err)
@@ -105,6 +105,9 @@ func check(event domain.Event) error {
 	}
 	if event.Time.IsZero() {
 		return errors.New("it has no time")
+	}
+	if !domain.IsWritable(event.Time) || !domain.IsWritable(event.Order.CreatedAt) {
+		return errors.New("its time, or its order's, is not in the years 1 to 9999")
 	}
 	return nil
 }
@@ -149,6 +152,9 @@ func decode(m Message) (domain.Event, error) {
 	}
 	if at.IsZero() {
 		return domain.Event{}, errors.New("header " + HeaderTime + " is the zero time")
+	}
+	if !domain.IsWritable(at) {
+		return domain.Event{}, errors.New("header " + HeaderTime + " is not in the years 1 to 9999, in UTC")
 	}
 	return domain.Event{
 		ID: id, Type: domain.OrderCreated, Time: at.UTC().Truncate(time.Millisecond), Order: order,
