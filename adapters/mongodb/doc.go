@@ -26,9 +26,20 @@
 // unreadable: lists and claims pass over it, log it and count it, and whoever
 // asks for it alone gets a [ports.UnreadableError].
 //
-// A claim on a delivery whose end can't be read is nobody's. So is a claim that
-// ends later than the callers' clocks can have made it: on an event, by a lease
-// and [ports.MaxPostponement] from now; on a delivery, by one and a half leases.
+// A claim whose end, free_at, is no time is nobody's. So is a claim that ends
+// later than the callers' clocks can have made it: on an event, by a lease and
+// [ports.MaxPostponement] from now; on a delivery, by one and a half leases.
+//
+// An event is found by its outbox.free_at. If somebody removes that field but
+// leaves outbox, the event is not published: only a search through all orders
+// would find it, by
+//
+//	{outbox: {$exists: true}, "outbox.free_at": {$exists: false}}
+//
+// A record of a delivery that can't be read keeps its event from being sent
+// again, as a permanent error, while its claim is there. Without the claim, the
+// event is sent and then can't be recorded: to claim is one insert, and looks
+// for a record only where there has been a claim.
 //
 // # URL
 //

@@ -28,7 +28,10 @@ func (o *Orders) Claim(ctx context.Context, limit int) ([]domain.Event, error) {
 	defer func() { c.passed.log(ctx, o.Logger, o.store.orders) }()
 	lost := c.now.Add(o.ClaimLease() + ports.MaxPostponement) // made by a clock that was wrong
 	var events []domain.Event
-	for _, free := range []bson.M{{"$lte": c.now}, {"$gt": lost}} {
+	// Nobody's is also a claim whose end is no time. One without any end is in
+	// no index, and not found.
+	nobodys := bson.M{"$exists": true, "$not": bson.M{"$lte": lost}}
+	for _, free := range []bson.M{{"$lte": c.now}, nobodys} {
 		for len(events) < limit {
 			want := min(limit-len(events), batch)
 			found, claimed, err := c.round(ctx, free, want)

@@ -109,6 +109,50 @@ func TestClaimOfTheFarFutureIsNobodys(t *testing.T) {
 	}
 }
 
+// A claim whose end is no time is nobody's either. Other claims, and events that
+// are published, stay as they are.
+func TestClaimWhoseEndIsNoTimeIsNobodys(t *testing.T) {
+	store := openNew(t)
+	orders := store.Orders()
+	insert := func(freeAt any) domain.EventID {
+		order := newOrder(t, "ann", epoch)
+		d := document(order)
+		d["outbox"] = bson.M{"free_at": freeAt, "claim": "another"}
+		if _, err := store.Database().Collection("orders").InsertOne(bounded(t), d); err != nil {
+			t.Fatal(err)
+		}
+		return order.Created().ID
+	}
+	if _, err := store.Database().Collection("orders").InsertOne(bounded(t), document(newOrder(t, "ann", epoch))); err != nil {
+		t.Fatal(err)
+	}
+	insert(time.Now().Add(10 * time.Second)) // somebody's
+	var want []domain.EventID
+	for _, freeAt := range []any{
+		"x", "", nil, 5, 0.5, int64(7), true, bson.Timestamp{T: 1}, bson.M{}, bson.M{"x": 1}, bson.A{}, bson.A{"x"}, bson.NewObjectID(),
+		bson.MinKey{}, bson.MaxKey{}, bson.Regex{Pattern: "x"}, bson.JavaScript("x"), bson.Undefined{}, bson.Binary{Data: []byte("x")}, decimal("1"),
+	} {
+		want = append(want, insert(freeAt))
+	}
+	slices.Sort(want)
+	for _, limit := range []int{7, 1000, 1000} {
+		events, err := orders.Claim(bounded(t), limit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, id := range eventIDs(events) {
+			i, known := slices.BinarySearch(want, id)
+			if !known {
+				t.Fatalf("claimed event %s, which is somebody's or was claimed before", id)
+			}
+			want = slices.Delete(want, i, i+1)
+		}
+	}
+	if len(want) > 0 {
+		t.Errorf("%d events were not claimed", len(want))
+	}
+}
+
 func TestPostponementHasAnEnd(t *testing.T) {
 	store := openNew(t)
 	orders := store.Orders()
