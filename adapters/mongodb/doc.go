@@ -53,9 +53,10 @@
 // maxPoolSize (100) and serverSelectionTimeoutMS (5000). timeoutMS (10000) is
 // the bound of each call, however much longer its context would wait. What the
 // promises rest on can't be set: writes wait for the majority's journal, reads
-// go to the primary. With mongodb+srv, [Open] also waits for the name server,
-// for as long as the machine's resolver does. An option that the driver does not
-// know or can't use, and a file that it can't read, is an error at once.
+// go to the primary. An option that asks for anything else, such as w=1, is an
+// error, and so are one that is given twice, one that the driver does not know or
+// can't use, and a file that it can't read. With mongodb+srv, [Open] also waits
+// for the name server, for as long as the machine's resolver does.
 //
 // The role readWrite on the database is enough; once the indexes are there, so
 // are the actions find, insert, update, remove and listIndexes.

@@ -68,6 +68,15 @@ func TestOpenRefusesURL(t *testing.T) {
 		{"TLS off after its options", "mongodb://localhost/orders?tlsDisableOCSPEndpointCheck=true&tls=false", "option tlsDisableOCSPEndpointCheck: TLS is off"},
 		{"TLS off before its options", "mongodb://localhost/orders?ssl=false&tlsDisableOCSPEndpointCheck=true", "option tlsDisableOCSPEndpointCheck: TLS is off"},
 		{"TLS never on", "mongodb://localhost/orders?tlsInsecure=true", "option tlsInsecure: TLS is off; set tls=true"},
+		{"write concern that is not kept", "mongodb://localhost/orders?w=1", "option w: the adapter sets it, to majority; leave it out"},
+		{"journal that is not kept", "mongodb://localhost/orders?retryWrites=true&Journal=false", "option Journal: the adapter sets it, to true; leave it out"},
+		{"read concern that is not kept", "mongodb://localhost/orders?readConcernLevel=available", "option readConcernLevel: the adapter sets it, to local; leave it out"},
+		{"read preference that is not kept", "mongodb://localhost/orders?readPreference=secondary", "option readPreference: the adapter sets it, to primary; leave it out"},
+		{"read preference's tags", "mongodb://localhost/orders?readPreferenceTags=dc:x", "option readPreferenceTags: it has no effect"},
+		{"read preference's staleness", "mongodb://localhost/orders?maxStalenessSeconds=100", "option maxStalenessSeconds: it has no effect"},
+		{"option given twice", "mongodb://localhost/orders?appName=a&replicaSet=rs0&appname=b", "option appname: it is given twice; leave one out"},
+		{"option given twice, by two names", "mongodb://localhost/orders?tls=true&ssl=true", "option ssl: it is given twice; leave one out"},
+		{"empty replica set", "mongodb://localhost/orders?replicaSet=", "option replicaSet: "},
 		{"options in conflict", "mongodb://u:secret@localhost/orders?w=0&journal=true", "w=0 and j=true"},
 	}
 	for _, tt := range tests {
@@ -305,12 +314,10 @@ func TestOpenMeetsOtherIndex(t *testing.T) {
 	}
 }
 
-// What is answered must be on disk: every write asks for it, whatever the URL
-// would have. No call makes more round trips than it needs.
+// What is answered must be on disk: every write asks for it. No call makes more round trips than it needs.
 func TestCommands(t *testing.T) {
 	var r recorder
-	url := databaseURL(t) + "?w=1&journal=false&readConcernLevel=available"
-	store := open(t, url, r.monitor())
+	store := open(t, databaseURL(t), r.monitor())
 	dropAtEnd(t, store)
 	orders, deliveries, letters := store.Orders(), store.Deliveries(), store.DeadLetters()
 	orders.Lease = time.Nanosecond // free at once

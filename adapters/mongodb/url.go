@@ -74,6 +74,9 @@ func parseURL(url string) (*options.ClientOptions, string, error) {
 	if strings.ContainsFunc(database, func(r rune) bool { return !unicode.IsGraphic(r) }) {
 		return nil, "", fmt.Errorf("read URL: the name of its database, %q, has a character that does not show; take that out", database)
 	}
+	if err := checkEffect(all); err != nil {
+		return nil, "", fmt.Errorf("read URL: %w", err)
+	}
 	return opts, database, nil
 }
 

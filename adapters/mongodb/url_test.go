@@ -22,10 +22,10 @@ func TestParseURL(t *testing.T) {
 		{"mongodb://u:p@a:1,b:2/orders?replicaSet=rs0&authSource=admin", setting{"orders", "orderflow", 10 * time.Second, 5 * time.Second}},
 		{"mongodb://u?x:p@localhost/my%2Dorders", setting{"my-orders", "orderflow", 10 * time.Second, 5 * time.Second}},
 		{"mongodb://localhost/orders?timeoutMS=300&serverSelectionTimeoutMS=200&appName=x", setting{"orders", "x", 300 * time.Millisecond, 200 * time.Millisecond}},
-		{"mongodb://localhost/orders?retryWrites=true&appName=my%20app&tls=true&tlsInsecure=true&readPreference=nearest&readPreferenceTags=&compressors=zlib", setting{"orders", "my app", 10 * time.Second, 5 * time.Second}},
+		{"mongodb://localhost/orders?retryWrites=true&appName=my%20app&tls=true&tlsInsecure=true&compressors=zlib", setting{"orders", "my app", 10 * time.Second, 5 * time.Second}},
 		{"mongodb://u:p@localhost/orders?authMechanism=SCRAM-SHA-256&authSource=admin;loadBalanced=false&TLS=false", setting{"orders", "orderflow", 10 * time.Second, 5 * time.Second}},
 		{"mongodb://localhost/orders?timeoutMS=0", setting{"orders", "orderflow", 10 * time.Second, 5 * time.Second}},
-		{"mongodb://localhost/orders?w=1&journal=false&readConcernLevel=available&readPreference=secondary", setting{"orders", "orderflow", 10 * time.Second, 5 * time.Second}},
+		{"mongodb://localhost/orders?retryWrites=true&w=majority&journal=true&readConcernLevel=local&readPreference=primary", setting{"orders", "orderflow", 10 * time.Second, 5 * time.Second}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.url, func(t *testing.T) {

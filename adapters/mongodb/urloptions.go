@@ -1,6 +1,7 @@
 package mongodb
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -105,6 +106,8 @@ func checkOption(o option) error {
 		return errors.New("there is no such option")
 	case o.isOneOf("sockettimeoutms"):
 		return errors.New("it has no effect; set timeoutMS")
+	case o.isOneOf("readpreferencetags", "maxstaleness", "maxstalenessseconds"):
+		return errors.New("it has no effect, for all reads go to the primary; leave it out")
 	}
 	if o.isOneOf("readpreference") {
 		if _, err := readpref.ModeFromString(o.value()); err != nil {
@@ -115,6 +118,45 @@ func checkOption(o option) error {
 		if !slices.Contains(compressors, name) {
 			return fmt.Errorf("invalid value; the compressors are %s", strings.Join(compressors, ", "))
 		}
+	}
+	return nil
+}
+
+// promised are the options which the promises rest on, with the value that the
+// adapter sets whatever the URL says.
+var promised = map[string]string{
+	"w":                "majority",
+	"journal":          "true",
+	"readconcernlevel": "local",
+	"readpreference":   "primary",
+}
+
+// otherNames are the old names of options, or the second ones.
+var otherNames = map[string]string{
+	"ssl":                             "tls",
+	"sslclientcertificatekeyfile":     "tlscertificatekeyfile",
+	"sslclientcertificatekeypassword": "tlscertificatekeyfilepassword",
+	"sslcertificateauthorityfile":     "tlscafile",
+	"sslinsecure":                     "tlsinsecure",
+	"heartbeatintervalms":             "heartbeatfrequencyms",
+}
+
+// checkEffect returns an error that names the option which would not have the
+// effect that its value asks for.
+func checkEffect(all []option) error {
+	given := make(map[string]bool)
+	for _, o := range all {
+		name := cmp.Or(otherNames[o.name], o.name)
+		value, isPromised := promised[o.name]
+		switch {
+		case isPromised && o.value() != value:
+			return fmt.Errorf("option %s: the adapter sets it, to %s; leave it out", o.shown(), value)
+		case given[name]:
+			return fmt.Errorf("option %s: it is given twice; leave one out", o.shown())
+		case name == "replicaset" && o.value() == "":
+			return fmt.Errorf("option %s: it has no value; name the replica set, or leave it out", o.shown())
+		}
+		given[name] = true
 	}
 	return nil
 }
