@@ -194,3 +194,13 @@ func TestRetryQueueNames(t *testing.T) {
 		}
 	}
 }
+
+// A time in a header may be somebody else's, and then any that text can say.
+func TestWrittenFailureHasTimesThatCanBeWritten(t *testing.T) {
+	for _, text := range []string{"0000-01-01T00:00:00Z", "0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00", "soon"} {
+		got := writtenFailure(amqp.Delivery{Headers: amqp.Table{headerFirstFailure: text, headerLastFailure: text}})
+		if !got.FirstFailure.IsZero() || !got.LastFailure.IsZero() {
+			t.Errorf("%s: read as %v and %v, want none", text, got.FirstFailure, got.LastFailure)
+		}
+	}
+}
