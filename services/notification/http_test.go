@@ -14,7 +14,6 @@ import (
 
 	"example.com/orderflow/adapters/memory"
 	"example.com/orderflow/ports"
-	"example.com/orderflow/ports/mocks"
 	"example.com/orderflow/services/notification"
 )
 
@@ -59,7 +58,7 @@ func TestNotifications(t *testing.T) {
 
 // What can't be read is passed over, and the answer says how much that is.
 func TestNotificationsPassedOver(t *testing.T) {
-	log := mocks.NewMockDeliveryLog(gomock.NewController(t))
+	log := newLog(gomock.NewController(t))
 	log.EXPECT().List(gomock.Any(), gomock.Any()).Return(ports.NotificationList{Unreadable: 2}, nil)
 	h := must(notification.NewHandler(must(notification.NewService(log, discard, &channel{name: "log"})), pinger{}, pinger{}, discard))
 	w := httptest.NewRecorder()
@@ -91,7 +90,7 @@ func TestNotificationsWithoutTheLog(t *testing.T) {
 		fmt.Errorf("list: secret: %w", ports.ErrUnavailable): 503,
 		errors.New("list: secret: broken document"):          500,
 	} {
-		log := mocks.NewMockDeliveryLog(gomock.NewController(t))
+		log := newLog(gomock.NewController(t))
 		log.EXPECT().List(gomock.Any(), gomock.Any()).Return(ports.NotificationList{}, err)
 		h := must(notification.NewHandler(must(notification.NewService(log, discard, &channel{name: "log"})), pinger{}, pinger{}, discard))
 		status, body := get(h, "/notifications?order_id="+string(newEvent(t).Order.ID))

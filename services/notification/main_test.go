@@ -4,6 +4,10 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+	"go.uber.org/mock/gomock"
+
+	"example.com/orderflow/adapters/memory"
+	"example.com/orderflow/ports/mocks"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -14,4 +18,11 @@ func must[T any](made T, err error) T {
 		panic(err)
 	}
 	return made
+}
+
+// newLog returns a delivery log whose claims last long enough.
+func newLog(control *gomock.Controller) *mocks.MockDeliveryLog {
+	log := mocks.NewMockDeliveryLog(control)
+	log.EXPECT().ClaimLease().Return(memory.DefaultDeliveryLease).AnyTimes()
+	return log
 }

@@ -25,13 +25,17 @@ type Service struct {
 
 // NewService returns a service that sends every event by every channel, and
 // keeps in the delivery log what was sent. It returns an error without a
-// delivery log or a channel, for a channel without a proper name, and for two
-// of one name, which would take each other's notifications for sent. Without a
+// delivery log or a channel, for a log whose claims last no longer than a handler
+// may take by default, 30 s, for a channel without a proper name, and for two of
+// one name, which would take each other's notifications for sent. Without a
 // logger it uses slog.Default().
 func NewService(deliveries ports.DeliveryLog, log *slog.Logger, channels ...ports.Channel) (*Service, error) {
 	const what = "notification service"
 	if err := wiring.Check(what, wiring.Part{Name: "a delivery log", Given: deliveries}); err != nil {
 		return nil, err
+	}
+	if lease := deliveries.ClaimLease(); lease <= handlerTime {
+		return nil, fmt.Errorf("%s: the delivery log's claims last %v; a handler may take %v, and another notifier would send the same again, so they must last longer", what, lease, handlerTime)
 	}
 	if err := checkChannels(channels); err != nil {
 		return nil, fmt.Errorf("%s: %w", what, err)
@@ -43,7 +47,10 @@ func NewService(deliveries ports.DeliveryLog, log *slog.Logger, channels ...port
 	}, nil
 }
 
-const longestChannelName = 32
+const (
+	handlerTime        = 30 * time.Second // which consumers give a handler where nothing else is set
+	longestChannelName = 32
+)
 
 func checkChannels(channels []ports.Channel) error {
 	if len(channels) == 0 {

@@ -182,7 +182,7 @@ func TestHandleRecordsAgain(t *testing.T) {
 		away := fmt.Errorf("record: %w", ports.ErrUnavailable)
 		ctrl := gomock.NewController(t)
 		claim := mocks.NewMockDeliveryClaim(ctrl)
-		log := mocks.NewMockDeliveryLog(ctrl)
+		log := newLog(ctrl)
 		log.EXPECT().Claim(gomock.Any(), event.ID, "log").Return(claim, nil)
 		gomock.InOrder(
 			claim.EXPECT().Record(gomock.Any(), gomock.Any()).Return(away).Times(5),
@@ -221,7 +221,7 @@ func TestHandleWithABrokenLog(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			ctrl := gomock.NewController(t)
-			deliveries := mocks.NewMockDeliveryLog(ctrl)
+			deliveries := newLog(ctrl)
 			least := 10 // as often as there is time for
 			if tt.permanent {
 				least = 1
@@ -371,7 +371,7 @@ func TestHandleWithoutTheLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		event := newEvent(t)
 		away := fmt.Errorf("claim: %w", ports.ErrUnavailable)
-		deliveries := mocks.NewMockDeliveryLog(gomock.NewController(t))
+		deliveries := newLog(gomock.NewController(t))
 		deliveries.EXPECT().Claim(gomock.Any(), event.ID, "log").Return(nil, away).MinTimes(10)
 		c := &channel{name: "log"}
 		var log bytes.Buffer
@@ -405,7 +405,7 @@ func TestHandleWhenTheLogIsBack(t *testing.T) {
 		ctrl := gomock.NewController(t)
 		claim := mocks.NewMockDeliveryClaim(ctrl)
 		claim.EXPECT().Record(gomock.Any(), gomock.Any()).Return(nil)
-		deliveries := mocks.NewMockDeliveryLog(ctrl)
+		deliveries := newLog(ctrl)
 		gomock.InOrder(
 			deliveries.EXPECT().Claim(gomock.Any(), event.ID, "log").Return(nil, away).Times(5),
 			deliveries.EXPECT().Claim(gomock.Any(), event.ID, "log").Return(claim, nil),

@@ -3,6 +3,7 @@ package notification_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"example.com/orderflow/adapters/memory"
 	"example.com/orderflow/ports"
@@ -27,6 +28,8 @@ func TestConstructorsRefuse(t *testing.T) {
 	}{
 		{"service", newService(log, named("log"), named("mail")), ""},
 		{"longest name", newService(log, named(strings.Repeat("x", 32))), ""},
+		{"claims as long as a handler", newService(&memory.Deliveries{Lease: 30 * time.Second}, named("log")), "claims last 30s"},
+		{"claims that are just long enough", newService(&memory.Deliveries{Lease: 31 * time.Second}, named("log")), ""},
 		{"no delivery log", newService(nil, named("log")), "needs a delivery log"},
 		{"no channel", newService(log), "no channel was given"},
 		{"a nil channel", newService(log, named("log"), noChannel), "channel 2 of 2 is nil"},
