@@ -79,7 +79,8 @@ func textHeaders(headers amqp.Table) amqp.Table {
 			text[name] = fmt.Sprint(v)
 		}
 	}
-	return ownHeaders(text)
+	text, _ = shorten(ownHeaders(text), maxHeaders, 0)
+	return text
 }
 
 // delivery returns the message as its queue hands it over.

@@ -101,12 +101,14 @@ type drain struct {
 // begin has the letter kept. One that was not goes to the end of the queue,
 // behind all others: to where RabbitMQ puts what is given back, its head, it
 // would return until it is kept, and with enough of its kind be all that is
-// ever looked at. The same is how a letter that is incomplete is completed.
+// ever looked at. The same completes a letter that is incomplete, and cuts one whose headers
+// leave a frame too little room.
 func (dr *drain) begin(ctx context.Context, s *session, d amqp.Delivery) (domain.OrderID, func() bool) {
 	return "", func() bool {
 		topology := dr.out.topology
 		letter, complete := topology.deadLetter(d, time.Now())
-		if complete {
+		_, leftOut := fit(topology.again(letter).Publishing, s.conn.Config.FrameSize)
+		if complete && len(leftOut) == 0 { // without those headers, what is no event would be another letter
 			err := dr.limits.Call(ctx, func(ctx context.Context) error {
 				return dr.keep(ctx, letter)
 			})
@@ -121,7 +123,8 @@ func (dr *drain) begin(ctx context.Context, s *session, d amqp.Delivery) (domain
 			}
 			letter, _ = topology.deadLetter(d, time.Now()) // keep may have changed it
 		}
-		return dr.out.replace(ctx, s, topology.again(letter))
+		_, ok := dr.out.replace(ctx, s, topology.again(letter))
+		return ok
 	}
 }
 

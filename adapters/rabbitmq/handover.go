@@ -39,36 +39,36 @@ const (
 // handOver puts in the place of a delivery that failed what afterFailure makes
 // of it. The event's id is empty if the delivery is no event.
 func (w *work) handOver(ctx context.Context, s *session, d amqp.Delivery, event domain.EventID, failure error) bool {
-	m := w.out.topology.afterFailure(d, failure, time.Now())
-	if !w.out.replace(ctx, s, m) {
-		return false
+	sent, ok := w.out.replace(ctx, s, w.out.topology.afterFailure(d, failure, time.Now()))
+	if ok {
+		w.logFailure(ctx, event, sent, failure)
 	}
-	w.logFailure(ctx, event, m, failure)
-	return true
+	return ok
 }
 
 // replace gives the broker the message that takes the place of a delivery, and
-// returns true once it has promised to keep it. As long as it does not, the
+// returns it as it was sent, and true, once it has promised to keep it. As long as it does not, the
 // delivery stays in hand: to give it back would have it come again at once, and
 // fail again, and count towards the queue's limit. So a broker that takes no
 // messages stops the consumer when all it has in hand has failed.
 //
 // It returns false if the session is over, which gives the delivery back, or
 // ctx is, and one more try has failed.
-func (l *link) replace(ctx context.Context, s *session, m message) bool {
+func (l *link) replace(ctx context.Context, s *session, m message) (sent message, ok bool) {
+	messages := []message{m} // that publish fits to a frame
 	for {
 		try, cancel := context.WithTimeout(context.WithoutCancel(ctx), handOverTimeout)
-		err := l.publish(try, m)
+		err := l.publish(try, messages...)
 		cancel()
 		if err == nil {
-			return true
+			return messages[0], true
 		}
 		select {
 		case <-time.After(handOverPause):
 		case <-s.life.Done():
-			return false
+			return m, false
 		case <-ctx.Done():
-			return false
+			return m, false
 		}
 	}
 }

@@ -124,10 +124,13 @@ func TestFit(t *testing.T) {
 		frame      int
 		want       amqp.Table // nil: all
 	}{
-		"all":                  {full, with(event, amqp.Table{"x-a": x(100)}), 4096, nil},
-		"the longest":          {full, with(event, amqp.Table{"x-a": x(900), "x-b": x(100)}), 4096, with(event, amqp.Table{"x-b": x(100)})},
+		"all":                  {full, with(event, amqp.Table{"x-a": x(100)}), 4096 + brokersReserve, nil},
+		"the longest":          {full, with(event, amqp.Table{"x-a": x(900), "x-b": x(100)}), 4096 + brokersReserve, with(event, amqp.Table{"x-b": x(100)})},
 		"an event's after":     {full, with(event, amqp.Table{"ce-source": x(2000), "x-a": "y"}), 4096, with(event)},
 		"what looks like ours": {full, with(event, amqp.Table{"orderflow-x": x(1000)}), 4096, with(event)},
+		"no reserve for more":  {full, with(event, amqp.Table{"x-a": x(100)}), 4096, with(event)},
+		"beside the reserve":   {amqp.Publishing{}, with(event, amqp.Table{"x-a": x(4400)}), 8192, nil},
+		"in the reserve":       {amqp.Publishing{}, with(event, amqp.Table{"x-a": x(5000)}), 8192, with(event)},
 		"few at 8192":          {amqp.Publishing{}, with(event, amqp.Table{"x-a": x(8100)}), 8192, with(event)},
 		"no bound":             {full, with(amqp.Table{"x-a": x(60_000)}), 0, nil},
 		"our own bound":        {full, with(amqp.Table{"x-a": x(70_000)}), 0, with()},
@@ -139,7 +142,11 @@ func TestFit(t *testing.T) {
 			if tt.want == nil {
 				tt.want = before
 			}
-			got := fit(tt.publishing, tt.frame).Headers
+			fitted, leftOut := fit(tt.publishing, tt.frame)
+			got := fitted.Headers
+			if want := len(before) - len(tt.want); len(leftOut) != want {
+				t.Errorf("%q are said to be left out, want %d", leftOut, want)
+			}
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("headers (-want +got):\n%s", diff)
 			}
@@ -149,7 +156,8 @@ func TestFit(t *testing.T) {
 		})
 	}
 	full.Headers = with(event, many)
-	got := fit(full, 4096).Headers
+	fitted, _ := fit(full, 4096+brokersReserve)
+	got := fitted.Headers
 	for name, value := range with(event) {
 		if got[name] != value {
 			t.Errorf("beside many headers, header %s is %.20v", name, got[name])

@@ -18,11 +18,15 @@ const (
 	maxHeaders    = 64 << 10
 	maxShort      = 255        // of a property or a header's name
 	frameOverhead = 8 + 14 + 9 // of the frame, of what comes before the properties, of those of a fixed size
+
+	// The broker adds headers on the way back: x-death, which grows with each
+	// queue that the message has waited in, x-first-death-*, x-last-death-* and
+	// its counts. A frame that they make too long breaks the consumer's connection.
+	brokersReserve = 2 << 10
 )
 
 // ownHeaders returns the headers without those that the broker puts on, by
-// which it would judge the new message; those that address copies of it; and
-// the longest, should all of them be too long.
+// which it would judge the new message, and those that address copies of it.
 func ownHeaders(headers amqp.Table) amqp.Table {
 	own := make(amqp.Table, len(headers)+4)
 	for name, value := range headers {
@@ -33,29 +37,32 @@ func ownHeaders(headers amqp.Table) amqp.Table {
 			own[name] = value
 		}
 	}
-	return shorten(own, maxHeaders)
+	return own
 }
 
 // fit returns the message with as many of its headers as one frame of that size
-// has room for, beside the other properties; 0: a frame has no bound.
-func fit(p amqp.Publishing, frameSize int) amqp.Publishing {
-	limit := maxHeaders
+// has room for, beside the other properties and what the broker adds, and the
+// names of those left out; 0: a frame has no bound.
+func fit(p amqp.Publishing, frameSize int) (fitted amqp.Publishing, leftOut []string) {
+	limit, reserve := maxHeaders, 0
 	if frameSize > 0 {
-		limit = frameSize - frameOverhead
+		limit, reserve = frameSize-frameOverhead, brokersReserve
 		for _, text := range shortTexts(p) {
 			limit -= 1 + len(text)
 		}
+		limit = min(limit, maxHeaders+reserve)
 	}
-	p.Headers = shorten(p.Headers, min(limit, maxHeaders))
-	return p
+	p.Headers, leftOut = shorten(p.Headers, limit, reserve)
+	return p, leftOut
 }
 
-// shorten returns the headers without the longest, should all of them be longer
-// than limit. An event's go after the others, and ours last.
-func shorten(headers amqp.Table, limit int) amqp.Table {
+// shorten leaves out the longest headers until the others are no longer than
+// limit. An event's go after the others, and ours last; these two kinds may use
+// the reserve.
+func shorten(headers amqp.Table, limit, reserve int) (shortened amqp.Table, leftOut []string) {
 	size := encodedSize(headers)
-	if size <= limit {
-		return headers
+	if size <= limit-reserve {
+		return headers, nil
 	}
 	sizes := make(map[string]int, len(headers))
 	for name, value := range headers {
@@ -66,13 +73,17 @@ func shorten(headers amqp.Table, limit int) amqp.Table {
 	})
 	headers = maps.Clone(headers)
 	for _, name := range toGo {
-		if size <= limit {
+		if rank(name) > 0 {
+			reserve = 0
+		}
+		if size <= limit-reserve {
 			break
 		}
 		delete(headers, name)
+		leftOut = append(leftOut, name)
 		size -= sizes[name]
 	}
-	return headers
+	return headers, leftOut
 }
 
 // rank returns how much a header matters.

@@ -1,13 +1,17 @@
 package rabbitmq_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
+	"example.com/orderflow/adapters/wire"
+	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 )
 
@@ -74,6 +78,107 @@ func TestSmallFrames(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// What the broker adds on the way back still fits into a frame: an event that
+// waits, fails and comes again is handled, and what can't be handled becomes one
+// letter, under the id that the log has given it.
+func TestSmallFramesComeBack(t *testing.T) {
+	t.Parallel()
+	for _, size := range []int{5000, 6000, 7000, 7500, 7700} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			t.Parallel()
+			topology := newTopology(t)
+			proxy := newProxy(t, nil)
+			proxy.frameMax = 8192
+			url := through(t, proxy.address)
+			event := newEvent(t)
+			encoded, err := wire.Encode(event)
+			if err != nil {
+				t.Fatal(err)
+			}
+			headers := amqp.Table{"x-long": strings.Repeat("x", size)}
+			for name, value := range encoded.Headers {
+				headers[name] = value
+			}
+			var log logBuffer
+			consumer := newConsumer(t, url, topology)
+			consumer.Logger = slog.New(slog.NewTextHandler(&log, nil))
+			handled := make(chan domain.Event, 1)
+			calls := 0
+			consume(t, consumer, func(ctx context.Context, d ports.Delivery) error {
+				switch calls++; calls {
+				case 1:
+					return ports.Postpone(errors.New("the store is away"))
+				case 2, 3:
+					return errors.New("not yet")
+				default:
+					return handInto(handled)(ctx, d)
+				}
+			})
+			eventually(t, "it consumes", func() bool { return consumer.Ping(bounded(t, patience)) == nil })
+			ch := openChannel(t)
+			for _, p := range []amqp.Publishing{
+				{MessageId: encoded.ID, ContentType: encoded.ContentType, Headers: headers, Body: encoded.Body},
+				{MessageId: "poison", Headers: amqp.Table{"x-long": headers["x-long"]}, Body: []byte("no event")},
+			} {
+				if err := ch.PublishWithContext(t.Context(), amqp.DefaultExchange, topology.Queue, true, false, p); err != nil {
+					t.Fatal(err)
+				}
+			}
+			await(t, handled, event)
+			if n := log.count("headers too long for a frame are left out"); size > 6000 && n < 2 {
+				t.Errorf("%d warnings of headers that were left out, want one for each message:\n%s", n, &log)
+			}
+			if n := log.count("disconnected"); n > 0 {
+				t.Errorf("%d connections were lost:\n%s", n, &log)
+			}
+
+			var box letterbox
+			drain(t, newDeadLetterQueue(t, url, topology), box.keep)
+			letter := box.await(t, 1)[0]
+			if log.count("id="+letter.ID) != 1 {
+				t.Errorf("letter %s is another in the log:\n%s", letter.ID, &log)
+			}
+			if n := messages(t, unreadable(topology)) + messages(t, deadLetters(topology)); n > 0 || len(box.await(t, 1)) > 1 {
+				t.Errorf("%d messages more can't be read, or are set aside", n)
+			}
+		})
+	}
+}
+
+// A letter that the broker has set aside is cut to a frame before it is drained:
+// cut after that, it would be another.
+func TestLettersAreCutFirst(t *testing.T) {
+	t.Parallel()
+	topology := newTopology(t)
+	proxy := newProxy(t, nil)
+	proxy.frameMax = 8192
+	queue := newDeadLetterQueue(t, through(t, proxy.address), topology)
+	box := letterbox{fail: func(nth int) error {
+		if nth <= 2 {
+			return errors.New("not yet")
+		}
+		return nil
+	}}
+	drain(t, queue, box.keep)
+	if err := newPublisher(t, brokerURL(t), topology).Ping(bounded(t, patience)); err != nil { // which declares the queues
+		t.Fatal(err)
+	}
+	err := openChannel(t).PublishWithContext(t.Context(), amqp.DefaultExchange, deadLetters(topology), true, false, amqp.Publishing{
+		MessageId: "m", Body: []byte("no event"), Headers: amqp.Table{
+			"x-long": strings.Repeat("x", 6500), "orderflow-attempts": "1", "orderflow-reason": "no",
+			"orderflow-first-failure": "2026-11-23T10:00:00.000Z", "orderflow-last-failure": "2026-11-23T10:00:00.000Z",
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, letter := range box.await(t, 3) {
+		if letter.ID != box.await(t, 1)[0].ID || letter.Failures[0].Reason != "no" {
+			t.Errorf("letter %s with failure %+v, want always the same one", letter.ID, letter.Failures)
+		}
 	}
 }
 

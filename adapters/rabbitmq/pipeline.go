@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -60,7 +61,8 @@ func startPipeline(s *session) error {
 	return nil
 }
 
-// publish publishes the messages in a session.
+// publish publishes the messages in a session. Before that it leaves out of them,
+// in place, the headers that a frame of the session has no room for.
 func (l *link) publish(ctx context.Context, messages ...message) error {
 	if err := ctx.Err(); err != nil || len(messages) == 0 {
 		return err
@@ -73,6 +75,14 @@ func (l *link) publish(ctx context.Context, messages ...message) error {
 	s, err := l.session(ctx)
 	if err != nil {
 		return err
+	}
+	for i, m := range messages {
+		fitted, leftOut := fit(m.Publishing, s.conn.Config.FrameSize)
+		messages[i].Publishing = fitted
+		if len(leftOut) > 0 {
+			l.log.logger.WarnContext(ctx, "headers too long for a frame are left out",
+				"message_id", m.MessageId, "count", len(leftOut), "headers", bounded(strings.Join(leftOut, ", ")))
+		}
 	}
 	return s.pipeline.publish(ctx, messages)
 }
@@ -157,7 +167,7 @@ func (p *pipeline) send(b *batch) error {
 			return blockedError(*reason)
 		}
 		p.takeReturns() // so that there are never more than the channel can hold
-		promise, err := p.ch.PublishWithDeferredConfirm(m.exchange, m.key, true, false, fit(m.Publishing, p.conn.Config.FrameSize))
+		promise, err := p.ch.PublishWithDeferredConfirm(m.exchange, m.key, true, false, m.Publishing)
 		if err != nil {
 			p.end(err)
 			return err
