@@ -144,7 +144,8 @@ type DeadLetterQueue interface {
 	// Once keep has returned nil the queue forgets the letter. On an error,
 	// or a panic, it is handed over again later, without holding up others.
 	//
-	// A broker that goes away is waited for, and errors are those of Consume.
+	// A broker that goes away is waited for, and errors are those of Consume; one
+	// of them says that keep is nil.
 	Drain(ctx context.Context, keep func(ctx context.Context, letter DeadLetter) error) error
 
 	// Replay puts the letter's message back into the queue from which it was

@@ -32,8 +32,8 @@ type EventConsumer interface {
 	//
 	// A broker that goes away is waited for, not an error; what was in hand
 	// then is handed over again. An error means that consuming can't go on, or
-	// never could: a queue that is there with other properties, or ErrRefused
-	// before it has worked.
+	// never could: handle is nil, a queue is there with other properties, or
+	// ErrRefused before it has worked.
 	Consume(ctx context.Context, handle Handler) error
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -26,9 +27,9 @@ type Broker struct {
 	// more attempt. Empty: a second, growing to ten minutes.
 	Delays []time.Duration
 
-	HandleTimeout time.Duration // how long a handler may take; 0: 30 s
-	StopTimeout   time.Duration // how long it may take once Consume is to stop; 0: 5 s
-	Prefetch      int           // how many events a consumer has in hand at most; 0: DefaultPrefetch
+	HandleTimeout time.Duration // how long a handler may take; 0 or less: 30 s
+	StopTimeout   time.Duration // how long it may take once Consume is to stop; 0 or less: 5 s
+	Prefetch      int           // how many events a consumer has in hand at most; 0 or less: DefaultPrefetch
 	Logger        *slog.Logger  // nil: slog.Default()
 
 	queue queue[message]
@@ -80,6 +81,9 @@ func (b *Broker) Inject(ctx context.Context, body []byte) error {
 // Consume hands events to handle until ctx ends. What it has taken by then but
 // not yet handed over goes back to the queue.
 func (b *Broker) Consume(ctx context.Context, handle ports.Handler) error {
+	if handle == nil {
+		return errors.New("consume events: the handler is nil")
+	}
 	prefetch := b.Prefetch
 	if prefetch <= 0 {
 		prefetch = DefaultPrefetch

@@ -134,7 +134,7 @@ func TestBrokerLog(t *testing.T) {
 		if err := broker.Inject(t.Context(), []byte("hello")); err != nil {
 			t.Fatal(err)
 		}
-		consumeFor(t, &broker, time.Minute, nil)
+		consumeFor(t, &broker, time.Minute, func(context.Context, ports.Delivery) error { return nil })
 
 		letters := broker.DeadLetters()
 		event := order(t, 1).Created()

@@ -40,6 +40,9 @@ func (b *Broker) DeadLetters() []ports.DeadLetter {
 // Drain hands the dead letters to keep until ctx ends. One that was not kept
 // comes again after 10 s; when ctx ends it goes back into the queue at once.
 func (b *Broker) Drain(ctx context.Context, keep func(context.Context, ports.DeadLetter) error) error {
+	if keep == nil {
+		return errors.New("drain dead letters: keep is nil")
+	}
 	var letters sync.WaitGroup
 	defer letters.Wait()
 	inHand := make(chan struct{}, drainedAtOnce)

@@ -2,6 +2,7 @@ package rabbitmq
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -28,9 +29,9 @@ const DefaultPrefetch = 512
 type Consumer struct {
 	// To be set before first use, if at all.
 	Topology      Topology
-	Prefetch      int           // how many events to have in hand at most; 0: DefaultPrefetch
-	HandleTimeout time.Duration // how long a handler may take; 0: 30 s
-	StopTimeout   time.Duration // how long it may take once Consume is to stop; 0: 5 s
+	Prefetch      int           // how many events to have in hand at most; 0 or less: DefaultPrefetch
+	HandleTimeout time.Duration // how long a handler may take; 0 or less: 30 s
+	StopTimeout   time.Duration // how long it may take once Consume is to stop; 0 or less: 5 s
 	Logger        *slog.Logger  // nil: slog.Default()
 
 	url      string
@@ -57,6 +58,9 @@ func NewConsumer(url string) (*Consumer, error) {
 // the start is an error once it was refused twice, for a broker that goes down
 // during a login looks the same; a [*TopologyError] is one at any time.
 func (c *Consumer) Consume(ctx context.Context, handle ports.Handler) error {
+	if handle == nil {
+		return errors.New("consume events: the handler is nil")
+	}
 	prefetch := c.Prefetch
 	if prefetch <= 0 {
 		prefetch = DefaultPrefetch

@@ -28,6 +28,13 @@ func (t Topology) deadLetter(d amqp.Delivery, now time.Time) (letter ports.DeadL
 	return wireMessage(d).DeadLetter(failure), complete
 }
 
+// letterID returns the id of the letter that the delivery, which has an id of
+// its own, is.
+func letterID(d amqp.Delivery) string {
+	d.Headers = textHeaders(d.Headers)
+	return wireMessage(d).DeadLetterID()
+}
+
 // failure returns why and when the message was set aside; zero: nobody has
 // written it down.
 func (t Topology) failure(d amqp.Delivery) ports.Failure {
@@ -100,10 +107,12 @@ func (m message) delivery() amqp.Delivery {
 }
 
 // letterMessage returns the letter's message for that queue, as its sender
-// said it.
+// said it. Both have the same body.
 func letterMessage(letter ports.DeadLetter, queue string) message {
-	m := wire.FromDeadLetter(letter)
-	p := publishing(m)
+	body := letter.Body // it may be large
+	letter.Body = nil
+	p := publishing(wire.FromDeadLetter(letter))
+	p.Body = body
 	p.Headers = textHeaders(p.Headers)
 	p.MessageId = cmp.Or(p.MessageId, letter.ID)
 	return message{amqp.DefaultExchange, queue, p}

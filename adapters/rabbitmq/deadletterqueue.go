@@ -1,6 +1,7 @@
 package rabbitmq
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -27,7 +28,7 @@ const (
 type DeadLetterQueue struct {
 	// To be set before first use, if at all.
 	Topology    Topology
-	StopTimeout time.Duration // how long keep may take once Drain is to stop; 0: 5 s. Before: 30 s
+	StopTimeout time.Duration // how long keep may take once Drain is to stop; 0 or less: 5 s. Before: 30 s
 	Logger      *slog.Logger  // nil: slog.Default()
 
 	url   string
@@ -54,6 +55,9 @@ func NewDeadLetterQueue(url string) (*DeadLetterQueue, error) {
 // Drain drains as the contract has it; its errors are those of
 // [Consumer.Consume].
 func (q *DeadLetterQueue) Drain(ctx context.Context, keep func(context.Context, ports.DeadLetter) error) error {
+	if keep == nil {
+		return errors.New("drain dead letters: keep is nil")
+	}
 	e := newEndpoint(q.url, "orderflow dead letters", q.Topology, q.Logger, Topology.replaying)
 	queue := e.topology.deadLetters()
 	d := &drain{
@@ -75,6 +79,7 @@ func (q *DeadLetterQueue) Drain(ctx context.Context, keep func(context.Context, 
 // sender's headers were something else.
 func (q *DeadLetterQueue) Replay(ctx context.Context, letter ports.DeadLetter) error {
 	link := q.link()
+	letter.Body = bytes.Clone(letter.Body) // it may be on its way when the caller has it back
 	if err := link.publish(ctx, letterMessage(letter, link.topology.Queue)); err != nil {
 		return fmt.Errorf("replay dead letter %s: %w", letter.ID, err)
 	}

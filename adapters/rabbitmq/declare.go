@@ -89,8 +89,12 @@ func (d *declaration) declare(kind, name string, declare, look func(*amqp.Channe
 	}
 	if _, _, refused := rightRefused(err); !refused {
 		var e *amqp.Error
-		if errors.As(err, &e) && e.Code == amqp.PreconditionFailed && strings.Contains(e.Reason, "inequivalent arg") {
+		switch {
+		case !errors.As(err, &e):
+		case e.Code == amqp.PreconditionFailed && strings.Contains(e.Reason, "inequivalent arg"):
 			return &TopologyError{Kind: kind, Name: name, Vhost: d.conn.Config.Vhost, Reason: e.Reason}
+		case e.Code == amqp.PreconditionFailed && strings.Contains(e.Reason, "invalid arg"), strings.Contains(e.Reason, "reserved prefix"):
+			return &InvalidTopologyError{fmt.Sprintf("%s %q", kind, name), e.Reason}
 		}
 		return fmt.Errorf("declare %s %q: %w", kind, name, err)
 	}

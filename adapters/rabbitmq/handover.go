@@ -81,8 +81,7 @@ func (w *work) logFailure(ctx context.Context, event domain.EventID, m message, 
 	reason := bounded(failure.Error())
 	switch {
 	case m.exchange != amqp.DefaultExchange:
-		letter, _ := t.deadLetter(m.delivery(), time.Now())
-		log.WarnContext(ctx, "message is set aside as a dead letter", "id", letter.ID, "attempts", attempts, "reason", reason)
+		log.WarnContext(ctx, "message is set aside as a dead letter", "id", letterID(m.delivery()), "attempts", attempts, "reason", reason)
 	case ports.IsPostponed(failure): // the handler says what keeps it from its work
 		log.DebugContext(ctx, "event is postponed", "event_id", event, "attempts", attempts, "again_in", t.Delays[0].String(), "reason", reason)
 	default:

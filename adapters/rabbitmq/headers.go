@@ -129,7 +129,7 @@ func shortTexts(p amqp.Publishing) []string {
 // checkShort returns an error if the library can't write the message: it would
 // find out when a part of it is written, and the connection is broken then.
 func (m message) checkShort() error {
-	texts := append(shortTexts(m.Publishing), m.exchange, m.key)
+	texts := shortTexts(m.Publishing)
 	texts = slices.AppendSeq(texts, maps.Keys(m.Headers))
 	for _, text := range texts {
 		if len(text) > maxShort {

@@ -108,8 +108,7 @@ func (in *intake) run(ctx context.Context, begin dealing) error {
 			in.careful.Store(isUnreadable(cause) || cause == errNoRoom)
 			continue
 		}
-		var topology *TopologyError
-		if errors.As(err, &topology) {
+		if isOfTopology(err) {
 			return err
 		}
 		if errors.Is(err, ports.ErrRefused) {

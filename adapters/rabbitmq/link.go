@@ -159,13 +159,15 @@ func (l *link) leave(ctx context.Context) error {
 }
 
 func (l *link) note(err error) {
-	var topology *TopologyError
+	var mismatch *TopologyError
 	switch {
 	case err == nil:
 		l.log.fine("connected to the broker")
 	case l.life.Err() != nil:
-	case errors.As(err, &topology):
+	case errors.As(err, &mismatch):
 		l.log.trouble(slog.LevelError, "broker has other queues than wanted", "error", err)
+	case isOfTopology(err):
+		l.log.trouble(slog.LevelError, "broker can't have the queues that are wanted", "error", err)
 	case errors.Is(err, ports.ErrRefused):
 		l.log.trouble(slog.LevelError, "the broker refuses the login or a right; it is tried again", "error", err)
 	default:

@@ -94,10 +94,13 @@ func CheckPolicies(ctx context.Context, managementURL, brokerURL string, topolog
 	if err != nil {
 		return err
 	}
+	topology = topology.withDefaults()
+	if err := topology.check(); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeoutCause(ctx, policyTimeout,
 		fmt.Errorf("%w: the management API did not say within %v which policy it has", ports.ErrUnavailable, policyTimeout))
 	defer cancel()
-	topology = topology.withDefaults()
 	found := &PolicyError{wayOut: fmt.Sprintf("give the queues a policy of their own, by \"rabbitmqctl set_policy -p %s --priority 1000 "+
 		"--apply-to queues orderflow %s '{\"overflow\":\"reject-publish\"}'\"; an operator policy has to be changed or cleared",
 		shellQuote(broker.Vhost), shellQuote("^"+regexp.QuoteMeta(topology.Queue)+`(\.|$)`))}

@@ -26,7 +26,7 @@ func (e *refusal) Unwrap() []error { return []error{ports.ErrRefused, e.err} }
 // A right that is refused, such as "access to vhost 'v' refused for user 'u'"
 // or "write access to exchange 'x' in vhost 'v' refused for user 'u'". Where it
 // is refused for a reason that may pass, the reason follows.
-var refusedRight = regexp.MustCompile(`access to (vhost|exchange|queue|topic) '.*' refused for user '([^']*)'$`)
+var refusedRight = regexp.MustCompile(`access to (vhost|exchange|queue|topic) '.*' refused for user '(.*)'$`)
 
 // rightRefused returns the kind of the thing that the user was refused a right
 // on, and the user.
@@ -69,8 +69,7 @@ func (t Topology) permissions() string {
 
 // unavailable marks an error that time may mend, or somebody at the broker.
 func unavailable(err error) error {
-	var topology *TopologyError
-	if errors.As(err, &topology) {
+	if isOfTopology(err) {
 		return err
 	}
 	return fmt.Errorf("%w: %w", ports.ErrUnavailable, err)

@@ -2,9 +2,13 @@ package rabbitmq
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
@@ -29,7 +33,7 @@ import (
 type Topology struct {
 	Exchange string          // "orders" if empty
 	Queue    string          // "order_created" if empty; the other queues' names begin with it
-	Delays   []time.Duration // between one attempt and the next; empty: 1s, 10s, 1m, 10m
+	Delays   []time.Duration // between one attempt and the next, from 1 ms to some 49 days; empty: 1s, 10s, 1m, 10m
 }
 
 // TopologyError says that an exchange or a queue is there with other
@@ -52,6 +56,59 @@ func (e *TopologyError) Error() string {
 		"either %s and start again; or leave it and use another vhost, the path of the broker's URL "+
 		"(\"rabbitmqctl add_vhost NAME\" makes one), or in code another Topology",
 		e.Kind, e.Name, e.Reason, remove)
+}
+
+// InvalidTopologyError is returned when RabbitMQ can't have what a [Topology]
+// asks for, be it there or not.
+type InvalidTopologyError struct {
+	Part   string // a field of Topology, or what the broker did not make
+	Reason string
+}
+
+func (e *InvalidTopologyError) Error() string {
+	return fmt.Sprintf("topology can't be used: %s: %s", e.Part, e.Reason)
+}
+
+// isOfTopology reports whether the error says that the topology has to change,
+// or what is there of it. No repetition helps.
+func isOfTopology(err error) bool {
+	var other *TopologyError
+	var invalid *InvalidTopologyError
+	return errors.As(err, &other) || errors.As(err, &invalid)
+}
+
+// maxDelay is the longest that RabbitMQ lets a message wait.
+const maxDelay = math.MaxUint32 * time.Millisecond
+
+// check returns an [*InvalidTopologyError] unless RabbitMQ can have the topology.
+func (t Topology) check() error {
+	invalid := func(part, format string, args ...any) error {
+		return &InvalidTopologyError{part, fmt.Sprintf(format, args...)}
+	}
+	for i, d := range t.Delays {
+		part := fmt.Sprintf("Delays[%d]", i)
+		switch {
+		case d < time.Millisecond:
+			return invalid(part, "%v is shorter than a millisecond", d)
+		case d > maxDelay:
+			return invalid(part, "%v is longer than %v, RabbitMQ's longest", d, maxDelay)
+		}
+	}
+	names := []struct{ part, name string }{{"Exchange", t.Exchange}}
+	for _, q := range t.queues() {
+		names = append(names, struct{ part, name string }{"Queue", q.name})
+	}
+	for _, n := range names {
+		switch {
+		case len(n.name) > maxShort:
+			return invalid(n.part, "the name %.40q… has %d bytes, and RabbitMQ takes %d at most", n.name, len(n.name), maxShort)
+		case strings.HasPrefix(n.name, "amq.") && n.name != "amq.topic":
+			return invalid(n.part, "the name %q begins with \"amq.\", which RabbitMQ keeps to itself", n.name)
+		case !utf8.ValidString(n.name) || strings.ContainsFunc(n.name, unicode.IsControl):
+			return invalid(n.part, "the name %q has control characters or is not UTF-8", n.name)
+		}
+	}
+	return nil
 }
 
 func shellQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }

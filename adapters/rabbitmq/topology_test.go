@@ -88,6 +88,68 @@ func TestExchangeOfAnotherKind(t *testing.T) {
 	}
 }
 
+// What RabbitMQ can't have is refused before anything is asked of it.
+func TestInvalidTopology(t *testing.T) {
+	t.Parallel()
+	delays := func(ds ...time.Duration) rabbitmq.Topology { return rabbitmq.Topology{Delays: ds} }
+	long := strings.Repeat("q", 256)
+	for name, tt := range map[string]struct {
+		topology rabbitmq.Topology
+		part     string
+		want     string
+	}{
+		"negative delay":      {delays(time.Second, -time.Second), "Delays[1]", "-1s is shorter than a millisecond"},
+		"no delay":            {delays(0), "Delays[0]", "0s is shorter"},
+		"short delay":         {delays(time.Microsecond), "Delays[0]", "1µs is shorter"},
+		"long delay":          {delays(1 << 32 * time.Millisecond), "Delays[0]", "1193h2m47.296s is longer than 1193h2m47.295s"},
+		"long queue":          {rabbitmq.Topology{Queue: long[:244]}, "Queue", "at most"},
+		"long exchange":       {rabbitmq.Topology{Exchange: long}, "Exchange", "256 bytes"},
+		"the broker's queue":  {rabbitmq.Topology{Queue: "amq.orders"}, "Queue", "begins with"},
+		"the broker's names":  {rabbitmq.Topology{Exchange: "amq.orders"}, "Exchange", "begins with"},
+		"queue of two lines":  {rabbitmq.Topology{Queue: "a\nb"}, "Queue", "control characters"},
+		"exchange of no text": {rabbitmq.Topology{Exchange: "a\xff"}, "Exchange", "UTF-8"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			const url = "amqp://nowhere.invalid/"
+			queue := newDeadLetterQueue(t, url, tt.topology)
+			for call, err := range map[string]error{
+				"Publish": newPublisher(t, url, tt.topology).Publish(bounded(t, patience), newEvent(t)),
+				"Ping":    newPublisher(t, url, tt.topology).Ping(bounded(t, patience)),
+				"Consume": newConsumer(t, url, tt.topology).Consume(bounded(t, patience), handleNothing),
+				"Drain":   queue.Drain(bounded(t, patience), keepNothing),
+				"Replay":  queue.Replay(bounded(t, patience), ports.DeadLetter{ID: "l"}),
+			} {
+				var invalid *rabbitmq.InvalidTopologyError
+				if !errors.As(err, &invalid) || errors.Is(err, ports.ErrUnavailable) {
+					t.Errorf("%s: error %v, want an InvalidTopologyError", call, err)
+				} else if invalid.Part != tt.part || !strings.Contains(invalid.Reason, tt.want) {
+					t.Errorf("%s: error %v, want %s: %s", call, err, tt.part, tt.want)
+				}
+			}
+		})
+	}
+}
+
+// The limits themselves work, and so do two delays that are the same.
+func TestTopologyAtItsLimits(t *testing.T) {
+	t.Parallel()
+	v := newVhost(t)
+	topology := rabbitmq.Topology{
+		Exchange: "amq.topic", Queue: strings.Repeat("q", 200),
+		Delays: []time.Duration{time.Millisecond, time.Millisecond, (1<<32 - 1) * time.Millisecond},
+	}
+	got := make(chan domain.Event, 1)
+	consume(t, newConsumer(t, v.url, topology), func(ctx context.Context, d ports.Delivery) error {
+		if d.Attempt < 3 {
+			return errors.New("not yet")
+		}
+		return handInto(got)(ctx, d)
+	})
+	event := newEvent(t)
+	publish(t, newPublisher(t, v.url, topology), event)
+	await(t, got, event)
+}
+
 // Whoever comes first, what is published then is consumed.
 func TestNeitherSideHasToBeFirst(t *testing.T) {
 	t.Run("publisher", func(t *testing.T) {

@@ -26,7 +26,7 @@ func (m Message) DeadLetter(failure ports.Failure) ports.DeadLetter {
 		m.Timestamp = time.Time{}
 	}
 	return ports.DeadLetter{
-		ID:              m.deadLetterID(),
+		ID:              m.DeadLetterID(),
 		MessageID:       m.ID,
 		ContentType:     m.ContentType,
 		ContentEncoding: m.ContentEncoding,
@@ -57,10 +57,10 @@ func FromDeadLetter(letter ports.DeadLetter) Message {
 	}
 }
 
-// deadLetterID returns the event's id, or for what is no event a digest of all
+// DeadLetterID returns the id of the message as a dead letter: the event's id, or for what is no event a digest of all
 // that its sender said. Each part goes into it with its length, so that two
 // messages can't say the same in other parts.
-func (m Message) deadLetterID() string {
+func (m Message) DeadLetterID() string {
 	if event, err := Decode(m); err == nil {
 		return string(event.ID)
 	}

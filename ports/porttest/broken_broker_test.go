@@ -59,7 +59,13 @@ func publishing(publish func(whole *memory.Broker) publisherFunc) func() porttes
 // consuming makes a broker with another Consume.
 func consuming(consume func(whole *memory.Broker) consumerFunc) func() porttest.Broker {
 	return broker(func(whole *memory.Broker, b *porttest.Broker) {
-		consumer := consume(whole)
+		broken := consume(whole)
+		consumer := consumerFunc(func(ctx context.Context, handle ports.Handler) error {
+			if handle == nil {
+				return whole.Consume(ctx, nil)
+			}
+			return broken(ctx, handle)
+		})
 		b.Consumer = func() ports.EventConsumer { return consumer }
 	})
 }

@@ -27,6 +27,16 @@ func brokenConsumers() []broken[porttest.Broker] {
 			"Consume returns nil at once if its context has ended, and takes nothing",
 		}},
 
+		{name: "Consume waits without a handler", open: broker(func(whole *memory.Broker, b *porttest.Broker) {
+			b.Consumer = func() ports.EventConsumer {
+				return consumerFunc(func(ctx context.Context, handle ports.Handler) error {
+					return whole.Consume(ctx, func(ctx context.Context, d ports.Delivery) error { return handle(ctx, d) })
+				})
+			}
+		}), fails: []string{
+			"Consume without a handler is an error at once",
+		}},
+
 		{name: "Consume returns its context's error", open: consuming(func(whole *memory.Broker) consumerFunc {
 			return func(ctx context.Context, handle ports.Handler) error {
 				return errors.Join(whole.Consume(ctx, handle), ctx.Err())

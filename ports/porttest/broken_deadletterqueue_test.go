@@ -35,7 +35,13 @@ func (q deadLetterQueue) Replay(ctx context.Context, letter ports.DeadLetter) er
 // draining makes a broker with another Drain.
 func draining(drain func(whole *memory.Broker) drainFunc) func() porttest.Broker {
 	return broker(func(whole *memory.Broker, b *porttest.Broker) {
-		queue := deadLetterQueue{drain(whole), whole.Replay}
+		broken := drain(whole)
+		queue := deadLetterQueue{func(ctx context.Context, keep keepFunc) error {
+			if keep == nil {
+				return whole.Drain(ctx, nil)
+			}
+			return broken(ctx, keep)
+		}, whole.Replay}
 		b.DeadLetters = func() ports.DeadLetterQueue { return queue }
 	})
 }
@@ -73,6 +79,16 @@ func brokenDrains() []broken[porttest.Broker] {
 			}
 		}), fails: []string{
 			"Drain returns nil at once if its context has ended, and takes nothing",
+		}},
+
+		{name: "Drain waits without keep", open: broker(func(whole *memory.Broker, b *porttest.Broker) {
+			b.DeadLetters = func() ports.DeadLetterQueue {
+				return deadLetterQueue{func(ctx context.Context, keep keepFunc) error {
+					return whole.Drain(ctx, func(ctx context.Context, letter ports.DeadLetter) error { return keep(ctx, letter) })
+				}, whole.Replay}
+			}
+		}), fails: []string{
+			"Drain without keep is an error at once",
 		}},
 
 		{name: "Drain returns its context's error", open: draining(func(whole *memory.Broker) drainFunc {

@@ -269,6 +269,9 @@ func brokenFailures() []broken[porttest.Broker] {
 			}
 			b.Consumer = func() ports.EventConsumer {
 				return consumerFunc(func(ctx context.Context, handle ports.Handler) error {
+					if handle == nil {
+						return whole.Consume(ctx, nil)
+					}
 					ctx, cancel := context.WithCancel(ctx)
 					defer cancel()
 					failed := make(chan error, 1)

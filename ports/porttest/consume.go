@@ -15,6 +15,7 @@ import (
 func consumeClauses() []Clause[Broker] {
 	return []Clause[Broker]{
 		{"Consume returns nil at once if its context has ended, and takes nothing", consumeEnded},
+		{"Consume without a handler is an error at once", consumeNil},
 		{"Consume waits for events as long as its context lives, and then returns nil", consumeIdle},
 		{"a consumer that was stopped can consume again", consumeAgain},
 		{"Consume hands over several events at once", consumeSeveral},
@@ -46,6 +47,20 @@ func consumeEnded(t testing.TB, b Broker) {
 		t.Errorf("Consume with an ended context handed over %d events", len(got))
 	}
 	checkHandedOver(t, consume(t, b.Consumer(), handleAll), want...)
+}
+
+func consumeNil(t testing.TB, b Broker) {
+	checkRefused(t, "Consume", func(ctx context.Context) error { return b.Consumer().Consume(ctx, nil) })
+}
+
+// checkRefused fails t unless the call returns an error before its context ends.
+func checkRefused(t testing.TB, name string, call func(context.Context) error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := call(ctx); err == nil || ctx.Err() != nil {
+		t.Errorf("%s without a function to call returned error %v, want one at once", name, err)
+	}
 }
 
 func consumeIdle(t testing.TB, b Broker) {

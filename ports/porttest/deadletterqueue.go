@@ -17,6 +17,7 @@ func drainClauses() []Clause[Broker] {
 		{"what is set aside is drained once, with id, reason, attempts and times", drainFields},
 		{"two messages of strangers are two dead letters, though they say the same", drainTwins},
 		{"Drain returns nil at once if its context has ended, and takes nothing", drainEnded},
+		{"Drain without keep is an error at once", drainNil},
 		{"Drain waits for dead letters as long as its context lives, and then returns nil", drainIdle},
 		{"Drain hands over several dead letters at once", drainSeveral},
 		{"a dead letter that keep fails on is handed over again, the same, until it is kept", drainAgain},
@@ -30,6 +31,10 @@ func drainClauses() []Clause[Broker] {
 		{"what is kept while Drain ends stays away, and what is not goes to the next", drainSettlesLast},
 		{"Drain hands over nothing once its context has ended, and the next gets it", drainTakesNoMore},
 	}
+}
+
+func drainNil(t testing.TB, b Broker) {
+	checkRefused(t, "Drain", func(ctx context.Context) error { return b.DeadLetters().Drain(ctx, nil) })
 }
 
 func failForGood(context.Context, ports.Delivery) error {

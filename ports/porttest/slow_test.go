@@ -100,6 +100,9 @@ func slowBroker(m *machine) porttest.Broker {
 		})
 		b.Consumer = func() ports.EventConsumer {
 			return consumerFunc(func(ctx context.Context, handle ports.Handler) error {
+				if handle == nil {
+					return whole.Consume(ctx, nil)
+				}
 				return slowly(m, func() error {
 					return whole.Consume(ctx, func(hctx context.Context, d ports.Delivery) error {
 						m.lag()
@@ -112,6 +115,9 @@ func slowBroker(m *machine) porttest.Broker {
 		b.DeadLetters = func() ports.DeadLetterQueue {
 			return deadLetterQueue{
 				drain: func(ctx context.Context, keep keepFunc) error {
+					if keep == nil {
+						return whole.Drain(ctx, nil)
+					}
 					return slowly(m, func() error {
 						return whole.Drain(ctx, func(kctx context.Context, letter ports.DeadLetter) error {
 							return slowly(m, func() error { return keep(kctx, letter) })

@@ -3,7 +3,6 @@
 package dispatch
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"runtime/debug"
@@ -71,7 +70,8 @@ func (g *Group) Go(order domain.OrderID, f func()) {
 // Wait returns when every function has.
 func (g *Group) Wait() { g.wg.Wait() }
 
-// Limits say how long a call may take; zero fields stand for the defaults.
+// Limits say how long a call may take; fields of zero or less stand for the
+// defaults.
 type Limits struct {
 	Timeout     time.Duration
 	StopTimeout time.Duration // once the consumer is to stop
@@ -80,11 +80,11 @@ type Limits struct {
 // Call calls f with a context that ends after Timeout, or StopTimeout after ctx
 // has. A panic becomes a permanent error with the place it happened at.
 func (l Limits) Call(ctx context.Context, f func(context.Context) error) (err error) {
-	own, cancel := context.WithTimeout(context.WithoutCancel(ctx), cmp.Or(l.Timeout, DefaultTimeout))
+	own, cancel := context.WithTimeout(context.WithoutCancel(ctx), orDefault(l.Timeout, DefaultTimeout))
 	defer cancel()
 	defer context.AfterFunc(ctx, func() {
 		select {
-		case <-time.After(cmp.Or(l.StopTimeout, DefaultStopTimeout)):
+		case <-time.After(orDefault(l.StopTimeout, DefaultStopTimeout)):
 			cancel()
 		case <-own.Done():
 		}
@@ -95,4 +95,11 @@ func (l Limits) Call(ctx context.Context, f func(context.Context) error) (err er
 		}
 	}()
 	return f(own)
+}
+
+func orDefault(timeout, usual time.Duration) time.Duration {
+	if timeout <= 0 {
+		return usual
+	}
+	return timeout
 }

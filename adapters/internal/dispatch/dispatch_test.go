@@ -118,3 +118,22 @@ func TestGroupLetsWhatHasNoOrderPass(t *testing.T) {
 		}
 	})
 }
+
+func TestNoTimeIsTheUsual(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		limits := dispatch.Limits{Timeout: -time.Second, StopTimeout: -time.Second}
+		ctx, cancel := context.WithCancel(t.Context())
+		start := time.Now()
+		err := limits.Call(ctx, func(ctx context.Context) error {
+			if deadline, _ := ctx.Deadline(); deadline.Sub(start) != dispatch.DefaultTimeout {
+				t.Errorf("the call has %v, want %v", deadline.Sub(start), dispatch.DefaultTimeout)
+			}
+			cancel()
+			<-ctx.Done()
+			return ctx.Err()
+		})
+		if d := time.Since(start); d != dispatch.DefaultStopTimeout || !errors.Is(err, context.Canceled) {
+			t.Errorf("once it is to stop, it ends after %v with error %v, want %v", d, err, dispatch.DefaultStopTimeout)
+		}
+	})
+}
