@@ -179,6 +179,21 @@ func TestLeastRights(t *testing.T) {
 	})
 }
 
+// A user may have any name, and the way out is a command that can be run.
+func TestRefusedUserWithAQuote(t *testing.T) {
+	t.Parallel()
+	v := newVhost(t)
+	other := *v
+	other.user = v.name + ".o'brien"
+	v.put("users/"+other.user, map[string]any{"password": "pässword", "tags": ""})
+	t.Cleanup(func() { v.delete("users/" + other.user) })
+	other.permit("", "", "")
+	err := newPublisher(t, strings.Replace(v.url, v.user, other.user, 1), usual).Ping(bounded(t, patience))
+	if want := "'" + v.name + `.o'\''brien'`; !errors.Is(err, ports.ErrRefused) || !strings.Contains(err.Error(), want) {
+		t.Errorf("error %v, want ErrRefused and %s", err, want)
+	}
+}
+
 // What may pass by itself is waited for, in the broker's words.
 func TestRefusalsThatPass(t *testing.T) {
 	t.Parallel()
