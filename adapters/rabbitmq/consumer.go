@@ -56,7 +56,8 @@ func NewConsumer(url string) (*Consumer, error) {
 
 // Consume consumes as the contract has it. A login or a right that is refused at
 // the start is an error once it was refused twice, for a broker that goes down
-// during a login looks the same; a [*TopologyError] is one at any time.
+// during a login looks the same; a [*TopologyError] or an
+// [*InvalidTopologyError] is one at any time.
 func (c *Consumer) Consume(ctx context.Context, handle ports.Handler) error {
 	if handle == nil {
 		return errors.New("consume events: the handler is nil")

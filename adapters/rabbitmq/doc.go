@@ -81,14 +81,20 @@
 // attempts. It gets the headers above, and if it has none a message id, before
 // it is drained: only so is it the same letter at each reading.
 //
-// A drained letter has its headers as text, without these and the broker's; if
-// they are longer than 64 KiB, without the longest. The same goes for what does
-// not fit into a frame (frame_max) of the connection on which a message is put
-// back, set aside or replayed: an event's own headers, and these, go last. Beside them its body and
-// its properties are kept and replayed: message id, content type and encoding,
-// correlation id, reply-to, type, app id and timestamp. Expiration, user id and
-// priority are not: a replayed message would vanish, be refused or overtake
-// others by them.
+// A drained letter has its headers as text. It has none of these headers, none
+// of the broker's, and neither CC nor BCC, which would address copies of it. Of
+// headers longer than 64 KiB it lacks the longest.
+//
+// A message that is put back, set aside or replayed loses the headers that do
+// not fit into a frame (frame_max) of that connection, the longest first. 2 KiB
+// of the frame are left for what the broker adds on the way back. An event's
+// own headers, and those above, may use these 2 KiB and go last. A warning names
+// the headers that were left out.
+//
+// Beside the headers its body and its properties are kept and replayed: message
+// id, content type and encoding, correlation id, reply-to, type, app id and
+// timestamp. Expiration, user id and priority are not: a replayed message would
+// vanish, be refused or overtake others by them.
 //
 // One that is not kept stays in hand for 10 s, or if it is one of more than 25
 // for half a second, and is then published anew to the end of the dead letters,
@@ -120,13 +126,18 @@
 // many connections were lost or, before RabbitMQ 4.3, so many drains stopped
 // while it was in hand.
 //
-// A consumer or a drain has a few more than 32 MiB in hand at most, whatever
+// The same happens to a message of somebody else whose headers are near the size
+// of a frame, once the broker has added its own: x-delivery-count when it is
+// delivered again, x-death when the broker itself dead-letters it.
+//
+// A consumer or a drain has a few more than 16 MiB in hand at most, whatever
 // its prefetch; while it has no room, it reads nothing from the broker. If that
 // lasts 30 s, it connects anew and takes deliveries one by one, until no large
 // one has come for 5 s.
 //
 // A queue that is there with other properties is a [*TopologyError], which says
-// what to do. One that was deleted is declared again with the next connection.
+// what to do. A topology that RabbitMQ can't have, by its names or its delays, is
+// an [*InvalidTopologyError]. A queue that was deleted is declared again with the next connection.
 //
 // A login or a right that is refused is a [ports.ErrRefused], with what would
 // allow it. Consume and Drain end with it if they have not worked before, once

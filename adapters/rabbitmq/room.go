@@ -12,7 +12,7 @@ import (
 const (
 	// maxHeld is how many bytes of deliveries an intake has in hand before it
 	// takes no more; a prefetch bounds only their number. Events never get there.
-	maxHeld = 32 << 20
+	maxHeld = 16 << 20
 
 	// maxAhead is how much of one delivery, or of some that are yet to be taken,
 	// is read at full speed.
