@@ -121,7 +121,7 @@ func TestSmallFramesComeBack(t *testing.T) {
 			ch := openChannel(t)
 			for _, p := range []amqp.Publishing{
 				{MessageId: encoded.ID, ContentType: encoded.ContentType, Headers: headers, Body: encoded.Body},
-				{MessageId: "poison", Headers: amqp.Table{"x-long": headers["x-long"]}, Body: []byte("no event")},
+				{MessageId: "poison", Headers: amqp.Table{"x-long": strings.Repeat("x", size+350)}, Body: []byte("no event")},
 			} {
 				if err := ch.PublishWithContext(t.Context(), amqp.DefaultExchange, topology.Queue, true, false, p); err != nil {
 					t.Fatal(err)
