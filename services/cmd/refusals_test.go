@@ -89,6 +89,49 @@ func TestRefusalsInBoundedMemory(t *testing.T) {
 	t.Logf("took %d MiB at most, and %d orders", peak>>10, placed)
 }
 
+// Many connections with a header of almost 4 KB each, unfinished or read, take
+// the process to no more than the same part of 256 MiB.
+func TestHeadersInBoundedMemory(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("what a process takes is read from /proc")
+	}
+	const (
+		most    = 192 << 10 // KiB of 256
+		clients = 3000
+	)
+	const alive = "GET /livez HTTP/1.1\r\nHost: localhost\r\n"
+	unfinished := alive + strings.Repeat("a:\r\n", 980)
+	folder := buildPlain(t, "allinone")
+	for name, request := range map[string]string{
+		"unfinished":                unfinished,
+		"unfinished behind another": alive + "\r\n" + unfinished,
+		"finished":                  unfinished + "\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			orders := freeAddress(t)
+			p := startBinary(t, folder, "allinone", "--order-addr="+orders, "--notification-addr=localhost:0", "--admin-addr=localhost:0", "--log-level=warn")
+			awaitReady(t, orders)
+			for range clients {
+				conn, err := net.Dial("tcp", orders)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer conn.Close()
+				_, _ = io.WriteString(conn, request) // or it is refused
+			}
+			status, err := fetch("POST", "http://"+orders+"/order", `{"user_id":"1","product":"p","quantity":1}`, nil)
+			if err != nil || status != http.StatusCreated && status != http.StatusServiceUnavailable {
+				t.Errorf("an order meanwhile: %d, %v", status, err)
+			}
+			peak := peakMemory(t, p)
+			if peak > most {
+				t.Errorf("took %d MiB, want %d at most", peak>>10, most>>10)
+			}
+			t.Logf("took %d MiB at most", peak>>10)
+		})
+	}
+}
+
 // sendAndReadNothing sends the requests on a connection of its own, reads
 // nothing, and keeps the connection until ctx ends.
 func sendAndReadNothing(ctx context.Context, address, requests string) {

@@ -155,7 +155,7 @@ func (l *boundedListener) leave(c *connection, over bool) {
 }
 
 // connection is one that a boundedListener has accepted. What it reads of a
-// large header it reserves of the memory budget, or it ends.
+// header that is not tiny it reserves of the memory budget, or it ends.
 type connection struct {
 	net.Conn
 	spare bool
@@ -166,11 +166,21 @@ type connection struct {
 	held   int  // bytes reserved for it
 }
 
-// headerCost is how many times its size a header takes that consists of many
-// fields.
-const headerCost = 8
+const (
+	// headerCost is how many times its size a header takes that consists of
+	// many short fields: one of 4 bytes takes some 130.
+	headerCost = 32
 
+	// freeHeader is how many bytes of a header need no reservation.
+	freeHeader = 512
+)
+
+// Read fills a server's buffer in parts: what a buffer keeps for the next
+// request is not counted as its header, so it must be little.
 func (c *connection) Read(p []byte) (int, error) {
+	if len(p) <= small {
+		p = p[:min(len(p), freeHeader)]
+	}
 	n, err := c.Conn.Read(p)
 	if n > 0 && !c.noteRead(n) {
 		return 0, &net.OpError{Op: "read", Net: "tcp", Err: errors.New("no memory for so large a header")}
@@ -185,7 +195,7 @@ func (c *connection) noteRead(n int) bool {
 		return true
 	}
 	c.header += n
-	if c.header <= small {
+	if c.header <= freeHeader {
 		return true
 	}
 	more := c.header*headerCost - c.held

@@ -165,7 +165,7 @@ func TestHeaderMemory(t *testing.T) {
 	client, server := net.Pipe()
 	defer client.Close()
 	c := &connection{Conn: server}
-	for _, tt := range []struct{ read, held int }{{small, 0}, {1, (small + 1) * headerCost}, {small, (2*small + 1) * headerCost}} {
+	for _, tt := range []struct{ read, held int }{{freeHeader, 0}, {1, (freeHeader + 1) * headerCost}, {small, (freeHeader + 1 + small) * headerCost}} {
 		if err := read(c, client, tt.read); err != nil {
 			t.Fatal(err)
 		}
@@ -177,6 +177,15 @@ func TestHeaderMemory(t *testing.T) {
 	if err := read(c, client, 2*small); err != nil || free() != before {
 		t.Errorf("what is no header reserves %d bytes, %v", before-free(), err)
 	}
+	c.awaitHeader()
+	go client.Write(make([]byte, small))
+	if n, err := c.Read(make([]byte, small)); n > freeHeader || err != nil {
+		t.Errorf("a buffer took %d bytes, %v", n, err)
+	}
+	if _, err := io.ReadFull(c, make([]byte, small-freeHeader)); err != nil {
+		t.Error(err)
+	}
+	c.endHeader()
 	takeAll(t)
 	if err := read(c, client, 2*small); err != nil {
 		t.Error(err)
