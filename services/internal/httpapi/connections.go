@@ -11,39 +11,65 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"example.com/orderflow/services/internal/statelog"
 )
 
 const (
-	// mostConnections is how many connections a server serves where the limit of
-	// open files allows more. One that is idle takes some 20 KB.
-	mostConnections = 10_240
+	// mostConnections is how many connections a process serves where the limit of
+	// open files allows more. One that is idle takes some 20 KB, one that had
+	// a header of 4 KB some 32 KB.
+	mostConnections = 4096
 
 	// otherFiles is how many files a process may have open beside, such as a
 	// store's pool of 100 connections; two thirds of a lower limit.
 	otherFiles = 192
 
-	// spareConnections is how many a server takes beyond its bound, to answer
-	// for its health on them and to refuse all else.
-	spareConnections = 4
+	// mostSpare is how many connections a server takes beyond its bound, to
+	// answer for its health on them and to refuse all else; fewer where the bound
+	// is low.
+	mostSpare = 16
+
+	// silence is how long a spare connection may be without a request where
+	// another waits for its place.
+	silence = 200 * time.Millisecond
 )
+
+// bound is how many connections a server serves at once.
+type bound struct {
+	connections int
+	why         string // this many, in words
+	attrs       []any  // for the log
+}
+
+// spare returns how many more it takes.
+func (b bound) spare() int { return min(mostSpare, max(1, b.connections/2)) }
+
+func fixedBound(connections int) bound {
+	return bound{connections: connections, why: "this address serves"}
+}
 
 // sharing is how many servers share what the limit of open files leaves.
 var sharing atomic.Int64
 
-// sharedBound is how many connections each of them serves.
-func sharedBound(files, servers int) int {
-	forAll := files - min(otherFiles, files*2/3)
-	return max(1, min(forAll/max(1, servers)-spareConnections-1, mostConnections))
+// sharedBound is what each of them serves.
+func sharedBound(files, servers int) bound {
+	servers = max(1, servers)
+	each := (files-min(otherFiles, files*2/3))/servers - 1 // one is being accepted
+	allowed := max(1, each-min(mostSpare, max(1, each/3)))
+	if most := mostConnections / servers; most <= allowed {
+		return fixedBound(most)
+	}
+	return bound{allowed, "the limit of open files allows", []any{"open_files_limit", files}}
 }
 
 // boundedListener bounds how many of its connections are open. Beyond the bound
 // it takes a few spare ones; when these are used up, the oldest that has sent
-// no request is closed for the next.
+// no request for a while is closed for the next.
 type boundedListener struct {
 	net.Listener
-	bound func() int
+	bound func() bound
 	log   *slog.Logger
 	files statelog.State // down: the process can't open more
 	room  statelog.State // down: the bound is reached
@@ -56,7 +82,7 @@ type boundedListener struct {
 	silent []*connection // of the spare, those without a request, the oldest first
 }
 
-func newBoundedListener(listener net.Listener, bound func() int, log *slog.Logger) *boundedListener {
+func newBoundedListener(listener net.Listener, bound func() bound, log *slog.Logger) *boundedListener {
 	l := &boundedListener{Listener: listener, bound: bound, log: log}
 	l.ended = sync.NewCond(&l.mu)
 	return l
@@ -79,34 +105,48 @@ func (l *boundedListener) Accept() (net.Conn, error) {
 		return nil, errors.Join(err, accepted.Close())
 	}
 	if c.spare {
+		b := l.bound()
 		l.room.Down(context.Background(), l.log, "too many connections; more are answered only on /livez and /readyz",
-			fmt.Errorf("%d are open, as many as the limit of open files allows", l.bound()), "open_files_limit", maxOpenFiles())
+			fmt.Errorf("%d are open, as many as %s", b.connections, b.why), b.attrs...)
 	}
 	return c, nil
 }
 
 func (l *boundedListener) admit(accepted net.Conn) (*connection, error) {
-	c := &connection{Conn: accepted}
+	c := &connection{Conn: accepted, accepted: time.Now()}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for {
+		b := l.bound()
 		switch {
 		case l.closed:
 			return nil, net.ErrClosed
-		case l.open < l.bound():
+		case l.open < b.connections:
 			l.open++
 			return c, nil
-		case l.spare < spareConnections:
+		case l.spare < b.spare():
 			l.spare++
 			l.silent = append(l.silent, c)
 			c.spare = true
 			return c, nil
 		case len(l.silent) > 0:
+			if left := silence - time.Since(l.silent[0].accepted); left > 0 {
+				time.AfterFunc(left, l.wake)
+				break
+			}
 			_ = l.silent[0].Close() // the server notes its end
 			l.silent = l.silent[1:]
 		}
 		l.ended.Wait()
 	}
+}
+
+// wake has Accept, if it waits, look again. It takes the lock, so that Accept
+// does not miss it on its way to wait.
+func (l *boundedListener) wake() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ended.Broadcast()
 }
 
 // Close ends the listener and its Accept.
@@ -146,7 +186,7 @@ func (l *boundedListener) leave(c *connection, over bool) {
 	} else if over {
 		l.open--
 	}
-	roomAgain := l.open <= l.bound()*3/4
+	roomAgain := l.open <= l.bound().connections*3/4
 	l.mu.Unlock()
 	l.ended.Broadcast()
 	if roomAgain && l.room.IsDown() {
@@ -158,7 +198,8 @@ func (l *boundedListener) leave(c *connection, over bool) {
 // header that is not tiny it reserves of the memory budget, or it ends.
 type connection struct {
 	net.Conn
-	spare bool
+	accepted time.Time
+	spare    bool
 
 	mu     sync.Mutex
 	beyond bool // the header: what is read is none of it

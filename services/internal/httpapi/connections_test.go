@@ -56,35 +56,41 @@ func ended(c net.Conn) bool {
 
 func TestBoundedListener(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const bound = 3
+		limit := fixedBound(8)
+		first, most := limit.connections, limit.spare()
 		var log bytes.Buffer
 		listener := newOffered()
-		l := newBoundedListener(listener, func() int { return bound }, slog.New(slog.NewTextHandler(&log, nil)))
+		l := newBoundedListener(listener, func() bound { return limit }, slog.New(slog.NewTextHandler(&log, nil)))
 		server := &http.Server{Handler: http.NotFoundHandler(), ConnState: l.note, ConnContext: withConnection}
 		served := make(chan error, 1)
 		go func() { served <- server.Serve(l) }()
 
 		var within, spare []net.Conn
-		for range bound {
+		for range first {
 			within = append(within, listener.dial())
 		}
-		for range spareConnections + 2 {
+		for range most + 1 {
 			spare = append(spare, listener.dial())
 			synctest.Wait()
 		}
+		if ended(spare[0]) {
+			t.Error("a spare connection is closed before its request can be here")
+		}
+		spare = append(spare, listener.dial())
+		time.Sleep(silence)
 		for i, c := range append(within, spare...) {
-			if want := i == bound || i == bound+1; ended(c) != want {
+			if want := i == first || i == first+1; ended(c) != want {
 				t.Errorf("connection %d is closed: %v", i, !want)
 			}
 		}
-		if n := strings.Count(log.String(), "too many connections"); n != 1 {
+		if n := strings.Count(log.String(), "too many connections"); n != 1 || !strings.Contains(log.String(), "8 are open, as many as this address serves") {
 			t.Errorf("%d lines: %s", n, log.String())
 		}
 		within[0].Close()
 		synctest.Wait()
 		again := listener.dial()
 		synctest.Wait()
-		if l.open != bound || l.spare != spareConnections || ended(again) {
+		if l.open != first || l.spare != most || ended(again) {
 			t.Errorf("%d and %d are open, and who comes when there is room is closed: %v", l.open, l.spare, ended(again))
 		}
 		for _, c := range append(append(within, spare...), again) {
@@ -103,8 +109,8 @@ func TestBoundedListener(t *testing.T) {
 func TestBoundedListenerCloses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		listener := newOffered()
-		l := newBoundedListener(listener, func() int { return 0 }, slog.New(slog.DiscardHandler))
-		l.spare = spareConnections // all at work
+		l := newBoundedListener(listener, func() bound { return fixedBound(0) }, slog.New(slog.DiscardHandler))
+		l.spare = fixedBound(0).spare() // all at work
 		accepted := make(chan error)
 		go func() {
 			_, err := l.Accept()
@@ -124,7 +130,7 @@ func TestTooManyOpenFiles(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
 		listener := newOffered()
-		l := newBoundedListener(listener, func() int { return 1 }, slog.New(slog.NewTextHandler(&log, nil)))
+		l := newBoundedListener(listener, func() bound { return fixedBound(1) }, slog.New(slog.NewTextHandler(&log, nil)))
 		for range 200 {
 			go func() { listener.conns <- nil }()
 			if _, err := l.Accept(); !errors.Is(err, syscall.EMFILE) {
@@ -145,11 +151,19 @@ func TestTooManyOpenFiles(t *testing.T) {
 }
 
 func TestSharedBound(t *testing.T) {
-	for _, tt := range []struct{ files, servers, want int }{
-		{64, 1, 17}, {64, 2, 6}, {16, 2, 1}, {256, 1, 81}, {1024, 1, 827}, {1024, 2, 411}, {10_000, 1, 9803}, {20_000, 1, mostConnections}, {1 << 20, 2, mostConnections},
+	for _, tt := range []struct {
+		files, servers, want, spare int
+		byFiles                     bool
+	}{
+		{64, 1, 14, 7, true}, {64, 2, 7, 3, true}, {16, 2, 1, 1, true}, {256, 1, 69, 16, true}, {1024, 1, 815, 16, true}, {1024, 2, 399, 16, true},
+		{4400, 1, mostConnections, 16, false}, {10_000, 2, mostConnections / 2, 16, false}, {1 << 20, 1, mostConnections, 16, false},
 	} {
-		if got := sharedBound(tt.files, tt.servers); got != tt.want {
-			t.Errorf("%d files, %d servers: %d connections, want %d", tt.files, tt.servers, got, tt.want)
+		got := sharedBound(tt.files, tt.servers)
+		if got.connections != tt.want || got.spare() != tt.spare {
+			t.Errorf("%d files, %d servers: %d connections and %d, want %d and %d", tt.files, tt.servers, got.connections, got.spare(), tt.want, tt.spare)
+		}
+		if byFiles := strings.Contains(got.why, "open files"); byFiles != tt.byFiles || (len(got.attrs) > 0) != byFiles {
+			t.Errorf("%d files, %d servers: as many as %s %v", tt.files, tt.servers, got.why, got.attrs)
 		}
 	}
 }

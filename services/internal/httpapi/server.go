@@ -51,14 +51,14 @@ func (s Server) Serve(ctx context.Context, listener net.Listener) error {
 	if s.Interrupt {
 		defer context.AfterFunc(ctx, end)()
 	}
-	bound := func() int { return s.Connections }
+	limit := func() bound { return fixedBound(s.Connections) }
 	if s.Connections == 0 {
 		sharing.Add(1)
 		defer sharing.Add(-1)
 		files := maxOpenFiles()
-		bound = func() int { return sharedBound(files, int(sharing.Load())) }
+		limit = func() bound { return sharedBound(files, int(sharing.Load())) }
 	}
-	bounded := newBoundedListener(listener, bound, log)
+	bounded := newBoundedListener(listener, limit, log)
 	server := &http.Server{
 		Handler:           onConnection(s.Handler, log),
 		ReadHeaderTimeout: HeaderTimeout,
