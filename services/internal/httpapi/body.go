@@ -49,6 +49,9 @@ func ReadObject(w http.ResponseWriter, r *http.Request, what string, fields ...F
 }
 
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if e, ok := w.(*exchange); ok {
+		e.takeBody()
+	}
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(BodyTimeout)) // or another's server has its own
 	if r.ContentLength > maxBody {
 		return nil, tooLarge(w)

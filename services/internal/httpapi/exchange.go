@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"time"
 )
@@ -10,9 +11,10 @@ import (
 // budget, until the answer is written.
 type exchange struct {
 	http.ResponseWriter
-	health *Health // nil: there is none that could be stopping
-	header int     // reserved for the request's header
-	held   int     // reserved for what is read and written
+	health *Health   // nil: there is none that could be stopping
+	header int       // reserved for the request's header
+	held   int       // reserved for what is read and written
+	unread io.Reader // the body, until somebody reads it
 }
 
 // Unwrap is for [http.ResponseController].
@@ -20,12 +22,33 @@ func (e *exchange) Unwrap() http.ResponseWriter { return e.ResponseWriter }
 
 // WriteHeader begins the answer. While the service is stopping, each answer is
 // the last of its connection, so that clients go elsewhere before the listener
-// is closed.
+// is closed. So is one to a body that nobody read and that is not here.
 func (e *exchange) WriteHeader(status int) {
-	if e.health.isStopping() {
+	if !e.discard() || e.health.isStopping() {
 		e.Header().Set("Connection", "close")
 	}
 	e.ResponseWriter.WriteHeader(status)
+}
+
+// discard reads the body if nobody has, and reports whether it is read: a client
+// may read no answer before it has sent all, and a connection that ends with a
+// body unread is reset. A client that is slow to send does not delay its answer
+// by more than a moment.
+func (e *exchange) discard() bool {
+	const moment = 100 * time.Millisecond
+	body := e.takeBody()
+	if body == nil {
+		return true
+	}
+	_ = http.NewResponseController(e.ResponseWriter).SetReadDeadline(time.Now().Add(moment))
+	_, err := io.CopyN(io.Discard, body, maxBody)
+	return err == io.EOF
+}
+
+func (e *exchange) takeBody() io.Reader {
+	body := e.unread
+	e.unread = nil
+	return body
 }
 
 // hold has the exchange hold n bytes, more or less than before. It reports

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"path"
 	"runtime/debug"
 	"slices"
@@ -37,7 +38,7 @@ type Routes map[string]Methods
 // panics included, are JSON and carry a request id: the client's X-Request-ID if
 // it is sound, a new one otherwise. So does each line that is logged with the
 // request's context. Only what net/http answers before it asks for a handler
-// and its redirect to the clean form of a path are different.
+// and the redirect to the clean form of a path are different.
 //
 // The request's context does not end when its client closes the connection or
 // its sending side: what was read is carried out. It ends with the [Server];
@@ -101,6 +102,9 @@ func exchanges(health *Health, log *slog.Logger, contextOf func(context.Context)
 		w.Header().Set(requestIDHeader, id)
 		r = r.WithContext(requestid.NewContext(contextOf(r.Context()), id))
 		e := &exchange{ResponseWriter: w, health: health}
+		if r.ContentLength != 0 && r.Header.Get("Expect") == "" { // or it comes only if it is read
+			e.unread = r.Body
+		}
 		defer e.end()
 		defer func() {
 			if p := recover(); p != nil {
@@ -126,15 +130,37 @@ func exchanges(health *Health, log *slog.Logger, contextOf func(context.Context)
 			answer(log, notFound).ServeHTTP(e, r)
 			return
 		}
+		if clean := cleanURL(r.URL); clean != "" && r.Method != http.MethodConnect {
+			http.Redirect(e, r, clean, http.StatusTemporaryRedirect)
+			return
+		}
 		handler.ServeHTTP(e, r)
 	})
 }
 
 // isForeign reports whether the path can't be one of ours and is none for
-// net/http, which would answer in text, or by a redirect that repeats it.
+// net/http, which would answer in text, or has a clean form that a redirect would
+// repeat.
 func isForeign(p string) bool {
 	const longest = 1 << 10 // more than any of ours has
 	return !strings.HasPrefix(p, "/") || len(p) > longest && path.Clean(p) != strings.TrimSuffix(p, "/")
+}
+
+// cleanURL returns the URL with a clean path, or "" if it has one. A ServeMux
+// would escape the path again.
+func cleanURL(u *url.URL) string {
+	escaped := u.EscapedPath()
+	clean := path.Clean(escaped)
+	if strings.HasSuffix(escaped, "/") && clean != "/" {
+		clean += "/"
+	}
+	switch {
+	case clean == escaped:
+		return ""
+	case u.RawQuery != "":
+		return clean + "?" + u.RawQuery
+	}
+	return clean
 }
 
 // answer returns a handler that answers with the error of handle, if there is

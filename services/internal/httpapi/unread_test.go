@@ -1,0 +1,100 @@
+package httpapi_test
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"example.com/orderflow/services/internal/httpapi"
+)
+
+// single is a listener with one connection.
+type single struct{ conns chan net.Conn }
+
+func (s single) Accept() (net.Conn, error) {
+	if c, ok := <-s.conns; ok {
+		return c, nil
+	}
+	return nil, net.ErrClosed
+}
+
+func (s single) Close() error {
+	close(s.conns)
+	return nil
+}
+
+func (single) Addr() net.Addr { return &net.TCPAddr{} }
+
+// A body that no handler reads is read if it is there, and else delays the answer
+// by a moment only.
+func TestUnreadBody(t *testing.T) {
+	const length = "Content-Length: 1000\r\n"
+	for _, tt := range []struct {
+		name, header string
+		sent         int
+		slow, closes bool
+	}{
+		{"there", length, 1000, false, false},
+		{"there, the last request", length + "Connection: close\r\n", 1000, false, true},
+		{"awaited", length, 10, true, true},
+		{"awaited, the last request", length + "Connection: close\r\n", 10, true, true},
+		{"in chunks", "Transfer-Encoding: chunked\r\n", 10, true, true},
+		{"only if it is wanted", length + "Expect: 100-continue\r\n", 0, false, true},
+		{"none", "", 0, false, false},
+	} {
+		for request, status := range map[string]int{"GET /x": 200, "POST /x": 405, "POST /nix": 404, "POST /order": 415, "POST /a//b": 307} {
+			t.Run(tt.name+", "+request, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					log := slog.New(slog.DiscardHandler)
+					handler := httpapi.NewHandler(httpapi.Routes{
+						"/x": {http.MethodGet: func(w http.ResponseWriter, _ *http.Request) error {
+							return httpapi.WriteJSON(w, http.StatusOK, "x")
+						}},
+						"/order": {http.MethodPost: func(w http.ResponseWriter, r *http.Request) error {
+							return httpapi.ReadObject(w, r, "an order")
+						}},
+					}, nil, log)
+					ctx, stop := context.WithCancel(t.Context())
+					defer stop()
+					listener := single{make(chan net.Conn)}
+					served := make(chan error, 1)
+					go func() {
+						served <- httpapi.Server{Handler: handler, Connections: 1, Grace: time.Minute, Log: log}.Serve(ctx, listener)
+					}()
+					client, server := net.Pipe()
+					listener.conns <- server
+					begin := time.Now()
+					sent := make(chan error, 1)
+					go func() {
+						_, _ = io.WriteString(client, request+" HTTP/1.1\r\nHost: localhost\r\n"+tt.header+"\r\n")
+						_, err := client.Write(make([]byte, tt.sent))
+						sent <- err
+					}()
+					response, err := http.ReadResponse(bufio.NewReader(client), nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					response.Body.Close()
+					took := time.Since(begin)
+					if response.StatusCode != status || response.Close != tt.closes || took > 200*time.Millisecond || took > 0 != tt.slow {
+						t.Errorf("answered %s after %v, closes: %v", response.Status, took, response.Close)
+					}
+					if err := <-sent; err != nil {
+						t.Errorf("the body is not read: %v", err)
+					}
+					client.Close()
+					stop()
+					if err := <-served; err != nil {
+						t.Error(err)
+					}
+				})
+			})
+		}
+	}
+}
