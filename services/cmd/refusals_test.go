@@ -260,7 +260,8 @@ func (c *countingReader) Read(p []byte) (int, error) {
 }
 
 // With as many idle connections as the limit of open files allows, health is
-// answered, all else refused, and one line says so.
+// answered, all else is as soon as one of them has been idle for a while, and one
+// line says so.
 func TestConnectionsFillOpenFiles(t *testing.T) {
 	for _, limit := range []int{64, 256} {
 		t.Run(strconv.Itoa(limit), func(t *testing.T) {
@@ -298,10 +299,16 @@ func TestConnectionsFillOpenFiles(t *testing.T) {
 				}
 				return nil
 			})
-			refused := exchange(t, orders, "GET /orders HTTP/1.1\r\nHost: localhost\r\n\r\n")
-			if refused.status != http.StatusServiceUnavailable || !refused.closes || refused.header.Get("Retry-After") == "" || !strings.Contains(refused.body, `"code":"overloaded"`) {
-				t.Errorf("beyond the bound: %+v", refused)
-			}
+			eventually(t, func() error { // idle ones make room
+				answer := exchange(t, orders, "GET /orders HTTP/1.1\r\nHost: localhost\r\n\r\n")
+				if answer.status == http.StatusServiceUnavailable && (!answer.closes || answer.header.Get("Retry-After") == "" || !strings.Contains(answer.body, `"code":"overloaded"`)) {
+					t.Errorf("beyond the bound: %+v", answer)
+				}
+				if answer.status != http.StatusOK {
+					return fmt.Errorf("/orders answers %d", answer.status)
+				}
+				return nil
+			})
 			if n := strings.Count(p.out.String(), "too many connections"); n != 1 || strings.Contains(p.out.String(), "too many open files") {
 				t.Errorf("%d lines say so:\n%s", n, p.out.String())
 			}

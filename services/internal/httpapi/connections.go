@@ -9,19 +9,24 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"example.com/orderflow/services/internal/statelog"
 )
 
-// silence is how long a spare connection may be without a request where
-// another waits for its place.
-const silence = 200 * time.Millisecond
+const (
+	// rest is how long a connection may be without a request where another
+	// waits for its place, and silence how long a spare one may.
+	rest    = time.Second
+	silence = 200 * time.Millisecond
+)
 
-// boundedListener bounds how many of its connections are open. Beyond the bound
-// it takes a few spare ones; when these are used up, the oldest that has sent
-// no request for a while is closed for the next.
+// boundedListener bounds how many of its connections are open. At the bound the
+// one that has been without a request for longest is closed for the next. Where
+// all have had one of late, it takes a few spare connections; when these are
+// used up, the oldest that has sent no request for a while is closed.
 type boundedListener struct {
 	net.Listener
 	bound func() bound
@@ -32,13 +37,13 @@ type boundedListener struct {
 	mu     sync.Mutex
 	ended  *sync.Cond // a connection, or the listener
 	closed bool
-	open   int           // connections within the bound
-	spare  int           // and beyond it
-	silent []*connection // of the spare, those without a request, the oldest first
+	within map[*connection]struct{} // the bound
+	spare  int                      // and beyond it
+	silent []*connection            // of the spare, those without a request, the oldest first
 }
 
 func newBoundedListener(listener net.Listener, bound func() bound, log *slog.Logger) *boundedListener {
-	l := &boundedListener{Listener: listener, bound: bound, log: log}
+	l := &boundedListener{Listener: listener, bound: bound, log: log, within: make(map[*connection]struct{})}
 	l.ended = sync.NewCond(&l.mu)
 	return l
 }
@@ -59,9 +64,9 @@ func (l *boundedListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, errors.Join(err, accepted.Close())
 	}
-	if c.spare {
+	if c.spare || c.instead {
 		b := l.bound()
-		l.room.Down(context.Background(), l.log, "too many connections; more are answered only on /livez and /readyz",
+		l.room.Down(context.Background(), l.log, "too many connections; idle ones are closed for others, and where none is, only /livez and /readyz are answered",
 			fmt.Errorf("%d are open, as many as %s", b.connections, b.why), b.attrs...)
 	}
 	return c, nil
@@ -76,9 +81,13 @@ func (l *boundedListener) admit(accepted net.Conn) (*connection, error) {
 		switch {
 		case l.closed:
 			return nil, net.ErrClosed
-		case l.open < b.connections:
-			l.open++
+		case len(l.within) < b.connections:
+			c.idle.Store(time.Now().UnixNano())
+			l.within[c] = struct{}{}
 			return c, nil
+		case l.closeIdle():
+			c.instead = true
+			continue
 		case l.spare < b.spare():
 			l.spare++
 			l.silent = append(l.silent, c)
@@ -94,6 +103,24 @@ func (l *boundedListener) admit(accepted net.Conn) (*connection, error) {
 		}
 		l.ended.Wait()
 	}
+}
+
+// closeIdle closes the connection that has been without a request for longest,
+// if that is long enough.
+func (l *boundedListener) closeIdle() bool {
+	var longest *connection
+	since := time.Now().Add(-rest).UnixNano()
+	for c := range l.within {
+		if idle := c.idle.Load(); idle != 0 && idle <= since {
+			longest, since = c, idle
+		}
+	}
+	if longest == nil {
+		return false
+	}
+	_ = longest.Close() // the server notes its end
+	delete(l.within, longest)
+	return true
 }
 
 // wake has Accept, if it waits, look again. It takes the lock, so that Accept
@@ -119,7 +146,11 @@ func (l *boundedListener) note(conn net.Conn, state http.ConnState) {
 	if !ok || state == http.StateNew {
 		return
 	}
-	if state == http.StateIdle {
+	switch state {
+	case http.StateActive:
+		c.idle.Store(0)
+	case http.StateIdle:
+		c.idle.Store(time.Now().UnixNano())
 		c.awaitHeader()
 	}
 	over := state == http.StateClosed || state == http.StateHijacked
@@ -139,9 +170,9 @@ func (l *boundedListener) leave(c *connection, over bool) {
 	if over && c.spare {
 		l.spare--
 	} else if over {
-		l.open--
+		delete(l.within, c)
 	}
-	roomAgain := l.open <= l.bound().connections*3/4
+	roomAgain := len(l.within) <= l.bound().connections*3/4
 	l.mu.Unlock()
 	l.ended.Broadcast()
 	if roomAgain && l.room.IsDown() {
@@ -155,6 +186,8 @@ type connection struct {
 	net.Conn
 	accepted time.Time
 	spare    bool
+	instead  bool         // of another, which was closed for it
+	idle     atomic.Int64 // since when it has had no request, in Unix nanoseconds; 0: it has one
 
 	mu     sync.Mutex
 	beyond bool // the header: what is read is none of it

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"io"
@@ -90,15 +91,59 @@ func TestBoundedListener(t *testing.T) {
 		synctest.Wait()
 		again := listener.dial()
 		synctest.Wait()
-		if l.open != first || l.spare != most || ended(again) {
-			t.Errorf("%d and %d are open, and who comes when there is room is closed: %v", l.open, l.spare, ended(again))
+		if len(l.within) != first || l.spare != most || ended(again) {
+			t.Errorf("%d and %d are open, and who comes when there is room is closed: %v", len(l.within), l.spare, ended(again))
 		}
 		for _, c := range append(append(within, spare...), again) {
 			c.Close()
 		}
 		synctest.Wait()
-		if l.open != 0 || l.spare != 0 || len(l.silent) != 0 || !strings.Contains(log.String(), "served again") {
-			t.Errorf("%d, %d and %d are left; %s", l.open, l.spare, len(l.silent), log.String())
+		if len(l.within) != 0 || l.spare != 0 || len(l.silent) != 0 || !strings.Contains(log.String(), "served again") {
+			t.Errorf("%d, %d and %d are left; %s", len(l.within), l.spare, len(l.silent), log.String())
+		}
+		server.Close()
+		<-served
+	})
+}
+
+// At the bound, whoever has been without a request for longest makes room.
+func TestIdleConnectionsMakeRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		listener := newOffered()
+		l := newBoundedListener(listener, func() bound { return fixedBound(4) }, slog.New(slog.NewTextHandler(&log, nil)))
+		server := &http.Server{Handler: http.NotFoundHandler(), ConnState: l.note, ConnContext: withConnection}
+		served := make(chan error, 1)
+		go func() { served <- server.Serve(l) }()
+
+		ask := func(c net.Conn) {
+			go c.Write([]byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n"))
+			if _, err := http.ReadResponse(bufio.NewReader(c), nil); err != nil {
+				t.Errorf("no answer: %v", err)
+			}
+			synctest.Wait()
+		}
+		silent, idle := listener.dial(), listener.dial()
+		time.Sleep(time.Millisecond)
+		ask(idle)
+		time.Sleep(time.Millisecond)
+		busy, fresh := listener.dial(), listener.dial()
+		go busy.Write([]byte("GET / HTTP/1.1\r\n")) // and no more
+		time.Sleep(rest)
+		ask(fresh)
+		first := listener.dial()
+		synctest.Wait()
+		ask(first)
+		second := listener.dial()
+		synctest.Wait()
+		ask(second)
+		for i, c := range []net.Conn{silent, idle, busy, fresh, first, second} {
+			if want := i < 2; ended(c) != want {
+				t.Errorf("connection %d is closed: %v", i, !want)
+			}
+		}
+		if len(l.within) != 4 || l.spare != 0 || strings.Count(log.String(), "too many connections") != 1 {
+			t.Errorf("%d and %d are open; %s", len(l.within), l.spare, log.String())
 		}
 		server.Close()
 		<-served
