@@ -122,7 +122,7 @@ func withoutOwn(env []string) []string {
 	return slices.DeleteFunc(slices.Clone(env), func(entry string) bool {
 		name, _, _ := strings.Cut(entry, "=")
 		return slices.Contains([]string{"ADDR", "ADMIN_ADDR", "MAX_IN_FLIGHT", "STORE_URL", "BROKER_URL", "LOG_LEVEL", "LOG_FORMAT",
-			"START_TIMEOUT", "REQUEST_TIMEOUT", "SHUTDOWN_TIMEOUT", "SHUTDOWN_DELAY", "IDLE_TIMEOUT"}, name)
+			"START_TIMEOUT", "REQUEST_TIMEOUT", "SHUTDOWN_TIMEOUT", "SHUTDOWN_DELAY", "IDLE_TIMEOUT", "PREFETCH", "BROKER_MANAGEMENT_URL"}, name)
 	})
 }
 
