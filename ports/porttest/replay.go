@@ -164,6 +164,9 @@ func replayKeepsProperties(t testing.TB, b Broker) {
 	}
 	for _, got := range aside.awaitKept(anyLetter, 3*count)[2*count:] {
 		i := slices.IndexFunc(again, func(l ports.DeadLetter) bool { return bytes.Equal(l.Body, got.Body) })
+		if i < 0 {
+			t.Fatalf("a letter of body %.100q was set aside, though another was replayed", got.Body)
+		}
 		checkSameMessage(t, "after another replay", again[i], got)
 	}
 }
