@@ -52,9 +52,10 @@ func calls(t *testing.T, store *mongodb.Store, order domain.Order, claim ports.D
 	}
 }
 
-func TestServerGoesAway(t *testing.T) {
-	store, p := behindProxy(t, "&serverSelectionTimeoutMS=500")
-	ctx := bounded(t)
+// filled returns an order that the store keeps, beside a claim and a dead letter,
+// and calls about them.
+func filled(ctx context.Context, t *testing.T, store *mongodb.Store) (domain.Order, map[string]func(context.Context) error) {
+	t.Helper()
 	order := newOrder(t, "ann", epoch)
 	if err := store.Orders().Add(ctx, order); err != nil {
 		t.Fatal(err)
@@ -66,7 +67,13 @@ func TestServerGoesAway(t *testing.T) {
 	if err := store.DeadLetters().Put(ctx, deadLetter("letter", epoch)); err != nil {
 		t.Fatal(err)
 	}
-	all := calls(t, store, order, claim)
+	return order, calls(t, store, order, claim)
+}
+
+func TestServerGoesAway(t *testing.T) {
+	store, p := behindProxy(t, "&serverSelectionTimeoutMS=500")
+	ctx := bounded(t)
+	order, all := filled(ctx, t, store)
 
 	p.Cut()
 	for name, call := range all {
@@ -82,7 +89,8 @@ func TestServerGoesAway(t *testing.T) {
 	p.Heal()
 	for name, call := range all {
 		// The driver may first have to see that the server is back.
-		for err = call(ctx); errors.Is(err, ports.ErrUnavailable) && ctx.Err() == nil; {
+		err := call(ctx)
+		for errors.Is(err, ports.ErrUnavailable) && ctx.Err() == nil {
 			err = call(ctx)
 		}
 		if err != nil {

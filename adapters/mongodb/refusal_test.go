@@ -21,18 +21,7 @@ import (
 func TestEveryRefusalIsAnOutage(t *testing.T) {
 	store, p := behindProxy(t, "")
 	ctx := bounded(t)
-	order := newOrder(t, "ann", epoch)
-	if err := store.Orders().Add(ctx, order); err != nil {
-		t.Fatal(err)
-	}
-	claim, err := store.Deliveries().Claim(ctx, order.Created().ID, "log")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := store.DeadLetters().Put(ctx, deadLetter("letter", epoch)); err != nil {
-		t.Fatal(err)
-	}
-	all := calls(t, store, order, claim)
+	_, all := filled(ctx, t, store)
 	for _, code := range []int{1, 2, 11, 13, 18, 20, 26, 59, 261, 365, 8000, 16500, 987654} {
 		p.refuse(code, "insert", "update", "find", "delete")
 		for name, call := range all {

@@ -126,12 +126,27 @@ type management struct {
 	client         http.Client
 }
 
-func newManagement(address string, broker amqp.URI) (*management, error) {
+// CheckManagementURL returns an error, without the URL, if [CheckPolicies] can't
+// use it.
+func CheckManagementURL(address string) error {
+	_, err := parseManagementURL(address)
+	return err
+}
+
+func parseManagementURL(address string) (*url.URL, error) {
 	u, err := url.Parse(address)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" ||
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "" ||
 		strings.Contains(address, "@") != (u.User != nil) || strings.Count(address, "@") > 1 {
 		return nil, errors.New("read URL of the broker's management: it must be like http://user:password@host:15672, or https:, " +
 			"with every reserved character in user and password percent-encoded")
+	}
+	return u, nil
+}
+
+func newManagement(address string, broker amqp.URI) (*management, error) {
+	u, err := parseManagementURL(address)
+	if err != nil {
+		return nil, err
 	}
 	m := &management{
 		user: broker.Username, password: broker.Password,

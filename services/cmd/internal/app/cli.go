@@ -75,8 +75,8 @@ func Main(program Program, service Service) {
 // after wrong usage.
 func Exec(ctx context.Context, program Program, service Service, args []string, s Streams) int {
 	s.Err = redacting{s.Err}
-	began := endSoon(ctx)
-	defer began()
+	done := endSoon(ctx)
+	defer done()
 	exited := -1
 	parser, err := kong.New(new(commands),
 		kong.Name(program.Name),
@@ -118,7 +118,7 @@ func Exec(ctx context.Context, program Program, service Service, args []string, 
 				err = errors.New("interrupted")
 			}
 		} else {
-			began() // from here on the service bounds its stop
+			done() // from here on the service bounds its own end
 			out, errs := openOutputs(program.Name, service.Shared(), s)
 			defer closeOutputs(program.Name, service.Shared(), out, errs)
 			s.Err = redacting{errs}

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/url"
-	"strings"
 
 	"example.com/orderflow/adapters/rabbitmq"
 )
@@ -33,10 +31,8 @@ func (c *Common) checkManagement() error {
 	if c.BrokerManagement == "" {
 		return nil
 	}
-	u, err := url.Parse(c.BrokerManagement)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "" ||
-		strings.Contains(c.BrokerManagement, "@") != (u.User != nil) || strings.Count(c.BrokerManagement, "@") > 1 {
-		return managementError(c.BrokerManagement, errors.New("it must be an http: or https: URL with a host, such as http://user:password@host:15672; percent-encode every reserved character in user and password"))
+	if err := rabbitmq.CheckManagementURL(c.BrokerManagement); err != nil {
+		return managementError(c.BrokerManagement, err)
 	}
 	if scheme, err := scheme(c.Broker); err == nil && scheme == "memory" {
 		return managementError(c.BrokerManagement, errors.New("the broker in memory has no policies; leave it empty"))
