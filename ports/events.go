@@ -8,18 +8,18 @@ import (
 
 // EventPublisher hands events to a broker.
 type EventPublisher interface {
-	// Publish returns nil once the broker has promised to keep every event and
-	// to hand it to the consumers. On an error some may be kept, others not:
-	// publish them all again. Consumers tell repeats by the event's id.
+	// Publish returns one error for each event, in their order: nil once the
+	// broker has promised to keep the event and to hand it to the consumers. An
+	// event's error names the event's id and says nothing of the others.
 	//
-	// An event that consumers could not read is refused before any event of the
-	// call is published: one of a type that the domain does not have, whose id
-	// is not its order's, or without a time. The error names that event's id and
-	// type.
+	// ErrUnavailable is returned when the broker can't be reached, takes nothing
+	// at the moment, or did not answer. The event may be kept or not: publish it
+	// again. Consumers recognise a repeat by the event's id.
 	//
-	// ErrUnavailable: the broker is out of reach, takes nothing at the moment,
-	// or did not answer.
-	Publish(ctx context.Context, events ...domain.Event) error
+	// Any other error refuses the event, which was not published: consumers
+	// could not read it. Its type is unknown to the domain, its id is not its
+	// order's, or its time is missing. The error names the event's type, too.
+	Publish(ctx context.Context, events ...domain.Event) []error
 }
 
 // EventConsumer takes events from a broker's queue. Several consumers of one

@@ -71,18 +71,18 @@ type Outbox interface {
 	// not. It passes over ids it does not know, so it may be repeated.
 	MarkPublished(ctx context.Context, ids ...domain.EventID) error
 
-	// Postpone has the events wait in the outbox, claimed by nobody, and free
-	// not before then, or in MaxPostponement if that is sooner: for what the
-	// broker refuses, so that it does not come first again and again; or, with a
-	// time that is past, for what was claimed and is not going to be published.
-	// It passes over ids that are not in the outbox.
-	Postpone(ctx context.Context, until time.Time, ids ...domain.EventID) error
+	// Release gives up the claims on the events. They stay in the outbox and are
+	// free from the given time on, at the latest after MaxPostponement. A time in
+	// the past frees them at once: the caller is not going to publish them. A
+	// later time keeps events that the broker refuses from coming first each time.
+	// Release passes over ids that are not in the outbox.
+	Release(ctx context.Context, at time.Time, ids ...domain.EventID) error
 
 	// ClaimLease returns how long a claim lasts.
 	ClaimLease() time.Duration
 }
 
-// MaxPostponement is how long an event can be postponed. A claim that ends
+// MaxPostponement is how far ahead Release can set the time. A claim that ends
 // later than this and the outbox's lease after now is nobody's: the clock by
 // which it was made was wrong, or has been set back since.
 const MaxPostponement = time.Minute

@@ -49,21 +49,20 @@ type message struct {
 	firstFailure time.Time // zero: none yet
 }
 
-// Publish queues the events.
-func (b *Broker) Publish(ctx context.Context, events ...domain.Event) error {
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("publish %d events: %w", len(events), err)
-	}
-	messages := make([]message, len(events))
+// Publish queues the events. See [ports.EventPublisher].
+func (b *Broker) Publish(ctx context.Context, events ...domain.Event) []error {
+	errs := make([]error, len(events))
+	messages := make([]message, 0, len(events))
 	for i, event := range events {
 		m, err := wire.Encode(event)
-		if err != nil {
-			return fmt.Errorf("publish: %w", err)
+		if err = cmp.Or(ctx.Err(), err); err != nil {
+			errs[i] = fmt.Errorf("publish event %s: %w", event.ID, err)
+			continue
 		}
-		messages[i] = message{Message: m, attempt: 1}
+		messages = append(messages, message{Message: m, attempt: 1})
 	}
 	b.queue.put(messages...)
-	return nil
+	return errs
 }
 
 // Ping returns nil: there is no server that could be away.

@@ -35,7 +35,7 @@ func publish(t *testing.T, broker *memory.Broker, orders ...int) {
 	for _, n := range orders {
 		events = append(events, order(t, n).Created())
 	}
-	if err := broker.Publish(t.Context(), events...); err != nil {
+	if err := errors.Join(broker.Publish(t.Context(), events...)...); err != nil {
 		t.Fatal(err)
 	}
 }

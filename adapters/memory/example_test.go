@@ -45,7 +45,7 @@ func ExampleOrders() {
 func ExampleBroker() {
 	ctx, stop := context.WithCancel(context.Background())
 	var broker memory.Broker
-	if err := broker.Publish(ctx, laptop().Created()); err != nil {
+	if err := errors.Join(broker.Publish(ctx, laptop().Created())...); err != nil {
 		log.Fatal(err)
 	}
 	err := broker.Consume(ctx, func(_ context.Context, d ports.Delivery) error {

@@ -142,19 +142,19 @@ func (o *Orders) MarkPublished(ctx context.Context, ids ...domain.EventID) error
 	return nil
 }
 
-// Postpone has the events wait in the outbox until then.
-func (o *Orders) Postpone(ctx context.Context, until time.Time, ids ...domain.EventID) error {
+// Release has the events wait in the outbox until then.
+func (o *Orders) Release(ctx context.Context, at time.Time, ids ...domain.EventID) error {
 	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("postpone %d events: %w", len(ids), err)
+		return fmt.Errorf("release %d events: %w", len(ids), err)
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	// By the monotonic clock, which nobody sets back.
 	now := time.Now()
-	until = now.Add(min(until.Sub(now), ports.MaxPostponement))
+	at = now.Add(min(at.Sub(now), ports.MaxPostponement))
 	for _, id := range ids {
 		if u, ok := o.waiting[id]; ok {
-			o.freeAt(u, until)
+			o.freeAt(u, at)
 		}
 	}
 	return nil

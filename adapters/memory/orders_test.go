@@ -214,7 +214,7 @@ func TestPostponementHasAnEnd(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, until := range []time.Time{time.Now().Add(time.Hour), time.Now().Add(time.Hour).Round(0)} {
-			if err := orders.Postpone(t.Context(), until, o.Created().ID); err != nil {
+			if err := orders.Release(t.Context(), until, o.Created().ID); err != nil {
 				t.Fatal(err)
 			}
 			time.Sleep(ports.MaxPostponement - time.Nanosecond)

@@ -122,14 +122,14 @@ func (o *Orders) MarkPublished(ctx context.Context, ids ...domain.EventID) error
 	return nil
 }
 
-// Postpone has the events wait until then. See [ports.Outbox].
-func (o *Orders) Postpone(ctx context.Context, until time.Time, ids ...domain.EventID) error {
-	if latest := time.Now().Add(ports.MaxPostponement); until.After(latest) {
-		until = latest
+// Release gives up the claims on the events. See [ports.Outbox].
+func (o *Orders) Release(ctx context.Context, at time.Time, ids ...domain.EventID) error {
+	if latest := time.Now().Add(ports.MaxPostponement); at.After(latest) {
+		at = latest
 	}
 	waiting := bson.M{"outbox": bson.M{"$exists": true}}
-	if err := o.update(ctx, ids, waiting, bson.M{"$set": bson.M{"outbox": outboxDocument{FreeAt: until}}}); err != nil {
-		return fmt.Errorf("postpone %d events: %w", len(ids), err)
+	if err := o.update(ctx, ids, waiting, bson.M{"$set": bson.M{"outbox": outboxDocument{FreeAt: at}}}); err != nil {
+		return fmt.Errorf("release %d events: %w", len(ids), err)
 	}
 	return nil
 }

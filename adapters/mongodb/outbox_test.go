@@ -161,7 +161,7 @@ func TestPostponementHasAnEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := time.Now().Truncate(time.Millisecond)
-	if err := orders.Postpone(bounded(t), before.Add(time.Hour), order.Created().ID); err != nil {
+	if err := orders.Release(bounded(t), before.Add(time.Hour), order.Created().ID); err != nil {
 		t.Fatal(err)
 	}
 	var kept struct {

@@ -48,7 +48,7 @@ func TestConsumerConnectsAgain(t *testing.T) {
 			eventually(t, "the loss is noticed", func() bool { return log.count("disconnected from the broker") == 1 })
 			eventually(t, "the consumer consumes again", func() bool { return consumer.Ping(bounded(t, patience)) == nil })
 			eventually(t, "an event is published", func() bool {
-				return publisher.Publish(bounded(t, patience), second) == nil
+				return errors.Join(publisher.Publish(bounded(t, patience), second)...) == nil
 			})
 			await(t, got, second)
 			if n := log.count("\n"); n > 4 {

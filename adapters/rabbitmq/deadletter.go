@@ -115,7 +115,7 @@ func letterMessage(letter ports.DeadLetter, queue string) message {
 	p.Body = body
 	p.Headers = textHeaders(p.Headers)
 	p.MessageId = cmp.Or(p.MessageId, letter.ID)
-	return message{amqp.DefaultExchange, queue, p}
+	return message{exchange: amqp.DefaultExchange, key: queue, Publishing: p}
 }
 
 // again returns the letter as a message at the end of the dead letters, where

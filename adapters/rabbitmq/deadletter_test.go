@@ -125,7 +125,7 @@ func TestDeadLetterMessage(t *testing.T) {
 		t.Errorf("dead letter (-want +got):\n%s", diff)
 	}
 	m := letterMessage(letter, "q")
-	if diff := cmp.Diff(message{amqp.DefaultExchange, "q", amqp.Publishing{
+	if diff := cmp.Diff(message{exchange: amqp.DefaultExchange, key: "q", Publishing: amqp.Publishing{
 		MessageId: "m", ContentType: "text/plain", Body: []byte("\x00\xff"), DeliveryMode: amqp.Persistent,
 		ContentEncoding: "gzip", CorrelationId: "c", ReplyTo: "r", Type: "t", AppId: "a", Timestamp: at.UTC(),
 		Headers: amqp.Table{

@@ -80,7 +80,7 @@ func (q *DeadLetterQueue) Drain(ctx context.Context, keep func(context.Context, 
 func (q *DeadLetterQueue) Replay(ctx context.Context, letter ports.DeadLetter) error {
 	link := q.link()
 	letter.Body = bytes.Clone(letter.Body) // it may be on its way when the caller has it back
-	if err := link.publish(ctx, letterMessage(letter, link.topology.Queue)); err != nil {
+	if err := link.publish(ctx, letterMessage(letter, link.topology.Queue))[0]; err != nil {
 		return fmt.Errorf("replay dead letter %s: %w", letter.ID, err)
 	}
 	return nil

@@ -58,7 +58,7 @@ func (l *link) replace(ctx context.Context, s *session, m message) (sent message
 	messages := []message{m} // that publish fits to a frame
 	for {
 		try, cancel := context.WithTimeout(context.WithoutCancel(ctx), handOverTimeout)
-		err := l.publish(try, messages...)
+		err := l.publish(try, messages...)[0]
 		cancel()
 		if err == nil {
 			return messages[0], true

@@ -3,7 +3,9 @@ package rabbitmq
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -38,6 +40,7 @@ type pipeline struct {
 type message struct {
 	exchange, key string
 	amqp.Publishing
+	invalid error // why it can't be sent; nil: it can
 }
 
 type batch struct {
@@ -61,72 +64,76 @@ func startPipeline(s *session) error {
 	return nil
 }
 
-// publish publishes the messages in a session. Before that it leaves out of them,
-// in place, the headers that a frame of the session has no room for.
-func (l *link) publish(ctx context.Context, messages ...message) error {
-	if err := ctx.Err(); err != nil || len(messages) == 0 {
-		return err
-	}
-	for _, m := range messages {
-		if err := m.checkShort(); err != nil {
-			return err
+// publish publishes the messages in a session and returns an error for each.
+// Before that it leaves out of them, in place, the headers that a frame of the
+// session has no room for.
+func (l *link) publish(ctx context.Context, messages ...message) []error {
+	errs := make([]error, len(messages))
+	valid, places := make([]message, 0, len(messages)), make([]int, 0, len(messages))
+	for i, m := range messages {
+		if errs[i] = cmp.Or(ctx.Err(), m.invalid, m.checkShort()); errs[i] == nil {
+			valid, places = append(valid, m), append(places, i)
 		}
+	}
+	if len(valid) == 0 {
+		return errs
 	}
 	s, err := l.session(ctx)
 	if err != nil {
-		return err
+		for _, place := range places {
+			errs[place] = err
+		}
+		return errs
 	}
-	for i, m := range messages {
+	for i, m := range valid {
 		fitted, leftOut := fit(m.Publishing, s.conn.Config.FrameSize)
-		messages[i].Publishing = fitted
+		valid[i].Publishing, messages[places[i]].Publishing = fitted, fitted
 		if len(leftOut) > 0 {
 			l.log.logger.WarnContext(ctx, "headers too long for a frame are left out",
 				"message_id", m.MessageId, "count", len(leftOut), "headers", bounded(strings.Join(leftOut, ", ")))
 		}
 	}
-	return s.pipeline.publish(ctx, messages)
+	for i, err := range s.pipeline.publish(ctx, valid) {
+		errs[places[i]] = err
+	}
+	return errs
 }
 
-// publish returns nil once the broker has promised to keep every message, in a
-// queue that has taken it. Every message must have an id.
-func (p *pipeline) publish(ctx context.Context, messages []message) error {
+// publish returns an error for each message: nil once the broker has promised to
+// keep it, in a queue that has taken it. Every message must have an id.
+func (p *pipeline) publish(ctx context.Context, messages []message) []error {
 	b := &batch{ctx: ctx, messages: messages, sent: make(chan struct{})}
 	select {
 	case p.batches <- b:
 	case <-ctx.Done():
-		return unavailable(ctx.Err())
+		return repeat(unavailable(ctx.Err()), len(messages))
 	case <-p.life.Done():
-		return unavailable(context.Cause(p.life))
+		return repeat(unavailable(context.Cause(p.life)), len(messages))
 	}
 	if err := p.wait(ctx, b.sent); err != nil {
-		return unavailable(err)
+		return repeat(unavailable(err), len(messages))
 	}
-	if b.err != nil {
-		return unavailable(b.err)
-	}
-	refused := 0
-	for _, promise := range b.promises {
-		if err := p.waitForAnswer(ctx, promise); err != nil {
-			return unavailable(err)
+	errs := make([]error, len(messages))
+	for i := range messages {
+		if i == len(b.promises) {
+			copy(errs[i:], repeat(unavailable(b.err), len(messages)-i))
+			break
 		}
-		if !promise.Acked() {
-			refused++
+		switch err := p.waitForAnswer(ctx, b.promises[i]); {
+		case err != nil:
+			errs[i] = unavailable(err)
+		case b.promises[i].Acked():
+		case p.ch.IsClosed(): // then a message without an answer looks refused
+			errs[i] = unavailable(p.wait(ctx, nil))
+		default: // a queue is full, say
+			errs[i] = passing{errors.New("the broker refused the message")}
 		}
 	}
-	if refused > 0 && p.ch.IsClosed() { // then what has no answer looks refused
-		return unavailable(p.wait(ctx, nil))
-	}
-	if n := p.countReturned(messages); n > 0 {
-		err := fmt.Errorf("no queue takes %d of %d messages for exchange %q with key %q",
-			n, len(messages), messages[0].exchange, messages[0].key)
-		p.end(err) // the next session declares again what somebody has taken away
-		return passing{err}
-	}
-	if refused > 0 { // a queue is full, say
-		return passing{fmt.Errorf("the broker refused %d of %d messages", refused, len(messages))}
-	}
-	return nil
+	p.noteReturned(messages[:len(b.promises)], errs)
+	return errs
 }
+
+func repeat(err error, n int) []error { return slices.Repeat([]error{err}, n) }
 
 // passing is a [ports.ErrUnavailable] in the words of another error. What
 // RabbitMQ says of a single message says nothing of what the message is.
@@ -232,22 +239,22 @@ func (p *pipeline) takeReturns() {
 	}
 }
 
-// countReturned counts the messages that came back, all of them confirmed. If
-// another call sends a message of the same id meanwhile and one of the two
-// comes back, either call may be the one to hear of it: it is the same event.
-func (p *pipeline) countReturned(messages []message) int {
+// noteReturned sets the errors of the messages that came back, all of them
+// confirmed. If another call sends a message of the same id meanwhile and one of
+// the two comes back, either call may get the error: it is the same event.
+func (p *pipeline) noteReturned(messages []message, errs []error) {
 	p.takeReturns()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	n := 0
-	for _, m := range messages {
-		if p.returned[m.MessageId] == 0 {
+	for i, m := range messages {
+		if errs[i] != nil || p.returned[m.MessageId] == 0 {
 			continue
 		}
-		n++
+		err := fmt.Errorf("no queue takes the message for exchange %q with key %q", m.exchange, m.key)
+		errs[i] = passing{err}
+		p.end(err) // the next session declares again what somebody has taken away
 		if p.returned[m.MessageId]--; p.returned[m.MessageId] == 0 {
 			delete(p.returned, m.MessageId)
 		}
 	}
-	return n
 }

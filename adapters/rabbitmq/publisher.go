@@ -46,21 +46,21 @@ func NewPublisher(url string) (*Publisher, error) {
 // reach, or takes no messages because it is short of memory or disk, Publish
 // fails at once.
 //
-// Beside what the contract has: an event that no queue takes is an error.
-func (p *Publisher) Publish(ctx context.Context, events ...domain.Event) error {
+// In addition to the contract: an event that no queue takes gets
+// [ports.ErrUnavailable].
+func (p *Publisher) Publish(ctx context.Context, events ...domain.Event) []error {
 	link := p.link()
 	messages := make([]message, len(events))
 	for i, event := range events {
-		m, err := eventMessage(link.topology.Exchange, event)
+		messages[i] = eventMessage(link.topology.Exchange, event)
+	}
+	errs := link.publish(ctx, messages...)
+	for i, err := range errs {
 		if err != nil {
-			return fmt.Errorf("publish: %w", err)
+			errs[i] = fmt.Errorf("publish event %s: %w", events[i].ID, err)
 		}
-		messages[i] = m
 	}
-	if err := link.publish(ctx, messages...); err != nil {
-		return fmt.Errorf("publish %d events: %w", len(events), err)
-	}
-	return nil
+	return errs
 }
 
 // Ping returns nil if the broker answers and takes messages.
@@ -77,12 +77,9 @@ func (p *Publisher) Close(ctx context.Context) error {
 	return p.link().leave(ctx)
 }
 
-func eventMessage(exchange string, event domain.Event) (message, error) {
+func eventMessage(exchange string, event domain.Event) message {
 	m, err := wire.Encode(event)
-	if err != nil {
-		return message{}, err
-	}
-	return message{exchange, string(event.Type), publishing(m)}, nil
+	return message{exchange, string(event.Type), publishing(m), err}
 }
 
 // publishing returns the message as RabbitMQ carries it.

@@ -75,7 +75,7 @@ func TestPublishMany(t *testing.T) {
 	var wg sync.WaitGroup
 	for c := range callers {
 		wg.Go(func() {
-			if err := publisher.Publish(bounded(t, patience), events[c*each:(c+1)*each]...); err != nil {
+			if err := errors.Join(publisher.Publish(bounded(t, patience), events[c*each:(c+1)*each]...)...); err != nil {
 				t.Error(err)
 			}
 		})
@@ -99,12 +99,12 @@ func TestPublishWhatNoQueueTakes(t *testing.T) {
 	heals := func() {
 		t.Helper()
 		eventually(t, "the queue is bound again", func() bool {
-			return publisher.Publish(bounded(t, patience), newEvent(t)) == nil
+			return errors.Join(publisher.Publish(bounded(t, patience), newEvent(t))...) == nil
 		})
 	}
 	for _, count := range []int{1, 3000} {
 		unbind()
-		err := publisher.Publish(bounded(t, patience), newEvents(t, count)...)
+		err := errors.Join(publisher.Publish(bounded(t, patience), newEvents(t, count)...)...)
 		want := fmt.Sprintf("publish %d events: no queue takes %d of %d messages for exchange %q with key %q",
 			count, count, count, topology.Exchange, "order.created")
 		if err == nil || err.Error() != want {
@@ -120,7 +120,7 @@ func TestPublishWhatNoQueueTakes(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 20 {
 		wg.Go(func() {
-			if err := publisher.Publish(bounded(t, patience), newEvents(t, 10)...); err == nil {
+			if err := errors.Join(publisher.Publish(bounded(t, patience), newEvents(t, 10)...)...); err == nil {
 				t.Error("one of several calls was told that its events are kept, which no queue took")
 			}
 		})
@@ -137,7 +137,7 @@ func TestPublishWhatTheBrokerRefuses(t *testing.T) {
 
 	proxy.swallow()
 	result := make(chan error, 1)
-	go func() { result <- publisher.Publish(bounded(t, patience), newEvents(t, 2)...) }()
+	go func() { result <- errors.Join(publisher.Publish(bounded(t, patience), newEvents(t, 2)...)...) }()
 	eventually(t, "the messages are on their way", func() bool { return proxy.held() })
 	proxy.refuseMessage(t, 2)
 	proxy.refuseMessage(t, 3)
@@ -171,7 +171,7 @@ func TestPublisherConnectsAgain(t *testing.T) {
 			eventually(t, "the loss is noticed", func() bool { return log.count("disconnected from the broker") == 1 })
 			event := newEvent(t)
 			eventually(t, "events are published again", func() bool {
-				return publisher.Publish(bounded(t, patience), event) == nil
+				return errors.Join(publisher.Publish(bounded(t, patience), event)...) == nil
 			})
 			if n := messages(t, topology.Queue); n < 2 {
 				t.Errorf("%d messages in the queue, want both", n)
@@ -200,12 +200,12 @@ func TestPublishToADeletedExchange(t *testing.T) {
 	if err := openChannel(t).ExchangeDelete(topology.Exchange, false, false); err != nil {
 		t.Fatal(err)
 	}
-	err := publisher.Publish(bounded(t, patience), newEvent(t))
+	err := errors.Join(publisher.Publish(bounded(t, patience), newEvent(t))...)
 	if !errors.Is(err, ports.ErrUnavailable) || !strings.Contains(err.Error(), "no exchange") {
 		t.Errorf("error %v, want ErrUnavailable and why", err)
 	}
 	eventually(t, "the exchange is there again", func() bool {
-		return publisher.Publish(bounded(t, patience), newEvent(t)) == nil
+		return errors.Join(publisher.Publish(bounded(t, patience), newEvent(t))...) == nil
 	})
 	if n := messages(t, topology.Queue); n != 2 {
 		t.Errorf("%d messages in the queue, want 2", n)
@@ -223,7 +223,7 @@ func TestPublishDuringALoss(t *testing.T) {
 	proxy.swallow()
 	results := make(chan error, 10)
 	for range cap(results) {
-		go func() { results <- publisher.Publish(bounded(t, patience), newEvents(t, 10)...) }()
+		go func() { results <- errors.Join(publisher.Publish(bounded(t, patience), newEvents(t, 10)...)...) }()
 	}
 	eventually(t, "the messages are on their way", func() bool { return proxy.held() })
 	proxy.cut()
@@ -248,7 +248,7 @@ func TestPublishWithoutABroker(t *testing.T) {
 	publisher.Logger = slog.New(slog.NewTextHandler(&log, nil))
 	for range 30 {
 		start := time.Now()
-		err := publisher.Publish(bounded(t, patience), newEvent(t))
+		err := errors.Join(publisher.Publish(bounded(t, patience), newEvent(t))...)
 		if !errors.Is(err, ports.ErrUnavailable) || strings.Contains(err.Error(), "secret") {
 			t.Fatalf("error %v, want ErrUnavailable and no password", err)
 		}
@@ -287,11 +287,11 @@ func TestDeadLink(t *testing.T) {
 		proxy.swallow()
 		few, many := newEvents(t, 1), newEvents(t, 5000)
 		ended(t, "Ping", publisher.Ping)
-		ended(t, "Publish of 1 event", func(ctx context.Context) error { return publisher.Publish(ctx, few...) })
-		ended(t, "Publish of 5000 events", func(ctx context.Context) error { return publisher.Publish(ctx, many...) })
-		ended(t, "Publish of 1 event after that", func(ctx context.Context) error { return publisher.Publish(ctx, few...) })
+		ended(t, "Publish of 1 event", func(ctx context.Context) error { return errors.Join(publisher.Publish(ctx, few...)...) })
+		ended(t, "Publish of 5000 events", func(ctx context.Context) error { return errors.Join(publisher.Publish(ctx, many...)...) })
+		ended(t, "Publish of 1 event after that", func(ctx context.Context) error { return errors.Join(publisher.Publish(ctx, few...)...) })
 		ended(t, "Close", publisher.Close)
-		if err := publisher.Publish(bounded(t, patience), few...); !errors.Is(err, ports.ErrUnavailable) {
+		if err := errors.Join(publisher.Publish(bounded(t, patience), few...)...); !errors.Is(err, ports.ErrUnavailable) {
 			t.Errorf("Publish after Close: error %v, want ErrUnavailable", err)
 		}
 	})
@@ -301,7 +301,7 @@ func TestDeadLink(t *testing.T) {
 		publisher := newPublisher(t, through(t, proxy.address), rabbitmq.Topology{})
 		event := newEvent(t)
 		ended(t, "Ping", publisher.Ping)
-		ended(t, "Publish", func(ctx context.Context) error { return publisher.Publish(ctx, event) })
+		ended(t, "Publish", func(ctx context.Context) error { return errors.Join(publisher.Publish(ctx, event)...) })
 		start := time.Now()
 		if err := publisher.Close(bounded(t, patience)); err != nil || time.Since(start) > time.Second {
 			t.Errorf("Close: error %v after %v, want none at once", err, time.Since(start))
@@ -317,8 +317,8 @@ func TestDeadLink(t *testing.T) {
 		for i := range fat {
 			fat[i].Order.Product = strings.Repeat("x", 256<<10)
 		}
-		ended(t, "Publish", func(ctx context.Context) error { return publisher.Publish(ctx, fat...) })
-		ended(t, "Publish after that", func(ctx context.Context) error { return publisher.Publish(ctx, fat[0]) })
+		ended(t, "Publish", func(ctx context.Context) error { return errors.Join(publisher.Publish(ctx, fat...)...) })
+		ended(t, "Publish after that", func(ctx context.Context) error { return errors.Join(publisher.Publish(ctx, fat[0])...) })
 		ended(t, "Ping", publisher.Ping)
 		ended(t, "Close", publisher.Close)
 	})
@@ -336,7 +336,7 @@ func TestBlockedPublisher(t *testing.T) {
 	eventually(t, "the block is noticed", func() bool { return log.count("broker takes no messages") == 1 })
 	for what, call := range map[string]func(context.Context) error{
 		"Ping":    publisher.Ping,
-		"Publish": func(ctx context.Context) error { return publisher.Publish(ctx, newEvent(t)) },
+		"Publish": func(ctx context.Context) error { return errors.Join(publisher.Publish(ctx, newEvent(t))...) },
 	} {
 		err := call(bounded(t, patience))
 		if !errors.Is(err, ports.ErrUnavailable) || !strings.Contains(err.Error(), "the broker takes no messages: low on memory") {
@@ -345,7 +345,7 @@ func TestBlockedPublisher(t *testing.T) {
 	}
 	proxy.unblock(t)
 	eventually(t, "events are published again", func() bool {
-		return publisher.Publish(bounded(t, patience), newEvent(t)) == nil
+		return errors.Join(publisher.Publish(bounded(t, patience), newEvent(t))...) == nil
 	})
 	if n := messages(t, topology.Queue); n != 2 {
 		t.Errorf("%d messages in the queue, want 2", n)
@@ -362,7 +362,7 @@ func TestClosedPublisher(t *testing.T) {
 		if err := publisher.Close(bounded(t, patience)); err != nil {
 			t.Fatal(err)
 		}
-		if err := publisher.Publish(bounded(t, patience), newEvent(t)); !errors.Is(err, ports.ErrUnavailable) {
+		if err := errors.Join(publisher.Publish(bounded(t, patience), newEvent(t))...); !errors.Is(err, ports.ErrUnavailable) {
 			t.Errorf("Publish after Close: error %v, want ErrUnavailable", err)
 		}
 	}
@@ -371,7 +371,7 @@ func TestClosedPublisher(t *testing.T) {
 
 func publish(t testing.TB, publisher *rabbitmq.Publisher, events ...domain.Event) {
 	t.Helper()
-	if err := publisher.Publish(bounded(t, patience), events...); err != nil {
+	if err := errors.Join(publisher.Publish(bounded(t, patience), events...)...); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -114,7 +114,7 @@ func TestRefusedRights(t *testing.T) {
 				return // the first of the four may have completed it
 			}
 			t.Run("Publish", func(t *testing.T) {
-				check(t, newPublisher(t, v.url, usual).Publish(bounded(t, patience), newEvent(t)), tt.publisher)
+				check(t, errors.Join(newPublisher(t, v.url, usual).Publish(bounded(t, patience), newEvent(t))...), tt.publisher)
 			})
 			t.Run("Consume", func(t *testing.T) {
 				ends := time.Second
@@ -242,7 +242,7 @@ func TestRefusalsThatPass(t *testing.T) {
 			time.Sleep(time.Second) // for several attempts
 			tt.unset(v)
 			event := newEvent(t)
-			eventually(t, "it is published", func() bool { return publisher.Publish(bounded(t, patience), event) == nil })
+			eventually(t, "it is published", func() bool { return errors.Join(publisher.Publish(bounded(t, patience), event)...) == nil })
 			await(t, got, event)
 		})
 	}
@@ -268,7 +268,7 @@ func TestRefusedLogin(t *testing.T) {
 			want := strings.NewReplacer("VHOST", v.name, "USER", v.user).Replace(tt.want)
 			for _, err := range []error{
 				newPublisher(t, url, usual).Ping(bounded(t, patience)),
-				newPublisher(t, url, usual).Publish(bounded(t, patience), newEvent(t)),
+				errors.Join(newPublisher(t, url, usual).Publish(bounded(t, patience), newEvent(t))...),
 				newConsumer(t, url, usual).Consume(bounded(t, patience), handleNothing),
 				newDeadLetterQueue(t, url, usual).Drain(bounded(t, patience), keepNothing),
 			} {

@@ -42,7 +42,7 @@ func TestQueueOfAnotherKind(t *testing.T) {
 		}
 	}
 	t.Run("Publish", func(t *testing.T) {
-		check(t, "publish 1 events: ", newPublisher(t, brokerURL(t), topology).Publish(bounded(t, patience), newEvent(t)))
+		check(t, "publish 1 events: ", errors.Join(newPublisher(t, brokerURL(t), topology).Publish(bounded(t, patience), newEvent(t))...))
 	})
 	t.Run("Ping", func(t *testing.T) {
 		check(t, "ping broker: ", newPublisher(t, brokerURL(t), topology).Ping(bounded(t, patience)))
@@ -61,14 +61,14 @@ func TestQueueOfAnotherKind(t *testing.T) {
 	})
 	t.Run("after the queue was deleted", func(t *testing.T) {
 		publisher := newPublisher(t, brokerURL(t), topology)
-		if err := publisher.Publish(bounded(t, patience), newEvent(t)); err == nil {
+		if err := errors.Join(publisher.Publish(bounded(t, patience), newEvent(t))...); err == nil {
 			t.Fatal("published to a queue of another kind")
 		}
 		if _, err := ch.QueueDelete(topology.Queue, false, false, false); err != nil {
 			t.Fatal(err)
 		}
 		eventually(t, "the same publisher publishes", func() bool {
-			return publisher.Publish(bounded(t, patience), newEvent(t)) == nil
+			return errors.Join(publisher.Publish(bounded(t, patience), newEvent(t))...) == nil
 		})
 	})
 }
@@ -78,7 +78,7 @@ func TestExchangeOfAnotherKind(t *testing.T) {
 	if err := openChannel(t).ExchangeDeclare(topology.Exchange, amqp.ExchangeDirect, true, false, false, false, nil); err != nil {
 		t.Fatal(err)
 	}
-	err := newPublisher(t, brokerURL(t), topology).Publish(bounded(t, patience), newEvent(t))
+	err := errors.Join(newPublisher(t, brokerURL(t), topology).Publish(bounded(t, patience), newEvent(t))...)
 	var mismatch *rabbitmq.TopologyError
 	if !errors.As(err, &mismatch) || mismatch.Kind != "exchange" || mismatch.Name != topology.Exchange {
 		t.Fatalf("error %v, want a TopologyError of the exchange", err)
@@ -113,7 +113,7 @@ func TestInvalidTopology(t *testing.T) {
 			const url = "amqp://nowhere.invalid/"
 			queue := newDeadLetterQueue(t, url, tt.topology)
 			for call, err := range map[string]error{
-				"Publish": newPublisher(t, url, tt.topology).Publish(bounded(t, patience), newEvent(t)),
+				"Publish": errors.Join(newPublisher(t, url, tt.topology).Publish(bounded(t, patience), newEvent(t))...),
 				"Ping":    newPublisher(t, url, tt.topology).Ping(bounded(t, patience)),
 				"Consume": newConsumer(t, url, tt.topology).Consume(bounded(t, patience), handleNothing),
 				"Drain":   queue.Drain(bounded(t, patience), keepNothing),
@@ -155,7 +155,7 @@ func TestNeitherSideHasToBeFirst(t *testing.T) {
 	t.Run("publisher", func(t *testing.T) {
 		topology := newTopology(t)
 		event := newEvent(t)
-		if err := newPublisher(t, brokerURL(t), topology).Publish(bounded(t, patience), event); err != nil {
+		if err := errors.Join(newPublisher(t, brokerURL(t), topology).Publish(bounded(t, patience), event)...); err != nil {
 			t.Fatal(err)
 		}
 		got := make(chan domain.Event, 1)
@@ -169,7 +169,7 @@ func TestNeitherSideHasToBeFirst(t *testing.T) {
 		consumer := newConsumer(t, brokerURL(t), topology)
 		consume(t, consumer, handInto(got))
 		eventually(t, "the consumer consumes", func() bool { return consumer.Ping(bounded(t, patience)) == nil })
-		if err := newPublisher(t, brokerURL(t), topology).Publish(bounded(t, patience), event); err != nil {
+		if err := errors.Join(newPublisher(t, brokerURL(t), topology).Publish(bounded(t, patience), event)...); err != nil {
 			t.Fatal(err)
 		}
 		await(t, got, event)

@@ -159,23 +159,23 @@ func (mr *MockOutboxMockRecorder) MarkPublished(ctx any, ids ...any) *gomock.Cal
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "MarkPublished", reflect.TypeOf((*MockOutbox)(nil).MarkPublished), varargs...)
 }
 
-// Postpone mocks base method.
-func (m *MockOutbox) Postpone(ctx context.Context, until time.Time, ids ...domain.EventID) error {
+// Release mocks base method.
+func (m *MockOutbox) Release(ctx context.Context, at time.Time, ids ...domain.EventID) error {
 	m.ctrl.T.Helper()
-	varargs := []any{ctx, until}
+	varargs := []any{ctx, at}
 	for _, a := range ids {
 		varargs = append(varargs, a)
 	}
-	ret := m.ctrl.Call(m, "Postpone", varargs...)
+	ret := m.ctrl.Call(m, "Release", varargs...)
 	ret0, _ := ret[0].(error)
 	return ret0
 }
 
-// Postpone indicates an expected call of Postpone.
-func (mr *MockOutboxMockRecorder) Postpone(ctx, until any, ids ...any) *gomock.Call {
+// Release indicates an expected call of Release.
+func (mr *MockOutboxMockRecorder) Release(ctx, at any, ids ...any) *gomock.Call {
 	mr.mock.ctrl.T.Helper()
-	varargs := append([]any{ctx, until}, ids...)
-	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Postpone", reflect.TypeOf((*MockOutbox)(nil).Postpone), varargs...)
+	varargs := append([]any{ctx, at}, ids...)
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Release", reflect.TypeOf((*MockOutbox)(nil).Release), varargs...)
 }
 
 // MockEventPublisher is a mock of EventPublisher interface.
@@ -203,14 +203,14 @@ func (m *MockEventPublisher) EXPECT() *MockEventPublisherMockRecorder {
 }
 
 // Publish mocks base method.
-func (m *MockEventPublisher) Publish(ctx context.Context, events ...domain.Event) error {
+func (m *MockEventPublisher) Publish(ctx context.Context, events ...domain.Event) []error {
 	m.ctrl.T.Helper()
 	varargs := []any{ctx}
 	for _, a := range events {
 		varargs = append(varargs, a)
 	}
 	ret := m.ctrl.Call(m, "Publish", varargs...)
-	ret0, _ := ret[0].(error)
+	ret0, _ := ret[0].([]error)
 	return ret0
 }
 

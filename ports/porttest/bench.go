@@ -80,7 +80,7 @@ func benchmarkSweep(b *testing.B, s Store, size int) {
 			b.StopTimer()
 			backlog := orders(b, i*size, batches*size)
 			addAll(b, s, backlog...)
-			if err := s.Outbox.Postpone(ctx, time.Now().Add(-time.Hour), eventIDs(created(backlog))...); err != nil { // free at once
+			if err := s.Outbox.Release(ctx, time.Now().Add(-time.Hour), eventIDs(created(backlog))...); err != nil { // free at once
 				b.Fatal(err)
 			}
 			waiting = batches
@@ -129,7 +129,7 @@ func BenchmarkBroker(b *testing.B, open func(testing.TB) Broker) {
 	for _, callers := range atOnce {
 		b.Run(fmt.Sprintf("Publish/callers=%d", callers), func(b *testing.B) {
 			broker := open(b)
-			by(b, callers, func(o domain.Order) error { return broker.Publisher.Publish(b.Context(), o.Created()) })
+			by(b, callers, func(o domain.Order) error { return joined(broker.Publisher.Publish(b.Context(), o.Created())) })
 		})
 	}
 	const batch = 256

@@ -41,11 +41,18 @@ func broker(breakIt func(whole *memory.Broker, b *porttest.Broker)) func() portt
 	}
 }
 
-type publisherFunc func(ctx context.Context, events ...domain.Event) error
+type publisherFunc func(ctx context.Context, events ...domain.Event) []error
 
-func (f publisherFunc) Publish(ctx context.Context, events ...domain.Event) error {
+func (f publisherFunc) Publish(ctx context.Context, events ...domain.Event) []error {
 	return f(ctx, events...)
 }
+
+// forAll returns the same error for each event.
+func forAll(err error, events []domain.Event) []error {
+	return slices.Repeat([]error{err}, len(events))
+}
+
+func joined(errs []error) error { return errors.Join(errs...) }
 
 type consumerFunc func(ctx context.Context, handle ports.Handler) error
 
@@ -87,25 +94,27 @@ func delaying(delays ...time.Duration) func() porttest.Broker {
 func brokenPublishers() []broken[porttest.Broker] {
 	return []broken[porttest.Broker]{
 		{name: "Publish keeps only the first of a call", open: publishing(func(whole *memory.Broker) publisherFunc {
-			return func(ctx context.Context, events ...domain.Event) error {
-				return whole.Publish(ctx, events[:min(1, len(events))]...)
+			return func(ctx context.Context, events ...domain.Event) []error {
+				kept := whole.Publish(ctx, events[:min(1, len(events))]...)
+				return append(kept, forAll(ctx.Err(), events[len(kept):])...)
 			}
 		}), fails: []string{
 			"Publish keeps every event of a call",
 		}, more: true},
 
 		{name: "Publish keeps a hundred of a call at most", open: publishing(func(whole *memory.Broker) publisherFunc {
-			return func(ctx context.Context, events ...domain.Event) error {
-				return whole.Publish(ctx, events[:min(100, len(events))]...)
+			return func(ctx context.Context, events ...domain.Event) []error {
+				kept := whole.Publish(ctx, events[:min(100, len(events))]...)
+				return append(kept, forAll(ctx.Err(), events[len(kept):])...)
 			}
 		}), fails: []string{
 			"Publish keeps every event of a call",
 		}, more: true},
 
 		{name: "Publish of nothing fails", open: publishing(func(whole *memory.Broker) publisherFunc {
-			return func(ctx context.Context, events ...domain.Event) error {
+			return func(ctx context.Context, events ...domain.Event) []error {
 				if len(events) == 0 {
-					return errors.New("publish: no events")
+					return []error{errors.New("publish: no events")}
 				}
 				return whole.Publish(ctx, events...)
 			}
@@ -115,9 +124,9 @@ func brokenPublishers() []broken[porttest.Broker] {
 
 		{name: "Publish loses what is published beside another call", open: publishing(func(whole *memory.Broker) publisherFunc {
 			var busy sync.Mutex
-			return func(ctx context.Context, events ...domain.Event) error {
+			return func(ctx context.Context, events ...domain.Event) []error {
 				if !busy.TryLock() {
-					return ctx.Err()
+					return forAll(ctx.Err(), events)
 				}
 				defer busy.Unlock()
 				time.Sleep(time.Millisecond)
@@ -128,34 +137,34 @@ func brokenPublishers() []broken[porttest.Broker] {
 		}},
 
 		{name: "Publish answers first and then sends, for as long as its context lives", open: publishing(func(whole *memory.Broker) publisherFunc {
-			return func(ctx context.Context, events ...domain.Event) error {
+			return func(ctx context.Context, events ...domain.Event) []error {
 				events = slices.Clone(events)
-				time.AfterFunc(10*time.Millisecond, func() { whole.Publish(ctx, events...) })
-				return ctx.Err()
+				time.AfterFunc(10*time.Millisecond, func() { joined(whole.Publish(ctx, events...)) })
+				return forAll(ctx.Err(), events)
 			}
 		}), fails: []string{
 			"Publish keeps the events although its context ends afterwards",
-			"Publish names an event that consumers could not read, and publishes nothing of the call",
+			"Publish refuses an event that consumers could not read, by name, and publishes the others of the call",
 		}},
 
 		{name: "Publish keeps the slice until somebody consumes", open: broker(func(whole *memory.Broker, b *porttest.Broker) {
 			var mu sync.Mutex
 			var kept []domain.Event
 			consuming := false
-			b.Publisher = publisherFunc(func(ctx context.Context, events ...domain.Event) error {
+			b.Publisher = publisherFunc(func(ctx context.Context, events ...domain.Event) []error {
 				mu.Lock()
 				defer mu.Unlock()
 				if consuming || len(kept) > 0 || ctx.Err() != nil {
 					return whole.Publish(ctx, events...)
 				}
 				kept = events
-				return nil
+				return forAll(nil, events)
 			})
 			b.Consumer = func() ports.EventConsumer {
 				return consumerFunc(func(ctx context.Context, handle ports.Handler) error {
 					mu.Lock()
 					consuming = true
-					err := whole.Publish(context.WithoutCancel(ctx), kept...)
+					err := joined(whole.Publish(context.WithoutCancel(ctx), kept...))
 					kept = nil
 					mu.Unlock()
 					return errors.Join(err, whole.Consume(ctx, handle))
@@ -163,11 +172,11 @@ func brokenPublishers() []broken[porttest.Broker] {
 			}
 		}), fails: []string{
 			"Publish leaves the slice to the caller",
-			"Publish names an event that consumers could not read, and publishes nothing of the call",
+			"Publish refuses an event that consumers could not read, by name, and publishes the others of the call",
 		}},
 
 		{name: "Publish does not look at its context", open: publishing(func(whole *memory.Broker) publisherFunc {
-			return func(ctx context.Context, events ...domain.Event) error {
+			return func(ctx context.Context, events ...domain.Event) []error {
 				return whole.Publish(context.WithoutCancel(ctx), events...)
 			}
 		}), fails: []string{
@@ -175,7 +184,7 @@ func brokenPublishers() []broken[porttest.Broker] {
 		}},
 
 		{name: "events lose the space around a text", open: publishing(func(whole *memory.Broker) publisherFunc {
-			return func(ctx context.Context, events ...domain.Event) error {
+			return func(ctx context.Context, events ...domain.Event) []error {
 				events = slices.Clone(events)
 				for i := range events {
 					events[i].Order.UserID = strings.TrimSpace(events[i].Order.UserID)
@@ -188,7 +197,7 @@ func brokenPublishers() []broken[porttest.Broker] {
 		}},
 
 		{name: "events take their order's time", open: publishing(func(whole *memory.Broker) publisherFunc {
-			return func(ctx context.Context, events ...domain.Event) error {
+			return func(ctx context.Context, events ...domain.Event) []error {
 				events = slices.Clone(events)
 				for i := range events {
 					events[i].Time = events[i].Order.CreatedAt
@@ -200,15 +209,15 @@ func brokenPublishers() []broken[porttest.Broker] {
 			"Consume never hands over two events of one order at once",
 			"what is published is handed over with every field as it was",
 			"what is replayed is handed over at the first attempt, with every field as it was, and no dead letter any more",
-			"Publish names an event that consumers could not read, and publishes nothing of the call",
+			"Publish refuses an event that consumers could not read, by name, and publishes the others of the call",
 		}},
 
 		{name: "nothing is kept while nobody consumes", open: broker(func(whole *memory.Broker, b *porttest.Broker) {
 			var consumers atomic.Int32
-			b.Publisher = publisherFunc(func(ctx context.Context, events ...domain.Event) error {
+			b.Publisher = publisherFunc(func(ctx context.Context, events ...domain.Event) []error {
 				time.Sleep(time.Millisecond)
 				if consumers.Load() == 0 {
-					return ctx.Err()
+					return forAll(ctx.Err(), events)
 				}
 				return whole.Publish(ctx, events...)
 			})
@@ -224,7 +233,7 @@ func brokenPublishers() []broken[porttest.Broker] {
 		}, more: true},
 
 		{name: "Publish takes events of every type", open: publishing(func(whole *memory.Broker) publisherFunc {
-			return func(ctx context.Context, events ...domain.Event) error {
+			return func(ctx context.Context, events ...domain.Event) []error {
 				events = slices.Clone(events)
 				for i := range events {
 					events[i].Type = domain.OrderCreated
@@ -232,31 +241,35 @@ func brokenPublishers() []broken[porttest.Broker] {
 				return whole.Publish(ctx, events...)
 			}
 		}), fails: []string{
-			"Publish names an event that consumers could not read, and publishes nothing of the call",
+			"Publish refuses an event that consumers could not read, by name, and publishes the others of the call",
 		}},
 
 		{name: "Publish names the first event of a call for another", open: publishing(func(whole *memory.Broker) publisherFunc {
-			return func(ctx context.Context, events ...domain.Event) error {
-				if err := whole.Publish(ctx, events...); err != nil {
-					return cmp.Or(ctx.Err(), fmt.Errorf("publish event %s of type %s", events[0].ID, events[0].Type))
-				}
-				return nil
-			}
-		}), fails: []string{
-			"Publish names an event that consumers could not read, and publishes nothing of the call",
-		}},
-
-		{name: "Publish publishes what comes before an event that it refuses", open: publishing(func(whole *memory.Broker) publisherFunc {
-			return func(ctx context.Context, events ...domain.Event) error {
-				for _, event := range events {
-					if err := whole.Publish(ctx, event); err != nil {
-						return err
+			return func(ctx context.Context, events ...domain.Event) []error {
+				errs := whole.Publish(ctx, events...)
+				for i := range errs {
+					if errs[i] != nil {
+						errs[i] = cmp.Or(ctx.Err(), fmt.Errorf("publish event %s of type %s", events[0].ID, events[0].Type))
 					}
 				}
-				return ctx.Err()
+				return errs
 			}
 		}), fails: []string{
-			"Publish names an event that consumers could not read, and publishes nothing of the call",
+			"Publish refuses an event that consumers could not read, by name, and publishes the others of the call",
+		}},
+
+		{name: "Publish leaves out, without an error, what comes after an event that it refuses", open: publishing(func(whole *memory.Broker) publisherFunc {
+			return func(ctx context.Context, events ...domain.Event) []error {
+				errs := forAll(ctx.Err(), events)
+				for i, event := range events {
+					if errs[i] = whole.Publish(ctx, event)[0]; errs[i] != nil {
+						break
+					}
+				}
+				return errs
+			}
+		}), fails: []string{
+			"Publish refuses an event that consumers could not read, by name, and publishes the others of the call",
 		}},
 	}
 }

@@ -258,7 +258,7 @@ func brokenConsumers() []broken[porttest.Broker] {
 					}
 					return err
 				})
-				return errors.Join(err, whole.Publish(context.WithoutCancel(ctx), handled...))
+				return errors.Join(err, joined(whole.Publish(context.WithoutCancel(ctx), handled...)))
 			}
 		}), fails: []string{
 			"what is handled stays away, also when another consumer asks",

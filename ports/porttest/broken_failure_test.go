@@ -208,7 +208,7 @@ func brokenFailures() []broken[porttest.Broker] {
 				return whole.Consume(ctx, func(ctx context.Context, d ports.Delivery) error {
 					err := handle(ctx, d)
 					if ports.IsPermanent(err) || err != nil && d.Attempt > len(whole.Delays) {
-						time.AfterFunc(100*ms, func() { whole.Publish(context.WithoutCancel(ctx), d.Event) })
+						time.AfterFunc(100*ms, func() { joined(whole.Publish(context.WithoutCancel(ctx), d.Event)) })
 					}
 					return err
 				})

@@ -101,7 +101,7 @@ func (n *naiveStore) MarkPublished(ctx context.Context, ids ...domain.EventID) e
 	return nil
 }
 
-func (n *naiveStore) Postpone(ctx context.Context, until time.Time, ids ...domain.EventID) error {
+func (n *naiveStore) Release(ctx context.Context, until time.Time, ids ...domain.EventID) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if ctx.Err() != nil {

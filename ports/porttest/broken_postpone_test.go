@@ -26,7 +26,7 @@ func brokenPostpones() []broken[porttest.Store] {
 
 		{name: "Postpone claims once more", open: postponing(func(whole *memory.Orders) putFunc {
 			return func(ctx context.Context, _ time.Time, ids ...domain.EventID) error {
-				return whole.Postpone(ctx, time.Now().Add(lease), ids...)
+				return whole.Release(ctx, time.Now().Add(lease), ids...)
 			}
 		}), fails: []string{
 			"what is postponed stays away until then, longer than a claim",
@@ -44,7 +44,7 @@ func brokenPostpones() []broken[porttest.Store] {
 
 		{name: "Postpone puts off only the first", open: postponing(func(whole *memory.Orders) putFunc {
 			return func(ctx context.Context, until time.Time, ids ...domain.EventID) error {
-				return whole.Postpone(ctx, until, ids[:min(len(ids), 1)]...)
+				return whole.Release(ctx, until, ids[:min(len(ids), 1)]...)
 			}
 		}), fails: []string{
 			"what is postponed stays away until then, longer than a claim",
@@ -55,7 +55,7 @@ func brokenPostpones() []broken[porttest.Store] {
 			n := naive(longestFree)
 			f := &faultyStore{store: n}
 			f.put = func(ctx context.Context, until time.Time, ids ...domain.EventID) error {
-				if err := n.Postpone(ctx, until, ids...); err != nil {
+				if err := n.Release(ctx, until, ids...); err != nil {
 					return err
 				}
 				n.mu.Lock()
@@ -75,7 +75,7 @@ func brokenPostpones() []broken[porttest.Store] {
 
 		{name: "Postpone postpones and then fails on an ended context", open: postponing(func(whole *memory.Orders) putFunc {
 			return func(ctx context.Context, until time.Time, ids ...domain.EventID) error {
-				return errors.Join(ctx.Err(), whole.Postpone(context.WithoutCancel(ctx), until, ids...))
+				return errors.Join(ctx.Err(), whole.Release(context.WithoutCancel(ctx), until, ids...))
 			}
 		}), fails: []string{
 			"Postpone with an ended context postpones nothing",

@@ -2,12 +2,14 @@ package porttest
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
 )
 
 // BrokerClauses returns the contract of [ports.EventPublisher],
@@ -22,17 +24,20 @@ func BrokerClauses() []Clause[Broker] {
 		{"Publish with an ended context says so", publishEnded},
 		{"Publish leaves the slice to the caller", publishSlices},
 		{"what is published while nobody consumes is kept", publishUnheard},
-		{"Publish names an event that consumers could not read, and publishes nothing of the call", publishUnreadable},
+		{"Publish refuses an event that consumers could not read, by name, and publishes the others of the call", publishUnreadable},
 	}
 	return slices.Concat(clauses, consumeClauses(), failureClauses(), drainClauses(), replayClauses())
 }
 
 func publish(t testing.TB, b Broker, events ...domain.Event) {
 	t.Helper()
-	if err := b.Publisher.Publish(bounded(t), events...); err != nil {
+	if err := joined(b.Publisher.Publish(bounded(t), events...)); err != nil {
 		t.Fatalf("publish %d events: %v", len(events), err)
 	}
 }
+
+// joined returns the errors of a call of Publish as one.
+func joined(errs []error) error { return errors.Join(errs...) }
 
 // eventsOf returns count events of the nth order. They share their id, for an
 // order has one event, and differ in their time.
@@ -101,7 +106,7 @@ func publishAtOnce(t testing.TB, b Broker) {
 	together(callers, func(c int) {
 		mine := want[c*each : (c+1)*each]
 		for i := 0; i < each; i += 2 {
-			if err := b.Publisher.Publish(ctx, mine[i:i+2]...); err != nil {
+			if err := joined(b.Publisher.Publish(ctx, mine[i:i+2]...)); err != nil {
 				t.Errorf("publish beside others: %v", err)
 			}
 		}
@@ -113,7 +118,7 @@ func publishOutlivesContext(t testing.TB, b Broker) {
 	want := events(t, 1, 20)
 	for _, event := range want {
 		ctx, cancel := context.WithCancel(bounded(t))
-		err := b.Publisher.Publish(ctx, event)
+		err := joined(b.Publisher.Publish(ctx, event))
 		cancel()
 		if err != nil {
 			t.Fatal(err)
@@ -124,7 +129,7 @@ func publishOutlivesContext(t testing.TB, b Broker) {
 
 func publishEnded(t testing.TB, b Broker) {
 	checkEnded(t, "Publish", func(ctx context.Context) error {
-		return b.Publisher.Publish(ctx, events(t, 1, 2)...)
+		return joined(b.Publisher.Publish(ctx, events(t, 1, 2)...))
 	})
 }
 
@@ -154,6 +159,7 @@ func publishUnreadable(t testing.TB, b Broker) {
 		spoil(&event)
 		return event
 	}
+	want := []domain.Event{order(t, 20).Created()}
 	for fault, event := range map[string]domain.Event{
 		"of another type": bad(11, func(e *domain.Event) {
 			e.ID, e.Type = domain.EventID(e.Order.ID+"-cancelled"), "order.cancelled"
@@ -163,23 +169,36 @@ func publishUnreadable(t testing.TB, b Broker) {
 		"without an id":         bad(14, func(e *domain.Event) { e.ID = "" }),
 		"without a time":        bad(15, func(e *domain.Event) { e.Time = time.Time{} }),
 	} {
-		for _, call := range [][]domain.Event{{event}, {order(t, 2).Created(), event, order(t, 3).Created()}} {
-			err := b.Publisher.Publish(bounded(t), call...)
+		before, after := order(t, 20+2*len(want)).Created(), order(t, 21+2*len(want)).Created()
+		want = append(want, before, after)
+		for _, call := range [][]domain.Event{{event}, {before, event, after}} {
+			errs := b.Publisher.Publish(bounded(t), call...)
+			if len(errs) != len(call) {
+				t.Fatalf("publish %d events: %d errors, want one for each event", len(call), len(errs))
+			}
+			err := errs[len(call)/2]
+			if len(call) == 3 && (errs[0] != nil || errs[2] != nil) {
+				t.Errorf("publish events before and after one %s: errors %v and %v, want none", fault, errs[0], errs[2])
+			}
 			if err == nil {
 				t.Errorf("publish an event %s, among %d: no error", fault, len(call))
 				continue
+			}
+			if errors.Is(err, ports.ErrUnavailable) {
+				t.Errorf("publish an event %s: error %q blames the broker", fault, err)
 			}
 			if !strings.Contains(err.Error(), string(event.ID)) || !strings.Contains(err.Error(), string(event.Type)) {
 				t.Errorf("publish an event %s: error %q does not name event %q of type %q", fault, err, event.ID, event.Type)
 			}
 		}
 	}
-	want := order(t, 20).Created()
-	publish(t, b, want)
+	publish(t, b, want[0])
 	in := consume(t, b.Consumer(), handleAll)
-	in.awaitHandled(want.ID)
+	for _, event := range want {
+		in.awaitHandled(event.ID)
+	}
 	aside := drain(t, b.DeadLetters(), keepAll)
 	time.Sleep(quiet)
-	checkHandedOver(t, in, want)
+	checkHandedOver(t, in, want...)
 	checkDrained(t, aside)
 }

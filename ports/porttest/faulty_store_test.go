@@ -68,11 +68,11 @@ func (f *faultyStore) MarkPublished(ctx context.Context, ids ...domain.EventID) 
 	return f.store.MarkPublished(ctx, ids...)
 }
 
-func (f *faultyStore) Postpone(ctx context.Context, until time.Time, ids ...domain.EventID) error {
+func (f *faultyStore) Release(ctx context.Context, until time.Time, ids ...domain.EventID) error {
 	if f.put != nil {
 		return f.put(ctx, until, ids...)
 	}
-	return f.store.Postpone(ctx, until, ids...)
+	return f.store.Release(ctx, until, ids...)
 }
 
 func faulty(breakIt func(whole *memory.Orders, f *faultyStore)) func() porttest.Store {

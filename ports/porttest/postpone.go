@@ -10,7 +10,7 @@ import (
 
 func postpone(t testing.TB, s Store, until time.Time, ids ...domain.EventID) {
 	t.Helper()
-	if err := s.Outbox.Postpone(bounded(t), until, ids...); err != nil {
+	if err := s.Outbox.Release(bounded(t), until, ids...); err != nil {
 		t.Fatalf("postpone %d events: %v", len(ids), err)
 	}
 }
@@ -83,7 +83,7 @@ func postponeEnded(t testing.TB, s Store) {
 	want := order(t, 1).Created()
 	addAll(t, s, want.Order)
 	checkEnded(t, "Postpone", func(ctx context.Context) error {
-		return s.Outbox.Postpone(ctx, time.Now().Add(time.Hour), want.ID)
+		return s.Outbox.Release(ctx, time.Now().Add(time.Hour), want.ID)
 	})
 	awaitFree(t, s.Other, want.ID)
 }

@@ -88,15 +88,16 @@ func slowStore(m *machine) porttest.Store {
 			return slowly(m, func() error { return whole.MarkPublished(ctx, ids...) })
 		}
 		f.put = func(ctx context.Context, until time.Time, ids ...domain.EventID) error {
-			return slowly(m, func() error { return whole.Postpone(ctx, until, ids...) })
+			return slowly(m, func() error { return whole.Release(ctx, until, ids...) })
 		}
 	})()
 }
 
 func slowBroker(m *machine) porttest.Broker {
 	return broker(func(whole *memory.Broker, b *porttest.Broker) {
-		b.Publisher = publisherFunc(func(ctx context.Context, events ...domain.Event) error {
-			return slowly(m, func() error { return whole.Publish(ctx, events...) })
+		b.Publisher = publisherFunc(func(ctx context.Context, events ...domain.Event) (errs []error) {
+			_ = slowly(m, func() error { errs = whole.Publish(ctx, events...); return nil })
+			return errs
 		})
 		b.Consumer = func() ports.EventConsumer {
 			return consumerFunc(func(ctx context.Context, handle ports.Handler) error {

@@ -77,7 +77,7 @@ func (o *office) fail(reason string) {
 
 func (o *office) publish(t *testing.T, events ...domain.Event) {
 	t.Helper()
-	if err := o.broker.Publish(t.Context(), events...); err != nil {
+	if err := errors.Join(o.broker.Publish(t.Context(), events...)...); err != nil {
 		t.Fatal(err)
 	}
 	synctest.Wait()

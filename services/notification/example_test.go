@@ -99,7 +99,7 @@ func ExampleService_Handle() {
 		fmt.Println(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	if err := broker.Publish(ctx, order.Created()); err != nil {
+	if err := errors.Join(broker.Publish(ctx, order.Created())...); err != nil {
 		fmt.Println(err)
 	}
 	err = broker.Consume(ctx, func(ctx context.Context, d ports.Delivery) error {

@@ -324,7 +324,7 @@ loop:
 func (r *Relay) try(ctx context.Context, since time.Time, tries int, events ...domain.Event) error {
 	return r.retry(ctx, since.Add(holdFor), func(bounded context.Context) error {
 		began := time.Now()
-		err := r.publisher.Publish(bounded, events...)
+		err := errors.Join(r.publisher.Publish(bounded, events...)...)
 		away := err != nil && (errors.Is(err, ports.ErrUnavailable) || bounded.Err() != nil)
 		if err == nil || away {
 			r.noteState(away, len(events), err)
@@ -401,7 +401,7 @@ func (r *Relay) free(since, at time.Time, events []domain.Event) error {
 	defer cancel()
 	ctx, cancel = context.WithTimeout(ctx, tryTimeout)
 	defer cancel()
-	return r.outbox.Postpone(ctx, at, ids...)
+	return r.outbox.Release(ctx, at, ids...)
 }
 
 // markPublished marks what is published, until there will be no more.

@@ -33,7 +33,11 @@ type broker struct {
 	calls     int
 }
 
-func (b *broker) Publish(ctx context.Context, events ...domain.Event) error {
+func (b *broker) Publish(ctx context.Context, events ...domain.Event) []error {
+	return slices.Repeat([]error{b.publish(ctx, events...)}, len(events))
+}
+
+func (b *broker) publish(ctx context.Context, events ...domain.Event) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.calls++
@@ -70,8 +74,8 @@ func (b *broker) set(err error, hang bool) {
 
 type publisherFunc func(ctx context.Context, events ...domain.Event) error
 
-func (f publisherFunc) Publish(ctx context.Context, events ...domain.Event) error {
-	return f(ctx, events...)
+func (f publisherFunc) Publish(ctx context.Context, events ...domain.Event) []error {
+	return slices.Repeat([]error{f(ctx, events...)}, len(events))
 }
 
 // counts returns how many events were published, and how many more than once.
@@ -273,7 +277,7 @@ func TestRelayRefused(t *testing.T) {
 // hangingPostpone is an outbox that does not answer Postpone.
 type hangingPostpone struct{ *memory.Orders }
 
-func (o hangingPostpone) Postpone(ctx context.Context, _ time.Time, _ ...domain.EventID) error {
+func (o hangingPostpone) Release(ctx context.Context, _ time.Time, _ ...domain.EventID) error {
 	<-ctx.Done()
 	return ctx.Err()
 }
@@ -522,14 +526,18 @@ type slowBroker struct {
 	each time.Duration
 }
 
-func (b *slowBroker) Publish(ctx context.Context, events ...domain.Event) error {
+func (b *slowBroker) Publish(ctx context.Context, events ...domain.Event) []error {
+	return slices.Repeat([]error{b.publish(ctx, events...)}, len(events))
+}
+
+func (b *slowBroker) publish(ctx context.Context, events ...domain.Event) error {
 	for _, event := range events {
 		select {
 		case <-time.After(b.each):
 		case <-ctx.Done():
 			return fmt.Errorf("publish: %w: %w", ports.ErrUnavailable, ctx.Err())
 		}
-		if err := b.broker.Publish(ctx, event); err != nil {
+		if err := b.broker.publish(ctx, event); err != nil {
 			return err
 		}
 	}
@@ -692,7 +700,7 @@ func TestRelayGivesBack(t *testing.T) {
 					return err
 				}
 			}
-			return s.broker.Publish(ctx, events...)
+			return s.broker.publish(ctx, events...)
 		}), discard))
 		var wg sync.WaitGroup
 		ctx, stop := context.WithCancel(t.Context())

@@ -112,7 +112,7 @@ func TestStoreSteps(t *testing.T) {
 	}{
 		{"add", func(s *mongodb.Store) error { return s.Orders().Add(t.Context(), order) }, []step{stepAdd}},
 		{"mark", func(s *mongodb.Store) error { return s.Orders().MarkPublished(t.Context(), event.ID) }, []step{stepMark}},
-		{"postpone", func(s *mongodb.Store) error { return s.Orders().Postpone(t.Context(), time.Now(), event.ID) }, nil},
+		{"postpone", func(s *mongodb.Store) error { return s.Orders().Release(t.Context(), time.Now(), event.ID) }, nil},
 		{"claim and record", func(s *mongodb.Store) error {
 			claim, err := s.Deliveries().Claim(t.Context(), event.ID, "log")
 			if err != nil {
