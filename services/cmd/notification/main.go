@@ -16,19 +16,19 @@ type settings struct {
 	app.Consuming
 	app.Common
 
-	DeadLetters app.DeadLetters `cmd:"" help:"Look after messages that could not be dealt with."`
+	DeadLetters deadLetters `cmd:"" help:"Look after messages that could not be dealt with."`
 }
 
-func main() {
-	app.Main(app.Program{
-		Name:        "notification",
-		Description: "Consumes order events and tells users of them, once each.",
-		Store:       "mongodb://localhost:27017/orders",
-		Broker:      "amqp://guest:guest@localhost:5672/",
-		LogFormat:   "json",
-		AdminPort:   "9081",
-	}, &settings{})
+var program = app.Program{
+	Name:        "notification",
+	Description: "Consumes order events and tells users of them, once each.",
+	Store:       "mongodb://localhost:27017/orders",
+	Broker:      "amqp://guest:guest@localhost:5672/",
+	LogFormat:   "json",
+	AdminPort:   "9081",
 }
+
+func main() { app.Main(program, &settings{}) }
 
 func (s *settings) Check() error {
 	return cmp.Or(s.Common.Check(), s.Admin.Check(), s.Consuming.Check(), app.CheckAddress("addr", s.Addr))

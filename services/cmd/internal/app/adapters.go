@@ -161,6 +161,14 @@ func (c *Common) losingPolicies(ctx context.Context) error {
 	return rabbitmq.CheckPolicies(ctx, c.BrokerManagement, c.Broker, rabbitmq.Topology{})
 }
 
+// CheckStoreOutlivesProcess refuses a store that no other process can see.
+func (c *Common) CheckStoreOutlivesProcess() error {
+	if scheme, err := scheme(c.Store); err == nil && scheme == "memory" {
+		return c.storeError(errors.New("it keeps everything within its own process; ask that process, at its --admin-addr, or give a URL that begins with mongodb: instead"))
+	}
+	return nil
+}
+
 func (c *Common) checkBroker() error {
 	switch scheme, err := scheme(c.Broker); {
 	case err != nil:

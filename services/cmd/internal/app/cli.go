@@ -37,7 +37,7 @@ type Service interface {
 
 // tool is a command beside running the service.
 type tool interface {
-	run(context.Context, *Common, Streams) error
+	Run(context.Context, *Common, Streams) error
 }
 
 // Streams are where a command reads and writes.
@@ -48,6 +48,12 @@ type Streams struct {
 
 // usageError is a wrong usage that the parser does not find.
 type usageError struct{ error }
+
+// UsageErrorf returns an error about the command line, for which the program
+// exits with status 2.
+func UsageErrorf(format string, args ...any) error {
+	return usageError{fmt.Errorf(format, args...)}
+}
 
 type commands struct {
 	Run         struct{} `cmd:"" default:"1" help:"Run the service; the default."`
@@ -114,7 +120,7 @@ func Exec(ctx context.Context, program Program, service Service, args []string, 
 			return usage(err)
 		}
 		if tool, ok := command.Selected().Target.Addr().Interface().(tool); ok {
-			if err = tool.run(ctx, service.Shared(), s); errors.Is(err, errInterrupted) {
+			if err = tool.Run(ctx, service.Shared(), s); errors.Is(err, errInterrupted) {
 				err = errors.New("interrupted")
 			}
 		} else {

@@ -52,7 +52,7 @@ func (c *Common) resumed(dropped int) []byte {
 func hideSecrets(_ []string, a slog.Attr) slog.Attr {
 	if a.Value.Kind() == slog.KindAny {
 		if err, ok := a.Value.Any().(error); ok {
-			return slog.String(a.Key, redact(err.Error()))
+			return slog.String(a.Key, Redact(err.Error()))
 		}
 	}
 	return a

@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -41,9 +42,9 @@ var (
 // hidden stands for the @ of what is redacted already.
 const hidden = "\x00"
 
-// redact returns the text without what looks like the login or the parameters
+// Redact returns the text without what looks like the login or the parameters
 // of a URL, wherever it stands and however broken it is.
-func redact(text string) string {
+func Redact(text string) string {
 	text = namedSecret.ReplaceAllString(text, "${1}=…")
 	text = encodedLogin.ReplaceAllString(text, "${1}…%40")
 	if !strings.Contains(text, ":") {
@@ -72,8 +73,23 @@ func shortened(text string) string {
 type redacting struct{ io.Writer }
 
 func (r redacting) Write(p []byte) (int, error) {
-	if _, err := io.WriteString(r.Writer, shortened(printable(redact(string(p))))); err != nil {
+	if _, err := io.WriteString(r.Writer, shortened(Printable(Redact(string(p))))); err != nil {
 		return 0, err
 	}
 	return len(p), nil
+}
+
+// Printable makes text that strangers may have written fit for a terminal, to
+// which control characters may be commands.
+func Printable(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		if r == '\n' || r == '\t' || strconv.IsPrint(r) {
+			b.WriteRune(r)
+		} else {
+			quoted := strconv.QuoteRuneToASCII(r)
+			b.WriteString(quoted[1 : len(quoted)-1])
+		}
+	}
+	return b.String()
 }

@@ -36,11 +36,11 @@ func TestRedact(t *testing.T) {
 		`http://localhost:8080/readyz: 503`:                     `http://localhost:8080/readyz: 503`,
 		`write to admin@example.com`:                            `write to admin@example.com`,
 	} {
-		got := redact(text)
+		got := Redact(text)
 		if got != want {
 			t.Errorf("%q: got %q, want %q", text, got, want)
 		}
-		if again := redact(got); again != got {
+		if again := Redact(got); again != got {
 			t.Errorf("%q: twice %q, once %q", text, again, got)
 		}
 	}
@@ -52,7 +52,7 @@ func FuzzRedact(f *testing.F) {
 	f.Add("://", "x@y")
 	f.Fuzz(func(t *testing.T, odd, rest string) {
 		secret := "hun" + odd + "ter2"
-		got := redact("order: read mongodb://user:" + secret + "@" + rest)
+		got := Redact("order: read mongodb://user:" + secret + "@" + rest)
 		if !strings.Contains(rest, "ter2") && strings.Contains(got, "ter2") {
 			t.Errorf("%q is left of a password %q", got, secret)
 		}

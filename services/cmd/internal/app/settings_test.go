@@ -20,7 +20,6 @@ type everything struct {
 	Intake
 	Consuming
 	Common
-	DeadLetters DeadLetters `cmd:""`
 
 	ran bool
 }
@@ -101,10 +100,9 @@ func TestNoPasswordIsPrinted(t *testing.T) {
 	urls := []string{"mongodb://user:hunter2@host/db", "amqp://u:p@hunter2@h", "amqp://u:p/hunter2@h", "amqp://u:p:hunter2@h", "mongodb://u:p hunter2@h",
 		"u:hunter2@h", "mongodb://u:p\x01hunter2@h", "mongodb://u:p\xffhunter2@h", "http://u:hunter2@h:x"}
 	for _, url := range urls {
-		for _, args := range [][]string{{url}, {"run", url}, {"version", url}, {"healthcheck", url}, {"dead-letters", url}, {"dead-letters", "list", url}, {"--" + url}, {"-" + url},
+		for _, args := range [][]string{{url}, {"run", url}, {"version", url}, {"healthcheck", url}, {"--" + url}, {"-" + url},
 			{"--addr=" + url, "healthcheck"}, {"--admin-addr=" + url, "x"}, {"--log-level=" + url}, {"--log-format=" + url}, {"--start-timeout=" + url}, {"--max-in-flight=" + url},
-			{"--prefetch=" + url}, {"--shutdown-delay=" + url}, {"--stor=" + url}, {"--store=" + url, "x"}, {"--broker-management=" + url}, {"dead-letters", "list", "--limit=" + url},
-			{"dead-letters", "list", "--state=" + url}, {"--start-timeout", url}, {"--store"}, {"dead-letters", "list", "--json=" + url}} {
+			{"--prefetch=" + url}, {"--shutdown-delay=" + url}, {"--stor=" + url}, {"--store=" + url, "x"}, {"--broker-management=" + url}, {"--start-timeout", url}, {"--store"}} {
 			status, e, stderr := execute(t, args...)
 			if strings.Contains(stderr, "hunter2") {
 				t.Errorf("%q: %s", args, stderr)

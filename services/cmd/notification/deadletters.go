@@ -1,4 +1,4 @@
-package app
+package main
 
 import (
 	"cmp"
@@ -11,12 +11,13 @@ import (
 
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
+	"example.com/orderflow/services/cmd/internal/app"
 	"example.com/orderflow/services/notification"
 )
 
-// DeadLetters are the commands by which operators look after dead letters.
+// deadLetters are the commands by which operators look after dead letters.
 // They work on store and broker themselves: the service need not run.
-type DeadLetters struct {
+type deadLetters struct {
 	List    listLetters    `cmd:"" help:"List dead letters, oldest first."`
 	Show    showLetters    `cmd:"" help:"Show dead letters with their messages."`
 	Replay  replayLetters  `cmd:"" help:"Put the messages of dead letters back into the queue."`
@@ -40,12 +41,12 @@ type filters struct {
 func (f filters) read() (order domain.OrderID, reason string, err error) {
 	if f.Order != nil {
 		if order, err = domain.ParseOrderID(*f.Order); err != nil {
-			return "", "", usageError{fmt.Errorf("--order: %q is not an order's id; give a UUID with hyphens", oneLine(*f.Order))}
+			return "", "", app.UsageErrorf("--order: %q is not an order's id; give a UUID with hyphens", oneLine(*f.Order))
 		}
 	}
 	if f.Reason != nil {
 		if reason = *f.Reason; reason == "" {
-			return "", "", usageError{errors.New("--reason: it is empty; give a text, or leave the flag out")}
+			return "", "", app.UsageErrorf("--reason: it is empty; give a text, or leave the flag out")
 		}
 	}
 	return order, reason, nil
@@ -72,10 +73,10 @@ type desk struct {
 }
 
 // withLetters opens store and broker for work on dead letters.
-func (c *Common) withLetters(ctx context.Context, s Streams, work func(desk) error) error {
+func withLetters(ctx context.Context, c *app.Common, s app.Streams, work func(desk) error) error {
 	log := slog.New(slog.NewTextHandler(s.Err, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	if scheme, err := scheme(c.Store); err == nil && scheme == "memory" {
-		return c.storeError(errors.New("it keeps everything within its own process; ask that process, at its --admin-addr, or give a URL that begins with mongodb: instead"))
+	if err := c.CheckStoreOutlivesProcess(); err != nil {
+		return err
 	}
 	queue, err := c.OpenDeadLetterQueue(log)
 	if err != nil {
@@ -96,19 +97,19 @@ func (c *Common) withLetters(ctx context.Context, s Streams, work func(desk) err
 	return cmp.Or(err, d.Out.err)
 }
 
-func (l *listLetters) run(ctx context.Context, c *Common, s Streams) error {
+func (l *listLetters) Run(ctx context.Context, c *app.Common, s app.Streams) error {
 	state, err := notification.ParseState(l.State)
 	if err != nil {
-		return usageError{fmt.Errorf("--state: %q %w", oneLine(l.State), err)}
+		return app.UsageErrorf("--state: %q %w", oneLine(l.State), err)
 	}
 	order, reason, err := l.filters.read()
 	if err != nil {
 		return err
 	}
 	if l.Limit < 0 {
-		return usageError{fmt.Errorf("--limit: %d is out of range; give 1 or more, or 0 for all", l.Limit)}
+		return app.UsageErrorf("--limit: %d is out of range; give 1 or more, or 0 for all", l.Limit)
 	}
-	return c.withLetters(ctx, s, func(d desk) error {
+	return withLetters(ctx, c, s, func(d desk) error {
 		table := tabwriter.NewWriter(d.Out, 0, 0, 2, ' ', 0)
 		if !l.JSON {
 			fmt.Fprintln(table, "ID\tSTATE\tLAST FAILURE\tATTEMPTS\tASIDE\tREASON")
@@ -164,8 +165,8 @@ func (d desk) ids(ctx context.Context, query ports.DeadLetterQuery) (ids []strin
 	return ids, err
 }
 
-func (l *showLetters) run(ctx context.Context, c *Common, s Streams) error {
-	return c.withLetters(ctx, s, func(d desk) error {
+func (l *showLetters) Run(ctx context.Context, c *app.Common, s app.Streams) error {
+	return withLetters(ctx, c, s, func(d desk) error {
 		var errs []error
 		for _, id := range l.IDs {
 			ids, err := d.named(ctx, id)

@@ -1,4 +1,4 @@
-package app
+package main
 
 import (
 	"bufio"
@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"example.com/orderflow/ports"
+	"example.com/orderflow/services/cmd/internal/app"
 	"example.com/orderflow/services/notification"
 )
 
@@ -36,33 +37,33 @@ type (
 	}
 )
 
-func (r *replayLetters) run(ctx context.Context, c *Common, s Streams) error {
+func (r *replayLetters) Run(ctx context.Context, c *app.Common, s app.Streams) error {
 	return r.decide(ctx, c, s, notification.Replay, true)
 }
 
-func (r *restoreLetters) run(ctx context.Context, c *Common, s Streams) error {
+func (r *restoreLetters) Run(ctx context.Context, c *app.Common, s app.Streams) error {
 	return r.decide(ctx, c, s, notification.Restore, true)
 }
 
-func (r *discardLetters) run(ctx context.Context, c *Common, s Streams) error {
+func (r *discardLetters) Run(ctx context.Context, c *app.Common, s app.Streams) error {
 	return r.decide(ctx, c, s, notification.Discard, r.Yes)
 }
 
 // decide finds the letters, asks if it has to, and decides about just those it
 // has found, however long the answer takes.
-func (s *selected) decide(ctx context.Context, c *Common, streams Streams, decision notification.Decision, sure bool) error {
+func (s *selected) decide(ctx context.Context, c *app.Common, streams app.Streams, decision notification.Decision, sure bool) error {
 	order, reason, err := s.filters.read()
 	if err != nil {
 		return err
 	}
 	selection := notification.Selection{IDs: s.IDs, OrderID: order, Reason: reason, All: s.All}
 	if slices.ContainsFunc(s.IDs, func(id string) bool { return id == "" || strings.Contains(id, "://") }) {
-		return usageError{errors.New("an id is empty or a URL; list names the letters")}
+		return app.UsageErrorf("an id is empty or a URL; list names the letters")
 	}
 	if !selection.IsDefinite() {
-		return usageError{errors.New("which dead letters? give exactly one of ids, --order=ID, --reason=TEXT, --all")}
+		return app.UsageErrorf("which dead letters? give exactly one of ids, --order=ID, --reason=TEXT, --all")
 	}
-	return c.withLetters(ctx, streams, func(d desk) (err error) {
+	return withLetters(ctx, c, streams, func(d desk) (err error) {
 		ids := selection.Named()
 		if len(ids) == 0 {
 			if ids, err = d.ids(ctx, selection.Query(decision)); err != nil {
@@ -152,17 +153,17 @@ func (d desk) tell(id, done string, err error, asJSON bool) {
 		ID    string `json:"id"`
 		OK    bool   `json:"ok"`
 		Error string `json:"error,omitempty"`
-	}{redact(id), err == nil, ""}
+	}{app.Redact(id), err == nil, ""}
 	if errors.Is(err, ports.ErrNotFound) {
 		err = fmt.Errorf("%w; list names the letters, --order=ID takes those of an order", err)
 	}
 	if err != nil {
-		line.Error = redact(err.Error())
+		line.Error = app.Redact(err.Error())
 		done = line.Error
 	}
 	if asJSON {
 		d.writeJSON(line)
 	} else {
-		fmt.Fprintf(d.Out, "%s  %s\n", printable(redact(id)), printable(done))
+		fmt.Fprintf(d.Out, "%s  %s\n", app.Printable(app.Redact(id)), app.Printable(done))
 	}
 }

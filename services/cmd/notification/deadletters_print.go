@@ -1,4 +1,4 @@
-package app
+package main
 
 import (
 	"bytes"
@@ -8,10 +8,10 @@ import (
 	"io"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 
 	"example.com/orderflow/ports"
+	"example.com/orderflow/services/cmd/internal/app"
 	"example.com/orderflow/services/internal/httpapi"
 	"example.com/orderflow/services/notification"
 )
@@ -47,7 +47,7 @@ func (d desk) writeJSON(value any) {
 
 func (d desk) print(letter ports.DeadLetter) {
 	v := notification.NewDeadLetterView(letter)
-	fmt.Fprintf(d.Out, "%s\n  state         %s", printable(v.ID), v.State)
+	fmt.Fprintf(d.Out, "%s\n  state         %s", app.Printable(v.ID), v.State)
 	if v.SettledAt != "" {
 		fmt.Fprintf(d.Out, " at %s", v.SettledAt)
 	}
@@ -80,32 +80,17 @@ func (d desk) print(letter ports.DeadLetter) {
 	}
 }
 
-// printable makes text that strangers may have written fit for a terminal, to
-// which control characters may be commands.
-func printable(text string) string {
-	var b strings.Builder
-	for _, r := range text {
-		if r == '\n' || r == '\t' || strconv.IsPrint(r) {
-			b.WriteRune(r)
-		} else {
-			quoted := strconv.QuoteRuneToASCII(r)
-			b.WriteString(quoted[1 : len(quoted)-1])
-		}
-	}
-	return b.String()
-}
-
 // indented returns the text's lines, each below the column of values.
 func indented(text string) string {
 	const margin = "\n                "
-	return margin + strings.ReplaceAll(strings.TrimRight(printable(text), "\n"), "\n", margin)
+	return margin + strings.ReplaceAll(strings.TrimRight(app.Printable(text), "\n"), "\n", margin)
 }
 
 // oneLine returns the beginning of the text, for a table.
 func oneLine(text string) string {
 	const longest = 100 // characters
 	line, _, more := strings.Cut(text, "\n")
-	runes := []rune(strings.ReplaceAll(printable(line), "\t", " "))
+	runes := []rune(strings.ReplaceAll(app.Printable(line), "\t", " "))
 	if len(runes) > longest {
 		runes, more = runes[:longest], true
 	}

@@ -1,0 +1,25 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"example.com/orderflow/services/cmd/internal/app"
+)
+
+// No command line prints the password of a URL, wherever that stands.
+func TestNoPasswordIsPrinted(t *testing.T) {
+	urls := []string{"mongodb://user:hunter2@host/db", "amqp://u:p@hunter2@h", "amqp://u:p/hunter2@h", "amqp://u:p:hunter2@h", "mongodb://u:p hunter2@h",
+		"u:hunter2@h", "mongodb://u:p\x01hunter2@h", "mongodb://u:p\xffhunter2@h", "http://u:hunter2@h:x"}
+	for _, url := range urls {
+		for _, args := range [][]string{{url}, {"list", url}, {"list", "--limit=" + url}, {"list", "--state=" + url}, {"list", "--json=" + url},
+			{"list", "--order=" + url}, {"replay", "--order=" + url}} {
+			var out, errs bytes.Buffer
+			status := app.Exec(t.Context(), program, new(settings), append([]string{"dead-letters"}, args...), app.Streams{Out: &out, Err: &errs})
+			if status == 0 || strings.Contains(out.String()+errs.String(), "hunter2") {
+				t.Errorf("dead-letters %q: status %d: %s%s", args, status, out.String(), errs.String())
+			}
+		}
+	}
+}
