@@ -72,9 +72,13 @@ func makeOrder(id OrderID, userID, product string, quantity int, createdAt time.
 		UserID:    userID,
 		Product:   product,
 		Quantity:  quantity,
-		CreatedAt: createdAt.UTC().Truncate(time.Millisecond),
+		CreatedAt: TruncateTime(createdAt),
 	}, nil
 }
+
+// TruncateTime returns the time in UTC, truncated to the millisecond: every time
+// that is stored or published has this form, so that all adapters agree on it.
+func TruncateTime(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
 
 // IsWritable reports whether RFC 3339 can write the time, in UTC: its year is
 // from 1 to 9999.

@@ -157,6 +157,6 @@ func decode(m Message) (domain.Event, error) {
 		return domain.Event{}, errors.New("header " + HeaderTime + " is not in the years 1 to 9999, in UTC")
 	}
 	return domain.Event{
-		ID: id, Type: domain.OrderCreated, Time: at.UTC().Truncate(time.Millisecond), Order: order,
+		ID: id, Type: domain.OrderCreated, Time: domain.TruncateTime(at), Order: order,
 	}, nil
 }

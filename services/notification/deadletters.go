@@ -15,6 +15,7 @@ import (
 
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
+	"example.com/orderflow/services/internal/retry"
 	"example.com/orderflow/services/internal/wiring"
 )
 
@@ -22,10 +23,10 @@ import (
 // from the broker into the store, so that looking at them disturbs nothing,
 // and stay there until somebody decides what becomes of them.
 type DeadLetters struct {
-	store      ports.DeadLetters
-	queue      ports.DeadLetterQueue
-	log        *slog.Logger
-	insistence insistence
+	store   ports.DeadLetters
+	queue   ports.DeadLetterQueue
+	log     *slog.Logger
+	retried retry.Store
 }
 
 // NewDeadLetters returns the use cases of the dead letters in the store and in
@@ -38,7 +39,7 @@ func NewDeadLetters(store ports.DeadLetters, queue ports.DeadLetterQueue, log *s
 	log = wiring.Logger(log)
 	return &DeadLetters{
 		store: store, queue: queue, log: log,
-		insistence: insistence{waiting: "dead letters", log: log},
+		retried: retry.Store{Waiting: "dead letters", Log: log},
 	}, nil
 }
 
@@ -47,7 +48,7 @@ func NewDeadLetters(store ports.DeadLetters, queue ports.DeadLetterQueue, log *s
 // stored again, which changes nothing.
 func (d *DeadLetters) Run(ctx context.Context) error {
 	return d.queue.Drain(ctx, func(ctx context.Context, letter ports.DeadLetter) error {
-		err := d.insistence.do(ctx, func() error { return d.store.Put(ctx, letter) })
+		err := d.retried.UntilAvailable(ctx, func() error { return d.store.Put(ctx, letter) })
 		if err != nil {
 			return fmt.Errorf("keep dead letter %s: %w", letter.ID, err)
 		}

@@ -11,6 +11,7 @@ import (
 
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
+	"example.com/orderflow/services/internal/retry"
 	"example.com/orderflow/services/internal/wiring"
 )
 
@@ -19,7 +20,7 @@ type Service struct {
 	deliveries ports.DeliveryLog
 	channels   []ports.Channel
 	log        *slog.Logger
-	insistence insistence
+	store      retry.Store
 	claimed    claimed
 }
 
@@ -43,7 +44,7 @@ func NewService(deliveries ports.DeliveryLog, log *slog.Logger, channels ...port
 	log = wiring.Logger(log)
 	return &Service{
 		deliveries: deliveries, channels: slices.Clone(channels), log: log,
-		insistence: insistence{waiting: "notifications", log: log},
+		store: retry.Store{Waiting: "notifications", Log: log},
 	}, nil
 }
 
@@ -138,7 +139,7 @@ func (s *Service) notify(ctx context.Context, channel ports.Channel, delivery po
 	}
 	notification := domain.Notification{
 		EventID: event.ID, OrderID: event.Order.ID, Channel: channel.Name(),
-		Attempt: delivery.Attempt, SentAt: time.Now().UTC().Truncate(time.Millisecond),
+		Attempt: delivery.Attempt, SentAt: domain.TruncateTime(time.Now()),
 	}
 	if err := s.record(ctx, claim, notification); err != nil {
 		err = failed("record", err)
@@ -160,7 +161,7 @@ func notOfTheEvent(err error) error {
 // claim waits for a delivery log that is away as long as the handler may: the
 // event would only come straight back.
 func (s *Service) claim(ctx context.Context, event domain.EventID, channel string) (claim ports.DeliveryClaim, err error) {
-	err = s.insistence.do(ctx, func() error {
+	err = s.store.UntilAvailable(ctx, func() error {
 		claim, err = s.deliveries.Claim(ctx, event, channel)
 		return err
 	})
@@ -173,7 +174,7 @@ func (s *Service) claim(ctx context.Context, event domain.EventID, channel strin
 // record tries as long as the handler may: the notification is out, and every
 // moment in which the log does not know it is one in which a crash repeats it.
 func (s *Service) record(ctx context.Context, claim ports.DeliveryClaim, n domain.Notification) error {
-	return s.insistence.do(ctx, func() error { return claim.Record(ctx, n) })
+	return s.store.UntilAvailable(ctx, func() error { return claim.Record(ctx, n) })
 }
 
 // release gives the claim back, so that the next attempt need not wait until

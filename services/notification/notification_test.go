@@ -391,7 +391,7 @@ func TestHandleWithoutTheLog(t *testing.T) {
 		if c.sent != 0 {
 			t.Error("sent without a claim")
 		}
-		want := "the store is away; notifications wait for it"
+		want := "the store is unavailable; notifications wait for it"
 		if n := strings.Count(log.String(), "\n"); n != 2 || strings.Count(log.String(), want) != 2 || !strings.Contains(log.String(), "waiting=1") {
 			t.Errorf("logged, want a line in each minute:\n%s", log.String())
 		}
