@@ -1,6 +1,6 @@
-// Package domain says what an order is, what happens to it, and what its user
-// is told: [Order], [Event], [Notification] and the rules they keep.
+// Package domain defines orders, their events and their notifications: [Order],
+// [Event], [Notification], and the rules they keep.
 //
-// It knows no database, broker, clock or wire form. Ids and times are handed
-// in; values are plain and safe to copy.
+// The package does no I/O and knows no clock: callers pass ids and times. All
+// values are plain and safe to copy.
 package domain

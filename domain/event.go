@@ -5,16 +5,15 @@ import (
 	"time"
 )
 
-// EventID names an event, and is the same however often the event is
-// published or handed over: the key by which a receiver tells a repeat.
+// EventID identifies an event. Every publication and delivery of an event has the
+// same id, so a receiver recognises repeats by it.
 type EventID string
 
-// created ends the id of each event of the type OrderCreated, after the order's
-// id.
+// created is the suffix of an OrderCreated event's id, after the order's id.
 const created = "-created"
 
-// OrderID returns the id of the order that the event belongs to. It reports
-// false if the id is not one that [Order.Created] makes.
+// OrderID returns the id of the event's order. It reports false if
+// [Order.Created] can't have made the event's id.
 func (id EventID) OrderID() (OrderID, bool) {
 	order, ok := strings.CutSuffix(string(id), created)
 	if !ok || !isUUID(order) {
@@ -23,13 +22,13 @@ func (id EventID) OrderID() (OrderID, bool) {
 	return OrderID(order), true
 }
 
-// EventType says what happened, in the words of routing keys.
+// EventType says what happened. It is the event's routing key, too.
 type EventType string
 
-// OrderCreated is the type of the event that an order was placed.
+// OrderCreated is the type of [Order.Created]'s events.
 const OrderCreated EventType = "order.created"
 
-// Event is something that happened to an order, with the order as it was then.
+// Event is something that happened to an order, and the order at that time.
 type Event struct {
 	ID    EventID
 	Type  EventType

@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// InvalidError says which fields break a rule, and which rule. Its words are
-// made for the one who sent the input.
+// InvalidError names the fields that break a rule, and the rules. Its text can be
+// shown to the sender of the input.
 type InvalidError struct {
 	Fields []FieldError
 }
@@ -57,14 +57,14 @@ func checkNewText(s string, limit int) (reason string) {
 	return reason
 }
 
-// isVisible reports whether the character shows by itself.
+// isVisible reports whether the character alone shows anything.
 func isVisible(r rune) bool {
 	return !unicode.IsSpace(r) && !unicode.In(r, unicode.Z, unicode.Cf, unicode.Variation_Selector,
 		unicode.Other_Default_Ignorable_Code_Point, unicode.Noncharacter_Code_Point) && !slices.Contains(blanks, r)
 }
 
-// blanks show nothing, although Unicode counts them among the symbols, letters
-// and marks.
+// blanks show nothing, although Unicode classifies them as symbols, letters or
+// marks.
 var blanks = []rune{
 	'\u2800',     // braille pattern blank
 	'\U00013441', // Egyptian hieroglyph full blank

@@ -2,11 +2,11 @@ package domain
 
 import "time"
 
-// Notification is the record that a user was told of an event.
+// Notification records that a channel sent an event to a user.
 type Notification struct {
 	EventID EventID
 	OrderID OrderID
-	Channel string    // by which way, such as "log"
-	Attempt int       // at which delivery of the event, from 1
+	Channel string    // its name, such as "log"
+	Attempt int       // the event's attempt that succeeded, from 1
 	SentAt  time.Time // UTC, to the millisecond
 }

@@ -5,19 +5,18 @@ import (
 	"time"
 )
 
-// What an order may hold. Lengths count Unicode characters.
+// The bounds of an order's fields. Lengths count Unicode characters.
 const (
 	MaxUserID   = 128
 	MaxProduct  = 256
 	MaxQuantity = 1_000_000
 )
 
-// OrderID names an order: a UUID (RFC 9562) in lower case with hyphens.
+// OrderID identifies an order. It is a UUID (RFC 9562) in lower case with hyphens.
 type OrderID string
 
-// ParseOrderID returns s as an OrderID, in lower case: the same UUID may be
-// written in upper case. It returns an [*InvalidError] on the field id if s is
-// not a UUID with hyphens.
+// ParseOrderID returns s as an OrderID; letters may be in upper case. An
+// [*InvalidError] for the field id is returned when s is not a UUID with hyphens.
 func ParseOrderID(s string) (OrderID, error) {
 	lower := strings.ToLower(s)
 	if !isUUID(lower) {
@@ -26,8 +25,8 @@ func ParseOrderID(s string) (OrderID, error) {
 	return OrderID(lower), nil
 }
 
-// Order is what a user ordered. Make one with [NewOrder], or read one with
-// [KnownOrder]; it does not change afterwards.
+// Order is one user's order of one product. [NewOrder] makes a new one,
+// [KnownOrder] one that was accepted before. An order never changes.
 type Order struct {
 	ID        OrderID
 	UserID    string
@@ -36,19 +35,20 @@ type Order struct {
 	CreatedAt time.Time
 }
 
-// NewOrder returns an order that keeps every rule, or an [*InvalidError] that
-// names each field that does not: id is a UUID in lower case; userID has 1 to
-// [MaxUserID] characters, product 1 to [MaxProduct], both valid UTF-8 without
-// control characters and with a visible one; quantity is from 1 to
-// [MaxQuantity]; the time is in the years 1 to 9999. It is cut to the millisecond
-// and kept in UTC, so that every store gives back what it was given.
+// NewOrder returns a new order with the time as [TruncateTime] returns it.
+//
+// The rules are: id is a UUID in lower case. userID has 1 to [MaxUserID]
+// characters, product 1 to [MaxProduct]; both are valid UTF-8 with a visible
+// character and no control characters. quantity is 1 to [MaxQuantity]. The time is
+// in the years 1 to 9999. An [*InvalidError], which names every wrong field, is
+// returned when a rule is broken.
 func NewOrder(id OrderID, userID, product string, quantity int, createdAt time.Time) (Order, error) {
 	return makeOrder(id, userID, product, quantity, createdAt, checkNewText)
 }
 
-// KnownOrder returns an order that was accepted before, as a store or a message
-// has it. It need not have visible characters: that rule of [NewOrder] came
-// later than others, and what was accepted once is read for ever.
+// KnownOrder returns an order that was accepted before, from a store or a message.
+// It keeps the rules of [NewOrder], except that its texts need no visible
+// character: earlier versions accepted orders without one.
 func KnownOrder(id OrderID, userID, product string, quantity int, createdAt time.Time) (Order, error) {
 	return makeOrder(id, userID, product, quantity, createdAt, checkText)
 }
@@ -76,19 +76,19 @@ func makeOrder(id OrderID, userID, product string, quantity int, createdAt time.
 	}, nil
 }
 
-// TruncateTime returns the time in UTC, truncated to the millisecond: every time
-// that is stored or published has this form, so that all adapters agree on it.
+// TruncateTime returns the time in UTC, truncated to the millisecond. Every time
+// that is stored or published has this form, so all adapters return the same time.
 func TruncateTime(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
 
-// IsWritable reports whether RFC 3339 can write the time, in UTC: its year is
-// from 1 to 9999.
+// IsWritable reports whether RFC 3339 can express the time in UTC: its year is 1
+// to 9999.
 func IsWritable(t time.Time) bool {
 	year := t.UTC().Year()
 	return 1 <= year && year <= 9999
 }
 
-// Created returns the event that the order was placed. It is a function of the
-// order alone: however often it is made, its id is the same.
+// Created returns the event that says that the order was placed. The same order
+// always returns the same event.
 func (o Order) Created() Event {
 	return Event{
 		ID:    EventID(o.ID) + created,

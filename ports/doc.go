@@ -1,15 +1,18 @@
-// Package ports says what the services need of the outside world: small
-// interfaces, each with its contract on its methods, and the errors that carry
-// meaning across them.
+// Package ports defines what the services need from the outside world: small
+// interfaces, with the contract on each method, and the errors that both sides
+// understand.
 //
-// Package porttest holds every contract as tests; an adapter that passes them
-// can stand behind the services. Package mocks holds generated mocks, for
-// answers that no adapter can be brought to give.
+// Package porttest has every contract as tests. The services work with any
+// adapter that passes them. Package mocks has generated mocks, for answers that a
+// real adapter can't be made to give.
 //
-// Everywhere: a method may be called from several goroutines at once. Values go
-// in and come out; nobody keeps a slice or pointer that the other side handed
-// over. Every method ends soon after its context does, with an error that wraps
-// the context's (Consume alone returns nil then: that is how it is stopped). A
-// method whose context had ended before changes nothing. An error says what was
-// attempted.
+// These rules hold for every method:
+//
+//   - Several goroutines may call it at once.
+//   - Neither side keeps a slice or pointer that the other side passed.
+//   - It returns soon after its context ends, with an error that wraps the
+//     context's error. Only Consume and Drain return nil then, since this is how
+//     they are stopped.
+//   - If its context has ended before the call, it changes nothing.
+//   - Its errors say what was attempted.
 package ports

@@ -2,61 +2,58 @@ package ports
 
 import "errors"
 
-// Errors with a meaning. Adapters wrap them; test with [errors.Is].
+// Adapters wrap these errors; test for them with [errors.Is].
 var (
-	// ErrExists: something is kept under that id already, and stays as it is.
+	// ErrExists is returned when the id is in use. The stored record is unchanged.
 	ErrExists = errors.New("exists already")
 
-	// ErrNotFound: nothing is kept under that id.
+	// ErrNotFound is returned when no record has the id.
 	ErrNotFound = errors.New("not found")
 
-	// ErrClaimed: somebody else has it in hand; try again later.
-	ErrClaimed = errors.New("claimed by another")
+	// ErrClaimed is returned when another process holds the claim. Try again later.
+	ErrClaimed = errors.New("claimed by another process")
 
-	// ErrChanged: it is not any more as the caller has read it, and stays as it
-	// is; read it again.
-	ErrChanged = errors.New("has changed meanwhile")
+	// ErrChanged is returned when the record has changed since the caller read it.
+	// The call changed nothing. Read the record again.
+	ErrChanged = errors.New("has changed since it was read")
 
-	// ErrInvalidCursor: the cursor is none that List gave out.
+	// ErrInvalidCursor is returned when List did not make the cursor.
 	ErrInvalidCursor = errors.New("invalid cursor")
 
-	// ErrUnavailable: the server behind the port does not do its work now: it is
-	// out of reach, too slow, full, or refuses whoever asks. What was to be
-	// written may have been, or may not. An error of an adapter that says
-	// nothing of the order, event or letter at hand is of this kind, whatever
-	// its cause.
+	// ErrUnavailable is returned when the server behind the port does not work at
+	// the moment: it can't be reached, is too slow or full, or refuses the caller.
+	// A write may have happened or not. Every error that does not speak of the
+	// order, event or dead letter itself is of this kind, whatever its cause.
 	ErrUnavailable = errors.New("unavailable")
 
 	// ErrRefused is returned, together with ErrUnavailable, when the server
-	// refuses the login or a right: somebody has to change something there.
+	// refuses the login or a right. A person has to change one of them.
 	ErrRefused = errors.New("refused")
 )
 
-// UnreadableError is returned when a record is kept but can't be read: somebody
-// else has written it, or it is damaged. Lists pass over such records and count
-// them.
+// UnreadableError is returned when a stored record can't be read, because another
+// program wrote it or it is damaged. Lists skip such records and count them.
 type UnreadableError struct {
-	ID     string // of the record, as text
-	Field  string // the first that can't be read, by its name in JSON
-	Reason string // why, as the end of a sentence that begins with the field's name
+	ID     string // the record's id, as text
+	Field  string // the first unreadable field, by its name in JSON
+	Reason string // the end of a sentence that begins with the field's name
 }
 
 func (e *UnreadableError) Error() string {
 	return "record " + e.ID + " can't be read: " + e.Field + " " + e.Reason
 }
 
-// Permanent marks err as one that no repetition will mend: a handler that
-// returns it has its event set aside as a dead letter at once. Permanent(nil)
-// is nil.
+// Permanent marks err as one that a retry can't mend. When a handler returns it,
+// the event becomes a dead letter at once. Permanent(nil) is nil.
 func Permanent(err error) error { return mark(err, permanent) }
 
 // IsPermanent reports whether err, or an error it wraps, was marked by
 // [Permanent].
 func IsPermanent(err error) bool { return isMarked(err, permanent) }
 
-// Postpone marks err as none of the event's fault, such as a store of the
-// handler's own that is away: a handler that returns it has the event come
-// again after a delay, and the attempt is not counted. Postpone(nil) is nil.
+// Postpone marks err as one that the event did not cause, such as an outage of the
+// handler's store. When a handler returns it, the event comes again after a delay
+// and the attempt does not count. Postpone(nil) is nil.
 func Postpone(err error) error { return mark(err, postponed) }
 
 // IsPostponed reports whether err, or an error it wraps, was marked by
