@@ -16,10 +16,8 @@ func TestStoreContract(t *testing.T) {
 }
 
 func openStore(t testing.TB) porttest.Store {
-	one, other := openTwice(t)
-	orders, others := one.Orders(), other.Orders()
-	orders.Lease, others.Lease = shortLease, shortLease
-	return porttest.Store{Orders: orders, Outbox: orders, Other: others, Lease: shortLease}
+	one, other := openTwice(t, mongodb.Options{OutboxLease: shortLease})
+	return porttest.Store{Orders: one.Orders(), Outbox: one.Orders(), Other: other.Orders(), Lease: shortLease}
 }
 
 func TestDeliveryLogContract(t *testing.T) {
@@ -28,28 +26,25 @@ func TestDeliveryLogContract(t *testing.T) {
 }
 
 func openDeliveryLog(t testing.TB) porttest.DeliveryLog {
-	one, other := openTwice(t)
-	log, others := one.Deliveries(), other.Deliveries()
-	log.Lease, others.Lease = shortLease, shortLease
-	return porttest.DeliveryLog{Log: log, Other: others, Lease: shortLease}
+	one, other := openTwice(t, mongodb.Options{DeliveryLease: shortLease})
+	return porttest.DeliveryLog{Log: one.Deliveries(), Other: other.Deliveries(), Lease: shortLease}
 }
 
 func TestDeadLettersContract(t *testing.T) {
 	t.Parallel()
 	porttest.Run(t, porttest.DeadLettersClauses(), func(t testing.TB) porttest.DeadLetters {
-		one, other := openTwice(t)
-		forgetful := openNew(t).DeadLetters()
-		forgetful.Retention = shortLease
+		one, other := openTwice(t, mongodb.Options{})
+		forgetful := openWith(t, mongodb.Options{DeadLetterRetention: shortLease})
 		return porttest.DeadLetters{
-			Letters: one.DeadLetters(), Other: other.DeadLetters(), Forgetful: forgetful, Retention: forgetful.Retention,
+			Letters: one.DeadLetters(), Other: other.DeadLetters(), Forgetful: forgetful.DeadLetters(), Retention: shortLease,
 		}
 	})
 }
 
 // openTwice opens one database as two processes would.
-func openTwice(t testing.TB) (one, other *mongodb.Store) {
+func openTwice(t testing.TB, options mongodb.Options) (one, other *mongodb.Store) {
 	url := databaseURL(t)
-	one = open(t, url, nil)
+	one = open(t, url, options)
 	dropAtEnd(t, one)
-	return one, open(t, url, nil)
+	return one, open(t, url, options)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"maps"
 	"time"
 
@@ -16,17 +15,12 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// DeadLetters keeps dead letters. Make one with [Store.DeadLetters].
-type DeadLetters struct {
-	Retention time.Duration // how long settled letters are kept; 0 or less: ports.DeadLetterRetention
-	Logger    *slog.Logger  // of records that can't be read; nil: slog.Default()
-
-	store *Store
-}
+// DeadLetters keeps dead letters.
+type DeadLetters struct{ store *Store }
 
 var _ ports.DeadLetters = (*DeadLetters)(nil)
 
-// DeadLetters returns the store's dead letters, which are the same each time.
+// DeadLetters returns the store's dead letters.
 func (s *Store) DeadLetters() *DeadLetters { return &s.parts.deadLetters }
 
 // unforgotten finds letters that are there for a call at that time, whether the
@@ -169,7 +163,7 @@ func (d *DeadLetters) list(ctx context.Context, query ports.DeadLetterQuery) (po
 	if err != nil {
 		return ports.DeadLetterPage{}, err
 	}
-	found.passed.log(ctx, d.Logger, d.store.deadLetters)
+	found.passed.log(ctx, d.store.options.Logger, d.store.deadLetters)
 	page := ports.DeadLetterPage{Letters: found.records, Unreadable: found.passed.count}
 	if found.more {
 		page.NextCursor = cursor.EncodeLetter(cursor.OfLetter(page.Letters[limit-1]))
@@ -260,7 +254,7 @@ func (d *DeadLetters) settle(ctx context.Context, letter ports.DeadLetter, state
 		"$unset": unsettled,
 	}
 	if state != ports.Waiting {
-		forgetAt := now.Add(orDefault(d.Retention, ports.DeadLetterRetention))
+		forgetAt := now.Add(d.store.options.DeadLetterRetention)
 		change = bson.M{"$set": bson.M{"state": string(state), "settled_at": now, "settled_by": by, "forget_at": forgetAt}}
 	}
 	result, err := d.store.deadLetters.UpdateOne(ctx, asRead, change)

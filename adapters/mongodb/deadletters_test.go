@@ -139,9 +139,8 @@ func TestDeadLettersOfAnEarlierVersion(t *testing.T) {
 // The server clears up by itself, about once a minute.
 func TestServerDeletesForgottenLetters(t *testing.T) {
 	t.Parallel()
-	store := openNew(t)
+	store := openWith(t, mongodb.Options{DeadLetterRetention: time.Millisecond})
 	letters := store.DeadLetters()
-	letters.Retention = time.Millisecond
 	for _, id := range []string{"waits", "settled"} {
 		putLetter(t, letters, deadLetter(id, epoch))
 	}
@@ -168,8 +167,7 @@ func TestServerDeletesForgottenLetters(t *testing.T) {
 
 // Whoever comes first clears the forgotten letter away, and nobody the new one.
 func TestPutsOfAForgottenLetterAtOnce(t *testing.T) {
-	letters := openNew(t).DeadLetters()
-	letters.Retention = time.Nanosecond
+	letters := openWith(t, mongodb.Options{DeadLetterRetention: time.Nanosecond}).DeadLetters()
 	const callers = 8
 	for round := range 10 {
 		old := deadLetter(fmt.Sprint("letter ", round), epoch)

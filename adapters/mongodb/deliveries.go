@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"time"
 
@@ -18,22 +17,17 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// Deliveries is the log of deliveries. Make one with [Store.Deliveries].
+// Deliveries is the log of deliveries.
 //
 // A claim and the record of what was sent are documents of their own, for to
 // insert costs less than to change. Neither is ever deleted here: whoever
 // inserts a claim knows that nothing is recorded, and whoever fails to knows
 // where to look.
-type Deliveries struct {
-	Lease  time.Duration // how long a claim lasts; 0 or less: 45 s
-	Logger *slog.Logger  // of records that can't be read; nil: slog.Default()
-
-	store *Store
-}
+type Deliveries struct{ store *Store }
 
 var _ ports.DeliveryLog = (*Deliveries)(nil)
 
-// Deliveries returns the store's log of deliveries, which is the same each time.
+// Deliveries returns the store's log of deliveries.
 func (s *Store) Deliveries() *Deliveries { return &s.parts.deliveries }
 
 // deliveryID is compared as it is stored: its fields must keep their order.
@@ -51,10 +45,11 @@ type claimDocument struct {
 }
 
 // ClaimLease returns how long a claim lasts.
-func (d *Deliveries) ClaimLease() time.Duration { return orDefault(d.Lease, 45*time.Second) }
+func (d *Deliveries) ClaimLease() time.Duration { return d.store.options.DeliveryLease }
 
 // Claim reserves sending a notification. See [ports.DeliveryLog].
-func (d *Deliveries) Claim(ctx context.Context, event domain.EventID, channel string) (ports.DeliveryClaim, error) {
+func (d *Deliveries) Claim(ctx context.Context, event domain.EventID, channel string) (_ ports.DeliveryClaim, err error) {
+	defer describe(&err, "claim delivery of event %s by %s", event, channel)
 	claim := &deliveryClaim{
 		store: d.store,
 		id:    deliveryID{EventID: string(event), Channel: channel},
@@ -62,22 +57,23 @@ func (d *Deliveries) Claim(ctx context.Context, event domain.EventID, channel st
 	}
 	ctx, cancel := d.store.bound(ctx)
 	defer cancel()
-	if err := claim.take(ctx, d.ClaimLease()); err != nil {
-		return nil, fmt.Errorf("claim delivery of event %s by %s: %w", event, channel, err)
+	if err := claim.take(ctx); err != nil {
+		return nil, err
 	}
 	return claim, nil
 }
 
 // List returns what was sent of the order's events. See [ports.DeliveryLog].
-func (d *Deliveries) List(ctx context.Context, order domain.OrderID) (ports.NotificationList, error) {
+func (d *Deliveries) List(ctx context.Context, order domain.OrderID) (_ ports.NotificationList, err error) {
+	defer describe(&err, "list deliveries of order %s", order)
 	ctx, cancel := d.store.bound(ctx)
 	defer cancel()
 	documents, err := find(ctx, d.store.deliveries, bson.M{"order_id": string(order)}, options.Find().SetSort(oldestSentFirst))
 	if err != nil {
-		return ports.NotificationList{}, fmt.Errorf("list deliveries of order %s: %w", order, err)
+		return ports.NotificationList{}, err
 	}
 	all := readPage(slices.Values(documents), len(documents), readNotification)
-	all.passed.log(ctx, d.Logger, d.store.deliveries)
+	all.passed.log(ctx, d.store.options.Logger, d.store.deliveries)
 	return ports.NotificationList{Notifications: all.records, Unreadable: all.passed.count}, nil
 }
 
@@ -108,24 +104,24 @@ type deliveryClaim struct {
 
 // take inserts the claim together with those of others. Only who meets a
 // document of that id looks closer, for itself.
-func (c *deliveryClaim) take(ctx context.Context, lease time.Duration) error {
-	err := c.store.claims.Do(ctx, newClaim{id: c.id, token: c.token, lease: lease})
+func (c *deliveryClaim) take(ctx context.Context) error {
+	err := c.store.claims.Do(ctx, newClaim{id: c.id, token: c.token})
 	switch {
 	case err == nil:
 		return nil
 	case isDuplicate(err):
-		return c.takeOver(ctx, lease)
+		return c.takeOver(ctx)
 	}
 	return outage(ctx, err)
 }
 
 // takeOver takes a claim that has run out. Whoever held it may have recorded
 // in spite of that, up to the moment at which it is another's.
-func (c *deliveryClaim) takeOver(ctx context.Context, lease time.Duration) error {
+func (c *deliveryClaim) takeOver(ctx context.Context) error {
 	if err := c.checkUnsent(ctx); err != nil {
 		return err
 	}
-	now := time.Now()
+	now, lease := time.Now(), c.store.options.DeliveryLease
 	result, err := c.store.claimed.UpdateOne(ctx,
 		// Nobody's is also what has no end that can be read, or one so far away
 		// that a clock which was wrong has made it: half a lease is for clocks
@@ -161,7 +157,6 @@ func (c *deliveryClaim) checkUnsent(ctx context.Context) error {
 type newClaim struct {
 	id    deliveryID
 	token string
-	lease time.Duration
 }
 
 func (c newClaim) Key() string { return c.id.key() }
@@ -171,19 +166,20 @@ func (c newClaim) Size() int { return len(c.id.key()) + 150 }
 // insertClaims writes claims of several callers. They begin now, however long
 // one has waited.
 func (s *Store) insertClaims(ctx context.Context, claims []newClaim) []error {
-	now := time.Now()
+	freeAt := time.Now().Add(s.options.DeliveryLease)
 	documents := make([]claimDocument, len(claims))
 	for i, c := range claims {
-		documents[i] = claimDocument{ID: c.id, Token: c.token, FreeAt: now.Add(c.lease)}
+		documents[i] = claimDocument{ID: c.id, Token: c.token, FreeAt: freeAt}
 	}
 	return insert(ctx, s, s.claimed, documents)
 }
 
 // Record keeps the notification as sent. See [ports.DeliveryClaim].
-func (c *deliveryClaim) Record(ctx context.Context, n domain.Notification) error {
+func (c *deliveryClaim) Record(ctx context.Context, n domain.Notification) (err error) {
+	defer describe(&err, "record delivery of event %s by %s", c.id.EventID, c.id.Channel)
 	ctx, cancel := c.store.bound(ctx)
 	defer cancel()
-	err := c.store.records.Do(ctx, record{
+	err = c.store.records.Do(ctx, record{
 		ID: c.id, OrderID: string(n.OrderID), Attempt: n.Attempt, SentAt: n.SentAt,
 	})
 	switch {
@@ -191,17 +187,15 @@ func (c *deliveryClaim) Record(ctx context.Context, n domain.Notification) error
 		return nil
 	case isDuplicate(err):
 		taken := c.checkUnsent(ctx)
-		if errors.Is(taken, ports.ErrExists) {
+		switch {
+		case errors.Is(taken, ports.ErrExists):
 			return nil
+		case taken == nil: // deleted since
+			return fmt.Errorf("%w: %w", ports.ErrUnavailable, err)
 		}
-		if taken == nil { // deleted since
-			taken = fmt.Errorf("%w: %w", ports.ErrUnavailable, err)
-		}
-		err = taken
-	default:
-		err = outage(ctx, err)
+		return taken
 	}
-	return fmt.Errorf("record delivery of event %s by %s: %w", c.id.EventID, c.id.Channel, err)
+	return outage(ctx, err)
 }
 
 // record is a document that waits to be written together with others.
@@ -222,15 +216,16 @@ func (s *Store) insertRecords(ctx context.Context, records []record) []error {
 }
 
 // Release gives the claim back. See [ports.DeliveryClaim].
-func (c *deliveryClaim) Release(ctx context.Context) error {
+func (c *deliveryClaim) Release(ctx context.Context) (err error) {
+	defer describe(&err, "release delivery of event %s by %s", c.id.EventID, c.id.Channel)
 	ctx, cancel := c.store.bound(ctx)
 	defer cancel()
 	longAgo := time.UnixMilli(0) // free by every clock
-	_, err := c.store.claimed.UpdateOne(ctx,
+	_, err = c.store.claimed.UpdateOne(ctx,
 		bson.M{"_id": c.id, "token": c.token},
 		bson.M{"$set": bson.M{"free_at": longAgo}})
 	if err != nil {
-		return fmt.Errorf("release delivery of event %s by %s: %w", c.id.EventID, c.id.Channel, classify(ctx, err))
+		return classify(ctx, err)
 	}
 	return nil
 }

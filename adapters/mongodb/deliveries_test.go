@@ -160,7 +160,7 @@ func TestReadingDeliveriesIsStrict(t *testing.T) {
 // What can't be read as a record is no proof that a notification was sent, and
 // is not passed over either.
 func TestRecordThatCannotBeRead(t *testing.T) {
-	store := openNew(t)
+	store := openWith(t, runOut)
 	claim, sent := claimRunOut(t, store)
 	id := sent.EventID
 	strange := bson.M{"_id": bson.D{{Key: "event_id", Value: string(id)}, {Key: "channel", Value: "mail"}}}
@@ -176,11 +176,13 @@ func TestRecordThatCannotBeRead(t *testing.T) {
 	}
 }
 
+// runOut makes claims that have run out at once.
+var runOut = mongodb.Options{OutboxLease: time.Nanosecond, DeliveryLease: time.Nanosecond}
+
 // claimRunOut returns a claim that has run out, and what its holder has sent.
 func claimRunOut(t *testing.T, store *mongodb.Store) (ports.DeliveryClaim, domain.Notification) {
 	t.Helper()
 	log := store.Deliveries()
-	log.Lease = time.Nanosecond
 	order := newOrder(t, "ann", epoch)
 	sent := domain.Notification{EventID: order.Created().ID, OrderID: order.ID, Channel: "mail", Attempt: 1, SentAt: epoch}
 	claim, err := log.Claim(bounded(t), sent.EventID, sent.Channel)
@@ -213,9 +215,8 @@ func TestClaimWithoutAnEndIsFree(t *testing.T) {
 
 // So is one that ends later than any claim of now would.
 func TestDeliveryClaimOfTheFarFutureIsNobodys(t *testing.T) {
-	store := openNew(t)
+	store := openWith(t, mongodb.Options{DeliveryLease: time.Minute})
 	log := store.Deliveries()
-	log.Lease = time.Minute
 	for ahead, want := range map[time.Duration]error{
 		30 * time.Second:      ports.ErrClaimed,
 		75 * time.Second:      ports.ErrClaimed, // by a clock that is 15 s ahead
@@ -245,16 +246,16 @@ func TestDeliveryClaimOfTheFarFutureIsNobodys(t *testing.T) {
 // between two of its looks.
 func TestTakeOverBesideARecord(t *testing.T) {
 	url := databaseURL(t)
-	held := open(t, url, nil)
+	held := open(t, url, runOut)
 	dropAtEnd(t, held)
 	claim, sent := claimRunOut(t, held)
-	taking := open(t, url, &event.CommandMonitor{Started: func(_ context.Context, e *event.CommandStartedEvent) {
+	taking := open(t, url, mongodb.Monitored(&event.CommandMonitor{Started: func(_ context.Context, e *event.CommandStartedEvent) {
 		if e.CommandName == "update" { // after the first look, before the claim changes hands
 			if err := claim.Record(bounded(t), sent); err != nil {
 				t.Error(err)
 			}
 		}
-	}})
+	}}))
 	if _, err := taking.Deliveries().Claim(bounded(t), sent.EventID, "mail"); !errors.Is(err, ports.ErrExists) {
 		t.Errorf("claim what was recorded meanwhile: got %v, want ErrExists", err)
 	}

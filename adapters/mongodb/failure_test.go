@@ -18,9 +18,9 @@ import (
 func behindProxy(t *testing.T, query string) (*mongodb.Store, *proxy) {
 	t.Helper()
 	url := databaseURL(t)
-	dropAtEnd(t, open(t, url, nil))
+	dropAtEnd(t, open(t, url, mongodb.Options{}))
 	p := newProxy(t, url)
-	store := open(t, p.url+query, nil)
+	store := open(t, p.url+query, mongodb.Options{})
 	t.Cleanup(p.Heal) // so that it can be closed without waiting
 	return store, p
 }

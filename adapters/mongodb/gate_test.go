@@ -21,9 +21,9 @@ type gate struct {
 func openGated(t *testing.T) (*mongodb.Store, *gate) {
 	t.Helper()
 	url := databaseURL(t)
-	dropAtEnd(t, open(t, url, nil))
+	dropAtEnd(t, open(t, url, mongodb.Options{}))
 	g := newGate()
-	return open(t, url, g.monitor()), g
+	return open(t, url, mongodb.Monitored(g.monitor())), g
 }
 
 func newGate() *gate {

@@ -17,8 +17,7 @@ import (
 
 func TestOneDuplicateDisturbsNoOther(t *testing.T) {
 	var r recorder
-	store := open(t, databaseURL(t), r.monitor())
-	dropAtEnd(t, store)
+	store := openWith(t, mongodb.Monitored(r.monitor()))
 	orders := store.Orders()
 	known := newOrder(t, "known", epoch)
 	if err := orders.Add(bounded(t), known); err != nil {
@@ -191,8 +190,8 @@ func TestLeasesBeginWhenTheyAreSent(t *testing.T) {
 
 func TestCloseWaitsForWhatIsUnderWay(t *testing.T) {
 	url, gate := databaseURL(t), newGate()
-	dropAtEnd(t, open(t, url, nil))
-	store, err := mongodb.OpenMonitored(bounded(t), url, gate.monitor())
+	dropAtEnd(t, open(t, url, mongodb.Options{}))
+	store, err := mongodb.Open(bounded(t), url, mongodb.Monitored(gate.monitor()))
 	if err != nil {
 		t.Fatal(err)
 	}

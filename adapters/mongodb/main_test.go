@@ -40,9 +40,9 @@ func databaseURL(t testing.TB) string {
 
 // open opens the store at url, and closes it at the end. The first one to open
 // a database should drop it.
-func open(t testing.TB, url string, monitor *event.CommandMonitor) *mongodb.Store {
+func open(t testing.TB, url string, options mongodb.Options) *mongodb.Store {
 	t.Helper()
-	store, err := mongodb.OpenMonitored(bounded(t), url, monitor)
+	store, err := mongodb.Open(bounded(t), url, options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,9 +57,11 @@ func open(t testing.TB, url string, monitor *event.CommandMonitor) *mongodb.Stor
 }
 
 // openNew opens a database of the test's own, and drops it at the end.
-func openNew(t testing.TB) *mongodb.Store {
+func openNew(t testing.TB) *mongodb.Store { return openWith(t, mongodb.Options{}) }
+
+func openWith(t testing.TB, options mongodb.Options) *mongodb.Store {
 	t.Helper()
-	store := open(t, databaseURL(t), nil)
+	store := open(t, databaseURL(t), options)
 	dropAtEnd(t, store)
 	return store
 }

@@ -3,8 +3,6 @@ package mongodb
 import (
 	"context"
 	"errors"
-	"fmt"
-	"log/slog"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -15,25 +13,19 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// Orders keeps orders, and their events until they are published. Make one
-// with [Store.Orders].
-type Orders struct {
-	Lease  time.Duration // how long a claim on an event lasts; 0 or less: 15 s
-	Logger *slog.Logger  // of records that can't be read; nil: slog.Default()
-
-	store *Store
-}
+// Orders keeps orders, and their events until they are published.
+type Orders struct{ store *Store }
 
 var (
 	_ ports.OrderRepository = (*Orders)(nil)
 	_ ports.Outbox          = (*Orders)(nil)
 )
 
-// Orders returns the store's orders, which are the same each time.
+// Orders returns the store's orders.
 func (s *Store) Orders() *Orders { return &s.parts.orders }
 
 // ClaimLease returns how long a claim on an event lasts.
-func (o *Orders) ClaimLease() time.Duration { return orDefault(o.Lease, 15*time.Second) }
+func (o *Orders) ClaimLease() time.Duration { return o.store.options.OutboxLease }
 
 type orderDocument struct {
 	ID        string         `bson:"_id"`
@@ -52,17 +44,11 @@ type outboxDocument struct {
 }
 
 // Add keeps the order with its event. See [ports.OrderRepository].
-func (o *Orders) Add(ctx context.Context, order domain.Order) error {
+func (o *Orders) Add(ctx context.Context, order domain.Order) (err error) {
+	defer describe(&err, "add order %s", order.ID)
 	ctx, cancel := o.store.bound(ctx)
 	defer cancel()
-	if err := o.add(ctx, addition{order: order, lease: o.ClaimLease()}); err != nil {
-		return fmt.Errorf("add order %s: %w", order.ID, err)
-	}
-	return nil
-}
-
-func (o *Orders) add(ctx context.Context, a addition) error {
-	err := o.store.additions.Do(ctx, a)
+	err = o.store.additions.Do(ctx, addition{order})
 	switch {
 	case err == nil:
 		return nil
@@ -73,43 +59,33 @@ func (o *Orders) add(ctx context.Context, a addition) error {
 }
 
 // addition is an order that waits to be written together with others.
-type addition struct {
-	order domain.Order
-	lease time.Duration
-}
+type addition struct{ domain.Order }
 
-func (a addition) Key() string { return string(a.order.ID) }
+func (a addition) Key() string { return string(a.ID) }
 
-func (a addition) Size() int { return len(a.order.UserID) + len(a.order.Product) + 300 }
+func (a addition) Size() int { return len(a.UserID) + len(a.Product) + 300 }
 
 // insertOrders writes orders of several callers. The claims begin now, however
 // long an order has waited.
 func (s *Store) insertOrders(ctx context.Context, additions []addition) []error {
-	now := time.Now()
+	freeAt := time.Now().Add(s.options.OutboxLease)
 	documents := make([]orderDocument, len(additions))
 	for i, a := range additions {
 		documents[i] = orderDocument{
-			ID:        string(a.order.ID),
-			UserID:    a.order.UserID,
-			Product:   a.order.Product,
-			Quantity:  a.order.Quantity,
-			CreatedAt: a.order.CreatedAt,
-			Outbox:    outboxDocument{FreeAt: now.Add(a.lease)},
+			ID:        string(a.ID),
+			UserID:    a.UserID,
+			Product:   a.Product,
+			Quantity:  a.Quantity,
+			CreatedAt: a.CreatedAt,
+			Outbox:    outboxDocument{FreeAt: freeAt},
 		}
 	}
 	return insert(ctx, s, s.orders, documents)
 }
 
 // Get returns the order with that id. See [ports.OrderRepository].
-func (o *Orders) Get(ctx context.Context, id domain.OrderID) (domain.Order, error) {
-	order, err := o.get(ctx, id)
-	if err != nil {
-		return domain.Order{}, fmt.Errorf("get order %s: %w", id, err)
-	}
-	return order, nil
-}
-
-func (o *Orders) get(ctx context.Context, id domain.OrderID) (domain.Order, error) {
+func (o *Orders) Get(ctx context.Context, id domain.OrderID) (_ domain.Order, err error) {
+	defer describe(&err, "get order %s", id)
 	ctx, cancel := o.store.bound(ctx)
 	defer cancel()
 	document, err := o.store.orders.FindOne(ctx, bson.M{"_id": string(id)}).Raw()
@@ -123,15 +99,8 @@ func (o *Orders) get(ctx context.Context, id domain.OrderID) (domain.Order, erro
 }
 
 // List returns a page of orders. See [ports.OrderRepository].
-func (o *Orders) List(ctx context.Context, query ports.OrderQuery) (ports.OrderPage, error) {
-	page, err := o.list(ctx, query)
-	if err != nil {
-		return ports.OrderPage{}, fmt.Errorf("list orders: %w", err)
-	}
-	return page, nil
-}
-
-func (o *Orders) list(ctx context.Context, query ports.OrderQuery) (ports.OrderPage, error) {
+func (o *Orders) List(ctx context.Context, query ports.OrderQuery) (_ ports.OrderPage, err error) {
+	defer describe(&err, "list orders")
 	ctx, cancel := o.store.bound(ctx)
 	defer cancel()
 	filter, err := listFilter(query)
@@ -143,7 +112,7 @@ func (o *Orders) list(ctx context.Context, query ports.OrderQuery) (ports.OrderP
 	if err != nil {
 		return ports.OrderPage{}, err
 	}
-	found.passed.log(ctx, o.Logger, o.store.orders)
+	found.passed.log(ctx, o.store.options.Logger, o.store.orders)
 	page := ports.OrderPage{Orders: found.records, Unreadable: found.passed.count}
 	if found.more {
 		page.NextCursor = cursor.Encode(cursor.Of(page.Orders[limit-1]))

@@ -25,7 +25,7 @@ func (o *Orders) Claim(ctx context.Context, limit int) ([]domain.Event, error) {
 
 	// One time for all rounds: what this call has claimed is not free to it.
 	c := claim{orders: o, now: time.Now(), token: rand.Text()}
-	defer func() { c.passed.log(ctx, o.Logger, o.store.orders) }()
+	defer func() { c.passed.log(ctx, o.store.options.Logger, o.store.orders) }()
 	lost := c.now.Add(o.ClaimLease() + ports.MaxPostponement) // made by a clock that was wrong
 	var events []domain.Event
 	// Nobody's is also a claim whose end is no time. One without any end is in
@@ -115,23 +115,19 @@ func (c *claim) mine(ctx context.Context, documents []bson.Raw, ids bson.A) ([]b
 }
 
 // MarkPublished takes the events out of the outbox. See [ports.Outbox].
-func (o *Orders) MarkPublished(ctx context.Context, ids ...domain.EventID) error {
-	if err := o.update(ctx, ids, bson.M{}, bson.M{"$unset": bson.M{"outbox": ""}}); err != nil {
-		return fmt.Errorf("mark %d events as published: %w", len(ids), err)
-	}
-	return nil
+func (o *Orders) MarkPublished(ctx context.Context, ids ...domain.EventID) (err error) {
+	defer describe(&err, "mark %d events as published", len(ids))
+	return o.update(ctx, ids, bson.M{}, bson.M{"$unset": bson.M{"outbox": ""}})
 }
 
 // Release gives up the claims on the events. See [ports.Outbox].
-func (o *Orders) Release(ctx context.Context, at time.Time, ids ...domain.EventID) error {
+func (o *Orders) Release(ctx context.Context, at time.Time, ids ...domain.EventID) (err error) {
+	defer describe(&err, "release %d events", len(ids))
 	if latest := time.Now().Add(ports.MaxPostponement); at.After(latest) {
 		at = latest
 	}
 	waiting := bson.M{"outbox": bson.M{"$exists": true}}
-	if err := o.update(ctx, ids, waiting, bson.M{"$set": bson.M{"outbox": outboxDocument{FreeAt: at}}}); err != nil {
-		return fmt.Errorf("release %d events: %w", len(ids), err)
-	}
-	return nil
+	return o.update(ctx, ids, waiting, bson.M{"$set": bson.M{"outbox": outboxDocument{FreeAt: at}}})
 }
 
 // update changes the orders of the events that the filter, which it changes,

@@ -72,11 +72,11 @@ func TestClaimTakesLongestFreeFirst(t *testing.T) {
 // A claim that no clock of ours can have made by now is nobody's: the clock has
 // been set back since.
 func TestClaimOfTheFarFutureIsNobodys(t *testing.T) {
-	store := openNew(t)
+	const lease = 20 * time.Second
+	store := openWith(t, mongodb.Options{OutboxLease: lease})
 	orders := store.Orders()
-	orders.Lease = 20 * time.Second
 	now := time.Now()
-	latest := now.Add(orders.Lease + ports.MaxPostponement)
+	latest := now.Add(lease + ports.MaxPostponement)
 	insert := func(freeAt time.Time) domain.EventID {
 		order := newOrder(t, "ann", epoch)
 		d := document(order)
@@ -86,7 +86,7 @@ func TestClaimOfTheFarFutureIsNobodys(t *testing.T) {
 		}
 		return order.Created().ID
 	}
-	for _, ahead := range []time.Duration{time.Second, orders.Lease, orders.Lease + ports.MaxPostponement - 30*time.Second} {
+	for _, ahead := range []time.Duration{time.Second, lease, lease + ports.MaxPostponement - 30*time.Second} {
 		insert(now.Add(ahead)) // somebody's
 	}
 	want := []domain.EventID{insert(now.Add(-time.Minute))}
@@ -302,8 +302,7 @@ func TestMarkPublishedRemovesField(t *testing.T) {
 // commands that the adapter sends.
 func TestQueriesUseIndexes(t *testing.T) {
 	var r recorder
-	store := open(t, databaseURL(t), r.monitor())
-	dropAtEnd(t, store)
+	store := openWith(t, mongodb.Monitored(r.monitor()))
 	backlog(t, store, 500)
 	orders, deliveries := store.Orders(), store.Deliveries()
 	all := func(t *testing.T, query ports.OrderQuery) ports.OrderPage {

@@ -112,9 +112,6 @@ func (p *passedOver) log(ctx context.Context, log *slog.Logger, in *mongo.Collec
 	if p.count == 0 {
 		return
 	}
-	if log == nil {
-		log = slog.Default()
-	}
 	log.WarnContext(ctx, "records passed over, for they can't be read",
 		"collection", in.Name(), "count", p.count, "ids", p.ids, "first", p.fault)
 }

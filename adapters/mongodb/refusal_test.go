@@ -231,7 +231,7 @@ func TestOpenIsRefused(t *testing.T) {
 				u.User = url.UserPassword("nobody", "secret")
 				u.RawQuery += "&authSource=admin&authMechanism=PLAIN" // which is not begun with the greeting
 			}
-			_, err = mongodb.Open(bounded(t), u.String())
+			_, err = mongodb.Open(bounded(t), u.String(), mongodb.Options{})
 			if !errors.Is(err, ports.ErrUnavailable) || errors.Is(err, ports.ErrRefused) != tt.refused {
 				t.Fatalf("got %v; want ErrUnavailable, and ErrRefused: %v", err, tt.refused)
 			}
@@ -240,7 +240,7 @@ func TestOpenIsRefused(t *testing.T) {
 			}
 			if tt.command != "saslStart" {
 				p.Heal()
-				dropAtEnd(t, open(t, to, nil))
+				dropAtEnd(t, open(t, to, mongodb.Options{}))
 			}
 		})
 	}
@@ -249,10 +249,10 @@ func TestOpenIsRefused(t *testing.T) {
 // Who may not create indexes needs none of that right once they are there.
 func TestOpenWithoutTheRightToCreateIndexes(t *testing.T) {
 	to := databaseURL(t)
-	dropAtEnd(t, open(t, to, nil))
+	dropAtEnd(t, open(t, to, mongodb.Options{}))
 	p := newProxy(t, to)
 	p.refuse(13, "createIndexes")
-	store := open(t, p.url, nil)
+	store := open(t, p.url, mongodb.Options{})
 	if err := store.Orders().Add(bounded(t), newOrder(t, "ann", epoch)); err != nil {
 		t.Error(err)
 	}
@@ -274,7 +274,7 @@ func TestOpenLosesTheServerAtTheLogin(t *testing.T) {
 	}
 	u.User = url.UserPassword("nobody", "secret")
 	u.RawQuery += "&authSource=admin&authMechanism=PLAIN&serverSelectionTimeoutMS=500"
-	if _, err := mongodb.Open(bounded(t), u.String()); !errors.Is(err, ports.ErrUnavailable) || errors.Is(err, ports.ErrRefused) {
+	if _, err := mongodb.Open(bounded(t), u.String(), mongodb.Options{}); !errors.Is(err, ports.ErrUnavailable) || errors.Is(err, ports.ErrRefused) {
 		t.Errorf("got %v, want ErrUnavailable and not ErrRefused", err)
 	}
 }

@@ -1,27 +1,58 @@
 package mongodb
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/event"
 	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"example.com/orderflow/adapters/internal/gather"
 	"example.com/orderflow/ports"
 )
 
-// Store is a connection to one database.
+// Options are the settings of a store. Durations of 0 or less stand for the
+// defaults.
+type Options struct {
+	Logger              *slog.Logger  // nil: slog.Default()
+	OutboxLease         time.Duration // how long a claim on an event lasts; default: 15 s
+	DeliveryLease       time.Duration // how long a claim on a delivery lasts; default: 45 s
+	DeadLetterRetention time.Duration // how long settled dead letters are kept; default: ports.DeadLetterRetention
+
+	monitor *event.CommandMonitor // for tests
+}
+
+func (o Options) withDefaults() Options {
+	byDefault := func(set *time.Duration, usual time.Duration) {
+		if *set <= 0 {
+			*set = usual
+		}
+	}
+	o.Logger = cmp.Or(o.Logger, slog.Default())
+	byDefault(&o.OutboxLease, 15*time.Second)
+	byDefault(&o.DeliveryLease, 45*time.Second)
+	byDefault(&o.DeadLetterRetention, ports.DeadLetterRetention)
+	return o
+}
+
+// Store is a connection to one database. [Store.Orders], [Store.Deliveries] and
+// [Store.DeadLetters] return its parts, the same ones each time.
 type Store struct {
+	options     Options
+	timeout     time.Duration
 	client      *mongo.Client
 	orders      *mongo.Collection
 	deliveries  *mongo.Collection
 	claimed     *mongo.Collection
 	deadLetters *mongo.Collection
-	timeout     time.Duration
 
 	parts struct {
 		orders      Orders
@@ -44,27 +75,24 @@ const indexTimeout = 10 * time.Minute
 // [ports.ErrUnavailable] names the host; waiting and opening again may help. If
 // it wraps [ports.ErrRefused] too, somebody has to change the login or the
 // rights first.
-func Open(ctx context.Context, url string) (*Store, error) {
-	return open(ctx, url, nil)
-}
-
-func open(ctx context.Context, url string, monitor *event.CommandMonitor) (*Store, error) {
+func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	opts, database, err := parseURL(url)
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	client, err := mongo.Connect(opts.SetMonitor(monitor))
+	client, err := mongo.Connect(opts.SetMonitor(o.monitor))
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	db := client.Database(database)
 	s := &Store{
+		options:     o.withDefaults(),
+		timeout:     *opts.Timeout,
 		client:      client,
 		orders:      db.Collection("orders"),
 		deliveries:  db.Collection("deliveries"),
 		claimed:     db.Collection("delivery_claims"),
 		deadLetters: db.Collection("dead_letters"),
-		timeout:     *opts.Timeout,
 	}
 	s.parts.orders.store, s.parts.deliveries.store, s.parts.deadLetters.store = s, s, s
 	s.additions = gather.New(s.insertOrders)
@@ -120,15 +148,42 @@ func (s *Store) Close(ctx context.Context) error {
 	return nil
 }
 
-// orDefault returns the duration that was set, or the default where none was.
-func orDefault(set, byDefault time.Duration) time.Duration {
-	if set > 0 {
-		return set
-	}
-	return byDefault
-}
-
 // bound gives a call its end, whatever its caller's context says.
 func (s *Store) bound(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, s.timeout)
+}
+
+// describe puts what was attempted before the error, if there is one.
+func describe(err *error, format string, args ...any) {
+	if *err != nil {
+		*err = fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), *err)
+	}
+}
+
+// insert writes documents of several callers, and returns each one's error. It
+// ends well before their calls have to, so that a connection that is silently
+// dead does not use up the time of those that wait behind it.
+func insert[T any](ctx context.Context, s *Store, into *mongo.Collection, documents []T) []error {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout/2)
+	defer cancel()
+	_, err := into.InsertMany(ctx, documents, options.InsertMany().SetOrdered(false))
+	return each(len(documents), err)
+}
+
+// each returns the error of each of the n items of an unordered write, as a
+// write of that item alone would have had it: of no interest to the others is
+// what was wrong with one, but to all that nothing may be durable.
+func each(n int, err error) []error {
+	var bulk mongo.BulkWriteException
+	if !errors.As(err, &bulk) {
+		return slices.Repeat([]error{err}, n)
+	}
+	if bulk.WriteConcernError != nil || len(bulk.WriteErrors) == 0 {
+		return slices.Repeat([]error{mongo.WriteException{WriteConcernError: bulk.WriteConcernError, Labels: bulk.Labels}}, n)
+	}
+	errs := make([]error, n)
+	for _, e := range bulk.WriteErrors {
+		errs[e.Index] = mongo.WriteException{WriteErrors: mongo.WriteErrors{e.WriteError}, Labels: bulk.Labels}
+	}
+	return errs
 }

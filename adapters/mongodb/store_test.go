@@ -81,7 +81,7 @@ func TestOpenRefusesURL(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			store, err := mongodb.Open(t.Context(), tt.url)
+			store, err := mongodb.Open(t.Context(), tt.url, mongodb.Options{})
 			if err == nil {
 				_ = store.Close(t.Context())
 				t.Fatal("opened")
@@ -128,7 +128,7 @@ func TestOpenNamesHostThatIsAway(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			start := time.Now()
-			_, err := mongodb.Open(tt.ctx, tt.url)
+			_, err := mongodb.Open(tt.ctx, tt.url, mongodb.Options{})
 			if !errors.Is(err, ports.ErrUnavailable) {
 				t.Fatalf("got %v, want ErrUnavailable", err)
 			}
@@ -154,7 +154,7 @@ func TestOpenWithWrongLogin(t *testing.T) {
 	}
 	u.User = url.UserPassword("nobody", "secret")
 	u.RawQuery = "authSource=admin"
-	_, err = mongodb.Open(bounded(t), u.String())
+	_, err = mongodb.Open(bounded(t), u.String(), mongodb.Options{})
 	if err == nil {
 		t.Fatal("opened")
 	}
@@ -168,10 +168,9 @@ func TestOpenWithWrongLogin(t *testing.T) {
 
 // What is not set, or can't be meant, is the default.
 func TestDefaultDurations(t *testing.T) {
-	store := openNew(t)
-	orders, deliveries, letters := store.Orders(), store.Deliveries(), store.DeadLetters()
 	for _, unset := range []time.Duration{0, -1, -time.Hour} {
-		orders.Lease, deliveries.Lease, letters.Retention = unset, unset, unset
+		store := openWith(t, mongodb.Options{OutboxLease: unset, DeliveryLease: unset, DeadLetterRetention: unset})
+		orders, deliveries, letters := store.Orders(), store.Deliveries(), store.DeadLetters()
 		if got := orders.ClaimLease(); got != 15*time.Second {
 			t.Errorf("lease %v: a claim on an event lasts for %v, want 15 s", unset, got)
 		}
@@ -220,7 +219,7 @@ func TestOpenCreatesIndexes(t *testing.T) {
 	defer wg.Wait()
 	for range 3 { // processes that start at once
 		wg.Go(func() {
-			other, err := mongodb.Open(bounded(t), url)
+			other, err := mongodb.Open(bounded(t), url, mongodb.Options{})
 			if err != nil {
 				t.Errorf("open at once: %v", err)
 				return
@@ -231,7 +230,7 @@ func TestOpenCreatesIndexes(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	store := open(t, url, nil)
+	store := open(t, url, mongodb.Options{})
 	dropAtEnd(t, store)
 
 	keys := func(d bson.D) string { return d.String() }
@@ -294,7 +293,7 @@ func TestOpenMeetsOtherIndex(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			url := databaseURL(t)
-			store := open(t, url, nil)
+			store := open(t, url, mongodb.Options{})
 			dropAtEnd(t, store)
 			view := store.Database().Collection("orders").Indexes()
 			if err := view.DropOne(bounded(t), "outbox"); err != nil {
@@ -303,7 +302,7 @@ func TestOpenMeetsOtherIndex(t *testing.T) {
 			if _, err := view.CreateOne(bounded(t), tt.there); err != nil {
 				t.Fatal(err)
 			}
-			_, err := mongodb.Open(bounded(t), url)
+			_, err := mongodb.Open(bounded(t), url, mongodb.Options{})
 			if err == nil {
 				t.Fatal("opened")
 			}
@@ -317,10 +316,10 @@ func TestOpenMeetsOtherIndex(t *testing.T) {
 // What is answered must be on disk: every write asks for it. No call makes more round trips than it needs.
 func TestCommands(t *testing.T) {
 	var r recorder
-	store := open(t, databaseURL(t), r.monitor())
-	dropAtEnd(t, store)
+	options := mongodb.Monitored(r.monitor())
+	options.OutboxLease = time.Nanosecond // free at once
+	store := openWith(t, options)
 	orders, deliveries, letters := store.Orders(), store.Deliveries(), store.DeadLetters()
-	orders.Lease = time.Nanosecond // free at once
 	ctx := bounded(t)
 	order := newOrder(t, "ann", epoch)
 	id := order.Created().ID

@@ -14,9 +14,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.mongodb.org/mongo-driver/v2/bson"
 
+	"example.com/orderflow/adapters/mongodb"
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 )
+
+// quiet has a store log nothing.
+var quiet = mongodb.Options{Logger: slog.New(slog.DiscardHandler)}
 
 // spoiled returns the document in every way in which it can't be read, of
 // which each has an id of its own.
@@ -49,9 +53,8 @@ func spoiled(original func() bson.M, times string, fields ...string) []any {
 // in the same millisecond, at the end of a page, or all of it. Each of the
 // others is counted once.
 func TestListPassesOverOrders(t *testing.T) {
-	store := openNew(t)
+	store := openWith(t, quiet)
 	orders := store.Orders()
-	orders.Logger = slog.New(slog.DiscardHandler)
 	collection := store.Database().Collection("orders")
 	var want []domain.Order
 	var documents []any
@@ -107,9 +110,8 @@ func TestListPassesOverOrders(t *testing.T) {
 }
 
 func TestListPassesOverLetters(t *testing.T) {
-	store := openNew(t)
+	store := openWith(t, quiet)
 	letters := store.DeadLetters()
-	letters.Logger = slog.New(slog.DiscardHandler)
 	n := 0
 	letter := func() bson.M {
 		n++
@@ -197,10 +199,8 @@ func TestLetterWithTimesNobodyCanWrite(t *testing.T) {
 // One line a call, however many records there are.
 func TestListSaysWhatItPassesOver(t *testing.T) {
 	var log bytes.Buffer
-	store := openNew(t)
+	store := openWith(t, mongodb.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	orders, deliveries, letters := store.Orders(), store.Deliveries(), store.DeadLetters()
-	orders.Logger = slog.New(slog.NewTextHandler(&log, nil))
-	deliveries.Logger, letters.Logger = orders.Logger, orders.Logger
 	var bad, bare []any
 	for i := range 20 {
 		bad = append(bad, bson.M{
@@ -279,9 +279,8 @@ func TestPutToALetterThatCannotBeRead(t *testing.T) {
 // A claim's round may meet records that can't be read among those that others
 // have claimed meanwhile.
 func TestClaimOfOthersBesideWhatItCannotRead(t *testing.T) {
-	store := openNew(t)
+	store := openWith(t, quiet)
 	orders := store.Orders()
-	orders.Logger = slog.New(slog.DiscardHandler)
 	outbox := bson.M{"free_at": time.Now().Add(-2 * time.Hour)}
 	bad := spoiled(func() bson.M {
 		d := document(newOrder(t, "ann", epoch))
@@ -316,15 +315,13 @@ func TestPutWithoutAFailure(t *testing.T) {
 	}
 }
 
-// Settings on a part hold for whoever has it.
 func TestStoreHandsOutTheSameParts(t *testing.T) {
-	store := openNew(t)
+	store := openWith(t, mongodb.Options{OutboxLease: time.Minute, DeliveryLease: time.Hour})
 	orders, deliveries, letters := store.Orders(), store.Deliveries(), store.DeadLetters()
 	if store.Orders() != orders || store.Deliveries() != deliveries || store.DeadLetters() != letters {
 		t.Error("a part is another one at the second call")
 	}
-	store.Orders().Lease = time.Minute
-	if got := store.Orders().ClaimLease(); got != time.Minute {
-		t.Errorf("the lease is %v, want the one that was set", got)
+	if orders.ClaimLease() != time.Minute || deliveries.ClaimLease() != time.Hour {
+		t.Errorf("claims last %v in the outbox and %v in the delivery log, want those that were set", orders.ClaimLease(), deliveries.ClaimLease())
 	}
 }

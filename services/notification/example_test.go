@@ -57,7 +57,7 @@ func Example() {
 func Example_servers() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	store, err := mongodb.Open(ctx, "mongodb://localhost:27017/orders")
+	store, err := mongodb.Open(ctx, "mongodb://localhost:27017/orders", mongodb.Options{})
 	if err != nil {
 		log.Fatal(err)
 	}

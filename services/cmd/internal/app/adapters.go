@@ -39,15 +39,13 @@ func (c *Common) OpenStore(ctx context.Context, log *slog.Logger) (*Store, error
 	case scheme == "mongodb" || scheme == "mongodb+srv":
 		var db *mongodb.Store
 		err := waitFor(ctx, "store", c.StartTimeout, log, func(ctx context.Context) (err error) {
-			db, err = mongodb.Open(ctx, c.Store)
+			db, err = mongodb.Open(ctx, c.Store, mongodb.Options{Logger: log})
 			return err
 		})
 		if err != nil {
 			return nil, c.storeError(err)
 		}
-		orders, deliveries, letters := db.Orders(), db.Deliveries(), db.DeadLetters()
-		orders.Logger, deliveries.Logger, letters.Logger = log, log, log
-		return &Store{orders, deliveries, letters, db, c.closing("store", db.Close, log)}, nil
+		return &Store{db.Orders(), db.Deliveries(), db.DeadLetters(), db, c.closing("store", db.Close, log)}, nil
 	default:
 		return nil, c.storeError(fmt.Errorf("no store for the scheme %q; give a URL that begins with mongodb:, mongodb+srv: or memory: instead", scheme))
 	}

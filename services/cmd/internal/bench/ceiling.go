@@ -158,7 +158,7 @@ func (b *bench) measureCeiling(ctx context.Context) error {
 // likeOurs is a collection with the indexes of ours.
 func (b *bench) likeOurs(ctx context.Context) (database, *mongo.Collection, error) {
 	d := b.servers.newDatabase()
-	store, err := mongodb.Open(ctx, d.url)
+	store, err := mongodb.Open(ctx, d.url, mongodb.Options{})
 	if err != nil {
 		return d, nil, err
 	}

@@ -21,15 +21,16 @@ func userName(n int) string { return fmt.Sprintf("user-%d", n%users) }
 // fill adds so many orders to the database, as the service does. Their events
 // wait in the outbox, claimed by nobody, or are published.
 func (b *bench) fill(ctx context.Context, d database, orders int, published bool) (added []answered, err error) {
-	store, err := mongodb.Open(ctx, d.url)
+	var options mongodb.Options
+	if !published {
+		options.OutboxLease = time.Millisecond
+	}
+	store, err := mongodb.Open(ctx, d.url, options)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, store.Close(ctx)) }()
 	repository := store.Orders()
-	if !published {
-		repository.Lease = time.Millisecond
-	}
 	added = make([]answered, orders)
 	events := make([]domain.EventID, orders)
 	began := time.Now()

@@ -52,7 +52,7 @@ func agreeingStore(t *testing.T) (address string, stop func() [][]byte) {
 func storeBytes(t *testing.T, use func(*mongodb.Store)) [][]byte {
 	t.Helper()
 	address, stop := agreeingStore(t)
-	store, err := mongodb.Open(t.Context(), "mongodb://"+address+"/test?directConnection=true")
+	store, err := mongodb.Open(t.Context(), "mongodb://"+address+"/test?directConnection=true", mongodb.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
