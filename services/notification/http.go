@@ -78,7 +78,7 @@ func (h *Handler) notifications(w http.ResponseWriter, r *http.Request) error {
 	}
 	id, err := domain.ParseOrderID(query["order_id"])
 	if err != nil {
-		return httpapi.Invalid(domain.FieldError{Field: "order_id", Reason: noOrderID})
+		return httpapi.Invalid(domain.FieldError{Field: "order_id", Reason: "must be an order's id: a UUID with hyphens"})
 	}
 	sent, err := h.service.Sent(ctx, id)
 	if errors.Is(err, ports.ErrUnavailable) || ctx.Err() != nil {

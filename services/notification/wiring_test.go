@@ -17,10 +17,7 @@ func TestConstructorsRefuse(t *testing.T) {
 	newService := func(log ports.DeliveryLog, channels ...ports.Channel) func() error {
 		return func() error { _, err := notification.NewService(log, discard, channels...); return err }
 	}
-	newLetters := func(store ports.DeadLetters, queue ports.DeadLetterQueue) func() error {
-		return func() error { _, err := notification.NewDeadLetters(store, queue, discard); return err }
-	}
-	log, letters, broker := new(memory.Deliveries), new(memory.DeadLetters), new(memory.Broker)
+	log := new(memory.Deliveries)
 	tests := []struct {
 		name string
 		make func() error
@@ -37,19 +34,11 @@ func TestConstructorsRefuse(t *testing.T) {
 		{"an empty name", newService(log, named("")), "1 to 32 visible ASCII characters"},
 		{"too long a name", newService(log, named(strings.Repeat("x", 33))), "1 to 32 visible ASCII characters"},
 		{"a name with a blank", newService(log, named("my mail")), "1 to 32 visible ASCII characters"},
-		{"dead letters", newLetters(letters, broker), ""},
-		{"dead letters without a store", newLetters(nil, broker), "dead-letter service needs a store"},
-		{"dead letters without a queue", newLetters(letters, nil), "dead-letter service needs a queue"},
 		{"handler with a zero service", func() error {
 			_, err := notification.NewHandler(new(notification.Service), nil, nil, discard)
 			return err
 		}, "a service that NewService has made"},
-		{"admin handler with zero letters", func() error {
-			_, err := notification.NewAdminHandler(new(notification.DeadLetters), discard)
-			return err
-		}, "dead letters that NewDeadLetters has made"},
 		{"handler without a service", func() error { _, err := notification.NewHandler(nil, nil, nil, discard); return err }, "handler needs a service"},
-		{"admin handler without letters", func() error { _, err := notification.NewAdminHandler(nil, discard); return err }, "admin handler needs dead letters"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -64,7 +53,6 @@ func TestConstructorsRefuse(t *testing.T) {
 func TestWithoutALogger(t *testing.T) {
 	service := must(notification.NewService(new(memory.Deliveries), nil, &channel{name: "log"}))
 	must(notification.NewHandler(service, nil, nil, nil))
-	must(notification.NewAdminHandler(must(notification.NewDeadLetters(new(memory.DeadLetters), new(memory.Broker), nil)), nil))
 	if err := service.Handle(t.Context(), ports.Delivery{Event: newEvent(t), Attempt: 1}); err != nil {
 		t.Error(err)
 	}

@@ -12,7 +12,7 @@ import (
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 	"example.com/orderflow/services/cmd/internal/app"
-	"example.com/orderflow/services/notification"
+	"example.com/orderflow/services/deadletters"
 )
 
 // deadLetters are the commands by which operators look after dead letters.
@@ -69,7 +69,7 @@ type desk struct {
 	In      io.Reader
 	Out     *checkedWriter
 	Err     io.Writer
-	letters *notification.DeadLetters
+	letters *deadletters.Service
 }
 
 // withLetters opens store and broker for work on dead letters.
@@ -88,7 +88,7 @@ func withLetters(ctx context.Context, c *app.Common, s app.Streams, work func(de
 		return err
 	}
 	defer store.Close()
-	letters, err := notification.NewDeadLetters(store.DeadLetters, queue.DeadLetters, log)
+	letters, err := deadletters.NewService(store.DeadLetters, queue.DeadLetters, log)
 	if err != nil {
 		return err
 	}
@@ -98,7 +98,7 @@ func withLetters(ctx context.Context, c *app.Common, s app.Streams, work func(de
 }
 
 func (l *listLetters) Run(ctx context.Context, c *app.Common, s app.Streams) error {
-	state, err := notification.ParseState(l.State)
+	state, err := deadletters.ParseState(l.State)
 	if err != nil {
 		return app.UsageErrorf("--state: %q %w", oneLine(l.State), err)
 	}
@@ -117,7 +117,7 @@ func (l *listLetters) Run(ctx context.Context, c *app.Common, s app.Streams) err
 		listed := 0
 		query := ports.DeadLetterQuery{State: state, OrderID: order, Reason: reason}
 		unreadable, err := d.each(ctx, query, func(letter ports.DeadLetter) bool {
-			summary := notification.NewDeadLetterSummary(letter)
+			summary := deadletters.NewSummary(letter)
 			if l.JSON {
 				d.writeJSON(summary)
 			} else {
@@ -179,7 +179,7 @@ func (l *showLetters) Run(ctx context.Context, c *app.Common, s app.Streams) err
 				case err != nil:
 					errs = append(errs, err)
 				case l.JSON:
-					d.writeJSON(notification.NewDeadLetterView(letter))
+					d.writeJSON(deadletters.NewView(letter))
 				default:
 					d.print(letter)
 				}

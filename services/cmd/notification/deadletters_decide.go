@@ -15,7 +15,7 @@ import (
 
 	"example.com/orderflow/ports"
 	"example.com/orderflow/services/cmd/internal/app"
-	"example.com/orderflow/services/notification"
+	"example.com/orderflow/services/deadletters"
 )
 
 // selected says which letters a decision is about: exactly one of ids, order,
@@ -38,25 +38,25 @@ type (
 )
 
 func (r *replayLetters) Run(ctx context.Context, c *app.Common, s app.Streams) error {
-	return r.decide(ctx, c, s, notification.Replay, true)
+	return r.decide(ctx, c, s, deadletters.Replay, true)
 }
 
 func (r *restoreLetters) Run(ctx context.Context, c *app.Common, s app.Streams) error {
-	return r.decide(ctx, c, s, notification.Restore, true)
+	return r.decide(ctx, c, s, deadletters.Restore, true)
 }
 
 func (r *discardLetters) Run(ctx context.Context, c *app.Common, s app.Streams) error {
-	return r.decide(ctx, c, s, notification.Discard, r.Yes)
+	return r.decide(ctx, c, s, deadletters.Discard, r.Yes)
 }
 
 // decide finds the letters, asks if it has to, and decides about just those it
 // has found, however long the answer takes.
-func (s *selected) decide(ctx context.Context, c *app.Common, streams app.Streams, decision notification.Decision, sure bool) error {
+func (s *selected) decide(ctx context.Context, c *app.Common, streams app.Streams, decision deadletters.Decision, sure bool) error {
 	order, reason, err := s.filters.read()
 	if err != nil {
 		return err
 	}
-	selection := notification.Selection{IDs: s.IDs, OrderID: order, Reason: reason, All: s.All}
+	selection := deadletters.Selection{IDs: s.IDs, OrderID: order, Reason: reason, All: s.All}
 	if slices.ContainsFunc(s.IDs, func(id string) bool { return id == "" || strings.Contains(id, "://") }) {
 		return app.UsageErrorf("an id is empty or a URL; list names the letters")
 	}
@@ -101,7 +101,7 @@ func operator() string {
 	return name
 }
 
-func (d desk) confirm(ctx context.Context, decision notification.Decision, count int) error {
+func (d desk) confirm(ctx context.Context, decision deadletters.Decision, count int) error {
 	fmt.Fprintf(d.Err, "%s %s? They can be restored until %s. Type yes: ", decision, letters(count),
 		time.Now().Add(ports.DeadLetterRetention).Format(time.DateOnly))
 	answer := make(chan string, 1)
@@ -122,7 +122,7 @@ func (d desk) confirm(ctx context.Context, decision notification.Decision, count
 }
 
 // carryOut decides in portions, and says how far it has come.
-func (d desk) carryOut(ctx context.Context, do func(ids ...string) []error, decision notification.Decision, ids []string, done string, asJSON bool) error {
+func (d desk) carryOut(ctx context.Context, do func(ids ...string) []error, decision deadletters.Decision, ids []string, done string, asJSON bool) error {
 	const portion = 100
 	count, failed := 0, 0
 	for some := range slices.Chunk(ids, portion) {

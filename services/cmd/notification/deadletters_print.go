@@ -12,8 +12,8 @@ import (
 
 	"example.com/orderflow/ports"
 	"example.com/orderflow/services/cmd/internal/app"
+	"example.com/orderflow/services/deadletters"
 	"example.com/orderflow/services/internal/httpapi"
-	"example.com/orderflow/services/notification"
 )
 
 // mostShown is how much of a body is written for people; JSON has all of it.
@@ -46,7 +46,7 @@ func (d desk) writeJSON(value any) {
 }
 
 func (d desk) print(letter ports.DeadLetter) {
-	v := notification.NewDeadLetterView(letter)
+	v := deadletters.NewView(letter)
 	fmt.Fprintf(d.Out, "%s\n  state         %s", app.Printable(v.ID), v.State)
 	if v.SettledAt != "" {
 		fmt.Fprintf(d.Out, " at %s", v.SettledAt)

@@ -11,7 +11,7 @@ import (
 	"unicode"
 
 	"example.com/orderflow/ports"
-	"example.com/orderflow/services/notification"
+	"example.com/orderflow/services/deadletters"
 )
 
 // Whatever strangers wrote, a terminal is told no commands.
@@ -35,11 +35,11 @@ func TestNoControlCharactersAreShown(t *testing.T) {
 	}
 
 	out.Reset()
-	d.writeJSON(notification.NewDeadLetterView(letter))
+	d.writeJSON(deadletters.NewView(letter))
 	if strings.ContainsFunc(out.String(), func(r rune) bool { return r != '\n' && unicode.IsControl(r) }) {
 		t.Errorf("as JSON: %q", out.String())
 	}
-	var view notification.DeadLetterView
+	var view deadletters.View
 	if err := json.Unmarshal(out.Bytes(), &view); err != nil || view.ReplyTo != wicked || view.SettledBy != wicked {
 		t.Errorf("read again: %q, %q, error %v, want %q", view.ReplyTo, view.SettledBy, err, wicked)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"example.com/orderflow/adapters/logchannel"
 	"example.com/orderflow/ports"
+	"example.com/orderflow/services/deadletters"
 	"example.com/orderflow/services/internal/httpapi"
 	"example.com/orderflow/services/notification"
 	"example.com/orderflow/services/order"
@@ -82,11 +83,11 @@ func (c *Common) NotificationService(ctx context.Context, flag, address string, 
 	if err != nil {
 		return nil, err
 	}
-	letters, err := notification.NewDeadLetters(store.DeadLetters, broker.DeadLetters, log)
+	letters, err := deadletters.NewService(store.DeadLetters, broker.DeadLetters, log)
 	if err != nil {
 		return nil, err
 	}
-	adminHandler, err := notification.NewAdminHandler(letters, log)
+	adminHandler, err := deadletters.NewHandler(letters, log)
 	if err != nil {
 		return nil, err
 	}

@@ -1,4 +1,4 @@
-package notification
+package deadletters
 
 import (
 	"cmp"

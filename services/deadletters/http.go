@@ -1,4 +1,4 @@
-package notification
+package deadletters
 
 import (
 	"context"
@@ -21,7 +21,7 @@ const (
 	largeBody = 64 << 10 // is shown as it is written
 )
 
-// AdminHandler is the HTTP interface for operators, which the public must not
+// Handler is the HTTP interface for operators, which the public must not
 // reach:
 //
 //	GET  /dead-letters?state=&order_id=&reason=&limit=&cursor=    waiting ones, oldest first; or replayed, discarded, all
@@ -39,23 +39,23 @@ const (
 // left out, for their records can't be read.
 //
 // Errors are application/problem+json (RFC 9457).
-type AdminHandler struct {
+type Handler struct {
 	RequestTimeout time.Duration // how long a request's work may take, once it is read; 0: 10 s. To be set before first use
 
 	routes http.Handler
 }
 
-// NewAdminHandler returns the HTTP interface of the dead letters. Without them
+// NewHandler returns the HTTP interface of the dead letters. Without them
 // it returns an error; without a logger it uses slog.Default().
-func NewAdminHandler(letters *DeadLetters, log *slog.Logger) (*AdminHandler, error) {
-	if err := wiring.Check("admin handler", wiring.Part{Name: "dead letters", Given: letters}); err != nil {
+func NewHandler(letters *Service, log *slog.Logger) (*Handler, error) {
+	if err := wiring.Check("dead-letter handler", wiring.Part{Name: "a service", Given: letters}); err != nil {
 		return nil, err
 	}
 	if letters.store == nil {
-		return nil, errors.New("admin handler needs dead letters that NewDeadLetters has made, got a zero value")
+		return nil, errors.New("dead-letter handler needs a service made by NewService, got a zero value")
 	}
 	log = wiring.Logger(log)
-	h := new(AdminHandler)
+	h := new(Handler)
 	a := adminAPI{letters, h, make(chan struct{}, 1)}
 	routes := httpapi.Routes{
 		"/dead-letters":      {http.MethodGet: a.list},
@@ -69,11 +69,11 @@ func NewAdminHandler(letters *DeadLetters, log *slog.Logger) (*AdminHandler, err
 }
 
 // ServeHTTP answers a request.
-func (h *AdminHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.routes.ServeHTTP(w, r) }
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.routes.ServeHTTP(w, r) }
 
 type adminAPI struct {
-	letters *DeadLetters
-	handler *AdminHandler
+	letters *Service
+	handler *Handler
 	showing chan struct{} // a letter may have 15 MiB: one is shown at a time
 }
 
@@ -117,7 +117,7 @@ func (a adminAPI) list(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return deadLetterProblem(err)
 	}
-	return httpapi.WritePage(w, page.Letters, page.NextCursor, page.Unreadable, NewDeadLetterSummary)
+	return httpapi.WritePage(w, page.Letters, page.NextCursor, page.Unreadable, NewSummary)
 }
 
 const noOrderID = "must be an order's id: a UUID with hyphens"
@@ -151,11 +151,11 @@ func (a adminAPI) get(w http.ResponseWriter, r *http.Request) error {
 		return deadLetterProblem(err)
 	}
 	if len(letter.Body) <= largeBody {
-		return httpapi.WriteJSON(w, http.StatusOK, NewDeadLetterView(letter))
+		return httpapi.WriteJSON(w, http.StatusOK, NewView(letter))
 	}
 	body := letter.Body
 	letter.Body = nil
-	view := NewDeadLetterView(letter)
+	view := NewView(letter)
 	view.Body = nil
 	httpapi.WriteLarge(w, view, "body", body)
 	return nil

@@ -1,4 +1,4 @@
-package notification_test
+package deadletters_test
 
 import (
 	"bytes"
@@ -18,7 +18,7 @@ import (
 	"example.com/orderflow/adapters/memory"
 	"example.com/orderflow/ports"
 	"example.com/orderflow/ports/mocks"
-	"example.com/orderflow/services/notification"
+	"example.com/orderflow/services/deadletters"
 )
 
 func ask(h http.Handler, method, target, body string, headers ...string) (status int, answer string) {
@@ -45,7 +45,7 @@ func TestAdmin(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	h := must(notification.NewAdminHandler(must(notification.NewDeadLetters(store, broker, discard)), discard))
+	h := newHandler(t, newService(t, store, broker, discard))
 
 	const l0 = `{"id":"l0","state":"waiting","reason":"no such address","attempts":5,"first_failure":"2026-11-23T10:00:00.000Z","last_failure":"2026-11-23T10:00:01.000Z","times_set_aside":1,"since":"2026-11-23T10:00:00.000Z"`
 	tests := []struct { // one after the other, on one store
@@ -113,10 +113,10 @@ func TestAdminShowsLargeLetters(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	h := must(notification.NewAdminHandler(must(notification.NewDeadLetters(store, new(memory.Broker), discard)), discard))
+	h := newHandler(t, newService(t, store, new(memory.Broker), discard))
 	for id, body := range bodies {
 		status, answer := ask(h, "GET", "/dead-letters/"+id, "")
-		var got notification.DeadLetterView
+		var got deadletters.View
 		if err := json.Unmarshal([]byte(answer), &got); err != nil || status != 200 || got.ID != id || got.MessageID != "m" {
 			t.Fatalf("%d, %v, %.200s", status, err, answer)
 		}
@@ -139,7 +139,7 @@ func TestAdminWhenThingsFail(t *testing.T) {
 		store := mocks.NewMockDeadLetters(control)
 		store.EXPECT().List(gomock.Any(), gomock.Any()).Return(ports.DeadLetterPage{}, err).Times(2)
 		store.EXPECT().Get(gomock.Any(), gomock.Any()).Return(ports.DeadLetter{}, err).Times(2)
-		h := must(notification.NewAdminHandler(must(notification.NewDeadLetters(store, mocks.NewMockDeadLetterQueue(control), discard)), discard))
+		h := newHandler(t, newService(t, store, mocks.NewMockDeadLetterQueue(control), discard))
 		for target, body := range map[string]string{
 			"/dead-letters": "", "/dead-letters/x": "", "/dead-letters/replay": `{"all":true}`,
 		} {
@@ -180,7 +180,7 @@ func putLetters(t *testing.T, store ports.DeadLetters, ids ...string) {
 func TestAdminByOrder(t *testing.T) {
 	store := new(memory.DeadLetters)
 	putLetters(t, store, orderID+"-created", orderID+"-paid", "other")
-	h := must(notification.NewAdminHandler(must(notification.NewDeadLetters(store, new(memory.Broker), discard)), discard))
+	h := newHandler(t, newService(t, store, new(memory.Broker), discard))
 	upper := strings.ToUpper(orderID)
 	tests := []struct { // one after the other, on one store
 		method, target, body string
@@ -215,7 +215,7 @@ func TestAdminNotesWhoDecides(t *testing.T) {
 	store := new(memory.DeadLetters)
 	putLetters(t, store, "l0")
 	var log bytes.Buffer
-	h := must(notification.NewAdminHandler(must(notification.NewDeadLetters(store, new(memory.Broker), slog.New(slog.NewTextHandler(&log, nil)))), discard))
+	h := newHandler(t, newService(t, store, new(memory.Broker), slog.New(slog.NewTextHandler(&log, nil))))
 	longest := strings.Repeat("界", 128)
 	for _, tt := range []struct {
 		field string
@@ -262,7 +262,7 @@ func TestAdminNotesWhoDecides(t *testing.T) {
 func TestAdminOfUnreadableLetters(t *testing.T) {
 	control := gomock.NewController(t)
 	store := mocks.NewMockDeadLetters(control)
-	h := must(notification.NewAdminHandler(must(notification.NewDeadLetters(store, mocks.NewMockDeadLetterQueue(control), discard)), discard))
+	h := newHandler(t, newService(t, store, mocks.NewMockDeadLetterQueue(control), discard))
 	err := fmt.Errorf("get secret: %w", &ports.UnreadableError{ID: "x", Field: "attempts", Reason: "is a text"})
 	store.EXPECT().Get(gomock.Any(), "x").Return(ports.DeadLetter{}, err).Times(2)
 	store.EXPECT().List(gomock.Any(), gomock.Any()).Return(ports.DeadLetterPage{Unreadable: 3}, nil).Times(2)

@@ -1,4 +1,4 @@
-package notification
+package deadletters
 
 import (
 	"unicode/utf8"
@@ -7,9 +7,9 @@ import (
 	"example.com/orderflow/services/internal/httpapi"
 )
 
-// DeadLetterSummary is the form in which lists show a dead letter, over HTTP
+// Summary is the form in which lists show a dead letter, over HTTP
 // and on the command line. Times are RFC 3339, in UTC.
-type DeadLetterSummary struct {
+type Summary struct {
 	ID           string                `json:"id"`
 	State        ports.DeadLetterState `json:"state"`
 	Reason       string                `json:"reason"`        // of the latest failure, as all here
@@ -22,9 +22,9 @@ type DeadLetterSummary struct {
 	SettledBy    string                `json:"settled_by,omitempty"` // who decided that
 }
 
-// NewDeadLetterSummary returns the summary of the letter.
-func NewDeadLetterSummary(letter ports.DeadLetter) DeadLetterSummary {
-	s := DeadLetterSummary{
+// NewSummary returns the summary of the letter.
+func NewSummary(letter ports.DeadLetter) Summary {
+	s := Summary{
 		ID: letter.ID, State: letter.State,
 		TimesAside: len(letter.Failures), Since: httpapi.FormatTime(letter.Since),
 	}
@@ -39,9 +39,9 @@ func NewDeadLetterSummary(letter ports.DeadLetter) DeadLetterSummary {
 	return s
 }
 
-// DeadLetterView is the form in which one dead letter is shown.
-type DeadLetterView struct {
-	DeadLetterSummary
+// View is the form in which one dead letter is shown.
+type View struct {
+	Summary
 	Failures        []FailureView     `json:"failures"` // the latest last
 	MessageID       string            `json:"message_id"`
 	ContentType     string            `json:"content_type"`
@@ -68,18 +68,18 @@ func newFailureView(f ports.Failure) FailureView {
 	return FailureView{f.Reason, f.Attempts, httpapi.FormatTime(f.FirstFailure), httpapi.FormatTime(f.LastFailure)}
 }
 
-// NewDeadLetterView returns the letter as it is shown.
-func NewDeadLetterView(letter ports.DeadLetter) DeadLetterView {
-	v := DeadLetterView{
-		DeadLetterSummary: NewDeadLetterSummary(letter),
-		MessageID:         letter.MessageID,
-		ContentType:       letter.ContentType,
-		ContentEncoding:   letter.ContentEncoding,
-		CorrelationID:     letter.CorrelationID,
-		ReplyTo:           letter.ReplyTo,
-		Type:              letter.Type,
-		AppID:             letter.AppID,
-		Headers:           letter.Headers,
+// NewView returns the letter as it is shown.
+func NewView(letter ports.DeadLetter) View {
+	v := View{
+		Summary:         NewSummary(letter),
+		MessageID:       letter.MessageID,
+		ContentType:     letter.ContentType,
+		ContentEncoding: letter.ContentEncoding,
+		CorrelationID:   letter.CorrelationID,
+		ReplyTo:         letter.ReplyTo,
+		Type:            letter.Type,
+		AppID:           letter.AppID,
+		Headers:         letter.Headers,
 	}
 	if !letter.Timestamp.IsZero() {
 		v.Timestamp = httpapi.FormatTime(letter.Timestamp)

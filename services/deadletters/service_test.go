@@ -1,4 +1,4 @@
-package notification_test
+package deadletters_test
 
 import (
 	"bytes"
@@ -19,13 +19,22 @@ import (
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 	"example.com/orderflow/ports/mocks"
-	"example.com/orderflow/services/notification"
+	"example.com/orderflow/services/deadletters"
 )
+
+func newEvent(t *testing.T) domain.Event {
+	t.Helper()
+	order, err := domain.NewOrder(orderID, "123", "Laptop", 1, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return order.Created()
+}
 
 // office is a broker whose events fail for good as long as it is told so, with
 // the dead letters that come of it.
 type office struct {
-	letters *notification.DeadLetters
+	letters *deadletters.Service
 	store   *memory.DeadLetters
 	broker  *memory.Broker
 
@@ -39,7 +48,7 @@ type office struct {
 func newOffice(t *testing.T) *office {
 	t.Helper()
 	o := &office{store: new(memory.DeadLetters), broker: &memory.Broker{Logger: discard}, failure: "no such address"}
-	o.letters = must(notification.NewDeadLetters(o.store, o.broker, discard))
+	o.letters = newService(t, o.store, o.broker, discard)
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -84,7 +93,7 @@ func (o *office) publish(t *testing.T, events ...domain.Event) {
 }
 
 // decide carries out the decision and waits for what comes of it.
-func (o *office) decide(t *testing.T, decision notification.Decision, ids ...string) []error {
+func (o *office) decide(t *testing.T, decision deadletters.Decision, ids ...string) []error {
 	t.Helper()
 	time.Sleep(time.Second) // no two failures at the same moment
 	errs := o.letters.Decide(t.Context(), decision, "me", ids...)
@@ -141,14 +150,14 @@ func TestReplay(t *testing.T) {
 		o.publish(t, event)
 
 		o.fail("still no such address")
-		if errs := o.decide(t, notification.Replay, id); errs[0] != nil {
+		if errs := o.decide(t, deadletters.Replay, id); errs[0] != nil {
 			t.Fatal(errs[0])
 		}
 		o.check(t, ports.Waiting, map[string]int{id: 2}) // it has come back, with its history
 		o.check(t, ports.Replayed, map[string]int{})
 
 		o.fail("")
-		if errs := o.decide(t, notification.Replay, id); errs[0] != nil {
+		if errs := o.decide(t, deadletters.Replay, id); errs[0] != nil {
 			t.Fatal(errs[0])
 		}
 		o.check(t, ports.Waiting, map[string]int{})
@@ -167,23 +176,23 @@ func TestDiscardAndRestore(t *testing.T) {
 		id := string(event.ID)
 		o.publish(t, event)
 
-		if errs := o.decide(t, notification.Discard, id); errs[0] != nil {
+		if errs := o.decide(t, deadletters.Discard, id); errs[0] != nil {
 			t.Fatal(errs[0])
 		}
 		o.check(t, ports.Waiting, map[string]int{})
 		o.check(t, ports.Discarded, map[string]int{id: 1})
 
 		time.Sleep(ports.DeadLetterRetention - time.Hour)
-		if errs := o.decide(t, notification.Restore, id); errs[0] != nil {
+		if errs := o.decide(t, deadletters.Restore, id); errs[0] != nil {
 			t.Fatal(errs[0])
 		}
 		o.check(t, ports.Waiting, map[string]int{id: 1})
 
-		if errs := o.decide(t, notification.Discard, id); errs[0] != nil {
+		if errs := o.decide(t, deadletters.Discard, id); errs[0] != nil {
 			t.Fatal(errs[0])
 		}
 		time.Sleep(ports.DeadLetterRetention + time.Hour)
-		if errs := o.decide(t, notification.Restore, id); !errors.Is(errs[0], ports.ErrNotFound) {
+		if errs := o.decide(t, deadletters.Restore, id); !errors.Is(errs[0], ports.ErrNotFound) {
 			t.Errorf("after the retention: %v, want %v", errs[0], ports.ErrNotFound)
 		}
 		if len(o.handled) != 1 {
@@ -211,12 +220,12 @@ func TestDecisionsAreAboutAState(t *testing.T) {
 			}
 		}
 		const unknown = "get dead letter x: not found"
-		check(o.letters.Check(t.Context(), notification.Replay, id, "x"), "<nil>", unknown)
-		check(o.letters.Check(t.Context(), notification.Restore, id), "it is waiting, and only what is discarded can be restored")
+		check(o.letters.Check(t.Context(), deadletters.Replay, id, "x"), "<nil>", unknown)
+		check(o.letters.Check(t.Context(), deadletters.Restore, id), "it is waiting, and only what is discarded can be restored")
 		o.check(t, ports.Waiting, map[string]int{id: 1})
-		check(o.decide(t, notification.Discard, id, "x"), "<nil>", unknown)
-		check(o.decide(t, notification.Discard, id), "it is discarded, and only what is waiting can be discarded")
-		check(o.decide(t, notification.Replay, id), "it is discarded, and only what is waiting can be replayed")
+		check(o.decide(t, deadletters.Discard, id, "x"), "<nil>", unknown)
+		check(o.decide(t, deadletters.Discard, id), "it is discarded, and only what is waiting can be discarded")
+		check(o.decide(t, deadletters.Replay, id), "it is discarded, and only what is waiting can be replayed")
 	})
 }
 
@@ -229,7 +238,7 @@ func TestReplayWithoutBroker(t *testing.T) {
 		t.Fatal(err)
 	}
 	queue.EXPECT().Replay(gomock.Any(), gomock.Any()).Return(ports.ErrUnavailable)
-	errs := must(notification.NewDeadLetters(store, queue, discard)).Decide(t.Context(), notification.Replay, "me", "x")
+	errs := newService(t, store, queue, discard).Decide(t.Context(), deadletters.Replay, "me", "x")
 	if !errors.Is(errs[0], ports.ErrUnavailable) {
 		t.Errorf("got %v, want %v", errs[0], ports.ErrUnavailable)
 	}
@@ -264,7 +273,7 @@ func TestReplayOfWhatChanges(t *testing.T) {
 				store.EXPECT().Settle(gomock.Any(), gomock.Any(), ports.Replayed, "me").Return(ports.ErrChanged),
 				store.EXPECT().Get(gomock.Any(), "x").Return(tt.now, nil),
 			)
-			errs := must(notification.NewDeadLetters(store, queue, discard)).Decide(t.Context(), notification.Replay, "me", "x")
+			errs := newService(t, store, queue, discard).Decide(t.Context(), deadletters.Replay, "me", "x")
 			if !errors.Is(errs[0], tt.want) {
 				t.Errorf("got %v, want %v", errs[0], tt.want)
 			}
@@ -282,7 +291,7 @@ func TestReplayOutlivesWhoAsked(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	queue := mocks.NewMockDeadLetterQueue(gomock.NewController(t))
 	queue.EXPECT().Replay(gomock.Any(), gomock.Any()).Do(func(context.Context, ports.DeadLetter) { cancel() })
-	if errs := must(notification.NewDeadLetters(store, queue, discard)).Decide(ctx, notification.Replay, "me", "x"); errs[0] != nil {
+	if errs := newService(t, store, queue, discard).Decide(ctx, deadletters.Replay, "me", "x"); errs[0] != nil {
 		t.Error(errs[0])
 	}
 	if got, err := store.Get(t.Context(), "x"); err != nil || got.State != ports.Replayed {
@@ -296,7 +305,7 @@ func TestDeadLettersWithoutStore(t *testing.T) {
 		control := gomock.NewController(t)
 		store, queue := mocks.NewMockDeadLetters(control), mocks.NewMockDeadLetterQueue(control)
 		var log bytes.Buffer
-		letters := must(notification.NewDeadLetters(store, queue, slog.New(slog.NewTextHandler(&log, nil))))
+		letters := newService(t, store, queue, slog.New(slog.NewTextHandler(&log, nil)))
 		away := fmt.Errorf("put: %w", ports.ErrUnavailable)
 		gomock.InOrder(
 			store.EXPECT().Put(gomock.Any(), gomock.Any()).Return(away).Times(5),

@@ -1,4 +1,4 @@
-package notification
+package deadletters
 
 import (
 	"cmp"
@@ -19,25 +19,25 @@ import (
 	"example.com/orderflow/services/internal/wiring"
 )
 
-// DeadLetters is what is done with messages that were set aside: they move
+// Service is what is done with messages that were set aside: they move
 // from the broker into the store, so that looking at them disturbs nothing,
 // and stay there until somebody decides what becomes of them.
-type DeadLetters struct {
+type Service struct {
 	store   ports.DeadLetters
 	queue   ports.DeadLetterQueue
 	log     *slog.Logger
 	retried retry.Store
 }
 
-// NewDeadLetters returns the use cases of the dead letters in the store and in
+// NewService returns the use cases of the dead letters in the store and in
 // the broker's queue. Without either it returns an error; without a logger it
 // uses slog.Default().
-func NewDeadLetters(store ports.DeadLetters, queue ports.DeadLetterQueue, log *slog.Logger) (*DeadLetters, error) {
+func NewService(store ports.DeadLetters, queue ports.DeadLetterQueue, log *slog.Logger) (*Service, error) {
 	if err := wiring.Check("dead-letter service", wiring.Part{Name: "a store", Given: store}, wiring.Part{Name: "a queue", Given: queue}); err != nil {
 		return nil, err
 	}
 	log = wiring.Logger(log)
-	return &DeadLetters{
+	return &Service{
 		store: store, queue: queue, log: log,
 		retried: retry.Store{Waiting: "dead letters", Log: log},
 	}, nil
@@ -46,9 +46,9 @@ func NewDeadLetters(store ports.DeadLetters, queue ports.DeadLetterQueue, log *s
 // Run moves dead letters from the broker into the store until ctx ends. A
 // process that dies between storing a letter and telling the broker so has it
 // stored again, which changes nothing.
-func (d *DeadLetters) Run(ctx context.Context) error {
-	return d.queue.Drain(ctx, func(ctx context.Context, letter ports.DeadLetter) error {
-		err := d.retried.UntilAvailable(ctx, func() error { return d.store.Put(ctx, letter) })
+func (s *Service) Run(ctx context.Context) error {
+	return s.queue.Drain(ctx, func(ctx context.Context, letter ports.DeadLetter) error {
+		err := s.retried.UntilAvailable(ctx, func() error { return s.store.Put(ctx, letter) })
 		if err != nil {
 			return fmt.Errorf("keep dead letter %s: %w", letter.ID, err)
 		}
@@ -57,13 +57,13 @@ func (d *DeadLetters) Run(ctx context.Context) error {
 }
 
 // List returns a page of the dead letters. See [ports.DeadLetters].
-func (d *DeadLetters) List(ctx context.Context, query ports.DeadLetterQuery) (ports.DeadLetterPage, error) {
-	return d.store.List(ctx, query)
+func (s *Service) List(ctx context.Context, query ports.DeadLetterQuery) (ports.DeadLetterPage, error) {
+	return s.store.List(ctx, query)
 }
 
 // Get returns a dead letter. See [ports.DeadLetters].
-func (d *DeadLetters) Get(ctx context.Context, id string) (ports.DeadLetter, error) {
-	return d.store.Get(ctx, canonical(id))
+func (s *Service) Get(ctx context.Context, id string) (ports.DeadLetter, error) {
+	return s.store.Get(ctx, canonical(id))
 }
 
 // canonical returns the id as the store has it: an event's begins with its
@@ -184,16 +184,16 @@ func (r *Refusal) Error() string {
 // If it fails again, its letter comes back with its earlier failures. A process
 // that dies after replaying a letter and before noting so leaves it waiting:
 // replayed again, the delivery log tells the repeat.
-func (d *DeadLetters) Decide(ctx context.Context, decision Decision, by string, ids ...string) []error {
+func (s *Service) Decide(ctx context.Context, decision Decision, by string, ids ...string) []error {
 	by = signature(by)
-	return each(ids, func(id string) error { return d.decide(ctx, decision, by, id) })
+	return each(ids, func(id string) error { return s.decide(ctx, decision, by, id) })
 }
 
 // Check returns for each of the letters why the decision can't be carried out;
 // nil where it can.
-func (d *DeadLetters) Check(ctx context.Context, decision Decision, ids ...string) []error {
+func (s *Service) Check(ctx context.Context, decision Decision, ids ...string) []error {
 	return each(ids, func(id string) error {
-		_, err := d.open(ctx, decision, id)
+		_, err := s.open(ctx, decision, id)
 		return err
 	})
 }
@@ -217,38 +217,38 @@ func each(ids []string, do func(id string) error) []error {
 }
 
 // open returns the letter if the decision can be carried out.
-func (d *DeadLetters) open(ctx context.Context, decision Decision, id string) (ports.DeadLetter, error) {
-	letter, err := d.Get(ctx, id)
+func (s *Service) open(ctx context.Context, decision Decision, id string) (ports.DeadLetter, error) {
+	letter, err := s.Get(ctx, id)
 	if err == nil && letter.State != decision.From() {
 		err = &Refusal{decision, letter.State}
 	}
 	return letter, err
 }
 
-func (d *DeadLetters) decide(ctx context.Context, decision Decision, by, id string) error {
-	letter, err := d.open(ctx, decision, id)
+func (s *Service) decide(ctx context.Context, decision Decision, by, id string) error {
+	letter, err := s.open(ctx, decision, id)
 	if err != nil {
 		return err
 	}
 	if decision == Replay {
-		err = d.replay(ctx, letter, by)
+		err = s.replay(ctx, letter, by)
 	} else {
-		err = d.store.Settle(ctx, letter, decision.to(), by)
+		err = s.store.Settle(ctx, letter, decision.to(), by)
 	}
 	if err == nil {
-		d.log.InfoContext(ctx, "dead letter settled", "decision", string(decision), "id", letter.ID, "by", by)
+		s.log.InfoContext(ctx, "dead letter settled", "decision", string(decision), "id", letter.ID, "by", by)
 	}
 	return err
 }
 
-func (d *DeadLetters) replay(ctx context.Context, letter ports.DeadLetter, by string) error {
-	if err := d.queue.Replay(ctx, letter); err != nil {
+func (s *Service) replay(ctx context.Context, letter ports.DeadLetter, by string) error {
+	if err := s.queue.Replay(ctx, letter); err != nil {
 		return err
 	}
 	ctx = context.WithoutCancel(ctx) // the message is out: though who asked may have gone, that is to be noted
-	err := d.store.Settle(ctx, letter, ports.Replayed, by)
+	err := s.store.Settle(ctx, letter, ports.Replayed, by)
 	if errors.Is(err, ports.ErrChanged) {
-		err = d.checkReplayed(ctx, letter, err)
+		err = s.checkReplayed(ctx, letter, err)
 	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrNotNoted, err)
@@ -259,8 +259,8 @@ func (d *DeadLetters) replay(ctx context.Context, letter ports.DeadLetter, by st
 // checkReplayed returns nil if a letter that has changed while its message was
 // replayed shows just that: it has failed again already, or was replayed by
 // somebody else as well. Else it returns the error that it has changed.
-func (d *DeadLetters) checkReplayed(ctx context.Context, before ports.DeadLetter, changed error) error {
-	now, err := d.store.Get(ctx, before.ID)
+func (s *Service) checkReplayed(ctx context.Context, before ports.DeadLetter, changed error) error {
+	now, err := s.store.Get(ctx, before.ID)
 	switch {
 	case err != nil:
 		return err
