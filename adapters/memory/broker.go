@@ -19,29 +19,48 @@ import (
 // nothing else is set.
 const DefaultPrefetch = 512
 
-// Broker is a queue of events with its publishers and consumers, and the queue
-// of what these set aside. Every call of Consume is a consumer of its own; they
-// compete for the events.
+// Broker is a queue of events and a queue of dead letters. The zero Broker is
+// ready for use; set its fields before the first call.
 type Broker struct {
 	// Delays lie between one attempt and the next; after the last comes one
 	// more attempt. Empty: a second, growing to ten minutes.
 	Delays []time.Duration
 
 	HandleTimeout time.Duration // how long a handler may take; 0 or less: 30 s
-	StopTimeout   time.Duration // how long it may take once Consume is to stop; 0 or less: 5 s
-	Prefetch      int           // how many events a consumer has in hand at most; 0 or less: DefaultPrefetch
+	StopTimeout   time.Duration // how long a handler may take after Consume or Drain was stopped; 0 or less: 5 s
+	Prefetch      int           // how many events a call of Consume handles at most at once; 0 or less: DefaultPrefetch
 	Logger        *slog.Logger  // nil: slog.Default()
 
 	queue queue[message]
 	dead  queue[ports.DeadLetter]
 }
 
-var (
-	_ ports.EventPublisher  = (*Broker)(nil)
-	_ ports.EventConsumer   = (*Broker)(nil)
-	_ ports.DeadLetterQueue = (*Broker)(nil)
-	_ ports.Pinger          = (*Broker)(nil)
+// The parts of a broker, which share its queues.
+type (
+	Publisher       struct{ broker *Broker }
+	Consumer        struct{ broker *Broker }
+	DeadLetterQueue struct{ broker *Broker }
 )
+
+var (
+	_ ports.EventPublisher  = Publisher{}
+	_ ports.Pinger          = Publisher{}
+	_ ports.EventConsumer   = Consumer{}
+	_ ports.Pinger          = Consumer{}
+	_ ports.DeadLetterQueue = DeadLetterQueue{}
+)
+
+// Publisher returns the publisher.
+func (b *Broker) Publisher() Publisher { return Publisher{b} }
+
+// Consumer returns the consumer. Calls of Consume compete for the events.
+func (b *Broker) Consumer() Consumer { return Consumer{b} }
+
+// DeadLetterQueue returns the queue of the dead letters.
+func (b *Broker) DeadLetterQueue() DeadLetterQueue { return DeadLetterQueue{b} }
+
+// Close returns nil: no connection has to be closed.
+func (b *Broker) Close(context.Context) error { return nil }
 
 type message struct {
 	wire.Message
@@ -50,7 +69,7 @@ type message struct {
 }
 
 // Publish queues the events. See [ports.EventPublisher].
-func (b *Broker) Publish(ctx context.Context, events ...domain.Event) []error {
+func (p Publisher) Publish(ctx context.Context, events ...domain.Event) []error {
 	errs := make([]error, len(events))
 	messages := make([]message, 0, len(events))
 	for i, event := range events {
@@ -61,12 +80,15 @@ func (b *Broker) Publish(ctx context.Context, events ...domain.Event) []error {
 		}
 		messages = append(messages, message{Message: m, attempt: 1})
 	}
-	b.queue.put(messages...)
+	p.broker.queue.put(messages...)
 	return errs
 }
 
-// Ping returns nil: there is no server that could be away.
-func (b *Broker) Ping(context.Context) error { return nil }
+// Ping returns nil: no server has to answer.
+func (p Publisher) Ping(context.Context) error { return nil }
+
+// Ping returns nil: no server has to answer.
+func (c Consumer) Ping(context.Context) error { return nil }
 
 // Inject queues a message with that body and no headers, as a stranger might.
 func (b *Broker) Inject(ctx context.Context, body []byte) error {
@@ -79,7 +101,8 @@ func (b *Broker) Inject(ctx context.Context, body []byte) error {
 
 // Consume hands events to handle until ctx ends. What it has taken by then but
 // not yet handed over goes back to the queue.
-func (b *Broker) Consume(ctx context.Context, handle ports.Handler) error {
+func (c Consumer) Consume(ctx context.Context, handle ports.Handler) error {
+	b := c.broker
 	if handle == nil {
 		return errors.New("consume events: the handler is nil")
 	}

@@ -24,7 +24,7 @@ func consumeFor(t *testing.T, broker *memory.Broker, d time.Duration, handle por
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), d)
 	defer cancel()
-	if err := broker.Consume(ctx, handle); err != nil {
+	if err := broker.Consumer().Consume(ctx, handle); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -35,7 +35,7 @@ func publish(t *testing.T, broker *memory.Broker, orders ...int) {
 	for _, n := range orders {
 		events = append(events, order(t, n).Created())
 	}
-	if err := errors.Join(broker.Publish(t.Context(), events...)...); err != nil {
+	if err := errors.Join(broker.Publisher().Publish(t.Context(), events...)...); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -94,7 +94,7 @@ func TestBrokerPrefetch(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			inHand, done := make(chan int, 3*memory.DefaultPrefetch), make(chan error)
 			go func() {
-				done <- broker.Consume(ctx, func(context.Context, ports.Delivery) error {
+				done <- broker.Consumer().Consume(ctx, func(context.Context, ports.Delivery) error {
 					inHand <- 1
 					<-ctx.Done()
 					return nil
@@ -203,7 +203,7 @@ func TestDrainPauses(t *testing.T) {
 		for range 2 { // the second has it at once
 			ctx, cancel := context.WithTimeout(t.Context(), 25*time.Second)
 			defer cancel()
-			if err := broker.Drain(ctx, keep); err != nil {
+			if err := broker.DeadLetterQueue().Drain(ctx, keep); err != nil {
 				t.Fatal(err)
 			}
 		}

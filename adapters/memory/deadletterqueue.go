@@ -39,7 +39,8 @@ func (b *Broker) DeadLetters() []ports.DeadLetter {
 
 // Drain hands the dead letters to keep until ctx ends. One that was not kept
 // comes again after 10 s; when ctx ends it goes back into the queue at once.
-func (b *Broker) Drain(ctx context.Context, keep func(context.Context, ports.DeadLetter) error) error {
+func (q DeadLetterQueue) Drain(ctx context.Context, keep func(context.Context, ports.DeadLetter) error) error {
+	b := q.broker
 	if keep == nil {
 		return errors.New("drain dead letters: keep is nil")
 	}
@@ -77,10 +78,10 @@ func (b *Broker) Drain(ctx context.Context, keep func(context.Context, ports.Dea
 }
 
 // Replay queues the letter's message anew.
-func (b *Broker) Replay(ctx context.Context, letter ports.DeadLetter) error {
+func (q DeadLetterQueue) Replay(ctx context.Context, letter ports.DeadLetter) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("replay dead letter %s: %w", letter.ID, err)
 	}
-	b.queue.put(message{Message: wire.FromDeadLetter(letter), attempt: 1})
+	q.broker.queue.put(message{Message: wire.FromDeadLetter(letter), attempt: 1})
 	return nil
 }

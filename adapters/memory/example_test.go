@@ -45,10 +45,10 @@ func ExampleOrders() {
 func ExampleBroker() {
 	ctx, stop := context.WithCancel(context.Background())
 	var broker memory.Broker
-	if err := errors.Join(broker.Publish(ctx, laptop().Created())...); err != nil {
+	if err := errors.Join(broker.Publisher().Publish(ctx, laptop().Created())...); err != nil {
 		log.Fatal(err)
 	}
-	err := broker.Consume(ctx, func(_ context.Context, d ports.Delivery) error {
+	err := broker.Consumer().Consume(ctx, func(_ context.Context, d ports.Delivery) error {
 		defer stop() // enough for an example
 		fmt.Println(d.Event.Order.Product, "at attempt", d.Attempt)
 		return ports.Permanent(errors.New("no such user"))

@@ -33,10 +33,10 @@ func TestBroker(t *testing.T) {
 func newBroker() porttest.Broker {
 	broker := &memory.Broker{Delays: delays, Logger: slog.New(slog.DiscardHandler)}
 	return porttest.Broker{
-		Publisher:   broker,
-		Consumer:    func() ports.EventConsumer { return broker },
+		Publisher:   broker.Publisher(),
+		Consumer:    func() ports.EventConsumer { return broker.Consumer() },
 		Inject:      broker.Inject,
-		DeadLetters: func() ports.DeadLetterQueue { return broker },
+		DeadLetters: func() ports.DeadLetterQueue { return broker.DeadLetterQueue() },
 		Attempts:    len(delays) + 1,
 	}
 }
@@ -77,4 +77,20 @@ func BenchmarkBroker(b *testing.B) {
 
 func BenchmarkDeliveryLog(b *testing.B) {
 	porttest.BenchmarkDeliveryLog(b, func(testing.TB) porttest.DeliveryLog { return newDeliveryLog() })
+}
+
+func TestPartsAreTheSameEachTime(t *testing.T) {
+	store, broker := new(memory.Store), new(memory.Broker)
+	for name, same := range map[string]bool{
+		"Orders":          store.Orders() == store.Orders(),
+		"Deliveries":      store.Deliveries() == store.Deliveries(),
+		"DeadLetters":     store.DeadLetters() == store.DeadLetters(),
+		"Publisher":       broker.Publisher() == broker.Publisher(),
+		"Consumer":        broker.Consumer() == broker.Consumer(),
+		"DeadLetterQueue": broker.DeadLetterQueue() == broker.DeadLetterQueue(),
+	} {
+		if !same {
+			t.Errorf("%s returns another part each time", name)
+		}
+	}
 }

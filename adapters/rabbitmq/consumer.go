@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"maps"
 	"math"
 	"slices"
@@ -27,14 +26,7 @@ const DefaultPrefetch = 512
 // Consumer hands the queue's events to a handler. Each call of Consume is a
 // consumer of its own, with its own connections.
 type Consumer struct {
-	// To be set before first use, if at all.
-	Topology      Topology
-	Prefetch      int           // how many events to have in hand at most; 0 or less: DefaultPrefetch
-	HandleTimeout time.Duration // how long a handler may take; 0 or less: 30 s
-	StopTimeout   time.Duration // how long it may take once Consume is to stop; 0 or less: 5 s
-	Logger        *slog.Logger  // nil: slog.Default()
-
-	url      string
+	broker   *Broker
 	maxPause time.Duration // maxPause; tests have less time
 	mu       sync.Mutex
 	running  map[*link]struct{}
@@ -45,13 +37,8 @@ var (
 	_ ports.Pinger        = (*Consumer)(nil)
 )
 
-// NewConsumer returns a consumer of the broker at the URL. It does not connect
-// yet; an error means that the URL is none, or that its options can't be used.
-func NewConsumer(url string) (*Consumer, error) {
-	if err := checkURL(url); err != nil {
-		return nil, err
-	}
-	return &Consumer{url: url, maxPause: maxPause, running: make(map[*link]struct{})}, nil
+func newConsumer(b *Broker) *Consumer {
+	return &Consumer{broker: b, maxPause: maxPause, running: make(map[*link]struct{})}
 }
 
 // Consume consumes as the contract has it. A login or a right that is refused at
@@ -62,18 +49,19 @@ func (c *Consumer) Consume(ctx context.Context, handle ports.Handler) error {
 	if handle == nil {
 		return errors.New("consume events: the handler is nil")
 	}
-	prefetch := c.Prefetch
+	o := c.broker.options
+	prefetch := o.Prefetch
 	if prefetch <= 0 {
 		prefetch = DefaultPrefetch
 	}
 	prefetch = min(prefetch, math.MaxUint16)
-	in := newEndpoint(c.url, "orderflow consumer", c.Topology, c.Logger, Topology.handingOver)
-	out := newEndpoint(c.url, "orderflow hand-over", c.Topology, c.Logger, Topology.handingOver)
+	in := c.broker.endpoint("orderflow consumer", o.Topology.handingOver())
+	out := c.broker.endpoint("orderflow hand-over", o.Topology.handingOver())
 	w := &work{
-		in:     newIntake(in, in.topology.Queue, prefetch),
+		in:     newIntake(in, o.Topology.Queue, prefetch),
 		out:    newLink(out, startPipeline),
 		handle: handle,
-		limits: dispatch.Limits{Timeout: c.HandleTimeout, StopTimeout: c.StopTimeout},
+		limits: dispatch.Limits{Timeout: o.HandleTimeout, StopTimeout: o.StopTimeout},
 	}
 	w.in.maxPause = c.maxPause
 	defer closeAll(w.in.link, w.out)
@@ -87,7 +75,7 @@ func (c *Consumer) Consume(ctx context.Context, handle ports.Handler) error {
 	}()
 
 	if err := w.in.run(ctx, w.begin); err != nil {
-		return fmt.Errorf("consume from queue %q: %w", in.topology.Queue, err)
+		return fmt.Errorf("consume from queue %q: %w", o.Topology.Queue, err)
 	}
 	return nil
 }

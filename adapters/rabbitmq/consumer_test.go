@@ -3,7 +3,6 @@ package rabbitmq_test
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -35,9 +34,8 @@ func TestConsumerConnectsAgain(t *testing.T) {
 			topology := newTopology(t)
 			proxy := newProxy(t, nil)
 			publisher := newPublisher(t, brokerURL(t), topology)
-			consumer := newConsumer(t, through(t, proxy.address), topology)
 			var log logBuffer
-			consumer.Logger = slog.New(slog.NewTextHandler(&log, nil))
+			consumer := newConsumer(t, through(t, proxy.address), topology, logInto(&log))
 			got := make(chan domain.Event, 100)
 			consume(t, consumer, handInto(got))
 			first, second := newEvent(t), newEvent(t)
@@ -64,9 +62,8 @@ func TestConsumerWaitsForTheBroker(t *testing.T) {
 	publish(t, newPublisher(t, brokerURL(t), topology), event)
 	proxy := newProxy(t, nil)
 	proxy.refuse(true)
-	consumer := newConsumer(t, through(t, proxy.address), topology)
 	var log logBuffer
-	consumer.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	consumer := newConsumer(t, through(t, proxy.address), topology, logInto(&log))
 	got := make(chan domain.Event, 1)
 	consume(t, consumer, handInto(got))
 	eventually(t, "the consumer sees that there is no broker", func() bool { return log.count("no connection to the broker") == 1 })
@@ -131,8 +128,7 @@ func TestPrefetchBoundsWhatIsInHand(t *testing.T) {
 	topology := newTopology(t)
 	publish(t, newPublisher(t, brokerURL(t), topology), newEvents(t, 10)...)
 	proxy := newProxy(t, nil)
-	consumer := newConsumer(t, through(t, proxy.address), topology)
-	consumer.Prefetch = 3
+	consumer := newConsumer(t, through(t, proxy.address), topology, prefetching(3))
 	var inHand, most, begun atomic.Int64
 	end := make(chan struct{})
 	consume(t, consumer, func(context.Context, ports.Delivery) error {
@@ -177,8 +173,7 @@ func TestPrefetchBoundsWhatIsInHand(t *testing.T) {
 func TestPrefetchLeavesTheRest(t *testing.T) {
 	topology := newTopology(t)
 	publish(t, newPublisher(t, brokerURL(t), topology), newEvents(t, 10)...)
-	consumer := newConsumer(t, brokerURL(t), topology)
-	consumer.Prefetch = 3
+	consumer := newConsumer(t, brokerURL(t), topology, prefetching(3))
 	end := make(chan struct{})
 	stop := consume(t, consumer, func(context.Context, ports.Delivery) error {
 		<-end

@@ -13,15 +13,15 @@ import (
 
 func TestContract(t *testing.T) {
 	brokerURL(t)
-	porttest.Run(t, porttest.BrokerClauses(), openBroker)
+	porttest.Run(t, porttest.BrokerClauses(), newContract)
 }
 
 func BenchmarkBroker(b *testing.B) {
 	brokerURL(b)
-	porttest.BenchmarkBroker(b, openBroker)
+	porttest.BenchmarkBroker(b, newContract)
 }
 
-func openBroker(t testing.TB) porttest.Broker {
+func newContract(t testing.TB) porttest.Broker {
 	topology := newTopology(t, 60*time.Millisecond, 120*time.Millisecond, 180*time.Millisecond)
 	publisher := newPublisher(t, brokerURL(t), topology)
 	if err := publisher.Ping(bounded(t, patience)); err != nil { // so that the queues are there

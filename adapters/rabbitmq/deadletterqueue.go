@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -26,30 +24,16 @@ const (
 // DeadLetterQueue drains and replays the topology's dead letters. Each call of
 // Drain has a connection of its own.
 type DeadLetterQueue struct {
-	// To be set before first use, if at all.
-	Topology    Topology
-	StopTimeout time.Duration // how long keep may take once Drain is to stop; 0 or less: 5 s. Before: 30 s
-	Logger      *slog.Logger  // nil: slog.Default()
-
-	url   string
-	pause time.Duration // drainPause; tests have less time
-	link  func() *link  // to publish by
+	broker *Broker
+	pause  time.Duration // drainPause; tests have less time
+	link   *link         // to publish by
 }
 
 var _ ports.DeadLetterQueue = (*DeadLetterQueue)(nil)
 
-// NewDeadLetterQueue returns the dead letters of the broker at the URL. It does
-// not connect yet; an error means that the URL is none, or that its options can't
-// be used.
-func NewDeadLetterQueue(url string) (*DeadLetterQueue, error) {
-	if err := checkURL(url); err != nil {
-		return nil, err
-	}
-	q := &DeadLetterQueue{url: url, pause: drainPause}
-	q.link = sync.OnceValue(func() *link {
-		return newLink(newEndpoint(url, "orderflow replay", q.Topology, q.Logger, Topology.replaying), startPipeline)
-	})
-	return q, nil
+func newDeadLetterQueue(b *Broker) *DeadLetterQueue {
+	out := newLink(b.endpoint("orderflow replay", b.options.Topology.replaying()), startPipeline)
+	return &DeadLetterQueue{broker: b, pause: drainPause, link: out}
 }
 
 // Drain drains as the contract has it; its errors are those of
@@ -58,13 +42,13 @@ func (q *DeadLetterQueue) Drain(ctx context.Context, keep func(context.Context, 
 	if keep == nil {
 		return errors.New("drain dead letters: keep is nil")
 	}
-	e := newEndpoint(q.url, "orderflow dead letters", q.Topology, q.Logger, Topology.replaying)
+	e := q.broker.endpoint("orderflow dead letters", q.link.routes)
 	queue := e.topology.deadLetters()
 	d := &drain{
 		in:     newIntake(e, queue, drainPrefetch),
-		out:    q.link(),
+		out:    q.link,
 		keep:   keep,
-		limits: dispatch.Limits{StopTimeout: q.StopTimeout},
+		limits: dispatch.Limits{StopTimeout: q.broker.options.StopTimeout},
 		pause:  q.pause,
 	}
 	d.crowded = d.in.room.crowded
@@ -78,18 +62,12 @@ func (q *DeadLetterQueue) Drain(ctx context.Context, keep func(context.Context, 
 // Replay publishes the letter's message to the main queue, as text where its
 // sender's headers were something else.
 func (q *DeadLetterQueue) Replay(ctx context.Context, letter ports.DeadLetter) error {
-	link := q.link()
 	letter.Body = bytes.Clone(letter.Body) // it may be on its way when the caller has it back
-	if err := link.publish(ctx, letterMessage(letter, link.topology.Queue))[0]; err != nil {
+	if err := q.link.publish(ctx, letterMessage(letter, q.link.topology.Queue))[0]; err != nil {
 		return fmt.Errorf("replay dead letter %s: %w", letter.ID, err)
 	}
 	return nil
 }
-
-// Close ends the connection by which letters are replayed; it is called when no
-// Drain is under way any more. Later calls of Replay end with
-// [ports.ErrUnavailable].
-func (q *DeadLetterQueue) Close(ctx context.Context) error { return q.link().leave(ctx) }
 
 // drain is one call of Drain.
 type drain struct {

@@ -201,9 +201,8 @@ func TestPropertiesOfDeadLetters(t *testing.T) {
 	}
 	send("no event", "", nil, []byte("hello"))
 	send("event", "", event.Headers, event.Body)
-	consumer := newConsumer(t, brokerURL(t), topology)
 	var log logBuffer
-	consumer.Logger = slog.New(slog.NewJSONHandler(&log, nil))
+	consumer := newConsumer(t, brokerURL(t), topology, func(o *rabbitmq.Options) { o.Logger = slog.New(slog.NewJSONHandler(&log, nil)) })
 	stop := consume(t, consumer, func(_ context.Context, d ports.Delivery) error {
 		if d.Attempt == 1 {
 			return errors.New("busy")
@@ -380,9 +379,8 @@ func TestBlockedDeadLetterQueue(t *testing.T) {
 	topology := newTopology(t)
 	proxy := newProxy(t, nil)
 	setAside(t, topology, 1)
-	queue := newDeadLetterQueue(t, through(t, proxy.address), topology)
 	var log logBuffer
-	queue.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	queue := newDeadLetterQueue(t, through(t, proxy.address), topology, logInto(&log))
 	kept := make(chan struct{})
 	box := letterbox{fail: func(int) error {
 		select {
@@ -436,13 +434,13 @@ func TestReplayOnADeadLink(t *testing.T) {
 }
 
 func TestClosedDeadLetterQueue(t *testing.T) {
-	queue := newDeadLetterQueue(t, brokerURL(t), newTopology(t))
-	letter := ports.DeadLetter{ID: "l"}
+	broker := open(t, brokerURL(t), newTopology(t))
+	queue, letter := broker.DeadLetterQueue(), ports.DeadLetter{ID: "l"}
 	if err := queue.Replay(bounded(t, patience), letter); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if err := queue.Close(bounded(t, patience)); err != nil {
+		if err := broker.Close(bounded(t, patience)); err != nil {
 			t.Fatal(err)
 		}
 		if err := queue.Replay(bounded(t, patience), letter); !errors.Is(err, ports.ErrUnavailable) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"testing"
 
@@ -103,8 +102,7 @@ func TestSmallFramesComeBack(t *testing.T) {
 				headers[name] = value
 			}
 			var log logBuffer
-			consumer := newConsumer(t, url, topology)
-			consumer.Logger = slog.New(slog.NewTextHandler(&log, nil))
+			consumer := newConsumer(t, url, topology, logInto(&log))
 			handled := make(chan domain.Event, 1)
 			calls := 0
 			consume(t, consumer, func(ctx context.Context, d ports.Delivery) error {

@@ -3,7 +3,6 @@ package rabbitmq
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -147,15 +146,6 @@ func (l *link) close(ctx context.Context) {
 	if a.session != nil {
 		a.session.close(ctx)
 	}
-}
-
-// leave closes the link for a caller who would know if ctx ended first.
-func (l *link) leave(ctx context.Context) error {
-	l.close(ctx)
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("close connection to the broker: %w", err)
-	}
-	return nil
 }
 
 func (l *link) note(err error) {

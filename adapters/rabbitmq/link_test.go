@@ -17,10 +17,14 @@ import (
 // the log of it.
 func newTestLink(t *testing.T, open func(context.Context) (*session, error)) (*link, *strings.Builder) {
 	var log strings.Builder
-	l := newLink(newEndpoint("", "test", Topology{}, slog.New(slog.NewTextHandler(&log, nil)), Topology.replaying), nil)
+	l := newLink(loggingInto(&log), nil)
 	l.open = open
 	t.Cleanup(l.stop)
 	return l, &log
+}
+
+func loggingInto(log *strings.Builder) endpoint {
+	return endpoint{log: &stateLog{logger: slog.New(slog.NewTextHandler(log, nil))}}
 }
 
 func newTestSession() *session {

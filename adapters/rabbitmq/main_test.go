@@ -107,52 +107,51 @@ func queues(topology rabbitmq.Topology) []string {
 	return names
 }
 
-func newPublisher(t testing.TB, url string, topology rabbitmq.Topology) *rabbitmq.Publisher {
+// open opens a broker that logs to the test and is closed after it.
+func open(t testing.TB, url string, topology rabbitmq.Topology, set ...func(*rabbitmq.Options)) *rabbitmq.Broker {
 	t.Helper()
-	publisher, err := rabbitmq.NewPublisher(url)
+	options := rabbitmq.Options{Topology: topology, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))}
+	for _, set := range set {
+		set(&options)
+	}
+	broker, err := rabbitmq.Open(url, options)
 	if err != nil {
 		t.Fatal(err)
 	}
-	publisher.Topology = topology
-	publisher.Logger = slog.New(slog.NewTextHandler(t.Output(), nil))
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
-		if err := publisher.Close(ctx); err != nil {
+		if err := broker.Close(ctx); err != nil {
 			t.Error(err)
 		}
 	})
-	return publisher
+	return broker
 }
 
-func newConsumer(t testing.TB, url string, topology rabbitmq.Topology) *rabbitmq.Consumer {
-	t.Helper()
-	consumer, err := rabbitmq.NewConsumer(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	consumer.Topology = topology
-	consumer.Logger = slog.New(slog.NewTextHandler(t.Output(), nil))
-	return consumer
+func logInto(log *logBuffer) func(*rabbitmq.Options) {
+	return func(o *rabbitmq.Options) { o.Logger = slog.New(slog.NewTextHandler(log, nil)) }
 }
 
-// newDeadLetterQueue returns one that is short of patience.
-func newDeadLetterQueue(t testing.TB, url string, topology rabbitmq.Topology) *rabbitmq.DeadLetterQueue {
+func prefetching(n int) func(*rabbitmq.Options) {
+	return func(o *rabbitmq.Options) { o.Prefetch = n }
+}
+
+func newPublisher(t testing.TB, url string, topology rabbitmq.Topology, set ...func(*rabbitmq.Options)) *rabbitmq.Publisher {
 	t.Helper()
-	queue, err := rabbitmq.NewDeadLetterQueue(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	queue.Topology = topology
-	queue.Logger = slog.New(slog.NewTextHandler(t.Output(), nil))
+	return open(t, url, topology, set...).Publisher()
+}
+
+func newConsumer(t testing.TB, url string, topology rabbitmq.Topology, set ...func(*rabbitmq.Options)) *rabbitmq.Consumer {
+	t.Helper()
+	return open(t, url, topology, set...).Consumer()
+}
+
+// newDeadLetterQueue returns one that waits for a second only before a letter
+// comes again.
+func newDeadLetterQueue(t testing.TB, url string, topology rabbitmq.Topology, set ...func(*rabbitmq.Options)) *rabbitmq.DeadLetterQueue {
+	t.Helper()
+	queue := open(t, url, topology, set...).DeadLetterQueue()
 	queue.SetPause(time.Second)
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
-		defer cancel()
-		if err := queue.Close(ctx); err != nil {
-			t.Error(err)
-		}
-	})
 	return queue
 }
 

@@ -194,6 +194,11 @@ func (p *proxy) closeConnections(t testing.TB) {
 	p.say(t, 0, 10, 50, append(append(code, shortText("CONNECTION_FORCED - closed by an operator")...), 0, 0, 0, 0)...)
 }
 
+// confirmMessage has the broker confirm the message of that number.
+func (p *proxy) confirmMessage(t testing.TB, number uint64) {
+	p.say(t, 1, 60, 80, append(binary.BigEndian.AppendUint64(nil, number), 0)...)
+}
+
 // refuseMessage has the broker refuse the message of that number.
 func (p *proxy) refuseMessage(t testing.TB, number uint64) {
 	p.say(t, 1, 60, 120, append(binary.BigEndian.AppendUint64(nil, number), 0)...)

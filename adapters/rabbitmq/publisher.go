@@ -3,8 +3,6 @@ package rabbitmq
 import (
 	"context"
 	"fmt"
-	"log/slog"
-	"sync"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
@@ -13,32 +11,16 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// Publisher publishes events. It connects when it is first used, and again
-// whenever the connection was lost.
-type Publisher struct {
-	// To be set before first use, if at all.
-	Topology Topology
-	Logger   *slog.Logger // nil: slog.Default()
-
-	link func() *link
-}
+// Publisher publishes events.
+type Publisher struct{ link *link }
 
 var (
 	_ ports.EventPublisher = (*Publisher)(nil)
 	_ ports.Pinger         = (*Publisher)(nil)
 )
 
-// NewPublisher returns a publisher to the broker at the URL. It does not
-// connect yet; an error means that the URL is none, or that its options can't be used.
-func NewPublisher(url string) (*Publisher, error) {
-	if err := checkURL(url); err != nil {
-		return nil, err
-	}
-	p := &Publisher{}
-	p.link = sync.OnceValue(func() *link {
-		return newLink(newEndpoint(url, "orderflow publisher", p.Topology, p.Logger, Topology.publishing), startPipeline)
-	})
-	return p, nil
+func newPublisher(b *Broker) *Publisher {
+	return &Publisher{newLink(b.endpoint("orderflow publisher", b.options.Topology.publishing()), startPipeline)}
 }
 
 // Publish sends all events before it waits for the broker's promises to keep
@@ -49,12 +31,11 @@ func NewPublisher(url string) (*Publisher, error) {
 // In addition to the contract: an event that no queue takes gets
 // [ports.ErrUnavailable].
 func (p *Publisher) Publish(ctx context.Context, events ...domain.Event) []error {
-	link := p.link()
 	messages := make([]message, len(events))
 	for i, event := range events {
-		messages[i] = eventMessage(link.topology.Exchange, event)
+		messages[i] = eventMessage(p.link.topology.Exchange, event)
 	}
-	errs := link.publish(ctx, messages...)
+	errs := p.link.publish(ctx, messages...)
 	for i, err := range errs {
 		if err != nil {
 			errs[i] = fmt.Errorf("publish event %s: %w", events[i].ID, err)
@@ -65,16 +46,10 @@ func (p *Publisher) Publish(ctx context.Context, events ...domain.Event) []error
 
 // Ping returns nil if the broker answers and takes messages.
 func (p *Publisher) Ping(ctx context.Context) error {
-	if err := p.link().ping(ctx); err != nil {
+	if err := p.link.ping(ctx); err != nil {
 		return fmt.Errorf("ping broker: %w", err)
 	}
 	return nil
-}
-
-// Close ends the connection. Calls of Publish that are under way end with
-// [ports.ErrUnavailable], and so does every later one.
-func (p *Publisher) Close(ctx context.Context) error {
-	return p.link().leave(ctx)
 }
 
 func eventMessage(exchange string, event domain.Event) message {

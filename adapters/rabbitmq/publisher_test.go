@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"strings"
 	"sync"
@@ -104,14 +103,15 @@ func TestPublishWhatNoQueueTakes(t *testing.T) {
 	}
 	for _, count := range []int{1, 3000} {
 		unbind()
-		err := errors.Join(publisher.Publish(bounded(t, patience), newEvents(t, count)...)...)
-		want := fmt.Sprintf("publish %d events: no queue takes %d of %d messages for exchange %q with key %q",
-			count, count, count, topology.Exchange, "order.created")
-		if err == nil || err.Error() != want {
-			t.Errorf("error %v, want %s", err, want)
-		}
-		if !errors.Is(err, ports.ErrUnavailable) {
-			t.Errorf("error %v is no ErrUnavailable: it is no event's fault", err)
+		events := newEvents(t, count)
+		for i, err := range publisher.Publish(bounded(t, patience), events...) {
+			want := fmt.Sprintf("publish event %s: no queue takes the message for exchange %q with key %q", events[i].ID, topology.Exchange, "order.created")
+			if err == nil || err.Error() != want {
+				t.Fatalf("event %d of %d: error %v, want %s", i+1, count, err, want)
+			}
+			if !errors.Is(err, ports.ErrUnavailable) {
+				t.Fatalf("event %d of %d: error %v does not wrap ErrUnavailable, so the event would be blamed", i+1, count, err)
+			}
 		}
 		heals()
 	}
@@ -136,14 +136,22 @@ func TestPublishWhatTheBrokerRefuses(t *testing.T) {
 	publish(t, publisher, newEvent(t))
 
 	proxy.swallow()
-	result := make(chan error, 1)
-	go func() { result <- errors.Join(publisher.Publish(bounded(t, patience), newEvents(t, 2)...)...) }()
+	events := newEvents(t, 3)
+	result := make(chan []error, 1)
+	go func() { result <- publisher.Publish(bounded(t, patience), events...) }()
 	eventually(t, "the messages are on their way", func() bool { return proxy.held() })
 	proxy.refuseMessage(t, 2)
-	proxy.refuseMessage(t, 3)
-	err := <-result
-	if want := "publish 2 events: the broker refused 2 of 2 messages"; err == nil || err.Error() != want || !errors.Is(err, ports.ErrUnavailable) {
-		t.Errorf("error %v, want %s, an ErrUnavailable", err, want)
+	proxy.confirmMessage(t, 3)
+	proxy.refuseMessage(t, 4)
+	errs := <-result
+	for _, i := range []int{0, 2} {
+		want := fmt.Sprintf("publish event %s: the broker refused the message", events[i].ID)
+		if err := errs[i]; err == nil || err.Error() != want || !errors.Is(err, ports.ErrUnavailable) {
+			t.Errorf("refused event %d: error %v, want %s, an ErrUnavailable", i+1, err, want)
+		}
+	}
+	if errs[1] != nil {
+		t.Errorf("confirmed event: error %v, want none", errs[1])
 	}
 	proxy.cut()
 }
@@ -162,9 +170,9 @@ func TestPublisherConnectsAgain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			topology := newTopology(t)
 			proxy := newProxy(t, nil)
-			publisher := newPublisher(t, through(t, proxy.address), topology)
 			var log logBuffer
-			publisher.Logger = slog.New(slog.NewTextHandler(&log, nil))
+			broker := open(t, through(t, proxy.address), topology, logInto(&log))
+			publisher := broker.Publisher()
 			publish(t, publisher, newEvent(t))
 
 			trouble(t, proxy)
@@ -179,7 +187,7 @@ func TestPublisherConnectsAgain(t *testing.T) {
 			if n := log.count("connected to the broker"); n != 2 {
 				t.Errorf("%d connections were logged, want 2:\n%s", n, &log)
 			}
-			if err := publisher.Close(bounded(t, patience)); err != nil {
+			if err := broker.Close(bounded(t, patience)); err != nil {
 				t.Error(err)
 			}
 			if n := log.count("disconnected"); n != 1 {
@@ -243,9 +251,8 @@ func TestPublishWithoutABroker(t *testing.T) {
 	}
 	address := listener.Addr().String()
 	listener.Close()
-	publisher := newPublisher(t, "amqp://u:secret@"+address+"/", rabbitmq.Topology{})
 	var log logBuffer
-	publisher.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	publisher := newPublisher(t, "amqp://u:secret@"+address+"/", rabbitmq.Topology{}, logInto(&log))
 	for range 30 {
 		start := time.Now()
 		err := errors.Join(publisher.Publish(bounded(t, patience), newEvent(t))...)
@@ -282,7 +289,8 @@ func TestDeadLink(t *testing.T) {
 	t.Run("while connected", func(t *testing.T) {
 		topology := newTopology(t)
 		proxy := newProxy(t, nil)
-		publisher := newPublisher(t, through(t, proxy.address), topology)
+		broker := open(t, through(t, proxy.address), topology)
+		publisher := broker.Publisher()
 		publish(t, publisher, newEvent(t))
 		proxy.swallow()
 		few, many := newEvents(t, 1), newEvents(t, 5000)
@@ -290,7 +298,7 @@ func TestDeadLink(t *testing.T) {
 		ended(t, "Publish of 1 event", func(ctx context.Context) error { return errors.Join(publisher.Publish(ctx, few...)...) })
 		ended(t, "Publish of 5000 events", func(ctx context.Context) error { return errors.Join(publisher.Publish(ctx, many...)...) })
 		ended(t, "Publish of 1 event after that", func(ctx context.Context) error { return errors.Join(publisher.Publish(ctx, few...)...) })
-		ended(t, "Close", publisher.Close)
+		ended(t, "Close", broker.Close)
 		if err := errors.Join(publisher.Publish(bounded(t, patience), few...)...); !errors.Is(err, ports.ErrUnavailable) {
 			t.Errorf("Publish after Close: error %v, want ErrUnavailable", err)
 		}
@@ -298,19 +306,21 @@ func TestDeadLink(t *testing.T) {
 	t.Run("while connecting", func(t *testing.T) {
 		proxy := newProxy(t, nil)
 		proxy.swallow()
-		publisher := newPublisher(t, through(t, proxy.address), rabbitmq.Topology{})
+		broker := open(t, through(t, proxy.address), rabbitmq.Topology{})
+		publisher := broker.Publisher()
 		event := newEvent(t)
 		ended(t, "Ping", publisher.Ping)
 		ended(t, "Publish", func(ctx context.Context) error { return errors.Join(publisher.Publish(ctx, event)...) })
 		start := time.Now()
-		if err := publisher.Close(bounded(t, patience)); err != nil || time.Since(start) > time.Second {
+		if err := broker.Close(bounded(t, patience)); err != nil || time.Since(start) > time.Second {
 			t.Errorf("Close: error %v after %v, want none at once", err, time.Since(start))
 		}
 	})
 	t.Run("full", func(t *testing.T) { // so that not even the kernel takes more
 		topology := newTopology(t)
 		proxy := newProxy(t, nil)
-		publisher := newPublisher(t, through(t, proxy.address), topology)
+		broker := open(t, through(t, proxy.address), topology)
+		publisher := broker.Publisher()
 		publish(t, publisher, newEvent(t))
 		proxy.swallow()
 		fat := newEvents(t, 60)
@@ -320,16 +330,15 @@ func TestDeadLink(t *testing.T) {
 		ended(t, "Publish", func(ctx context.Context) error { return errors.Join(publisher.Publish(ctx, fat...)...) })
 		ended(t, "Publish after that", func(ctx context.Context) error { return errors.Join(publisher.Publish(ctx, fat[0])...) })
 		ended(t, "Ping", publisher.Ping)
-		ended(t, "Close", publisher.Close)
+		ended(t, "Close", broker.Close)
 	})
 }
 
 func TestBlockedPublisher(t *testing.T) {
 	topology := newTopology(t)
 	proxy := newProxy(t, nil)
-	publisher := newPublisher(t, through(t, proxy.address), topology)
 	var log logBuffer
-	publisher.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	publisher := newPublisher(t, through(t, proxy.address), topology, logInto(&log))
 	publish(t, publisher, newEvent(t))
 
 	proxy.block(t)
@@ -357,9 +366,10 @@ func TestBlockedPublisher(t *testing.T) {
 
 func TestClosedPublisher(t *testing.T) {
 	brokerURL(t)
-	publisher := newPublisher(t, brokerURL(t), newTopology(t))
+	broker := open(t, brokerURL(t), newTopology(t))
+	publisher := broker.Publisher()
 	for range 2 {
-		if err := publisher.Close(bounded(t, patience)); err != nil {
+		if err := broker.Close(bounded(t, patience)); err != nil {
 			t.Fatal(err)
 		}
 		if err := errors.Join(publisher.Publish(bounded(t, patience), newEvent(t))...); !errors.Is(err, ports.ErrUnavailable) {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"log/slog"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -148,9 +147,8 @@ func TestLargeDeliveriesInHandForLong(t *testing.T) {
 	var inHand, most atomic.Int32
 	released := make(chan struct{})
 	got := make(chan domain.Event, 1000)
-	consumer := newConsumer(t, brokerURL(t), topology)
+	consumer := newConsumer(t, brokerURL(t), topology, logInto(&log))
 	consumer.SetMaxPause(100 * time.Millisecond)
-	consumer.Logger = slog.New(slog.NewTextHandler(&log, nil))
 	consume(t, consumer, func(ctx context.Context, d ports.Delivery) error {
 		most.Store(max(most.Load(), inHand.Add(1)))
 		defer inHand.Add(-1)

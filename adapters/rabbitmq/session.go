@@ -67,18 +67,9 @@ type endpoint struct {
 	log      *stateLog
 }
 
-func newEndpoint(url, name string, topology Topology, logger *slog.Logger, routes func(Topology) []route) endpoint {
-	log := cmp.Or(logger, slog.Default()).With("connection", name)
-	topology = topology.withDefaults()
-	return endpoint{url, name, topology, routes(topology), &stateLog{logger: log}}
-}
-
 // open connects, declares the topology, and has setUp make the channel ready
 // for its purpose.
 func (e endpoint) open(ctx context.Context, setUp func(*session) error) (*session, error) {
-	if err := e.topology.check(); err != nil {
-		return nil, err
-	}
 	timeout := e.connectTimeout()
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("not connected within %v", timeout))
 	defer cancel()

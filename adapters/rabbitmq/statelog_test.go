@@ -118,7 +118,7 @@ func TestSessionSaysHowLongItIsBlocked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out strings.Builder
 		s := newTestSession()
-		s.endpoint = newEndpoint("", "test", Topology{}, slog.New(slog.NewTextHandler(&out, nil)), Topology.replaying)
+		s.endpoint = loggingInto(&out)
 		blocked := make(chan amqp.Blocking)
 		go s.watch(nil, nil, blocked)
 		blocked <- amqp.Blocking{Active: true, Reason: "low on memory"}

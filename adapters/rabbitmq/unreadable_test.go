@@ -35,8 +35,7 @@ func TestUnreadableMessages(t *testing.T) {
 	handled := make(chan domain.EventID, 1000)
 	var mu sync.Mutex
 	inHand, most := 0, 0
-	consumer := newConsumer(t, brokerURL(t), topology)
-	consumer.Prefetch = prefetch
+	consumer := newConsumer(t, brokerURL(t), topology, prefetching(prefetch))
 	consume(t, consumer, func(_ context.Context, d ports.Delivery) error {
 		mu.Lock()
 		inHand++

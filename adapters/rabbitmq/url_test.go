@@ -44,17 +44,13 @@ func TestURL(t *testing.T) {
 		"amqp://u:12345secret/x@host/", "amqp://u:secret@[host/",
 		"amqp://u:12/secret@host/", "amqp://u:12?secret@host/", "amqp://u:12#secret@host/", "amqp://u:p@secret@host/", "amqp://u:p@ss#secret@host/",
 	} {
-		_, publisherErr := rabbitmq.NewPublisher(url)
-		_, consumerErr := rabbitmq.NewConsumer(url)
-		_, deadLettersErr := rabbitmq.NewDeadLetterQueue(url)
-		for _, err := range []error{publisherErr, consumerErr, deadLettersErr} {
-			if err == nil || strings.Contains(err.Error(), "ecret") {
-				t.Errorf("%q: error %v, want one without the password", url, err)
-			}
+		_, err := rabbitmq.Open(url, rabbitmq.Options{})
+		if err == nil || strings.Contains(err.Error(), "ecret") {
+			t.Errorf("%q: error %v, want one without the password", url, err)
 		}
 	}
 	for _, url := range []string{"amqp://localhost", "amqp://localhost:5672/", "amqps://u:p%40ss@broker.example.com/shop?heartbeat=5"} {
-		if _, err := rabbitmq.NewPublisher(url); err != nil {
+		if _, err := rabbitmq.Open(url, rabbitmq.Options{}); err != nil {
 			t.Errorf("%q: error %v", url, err)
 		}
 	}
@@ -116,23 +112,19 @@ func TestURLOptions(t *testing.T) {
 	} {
 		scheme, query, _ := strings.Cut(options, " ")
 		url := scheme + "://user:secret@localhost/" + query
-		_, publisherErr := rabbitmq.NewPublisher(url)
-		_, consumerErr := rabbitmq.NewConsumer(url)
-		_, deadLettersErr := rabbitmq.NewDeadLetterQueue(url)
-		for _, err := range []error{publisherErr, consumerErr, deadLettersErr} {
-			if err == nil || !strings.HasPrefix(err.Error(), "read URL of the broker: "+want) {
-				t.Errorf("%s: error %v, want %s", options, err, want)
-			}
-			if err != nil && (strings.Contains(strings.ReplaceAll(err.Error(), text, ""), "secret") || strings.Contains(err.Error(), "\n")) {
-				t.Errorf("%s: error %q has a secret or several lines", options, err)
-			}
+		_, err := rabbitmq.Open(url, rabbitmq.Options{})
+		if err == nil || !strings.HasPrefix(err.Error(), "read URL of the broker: "+want) {
+			t.Errorf("%s: error %v, want %s", options, err, want)
+		}
+		if err != nil && (strings.Contains(strings.ReplaceAll(err.Error(), text, ""), "secret") || strings.Contains(err.Error(), "\n")) {
+			t.Errorf("%s: error %q has a secret or several lines", options, err)
 		}
 	}
 	for _, url := range []string{
 		"amqps://u:p@h/?cacertfile=" + certificate + "&certfile=" + certificate + "&keyfile=" + keyFile + "&server_name_indication=broker",
 		"amqp://u:p@h/?auth_mechanism=PLAIN&auth_mechanism=amqplain&heartbeat=0&connection_timeout=5000&channel_max=2",
 	} {
-		if _, err := rabbitmq.NewPublisher(url); err != nil {
+		if _, err := rabbitmq.Open(url, rabbitmq.Options{}); err != nil {
 			t.Errorf("%q: error %v", url, err)
 		}
 	}

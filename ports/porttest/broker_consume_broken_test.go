@@ -21,7 +21,7 @@ func brokenConsumers() []broken[porttest.Broker] {
 				if ctx.Err() != nil {
 					return ctx.Err()
 				}
-				return whole.Consume(ctx, handle)
+				return whole.Consumer().Consume(ctx, handle)
 			}
 		}), fails: []string{
 			"Consume returns nil at once if its context has ended, and takes nothing",
@@ -30,7 +30,7 @@ func brokenConsumers() []broken[porttest.Broker] {
 		{name: "Consume waits without a handler", open: broker(func(whole *memory.Broker, b *porttest.Broker) {
 			b.Consumer = func() ports.EventConsumer {
 				return consumerFunc(func(ctx context.Context, handle ports.Handler) error {
-					return whole.Consume(ctx, func(ctx context.Context, d ports.Delivery) error { return handle(ctx, d) })
+					return whole.Consumer().Consume(ctx, func(ctx context.Context, d ports.Delivery) error { return handle(ctx, d) })
 				})
 			}
 		}), fails: []string{
@@ -39,7 +39,7 @@ func brokenConsumers() []broken[porttest.Broker] {
 
 		{name: "Consume returns its context's error", open: consuming(func(whole *memory.Broker) consumerFunc {
 			return func(ctx context.Context, handle ports.Handler) error {
-				return errors.Join(whole.Consume(ctx, handle), ctx.Err())
+				return errors.Join(whole.Consumer().Consume(ctx, handle), ctx.Err())
 			}
 		}), fails: []string{
 			"Consume returns nil at once if its context has ended, and takes nothing",
@@ -51,7 +51,7 @@ func brokenConsumers() []broken[porttest.Broker] {
 				ctx, cancel := context.WithCancel(ctx)
 				defer cancel()
 				idle := time.AfterFunc(200*time.Millisecond, cancel)
-				return whole.Consume(ctx, func(ctx context.Context, d ports.Delivery) error {
+				return whole.Consumer().Consume(ctx, func(ctx context.Context, d ports.Delivery) error {
 					idle.Stop()
 					return handle(ctx, d)
 				})
@@ -67,7 +67,7 @@ func brokenConsumers() []broken[porttest.Broker] {
 					if used.Swap(true) {
 						return errors.New("consume: stopped")
 					}
-					return whole.Consume(ctx, handle)
+					return whole.Consumer().Consume(ctx, handle)
 				})
 			}
 		}), fails: []string{
@@ -82,7 +82,7 @@ func brokenConsumers() []broken[porttest.Broker] {
 					return errors.New("consume: the queue is taken")
 				}
 				defer busy.Unlock()
-				return whole.Consume(ctx, handle)
+				return whole.Consumer().Consume(ctx, handle)
 			}
 		}), fails: []string{
 			"consumers share the events between them",
@@ -98,7 +98,7 @@ func brokenConsumers() []broken[porttest.Broker] {
 					return nil
 				}
 				defer busy.Unlock()
-				return whole.Consume(ctx, handle)
+				return whole.Consumer().Consume(ctx, handle)
 			}
 		}), fails: []string{
 			"consumers share the events between them",
@@ -112,7 +112,7 @@ func brokenConsumers() []broken[porttest.Broker] {
 				mu.Lock()
 				handlers = append(handlers, handle)
 				mu.Unlock()
-				return whole.Consume(ctx, func(ctx context.Context, d ports.Delivery) error {
+				return whole.Consumer().Consume(ctx, func(ctx context.Context, d ports.Delivery) error {
 					mu.Lock()
 					all := slices.Clone(handlers)
 					mu.Unlock()
@@ -139,7 +139,7 @@ func brokenConsumers() []broken[porttest.Broker] {
 			return func(ctx context.Context, handle ports.Handler) error { // workers that know nothing of each other
 				var workers sync.WaitGroup
 				for range 20 {
-					workers.Go(func() { whole.Consume(ctx, handle) })
+					workers.Go(func() { whole.Consumer().Consume(ctx, handle) })
 				}
 				workers.Wait()
 				return nil
@@ -173,7 +173,7 @@ func brokenConsumers() []broken[porttest.Broker] {
 				done := make(chan struct{})
 				go func() {
 					defer close(done)
-					whole.Consume(ctx, handle)
+					whole.Consumer().Consume(ctx, handle)
 				}()
 				select {
 				case <-done:
@@ -187,7 +187,7 @@ func brokenConsumers() []broken[porttest.Broker] {
 
 		{name: "Consume acknowledges before it handles", open: consuming(func(whole *memory.Broker) consumerFunc {
 			return func(ctx context.Context, handle ports.Handler) error {
-				return whole.Consume(ctx, func(ctx context.Context, d ports.Delivery) error {
+				return whole.Consumer().Consume(ctx, func(ctx context.Context, d ports.Delivery) error {
 					go recovering(nil)(ctx, handle)(context.WithoutCancel(ctx), d)
 					return nil
 				})
@@ -249,7 +249,7 @@ func brokenConsumers() []broken[porttest.Broker] {
 			return func(ctx context.Context, handle ports.Handler) error {
 				var mu sync.Mutex
 				var handled []domain.Event
-				err := whole.Consume(ctx, func(ctx context.Context, d ports.Delivery) error {
+				err := whole.Consumer().Consume(ctx, func(ctx context.Context, d ports.Delivery) error {
 					err := handle(ctx, d)
 					mu.Lock()
 					defer mu.Unlock()
@@ -258,7 +258,7 @@ func brokenConsumers() []broken[porttest.Broker] {
 					}
 					return err
 				})
-				return errors.Join(err, joined(whole.Publish(context.WithoutCancel(ctx), handled...)))
+				return errors.Join(err, joined(whole.Publisher().Publish(context.WithoutCancel(ctx), handled...)))
 			}
 		}), fails: []string{
 			"what is handled stays away, also when another consumer asks",
@@ -272,5 +272,5 @@ func lingering(ctx context.Context, whole *memory.Broker, handle ports.Handler) 
 	late, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(20*time.Millisecond, cancel) })()
-	return whole.Consume(late, handle)
+	return whole.Consumer().Consume(late, handle)
 }

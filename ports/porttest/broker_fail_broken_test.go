@@ -67,7 +67,7 @@ func brokenFailures() []broken[porttest.Broker] {
 			return func(ctx context.Context, handle ports.Handler) error {
 				var mu sync.Mutex
 				attempts := map[domain.EventID]int{}
-				return whole.Consume(ctx, func(ctx context.Context, d ports.Delivery) error {
+				return whole.Consumer().Consume(ctx, func(ctx context.Context, d ports.Delivery) error {
 					mu.Lock()
 					attempts[d.Event.ID]++
 					d.Attempt = attempts[d.Event.ID]
@@ -85,7 +85,7 @@ func brokenFailures() []broken[porttest.Broker] {
 		{name: "a failing event is waited for", open: consuming(func(whole *memory.Broker) consumerFunc {
 			whole.Prefetch = 1
 			return func(ctx context.Context, handle ports.Handler) error {
-				return whole.Consume(ctx, func(hctx context.Context, d ports.Delivery) error {
+				return whole.Consumer().Consume(ctx, func(hctx context.Context, d ports.Delivery) error {
 					for {
 						err := handle(hctx, d)
 						if err == nil || ports.IsPermanent(err) || d.Attempt > len(whole.Delays) || ctx.Err() != nil {
@@ -177,7 +177,7 @@ func brokenFailures() []broken[porttest.Broker] {
 				ctx, cancel := context.WithCancel(ctx)
 				defer cancel()
 				var panicked atomic.Value
-				err := whole.Consume(ctx, func(ctx context.Context, d ports.Delivery) error {
+				err := whole.Consumer().Consume(ctx, func(ctx context.Context, d ports.Delivery) error {
 					defer func() {
 						if p := recover(); p != nil {
 							panicked.Store(p)
@@ -205,10 +205,10 @@ func brokenFailures() []broken[porttest.Broker] {
 
 		{name: "what is set aside comes again all the same", open: consuming(func(whole *memory.Broker) consumerFunc {
 			return func(ctx context.Context, handle ports.Handler) error {
-				return whole.Consume(ctx, func(ctx context.Context, d ports.Delivery) error {
+				return whole.Consumer().Consume(ctx, func(ctx context.Context, d ports.Delivery) error {
 					err := handle(ctx, d)
 					if ports.IsPermanent(err) || err != nil && d.Attempt > len(whole.Delays) {
-						time.AfterFunc(100*ms, func() { joined(whole.Publish(context.WithoutCancel(ctx), d.Event)) })
+						time.AfterFunc(100*ms, func() { joined(whole.Publisher().Publish(context.WithoutCancel(ctx), d.Event)) })
 					}
 					return err
 				})
@@ -247,7 +247,7 @@ func brokenFailures() []broken[porttest.Broker] {
 
 		{name: "what is no event is lost", open: draining(func(whole *memory.Broker) drainFunc {
 			return func(ctx context.Context, keep keepFunc) error {
-				return whole.Drain(ctx, func(ctx context.Context, letter ports.DeadLetter) error {
+				return whole.DeadLetterQueue().Drain(ctx, func(ctx context.Context, letter ports.DeadLetter) error {
 					if _, isEvent := domain.EventID(letter.ID).OrderID(); !isEvent {
 						return nil
 					}
@@ -270,7 +270,7 @@ func brokenFailures() []broken[porttest.Broker] {
 			b.Consumer = func() ports.EventConsumer {
 				return consumerFunc(func(ctx context.Context, handle ports.Handler) error {
 					if handle == nil {
-						return whole.Consume(ctx, nil)
+						return whole.Consumer().Consume(ctx, nil)
 					}
 					ctx, cancel := context.WithCancel(ctx)
 					defer cancel()
@@ -284,7 +284,7 @@ func brokenFailures() []broken[porttest.Broker] {
 							failed <- nil
 						}
 					}()
-					err := whole.Consume(ctx, handle)
+					err := whole.Consumer().Consume(ctx, handle)
 					return errors.Join(err, <-failed)
 				})
 			}

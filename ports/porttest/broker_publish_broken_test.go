@@ -30,10 +30,10 @@ func broker(breakIt func(whole *memory.Broker, b *porttest.Broker)) func() portt
 		const ms = time.Millisecond
 		whole := &memory.Broker{Delays: []time.Duration{50 * ms, 100 * ms, 150 * ms}, Logger: slog.New(slog.DiscardHandler)}
 		b := porttest.Broker{
-			Publisher:   whole,
-			Consumer:    func() ports.EventConsumer { return consumerFunc(whole.Consume) },
+			Publisher:   whole.Publisher(),
+			Consumer:    func() ports.EventConsumer { return consumerFunc(whole.Consumer().Consume) },
 			Inject:      whole.Inject,
-			DeadLetters: func() ports.DeadLetterQueue { return whole },
+			DeadLetters: func() ports.DeadLetterQueue { return whole.DeadLetterQueue() },
 			Attempts:    len(whole.Delays) + 1,
 		}
 		breakIt(whole, &b)
@@ -69,7 +69,7 @@ func consuming(consume func(whole *memory.Broker) consumerFunc) func() porttest.
 		broken := consume(whole)
 		consumer := consumerFunc(func(ctx context.Context, handle ports.Handler) error {
 			if handle == nil {
-				return whole.Consume(ctx, nil)
+				return whole.Consumer().Consume(ctx, nil)
 			}
 			return broken(ctx, handle)
 		})
@@ -82,7 +82,7 @@ func consuming(consume func(whole *memory.Broker) consumerFunc) func() porttest.
 func handling(between func(ctx context.Context, handle ports.Handler) ports.Handler) func() porttest.Broker {
 	return consuming(func(whole *memory.Broker) consumerFunc {
 		return func(ctx context.Context, handle ports.Handler) error {
-			return whole.Consume(ctx, between(ctx, handle))
+			return whole.Consumer().Consume(ctx, between(ctx, handle))
 		}
 	})
 }
@@ -95,7 +95,7 @@ func brokenPublishers() []broken[porttest.Broker] {
 	return []broken[porttest.Broker]{
 		{name: "Publish keeps only the first of a call", open: publishing(func(whole *memory.Broker) publisherFunc {
 			return func(ctx context.Context, events ...domain.Event) []error {
-				kept := whole.Publish(ctx, events[:min(1, len(events))]...)
+				kept := whole.Publisher().Publish(ctx, events[:min(1, len(events))]...)
 				return append(kept, forAll(ctx.Err(), events[len(kept):])...)
 			}
 		}), fails: []string{
@@ -104,7 +104,7 @@ func brokenPublishers() []broken[porttest.Broker] {
 
 		{name: "Publish keeps a hundred of a call at most", open: publishing(func(whole *memory.Broker) publisherFunc {
 			return func(ctx context.Context, events ...domain.Event) []error {
-				kept := whole.Publish(ctx, events[:min(100, len(events))]...)
+				kept := whole.Publisher().Publish(ctx, events[:min(100, len(events))]...)
 				return append(kept, forAll(ctx.Err(), events[len(kept):])...)
 			}
 		}), fails: []string{
@@ -116,7 +116,7 @@ func brokenPublishers() []broken[porttest.Broker] {
 				if len(events) == 0 {
 					return []error{errors.New("publish: no events")}
 				}
-				return whole.Publish(ctx, events...)
+				return whole.Publisher().Publish(ctx, events...)
 			}
 		}), fails: []string{
 			"Publish of no events is no error",
@@ -130,7 +130,7 @@ func brokenPublishers() []broken[porttest.Broker] {
 				}
 				defer busy.Unlock()
 				time.Sleep(time.Millisecond)
-				return whole.Publish(ctx, events...)
+				return whole.Publisher().Publish(ctx, events...)
 			}
 		}), fails: []string{
 			"Publish may be called from several goroutines at once",
@@ -139,7 +139,7 @@ func brokenPublishers() []broken[porttest.Broker] {
 		{name: "Publish answers first and then sends, for as long as its context lives", open: publishing(func(whole *memory.Broker) publisherFunc {
 			return func(ctx context.Context, events ...domain.Event) []error {
 				events = slices.Clone(events)
-				time.AfterFunc(10*time.Millisecond, func() { joined(whole.Publish(ctx, events...)) })
+				time.AfterFunc(10*time.Millisecond, func() { joined(whole.Publisher().Publish(ctx, events...)) })
 				return forAll(ctx.Err(), events)
 			}
 		}), fails: []string{
@@ -155,7 +155,7 @@ func brokenPublishers() []broken[porttest.Broker] {
 				mu.Lock()
 				defer mu.Unlock()
 				if consuming || len(kept) > 0 || ctx.Err() != nil {
-					return whole.Publish(ctx, events...)
+					return whole.Publisher().Publish(ctx, events...)
 				}
 				kept = events
 				return forAll(nil, events)
@@ -164,10 +164,10 @@ func brokenPublishers() []broken[porttest.Broker] {
 				return consumerFunc(func(ctx context.Context, handle ports.Handler) error {
 					mu.Lock()
 					consuming = true
-					err := joined(whole.Publish(context.WithoutCancel(ctx), kept...))
+					err := joined(whole.Publisher().Publish(context.WithoutCancel(ctx), kept...))
 					kept = nil
 					mu.Unlock()
-					return errors.Join(err, whole.Consume(ctx, handle))
+					return errors.Join(err, whole.Consumer().Consume(ctx, handle))
 				})
 			}
 		}), fails: []string{
@@ -177,7 +177,7 @@ func brokenPublishers() []broken[porttest.Broker] {
 
 		{name: "Publish does not look at its context", open: publishing(func(whole *memory.Broker) publisherFunc {
 			return func(ctx context.Context, events ...domain.Event) []error {
-				return whole.Publish(context.WithoutCancel(ctx), events...)
+				return whole.Publisher().Publish(context.WithoutCancel(ctx), events...)
 			}
 		}), fails: []string{
 			"Publish with an ended context says so",
@@ -189,7 +189,7 @@ func brokenPublishers() []broken[porttest.Broker] {
 				for i := range events {
 					events[i].Order.UserID = strings.TrimSpace(events[i].Order.UserID)
 				}
-				return whole.Publish(ctx, events...)
+				return whole.Publisher().Publish(ctx, events...)
 			}
 		}), fails: []string{
 			"what is published is handed over with every field as it was",
@@ -202,7 +202,7 @@ func brokenPublishers() []broken[porttest.Broker] {
 				for i := range events {
 					events[i].Time = events[i].Order.CreatedAt
 				}
-				return whole.Publish(ctx, events...)
+				return whole.Publisher().Publish(ctx, events...)
 			}
 		}), fails: []string{
 			"Consume hands over nothing once its context has ended, and the next gets it",
@@ -219,13 +219,13 @@ func brokenPublishers() []broken[porttest.Broker] {
 				if consumers.Load() == 0 {
 					return forAll(ctx.Err(), events)
 				}
-				return whole.Publish(ctx, events...)
+				return whole.Publisher().Publish(ctx, events...)
 			})
 			b.Consumer = func() ports.EventConsumer {
 				return consumerFunc(func(ctx context.Context, handle ports.Handler) error {
 					consumers.Add(1)
 					defer consumers.Add(-1)
-					return whole.Consume(ctx, handle)
+					return whole.Consumer().Consume(ctx, handle)
 				})
 			}
 		}), fails: []string{
@@ -238,7 +238,7 @@ func brokenPublishers() []broken[porttest.Broker] {
 				for i := range events {
 					events[i].Type = domain.OrderCreated
 				}
-				return whole.Publish(ctx, events...)
+				return whole.Publisher().Publish(ctx, events...)
 			}
 		}), fails: []string{
 			"Publish refuses an event that consumers could not read, by name, and publishes the others of the call",
@@ -246,7 +246,7 @@ func brokenPublishers() []broken[porttest.Broker] {
 
 		{name: "Publish names the first event of a call for another", open: publishing(func(whole *memory.Broker) publisherFunc {
 			return func(ctx context.Context, events ...domain.Event) []error {
-				errs := whole.Publish(ctx, events...)
+				errs := whole.Publisher().Publish(ctx, events...)
 				for i := range errs {
 					if errs[i] != nil {
 						errs[i] = cmp.Or(ctx.Err(), fmt.Errorf("publish event %s of type %s", events[0].ID, events[0].Type))
@@ -262,7 +262,7 @@ func brokenPublishers() []broken[porttest.Broker] {
 			return func(ctx context.Context, events ...domain.Event) []error {
 				errs := forAll(ctx.Err(), events)
 				for i, event := range events {
-					if errs[i] = whole.Publish(ctx, event)[0]; errs[i] != nil {
+					if errs[i] = whole.Publisher().Publish(ctx, event)[0]; errs[i] != nil {
 						break
 					}
 				}

@@ -38,10 +38,10 @@ func draining(drain func(whole *memory.Broker) drainFunc) func() porttest.Broker
 		broken := drain(whole)
 		queue := deadLetterQueue{func(ctx context.Context, keep keepFunc) error {
 			if keep == nil {
-				return whole.Drain(ctx, nil)
+				return whole.DeadLetterQueue().Drain(ctx, nil)
 			}
 			return broken(ctx, keep)
-		}, whole.Replay}
+		}, whole.DeadLetterQueue().Replay}
 		b.DeadLetters = func() ports.DeadLetterQueue { return queue }
 	})
 }
@@ -51,7 +51,7 @@ func draining(drain func(whole *memory.Broker) drainFunc) func() porttest.Broker
 func keeping(between func(ctx context.Context, keep keepFunc) keepFunc) func() porttest.Broker {
 	return draining(func(whole *memory.Broker) drainFunc {
 		return func(ctx context.Context, keep keepFunc) error {
-			return whole.Drain(ctx, between(ctx, keep))
+			return whole.DeadLetterQueue().Drain(ctx, between(ctx, keep))
 		}
 	})
 }
@@ -60,7 +60,7 @@ func keeping(between func(ctx context.Context, keep keepFunc) keepFunc) func() p
 func changed(change func(letter *ports.DeadLetter)) func(whole *memory.Broker) drainFunc {
 	return func(whole *memory.Broker) drainFunc {
 		return func(ctx context.Context, keep keepFunc) error {
-			return whole.Drain(ctx, func(ctx context.Context, letter ports.DeadLetter) error {
+			return whole.DeadLetterQueue().Drain(ctx, func(ctx context.Context, letter ports.DeadLetter) error {
 				change(&letter)
 				return keep(ctx, letter)
 			})
@@ -75,7 +75,7 @@ func brokenDrains() []broken[porttest.Broker] {
 				if ctx.Err() != nil {
 					return ctx.Err()
 				}
-				return whole.Drain(ctx, keep)
+				return whole.DeadLetterQueue().Drain(ctx, keep)
 			}
 		}), fails: []string{
 			"Drain returns nil at once if its context has ended, and takes nothing",
@@ -84,8 +84,8 @@ func brokenDrains() []broken[porttest.Broker] {
 		{name: "Drain waits without keep", open: broker(func(whole *memory.Broker, b *porttest.Broker) {
 			b.DeadLetters = func() ports.DeadLetterQueue {
 				return deadLetterQueue{func(ctx context.Context, keep keepFunc) error {
-					return whole.Drain(ctx, func(ctx context.Context, letter ports.DeadLetter) error { return keep(ctx, letter) })
-				}, whole.Replay}
+					return whole.DeadLetterQueue().Drain(ctx, func(ctx context.Context, letter ports.DeadLetter) error { return keep(ctx, letter) })
+				}, whole.DeadLetterQueue().Replay}
 			}
 		}), fails: []string{
 			"Drain without keep is an error at once",
@@ -93,7 +93,7 @@ func brokenDrains() []broken[porttest.Broker] {
 
 		{name: "Drain returns its context's error", open: draining(func(whole *memory.Broker) drainFunc {
 			return func(ctx context.Context, keep keepFunc) error {
-				return errors.Join(whole.Drain(ctx, keep), ctx.Err())
+				return errors.Join(whole.DeadLetterQueue().Drain(ctx, keep), ctx.Err())
 			}
 		}), fails: []string{
 			"Drain waits for dead letters as long as its context lives, and then returns nil",
@@ -104,7 +104,7 @@ func brokenDrains() []broken[porttest.Broker] {
 				ctx, cancel := context.WithCancel(ctx)
 				defer cancel()
 				idle := time.AfterFunc(200*time.Millisecond, cancel)
-				return whole.Drain(ctx, func(ctx context.Context, letter ports.DeadLetter) error {
+				return whole.DeadLetterQueue().Drain(ctx, func(ctx context.Context, letter ports.DeadLetter) error {
 					idle.Stop()
 					return keep(ctx, letter)
 				})
@@ -116,7 +116,7 @@ func brokenDrains() []broken[porttest.Broker] {
 		{name: "one dead letter at a time", open: draining(func(whole *memory.Broker) drainFunc {
 			return func(ctx context.Context, keep keepFunc) error {
 				turn := make(chan struct{}, 1)
-				return whole.Drain(ctx, func(kctx context.Context, letter ports.DeadLetter) error {
+				return whole.DeadLetterQueue().Drain(ctx, func(kctx context.Context, letter ports.DeadLetter) error {
 					select {
 					case turn <- struct{}{}:
 					case <-ctx.Done():
@@ -165,7 +165,7 @@ func brokenDrains() []broken[porttest.Broker] {
 		{name: "what is not kept comes again once", open: draining(func(whole *memory.Broker) drainFunc {
 			var again sync.Map
 			return func(ctx context.Context, keep keepFunc) error {
-				return whole.Drain(ctx, func(ctx context.Context, letter ports.DeadLetter) error {
+				return whole.DeadLetterQueue().Drain(ctx, func(ctx context.Context, letter ports.DeadLetter) error {
 					err := keep(ctx, letter)
 					if _, failed := again.LoadOrStore(letter.ID, true); failed {
 						return nil
@@ -191,7 +191,7 @@ func brokenDrains() []broken[porttest.Broker] {
 				ctx, cancel := context.WithCancel(ctx)
 				defer cancel()
 				var panicked atomic.Value
-				err := whole.Drain(ctx, func(ctx context.Context, letter ports.DeadLetter) error {
+				err := whole.DeadLetterQueue().Drain(ctx, func(ctx context.Context, letter ports.DeadLetter) error {
 					defer func() {
 						if p := recover(); p != nil {
 							panicked.Store(p)
@@ -220,7 +220,7 @@ func brokenDrains() []broken[porttest.Broker] {
 				for _, letter := range again {
 					keep(ctx, letter)
 				}
-				return whole.Drain(ctx, func(ctx context.Context, letter ports.DeadLetter) error {
+				return whole.DeadLetterQueue().Drain(ctx, func(ctx context.Context, letter ports.DeadLetter) error {
 					err := keep(ctx, letter)
 					if err == nil {
 						mu.Lock()
@@ -243,7 +243,7 @@ func brokenDrains() []broken[porttest.Broker] {
 					return errors.New("drain: the queue is taken")
 				}
 				defer busy.Unlock()
-				return whole.Drain(ctx, keep)
+				return whole.DeadLetterQueue().Drain(ctx, keep)
 			}
 		}), fails: []string{
 			"drains share the dead letters between them",
@@ -256,7 +256,7 @@ func brokenDrains() []broken[porttest.Broker] {
 				mu.Lock()
 				keeps = append(keeps, keep)
 				mu.Unlock()
-				return whole.Drain(ctx, func(ctx context.Context, letter ports.DeadLetter) error {
+				return whole.DeadLetterQueue().Drain(ctx, func(ctx context.Context, letter ports.DeadLetter) error {
 					mu.Lock()
 					all := append([]keepFunc(nil), keeps...)
 					mu.Unlock()
@@ -295,7 +295,7 @@ func brokenDrains() []broken[porttest.Broker] {
 				done := make(chan struct{})
 				go func() {
 					defer close(done)
-					whole.Drain(ctx, keep)
+					whole.DeadLetterQueue().Drain(ctx, keep)
 				}()
 				select {
 				case <-done:
@@ -360,7 +360,7 @@ func drainLonger(ctx context.Context, whole *memory.Broker, keep keepFunc) error
 	late, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(20*time.Millisecond, cancel) })()
-	return whole.Drain(late, keep)
+	return whole.DeadLetterQueue().Drain(late, keep)
 }
 
 // brokenLetters are brokers that set aside as they should, and then tell it

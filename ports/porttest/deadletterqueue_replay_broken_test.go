@@ -16,7 +16,7 @@ import (
 // replaying makes a broker with another Replay.
 func replaying(replay func(whole *memory.Broker) replayFunc) func() porttest.Broker {
 	return broker(func(whole *memory.Broker, b *porttest.Broker) {
-		queue := deadLetterQueue{whole.Drain, replay(whole)}
+		queue := deadLetterQueue{whole.DeadLetterQueue().Drain, replay(whole)}
 		b.DeadLetters = func() ports.DeadLetterQueue { return queue }
 	})
 }
@@ -27,7 +27,7 @@ func brokenReplays() []broken[porttest.Broker] {
 		table = append(table, broken[porttest.Broker]{name: "Replay loses the " + property, open: replaying(func(whole *memory.Broker) replayFunc {
 			return func(ctx context.Context, letter ports.DeadLetter) error {
 				lose(&letter)
-				return whole.Replay(ctx, letter)
+				return whole.DeadLetterQueue().Replay(ctx, letter)
 			}
 		}), fails: []string{
 			"what is replayed keeps every property of its message, whether it is an event or not",
@@ -47,7 +47,7 @@ func brokenReplays() []broken[porttest.Broker] {
 
 		{name: "Replay does it twice", open: replaying(func(whole *memory.Broker) replayFunc {
 			return func(ctx context.Context, letter ports.DeadLetter) error {
-				return errors.Join(whole.Replay(ctx, letter), whole.Replay(ctx, letter))
+				return errors.Join(whole.DeadLetterQueue().Replay(ctx, letter), whole.DeadLetterQueue().Replay(ctx, letter))
 			}
 		}), fails: []string{
 			"what is replayed is handed over at the first attempt, with every field as it was, and no dead letter any more",
@@ -56,14 +56,14 @@ func brokenReplays() []broken[porttest.Broker] {
 		{name: "what is replayed goes on counting", open: broker(func(whole *memory.Broker, b *porttest.Broker) {
 			var before sync.Map // attempts by event
 			b.DeadLetters = func() ports.DeadLetterQueue {
-				return deadLetterQueue{whole.Drain, func(ctx context.Context, letter ports.DeadLetter) error {
+				return deadLetterQueue{whole.DeadLetterQueue().Drain, func(ctx context.Context, letter ports.DeadLetter) error {
 					before.Store(domain.EventID(letter.ID), letter.Failures[len(letter.Failures)-1].Attempts)
-					return whole.Replay(ctx, letter)
+					return whole.DeadLetterQueue().Replay(ctx, letter)
 				}}
 			}
 			b.Consumer = func() ports.EventConsumer {
 				return consumerFunc(func(ctx context.Context, handle ports.Handler) error {
-					return whole.Consume(ctx, func(ctx context.Context, d ports.Delivery) error {
+					return whole.Consumer().Consume(ctx, func(ctx context.Context, d ports.Delivery) error {
 						if n, replayed := before.Load(d.Event.ID); replayed {
 							d.Attempt += n.(int)
 						}
@@ -92,10 +92,10 @@ func brokenReplays() []broken[porttest.Broker] {
 							}
 						}
 					})
-					return whole.Drain(ctx, keep)
+					return whole.DeadLetterQueue().Drain(ctx, keep)
 				},
 				func(ctx context.Context, letter ports.DeadLetter) error {
-					err := whole.Replay(ctx, letter)
+					err := whole.DeadLetterQueue().Replay(ctx, letter)
 					if err == nil {
 						replayed <- letter
 					}
@@ -109,7 +109,7 @@ func brokenReplays() []broken[porttest.Broker] {
 
 		{name: "Replay does not look at its context", open: replaying(func(whole *memory.Broker) replayFunc {
 			return func(ctx context.Context, letter ports.DeadLetter) error {
-				return whole.Replay(context.WithoutCancel(ctx), letter)
+				return whole.DeadLetterQueue().Replay(context.WithoutCancel(ctx), letter)
 			}
 		}), fails: []string{
 			"Replay with an ended context says so, and puts nothing back",
@@ -117,7 +117,7 @@ func brokenReplays() []broken[porttest.Broker] {
 
 		{name: "Replay looks at its context when it is done", open: replaying(func(whole *memory.Broker) replayFunc {
 			return func(ctx context.Context, letter ports.DeadLetter) error {
-				return errors.Join(whole.Replay(context.WithoutCancel(ctx), letter), ctx.Err())
+				return errors.Join(whole.DeadLetterQueue().Replay(context.WithoutCancel(ctx), letter), ctx.Err())
 			}
 		}), fails: []string{
 			"Replay with an ended context says so, and puts nothing back",
@@ -126,7 +126,7 @@ func brokenReplays() []broken[porttest.Broker] {
 		{name: "Replay takes bodies for text", open: replaying(func(whole *memory.Broker) replayFunc {
 			return func(ctx context.Context, letter ports.DeadLetter) error {
 				letter.Body = bytes.ToValidUTF8(letter.Body, []byte("?"))
-				return whole.Replay(ctx, letter)
+				return whole.DeadLetterQueue().Replay(ctx, letter)
 			}
 		}), fails: []string{
 			"what is no event is drained as it came, and is the same dead letter when it was replayed",
@@ -135,7 +135,7 @@ func brokenReplays() []broken[porttest.Broker] {
 		{name: "Replay makes another message of it", open: replaying(func(whole *memory.Broker) replayFunc {
 			return func(ctx context.Context, letter ports.DeadLetter) error {
 				letter.MessageID += "-replayed"
-				return whole.Replay(ctx, letter)
+				return whole.DeadLetterQueue().Replay(ctx, letter)
 			}
 		}), fails: []string{
 			"what is replayed keeps every property of its message, whether it is an event or not",
@@ -167,7 +167,7 @@ func brokenReplays() []broken[porttest.Broker] {
 			return func(ctx context.Context, letter ports.DeadLetter) error {
 				err := ctx.Err()
 				if err == nil {
-					time.AfterFunc(10*time.Millisecond, func() { whole.Replay(context.WithoutCancel(ctx), letter) })
+					time.AfterFunc(10*time.Millisecond, func() { whole.DeadLetterQueue().Replay(context.WithoutCancel(ctx), letter) })
 				}
 				return err
 			}

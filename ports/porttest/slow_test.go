@@ -96,16 +96,16 @@ func slowStore(m *machine) porttest.Store {
 func slowBroker(m *machine) porttest.Broker {
 	return broker(func(whole *memory.Broker, b *porttest.Broker) {
 		b.Publisher = publisherFunc(func(ctx context.Context, events ...domain.Event) (errs []error) {
-			_ = slowly(m, func() error { errs = whole.Publish(ctx, events...); return nil })
+			_ = slowly(m, func() error { errs = whole.Publisher().Publish(ctx, events...); return nil })
 			return errs
 		})
 		b.Consumer = func() ports.EventConsumer {
 			return consumerFunc(func(ctx context.Context, handle ports.Handler) error {
 				if handle == nil {
-					return whole.Consume(ctx, nil)
+					return whole.Consumer().Consume(ctx, nil)
 				}
 				return slowly(m, func() error {
-					return whole.Consume(ctx, func(hctx context.Context, d ports.Delivery) error {
+					return whole.Consumer().Consume(ctx, func(hctx context.Context, d ports.Delivery) error {
 						m.lag()
 						defer m.lag()
 						return handle(hctx, d)
@@ -117,16 +117,16 @@ func slowBroker(m *machine) porttest.Broker {
 			return deadLetterQueue{
 				drain: func(ctx context.Context, keep keepFunc) error {
 					if keep == nil {
-						return whole.Drain(ctx, nil)
+						return whole.DeadLetterQueue().Drain(ctx, nil)
 					}
 					return slowly(m, func() error {
-						return whole.Drain(ctx, func(kctx context.Context, letter ports.DeadLetter) error {
+						return whole.DeadLetterQueue().Drain(ctx, func(kctx context.Context, letter ports.DeadLetter) error {
 							return slowly(m, func() error { return keep(kctx, letter) })
 						})
 					})
 				},
 				replay: func(ctx context.Context, letter ports.DeadLetter) error {
-					return slowly(m, func() error { return whole.Replay(ctx, letter) })
+					return slowly(m, func() error { return whole.DeadLetterQueue().Replay(ctx, letter) })
 				},
 			}
 		}

@@ -45,7 +45,7 @@ func TestAdmin(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	h := newHandler(t, newService(t, store, broker, discard))
+	h := newHandler(t, newService(t, store, broker.DeadLetterQueue(), discard))
 
 	const l0 = `{"id":"l0","state":"waiting","reason":"no such address","attempts":5,"first_failure":"2026-11-23T10:00:00.000Z","last_failure":"2026-11-23T10:00:01.000Z","times_set_aside":1,"since":"2026-11-23T10:00:00.000Z"`
 	tests := []struct { // one after the other, on one store
@@ -113,7 +113,7 @@ func TestAdminShowsLargeLetters(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	h := newHandler(t, newService(t, store, new(memory.Broker), discard))
+	h := newHandler(t, newService(t, store, new(memory.Broker).DeadLetterQueue(), discard))
 	for id, body := range bodies {
 		status, answer := ask(h, "GET", "/dead-letters/"+id, "")
 		var got deadletters.View
@@ -180,7 +180,7 @@ func putLetters(t *testing.T, store ports.DeadLetters, ids ...string) {
 func TestAdminByOrder(t *testing.T) {
 	store := new(memory.DeadLetters)
 	putLetters(t, store, orderID+"-created", orderID+"-paid", "other")
-	h := newHandler(t, newService(t, store, new(memory.Broker), discard))
+	h := newHandler(t, newService(t, store, new(memory.Broker).DeadLetterQueue(), discard))
 	upper := strings.ToUpper(orderID)
 	tests := []struct { // one after the other, on one store
 		method, target, body string
@@ -215,7 +215,7 @@ func TestAdminNotesWhoDecides(t *testing.T) {
 	store := new(memory.DeadLetters)
 	putLetters(t, store, "l0")
 	var log bytes.Buffer
-	h := newHandler(t, newService(t, store, new(memory.Broker), slog.New(slog.NewTextHandler(&log, nil))))
+	h := newHandler(t, newService(t, store, new(memory.Broker).DeadLetterQueue(), slog.New(slog.NewTextHandler(&log, nil))))
 	longest := strings.Repeat("界", 128)
 	for _, tt := range []struct {
 		field string

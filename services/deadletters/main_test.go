@@ -34,7 +34,7 @@ func newHandler(t *testing.T, service *deadletters.Service) *deadletters.Handler
 }
 
 func TestConstructorsRefuse(t *testing.T) {
-	store, queue := new(memory.DeadLetters), new(memory.Broker)
+	store, queue := new(memory.DeadLetters), new(memory.Broker).DeadLetterQueue()
 	serviceOf := func(store ports.DeadLetters, queue ports.DeadLetterQueue) error {
 		_, err := deadletters.NewService(store, queue, discard)
 		return err
@@ -67,7 +67,7 @@ func TestConstructorsRefuse(t *testing.T) {
 }
 
 func TestNilLogger(t *testing.T) {
-	service := newService(t, new(memory.DeadLetters), new(memory.Broker), nil)
+	service := newService(t, new(memory.DeadLetters), new(memory.Broker).DeadLetterQueue(), nil)
 	if _, err := deadletters.NewHandler(service, nil); err != nil {
 		t.Error(err)
 	}

@@ -48,11 +48,11 @@ type office struct {
 func newOffice(t *testing.T) *office {
 	t.Helper()
 	o := &office{store: new(memory.DeadLetters), broker: &memory.Broker{Logger: discard}, failure: "no such address"}
-	o.letters = newService(t, o.store, o.broker, discard)
+	o.letters = newService(t, o.store, o.broker.DeadLetterQueue(), discard)
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		if err := o.broker.Consume(ctx, o.handle); err != nil {
+		if err := o.broker.Consumer().Consume(ctx, o.handle); err != nil {
 			t.Error(err)
 		}
 	})
@@ -86,7 +86,7 @@ func (o *office) fail(reason string) {
 
 func (o *office) publish(t *testing.T, events ...domain.Event) {
 	t.Helper()
-	if err := errors.Join(o.broker.Publish(t.Context(), events...)...); err != nil {
+	if err := errors.Join(o.broker.Publisher().Publish(t.Context(), events...)...); err != nil {
 		t.Fatal(err)
 	}
 	synctest.Wait()

@@ -62,7 +62,7 @@ func Example_servers() {
 		log.Fatal(err)
 	}
 	defer store.Close(context.Background())
-	consumer, err := rabbitmq.NewConsumer("amqp://guest:guest@localhost:5672/")
+	broker, err := rabbitmq.Open("amqp://guest:guest@localhost:5672/", rabbitmq.Options{})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -70,7 +70,7 @@ func Example_servers() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	if err := consumer.Consume(ctx, service.Handle); err != nil { // nil once what was in hand is done
+	if err := broker.Consumer().Consume(ctx, service.Handle); err != nil { // nil once what was in hand is done
 		log.Print(err)
 	}
 }
@@ -99,10 +99,10 @@ func ExampleService_Handle() {
 		fmt.Println(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	if err := errors.Join(broker.Publish(ctx, order.Created())...); err != nil {
+	if err := errors.Join(broker.Publisher().Publish(ctx, order.Created())...); err != nil {
 		fmt.Println(err)
 	}
-	err = broker.Consume(ctx, func(ctx context.Context, d ports.Delivery) error {
+	err = broker.Consumer().Consume(ctx, func(ctx context.Context, d ports.Delivery) error {
 		err := handler(ctx, d)
 		if err == nil {
 			cancel()

@@ -27,7 +27,7 @@ func Example() {
 	var broker memory.Broker
 	quiet := slog.New(slog.DiscardHandler)
 
-	relay, err := order.NewRelay(&orders, &broker, quiet)
+	relay, err := order.NewRelay(&orders, broker.Publisher(), quiet)
 	if err != nil {
 		fmt.Println(err)
 	}
@@ -42,7 +42,7 @@ func Example() {
 	if err != nil {
 		fmt.Println(err)
 	}
-	err = broker.Consume(ctx, func(_ context.Context, d ports.Delivery) error {
+	err = broker.Consumer().Consume(ctx, func(_ context.Context, d ports.Delivery) error {
 		fmt.Println(d.Event.Type, d.Event.Order.Product, d.Event.Order.ID == placed.ID)
 		cancel()
 		return nil
@@ -63,11 +63,11 @@ func Example_servers() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	publisher, err := rabbitmq.NewPublisher("amqp://guest:guest@localhost:5672/")
+	broker, err := rabbitmq.Open("amqp://guest:guest@localhost:5672/", rabbitmq.Options{})
 	if err != nil {
 		log.Fatal(err)
 	}
-	relay, err := order.NewRelay(store.Orders(), publisher, slog.Default())
+	relay, err := order.NewRelay(store.Orders(), broker.Publisher(), slog.Default())
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -75,7 +75,7 @@ func Example_servers() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	handler, err := order.NewHandler(service, store, publisher, slog.Default())
+	handler, err := order.NewHandler(service, store, broker.Publisher(), slog.Default())
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -97,6 +97,6 @@ func Example_servers() {
 	server.Shutdown(ending)
 	stopRelay()
 	running.Wait()
-	publisher.Close(ending)
+	broker.Close(ending)
 	store.Close(ending)
 }

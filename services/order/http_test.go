@@ -43,7 +43,7 @@ func newAPI(orders ports.OrderRepository, outbox ports.Outbox) *order.Handler {
 }
 
 func newLoggingAPI(orders ports.OrderRepository, outbox ports.Outbox, log *slog.Logger) *order.Handler {
-	relay := must(order.NewRelay(outbox, new(memory.Broker), log))
+	relay := must(order.NewRelay(outbox, new(memory.Broker).Publisher(), log))
 	return must(order.NewHandler(must(order.NewService(orders, relay, log)), pinger{}, pinger{}, log))
 }
 
@@ -401,7 +401,7 @@ func TestReadiness(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			service := must(order.NewService(new(memory.Orders), must(order.NewRelay(new(memory.Orders), new(memory.Broker), discard)), discard))
+			service := must(order.NewService(new(memory.Orders), must(order.NewRelay(new(memory.Orders), new(memory.Broker).Publisher(), discard)), discard))
 			h := must(order.NewHandler(service, tt.store, tt.broker, discard))
 			if tt.stopped {
 				h.Stop()

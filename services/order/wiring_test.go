@@ -14,7 +14,7 @@ import (
 
 // What can't work is refused when it is put together, not at the first order.
 func TestConstructorsRefuse(t *testing.T) {
-	orders, broker := new(memory.Orders), new(memory.Broker)
+	orders, broker := new(memory.Orders), new(memory.Broker).Publisher()
 	relay := must(order.NewRelay(orders, broker, discard))
 	var noOrders *memory.Orders
 	newRelay := func(outbox ports.Outbox, publisher ports.EventPublisher) func() error {
@@ -57,7 +57,7 @@ func TestWithoutALogger(t *testing.T) {
 	for name, log := range map[string]*slog.Logger{"nil": nil, "zero": {}} {
 		t.Run(name, func(t *testing.T) {
 			orders := new(memory.Orders)
-			relay := must(order.NewRelay(orders, new(memory.Broker), log))
+			relay := must(order.NewRelay(orders, new(memory.Broker).Publisher(), log))
 			service := must(order.NewService(orders, relay, log))
 			must(order.NewHandler(service, nil, nil, log))
 			if _, _, err := service.Place(t.Context(), order.Placement{UserID: "123", Product: "Laptop", Quantity: 1}); err != nil {

@@ -34,8 +34,8 @@ func (c *Common) OpenStore(ctx context.Context, log *slog.Logger) (*Store, error
 	case err != nil:
 		return nil, c.storeError(err)
 	case scheme == "memory":
-		orders := new(memory.Orders)
-		return &Store{orders, new(memory.Deliveries), new(memory.DeadLetters), orders, nothing}, nil
+		s := new(memory.Store)
+		return &Store{s.Orders(), s.Deliveries(), s.DeadLetters(), s, nothing}, nil
 	case scheme == "mongodb" || scheme == "mongodb+srv":
 		var db *mongodb.Store
 		err := waitFor(ctx, "store", c.StartTimeout, log, func(ctx context.Context) (err error) {
@@ -86,12 +86,7 @@ func (c *Common) OpenPublisher(log *slog.Logger) (*Broker, error) {
 	if err := c.checkBroker(); err != nil {
 		return nil, c.brokerError(err)
 	}
-	publisher, err := rabbitmq.NewPublisher(c.Broker)
-	if err != nil {
-		return nil, c.brokerError(err)
-	}
-	publisher.Logger = log
-	return &Broker{Publisher: publisher, Close: c.closing("broker", publisher.Close, log), Policies: c.losingPolicies}, nil
+	return c.openRabbitMQ(0, log)
 }
 
 // OpenConsumer opens the broker for consuming; it does not wait for it.
@@ -99,19 +94,7 @@ func (c *Common) OpenConsumer(s *Consuming, log *slog.Logger) (*Broker, error) {
 	if err := c.checkBroker(); err != nil {
 		return nil, c.brokerError(err)
 	}
-	consumer, err := rabbitmq.NewConsumer(c.Broker)
-	if err != nil {
-		return nil, c.brokerError(err)
-	}
-	consumer.Logger = log
-	consumer.StopTimeout = c.handlersStopTimeout()
-	consumer.Prefetch = s.Prefetch
-	b, err := c.OpenDeadLetterQueue(log)
-	if err != nil {
-		return nil, err
-	}
-	b.Consumer, b.Policies = consumer, c.losingPolicies
-	return b, nil
+	return c.openRabbitMQ(s.Prefetch, log)
 }
 
 // OpenDeadLetterQueue opens the broker for its dead letters; it does not wait
@@ -120,38 +103,27 @@ func (c *Common) OpenDeadLetterQueue(log *slog.Logger) (*Broker, error) {
 	if err := c.checkBroker(); err != nil {
 		return nil, c.brokerError(err)
 	}
-	queue, err := rabbitmq.NewDeadLetterQueue(c.Broker)
-	if err != nil {
-		return nil, c.brokerError(err)
-	}
-	queue.Logger = log
-	queue.StopTimeout = c.handlersStopTimeout()
-	return &Broker{DeadLetters: queue, Close: c.closing("broker", queue.Close, log)}, nil
+	return c.openRabbitMQ(0, log)
 }
 
 // OpenBroker opens the broker in both directions.
 func (c *Common) OpenBroker(s *Consuming, log *slog.Logger) (*Broker, error) {
 	if scheme, err := scheme(c.Broker); err == nil && scheme == "memory" {
 		b := &memory.Broker{StopTimeout: c.handlersStopTimeout(), Prefetch: s.Prefetch, Logger: log}
-		return &Broker{Publisher: b, Consumer: b, DeadLetters: b, Close: nothing}, nil
+		return &Broker{Publisher: b.Publisher(), Consumer: b.Consumer(), DeadLetters: b.DeadLetterQueue(), Close: nothing}, nil
 	}
-	publishing, err := c.OpenPublisher(log)
+	return c.OpenConsumer(s, log)
+}
+
+func (c *Common) openRabbitMQ(prefetch int, log *slog.Logger) (*Broker, error) {
+	b, err := rabbitmq.Open(c.Broker, rabbitmq.Options{Prefetch: prefetch, StopTimeout: c.handlersStopTimeout(), Logger: log})
 	if err != nil {
-		return nil, err
+		return nil, c.brokerError(err)
 	}
-	consuming, err := c.OpenConsumer(s, log)
-	if err != nil {
-		return nil, err
-	}
-	consuming.Publisher = publishing.Publisher
-	closeConsuming := consuming.Close
-	consuming.Close = func() {
-		var both sync.WaitGroup
-		both.Go(closeConsuming)
-		both.Go(publishing.Close)
-		both.Wait()
-	}
-	return consuming, nil
+	return &Broker{
+		Publisher: b.Publisher(), Consumer: b.Consumer(), DeadLetters: b.DeadLetterQueue(),
+		Close: c.closing("broker", b.Close, log), Policies: c.losingPolicies,
+	}, nil
 }
 
 // losingPolicies returns which of the broker's policies would lose events.

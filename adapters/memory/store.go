@@ -1,0 +1,31 @@
+package memory
+
+import (
+	"context"
+
+	"example.com/orderflow/ports"
+)
+
+// Store is orders, deliveries and dead letters. The zero Store is ready for use.
+type Store struct {
+	orders      Orders
+	deliveries  Deliveries
+	deadLetters DeadLetters
+}
+
+var _ ports.Pinger = (*Store)(nil)
+
+// Orders returns the orders and their outbox.
+func (s *Store) Orders() *Orders { return &s.orders }
+
+// Deliveries returns the log of the notifications.
+func (s *Store) Deliveries() *Deliveries { return &s.deliveries }
+
+// DeadLetters returns the dead letters.
+func (s *Store) DeadLetters() *DeadLetters { return &s.deadLetters }
+
+// Ping returns nil: no server has to answer.
+func (s *Store) Ping(context.Context) error { return nil }
+
+// Close returns nil: no connection has to be closed.
+func (s *Store) Close(context.Context) error { return nil }
