@@ -37,7 +37,7 @@ var rules = []struct {
 	{"services/cmd", []string{"ports/...", "domain", "adapters/...", "services/...",
 		"github.com/alecthomas/kong", "github.com/cenkalti/backoff/v5", "golang.org/x/sys/unix"}, []string{"github.com/compose-spec/compose-go/v2/..."}},
 	{"services", []string{"ports/...", "domain", "services/internal/...",
-		"github.com/google/uuid", "github.com/cenkalti/backoff/v5"}, []string{"adapters/...", "services/order", "services/notification", "services/deadletters"}},
+		"github.com/google/uuid", "github.com/cenkalti/backoff/v5", "github.com/go-json-experiment/json/jsontext"}, []string{"adapters/...", "services/order", "services/notification", "services/deadletters"}},
 	{"", nil, nil},
 }
 

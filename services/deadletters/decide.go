@@ -3,7 +3,6 @@ package deadletters
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
@@ -27,8 +26,8 @@ type selection struct {
 func (s *selection) fields() []httpapi.Field {
 	filled := func(text string) (string, bool) { return text, text != "" }
 	return []httpapi.Field{
-		{Name: "ids", Optional: true, Set: func(value json.RawMessage) (reason string) {
-			if reason = httpapi.Texts(&s.IDs)(value); reason == "" && len(s.IDs) == 0 {
+		{Name: "ids", Optional: true, Set: func(value httpapi.Value) (reason string) {
+			if reason = httpapi.Strings(&s.IDs)(value); reason == "" && len(s.IDs) == 0 {
 				reason = "must not be empty"
 			}
 			return reason
@@ -38,22 +37,22 @@ func (s *selection) fields() []httpapi.Field {
 			return id, err == nil
 		})},
 		{Name: "reason", Optional: true, Set: text(&s.Reason, "must not be empty", filled)},
-		{Name: "all", Optional: true, Set: httpapi.Truth(&s.All)},
+		{Name: "all", Optional: true, Set: httpapi.Bool(&s.All)},
 		{Name: "by", Optional: true, Set: text(&s.By, "must be 1 to 128 visible characters", func(text string) (string, bool) {
 			return text, text == signature(text)
 		})},
-		{Name: "dry_run", Optional: true, Set: httpapi.Truth(&s.DryRun)},
-		{Name: "limit", Optional: true, Set: httpapi.Whole(&s.Limit)},
+		{Name: "dry_run", Optional: true, Set: httpapi.Bool(&s.DryRun)},
+		{Name: "limit", Optional: true, Set: httpapi.Int(&s.Limit)},
 		{Name: "cursor", Optional: true, Set: text(&s.Cursor, "must not be empty", filled)},
 	}
 }
 
 // text sets what a string is read as; must is the fault of one that read
 // refuses.
-func text[T any](to *T, must string, read func(text string) (T, bool)) func(json.RawMessage) string {
-	return func(value json.RawMessage) (reason string) {
+func text[T any](to *T, must string, read func(text string) (T, bool)) func(httpapi.Value) string {
+	return func(value httpapi.Value) (reason string) {
 		var given string
-		if reason := httpapi.Text(&given)(value); reason != "" {
+		if reason := httpapi.String(&given)(value); reason != "" {
 			return reason
 		}
 		what, ok := read(given)

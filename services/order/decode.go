@@ -8,9 +8,9 @@ import (
 
 func (p *Placement) fields() []httpapi.Field {
 	return []httpapi.Field{
-		{Name: "user_id", Set: httpapi.Text(&p.UserID)},
-		{Name: "product", Set: httpapi.Text(&p.Product)},
-		{Name: "quantity", Set: httpapi.Whole(&p.Quantity)}, // out of range, the domain says the limit
+		{Name: "user_id", Set: httpapi.String(&p.UserID)},
+		{Name: "product", Set: httpapi.String(&p.Product)},
+		{Name: "quantity", Set: httpapi.Int(&p.Quantity)}, // out of range, the domain says the limit
 	}
 }
 

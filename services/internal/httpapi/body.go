@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,28 +9,14 @@ import (
 	"net/http"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 )
 
 const maxBody = 64 << 10
 
 // BodyTimeout is how long a client may take to send a request's body.
 const BodyTimeout = 10 * time.Second
-
-// Field is a field of a JSON object in a request's body.
-type Field struct {
-	Name     string
-	Optional bool
-
-	// Set takes the field's value, which is valid JSON and UTF-8, or returns
-	// why it does not, as the end of a sentence that begins with its name.
-	Set func(value json.RawMessage) (reason string)
-}
-
-func (f Field) name() string { return f.Name }
 
 // ReadObject reads the request's body: one JSON object (RFC 8259) with the
 // fields given, each once, no others. Names are matched exactly. A body that is
@@ -110,147 +95,4 @@ func checkMediaType(h http.Header) error {
 		return unsupported("the header Content-Encoding must be absent: bodies are taken as they are")
 	}
 	return nil
-}
-
-// DecodeObject is [ReadObject] of a body that was read; what is described, such
-// as "an order", is named in refusals of fields that it does not have.
-func DecodeObject(body []byte, what string, fields ...Field) error {
-	if !json.Valid(body) || !isObject(body) || !utf8.Valid(body) {
-		return whyNoObject(body)
-	}
-	var f faults
-	seen := make([]bool, len(fields))
-	for name, value := range members(body) {
-		i := slices.IndexFunc(fields, func(field Field) bool { return field.Name == name })
-		switch {
-		case i < 0:
-			addUnknown(&f, name, fields, Field.name, "a field of ", what)
-		case seen[i]:
-			f.add(name, "is given more than once")
-		default:
-			seen[i] = true
-			f.add(name, fields[i].Set(value))
-		}
-	}
-	for i, field := range fields {
-		if !field.Optional && !seen[i] {
-			f.add(field.Name, "is missing")
-		}
-	}
-	return f.err()
-}
-
-// whyNoObject finds where a body stops being one JSON object in UTF-8.
-func whyNoObject(body []byte) error {
-	decoder := json.NewDecoder(bytes.NewReader(body))
-	if start, err := decoder.Token(); err != nil {
-		return notJSON(err)
-	} else if start != json.Delim('{') {
-		return Malformed("the body must be a JSON object")
-	}
-	for decoder.More() {
-		key, err := decoder.Token()
-		if err != nil {
-			return notJSON(err)
-		}
-		name := key.(string) // an object's keys are strings, or Token fails
-		var value json.RawMessage
-		if err := decoder.Decode(&value); err != nil {
-			return notJSON(err, shown(name))
-		}
-		if !utf8.Valid(value) {
-			return Malformed("the body is not valid UTF-8", shown(name))
-		}
-	}
-	if _, err := decoder.Token(); err != nil {
-		return notJSON(err)
-	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return Malformed("the body goes on behind the JSON object")
-	}
-	if !utf8.Valid(body) {
-		return Malformed("the body is not valid UTF-8")
-	}
-	return Malformed("the body is nested too deeply") // for encoding/json as a whole, not for its parts
-}
-
-// Text sets a string.
-func Text(to *string) func(json.RawMessage) string {
-	return func(value json.RawMessage) (reason string) {
-		if value[0] != '"' {
-			return "must be a string, not " + kind(value)
-		}
-		*to = unquote(value)
-		return ""
-	}
-}
-
-// Texts sets a list of strings.
-func Texts(to *[]string) func(json.RawMessage) string {
-	return func(value json.RawMessage) (reason string) {
-		var list []*string
-		if err := json.Unmarshal(value, &list); err != nil || list == nil || slices.Contains(list, nil) {
-			return "must be a list of strings"
-		}
-		for _, text := range list {
-			*to = append(*to, *text)
-		}
-		return ""
-	}
-}
-
-// Whole sets a whole number; one that is out of range becomes the nearest.
-func Whole(to *int) func(json.RawMessage) string {
-	return func(value json.RawMessage) (reason string) {
-		if k := kind(value); k != "a number" {
-			return "must be a whole number, not " + k
-		}
-		n, err := strconv.Atoi(string(value))
-		if err != nil && !errors.Is(err, strconv.ErrRange) {
-			return "must be a whole number, without fraction or exponent"
-		}
-		*to = n
-		return ""
-	}
-}
-
-// Truth sets a truth value.
-func Truth(to *bool) func(json.RawMessage) string {
-	return func(value json.RawMessage) (reason string) {
-		if k := kind(value); k != "a truth value" {
-			return "must be true or false, not " + k
-		}
-		*to = value[0] == 't'
-		return ""
-	}
-}
-
-func kind(value json.RawMessage) string {
-	switch value[0] {
-	case '{':
-		return "an object"
-	case '[':
-		return "a list"
-	case '"':
-		return "a string"
-	case 't', 'f':
-		return "a truth value"
-	case 'n':
-		return "null"
-	}
-	return "a number"
-}
-
-// notJSON returns the problem of a body that is no JSON, found while reading
-// the fields.
-func notJSON(err error, fields ...string) error {
-	detail := "the body is not valid JSON"
-	var syntax *json.SyntaxError
-	switch {
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		detail += ": it ends too early"
-	case errors.As(err, &syntax):
-		detail += fmt.Sprintf(": %s, at byte %d", syntax, syntax.Offset)
-	}
-	return Malformed(detail, fields...)
 }
