@@ -65,8 +65,8 @@ func TestAdmin(t *testing.T) {
 		{"GET", "/dead-letters/l0", "", nil, 200, `^` + l0 + `,"failures":\[{"reason":"no such address",.*}\],"message_id":"m","content_type":"text/plain","headers":{"a":"b"},"body":"<ok>\\u0000"}$`},
 		{"GET", "/dead-letters/l1", "", nil, 200, `"body_base64":"PG9rPv8="}$`},
 		{"GET", "/dead-letters/l9", "", nil, 404, `"code":"not_found"`},
-		{"DELETE", "/dead-letters/l0", "", nil, 405, `does not take DELETE, but GET, HEAD`},
-		{"GET", "/dead-letters/replay", "", nil, 405, `does not take GET, but POST`},
+		{"DELETE", "/dead-letters/l0", "", nil, 405, `does not support DELETE; use GET, HEAD`},
+		{"GET", "/dead-letters/replay", "", nil, 405, `does not support GET; use POST`},
 
 		{"POST", "/dead-letters/replay", `{}`, nil, 422, `"field":"ids","detail":"is one way to select letters: give exactly one of ids, order_id, reason, all"`},
 		{"POST", "/dead-letters/replay", `{"ids":["l0"],"all":true}`, nil, 422, `exactly one of`},

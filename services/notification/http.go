@@ -4,7 +4,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"time"
 
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
@@ -19,19 +18,16 @@ import (
 //
 // Errors are application/problem+json (RFC 9457).
 //
-// What was read is answered, within the request's time, though its client has
-// closed its sending side.
+// A request that was read is answered even if its client closes the sending side.
 type Handler struct {
-	RequestTimeout time.Duration // how long a request's work may take; 0: 10 s. To be set before first use
+	httpapi.API // RequestTimeout, ServeHTTP and Stop
 
-	routes  http.Handler
-	health  *httpapi.Health
 	service *Service
 }
 
-// NewHandler returns the HTTP interface of the service. It is ready while store,
-// broker and every channel that is a [ports.Pinger] answer; store and broker may
-// be nil, if there is none that could be away. Without a service it returns an
+// NewHandler returns the HTTP interface of the service. It is ready while the
+// store, the broker and every channel that is a [ports.Pinger] answer. Store and
+// broker may be nil if they can't fail. Without a service NewHandler returns an
 // error; without a logger it uses slog.Default().
 func NewHandler(service *Service, store, broker ports.Pinger, log *slog.Logger) (*Handler, error) {
 	if err := wiring.Check("notification handler", wiring.Part{Name: "a service", Given: service}); err != nil {
@@ -47,19 +43,12 @@ func NewHandler(service *Service, store, broker ports.Pinger, log *slog.Logger) 
 		}
 	}
 	health := httpapi.NewHealth(checks...)
-	h := &Handler{health: health, service: service}
-	h.routes = httpapi.NewHandler(httpapi.Routes{
+	h := &Handler{service: service}
+	h.API = httpapi.NewAPI(httpapi.Routes{
 		"/notifications": {http.MethodGet: h.notifications},
 	}, health, log)
 	return h, nil
 }
-
-// ServeHTTP answers a request.
-func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.routes.ServeHTTP(w, r) }
-
-// Stop makes /readyz answer 503 from now on, and each answer the last of its
-// connection: the first step of a shutdown. All else is answered as before.
-func (h *Handler) Stop() { h.health.Stop() }
 
 type notificationJSON struct {
 	EventID domain.EventID `json:"event_id"`
@@ -82,7 +71,7 @@ func (h *Handler) notifications(w http.ResponseWriter, r *http.Request) error {
 	}
 	sent, err := h.service.Sent(ctx, id)
 	if errors.Is(err, ports.ErrUnavailable) || ctx.Err() != nil {
-		return httpapi.Unavailable("the store is not available")
+		return httpapi.Unavailable("the store is unavailable")
 	}
 	if err != nil {
 		return err

@@ -312,7 +312,7 @@ func TestUnreadableOrder(t *testing.T) {
 		send(h, "GET", "/orders/"+id, "", ""),
 		sendWithKey(h, laptop, "k"),
 	} {
-		const want = `"detail":"the order is kept, but can't be read: quantity must be a whole number"`
+		const want = `"detail":"the order is stored, but can't be read: quantity must be a whole number"`
 		body := bodyOf(t, response)
 		if response.StatusCode != 500 || !strings.Contains(body, `"code":"unreadable","errors":[{"field":"quantity","detail":"must be a whole number"}]`) || !strings.Contains(body, want) || strings.Contains(body, "secret") {
 			t.Errorf("answered %s %s", response.Status, body)

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/http"
 	"sync/atomic"
-	"time"
 
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
@@ -29,29 +28,27 @@ const (
 //
 // Errors are application/problem+json (RFC 9457).
 //
-// What was read is carried out, within the request's time, though its client
-// has closed its sending side, or the whole connection: an order whose client
-// is gone is kept.
+// A request that was read is carried out even if its client closes the sending
+// side or the whole connection: the order of a client that is gone is kept.
 type Handler struct {
-	// To be set before first use, if at all.
-	RequestTimeout time.Duration // how long a request's work may take, once it is read; 0: 10 s
-	MaxInFlight    int           // how many orders may be in hand; 0: DefaultMaxInFlight
+	httpapi.API // RequestTimeout, ServeHTTP and Stop
 
-	routes   http.Handler
-	health   *httpapi.Health
+	// MaxInFlight bounds the orders that are being placed at once; 0 means
+	// DefaultMaxInFlight. Set it before first use.
+	MaxInFlight int
+
 	service  *Service
 	log      *slog.Logger
 	inFlight atomic.Int64
 }
 
-// DefaultMaxInFlight is how many orders may be in hand where nothing else is
-// set.
+// DefaultMaxInFlight is the default of [Handler.MaxInFlight].
 const DefaultMaxInFlight = 4096
 
 // NewHandler returns the HTTP interface of the service. It is ready while the
-// store answers; whether the broker does is only told, for orders are taken
-// without it. Either may be nil, if there is none that could be away. Without a
-// service it returns an error; without a logger it uses slog.Default().
+// store answers. It reports the broker's state too, but takes orders without it.
+// Store and broker may be nil if they can't fail. Without a service NewHandler
+// returns an error; without a logger it uses slog.Default().
 func NewHandler(service *Service, store, broker ports.Pinger, log *slog.Logger) (*Handler, error) {
 	if err := wiring.Check("order handler", wiring.Part{Name: "a service", Given: service}); err != nil {
 		return nil, err
@@ -64,21 +61,14 @@ func NewHandler(service *Service, store, broker ports.Pinger, log *slog.Logger) 
 		httpapi.Check{Name: "store", Pinger: store},
 		httpapi.Check{Name: "broker", Pinger: broker, Optional: true},
 	)
-	h := &Handler{health: health, service: service, log: log}
-	h.routes = httpapi.NewHandler(httpapi.Routes{
+	h := &Handler{service: service, log: log}
+	h.API = httpapi.NewAPI(httpapi.Routes{
 		"/order":       {http.MethodPost: h.place},
 		"/orders":      {http.MethodPost: h.place, http.MethodGet: h.list},
 		"/orders/{id}": {http.MethodGet: h.get},
 	}, health, log)
 	return h, nil
 }
-
-// ServeHTTP answers a request.
-func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.routes.ServeHTTP(w, r) }
-
-// Stop makes /readyz answer 503 from now on, and each answer the last of its
-// connection: the first step of a shutdown. All else is answered as before.
-func (h *Handler) Stop() { h.health.Stop() }
 
 func (h *Handler) place(w http.ResponseWriter, r *http.Request) error {
 	key, err := readKey(r.Header)
@@ -90,10 +80,10 @@ func (h *Handler) place(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	placement.IdempotencyKey = key
-	// From here on, for a client that is slow to send is in nobody's way.
+	// Count only requests that were read: slow clients must not use up the bound.
 	defer h.inFlight.Add(-1)
 	if most := cmp.Or(h.MaxInFlight, DefaultMaxInFlight); h.inFlight.Add(1) > int64(most) {
-		return httpapi.Overloaded("too many orders are in hand; this one was not taken")
+		return httpapi.Overloaded("too many orders are being placed; this one was not")
 	}
 	ctx, cancel := httpapi.Begin(r, h.RequestTimeout)
 	defer cancel()
@@ -105,7 +95,7 @@ func (h *Handler) place(w http.ResponseWriter, r *http.Request) error {
 		w.Header().Set("Idempotency-Replayed", "true")
 	}
 	w.Header().Set("Location", "/orders/"+string(order.ID))
-	return httpapi.WriteJSON(w, http.StatusCreated, newOrderJSON(order)) // small: never refused
+	return httpapi.WriteJSON(w, http.StatusCreated, newOrderJSON(order)) // small, so there is memory for it
 }
 
 func (h *Handler) get(w http.ResponseWriter, r *http.Request) error {
@@ -126,9 +116,9 @@ func (h *Handler) list(w http.ResponseWriter, r *http.Request) error {
 	ctx, cancel := httpapi.Begin(r, h.RequestTimeout)
 	defer cancel()
 	query, err := httpapi.Query(r,
-		httpapi.Parameter{Name: "user_id", Without: "have everybody's orders"},
-		httpapi.Parameter{Name: "limit", Without: "have 20 to a page"},
-		httpapi.Parameter{Name: "cursor", Without: "have the first page"},
+		httpapi.Parameter{Name: "user_id", Without: "get the orders of all users"},
+		httpapi.Parameter{Name: "limit", Without: "get 20 per page"},
+		httpapi.Parameter{Name: "cursor", Without: "get the first page"},
 	)
 	if err != nil {
 		return err
@@ -164,29 +154,29 @@ func newOrderJSON(o domain.Order) orderJSON {
 	}
 }
 
-// problem turns an error of the use cases into an answer; one that it does not
-// know stays as it is, and is answered with 500.
+// problem returns the answer to an error of the use cases. It returns an unknown
+// error unchanged, which is answered with 500.
 func (h *Handler) problem(ctx context.Context, err error) error {
 	var invalid *domain.InvalidError
 	var unreadable *ports.UnreadableError
 	switch {
 	case errors.As(err, &unreadable):
-		h.log.ErrorContext(ctx, "an order can't be read", "order_id", unreadable.ID, "error", err)
+		h.log.ErrorContext(ctx, "a stored order can't be read", "order_id", unreadable.ID, "error", err)
 		return httpapi.Unreadable("the order", unreadable)
 	case errors.As(err, &invalid):
 		return httpapi.Invalid(invalid.Fields...)
 	case errors.Is(err, ErrKeyReused):
 		return &httpapi.Problem{
 			Status: http.StatusUnprocessableEntity, Code: "idempotency_key_reused",
-			Detail: "this Idempotency-Key was used before, by the same user, for another order; give each order a key of its own",
-			Errors: []domain.FieldError{{Field: "Idempotency-Key", Reason: "was used before for another order"}},
+			Detail: "this Idempotency-Key was used before, by the same user, for another order; use a new key for each order",
+			Errors: []domain.FieldError{{Field: keyHeader, Reason: "was used before for another order"}},
 		}
 	case errors.Is(err, ports.ErrNotFound):
 		return &httpapi.Problem{Status: http.StatusNotFound, Code: "not_found", Detail: "there is no order with this id"}
 	case errors.Is(err, ports.ErrInvalidCursor):
-		return httpapi.Invalid(domain.FieldError{Field: "cursor", Reason: "must be the next_cursor of a page before"})
+		return httpapi.Invalid(domain.FieldError{Field: "cursor", Reason: "must be the next_cursor of another page"})
 	case errors.Is(err, ports.ErrUnavailable), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		return httpapi.Unavailable("the store is not available; an order sent with this request may have been kept or not: sending it again with the same Idempotency-Key finds out")
+		return httpapi.Unavailable("the store is unavailable; an order in this request may have been stored or not: send it again with the same Idempotency-Key to find out")
 	}
 	return err
 }

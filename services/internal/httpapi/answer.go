@@ -12,8 +12,8 @@ import (
 	"unicode/utf8"
 )
 
-// WriteJSON answers with the value as JSON. It returns a problem instead if the
-// answer is not small and the memory for it is not free.
+// WriteJSON answers with the value as JSON. If the answer is large and there is no
+// memory for it, it returns a problem instead.
 func WriteJSON(w http.ResponseWriter, status int, value any) error {
 	body := encode(value)
 	if !hold(w, len(body)) {
@@ -23,9 +23,10 @@ func WriteJSON(w http.ResponseWriter, status int, value any) error {
 	return nil
 }
 
-// WriteLarge answers 200 with the value, a struct with fields, and a last member
-// of that name: the content as text if it is UTF-8, or as base64 in a member
-// name_base64. The content is encoded as it is written, and never held so.
+// WriteLarge answers 200 with the value, a struct with fields, and one more member
+// at its end: name holds the content as text if that is UTF-8, otherwise
+// name_base64 holds it in base64. It encodes the content in parts while it writes,
+// so that it needs no memory for the whole.
 func WriteLarge(w http.ResponseWriter, value any, name string, content []byte) {
 	head := bytes.TrimSuffix(encode(value), []byte("}\n"))
 	text := utf8.Valid(content)
@@ -34,7 +35,7 @@ func WriteLarge(w http.ResponseWriter, value any, name string, content []byte) {
 	}
 	setHeader(w.Header(), "application/json")
 	w.WriteHeader(http.StatusOK)
-	// The client may be gone at any write: nobody is left to tell.
+	// Writes fail if the client is gone: then there is nobody to report that to.
 	_, _ = fmt.Fprintf(w, `%s,"%s":"`, head, name)
 	if text {
 		writeText(w, content)
@@ -46,11 +47,11 @@ func WriteLarge(w http.ResponseWriter, value any, name string, content []byte) {
 	_, _ = io.WriteString(w, "\"}\n")
 }
 
-// writeText writes valid UTF-8 as the inside of a JSON string.
+// writeText writes the text, valid UTF-8, as a JSON string without its quotes.
 func writeText(w io.Writer, text []byte) {
-	const most = 32 << 10
+	const part = 32 << 10
 	for len(text) > 0 {
-		n := min(len(text), most)
+		n := min(len(text), part)
 		for n < len(text) && !utf8.RuneStart(text[n]) {
 			n--
 		}
@@ -62,7 +63,7 @@ func writeText(w io.Writer, text []byte) {
 	}
 }
 
-// FormatTime returns the time as answers have it: RFC 3339, UTC, milliseconds.
+// FormatTime formats a time for an answer: RFC 3339 in UTC with milliseconds.
 func FormatTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
 
 func encode(value any) []byte {
@@ -70,7 +71,7 @@ func encode(value any) []byte {
 	encoder := json.NewEncoder(&body)
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(value); err != nil {
-		panic(err) // our own types always encode
+		panic(err) // our own types can always be encoded
 	}
 	return EscapeControls(body.Bytes())
 }
@@ -79,7 +80,7 @@ func write(w http.ResponseWriter, status int, contentType string, body []byte) {
 	setHeader(w.Header(), contentType)
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // the client may be gone: nobody left to tell
+	_, _ = w.Write(body) // see WriteLarge
 }
 
 func setHeader(h http.Header, contentType string) {

@@ -15,12 +15,14 @@ import (
 
 const maxBody = 64 << 10
 
-// BodyTimeout is how long a client may take to send a request's body.
+// BodyTimeout bounds how long a client may take to send a request's body.
 const BodyTimeout = 10 * time.Second
 
-// ReadObject reads the request's body: one JSON object (RFC 8259) with the
-// fields given, each once, no others. Names are matched exactly. A body that is
-// not there within [BodyTimeout] is refused with 408.
+// ReadObject reads the request's body, one JSON object (RFC 8259), and sets its
+// fields. It returns a [*Problem] that lists all faults: unknown, repeated and
+// missing fields and wrong types. Names are case-sensitive. Error texts call the
+// object what, such as "an order". If the body does not arrive within
+// [BodyTimeout], the answer is 408.
 func ReadObject(w http.ResponseWriter, r *http.Request, what string, fields ...Field) error {
 	if err := checkMediaType(r.Header); err != nil {
 		return err
@@ -37,45 +39,45 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if e, ok := w.(*exchange); ok {
 		e.takeBody()
 	}
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(BodyTimeout)) // or another's server has its own
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(BodyTimeout)) // fails on servers that do not support it
 	if r.ContentLength > maxBody {
 		return nil, tooLarge(w)
 	}
-	from := http.MaxBytesReader(w, r.Body, maxBody)
-	body, err := io.ReadAll(io.LimitReader(from, small))
+	limited := http.MaxBytesReader(w, r.Body, maxBody)
+	body, err := io.ReadAll(io.LimitReader(limited, small))
 	if err == nil && len(body) == small { // there may be more
 		if !hold(w, maxBody) {
-			return nil, lastOf(w, outOfMemory())
+			return nil, closeAfter(w, outOfMemory())
 		}
 		whole := bytes.NewBuffer(slices.Grow(body, maxBody-small+bytes.MinRead))
-		_, err = whole.ReadFrom(from)
+		_, err = whole.ReadFrom(limited)
 		body = whole.Bytes()
 	}
-	var most *http.MaxBytesError
+	var maxBytes *http.MaxBytesError
 	switch {
 	case err == nil:
 		return body, nil
-	case errors.As(err, &most):
+	case errors.As(err, &maxBytes):
 		return nil, tooLarge(w)
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return nil, lastOf(w, &Problem{
+		return nil, closeAfter(w, &Problem{
 			Status: http.StatusRequestTimeout, Code: "timeout",
-			Detail: fmt.Sprintf("the body was not there within %v; nothing was done", BodyTimeout),
+			Detail: fmt.Sprintf("the body did not arrive within %v; nothing was done", BodyTimeout),
 		})
 	}
-	return nil, Malformed("the body could not be read to its end")
+	return nil, Malformed("the body could not be read completely")
 }
 
 func tooLarge(w http.ResponseWriter) error {
-	return lastOf(w, &Problem{
+	return closeAfter(w, &Problem{
 		Status: http.StatusRequestEntityTooLarge, Code: "too_large",
 		Detail: fmt.Sprintf("the body is larger than %d bytes", maxBody),
 	})
 }
 
-// lastOf makes the problem the last answer of its connection, on which the rest
-// of a body may yet come.
-func lastOf(w http.ResponseWriter, p *Problem) error {
+// closeAfter closes the connection after the problem, because the rest of the body
+// may still arrive on it.
+func closeAfter(w http.ResponseWriter, p *Problem) error {
 	w.Header().Set("Connection", "close")
 	return p
 }
@@ -89,10 +91,10 @@ func checkMediaType(h http.Header) error {
 		return unsupported("the header Content-Type must be application/json")
 	}
 	if charset, ok := params["charset"]; ok && !strings.EqualFold(charset, "utf-8") {
-		return unsupported("the header Content-Type must name no charset but utf-8")
+		return unsupported("the charset in the header Content-Type must be utf-8")
 	}
 	if encoding := h.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return unsupported("the header Content-Encoding must be absent: bodies are taken as they are")
+		return unsupported("the header Content-Encoding must be absent: compressed bodies are not supported")
 	}
 	return nil
 }

@@ -3,44 +3,43 @@ package httpapi
 import "sync/atomic"
 
 const (
-	// mostConnections is how many connections a process serves where the limit of
-	// open files allows more. One that is idle takes some 25 KB, and up
-	// to 46 KB if its last header had 4 KB of short fields.
-	mostConnections = 4096
+	// maxConnections is how many connections a process serves if the limit of
+	// open files allows more. An idle one takes about 25 KB, and up to 46 KB if
+	// its last header had 4 KB of short fields.
+	maxConnections = 4096
 
-	// otherFiles is how many files a process may have open beside, such as a
-	// store's pool of 100 connections; two thirds of a lower limit.
+	// otherFiles is how many open files are left for the rest of the process, such
+	// as a store's pool of 100 connections; at most two thirds of the limit.
 	otherFiles = 192
 
-	// mostSpare is how many connections a server takes beyond its bound, to
-	// answer for its health on them and to refuse all else; fewer where the bound
-	// is low.
-	mostSpare = 16
+	// maxSpare is how many connections a server takes beyond its bound, to answer
+	// health checks and to refuse other requests; fewer if the bound is low.
+	maxSpare = 16
 )
 
 // bound is how many connections a server serves at once.
 type bound struct {
 	connections int
-	why         string // this many, in words
+	reason      string // why no more, to follow "as many as"
 	attrs       []any  // for the log
 }
 
-// spare returns how many more it takes.
-func (b bound) spare() int { return min(mostSpare, max(1, b.connections/2)) }
+// spare returns how many connections more the server takes.
+func (b bound) spare() int { return min(maxSpare, max(1, b.connections/2)) }
 
 func fixedBound(connections int) bound {
-	return bound{connections: connections, why: "this address serves"}
+	return bound{connections: connections, reason: "this address serves"}
 }
 
-// sharing is how many servers share what the limit of open files leaves.
+// sharing counts the servers that share the limit of open files.
 var sharing atomic.Int64
 
-// sharedBound is what each of them serves.
+// sharedBound returns the bound of one of the servers that share the limit.
 func sharedBound(files, servers int) bound {
 	servers = max(1, servers)
 	each := (files-min(otherFiles, files*2/3))/servers - 1 // one is being accepted
-	allowed := max(1, each-min(mostSpare, max(1, each/3)))
-	if most := mostConnections / servers; most <= allowed {
+	allowed := max(1, each-min(maxSpare, max(1, each/3)))
+	if most := maxConnections / servers; most <= allowed {
 		return fixedBound(most)
 	}
 	return bound{allowed, "the limit of open files allows", []any{"open_files_limit", files}}

@@ -6,36 +6,36 @@ import (
 )
 
 const (
-	// memoryBudget is how many bytes all requests and answers under way may
-	// hold in the whole process, beside the small ones: clients that are slow
-	// to send or to read, however many, take no more.
+	// memoryBudget is how many bytes all requests and answers of the process may
+	// hold together, not counting small ones. Any number of clients that send or
+	// read slowly takes no more.
 	memoryBudget = 32 << 20
 
 	// small is how many bytes a request's header, its body and its answer may
-	// each have without a reservation. What answers a stored order is small.
+	// each have without a reservation. An answer with one stored order is small.
 	small = 4 << 10
 )
 
-// memory is the process's budget, whatever number of servers it has.
+// memory is the budget of the process, however many servers it has.
 var memory = newBudget(memoryBudget)
 
-// budget is a number of bytes to be reserved.
+// budget is a number of bytes that callers reserve parts of.
 type budget struct {
 	mu    sync.Mutex
 	free  int
-	freed chan struct{} // closed when something is released; nil: nobody waits
+	freed chan struct{} // closed at the next release; nil if nobody waits
 }
 
 func newBudget(bytes int) *budget { return &budget{free: bytes} }
 
-// take reserves so many bytes, if they are free.
+// take reserves n bytes and reports whether they were free.
 func (b *budget) take(n int) bool {
 	ok, _ := b.tryTake(n)
 	return ok
 }
 
-// wait reserves so many bytes once they are free. It reports false if ctx ends
-// before.
+// wait reserves n bytes as soon as they are free. It reports false if ctx ends
+// first.
 func (b *budget) wait(ctx context.Context, n int) bool {
 	for {
 		ok, freed := b.tryTake(n)

@@ -13,6 +13,8 @@ import (
 	"time"
 )
 
+var discard = slog.New(slog.DiscardHandler)
+
 func free() int {
 	memory.mu.Lock()
 	defer memory.mu.Unlock()
@@ -70,7 +72,7 @@ var large = Routes{
 // While there is no memory, what is small is done, and what is large refused; all
 // that was reserved is released.
 func TestWithoutMemory(t *testing.T) {
-	h := NewHandler(large, NewHealth(), slog.New(slog.DiscardHandler))
+	h := NewHandler(large, NewHealth(), discard)
 	body := func(n int) string { return `{"a":"` + strings.Repeat("x", n-len(`{"a":""}`)) + `"}` }
 	tests := []struct {
 		name, method, target, body, header string
@@ -123,7 +125,7 @@ func TestWithoutMemory(t *testing.T) {
 // A page waits a moment for the memory that others are about to release.
 func TestPageWaitsForMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := NewHandler(large, nil, slog.New(slog.DiscardHandler))
+		h := NewHandler(large, nil, discard)
 		time.AfterFunc(patience/2, takeAll(t))
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, httptest.NewRequest("GET", "/page", nil))
@@ -136,7 +138,7 @@ func TestPageWaitsForMemory(t *testing.T) {
 // What an answer holds while nobody reads it is what it has, not what was
 // reserved for making it.
 func TestHeldWhileWriting(t *testing.T) {
-	h := NewHandler(large, nil, slog.New(slog.DiscardHandler))
+	h := NewHandler(large, nil, discard)
 	before := free()
 	for target, want := range map[string]int{"/page": 0, "/large": 100<<10 + 3} {
 		var held int
@@ -159,7 +161,7 @@ func (a *unreadAnswer) Write(p []byte) (int, error) {
 
 // A connection keeps its last request's first line, so a long one is the last.
 func TestLongFirstLine(t *testing.T) {
-	h := NewHandler(large, nil, slog.New(slog.DiscardHandler))
+	h := NewHandler(large, nil, discard)
 	for n, want := range map[int]string{small - len("GET/?"): "", small - len("GET/?") + 1: "close"} {
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, httptest.NewRequest("GET", "/?"+strings.Repeat("x", n), nil))

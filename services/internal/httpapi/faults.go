@@ -10,19 +10,19 @@ import (
 )
 
 const (
-	maxFaults   = 16  // that an answer names
-	longestName = 64  // characters of a name or value that the client made up
+	maxFaults   = 16  // faults that an answer lists
+	longestName = 64  // characters of a name or value from the client
 	longestText = 256 // characters of a reason, a path or a detail
 )
 
-// faults collects what is wrong with a request: a few in full, and how many
-// more there are.
+// faults collects what is wrong with a request: the first faults in full, and the
+// number of all others.
 type faults struct {
 	first []domain.FieldError
 	more  int
 }
 
-// add keeps the fault of the field, whose name may be the client's; an empty
+// add adds the fault of a field, whose name may come from the client. An empty
 // reason is no fault.
 func (f *faults) add(field, reason string) {
 	switch {
@@ -34,9 +34,9 @@ func (f *faults) add(field, reason string) {
 	}
 }
 
-// addUnknown keeps that the client's name is none of those known.
+// addUnknown adds the fault that the client's name is not one of the known ones.
 func addUnknown[T any](f *faults, name string, known []T, nameOf func(T) string, kind, what string) {
-	if len(f.first) == maxFaults { // and there may be thousands
+	if len(f.first) == maxFaults { // there may be thousands: don't make their texts
 		f.more++
 		return
 	}
@@ -47,7 +47,7 @@ func addUnknown[T any](f *faults, name string, known []T, nameOf func(T) string,
 	f.add(name, "is not "+kind+what+"; known: "+strings.Join(names, ", "))
 }
 
-// err returns the problem of the faults, nil if there are none.
+// err returns the problem of the faults, or nil without faults.
 func (f *faults) err() error {
 	if len(f.first) == 0 {
 		return nil
@@ -73,12 +73,12 @@ func (f *faults) String() string {
 	return b.String()
 }
 
-// shown makes a name or value that the client made up fit for an answer.
+// shown returns a name or value from the client as answers and logs show it.
 func shown(text string) string { return cut(text, longestName) }
 
-// cut returns at most so many characters of the text, in valid UTF-8.
+// cut returns at most the first most characters of the text, in valid UTF-8.
 func cut(text string, most int) string {
-	if len(text) > most { // it may have more characters
+	if len(text) > most { // in bytes: it may have more characters
 		n := 0
 		for i := range text {
 			if n == most {

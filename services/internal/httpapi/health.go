@@ -16,44 +16,43 @@ const (
 	readyPath = "/readyz"
 )
 
-// pingTimeout bounds what a readiness answer waits for.
+// pingTimeout bounds the checks of one readiness answer.
 const pingTimeout = 2 * time.Second
 
-// Check is one thing behind readiness.
+// Check is something that a service depends on.
 type Check struct {
 	Name   string
-	Pinger ports.Pinger // nil: there is nothing that could be down
+	Pinger ports.Pinger // may be nil: then there is nothing to check
 
-	// Optional: the service does its work without it, for a while, so that its
-	// absence is said but does not make the service unready.
+	// Optional checks are reported, but do not make the service unready: it works
+	// without them for a while.
 	Optional bool
 }
 
-// Health answers liveness and readiness.
+// Health answers for liveness and readiness.
 type Health struct {
 	checks   []Check
 	stopping atomic.Bool
 }
 
-// NewHealth returns the health of a service that stands on the checks.
+// NewHealth returns the health of a service that depends on the checks.
 func NewHealth(checks ...Check) *Health {
 	return &Health{checks: slices.DeleteFunc(checks, func(c Check) bool { return c.Pinger == nil })}
 }
 
-// Stop makes the service unready for good. It goes on answering, and each answer
-// is the last of its connection.
-func (h *Health) Stop() { h.stopping.Store(true) }
+// stop makes the service unready for good; see [API.Stop].
+func (h *Health) stop() { h.stopping.Store(true) }
 
 func (h *Health) isStopping() bool { return h != nil && h.stopping.Load() }
 
-// Live answers 200 as long as the process can answer at all.
-func (h *Health) Live(w http.ResponseWriter, _ *http.Request) error {
+// live answers 200 as long as the process can answer at all.
+func live(w http.ResponseWriter, _ *http.Request) error {
 	return WriteJSON(w, http.StatusOK, map[string]string{"status": "alive"})
 }
 
-// Ready answers 200 if the service can do its work, 503 otherwise, and says
-// what is up and what is down.
-func (h *Health) Ready(w http.ResponseWriter, r *http.Request) error {
+// ready answers 200 if the service can work and 503 otherwise, with the state of
+// each check.
+func (h *Health) ready(w http.ResponseWriter, r *http.Request) error {
 	answer := struct {
 		Status string            `json:"status"`
 		Checks map[string]string `json:"checks"`
@@ -70,12 +69,13 @@ func (h *Health) Ready(w http.ResponseWriter, r *http.Request) error {
 			}
 		}
 	}
-	if h.stopping.Load() {
+	if h.isStopping() {
 		status, answer.Status = http.StatusServiceUnavailable, "stopping"
 	}
 	return WriteJSON(w, status, answer)
 }
 
+// ping runs all checks at once and returns the error of each.
 func (h *Health) ping(ctx context.Context) []error {
 	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()

@@ -9,12 +9,12 @@ import (
 	"example.com/orderflow/services/internal/wiring"
 )
 
-// ForOperators guards a handler that only operators should reach, by an
-// address of this machine as a rule, against the pages that their browsers
-// have open: a request must not come from another site's page, nor one that
-// changes state from another origin, and one that arrives over the loopback
-// interface must be addressed to it by name or number, or a page could have its
-// own name resolved to this machine and be of the same origin then.
+// ForOperators protects a handler for operators, who usually reach it by a
+// loopback address, from the web pages that are open in their browsers. It refuses
+// requests from pages of other sites, and requests that change state from pages of
+// other origins. A request that arrives at a loopback address must also name
+// localhost or such an address as its host: a page could have its own name
+// resolved to 127.0.0.1 (DNS rebinding), which makes it the same origin.
 func ForOperators(handler http.Handler, log *slog.Logger) http.Handler {
 	origins := http.NewCrossOriginProtection()
 	log = wiring.Logger(log)
@@ -22,13 +22,13 @@ func ForOperators(handler http.Handler, log *slog.Logger) http.Handler {
 		if arrivedByLoopback(r) && !isLoopbackName(r.Host) {
 			return &Problem{
 				Status: http.StatusForbidden, Code: "foreign_host",
-				Detail: "this address answers only to localhost and numbers of the loopback interface",
+				Detail: "this address answers only requests to localhost or a loopback address; use http://localhost",
 			}
 		}
 		if err := origins.Check(r); err != nil || r.Header.Get("Sec-Fetch-Site") == "cross-site" {
 			return &Problem{
 				Status: http.StatusForbidden, Code: "cross_origin",
-				Detail: "pages of other origins have no business here",
+				Detail: "this request comes from a web page of another origin",
 			}
 		}
 		handler.ServeHTTP(w, r)

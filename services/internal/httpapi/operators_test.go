@@ -3,7 +3,6 @@ package httpapi
 import (
 	"context"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -14,7 +13,7 @@ import (
 func TestForOperators(t *testing.T) {
 	handler := ForOperators(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		io.WriteString(w, "reached")
-	}), slog.New(slog.DiscardHandler))
+	}), discard)
 	loopback := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 9081}
 	elsewhere := &net.TCPAddr{IP: net.IPv4(10, 0, 0, 7), Port: 9081}
 	tests := []struct {

@@ -4,12 +4,13 @@ import (
 	"context"
 	"net/http"
 	"strconv"
+	"time"
 
 	"example.com/orderflow/domain"
 )
 
-// Limit reads the query parameter limit: a whole number from 1 to most, usual
-// if there is none.
+// Limit parses the query parameter limit: a whole number from 1 to most, or usual
+// if text is empty.
 func Limit(text string, usual, most int) (int, error) {
 	if text == "" {
 		return usual, nil
@@ -21,26 +22,38 @@ func Limit(text string, usual, most int) (int, error) {
 	return n, nil
 }
 
-// itemMemory is what an item of a page may take on its way from the store to the
-// answer.
-const itemMemory = 8 << 10
+const (
+	itemMemory = 8 << 10     // that an item of a page may take between the store and the answer
+	patience   = time.Second // that a page waits for memory
+)
 
-// ReservePage reserves memory for a page of so many items; see [Reserve].
+// ReservePage reserves memory for a page of limit items, before they are loaded,
+// and waits for it briefly. [WritePage] replaces the reservation by the answer's
+// size.
 func ReservePage(ctx context.Context, w http.ResponseWriter, limit int) error {
-	return Reserve(ctx, w, limit*itemMemory)
+	e, ok := w.(*exchange)
+	if !ok {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if !e.resize(limit*itemMemory, func(n int) bool { return memory.wait(ctx, n) }) {
+		return outOfMemory()
+	}
+	return nil
 }
 
-// NoteUnreadable says in the answer's header Unreadable-Records how many records
-// a list has passed over, for they can't be read.
+// NoteUnreadable sets the answer's header Unreadable-Records to the number of
+// records that a list has skipped because they can't be read.
 func NoteUnreadable(w http.ResponseWriter, records int) {
 	if records > 0 {
 		w.Header().Set("Unreadable-Records", strconv.Itoa(records))
 	}
 }
 
-// WritePage answers with one page of a list, each item as show shows it, the
-// cursor of the next page, empty on the last, and how many records it has passed
-// over.
+// WritePage answers with one page of a list: each item as show returns it, and
+// the cursor of the next page, which is empty on the last page. See
+// [NoteUnreadable] for unreadable.
 func WritePage[T, JSON any](w http.ResponseWriter, items []T, nextCursor string, unreadable int, show func(T) JSON) error {
 	answer := struct {
 		Data       []JSON  `json:"data"`

@@ -10,20 +10,20 @@ import (
 )
 
 // Problem is an error answer: application/problem+json (RFC 9457) with the
-// extensions code, errors and request_id. It is an error, so that decoding
-// steps can return it.
+// extensions code, errors and request_id. It is an error, so that handlers can
+// return it.
 type Problem struct {
 	Status     int
-	Code       string // for programs: short, fixed, lower case
-	Detail     string // for people; never text from inside the service
+	Code       string // for programs: short and fixed
+	Detail     string // for people; without details of the service's inside
 	Errors     []domain.FieldError
 	RetryAfter time.Duration // rounded up to seconds; 0: no such header
 }
 
 func (p *Problem) Error() string { return p.Detail }
 
-// Malformed returns the problem of a request that can't be read, and the
-// fields where that shows, if any.
+// Malformed returns the problem of a request that can't be parsed, with the
+// fields where parsing failed, if they are known.
 func Malformed(detail string, fields ...string) *Problem {
 	p := &Problem{Status: http.StatusBadRequest, Code: "malformed", Detail: detail}
 	for _, field := range fields {
@@ -33,8 +33,7 @@ func Malformed(detail string, fields ...string) *Problem {
 	return p
 }
 
-// Invalid returns the problem of a request that can be read, but whose fields
-// break a rule.
+// Invalid returns the problem of a request whose fields break a rule.
 func Invalid(fields ...domain.FieldError) *Problem {
 	var f faults
 	for _, field := range fields {
@@ -43,34 +42,30 @@ func Invalid(fields ...domain.FieldError) *Problem {
 	return f.problem()
 }
 
-// Unavailable returns the problem of a service that can't answer now.
-func Unavailable(detail string) *Problem {
-	return &Problem{
-		Status: http.StatusServiceUnavailable, Code: "unavailable",
-		Detail: detail, RetryAfter: time.Second,
-	}
+// Unavailable returns the problem of a request that failed because something that
+// the service needs did not answer.
+func Unavailable(detail string) *Problem { return tryAgain("unavailable", detail) }
+
+// Overloaded returns the problem of a request that was refused without any work,
+// because the service has too much of it.
+func Overloaded(detail string) *Problem { return tryAgain("overloaded", detail) }
+
+func tryAgain(code, detail string) *Problem {
+	return &Problem{Status: http.StatusServiceUnavailable, Code: code, Detail: detail, RetryAfter: time.Second}
 }
 
-// Overloaded returns the problem of a service that has refused the request at
-// once, for it has enough to do.
-func Overloaded(detail string) *Problem {
-	return &Problem{
-		Status: http.StatusServiceUnavailable, Code: "overloaded",
-		Detail: detail, RetryAfter: time.Second,
-	}
-}
-
-// Unreadable returns the problem of a record that is kept, but can't be read.
+// Unreadable returns the problem of a stored record that can't be read.
 func Unreadable(what string, err *ports.UnreadableError) *Problem {
 	field, reason := shown(err.Field), cut(err.Reason, longestText)
 	return &Problem{
 		Status: http.StatusInternalServerError, Code: "unreadable",
-		Detail: what + " is kept, but can't be read: " + field + " " + reason,
+		Detail: what + " is stored, but can't be read: " + field + " " + reason,
 		Errors: []domain.FieldError{{Field: field, Reason: reason}},
 	}
 }
 
-// Write answers r with the problem, which is small or has its memory reserved.
+// Write answers r with the problem, or with [Overloaded] if it is large and there
+// is no memory for it.
 func (p *Problem) Write(w http.ResponseWriter, r *http.Request) {
 	body := p.encode(w, r)
 	if !hold(w, len(body)) {

@@ -12,15 +12,16 @@ import (
 type Parameter struct {
 	Name string
 
-	// Without says what a request without it does, as the end of a sentence
-	// that begins "leave it out to"; empty: there is no such request.
+	// Without says what a request without the parameter gets, as the end of a
+	// sentence that begins "leave it out to". It is empty if there is no such
+	// request.
 	Without string
 }
 
 func (p Parameter) name() string { return p.Name }
 
-// Query returns the request's query parameters, each at most once, not empty,
-// and one of those given: a misspelt or empty filter must not silently ask for
+// Query returns the values of the request's query parameters. It refuses unknown,
+// repeated and empty ones: a misspelt or empty filter must not silently return
 // everything.
 func Query(r *http.Request, parameters ...Parameter) (map[string]string, error) {
 	query := make(map[string]string, len(parameters))
@@ -31,7 +32,7 @@ func Query(r *http.Request, parameters ...Parameter) (map[string]string, error) 
 		}
 		name, value, err := unescapePair(pair)
 		if err != nil {
-			return nil, Malformed("the query can't be read: it is not form-encoded")
+			return nil, Malformed("the query can't be parsed: it is not form-encoded")
 		}
 		i := slices.IndexFunc(parameters, func(p Parameter) bool { return p.Name == name })
 		if i < 0 {
@@ -49,7 +50,7 @@ func Query(r *http.Request, parameters ...Parameter) (map[string]string, error) 
 }
 
 func unescapePair(pair string) (name, value string, err error) {
-	if strings.Contains(pair, ";") { // some take it for a separator
+	if strings.Contains(pair, ";") { // some servers take it as a separator
 		return "", "", url.EscapeError(";")
 	}
 	name, value, _ = strings.Cut(pair, "=")
@@ -65,7 +66,7 @@ func checkValue(value, without string) (reason string) {
 		return "is empty"
 	case value == "":
 		return "is empty; leave it out to " + without
-	case !utf8.ValidString(value) || strings.Contains(value, "\x00"): // stores don't take it
+	case !utf8.ValidString(value) || strings.Contains(value, "\x00"): // stores refuse it
 		return "must be valid UTF-8 without U+0000"
 	}
 	return ""

@@ -14,33 +14,32 @@ import (
 )
 
 const (
-	// HeaderTimeout is how long a client may take to send a request's header,
-	// and how long a new connection may be without one.
+	// HeaderTimeout bounds how long a client may take to send a request's header,
+	// on a new connection from its beginning.
 	HeaderTimeout = 5 * time.Second
 
-	// DefaultIdleTimeout is how long a connection may be without a request where
-	// nothing else is set. It is longer than the 60 s after which the usual load
-	// balancers close theirs: who closes last never sends into a closed one.
+	// DefaultIdleTimeout is the default of [Server.IdleTimeout]. It is longer than
+	// the 60 s of the usual load balancers: if the server closed a connection
+	// first, the balancer could send a request into it.
 	DefaultIdleTimeout = 2 * time.Minute
 
 	maxHeader = 32 << 10
 )
 
-// Server says how Serve serves.
+// Server holds the settings of [Server.Serve].
 type Server struct {
-	Handler        http.Handler
-	RequestTimeout time.Duration // how long a request's work takes at most; 0: DefaultRequestTimeout
-	IdleTimeout    time.Duration // how long a connection may be without a request; 0: DefaultIdleTimeout
-	Connections    int           // how many are served at once; 0: what the limit of open files leaves
-	Grace          time.Duration // how long requests in hand may take once it is to stop
-	Interrupt      bool          // those in hand have their contexts ended then
-	Log            *slog.Logger
+	Handler        http.Handler  // required
+	RequestTimeout time.Duration // the handler's bound on the work for a request; 0: DefaultRequestTimeout
+	IdleTimeout    time.Duration // after which a connection without a request is closed; 0: DefaultIdleTimeout
+	Connections    int           // bound on open connections; 0: what the limit of open files allows
+	Grace          time.Duration // bound on the time to finish requests during a stop
+	Interrupt      bool          // ends the contexts of running requests at the beginning of a stop
+	Log            *slog.Logger  // nil: slog.Default()
 }
 
-// Serve answers requests on the listener until ctx ends, then takes no more,
-// waits for those in hand, and returns. Those that take longer than the grace
-// have their connections closed and their contexts ended. Without a handler it
-// returns an error; without a log it uses slog.Default().
+// Serve answers requests on the listener until ctx ends. Then it takes no more
+// requests, waits for the running ones and returns. After the grace it closes
+// their connections, ends their contexts and returns an error.
 func (s Server) Serve(ctx context.Context, listener net.Listener) error {
 	if err := wiring.Check("server", wiring.Part{Name: "a handler", Given: s.Handler}); err != nil {
 		return err
@@ -69,7 +68,7 @@ func (s Server) Serve(ctx context.Context, listener net.Listener) error {
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		BaseContext:       func(net.Listener) context.Context { return context.WithValue(base, serverKey{}, base) },
 		ConnContext:       withConnection,
-		ConnState:         bounded.note,
+		ConnState:         bounded.noteState,
 	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(bounded) }()
@@ -83,7 +82,7 @@ func (s Server) Serve(ctx context.Context, listener net.Listener) error {
 	defer cancel()
 	err := server.Shutdown(grace)
 	if err != nil {
-		err = errors.Join(fmt.Errorf("stop serving %s: requests in hand after %v: %w", listener.Addr(), s.Grace, err), server.Close())
+		err = errors.Join(fmt.Errorf("stop serving %s: requests still running after %v: %w", listener.Addr(), s.Grace, err), server.Close())
 	}
 	<-served
 	return err

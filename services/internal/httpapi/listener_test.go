@@ -62,7 +62,7 @@ func TestBoundedListener(t *testing.T) {
 		var log bytes.Buffer
 		listener := newOffered()
 		l := newBoundedListener(listener, func() bound { return limit }, slog.New(slog.NewTextHandler(&log, nil)))
-		server := &http.Server{Handler: http.NotFoundHandler(), ConnState: l.note, ConnContext: withConnection}
+		server := &http.Server{Handler: http.NotFoundHandler(), ConnState: l.noteState, ConnContext: withConnection}
 		served := make(chan error, 1)
 		go func() { served <- server.Serve(l) }()
 
@@ -78,7 +78,7 @@ func TestBoundedListener(t *testing.T) {
 			t.Error("a spare connection is closed before its request can be here")
 		}
 		spare = append(spare, listener.dial())
-		time.Sleep(silence)
+		time.Sleep(spareTime)
 		for i, c := range append(within, spare...) {
 			if want := i == first || i == first+1; ended(c) != want {
 				t.Errorf("connection %d is closed: %v", i, !want)
@@ -112,7 +112,7 @@ func TestIdleConnectionsMakeRoom(t *testing.T) {
 		var log bytes.Buffer
 		listener := newOffered()
 		l := newBoundedListener(listener, func() bound { return fixedBound(4) }, slog.New(slog.NewTextHandler(&log, nil)))
-		server := &http.Server{Handler: http.NotFoundHandler(), ConnState: l.note, ConnContext: withConnection}
+		server := &http.Server{Handler: http.NotFoundHandler(), ConnState: l.noteState, ConnContext: withConnection}
 		served := make(chan error, 1)
 		go func() { served <- server.Serve(l) }()
 
@@ -129,7 +129,7 @@ func TestIdleConnectionsMakeRoom(t *testing.T) {
 		time.Sleep(time.Millisecond)
 		busy, fresh := listener.dial(), listener.dial()
 		go busy.Write([]byte("GET / HTTP/1.1\r\n")) // and no more
-		time.Sleep(rest)
+		time.Sleep(idleTime)
 		ask(fresh)
 		first := listener.dial()
 		synctest.Wait()
@@ -154,7 +154,7 @@ func TestIdleConnectionsMakeRoom(t *testing.T) {
 func TestBoundedListenerCloses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		listener := newOffered()
-		l := newBoundedListener(listener, func() bound { return fixedBound(0) }, slog.New(slog.DiscardHandler))
+		l := newBoundedListener(listener, func() bound { return fixedBound(0) }, discard)
 		l.spare = fixedBound(0).spare() // all at work
 		accepted := make(chan error)
 		go func() {
@@ -201,14 +201,14 @@ func TestSharedBound(t *testing.T) {
 		byFiles                     bool
 	}{
 		{64, 1, 14, 7, true}, {64, 2, 7, 3, true}, {16, 2, 1, 1, true}, {256, 1, 69, 16, true}, {1024, 1, 815, 16, true}, {1024, 2, 399, 16, true},
-		{4400, 1, mostConnections, 16, false}, {10_000, 2, mostConnections / 2, 16, false}, {1 << 20, 1, mostConnections, 16, false},
+		{4400, 1, maxConnections, 16, false}, {10_000, 2, maxConnections / 2, 16, false}, {1 << 20, 1, maxConnections, 16, false},
 	} {
 		got := sharedBound(tt.files, tt.servers)
 		if got.connections != tt.want || got.spare() != tt.spare {
 			t.Errorf("%d files, %d servers: %d connections and %d, want %d and %d", tt.files, tt.servers, got.connections, got.spare(), tt.want, tt.spare)
 		}
-		if byFiles := strings.Contains(got.why, "open files"); byFiles != tt.byFiles || (len(got.attrs) > 0) != byFiles {
-			t.Errorf("%d files, %d servers: as many as %s %v", tt.files, tt.servers, got.why, got.attrs)
+		if byFiles := strings.Contains(got.reason, "open files"); byFiles != tt.byFiles || (len(got.attrs) > 0) != byFiles {
+			t.Errorf("%d files, %d servers: as many as %s %v", tt.files, tt.servers, got.reason, got.attrs)
 		}
 	}
 }
@@ -236,7 +236,7 @@ func TestHeaderMemory(t *testing.T) {
 	if err := read(c, client, 2*small); err != nil || free() != before {
 		t.Errorf("what is no header reserves %d bytes, %v", before-free(), err)
 	}
-	c.awaitHeader()
+	c.beginHeader()
 	go client.Write(make([]byte, small))
 	if n, err := c.Read(make([]byte, small)); n > freeHeader || err != nil {
 		t.Errorf("a buffer took %d bytes, %v", n, err)
@@ -249,7 +249,7 @@ func TestHeaderMemory(t *testing.T) {
 	if err := read(c, client, 2*small); err != nil {
 		t.Error(err)
 	}
-	c.awaitHeader()
+	c.beginHeader()
 	if err := read(c, client, 2*small); err == nil {
 		t.Error("read a large header without memory")
 	}

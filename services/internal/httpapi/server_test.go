@@ -1,63 +1,20 @@
 package httpapi_test
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"example.com/orderflow/services/internal/httpapi"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// What goes wrong inside is told to the log, not to the caller.
-func TestHandlerFailures(t *testing.T) {
-	var log bytes.Buffer
-	h := httpapi.NewHandler(httpapi.Routes{
-		"/panic": {http.MethodGet: func(http.ResponseWriter, *http.Request) error { panic("secret") }},
-		"/error": {http.MethodGet: func(http.ResponseWriter, *http.Request) error { return errors.New("secret") }},
-	}, nil, slog.New(slog.NewTextHandler(&log, nil)))
-	for _, path := range []string{"/panic", "/error"} {
-		log.Reset()
-		w := httptest.NewRecorder()
-		h.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
-		if w.Code != http.StatusInternalServerError || strings.Contains(w.Body.String(), "secret") {
-			t.Errorf("%s: answered %d %s", path, w.Code, w.Body)
-		}
-		id := w.Header().Get("X-Request-ID")
-		if id == "" || !strings.Contains(w.Body.String(), id) || !strings.Contains(log.String(), id) || !strings.Contains(log.String(), "secret") {
-			t.Errorf("%s: request id %q, answer %s, log %s", path, id, w.Body, log.String())
-		}
-	}
-}
-
-func TestAbortedHandlerStaysAborted(t *testing.T) {
-	h := httpapi.NewHandler(httpapi.Routes{
-		"/x": {http.MethodGet: func(http.ResponseWriter, *http.Request) error { panic(http.ErrAbortHandler) }},
-	}, nil, slog.New(slog.DiscardHandler))
-	defer func() {
-		if p := recover(); p != http.ErrAbortHandler {
-			t.Errorf("panicked with %v", p)
-		}
-	}()
-	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/x", nil))
-}
-
-func TestReadyWithoutPinger(t *testing.T) {
-	health := httpapi.NewHealth(httpapi.Check{Name: "store"})
-	w := httptest.NewRecorder()
-	if err := health.Ready(w, httptest.NewRequest("GET", "/readyz", nil)); err != nil || w.Code != http.StatusOK {
-		t.Errorf("got %v, %d", err, w.Code)
+func TestServeWithoutHandler(t *testing.T) {
+	if err := (httpapi.Server{}).Serve(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "a handler") {
+		t.Errorf("got %v", err)
 	}
 }
 
@@ -89,7 +46,7 @@ func TestServe(t *testing.T) {
 						}
 						_, _ = io.WriteString(w, "done")
 					}),
-					RequestTimeout: time.Minute, Grace: tt.grace, Log: slog.New(slog.DiscardHandler),
+					RequestTimeout: time.Minute, Grace: tt.grace, Log: discard,
 				}.Serve(ctx, listener)
 			}()
 			client := &http.Client{Transport: new(http.Transport), Timeout: 30 * time.Second}

@@ -1,13 +1,10 @@
 package httpapi_test
 
 import (
-	"bytes"
 	"context"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"testing"
 	"time"
 
@@ -33,7 +30,7 @@ func TestWorkEndsWithTheServer(t *testing.T) {
 				<-ctx.Done()
 				ended <- context.Cause(ctx)
 				return ctx.Err()
-			}}}, nil, slog.New(slog.DiscardHandler))
+			}}}, nil, discard)
 			listener, err := net.Listen("tcp", "localhost:0")
 			if err != nil {
 				t.Fatal(err)
@@ -42,7 +39,7 @@ func TestWorkEndsWithTheServer(t *testing.T) {
 			defer stop()
 			served := make(chan error, 1)
 			go func() {
-				served <- httpapi.Server{Handler: handler, Grace: tt.grace, Interrupt: tt.interrupt, Log: slog.New(slog.DiscardHandler)}.Serve(ctx, listener)
+				served <- httpapi.Server{Handler: handler, Grace: tt.grace, Interrupt: tt.interrupt, Log: discard}.Serve(ctx, listener)
 			}()
 			conn, err := net.Dial("tcp", listener.Addr().String())
 			if err != nil {
@@ -71,7 +68,7 @@ func TestContextOfARequest(t *testing.T) {
 	h := httpapi.NewHandler(httpapi.Routes{"/x": {http.MethodGet: func(_ http.ResponseWriter, r *http.Request) error {
 		got = r.Context()
 		return nil
-	}}}, nil, slog.New(slog.DiscardHandler))
+	}}}, nil, discard)
 	ctx, cancel := context.WithCancel(context.WithValue(t.Context(), key{}, "value"))
 	cancel()
 	r := httptest.NewRequestWithContext(ctx, "GET", "/x", nil)
@@ -79,25 +76,5 @@ func TestContextOfARequest(t *testing.T) {
 	h.ServeHTTP(httptest.NewRecorder(), r)
 	if got.Err() != nil || got.Value(key{}) != "value" || requestid.FromContext(got) != "abc" {
 		t.Errorf("%v, value %v, id %q", got.Err(), got.Value(key{}), requestid.FromContext(got))
-	}
-}
-
-func TestServeWithoutHandler(t *testing.T) {
-	if err := (httpapi.Server{}).Serve(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "a handler") {
-		t.Errorf("got %v", err)
-	}
-}
-
-// A handler within another's has one id with it.
-func TestRequestIDOfNestedHandlers(t *testing.T) {
-	var out bytes.Buffer
-	log := slog.New(slog.NewTextHandler(&out, nil))
-	h := httpapi.ForOperators(httpapi.NewHandler(httpapi.Routes{"/x": {http.MethodGet: func(http.ResponseWriter, *http.Request) error {
-		panic("x")
-	}}}, nil, log), log)
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, httptest.NewRequest("GET", "/x", nil))
-	if id := w.Header().Get("X-Request-ID"); id == "" || strings.Count(out.String(), id) != 1 || !strings.Contains(w.Body.String(), id) {
-		t.Errorf("id %q, answer %s, log %s", id, w.Body, out.String())
 	}
 }

@@ -1,38 +1,17 @@
-package httpapi_test
+package httpapi
 
 import (
 	"bufio"
 	"context"
 	"io"
-	"log/slog"
-	"net"
 	"net/http"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"example.com/orderflow/services/internal/httpapi"
 )
 
-// single is a listener with one connection.
-type single struct{ conns chan net.Conn }
-
-func (s single) Accept() (net.Conn, error) {
-	if c, ok := <-s.conns; ok {
-		return c, nil
-	}
-	return nil, net.ErrClosed
-}
-
-func (s single) Close() error {
-	close(s.conns)
-	return nil
-}
-
-func (single) Addr() net.Addr { return &net.TCPAddr{} }
-
-// A body that no handler reads is read if it is there, and else delays the answer
-// by a moment only.
+// A body that no handler reads is read if it has arrived, and otherwise delays the
+// answer only briefly.
 func TestUnreadBody(t *testing.T) {
 	const length = "Content-Length: 1000\r\n"
 	for _, tt := range []struct {
@@ -51,24 +30,22 @@ func TestUnreadBody(t *testing.T) {
 		for request, status := range map[string]int{"GET /x": 200, "POST /x": 405, "POST /nix": 404, "POST /order": 415, "POST /a//b": 307} {
 			t.Run(tt.name+", "+request, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					log := slog.New(slog.DiscardHandler)
-					handler := httpapi.NewHandler(httpapi.Routes{
+					handler := NewHandler(Routes{
 						"/x": {http.MethodGet: func(w http.ResponseWriter, _ *http.Request) error {
-							return httpapi.WriteJSON(w, http.StatusOK, "x")
+							return WriteJSON(w, http.StatusOK, "x")
 						}},
 						"/order": {http.MethodPost: func(w http.ResponseWriter, r *http.Request) error {
-							return httpapi.ReadObject(w, r, "an order")
+							return ReadObject(w, r, "an order")
 						}},
-					}, nil, log)
+					}, nil, discard)
 					ctx, stop := context.WithCancel(t.Context())
 					defer stop()
-					listener := single{make(chan net.Conn)}
+					listener := newOffered()
 					served := make(chan error, 1)
 					go func() {
-						served <- httpapi.Server{Handler: handler, Connections: 1, Grace: time.Minute, Log: log}.Serve(ctx, listener)
+						served <- Server{Handler: handler, Connections: 1, Grace: time.Minute, Log: discard}.Serve(ctx, listener)
 					}()
-					client, server := net.Pipe()
-					listener.conns <- server
+					client := listener.dial()
 					begin := time.Now()
 					sent := make(chan error, 1)
 					go func() {

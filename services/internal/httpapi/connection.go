@@ -1,0 +1,124 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// headerCost is how many times its size a header of many short fields takes in
+	// memory: a field of 4 bytes takes about 130.
+	headerCost = 32
+
+	// freeHeader is how many bytes of a header need no reservation.
+	freeHeader = 512
+)
+
+// connection is a connection that a boundedListener has accepted. It reserves
+// memory for a header while it reads it, unless that is tiny, and fails if none
+// is free.
+type connection struct {
+	net.Conn
+	accepted  time.Time
+	spare     bool
+	replacing bool         // an idle connection, which was closed for this one
+	idleSince atomic.Int64 // in Unix nanoseconds; 0 during a request
+
+	mu         sync.Mutex
+	headerRead bool // the bytes that follow are not a header's
+	header     int  // bytes of the header read so far
+	held       int  // bytes reserved for it
+}
+
+// Read gives the server's buffer a part only: what it reads ahead for the next
+// request is not counted as that header, so it must be little.
+func (c *connection) Read(p []byte) (int, error) {
+	if len(p) <= small {
+		p = p[:min(len(p), freeHeader)]
+	}
+	n, err := c.Conn.Read(p)
+	if n > 0 && !c.reserve(n) {
+		return 0, &net.OpError{Op: "read", Net: "tcp", Err: errors.New("no memory for a header of this size")}
+	}
+	return n, err
+}
+
+// reserve reserves memory for n more bytes of a header, and reports whether it
+// was free.
+func (c *connection) reserve(n int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.headerRead {
+		return true
+	}
+	c.header += n
+	if c.header <= freeHeader {
+		return true
+	}
+	more := c.header*headerCost - c.held
+	if !memory.take(more) {
+		return false
+	}
+	c.held += more
+	return true
+}
+
+// beginHeader notes that the bytes that follow are a header's.
+func (c *connection) beginHeader() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.headerRead = false
+}
+
+// endHeader notes that the header was read, and releases its memory.
+func (c *connection) endHeader() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.held > 0 {
+		memory.release(c.held)
+	}
+	c.headerRead, c.held, c.header = true, 0, 0
+}
+
+// CloseWrite closes the sending side, so that the client can read the whole answer
+// before the connection ends. The server calls it.
+func (c *connection) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
+}
+
+type connectionKey struct{}
+
+func withConnection(ctx context.Context, conn net.Conn) context.Context {
+	return context.WithValue(ctx, connectionKey{}, conn)
+}
+
+// onConnection returns a handler that notes the end of each header, and on spare
+// connections refuses everything but health checks.
+func onConnection(handler http.Handler, log *slog.Logger) http.Handler {
+	refuse := exchanges(nil, log, attached, answer(log, func(http.ResponseWriter, *http.Request) error {
+		return Overloaded("too many connections are open; this request was not carried out")
+	}))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, ok := r.Context().Value(connectionKey{}).(*connection)
+		if ok {
+			c.endHeader()
+		}
+		if ok && c.spare {
+			w.Header().Set("Connection", "close")
+			if r.URL.Path != livePath && r.URL.Path != readyPath {
+				refuse.ServeHTTP(w, r)
+				return
+			}
+		}
+		handler.ServeHTTP(w, r)
+	})
+}

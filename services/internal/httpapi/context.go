@@ -1,0 +1,49 @@
+package httpapi
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"time"
+)
+
+// DefaultRequestTimeout is the default of [API.RequestTimeout].
+const DefaultRequestTimeout = 10 * time.Second
+
+// Begin returns a context for the request's work, with that timeout; 0 means
+// [DefaultRequestTimeout]. Handlers call it after they have read the request, so
+// that a slow client does not use up the time.
+func Begin(r *http.Request, timeout time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(r.Context(), cmp.Or(timeout, DefaultRequestTimeout))
+}
+
+// detachedContext is the context of a request that is carried out even if its
+// client is gone: it ends with the server, and has the values of the request's
+// own context.
+type detachedContext struct {
+	context.Context // the server's
+	request         context.Context
+}
+
+// Value asks the server's context first: the context package looks there for
+// what it needs to derive contexts without a goroutine for each.
+func (c detachedContext) Value(key any) any {
+	if value := c.Context.Value(key); value != nil {
+		return value
+	}
+	return c.request.Value(key)
+}
+
+type serverKey struct{}
+
+// detached returns the request's context without the end of its connection.
+func detached(request context.Context) context.Context {
+	server, ok := request.Value(serverKey{}).(context.Context)
+	if !ok { // served by another package's server: nothing says when it ends
+		return context.WithoutCancel(request)
+	}
+	return detachedContext{server, request}
+}
+
+// attached returns the request's context unchanged.
+func attached(request context.Context) context.Context { return request }

@@ -1,0 +1,138 @@
+// Package httpapi is what the services' HTTP interfaces have in common: routes
+// by method, errors as problem+json, health, and a server with limits on time,
+// memory and connections.
+package httpapi
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"example.com/orderflow/services/internal/wiring"
+)
+
+// API is the part that the services' HTTP handlers share, and embed.
+type API struct {
+	// RequestTimeout bounds the work for a request once it is read; 0 means
+	// 10 s. Set it before first use.
+	RequestTimeout time.Duration
+
+	handler http.Handler
+	health  *Health
+}
+
+// NewAPI returns the API of the routes; see [NewHandler].
+func NewAPI(routes Routes, health *Health, log *slog.Logger) API {
+	return API{handler: NewHandler(routes, health, log), health: health}
+}
+
+// NewOperatorAPI returns an API without health checks that is protected as
+// [ForOperators] does.
+func NewOperatorAPI(routes Routes, log *slog.Logger) API {
+	return API{handler: ForOperators(NewHandler(routes, nil, log), log)}
+}
+
+// ServeHTTP answers a request.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.handler.ServeHTTP(w, r) }
+
+// Stop is the first step of a shutdown: from now on /readyz answers 503, and
+// each answer is the last of its connection. Everything else is answered as
+// before.
+func (a *API) Stop() { a.health.stop() }
+
+// HandlerFunc answers a request or returns an error: a [*Problem] is sent as
+// the answer; any other error is logged and answered with 500.
+type HandlerFunc func(w http.ResponseWriter, r *http.Request) error
+
+// Methods are a path's handlers by method; GET serves HEAD too.
+type Methods map[string]HandlerFunc
+
+// Routes are the methods of each path, which is a pattern of [http.ServeMux]
+// without a method.
+type Routes map[string]Methods
+
+// NewHandler returns the handler of the routes and, unless health is nil, of
+// /livez and /readyz.
+//
+// Its errors are JSON too, for unknown paths, wrong methods and panics as well.
+// Only the redirect to a path's clean form and the answers that net/http gives
+// by itself are not. Each answer, and each line logged with the request's
+// context, has a request id: the client's X-Request-ID if it is valid, otherwise
+// a new one.
+//
+// The request's context does not end when its client closes the connection or
+// its sending side: a request that was read is carried out. It ends with the
+// [Server]; handlers bound their work with [Begin].
+func NewHandler(routes Routes, health *Health, log *slog.Logger) http.Handler {
+	log = wiring.Logger(log)
+	mux := http.NewServeMux()
+	mux.Handle("/", answer(log, notFound))
+	for path, methods := range routes {
+		mux.Handle(path, answer(log, methods.serve))
+	}
+	if health != nil {
+		mux.Handle(livePath, answer(log, Methods{http.MethodGet: live}.serve))
+		mux.Handle(readyPath, answer(log, Methods{http.MethodGet: health.ready}.serve))
+	}
+	return exchanges(health, log, detached, mux)
+}
+
+// answer returns a handler that answers with the error of handle, if it returns
+// one.
+func answer(log *slog.Logger, handle HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		err := handle(w, r)
+		var problem *Problem
+		switch {
+		case err == nil:
+		case errors.As(err, &problem):
+			problem.Write(w, r)
+		default:
+			log.ErrorContext(r.Context(), "request failed", "method", shown(r.Method), "path", cut(r.URL.Path, longestText), "error", err)
+			internal().Write(w, r)
+		}
+	})
+}
+
+func internal() *Problem {
+	return &Problem{
+		Status: http.StatusInternalServerError, Code: "internal",
+		Detail: "the service failed; its log says more under this request_id",
+	}
+}
+
+func notFound(http.ResponseWriter, *http.Request) error {
+	return &Problem{Status: http.StatusNotFound, Code: "not_found", Detail: "this path does not exist"}
+}
+
+func (m Methods) serve(w http.ResponseWriter, r *http.Request) error {
+	method := r.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	if handle, ok := m[method]; ok {
+		return handle(w, r)
+	}
+	allow := m.allow()
+	w.Header().Set("Allow", allow)
+	return &Problem{
+		Status: http.StatusMethodNotAllowed, Code: "method_not_allowed",
+		Detail: fmt.Sprintf("this path does not support %s; use %s", shown(r.Method), allow),
+	}
+}
+
+func (m Methods) allow() string {
+	var methods []string
+	for method := range m {
+		methods = append(methods, method)
+		if method == http.MethodGet {
+			methods = append(methods, http.MethodHead)
+		}
+	}
+	slices.Sort(methods)
+	return strings.Join(methods, ", ")
+}
