@@ -10,7 +10,7 @@ func (p *Placement) fields() []httpapi.Field {
 	return []httpapi.Field{
 		{Name: "user_id", Set: httpapi.String(&p.UserID)},
 		{Name: "product", Set: httpapi.String(&p.Product)},
-		{Name: "quantity", Set: httpapi.Int(&p.Quantity)}, // out of range, the domain says the limit
+		{Name: "quantity", Set: httpapi.Int(&p.Quantity)}, // the domain checks its range
 	}
 }
 

@@ -13,9 +13,9 @@ const (
 	longestKey = 255
 )
 
-// readKey reads the header Idempotency-Key (an IETF draft): a string of
-// visible ASCII and spaces, quoted as RFC 8941 has it or bare; quoted and bare
-// are the same key. Without the header the key is empty.
+// readKey returns the value of the header Idempotency-Key (an IETF draft): visible
+// ASCII and spaces, bare or quoted as in RFC 8941. A key is the same quoted and
+// bare. Without the header the key is empty.
 func readKey(h http.Header) (string, error) {
 	values := h.Values(keyHeader)
 	if len(values) == 0 {
@@ -33,7 +33,7 @@ func readKey(h http.Header) (string, error) {
 	if strings.HasPrefix(key, `"`) {
 		var ok bool
 		if key, ok = unquote(key); !ok {
-			return refuse(`must end its quoted string with ", and have no other " or \ in it than \" and \\`)
+			return refuse(`must end its quoted string with ", and escape each " and \ inside as \" and \\`)
 		}
 	}
 	switch {
@@ -42,12 +42,12 @@ func readKey(h http.Header) (string, error) {
 	case len(key) > longestKey:
 		return refuse("must have at most 255 characters")
 	case strings.ContainsFunc(key, func(c rune) bool { return c < ' ' || c > '~' }):
-		return refuse("must have no characters but visible ASCII and spaces")
+		return refuse("must contain only visible ASCII characters and spaces")
 	}
 	return key, nil
 }
 
-// unquote reads an sf-string of RFC 8941, section 3.3.3.
+// unquote parses a string of RFC 8941, section 3.3.3.
 func unquote(s string) (string, bool) {
 	if len(s) < 2 || s[0] != '"' || s[len(s)-1] != '"' {
 		return "", false

@@ -41,8 +41,12 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.handler.Serv
 
 // Stop is the first step of a shutdown: from now on /readyz answers 503, and
 // each answer is the last of its connection. Everything else is answered as
-// before.
-func (a *API) Stop() { a.health.stop() }
+// before. Stop does nothing for an API without health.
+func (a *API) Stop() {
+	if a.health != nil {
+		a.health.stopping.Store(true)
+	}
+}
 
 // HandlerFunc answers a request or returns an error: a [*Problem] is sent as
 // the answer; any other error is logged and answered with 500.

@@ -32,16 +32,13 @@ type Check struct {
 // Health answers for liveness and readiness.
 type Health struct {
 	checks   []Check
-	stopping atomic.Bool
+	stopping atomic.Bool // set by [API.Stop]
 }
 
 // NewHealth returns the health of a service that depends on the checks.
 func NewHealth(checks ...Check) *Health {
 	return &Health{checks: slices.DeleteFunc(checks, func(c Check) bool { return c.Pinger == nil })}
 }
-
-// stop makes the service unready for good; see [API.Stop].
-func (h *Health) stop() { h.stopping.Store(true) }
 
 func (h *Health) isStopping() bool { return h != nil && h.stopping.Load() }
 

@@ -1,4 +1,4 @@
-// Package requestid has a request's id in each line that is logged with the
+// Package requestid adds a request's id to each line that is logged with the
 // request's context.
 package requestid
 
@@ -9,19 +9,19 @@ import (
 
 type contextKey struct{}
 
-// NewContext returns a context of the request with that id.
+// NewContext returns a context that carries the id of a request.
 func NewContext(ctx context.Context, id string) context.Context {
 	return context.WithValue(ctx, contextKey{}, id)
 }
 
-// FromContext returns the id of the context's request; empty: it has none.
+// FromContext returns the request id of the context, or an empty string.
 func FromContext(ctx context.Context) string {
 	id, _ := ctx.Value(contextKey{}).(string)
 	return id
 }
 
-// Handler returns a handler that logs request_id where the context has one. A
-// handler that does so already is returned as it is.
+// Handler returns a handler that adds the context's request id to each line, as
+// request_id. It returns a handler that does so already unchanged.
 func Handler(h slog.Handler) slog.Handler {
 	if _, ok := h.(handler); ok {
 		return h

@@ -1,5 +1,5 @@
-// Package statelog logs that something is down, and that it is up again: not at
-// each attempt, and not only once.
+// Package statelog logs when something goes down and comes up again, and in
+// between once a minute, instead of each failed attempt.
 package statelog
 
 import (
@@ -14,26 +14,26 @@ import (
 )
 
 const (
-	again = time.Minute     // between two lines of a state and a reason that last
-	calm  = 5 * time.Second // between any two lines that something is down
+	repeatAfter = time.Minute     // between two lines with the same reason
+	minInterval = 5 * time.Second // between any two lines that something is down
 )
 
-// State is what is known of one thing that may be down, such as a store. The
-// zero State is up.
+// State is the state of one thing that may go down, such as a store. The zero
+// State is up.
 type State struct {
 	isDown atomic.Bool
 	mu     sync.Mutex
 	since  time.Time // when it went down; zero: it is up
-	told   bool      // and that was logged
-	logged time.Time // when it was last logged that it is down
-	reason string    // the one that was logged then, without its ids and numbers
+	logged bool      // that it went down
+	last   time.Time // the last line that it is down
+	reason string    // the reason in that line, without ids and numbers
 }
 
-// Down logs at level warn that the thing is down and why, and from the second
-// line on for how long. It logs when the thing goes down, when the reason is
-// another, and once in each minute. Ids and numbers, such as a connection's port,
-// make no other reason. Things that go up and down, or change their reasons, are
-// logged every 5 s at most.
+// Down notes a failure. It logs at level warn that the thing is down and why, and
+// from the second line on for how long: when it goes down, when the reason
+// changes, and once a minute. Reasons that differ only in ids and numbers, such as
+// a connection's port, are the same. If the thing goes up and down or its reason
+// changes often, Down logs a line in 5 s at most.
 func (s *State) Down(ctx context.Context, log *slog.Logger, message string, reason error, args ...any) {
 	if length, due := s.down(reason); due {
 		if length > 0 {
@@ -51,34 +51,34 @@ func (s *State) down(reason error) (length time.Duration, due bool) {
 		s.since = now
 		s.isDown.Store(true)
 	}
-	pause := calm
-	if s.told && text == s.reason {
-		pause = again
+	pause := minInterval
+	if s.logged && text == s.reason {
+		pause = repeatAfter
 	}
-	if now.Sub(s.logged) < pause {
+	if now.Sub(s.last) < pause {
 		return 0, false
 	}
-	s.told, s.logged, s.reason = true, now, text
+	s.logged, s.last, s.reason = true, now, text
 	return now.Sub(s.since), true
 }
 
-// Up logs at level info that the thing is up again, if it was logged to be down,
-// and for how long it was.
+// Up notes a success. If Down has logged that the thing is down, Up logs at level
+// info that it is up again, and after how long.
 func (s *State) Up(ctx context.Context, log *slog.Logger, message string, args ...any) {
 	s.mu.Lock()
-	since, told := s.since, s.told
-	s.since, s.told = time.Time{}, false
+	since, logged := s.since, s.logged
+	s.since, s.logged = time.Time{}, false
 	s.isDown.Store(false)
 	s.mu.Unlock()
-	if told {
+	if logged {
 		log.InfoContext(ctx, message, append(args, "after", time.Since(since).Round(time.Millisecond).String())...)
 	}
 }
 
-// IsDown reports whether the thing was down when it was last heard of.
+// IsDown reports whether Down was called after the last Up.
 func (s *State) IsDown() bool { return s.isDown.Load() }
 
-// withoutIDs returns the text without the words that have a digit in them.
+// withoutIDs returns the text without the words that contain a digit.
 func withoutIDs(text string) string {
 	words := slices.DeleteFunc(strings.Fields(text), func(word string) bool {
 		return strings.ContainsFunc(word, unicode.IsDigit)

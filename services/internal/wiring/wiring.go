@@ -1,5 +1,5 @@
-// Package wiring finds what a constructor was not given, so that it shows when
-// a program is put together and not at its first order.
+// Package wiring finds missing arguments of constructors, so that a program fails
+// when it starts and not at its first order.
 package wiring
 
 import (
@@ -10,14 +10,14 @@ import (
 	"example.com/orderflow/services/internal/requestid"
 )
 
-// Part is something that a constructor needs.
+// Part is a required argument of a constructor.
 type Part struct {
 	Name  string // with its article
 	Given any
 }
 
-// Check returns an error that names the first part that is nil: no value at
-// all, or a nil pointer in an interface.
+// Check returns an error that names the first part that is nil, as [IsNil] has it;
+// what names the constructed thing.
 func Check(what string, parts ...Part) error {
 	for _, p := range parts {
 		if IsNil(p.Given) {
@@ -27,8 +27,8 @@ func Check(what string, parts ...Part) error {
 	return nil
 }
 
-// IsNil reports whether the part is nil, or an interface that holds a nil
-// pointer, map, function or channel.
+// IsNil reports whether the part is nil, or a nil pointer, map, slice, function or
+// channel in an interface.
 func IsNil(part any) bool {
 	if part == nil {
 		return true
@@ -40,8 +40,8 @@ func IsNil(part any) bool {
 	return false
 }
 
-// Logger returns the logger, or slog.Default() if it is nil or leads nowhere, as
-// one that logs the request's id where the context has one.
+// Logger returns a logger that adds the context's request id to each line, made
+// from log, or from slog.Default() if log is nil or has no handler.
 func Logger(log *slog.Logger) *slog.Logger {
 	if log == nil || log.Handler() == nil {
 		log = slog.Default()
