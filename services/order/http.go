@@ -75,11 +75,10 @@ func (h *Handler) place(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	placement, err := readPlacement(w, r)
-	if err != nil {
+	placement := Placement{IdempotencyKey: key}
+	if err := httpapi.ReadObject(w, r, "an order", placement.fields()...); err != nil {
 		return err
 	}
-	placement.IdempotencyKey = key
 	// Count only requests that were read: slow clients must not use up the bound.
 	defer h.inFlight.Add(-1)
 	if most := cmp.Or(h.MaxInFlight, DefaultMaxInFlight); h.inFlight.Add(1) > int64(most) {
@@ -96,6 +95,14 @@ func (h *Handler) place(w http.ResponseWriter, r *http.Request) error {
 	}
 	w.Header().Set("Location", "/orders/"+string(order.ID))
 	return httpapi.WriteJSON(w, http.StatusCreated, newOrderJSON(order)) // small, so there is memory for it
+}
+
+func (p *Placement) fields() []httpapi.Field {
+	return []httpapi.Field{
+		{Name: "user_id", Set: httpapi.String(&p.UserID)},
+		{Name: "product", Set: httpapi.String(&p.Product)},
+		{Name: "quantity", Set: httpapi.Int(&p.Quantity)}, // the domain checks its range
+	}
 }
 
 func (h *Handler) get(w http.ResponseWriter, r *http.Request) error {
