@@ -56,8 +56,8 @@ func TestNotifications(t *testing.T) {
 	}
 }
 
-// What can't be read is passed over, and the answer says how much that is.
-func TestNotificationsPassedOver(t *testing.T) {
+// The answer skips records that can't be read, and says how many there are.
+func TestUnreadableNotifications(t *testing.T) {
 	log := newLog(gomock.NewController(t))
 	log.EXPECT().List(gomock.Any(), gomock.Any()).Return(ports.NotificationList{Unreadable: 2}, nil)
 	h := must(notification.NewHandler(must(notification.NewService(log, discard, &channel{name: "log"})), pinger{}, pinger{}, discard))
@@ -68,7 +68,7 @@ func TestNotificationsPassedOver(t *testing.T) {
 	}
 }
 
-// Once the service is stopping, each answer is the last of its connection.
+// While the service stops, each answer is the last of its connection.
 func TestAnswersWhileStopping(t *testing.T) {
 	h := must(notification.NewHandler(must(notification.NewService(new(memory.Deliveries), discard, &channel{name: "log"})), pinger{}, pinger{}, discard))
 	for _, stopped := range []bool{false, true} {
@@ -85,7 +85,7 @@ func TestAnswersWhileStopping(t *testing.T) {
 	}
 }
 
-func TestNotificationsWithoutTheLog(t *testing.T) {
+func TestNotificationsDeliveryLogFails(t *testing.T) {
 	for err, want := range map[error]int{
 		fmt.Errorf("list: secret: %w", ports.ErrUnavailable): 503,
 		errors.New("list: secret: broken document"):          500,
@@ -101,7 +101,7 @@ func TestNotificationsWithoutTheLog(t *testing.T) {
 }
 
 func TestReadiness(t *testing.T) {
-	away := pinger{errors.New("away")}
+	down := pinger{errors.New("down")}
 	tests := []struct {
 		name          string
 		store, broker pinger
@@ -110,8 +110,8 @@ func TestReadiness(t *testing.T) {
 		want          string
 	}{
 		{"all up", pinger{}, pinger{}, false, 200, `{"status":"ready","checks":{"broker":"up","store":"up"}}`},
-		{"broker away", pinger{}, away, false, 503, `{"status":"unready","checks":{"broker":"down","store":"up"}}`},
-		{"store away", away, pinger{}, false, 503, `{"status":"unready","checks":{"broker":"up","store":"down"}}`},
+		{"broker down", pinger{}, down, false, 503, `{"status":"unready","checks":{"broker":"down","store":"up"}}`},
+		{"store down", down, pinger{}, false, 503, `{"status":"unready","checks":{"broker":"up","store":"down"}}`},
 		{"stopping", pinger{}, pinger{}, true, 503, `{"status":"stopping","checks":{"broker":"up","store":"up"}}`},
 	}
 	for _, tt := range tests {
@@ -130,7 +130,7 @@ func TestReadiness(t *testing.T) {
 	}
 }
 
-// A channel that can say whether its receiver takes anything is asked.
+// Readiness includes the channels that are pingers.
 func TestReadinessOfAChannel(t *testing.T) {
 	for _, tt := range []struct {
 		err    error

@@ -9,8 +9,8 @@ import (
 	"example.com/orderflow/adapters/memory"
 )
 
-// What the service itself costs for an order: nothing here waits for a server.
-// The request and the recorder of the answer are a part of what is counted.
+// BenchmarkPlaceOverHTTP measures the service without any server. The figures
+// include the request and the recorder of its answer.
 func BenchmarkPlaceOverHTTP(b *testing.B) {
 	for _, bm := range []struct{ name, key string }{{"", ""}, {"with a key", "k"}} {
 		b.Run(bm.name, func(b *testing.B) {

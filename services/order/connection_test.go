@@ -25,7 +25,7 @@ import (
 	"example.com/orderflow/services/internal/httpapi"
 )
 
-// pipes is a listener whose connections are pipes, for virtual time.
+// pipes is a listener whose connections are pipes, for tests in virtual time.
 type pipes struct {
 	accepted chan net.Conn
 	closed   chan struct{}
@@ -76,7 +76,7 @@ func postHeader(length int) string {
 	return fmt.Sprintf("POST /order HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n", length)
 }
 
-// readResponse reads the answer on a connection, which stays open.
+// readResponse reads an answer and leaves the connection open.
 func readResponse(t *testing.T, conn net.Conn) (response *http.Response, body string) {
 	t.Helper()
 	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
@@ -90,15 +90,15 @@ func readResponse(t *testing.T, conn net.Conn) (response *http.Response, body st
 	return response, string(data)
 }
 
-// A body that is not there in time is refused as such, however many bytes of it
-// come meanwhile; one that is there in time leaves the store its own time.
+// A body that is not complete in time is refused with 408, even if its bytes keep
+// arriving. The time that a body takes does not shorten the store's.
 func TestSlowBody(t *testing.T) {
 	const chunked = "POST /order HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
 	tests := []struct {
 		name   string
 		header string
 		send   func(net.Conn) // after the header
-		store  time.Duration  // how long it takes
+		store  time.Duration  // the time it takes
 		status int
 		code   string
 		after  time.Duration
@@ -107,9 +107,9 @@ func TestSlowBody(t *testing.T) {
 		{"never begins", postHeader(len(laptop)), func(net.Conn) {}, 0, 408, "timeout", 10 * time.Second},
 		{"trickles", postHeader(len(laptop)), func(c net.Conn) { trickle(c, laptop, time.Second) }, 0, 408, "timeout", 10 * time.Second},
 		{"trickles in chunks", chunked, func(c net.Conn) { trickle(c, strings.Repeat("1\r\n \r\n", 100), time.Second) }, 0, 408, "timeout", 10 * time.Second},
-		{"never asked for", strings.Replace(postHeader(len(laptop)), "Host:", "Expect: 100-continue\r\nHost:", 1), func(net.Conn) {}, 0, 408, "timeout", 10 * time.Second},
-		{"in time, and so is the store", postHeader(len(laptop)), func(c net.Conn) { trickle(c, laptop, 9*time.Second/time.Duration(len(laptop))) }, 9 * time.Second, 201, "", 18 * time.Second},
-		{"in time, and the store is not", postHeader(len(laptop)), func(c net.Conn) { trickle(c, laptop, 9*time.Second/time.Duration(len(laptop))) }, time.Hour, 503, "unavailable", 19 * time.Second},
+		{"never sent after Expect", strings.Replace(postHeader(len(laptop)), "Host:", "Expect: 100-continue\r\nHost:", 1), func(net.Conn) {}, 0, 408, "timeout", 10 * time.Second},
+		{"body and store in time", postHeader(len(laptop)), func(c net.Conn) { trickle(c, laptop, 9*time.Second/time.Duration(len(laptop))) }, 9 * time.Second, 201, "", 18 * time.Second},
+		{"body in time, store too slow", postHeader(len(laptop)), func(c net.Conn) { trickle(c, laptop, 9*time.Second/time.Duration(len(laptop))) }, time.Hour, 503, "unavailable", 19 * time.Second},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -161,7 +161,7 @@ func trickle(c net.Conn, text string, pause time.Duration) {
 	}
 }
 
-// An order whose client breaks off in the middle of it is not placed.
+// A truncated order is not placed.
 func TestBrokenOffBody(t *testing.T) {
 	orders := new(memory.Orders)
 	server := httptest.NewServer(newAPI(orders, orders))
@@ -179,12 +179,12 @@ func TestBrokenOffBody(t *testing.T) {
 		t.Errorf("answered %s %s, want 400", response.Status, body)
 	}
 	if page, err := orders.List(t.Context(), ports.OrderQuery{}); err != nil || len(page.Orders) > 0 {
-		t.Errorf("kept %v, %v", page, err)
+		t.Errorf("stored %v, %v", page, err)
 	}
 }
 
-// What was read is carried out, though the client closes its sending side or
-// all of its connection; who still reads has the answer.
+// A request that was read is carried out, even if the client then closes its sending
+// side or the whole connection. A client that still reads gets the answer.
 func TestClientThatLeaves(t *testing.T) {
 	leave := map[string]func(*net.TCPConn) error{"sending side": (*net.TCPConn).CloseWrite, "all": (*net.TCPConn).Close}
 	requests := map[string]struct {
@@ -249,8 +249,8 @@ func TestClientThatLeaves(t *testing.T) {
 	}
 }
 
-// Once the service is stopping it answers as before, and each answer is the last
-// of its connection, also to what was asked before.
+// While the service stops it answers as before, and each answer is the last of its
+// connection, also the answers to earlier requests.
 func TestAnswersWhileStopping(t *testing.T) {
 	began, finish := make(chan struct{}), make(chan struct{})
 	orders := mocks.NewMockOrderRepository(gomock.NewController(t))
@@ -269,11 +269,11 @@ func TestAnswersWhileStopping(t *testing.T) {
 	<-began
 	h.Stop()
 	close(finish)
-	answers := map[string]*http.Response{"an order that was in hand": <-placing}
+	answers := map[string]*http.Response{"an order that was being placed": <-placing}
 	for target := range map[string]int{"/orders": 200, "/livez": 200, "/readyz": 503, "/nowhere": 404, "//orders": 307} {
 		answers[target] = send(h, "GET", target, "", "")
 	}
-	want := map[string]int{"an order that was in hand": 201, "/orders": 200, "/livez": 200, "/readyz": 503, "/nowhere": 404, "//orders": 307}
+	want := map[string]int{"an order that was being placed": 201, "/orders": 200, "/livez": 200, "/readyz": 503, "/nowhere": 404, "//orders": 307}
 	for what, response := range answers {
 		if response.StatusCode != want[what] || response.Header.Get("Connection") != "close" {
 			t.Errorf("%s: %s, Connection %q; want %d, close", what, response.Status, response.Header.Get("Connection"), want[what])
@@ -281,7 +281,7 @@ func TestAnswersWhileStopping(t *testing.T) {
 	}
 }
 
-// A request's id is in each line that is logged for it.
+// Each line that is logged for a request has its id.
 func TestRequestIDInTheLog(t *testing.T) {
 	var out bytes.Buffer
 	log := slog.New(slog.NewTextHandler(&out, nil))
@@ -296,7 +296,8 @@ func TestRequestIDInTheLog(t *testing.T) {
 	}
 }
 
-// A record that can't be read fails no list, and says itself what is wrong.
+// A list skips records that can't be read; a request for one says what is wrong
+// with it.
 func TestUnreadableOrder(t *testing.T) {
 	const id = "0192f0c1-2d3e-7f4a-8b5c-6d7e8f901234"
 	unreadable := fmt.Errorf("get order: secret-host: %w", &ports.UnreadableError{ID: id, Field: "quantity", Reason: "must be a whole number"})

@@ -28,7 +28,7 @@ import (
 	"example.com/orderflow/services/order"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "rewrite the golden files")
 
 var discard = slog.New(slog.DiscardHandler)
 
@@ -36,8 +36,7 @@ type pinger struct{ err error }
 
 func (p pinger) Ping(context.Context) error { return p.err }
 
-// newAPI returns the HTTP interface over the repository, with a relay that
-// does not run.
+// newAPI returns the HTTP interface of a service whose relay does not run.
 func newAPI(orders ports.OrderRepository, outbox ports.Outbox) *order.Handler {
 	return newLoggingAPI(orders, outbox, discard)
 }
@@ -66,7 +65,7 @@ func bodyOf(t *testing.T, response *http.Response) string {
 	return string(body)
 }
 
-// dump writes an answer down with what changes from run to run left out.
+// dump formats an answer, without what differs from run to run.
 func dump(t *testing.T, response *http.Response) string {
 	t.Helper()
 	var b strings.Builder
@@ -94,7 +93,7 @@ func checkGolden(t *testing.T, name, got string) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("answer (-want +got; -update writes it anew):\n%s", diff)
+		t.Errorf("answer (-want +got; run with -update to rewrite the golden file):\n%s", diff)
 	}
 }
 
@@ -245,11 +244,11 @@ func TestPlacedOrderIsFound(t *testing.T) {
 	}
 	decode(t, send(h, "GET", response.Header.Get("Location"), "", ""), http.StatusOK, &got)
 	if diff := cmp.Diff(placed, got); diff != "" {
-		t.Errorf("found at its Location (-placed +got):\n%s", diff)
+		t.Errorf("at its Location (-placed +got):\n%s", diff)
 	}
 	decode(t, send(h, "GET", "/orders/"+strings.ToUpper(placed.ID), "", ""), http.StatusOK, &got)
 	if diff := cmp.Diff(placed, got); diff != "" {
-		t.Errorf("found by its id in upper case (-placed +got):\n%s", diff)
+		t.Errorf("by its id in upper case (-placed +got):\n%s", diff)
 	}
 	head := send(h, "HEAD", "/orders/"+placed.ID, "", "")
 	if head.StatusCode != http.StatusOK {
@@ -286,11 +285,11 @@ func TestListPages(t *testing.T) {
 		t.Errorf("b's orders (-want +got):\n%s", diff)
 	}
 	if found := list(t, h, "/orders?user_id=%20").Data; len(found) > 0 {
-		t.Errorf("orders of a blank user: %v", found)
+		t.Errorf("a blank user has orders: %v", found)
 	}
 }
 
-// A store's failures become answers that give nothing of its inside away.
+// Answers to a store's failures do not show its details.
 func TestStoreFailures(t *testing.T) {
 	secret := "secret-host:27017"
 	tests := []struct {
@@ -319,7 +318,7 @@ func TestStoreFailures(t *testing.T) {
 					t.Errorf("got %s, want %d", response.Status, tt.status)
 				}
 				if strings.Contains(body, secret) {
-					t.Errorf("the answer shows the inside: %s", body)
+					t.Errorf("the answer shows details of the store: %s", body)
 				}
 				if got := response.Header.Get("Retry-After") != ""; got != (tt.status == http.StatusServiceUnavailable) {
 					t.Errorf("Retry-After given: %v", got)
@@ -329,7 +328,7 @@ func TestStoreFailures(t *testing.T) {
 	}
 }
 
-// A store that hangs makes a request fail in time.
+// A request fails after its timeout if the store hangs.
 func TestStoreHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		orders := mocks.NewMockOrderRepository(gomock.NewController(t))
@@ -347,7 +346,8 @@ func TestStoreHangs(t *testing.T) {
 	})
 }
 
-// Past its bound the service refuses at once, and keeps to what it has taken.
+// Beyond MaxInFlight the service refuses orders at once. Orders that it has
+// accepted are not affected.
 func TestMaxInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const most = 3
@@ -367,16 +367,16 @@ func TestMaxInFlight(t *testing.T) {
 		for range 2 {
 			response := send(h, "POST", "/order", "application/json", laptop)
 			if body := bodyOf(t, response); response.StatusCode != 503 || response.Header.Get("Retry-After") != "1" || !strings.Contains(body, `"code":"overloaded"`) {
-				t.Errorf("past the bound: %s, %s", response.Status, body)
+				t.Errorf("beyond the bound: %s, %s", response.Status, body)
 			}
 		}
 		if response := send(h, "GET", "/livez", "", ""); response.StatusCode != 200 {
-			t.Errorf("what is no order is refused: %s", response.Status)
+			t.Errorf("a health check is refused: %s", response.Status)
 		}
 		close(full)
 		for range most {
 			if status := <-answers; status != 201 {
-				t.Errorf("what was taken is answered %d", status)
+				t.Errorf("an accepted order is answered %d", status)
 			}
 		}
 		if response := send(h, "POST", "/order", "application/json", laptop); response.StatusCode != 201 {
@@ -386,7 +386,7 @@ func TestMaxInFlight(t *testing.T) {
 }
 
 func TestReadiness(t *testing.T) {
-	away := pinger{errors.New("away: secret-host:27017")}
+	down := pinger{errors.New("down: secret-host:27017")}
 	tests := []struct {
 		name          string
 		store, broker pinger
@@ -395,8 +395,8 @@ func TestReadiness(t *testing.T) {
 		want          string
 	}{
 		{"all up", pinger{}, pinger{}, false, 200, `{"status":"ready","checks":{"broker":"up","store":"up"}}`},
-		{"broker away", pinger{}, away, false, 200, `{"status":"ready","checks":{"broker":"down","store":"up"}}`},
-		{"store away", away, pinger{}, false, 503, `{"status":"unready","checks":{"broker":"up","store":"down"}}`},
+		{"broker down", pinger{}, down, false, 200, `{"status":"ready","checks":{"broker":"down","store":"up"}}`},
+		{"store down", down, pinger{}, false, 503, `{"status":"unready","checks":{"broker":"up","store":"down"}}`},
 		{"stopping", pinger{}, pinger{}, true, 503, `{"status":"stopping","checks":{"broker":"up","store":"up"}}`},
 	}
 	for _, tt := range tests {

@@ -26,7 +26,7 @@ func TestIdempotencyKeyForms(t *testing.T) {
 	tests := []struct {
 		name string
 		keys []string
-		same string // another form of the same key; empty: refused
+		same string // another form of the same key; empty if the key is refused
 		want string // why it is refused
 	}{
 		{"bare", []string{"a-1"}, `"a-1"`, ""},
@@ -54,7 +54,7 @@ func TestIdempotencyKeyForms(t *testing.T) {
 			if tt.same == "" {
 				body := bodyOf(t, response)
 				if response.StatusCode != http.StatusBadRequest || !strings.Contains(body, tt.want) || !strings.Contains(body, `"field":"Idempotency-Key"`) {
-					t.Errorf("got %s %s, want 400 that says %q", response.Status, body, tt.want)
+					t.Errorf("got %s %s, want 400 with %q", response.Status, body, tt.want)
 				}
 				return
 			}
@@ -89,10 +89,10 @@ func TestIdempotencyKeyScope(t *testing.T) {
 	response := sendWithKey(h, `{"quantity":1,"product":"Laptop","user_id":"456"}`, "k")
 	decode(t, response, http.StatusCreated, &other)
 	if other.ID == first.ID || response.Header.Get("Idempotency-Replayed") != "" {
-		t.Error("another user meets the first one's key")
+		t.Error("two users with the same key share an order")
 	}
 	if n := len(list(t, h, "/orders").Data); n != 2 {
-		t.Errorf("%d orders are kept, want 2", n)
+		t.Errorf("%d orders are stored, want 2", n)
 	}
 }
 
@@ -115,6 +115,6 @@ func TestIdempotencyKeyAtOnce(t *testing.T) {
 		}
 	}
 	if n := len(list(t, h, "/orders").Data); n != 1 {
-		t.Errorf("%d orders are kept, want 1", n)
+		t.Errorf("%d orders are stored, want 1", n)
 	}
 }

@@ -8,8 +8,8 @@ import (
 	"example.com/orderflow/services/internal/httpapi"
 )
 
-// What is accepted as a placement is valid JSON and means the same to the
-// standard library; what it refuses, it refuses with a problem.
+// A body that is accepted is valid JSON, and encoding/json decodes it to the same
+// placement. A body that is refused gets a problem.
 func FuzzPlacement(f *testing.F) {
 	for _, body := range []string{
 		`{"user_id":"123","product":"Laptop","quantity":1}`,
@@ -32,7 +32,7 @@ func FuzzPlacement(f *testing.F) {
 			return
 		}
 		if !json.Valid(body) {
-			t.Fatal("accepted what is no JSON")
+			t.Fatal("accepted invalid JSON")
 		}
 		var want struct {
 			UserID   string      `json:"user_id"`
@@ -40,13 +40,13 @@ func FuzzPlacement(f *testing.F) {
 			Quantity json.Number `json:"quantity"`
 		}
 		if err := json.Unmarshal(body, &want); err != nil {
-			t.Fatalf("accepted what the standard library does not: %v", err)
+			t.Fatalf("accepted, but encoding/json fails: %v", err)
 		}
 		if got.UserID != want.UserID || got.Product != want.Product {
-			t.Errorf("got %+v, the standard library %+v", got, want)
+			t.Errorf("got %+v, encoding/json %+v", got, want)
 		}
 		if n, err := want.Quantity.Int64(); err == nil && int64(got.Quantity) != n {
-			t.Errorf("got quantity %d, the standard library %d", got.Quantity, n)
+			t.Errorf("got quantity %d, encoding/json %d", got.Quantity, n)
 		}
 	})
 }
