@@ -9,7 +9,7 @@ import (
 	"unicode/utf8"
 )
 
-// A large member is the same as an encoder's, though it is written in parts.
+// A member that WriteLarge writes in parts decodes to its content.
 func FuzzWriteLarge(f *testing.F) {
 	f.Add([]byte(""))
 	f.Add([]byte("\xff\x00"))
@@ -28,13 +28,13 @@ func FuzzWriteLarge(f *testing.F) {
 		}
 		if utf8.Valid(content) {
 			if got.Body == nil || *got.Body != string(content) {
-				t.Errorf("%.200q became %.200q", content, w.Body)
+				t.Errorf("%.200q is written as %.200q", content, w.Body)
 			}
 		} else if got.Base64 == nil || !bytes.Equal(*got.Base64, content) {
-			t.Errorf("%.200q became %.200q", content, w.Body)
+			t.Errorf("%.200q is written as %.200q", content, w.Body)
 		}
 		if nextControl(w.Body.Bytes()) >= 0 {
-			t.Errorf("a control character is in %.200q", w.Body)
+			t.Errorf("%.200q contains a control character", w.Body)
 		}
 	})
 }

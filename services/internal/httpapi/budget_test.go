@@ -21,12 +21,12 @@ func free() int {
 	return memory.free
 }
 
-// takeAll takes all memory until the test ends, or release is called.
+// takeAll reserves the whole budget until the test ends or release is called.
 func takeAll(t *testing.T) (release func()) {
 	t.Helper()
 	n := free()
 	if !memory.take(n) {
-		t.Fatal("not free")
+		t.Fatal("the budget is in use")
 	}
 	released := false
 	release = func() {
@@ -69,21 +69,21 @@ var large = Routes{
 	}},
 }
 
-// While there is no memory, what is small is done, and what is large refused; all
-// that was reserved is released.
+// While no memory is free, small requests and answers are processed and large ones
+// refused. Every reservation is released.
 func TestWithoutMemory(t *testing.T) {
 	h := NewHandler(large, NewHealth(), discard)
 	body := func(n int) string { return `{"a":"` + strings.Repeat("x", n-len(`{"a":""}`)) + `"}` }
 	tests := []struct {
 		name, method, target, body, header string
-		status, without                    int // with memory and without
+		status, without                    int // with and without free memory
 	}{
 		{"small answer", "POST", "/small", "", "", 201, 201},
 		{"large answer", "GET", "/large", "", "", 200, 503},
 		{"many faults", "GET", "/refused", "", "", 422, 503},
 		{"page", "GET", "/page", "", "", 200, 503},
 		{"small body", "POST", "/body", body(small - 1), "", 201, 201},
-		{"body just small", "POST", "/body", body(small), "", 201, 503}, // there may be more
+		{"body of 4 KiB", "POST", "/body", body(small), "", 201, 503}, // there might be more
 		{"large body", "POST", "/body", body(small + 1), "", 201, 503},
 		{"too large a body", "POST", "/body", body(maxBody + 1), "", 413, 413},
 		{"large header", "POST", "/small", "", strings.Repeat("x", small), 201, 503},
@@ -99,11 +99,11 @@ func TestWithoutMemory(t *testing.T) {
 				w := httptest.NewRecorder()
 				h.ServeHTTP(w, r)
 				if after := free(); after != before {
-					t.Errorf("%d bytes are free, before it were %d", after, before)
+					t.Errorf("%d bytes are free after the request, %d before", after, before)
 				}
 				return w.Result()
 			}
-			synctest.Test(t, func(t *testing.T) { // a page waits for memory
+			synctest.Test(t, func(t *testing.T) { // a page waits for memory, in virtual time
 				release := takeAll(t)
 				response := ask()
 				answer, _ := io.ReadAll(response.Body)
@@ -122,7 +122,7 @@ func TestWithoutMemory(t *testing.T) {
 	}
 }
 
-// A page waits a moment for the memory that others are about to release.
+// A page waits briefly for memory that others release.
 func TestPageWaitsForMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := NewHandler(large, nil, discard)
@@ -135,8 +135,8 @@ func TestPageWaitsForMemory(t *testing.T) {
 	})
 }
 
-// What an answer holds while nobody reads it is what it has, not what was
-// reserved for making it.
+// While an answer is written, it holds as many bytes as it has, not as many as were
+// reserved to make it.
 func TestHeldWhileWriting(t *testing.T) {
 	h := NewHandler(large, nil, discard)
 	before := free()
@@ -159,7 +159,8 @@ func (a *unreadAnswer) Write(p []byte) (int, error) {
 	return a.ResponseWriter.Write(p)
 }
 
-// A connection keeps its last request's first line, so a long one is the last.
+// net/http keeps a request's first line as long as the connection, so a connection
+// ends after a long one.
 func TestLongFirstLine(t *testing.T) {
 	h := NewHandler(large, nil, discard)
 	for n, want := range map[int]string{small - len("GET/?"): "", small - len("GET/?") + 1: "close"} {
@@ -176,6 +177,6 @@ func TestBudgetWaitsForItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if b.wait(ctx, 11) || !b.wait(ctx, 10) || b.take(1) {
-		t.Error("took what is not there, or not what is")
+		t.Error("wait took more than is free, or did not take what is free")
 	}
 }

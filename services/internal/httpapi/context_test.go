@@ -12,9 +12,9 @@ import (
 	"example.com/orderflow/services/internal/requestid"
 )
 
-// A request's work ends with its server: at once if that interrupts it, else
-// when the grace is over. Nothing else of the connection ends it.
-func TestWorkEndsWithTheServer(t *testing.T) {
+// A request's context ends when its server stops: at once with Interrupt, otherwise
+// after the grace.
+func TestContextEndsWithServer(t *testing.T) {
 	for _, tt := range []struct {
 		name      string
 		interrupt bool
@@ -61,7 +61,8 @@ func TestWorkEndsWithTheServer(t *testing.T) {
 	}
 }
 
-// The values of a request's context are there, and its end is not.
+// A handler's context has the values of the request's context, but does not end with
+// it.
 func TestContextOfARequest(t *testing.T) {
 	type key struct{}
 	var got context.Context

@@ -23,7 +23,7 @@ func TestEscapeControls(t *testing.T) {
 	}
 }
 
-// Whatever is encoded means the same afterwards, and shows no control character.
+// Escaped JSON decodes to the same text, and contains no control character.
 func FuzzEscapeControls(f *testing.F) {
 	f.Add("a\u007f\u009b\\\u0085")
 	f.Add("\xc2\x9b\xc2")
@@ -34,14 +34,14 @@ func FuzzEscapeControls(f *testing.F) {
 		}
 		escaped := EscapeControls(bytes.Clone(encoded))
 		if !utf8.Valid(escaped) || bytes.ContainsFunc(escaped, unicode.IsControl) {
-			t.Errorf("%q is shown as %q", text, escaped)
+			t.Errorf("%q is escaped as %q", text, escaped)
 		}
 		var before, after string
 		if err := json.Unmarshal(encoded, &before); err != nil {
 			t.Fatal(err)
 		}
 		if err := json.Unmarshal(escaped, &after); err != nil || before != after {
-			t.Errorf("%q means %q now, error %v", before, after, err)
+			t.Errorf("%q decodes to %q, error %v", before, after, err)
 		}
 	})
 }

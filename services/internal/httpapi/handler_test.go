@@ -18,7 +18,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var discard = slog.New(slog.DiscardHandler)
 
-// What goes wrong inside is told to the log, not to the caller.
+// The details of a failure are logged, and not shown to the caller.
 func TestHandlerFailures(t *testing.T) {
 	var log bytes.Buffer
 	h := httpapi.NewHandler(httpapi.Routes{
@@ -60,7 +60,7 @@ func TestReadyWithoutPinger(t *testing.T) {
 	}
 }
 
-// A handler within another's has one id with it.
+// A handler inside another one uses the same request id.
 func TestRequestIDOfNestedHandlers(t *testing.T) {
 	var out bytes.Buffer
 	log := slog.New(slog.NewTextHandler(&out, nil))
@@ -74,7 +74,7 @@ func TestRequestIDOfNestedHandlers(t *testing.T) {
 	}
 }
 
-// A path that is not clean is redirected to the one that is, escaped once.
+// An unclean path is redirected to the clean one, which is escaped once.
 func TestRedirectToCleanPath(t *testing.T) {
 	h := httpapi.NewHandler(nil, nil, discard)
 	for target, want := range map[string]string{

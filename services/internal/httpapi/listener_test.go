@@ -15,7 +15,8 @@ import (
 	"time"
 )
 
-// offered is a listener that accepts what it is given.
+// offered is a listener that accepts the connections it is given; nil makes it
+// fail.
 type offered struct {
 	conns  chan net.Conn
 	closed chan struct{}
@@ -55,16 +56,30 @@ func ended(c net.Conn) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrClosedPipe)
 }
 
+// newBounded returns a bounded listener over an offered one, and its log.
+func newBounded(connections int) (*boundedListener, *offered, *bytes.Buffer) {
+	var log bytes.Buffer
+	listener := newOffered()
+	return newBoundedListener(listener, func() bound { return fixedBound(connections) }, slog.New(slog.NewTextHandler(&log, nil))), listener, &log
+}
+
+// serveBounded answers 404 on the listener's connections until stop is called.
+func serveBounded(l *boundedListener) (stop func()) {
+	server := &http.Server{Handler: http.NotFoundHandler(), ConnState: l.noteState, ConnContext: withConnection}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(l) }()
+	return func() {
+		server.Close()
+		<-served
+	}
+}
+
 func TestBoundedListener(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		limit := fixedBound(8)
 		first, most := limit.connections, limit.spare()
-		var log bytes.Buffer
-		listener := newOffered()
-		l := newBoundedListener(listener, func() bound { return limit }, slog.New(slog.NewTextHandler(&log, nil)))
-		server := &http.Server{Handler: http.NotFoundHandler(), ConnState: l.noteState, ConnContext: withConnection}
-		served := make(chan error, 1)
-		go func() { served <- server.Serve(l) }()
+		l, listener, log := newBounded(limit.connections)
+		defer serveBounded(l)()
 
 		var within, spare []net.Conn
 		for range first {
@@ -75,7 +90,7 @@ func TestBoundedListener(t *testing.T) {
 			synctest.Wait()
 		}
 		if ended(spare[0]) {
-			t.Error("a spare connection is closed before its request can be here")
+			t.Error("a spare connection is closed before its request can arrive")
 		}
 		spare = append(spare, listener.dial())
 		time.Sleep(spareTime)
@@ -92,7 +107,7 @@ func TestBoundedListener(t *testing.T) {
 		again := listener.dial()
 		synctest.Wait()
 		if len(l.within) != first || l.spare != most || ended(again) {
-			t.Errorf("%d and %d are open, and who comes when there is room is closed: %v", len(l.within), l.spare, ended(again))
+			t.Errorf("%d and %d are open; a connection that has room is closed: %v", len(l.within), l.spare, ended(again))
 		}
 		for _, c := range append(append(within, spare...), again) {
 			c.Close()
@@ -101,20 +116,14 @@ func TestBoundedListener(t *testing.T) {
 		if len(l.within) != 0 || l.spare != 0 || len(l.silent) != 0 || !strings.Contains(log.String(), "served again") {
 			t.Errorf("%d, %d and %d are left; %s", len(l.within), l.spare, len(l.silent), log.String())
 		}
-		server.Close()
-		<-served
 	})
 }
 
-// At the bound, whoever has been without a request for longest makes room.
+// At the bound, the connection that has been idle for longest is closed for the next.
 func TestIdleConnectionsMakeRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var log bytes.Buffer
-		listener := newOffered()
-		l := newBoundedListener(listener, func() bound { return fixedBound(4) }, slog.New(slog.NewTextHandler(&log, nil)))
-		server := &http.Server{Handler: http.NotFoundHandler(), ConnState: l.noteState, ConnContext: withConnection}
-		served := make(chan error, 1)
-		go func() { served <- server.Serve(l) }()
+		l, listener, log := newBounded(4)
+		defer serveBounded(l)()
 
 		ask := func(c net.Conn) {
 			go c.Write([]byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n"))
@@ -145,17 +154,14 @@ func TestIdleConnectionsMakeRoom(t *testing.T) {
 		if len(l.within) != 4 || l.spare != 0 || strings.Count(log.String(), "too many connections") != 1 {
 			t.Errorf("%d and %d are open; %s", len(l.within), l.spare, log.String())
 		}
-		server.Close()
-		<-served
 	})
 }
 
-// One that waits for room ends with the listener.
+// Accept, and the connection for which it waits for room, end with the listener.
 func TestBoundedListenerCloses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		listener := newOffered()
-		l := newBoundedListener(listener, func() bound { return fixedBound(0) }, discard)
-		l.spare = fixedBound(0).spare() // all at work
+		l, listener, _ := newBounded(0)
+		l.spare = fixedBound(0).spare() // all in use
 		accepted := make(chan error)
 		go func() {
 			_, err := l.Accept()
@@ -170,12 +176,10 @@ func TestBoundedListenerCloses(t *testing.T) {
 	})
 }
 
-// That no file can be opened is logged once, and again each minute.
+// A lack of files is logged at once, and then once a minute.
 func TestTooManyOpenFiles(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var log bytes.Buffer
-		listener := newOffered()
-		l := newBoundedListener(listener, func() bound { return fixedBound(1) }, slog.New(slog.NewTextHandler(&log, nil)))
+		l, listener, log := newBounded(1)
 		for range 200 {
 			go func() { listener.conns <- nil }()
 			if _, err := l.Accept(); !errors.Is(err, syscall.EMFILE) {
@@ -210,47 +214,5 @@ func TestSharedBound(t *testing.T) {
 		if byFiles := strings.Contains(got.reason, "open files"); byFiles != tt.byFiles || (len(got.attrs) > 0) != byFiles {
 			t.Errorf("%d files, %d servers: as many as %s %v", tt.files, tt.servers, got.reason, got.attrs)
 		}
-	}
-}
-
-// A large header has its memory reserved while it comes, or its connection ends.
-func TestHeaderMemory(t *testing.T) {
-	before := free()
-	read := func(c *connection, client net.Conn, n int) error {
-		go client.Write(make([]byte, n))
-		_, err := io.ReadFull(c, make([]byte, n))
-		return err
-	}
-	client, server := net.Pipe()
-	defer client.Close()
-	c := &connection{Conn: server}
-	for _, tt := range []struct{ read, held int }{{freeHeader, 0}, {1, (freeHeader + 1) * headerCost}, {small, (freeHeader + 1 + small) * headerCost}} {
-		if err := read(c, client, tt.read); err != nil {
-			t.Fatal(err)
-		}
-		if held := before - free(); held != tt.held {
-			t.Errorf("%d bytes are reserved, want %d", held, tt.held)
-		}
-	}
-	c.endHeader()
-	if err := read(c, client, 2*small); err != nil || free() != before {
-		t.Errorf("what is no header reserves %d bytes, %v", before-free(), err)
-	}
-	c.beginHeader()
-	go client.Write(make([]byte, small))
-	if n, err := c.Read(make([]byte, small)); n > freeHeader || err != nil {
-		t.Errorf("a buffer took %d bytes, %v", n, err)
-	}
-	if _, err := io.ReadFull(c, make([]byte, small-freeHeader)); err != nil {
-		t.Error(err)
-	}
-	c.endHeader()
-	takeAll(t)
-	if err := read(c, client, 2*small); err != nil {
-		t.Error(err)
-	}
-	c.beginHeader()
-	if err := read(c, client, 2*small); err == nil {
-		t.Error("read a large header without memory")
 	}
 }

@@ -22,20 +22,20 @@ func TestForOperators(t *testing.T) {
 		host    string
 		local   net.Addr
 		headers map[string]string
-		refusal string // part of the answer; empty: let through
+		refusal string // part of the answer; empty if the handler is reached
 	}{
 		{"curl", "POST", "localhost:9081", loopback, nil, ""},
-		{"curl by number", "POST", "127.0.0.1:9081", loopback, nil, ""},
-		{"curl by number of IPv6", "POST", "[::1]:9081", loopback, nil, ""},
+		{"curl by address", "POST", "127.0.0.1:9081", loopback, nil, ""},
+		{"curl by IPv6 address", "POST", "[::1]:9081", loopback, nil, ""},
 		{"curl without a port", "GET", "localhost", loopback, nil, ""},
 		{"a page of another origin", "POST", "localhost:9081", loopback, map[string]string{"Sec-Fetch-Site": "cross-site"}, "cross_origin"},
 		{"a page of another port", "POST", "localhost:9081", loopback, map[string]string{"Sec-Fetch-Site": "same-site"}, "cross_origin"},
 		{"an older browser", "POST", "localhost:9081", loopback, map[string]string{"Origin": "http://shop.example"}, "cross_origin"},
 		{"a sandboxed page", "DELETE", "localhost:9081", loopback, map[string]string{"Origin": "null"}, "cross_origin"},
-		{"a page of ours", "POST", "localhost:9081", loopback, map[string]string{"Sec-Fetch-Site": "same-origin", "Origin": "http://localhost:9081"}, ""},
-		{"a page of another origin that reads", "GET", "localhost:9081", loopback, map[string]string{"Sec-Fetch-Site": "cross-site"}, "cross_origin"}, // it can't see the answer, but would have us work
-		{"a page whose name resolves to us", "POST", "evil.example:9081", loopback, map[string]string{"Origin": "http://evil.example:9081"}, "foreign_host"},
-		{"a page whose name resolves to us reads", "GET", "evil.example:9081", loopback, nil, "foreign_host"},
+		{"a page of the same origin", "POST", "localhost:9081", loopback, map[string]string{"Sec-Fetch-Site": "same-origin", "Origin": "http://localhost:9081"}, ""},
+		{"a page of another origin, reading", "GET", "localhost:9081", loopback, map[string]string{"Sec-Fetch-Site": "cross-site"}, "cross_origin"}, // it could not read the answer, but cause work
+		{"a page whose name resolves to this machine", "POST", "evil.example:9081", loopback, map[string]string{"Origin": "http://evil.example:9081"}, "foreign_host"},
+		{"a page whose name resolves to this machine, reading", "GET", "evil.example:9081", loopback, nil, "foreign_host"},
 		{"localhost as a part of the name", "GET", "localhost.evil.example:9081", loopback, nil, "foreign_host"},
 		{"another machine", "POST", "notification.internal:9081", elsewhere, nil, ""},
 		{"another machine's page", "POST", "notification.internal:9081", elsewhere, map[string]string{"Origin": "http://shop.example"}, "cross_origin"},

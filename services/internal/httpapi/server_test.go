@@ -18,8 +18,8 @@ func TestServeWithoutHandler(t *testing.T) {
 	}
 }
 
-// At a stop, the request in hand is answered and no other is taken; one that
-// takes too long is cut off, and that is an error.
+// During a stop, a running request is answered and no other is accepted. A request
+// that takes longer than the grace is cut off, and Serve returns an error.
 func TestServe(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
