@@ -15,14 +15,14 @@ import (
 
 const maxBody = 64 << 10
 
-// BodyTimeout bounds how long a client may take to send a request's body.
-const BodyTimeout = 10 * time.Second
+// bodyTimeout bounds how long a client may take to send a request's body.
+const bodyTimeout = 10 * time.Second
 
 // ReadObject reads the request's body, one JSON object (RFC 8259), and sets its
 // fields. It returns a [*Problem] that lists all faults: unknown, repeated and
 // missing fields and wrong types. Names are case-sensitive. Error texts call the
 // object what, such as "an order". If the body does not arrive within
-// [BodyTimeout], the answer is 408.
+// 10 s, the answer is 408.
 func ReadObject(w http.ResponseWriter, r *http.Request, what string, fields ...Field) error {
 	if err := checkMediaType(r.Header); err != nil {
 		return err
@@ -39,7 +39,7 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if e, ok := w.(*exchange); ok {
 		e.takeBody()
 	}
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(BodyTimeout)) // fails on servers that do not support it
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout)) // fails on servers that do not support it
 	if r.ContentLength > maxBody {
 		return nil, tooLarge(w)
 	}
@@ -62,7 +62,7 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return nil, closeAfter(w, &Problem{
 			Status: http.StatusRequestTimeout, Code: "timeout",
-			Detail: fmt.Sprintf("the body did not arrive within %v; nothing was done", BodyTimeout),
+			Detail: fmt.Sprintf("the body did not arrive within %v; nothing was done", bodyTimeout),
 		})
 	}
 	return nil, Malformed("the body could not be read completely")

@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// DefaultRequestTimeout is the default of [API.RequestTimeout].
-const DefaultRequestTimeout = 10 * time.Second
+// defaultRequestTimeout is the default of [API.RequestTimeout].
+const defaultRequestTimeout = 10 * time.Second
 
-// Begin returns a context for the request's work, with that timeout; 0 means
-// [DefaultRequestTimeout]. Handlers call it after they have read the request, so
-// that a slow client does not use up the time.
+// Begin returns a context for the request's work, with that timeout; 0 means 10 s.
+// Handlers call it after they have read the request, so that a slow client does
+// not use up the time.
 func Begin(r *http.Request, timeout time.Duration) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(r.Context(), cmp.Or(timeout, DefaultRequestTimeout))
+	return context.WithTimeout(r.Context(), cmp.Or(timeout, defaultRequestTimeout))
 }
 
 // detachedContext is the context of a request that is carried out even if its

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-	"unicode/utf8"
 
 	"example.com/orderflow/domain"
 )
@@ -76,20 +75,15 @@ func (f *faults) String() string {
 // shown returns a name or value from the client as answers and logs show it.
 func shown(text string) string { return cut(text, longestName) }
 
-// cut returns at most the first most characters of the text, in valid UTF-8.
+// cut returns the text in valid UTF-8 with at most the first most characters.
 func cut(text string, most int) string {
-	if len(text) > most { // in bytes: it may have more characters
-		n := 0
-		for i := range text {
-			if n == most {
-				text = text[:i] + "…"
-				break
-			}
-			n++
+	text = strings.ToValidUTF8(text, "�")
+	characters := 0
+	for i := range text {
+		if characters == most {
+			return text[:i] + "…"
 		}
+		characters++
 	}
-	if utf8.ValidString(text) {
-		return text
-	}
-	return strings.ToValidUTF8(text, "�")
+	return text
 }

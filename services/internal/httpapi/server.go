@@ -14,14 +14,14 @@ import (
 )
 
 const (
-	// HeaderTimeout bounds how long a client may take to send a request's header,
+	// headerTimeout bounds how long a client may take to send a request's header,
 	// on a new connection from its beginning.
-	HeaderTimeout = 5 * time.Second
+	headerTimeout = 5 * time.Second
 
-	// DefaultIdleTimeout is the default of [Server.IdleTimeout]. It is longer than
+	// defaultIdleTimeout is the default of [Server.IdleTimeout]. It is longer than
 	// the 60 s of the usual load balancers: if the server closed a connection
 	// first, the balancer could send a request into it.
-	DefaultIdleTimeout = 2 * time.Minute
+	defaultIdleTimeout = 2 * time.Minute
 
 	maxHeader = 32 << 10
 )
@@ -29,8 +29,8 @@ const (
 // Server holds the settings of [Server.Serve].
 type Server struct {
 	Handler        http.Handler  // required
-	RequestTimeout time.Duration // the handler's bound on the work for a request; 0: DefaultRequestTimeout
-	IdleTimeout    time.Duration // after which a connection without a request is closed; 0: DefaultIdleTimeout
+	RequestTimeout time.Duration // the handler's bound on the work for a request; 0: 10 s
+	IdleTimeout    time.Duration // after which a connection without a request is closed; 0: 2 min
 	Connections    int           // bound on open connections; 0: what the limit of open files allows
 	Grace          time.Duration // bound on the time to finish requests during a stop
 	Interrupt      bool          // ends the contexts of running requests at the beginning of a stop
@@ -60,10 +60,10 @@ func (s Server) Serve(ctx context.Context, listener net.Listener) error {
 	bounded := newBoundedListener(listener, limit, log)
 	server := &http.Server{
 		Handler:           onConnection(s.Handler, log),
-		ReadHeaderTimeout: HeaderTimeout,
-		ReadTimeout:       HeaderTimeout + BodyTimeout,
-		WriteTimeout:      BodyTimeout + cmp.Or(s.RequestTimeout, DefaultRequestTimeout) + 5*time.Second, // from the end of the header on
-		IdleTimeout:       cmp.Or(s.IdleTimeout, DefaultIdleTimeout),
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       headerTimeout + bodyTimeout,
+		WriteTimeout:      bodyTimeout + cmp.Or(s.RequestTimeout, defaultRequestTimeout) + 5*time.Second, // from the end of the header on
+		IdleTimeout:       cmp.Or(s.IdleTimeout, defaultIdleTimeout),
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		BaseContext:       func(net.Listener) context.Context { return context.WithValue(base, serverKey{}, base) },
