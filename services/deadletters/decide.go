@@ -24,43 +24,20 @@ type selection struct {
 // fields reads what is given. A way to select that is given empty, by a program
 // whose variable is empty, must not select more.
 func (s *selection) fields() []httpapi.Field {
-	filled := func(text string) (string, bool) { return text, text != "" }
+	const mustNotBeEmpty = "must not be empty"
 	return []httpapi.Field{
-		{Name: "ids", Optional: true, Set: func(value httpapi.Value) (reason string) {
-			if reason = httpapi.Strings(&s.IDs)(value); reason == "" && len(s.IDs) == 0 {
-				reason = "must not be empty"
-			}
-			return reason
+		{Name: "ids", Optional: true, To: &s.IDs, Valid: func() bool { return len(s.IDs) > 0 }, Must: mustNotBeEmpty},
+		{Name: "order_id", Optional: true, To: (*string)(&s.OrderID), Must: noOrderID, Valid: func() bool {
+			id, err := domain.ParseOrderID(string(s.OrderID))
+			s.OrderID = id
+			return err == nil
 		}},
-		{Name: "order_id", Optional: true, Set: text(&s.OrderID, noOrderID, func(text string) (domain.OrderID, bool) {
-			id, err := domain.ParseOrderID(text)
-			return id, err == nil
-		})},
-		{Name: "reason", Optional: true, Set: text(&s.Reason, "must not be empty", filled)},
-		{Name: "all", Optional: true, Set: httpapi.Bool(&s.All)},
-		{Name: "by", Optional: true, Set: text(&s.By, "must be 1 to 128 visible characters", func(text string) (string, bool) {
-			return text, text == signature(text)
-		})},
-		{Name: "dry_run", Optional: true, Set: httpapi.Bool(&s.DryRun)},
-		{Name: "limit", Optional: true, Set: httpapi.Int(&s.Limit)},
-		{Name: "cursor", Optional: true, Set: text(&s.Cursor, "must not be empty", filled)},
-	}
-}
-
-// text sets what a string is read as; must is the fault of one that read
-// refuses.
-func text[T any](to *T, must string, read func(text string) (T, bool)) func(httpapi.Value) string {
-	return func(value httpapi.Value) (reason string) {
-		var given string
-		if reason := httpapi.String(&given)(value); reason != "" {
-			return reason
-		}
-		what, ok := read(given)
-		if !ok {
-			return must
-		}
-		*to = what
-		return ""
+		{Name: "reason", Optional: true, To: &s.Reason, Valid: func() bool { return s.Reason != "" }, Must: mustNotBeEmpty},
+		{Name: "all", Optional: true, To: &s.All},
+		{Name: "by", Optional: true, To: &s.By, Valid: func() bool { return s.By == signature(s.By) }, Must: "must be 1 to 128 visible characters"},
+		{Name: "dry_run", Optional: true, To: &s.DryRun},
+		{Name: "limit", Optional: true, To: &s.Limit},
+		{Name: "cursor", Optional: true, To: &s.Cursor, Valid: func() bool { return s.Cursor != "" }, Must: mustNotBeEmpty},
 	}
 }
 

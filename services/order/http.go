@@ -99,9 +99,9 @@ func (h *Handler) place(w http.ResponseWriter, r *http.Request) error {
 
 func (p *Placement) fields() []httpapi.Field {
 	return []httpapi.Field{
-		{Name: "user_id", Set: httpapi.String(&p.UserID)},
-		{Name: "product", Set: httpapi.String(&p.Product)},
-		{Name: "quantity", Set: httpapi.Int(&p.Quantity)}, // the domain checks its range
+		{Name: "user_id", To: &p.UserID},
+		{Name: "product", To: &p.Product},
+		{Name: "quantity", To: &p.Quantity}, // the domain checks its range
 	}
 }
 

@@ -62,7 +62,7 @@ var large = Routes{
 		return WritePage(w, make([]int, 100), "", 0, func(n int) int { return n })
 	}},
 	"/body": {http.MethodPost: func(w http.ResponseWriter, r *http.Request) error {
-		if err := ReadObject(w, r, "a text", Field{Name: "a", Set: String(new(string))}); err != nil {
+		if err := ReadObject(w, r, "a text", Field{Name: "a", To: new(string)}); err != nil {
 			return err
 		}
 		return WriteJSON(w, http.StatusCreated, "done")

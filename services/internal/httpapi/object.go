@@ -15,10 +15,20 @@ import (
 type Field struct {
 	Name     string
 	Optional bool
+	To       any // receives the value: a *string, *[]string, *int or *bool
 
-	// Set stores the field's value, or returns why it can't, as the end of a
-	// sentence that begins with the field's name.
-	Set func(Value) (reason string)
+	// Valid may be nil. It is called when To has the value; if it reports false, the
+	// field's fault is Must, such as "must not be empty".
+	Valid func() bool
+	Must  string
+}
+
+// set sets the field to the value, or returns what is wrong with it.
+func (f Field) set(v value) (reason string) {
+	if reason = v.store(f.To); reason == "" && f.Valid != nil && !f.Valid() {
+		return f.Must
+	}
+	return reason
 }
 
 func (f Field) name() string { return f.Name }
@@ -41,7 +51,7 @@ func DecodeObject(body []byte, what string, fields ...Field) error {
 			return notJSON(err)
 		}
 		name := token.String()
-		value, err := readValue(d)
+		v, err := readValue(d)
 		if err != nil {
 			return notJSON(err, shown(name))
 		}
@@ -53,7 +63,7 @@ func DecodeObject(body []byte, what string, fields ...Field) error {
 			f.add(name, "is given more than once")
 		default:
 			seen[i] = true
-			f.add(name, fields[i].Set(value))
+			f.add(name, fields[i].set(v))
 		}
 	}
 	if _, err := d.ReadToken(); err != nil {
@@ -84,8 +94,8 @@ func notJSON(err error, fields ...string) error {
 	return Malformed(detail, fields...)
 }
 
-// Value is a field's value.
-type Value struct {
+// value is a field's value.
+type value struct {
 	kind        jsontext.Kind
 	text        string   // of a string, number or literal
 	strings     []string // of an array, up to the first element that is no string
@@ -94,12 +104,12 @@ type Value struct {
 
 // readValue reads the next value. It does not recurse: a value that is nested
 // deeply would make the goroutine's stack grow by megabytes.
-func readValue(d *jsontext.Decoder) (Value, error) {
+func readValue(d *jsontext.Decoder) (value, error) {
 	token, err := d.ReadToken()
 	if err != nil {
-		return Value{}, err
+		return value{}, err
 	}
-	v := Value{kind: token.Kind()}
+	v := value{kind: token.Kind()}
 	if v.kind != jsontext.KindBeginArray && v.kind != jsontext.KindBeginObject {
 		v.text = token.String()
 		return v, nil
@@ -117,6 +127,40 @@ func readValue(d *jsontext.Decoder) (Value, error) {
 	}
 }
 
+// store stores the value in to, or returns why it can't. A whole number that is out
+// of an int's range becomes the nearest int.
+func (v value) store(to any) (reason string) {
+	switch to := to.(type) {
+	case *string:
+		if v.kind != jsontext.KindString {
+			return "must be a string, not " + nameOf(v.kind)
+		}
+		*to = v.text
+	case *[]string:
+		if !v.onlyStrings {
+			return "must be a list of strings"
+		}
+		*to = v.strings
+	case *int:
+		if v.kind != jsontext.KindNumber {
+			return "must be a whole number, not " + nameOf(v.kind)
+		}
+		n, err := strconv.Atoi(v.text)
+		if err != nil && !errors.Is(err, strconv.ErrRange) {
+			return "must be a whole number, without fraction or exponent"
+		}
+		*to = n
+	case *bool:
+		if v.kind != jsontext.KindTrue && v.kind != jsontext.KindFalse {
+			return "must be true or false, not " + nameOf(v.kind)
+		}
+		*to = v.kind == jsontext.KindTrue
+	default:
+		panic(fmt.Sprintf("httpapi: a field can't be a %T", to))
+	}
+	return ""
+}
+
 func nameOf(kind jsontext.Kind) string {
 	switch kind {
 	case jsontext.KindBeginObject:
@@ -131,52 +175,4 @@ func nameOf(kind jsontext.Kind) string {
 		return "null"
 	}
 	return "a number"
-}
-
-// String stores a string.
-func String(to *string) func(Value) string {
-	return func(v Value) (reason string) {
-		if v.kind != jsontext.KindString {
-			return "must be a string, not " + nameOf(v.kind)
-		}
-		*to = v.text
-		return ""
-	}
-}
-
-// Strings stores a list of strings.
-func Strings(to *[]string) func(Value) string {
-	return func(v Value) (reason string) {
-		if !v.onlyStrings {
-			return "must be a list of strings"
-		}
-		*to = v.strings
-		return ""
-	}
-}
-
-// Int stores a whole number; one that is out of range becomes the nearest.
-func Int(to *int) func(Value) string {
-	return func(v Value) (reason string) {
-		if v.kind != jsontext.KindNumber {
-			return "must be a whole number, not " + nameOf(v.kind)
-		}
-		n, err := strconv.Atoi(v.text)
-		if err != nil && !errors.Is(err, strconv.ErrRange) {
-			return "must be a whole number, without fraction or exponent"
-		}
-		*to = n
-		return ""
-	}
-}
-
-// Bool stores a boolean.
-func Bool(to *bool) func(Value) string {
-	return func(v Value) (reason string) {
-		if v.kind != jsontext.KindTrue && v.kind != jsontext.KindFalse {
-			return "must be true or false, not " + nameOf(v.kind)
-		}
-		*to = v.kind == jsontext.KindTrue
-		return ""
-	}
 }
