@@ -31,17 +31,8 @@ func TestContextEndsWithServer(t *testing.T) {
 				ended <- context.Cause(ctx)
 				return ctx.Err()
 			}}}, nil, discard)
-			listener, err := net.Listen("tcp", "localhost:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			ctx, stop := context.WithCancel(t.Context())
-			defer stop()
-			served := make(chan error, 1)
-			go func() {
-				served <- httpapi.Server{Handler: handler, Grace: tt.grace, Interrupt: tt.interrupt, Log: discard}.Serve(ctx, listener)
-			}()
-			conn, err := net.Dial("tcp", listener.Addr().String())
+			address, stop, served := start(t, httpapi.Server{Handler: handler, Grace: tt.grace, Interrupt: tt.interrupt, Log: discard})
+			conn, err := net.Dial("tcp", address)
 			if err != nil {
 				t.Fatal(err)
 			}

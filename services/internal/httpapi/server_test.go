@@ -18,6 +18,20 @@ func TestServeWithoutHandler(t *testing.T) {
 	}
 }
 
+// start serves on a free port until stop is called or the test ends.
+func start(t *testing.T, server httpapi.Server) (address string, stop func(), served <-chan error) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "localhost:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	t.Cleanup(stop)
+	result := make(chan error, 1)
+	go func() { result <- server.Serve(ctx, listener) }()
+	return listener.Addr().String(), stop, result
+}
+
 // During a stop, a running request is answered and no other is accepted. A request
 // that takes longer than the grace is cut off, and Serve returns an error.
 func TestServe(t *testing.T) {
@@ -27,33 +41,23 @@ func TestServe(t *testing.T) {
 		fails bool
 	}{{"finishes", time.Minute, false}, {"too slow", time.Millisecond, true}} {
 		t.Run(tt.name, func(t *testing.T) {
-			listener, err := net.Listen("tcp", "localhost:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			url := "http://" + listener.Addr().String()
 			began, finish := make(chan struct{}), make(chan struct{})
-			ctx, stop := context.WithCancel(t.Context())
-			defer stop()
-			served := make(chan error, 1)
-			go func() {
-				served <- httpapi.Server{
-					Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-						close(began)
-						select {
-						case <-finish:
-						case <-r.Context().Done():
-						}
-						_, _ = io.WriteString(w, "done")
-					}),
-					RequestTimeout: time.Minute, Grace: tt.grace, Log: discard,
-				}.Serve(ctx, listener)
-			}()
+			address, stop, served := start(t, httpapi.Server{
+				Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					close(began)
+					select {
+					case <-finish:
+					case <-r.Context().Done():
+					}
+					_, _ = io.WriteString(w, "done")
+				}),
+				RequestTimeout: time.Minute, Grace: tt.grace, Log: discard,
+			})
 			client := &http.Client{Transport: new(http.Transport), Timeout: 30 * time.Second}
 			defer client.CloseIdleConnections()
 			answered := make(chan string, 1)
 			go func() {
-				response, err := client.Get(url)
+				response, err := client.Get("http://" + address)
 				if err != nil {
 					answered <- "cut off"
 					return
@@ -67,7 +71,7 @@ func TestServe(t *testing.T) {
 			want := "cut off"
 			if !tt.fails {
 				for { // until the listener is closed
-					c, err := net.Dial("tcp", listener.Addr().String())
+					c, err := net.Dial("tcp", address)
 					if err != nil {
 						break
 					}
