@@ -1,4 +1,4 @@
-// Package cmd_test runs the executables as processes, as their users do.
+// Package cmd_test runs the executables as processes.
 package cmd_test
 
 import (
@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 	}())
 }
 
-// patience bounds every wait for something that has to come.
+// patience bounds every wait for an expected event.
 const patience = 60 * time.Second
 
 // output collects what a process writes.
@@ -73,7 +73,7 @@ func start(t *testing.T, name string, args ...string) *process {
 	return prepare(name, args...).start(t)
 }
 
-// startBinary starts an executable of that folder.
+// startBinary starts an executable from the folder.
 func startBinary(t *testing.T, folder, name string, args ...string) *process {
 	t.Helper()
 	return prepareBinary(folder, name, args...).start(t)
@@ -81,7 +81,7 @@ func startBinary(t *testing.T, folder, name string, args ...string) *process {
 
 // prepare returns a process that is not started yet.
 func prepare(name string, args ...string) *process {
-	// Several run at once here; who needs the address gives another.
+	// Free addresses, for several processes run at once; later flags override them.
 	return prepareBinary(binaries, name, append([]string{"--admin-addr=localhost:0", "--shutdown-delay=0s"}, args...)...)
 }
 
@@ -93,7 +93,7 @@ func prepareBinary(folder, name string, args ...string) *process {
 	return p
 }
 
-// start starts the process as its command says.
+// start starts the process. The test's end kills it.
 func (p *process) start(t *testing.T) *process {
 	t.Helper()
 	if err := p.cmd.Start(); err != nil {
@@ -121,7 +121,7 @@ func tail(text string) string {
 	return text
 }
 
-// clean takes the executables' own variables out of the environment.
+// clean removes the executables' variables from the environment.
 func clean(env []string) []string {
 	var kept []string
 	for _, entry := range env {
@@ -143,6 +143,14 @@ func (p *process) stop(t *testing.T, signal syscall.Signal) int {
 		t.Fatalf("signal %s: %v", p.name, err)
 	}
 	return p.wait(t)
+}
+
+// stopWell sends the signal and fails the test unless the exit status is 0.
+func (p *process) stopWell(t *testing.T, signal syscall.Signal) {
+	t.Helper()
+	if status := p.stop(t, signal); status != 0 {
+		t.Errorf("%s: exit status %d after %v", p.name, status, signal)
+	}
 }
 
 func (p *process) wait(t *testing.T) int {
@@ -170,7 +178,7 @@ func run(t *testing.T, env []string, name string, args ...string) (status int, s
 	return cmd.ProcessState.ExitCode(), out.String(), errOut.String()
 }
 
-// eventually calls check until it holds, and fails with what it says last.
+// eventually calls check until it returns nil, and fails with its last error.
 func eventually(t *testing.T, check func() error) {
 	t.Helper()
 	deadline := time.Now().Add(patience)
@@ -186,7 +194,7 @@ func eventually(t *testing.T, check func() error) {
 	}
 }
 
-// freeAddress returns an address of this machine that nobody listens at.
+// freeAddress returns a local address at which nothing listens.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "localhost:0")
@@ -199,7 +207,7 @@ func freeAddress(t *testing.T) string {
 
 var client = &http.Client{Timeout: 30 * time.Second}
 
-// fetch answers the status and, where into is not nil, decodes the body.
+// fetch returns the status of the answer, and decodes its body unless into is nil.
 func fetch(method, url, body string, into any) (status int, err error) {
 	request, err := http.NewRequest(method, url, strings.NewReader(body))
 	if err != nil {

@@ -20,14 +20,14 @@ import (
 	"time"
 )
 
-// Clients that send what is refused, ask for large pages, and read nothing take
-// the process to no more than a part of 256 MiB, and orders are taken meanwhile.
+// Clients that send invalid requests, ask for large pages, and read no answer
+// make the process take 192 MiB at most. Meanwhile, it takes orders.
 func TestRefusalsInBoundedMemory(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("what a process takes is read from /proc")
 	}
 	const (
-		most    = 192 << 10 // KiB of 256
+		most    = 192 << 10 // KiB
 		clients = 50
 		rounds  = 12
 		pause   = 800 * time.Millisecond
@@ -58,15 +58,15 @@ func TestRefusalsInBoundedMemory(t *testing.T) {
 	defer stop()
 	var all sync.WaitGroup
 	placed := 0
-	all.Go(func() { // a client like any other
+	all.Go(func() { // a normal client
 		for ctx.Err() == nil {
-			status, err := fetch("POST", "http://"+orders+"/order", `{"user_id":"1","product":"p","quantity":1}`, nil)
+			status, err := fetch("POST", "http://"+orders+"/order", laptop, nil)
 			if err != nil || status != http.StatusCreated {
-				t.Errorf("an order meanwhile: %d, %v", status, err)
+				t.Errorf("a normal order: status %d, %v", status, err)
 				return
 			}
 			placed++
-			time.Sleep(10 * time.Millisecond) // what it places is kept in memory, too
+			time.Sleep(10 * time.Millisecond) // the orders take memory, too
 		}
 	})
 	for range rounds {
@@ -75,13 +75,13 @@ func TestRefusalsInBoundedMemory(t *testing.T) {
 				all.Go(func() { sendAndReadNothing(ctx, orders, request) })
 			}
 		}
-		time.Sleep(pause) // a load is so much in so much time
+		time.Sleep(pause) // keeps the rate the same on every machine
 	}
 	peak := peakMemory(t, p)
 	stop()
 	all.Wait()
 	if peak > most {
-		t.Errorf("took %d MiB, want %d at most", peak>>10, most>>10)
+		t.Errorf("the process took %d MiB, want %d at most", peak>>10, most>>10)
 	}
 	if placed == 0 {
 		t.Error("no order was taken")
@@ -89,14 +89,14 @@ func TestRefusalsInBoundedMemory(t *testing.T) {
 	t.Logf("took %d MiB at most, and %d orders", peak>>10, placed)
 }
 
-// Many connections with a header of almost 4 KB each, unfinished or read, take
-// the process to no more than the same part of 256 MiB.
+// Many connections with a header of almost 4 KB each, finished or not, make the
+// process take 192 MiB at most.
 func TestHeadersInBoundedMemory(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("what a process takes is read from /proc")
 	}
 	const (
-		most    = 192 << 10 // KiB of 256
+		most    = 192 << 10 // KiB
 		clients = 3000
 	)
 	const alive = "GET /livez HTTP/1.1\r\nHost: localhost\r\n"
@@ -117,15 +117,15 @@ func TestHeadersInBoundedMemory(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer conn.Close()
-				_, _ = io.WriteString(conn, request) // or it is refused
+				_, _ = io.WriteString(conn, request) // unless the server has closed the connection
 			}
-			status, err := fetch("POST", "http://"+orders+"/order", `{"user_id":"1","product":"p","quantity":1}`, nil)
+			status, err := fetch("POST", "http://"+orders+"/order", laptop, nil)
 			if err != nil || status != http.StatusCreated && status != http.StatusServiceUnavailable {
-				t.Errorf("an order meanwhile: %d, %v", status, err)
+				t.Errorf("a normal order: status %d, %v", status, err)
 			}
 			peak := peakMemory(t, p)
 			if peak > most {
-				t.Errorf("took %d MiB, want %d at most", peak>>10, most>>10)
+				t.Errorf("the process took %d MiB, want %d at most", peak>>10, most>>10)
 			}
 			t.Logf("took %d MiB at most", peak>>10)
 		})
@@ -137,21 +137,21 @@ func TestHeadersInBoundedMemory(t *testing.T) {
 func sendAndReadNothing(ctx context.Context, address, requests string) {
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
 	if err != nil {
-		return // as many as the server takes
+		return // the server takes no more connections
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
-	_ = conn.(*net.TCPConn).SetReadBuffer(1 << 10) // the kernel takes more
+	_ = conn.(*net.TCPConn).SetReadBuffer(1 << 10) // the kernel rounds up
 	_, _ = io.WriteString(conn, requests)
 	<-ctx.Done()
 }
 
-// peakMemory returns how many KiB the process has had at most.
+// peakMemory returns the highest resident memory of the process so far, in KiB.
 func peakMemory(t *testing.T, p *process) int {
 	t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	if err != nil {
-		t.Fatalf("the process is gone: %v", err)
+		t.Fatalf("read the process's status: %v", err)
 	}
 	found := regexp.MustCompile(`VmHWM:\s+(\d+) kB`).FindSubmatch(status)
 	if found == nil {
@@ -175,7 +175,7 @@ func buildPlain(t *testing.T, name string) string {
 	return dir
 }
 
-// What is refused is answered in a few KiB, whatever was sent.
+// Refusals of long requests are short.
 func TestRefusalsAreShort(t *testing.T) {
 	orders := freeAddress(t)
 	start(t, "allinone", "--order-addr="+orders, "--notification-addr=localhost:0", "--log-level=warn")
@@ -259,9 +259,9 @@ func (c *countingReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// With as many idle connections as the limit of open files allows, health is
-// answered, all else is as soon as one of them has been idle for a while, and one
-// line says so.
+// When idle connections reach the limit of open files, /readyz is answered at
+// once, other requests when an idle connection has been closed, and the log says
+// so in one line.
 func TestConnectionsFillOpenFiles(t *testing.T) {
 	for _, limit := range []int{64, 256} {
 		t.Run(strconv.Itoa(limit), func(t *testing.T) {
@@ -271,7 +271,7 @@ func TestConnectionsFillOpenFiles(t *testing.T) {
 			awaitReady(t, orders)
 			const alive = "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
 			var last rawAnswer
-			for i := 0; !last.closes; i++ { // until only spare ones are left
+			for i := 0; !last.closes; i++ { // until only the spare ones for health are left
 				conn, err := net.Dial("tcp", orders)
 				if err != nil {
 					t.Fatal(err)
@@ -281,7 +281,7 @@ func TestConnectionsFillOpenFiles(t *testing.T) {
 					t.Fatalf("connection %d: answered %d", i, last.status)
 				}
 			}
-			for range limit { // more that say nothing
+			for range limit { // silent ones
 				conn, err := net.Dial("tcp", orders)
 				if err != nil {
 					t.Fatal(err)
@@ -299,7 +299,7 @@ func TestConnectionsFillOpenFiles(t *testing.T) {
 				}
 				return nil
 			})
-			eventually(t, func() error { // idle ones make room
+			eventually(t, func() error { // after an idle connection is closed
 				answer := exchange(t, orders, "GET /orders HTTP/1.1\r\nHost: localhost\r\n\r\n")
 				if answer.status == http.StatusServiceUnavailable && (!answer.closes || answer.header.Get("Retry-After") == "" || !strings.Contains(answer.body, `"code":"overloaded"`)) {
 					t.Errorf("beyond the bound: %+v", answer)
@@ -310,11 +310,9 @@ func TestConnectionsFillOpenFiles(t *testing.T) {
 				return nil
 			})
 			if n := strings.Count(p.out.String(), "too many connections"); n != 1 || strings.Contains(p.out.String(), "too many open files") {
-				t.Errorf("%d lines say so:\n%s", n, p.out.String())
+				t.Errorf("%d lines about too many connections, want 1, and none about open files:\n%s", n, p.out.String())
 			}
-			if status := p.stop(t, syscall.SIGTERM); status != 0 {
-				t.Errorf("exit status %d after SIGTERM", status)
-			}
+			p.stopWell(t, syscall.SIGTERM)
 		})
 	}
 }

@@ -2,10 +2,9 @@ package cmd_test
 
 import (
 	"bufio"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,7 +13,7 @@ import (
 	"time"
 )
 
-// readiness is what /readyz answers.
+// readiness is the answer of /readyz.
 type readiness struct {
 	Status string
 	Checks map[string]string
@@ -34,33 +33,15 @@ func checkReady(t *testing.T, address, status, log string) {
 	})
 }
 
-func place(t *testing.T, address string) (id string) {
-	t.Helper()
-	var order struct{ ID string }
-	status, err := fetch("POST", "http://"+address+"/order", `{"user_id":"1","product":"p","quantity":1}`, &order)
-	if err != nil || status != http.StatusCreated {
-		t.Fatalf("place order: %d, %v", status, err)
-	}
-	return order.ID
-}
-
-func sent(t *testing.T, address, id string) int {
-	t.Helper()
-	var list struct{ Data []json.RawMessage }
-	if _, err := fetch("GET", "http://"+address+"/notifications?order_id="+id, "", &list); err != nil {
-		t.Fatal(err)
-	}
-	return len(list.Data)
-}
-
-// allInOne returns allinone in memory, whose streams the test sets.
+// allInOne returns allinone in memory, not started, so that the test can set its
+// streams.
 func allInOne(t *testing.T, args ...string) (p *process, orders, notifications string) {
 	t.Helper()
 	orders, notifications = freeAddress(t), freeAddress(t)
 	return prepare("allinone", append([]string{"--order-addr=" + orders, "--notification-addr=" + notifications, "--log-format=json"}, args...)...), orders, notifications
 }
 
-// pipe returns a pipe; the test has to close both ends.
+// pipe returns a pipe; the test's end closes both ends.
 func pipe(t *testing.T) (r, w *os.File) {
 	t.Helper()
 	r, w, err := os.Pipe()
@@ -71,9 +52,9 @@ func pipe(t *testing.T) (r, w *os.File) {
 	return r, w
 }
 
-// Whoever reads the log goes away: requests are answered as before, nothing is
-// recorded as sent that was not written, and it is told.
-func TestReaderOfTheLogGoesAway(t *testing.T) {
+// When the reader of stdout exits, requests are answered as before, no
+// notification is recorded that was not written, and stderr and /readyz say so.
+func TestStdoutReaderExits(t *testing.T) {
 	p, orders, notifications := allInOne(t)
 	r, w := pipe(t)
 	p.cmd.Stdout = w
@@ -92,18 +73,16 @@ func TestReaderOfTheLogGoesAway(t *testing.T) {
 	checkReady(t, orders, "ready", "")
 	for _, id := range ids {
 		if n := sent(t, notifications, id); n != 0 {
-			t.Errorf("order %s: %d notifications recorded, which nobody got", id, n)
+			t.Errorf("order %s: %d notifications recorded that were not written", id, n)
 		}
 	}
-	if status := p.stop(t, syscall.SIGTERM); status != 0 {
-		t.Errorf("exit status %d after SIGTERM", status)
-	}
+	p.stopWell(t, syscall.SIGTERM)
 	if got := p.out.String(); strings.Count(got, "stdout can't be written") != 1 || !strings.Contains(got, "broken pipe") {
-		t.Errorf("not told once: %s", got)
+		t.Errorf("not reported once: %s", got)
 	}
 }
 
-// A full disk is told on stderr and by /readyz.
+// A full disk makes the service not ready, and stderr says so.
 func TestFullDisk(t *testing.T) {
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	if err != nil {
@@ -117,20 +96,17 @@ func TestFullDisk(t *testing.T) {
 	id := place(t, orders)
 	checkReady(t, notifications, "unready", "down")
 	if n := sent(t, notifications, id); n != 0 {
-		t.Errorf("%d notifications recorded, which nobody got", n)
+		t.Errorf("%d notifications recorded that were not written", n)
 	}
-	if status := p.stop(t, syscall.SIGTERM); status != 0 {
-		t.Errorf("exit status %d after SIGTERM", status)
-	}
+	p.stopWell(t, syscall.SIGTERM)
 	if got := p.out.String(); strings.Count(got, "stdout can't be written") != 1 || !strings.Contains(got, "no space left on device") {
-		t.Errorf("not told once: %s", got)
+		t.Errorf("not reported once: %s", got)
 	}
 }
 
-// Whoever reads the log has stopped, and does not even take what stderr has to
-// say of it: requests are answered, and the stop comes to its end. Once the log
-// is read again, each notification comes once.
-func TestReaderOfTheLogStops(t *testing.T) {
+// While the reader of stdout and stderr pauses, requests are answered. Once it
+// continues, each notification comes once, and the service stops in order.
+func TestStdoutReaderPauses(t *testing.T) {
 	p, orders, notifications := allInOne(t)
 	r, w := pipe(t)
 	p.cmd.Stdout, p.cmd.Stderr = w, w
@@ -144,20 +120,11 @@ func TestReaderOfTheLogStops(t *testing.T) {
 	checkReady(t, notifications, "unready", "down")
 	checkReady(t, orders, "ready", "")
 
-	lines := make(map[string]int)
+	var log strings.Builder
 	read := make(chan struct{})
 	go func() {
 		defer close(read)
-		scanner := bufio.NewScanner(r)
-		for scanner.Scan() {
-			var l struct {
-				Msg     string
-				OrderID string `json:"order_id"`
-			}
-			if json.Unmarshal(scanner.Bytes(), &l) == nil && l.Msg == "Received order" {
-				lines[l.OrderID]++
-			}
-		}
+		_, _ = io.Copy(&log, r)
 	}()
 	checkReady(t, notifications, "ready", "up")
 	for id := range placed {
@@ -168,10 +135,9 @@ func TestReaderOfTheLogStops(t *testing.T) {
 			return nil
 		})
 	}
-	if status := p.stop(t, syscall.SIGTERM); status != 0 {
-		t.Errorf("exit status %d after SIGTERM", status)
-	}
+	p.stopWell(t, syscall.SIGTERM)
 	<-read
+	lines := notificationLines(log.String())
 	for id := range placed {
 		if lines[id] != 1 {
 			t.Errorf("order %s: %d lines", id, lines[id])
@@ -179,10 +145,10 @@ func TestReaderOfTheLogStops(t *testing.T) {
 	}
 }
 
-// The stop does not wait for a reader that has stopped.
-func TestStopWithoutAReader(t *testing.T) {
+// The stop does not wait for a reader that pauses.
+func TestStopWhileStdoutReaderPauses(t *testing.T) {
 	p, orders, _ := allInOne(t, "--shutdown-timeout=5s")
-	_, w := pipe(t) // the other end is open, and nobody reads there
+	_, w := pipe(t) // whose reading end stays open
 	p.cmd.Stdout, p.cmd.Stderr = w, w
 	p.start(t)
 	w.Close()
@@ -197,26 +163,23 @@ func TestStopWithoutAReader(t *testing.T) {
 	}
 }
 
-// A service whose log leads nowhere says so.
-func TestNoStdout(t *testing.T) {
+// A service whose stdout is closed says so on stderr.
+func TestClosedStdout(t *testing.T) {
 	p, orders, _ := allInOne(t)
 	p.cmd.Path, p.cmd.Args = "/bin/sh", append([]string{"sh", "-c", `exec "$0" "$@" >&-`, filepath.Join(binaries, "allinone")}, p.cmd.Args[1:]...)
 	p.start(t)
 	awaitReady(t, orders)
 	eventually(t, func() error {
 		if !strings.Contains(p.out.String(), "allinone: stdout is closed, or /dev/null") {
-			return errors.New("it is not told that nobody gets the log")
+			return errors.New("stderr does not say that the log is lost")
 		}
 		return nil
 	})
-	if status := p.stop(t, syscall.SIGTERM); status != 0 {
-		t.Errorf("exit status %d after SIGTERM", status)
-	}
+	p.stopWell(t, syscall.SIGTERM)
 }
 
-// The commands beside the service end as those of other programs do when nobody
-// reads them.
-func TestCommandsKeepSIGPIPE(t *testing.T) {
+// SIGPIPE ends commands, as it ends other programs.
+func TestSIGPIPEEndsCommands(t *testing.T) {
 	p := prepare("order")
 	p.cmd.Args = []string{"order", "--help"}
 	r, w := pipe(t)

@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "rewrite the golden files")
 
 func TestHelp(t *testing.T) {
 	for _, name := range []string{"order", "notification", "allinone"} {
@@ -34,14 +34,14 @@ func TestHelp(t *testing.T) {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(string(want), got); diff != "" {
-				t.Errorf("help (-want +got; -update writes it anew):\n%s", diff)
+				t.Errorf("help (-want +got; -update rewrites the golden file):\n%s", diff)
 			}
 		})
 	}
 }
 
-// A wrong setting stops the start with one line that names the setting and the
-// way out, and shows no password.
+// A wrong setting ends the start with one line. It names the setting and what to
+// do, and shows no password.
 func TestWrongSettings(t *testing.T) {
 	taken, err := net.Listen("tcp", "localhost:0")
 	if err != nil {
@@ -98,7 +98,7 @@ func TestWrongSettings(t *testing.T) {
 				t.Errorf("exit status %d, want %d", status, tt.status)
 			}
 			if strings.Count(stderr, "\n") != 1 || !strings.HasPrefix(stderr, tt.binary+": ") {
-				t.Errorf("not one line of %s's: %q", tt.binary, stderr)
+				t.Errorf("not one line that begins with %s: %q", tt.binary, stderr)
 			}
 			for _, part := range tt.want {
 				if !strings.Contains(stderr, part) {
@@ -106,14 +106,14 @@ func TestWrongSettings(t *testing.T) {
 				}
 			}
 			if strings.Contains(stdout+stderr, "hunter2") {
-				t.Errorf("the password shows: %s%s", stdout, stderr)
+				t.Errorf("the password is shown: %s%s", stdout, stderr)
 			}
 		})
 	}
 }
 
-// The flag wins over the variable.
-func TestFlagWins(t *testing.T) {
+// A flag overrides its variable.
+func TestFlagOverridesVariable(t *testing.T) {
 	status, _, stderr := run(t, []string{"STORE_URL=postgres://h/d"}, "order", "--store=oracle://h/d")
 	if status != 1 || !strings.Contains(stderr, `"oracle"`) {
 		t.Errorf("exit status %d, %q", status, stderr)
@@ -147,11 +147,11 @@ func TestHealthcheck(t *testing.T) {
 	}
 	status, _, stderr := run(t, nil, "order", "healthcheck", "--addr="+freeAddress(t))
 	if status != 1 || !strings.Contains(stderr, "refused") {
-		t.Errorf("nobody there: exit status %d, %q", status, stderr)
+		t.Errorf("nothing listens: exit status %d, %q", status, stderr)
 	}
-	// Both of allinone's have to be ready.
+	// Both services of allinone have to be ready.
 	status, _, _ = run(t, nil, "allinone", "healthcheck", "--order-addr="+address, "--notification-addr="+freeAddress(t))
 	if status != 1 {
-		t.Errorf("one of two is there: exit status %d", status)
+		t.Errorf("one of two services is ready: exit status %d", status)
 	}
 }

@@ -1,46 +1,44 @@
-// Command allinone is both services in one process, by default on adapters in
-// memory: nothing to install, nothing kept.
+// Command allinone is both services in one process, by default with adapters in
+// memory: it needs no servers, and keeps nothing.
 package main
 
 import (
-	"cmp"
 	"context"
 	"log/slog"
-	"slices"
 
 	"example.com/orderflow/services/cmd/internal/app"
+	"example.com/orderflow/services/deadletters"
+	"example.com/orderflow/services/notification"
+	"example.com/orderflow/services/order"
 )
 
 type settings struct {
-	OrderAddr        string `env:"ORDER_ADDR" default:"localhost:8080" help:"Address of the order service."`
-	NotificationAddr string `env:"NOTIFICATION_ADDR" default:"localhost:8081" help:"Address of the notification service."`
-	app.Admin
+	Run run `cmd:"" default:"1" help:"Run both services (default)."`
+	app.Commands
+
+	OrderAddr        app.Address `env:"ORDER_ADDR" default:"localhost:8080" help:"Address of the order service."`
+	NotificationAddr app.Address `env:"NOTIFICATION_ADDR" default:"localhost:8081" help:"Address of the notification service."`
 	app.Consuming
 	app.Intake
 	app.Common
 }
 
+// Addresses returns the addresses that answer /readyz.
+func (s *settings) Addresses() []app.Address { return []app.Address{s.OrderAddr, s.NotificationAddr} }
+
 func main() {
 	app.Main(app.Program{
-		Name:        "allinone",
-		Description: "The order service and the notification service in one process.",
-		Store:       "memory:",
-		Broker:      "memory:",
-		LogFormat:   "text",
-		AdminPort:   "9081",
-	}, &settings{})
+		Name: "allinone", Description: "The order service and the notification service in one process.",
+		Store: "memory:", Broker: "memory:", LogFormat: "text", AdminPort: "9081",
+	}, new(settings))
 }
 
-func (s *settings) Check() error {
-	return cmp.Or(s.Common.Check(), s.Admin.Check(), s.Consuming.Check(), s.Intake.Check(), app.CheckAddress("order-addr", s.OrderAddr), app.CheckAddress("notification-addr", s.NotificationAddr))
-}
+type run struct{}
 
-func (s *settings) Addresses() []string { return []string{s.OrderAddr, s.NotificationAddr} }
-
-func (s *settings) Run(ctx context.Context, out *app.Output) error {
-	log := slog.New(s.LogHandler(out))
-
-	broker, err := s.OpenBroker(&s.Consuming, log)
+// Run runs both services until ctx ends.
+func (run) Run(ctx context.Context, s *settings, out *app.Output, log *slog.Logger) error {
+	// 1. Open the broker and the store.
+	broker, err := s.OpenBroker(app.BrokerOptions{Prefetch: s.Prefetch, InProcess: true}, log)
 	if err != nil {
 		return err
 	}
@@ -51,15 +49,69 @@ func (s *settings) Run(ctx context.Context, out *app.Output) error {
 	}
 	defer store.Close()
 
-	notification, err := s.NotificationService(ctx, "notification-addr", s.NotificationAddr, &s.Admin, store, broker, out, log)
+	// 2. Listen at both services' addresses.
+	orderListener, err := s.OrderAddr.Listen("order-addr")
 	if err != nil {
 		return err
 	}
-	order, err := s.OrderService(ctx, "order-addr", s.OrderAddr, &s.Intake, store, broker, log)
+	notificationListener, err := s.NotificationAddr.Listen("notification-addr")
 	if err != nil {
 		return err
 	}
-	return s.RunAll(ctx, log, slices.Concat(
-		[]app.Component{s.Welcome(out, broker, order, notification)},
-		notification.Components, order.Components)...)
+
+	// 3. Make the order service: relay, service, HTTP handler.
+	relay, err := order.NewRelay(store.Orders, broker.Publisher, log)
+	if err != nil {
+		return err
+	}
+	orders, err := order.NewService(store.Orders, relay, log)
+	if err != nil {
+		return err
+	}
+	orderHandler, err := order.NewHandler(orders, store, broker.Publisher, log)
+	if err != nil {
+		return err
+	}
+	orderHandler.RequestTimeout, orderHandler.MaxInFlight = s.RequestTimeout, s.MaxInFlight
+	context.AfterFunc(ctx, orderHandler.Stop)
+
+	// 4. Make the notification service: service, HTTP handler.
+	notifications, err := notification.NewService(store.Deliveries, log, s.LogChannel(out))
+	if err != nil {
+		return err
+	}
+	notificationHandler, err := notification.NewHandler(notifications, store, broker.Consumer, log)
+	if err != nil {
+		return err
+	}
+	notificationHandler.RequestTimeout = s.RequestTimeout
+	context.AfterFunc(ctx, notificationHandler.Stop)
+
+	// 5. Make the service of dead letters, and its HTTP handler for operators.
+	letters, err := deadletters.NewService(store.DeadLetters, broker.DeadLetters, log)
+	if err != nil {
+		return err
+	}
+	adminHandler, err := deadletters.NewHandler(letters, log)
+	if err != nil {
+		return err
+	}
+	adminHandler.RequestTimeout = s.RequestTimeout
+	admin, err := s.AdminServer(adminHandler, log)
+	if err != nil {
+		return err
+	}
+
+	// 6. Run all of them until ctx ends, and stop them in reverse order.
+	return s.RunAll(ctx, log,
+		s.welcome(out, broker.Consumer, orderListener, notificationListener),
+		admin,
+		s.Server("notification", notificationListener, notificationHandler, log),
+		s.AwaitConsumer(broker, log),
+		s.OnBroker("dead letters", letters.Run),
+		s.OnBroker("consumer", func(ctx context.Context) error { return broker.Consumer.Consume(ctx, notifications.Handle) }),
+		s.AwaitPublisher(broker, log),
+		app.Component{Name: "relay", Run: relay.Run},
+		s.Server("order", orderListener, orderHandler, log),
+	)
 }

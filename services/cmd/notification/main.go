@@ -1,45 +1,46 @@
-// Command notification is the notification service: it consumes events from
-// the broker and tells users of them.
+// Command notification is the notification service: it consumes events from the
+// broker and notifies users of them.
 package main
 
 import (
-	"cmp"
 	"context"
 	"log/slog"
 
 	"example.com/orderflow/services/cmd/internal/app"
+	"example.com/orderflow/services/deadletters"
+	"example.com/orderflow/services/notification"
 )
 
 type settings struct {
-	Addr string `env:"ADDR" default:":8081" help:"Address to answer HTTP at."`
-	app.Admin
+	Run run `cmd:"" default:"1" help:"Run the service (default)."`
+	app.Commands
+	DeadLetters deadLetters `cmd:"" help:"List, replay and discard messages that could not be handled."`
+
+	Addr app.Address `env:"ADDR" default:":8081" help:"Address to serve HTTP at."`
 	app.Consuming
 	app.Common
-
-	DeadLetters deadLetters `cmd:"" help:"Look after messages that could not be dealt with."`
 }
+
+// Addresses returns the address that answers /readyz.
+func (s *settings) Addresses() []app.Address { return []app.Address{s.Addr} }
 
 var program = app.Program{
 	Name:        "notification",
-	Description: "Consumes order events and tells users of them, once each.",
+	Description: "Consumes order events and notifies users of them, once each.",
 	Store:       "mongodb://localhost:27017/orders",
 	Broker:      "amqp://guest:guest@localhost:5672/",
 	LogFormat:   "json",
 	AdminPort:   "9081",
 }
 
-func main() { app.Main(program, &settings{}) }
+func main() { app.Main(program, new(settings)) }
 
-func (s *settings) Check() error {
-	return cmp.Or(s.Common.Check(), s.Admin.Check(), s.Consuming.Check(), app.CheckAddress("addr", s.Addr))
-}
+type run struct{}
 
-func (s *settings) Addresses() []string { return []string{s.Addr} }
-
-func (s *settings) Run(ctx context.Context, out *app.Output) error {
-	log := slog.New(s.LogHandler(out))
-
-	broker, err := s.OpenConsumer(&s.Consuming, log)
+// Run runs the service until ctx ends.
+func (run) Run(ctx context.Context, s *settings, out *app.Output, log *slog.Logger) error {
+	// 1. Open the broker, without waiting for it, and the store, which has to answer.
+	broker, err := s.OpenBroker(app.BrokerOptions{Prefetch: s.Prefetch}, log)
 	if err != nil {
 		return err
 	}
@@ -50,9 +51,47 @@ func (s *settings) Run(ctx context.Context, out *app.Output) error {
 	}
 	defer store.Close()
 
-	notification, err := s.NotificationService(ctx, "addr", s.Addr, &s.Admin, store, broker, out, log)
+	// 2. Listen, so that a taken address ends the start here.
+	listener, err := s.Addr.Listen("addr")
 	if err != nil {
 		return err
 	}
-	return s.RunAll(ctx, log, notification.Components...)
+
+	// 3. Make the service, which handles events, and its channel.
+	service, err := notification.NewService(store.Deliveries, log, s.LogChannel(out))
+	if err != nil {
+		return err
+	}
+
+	// 4. Make its HTTP handler. Once ctx has ended, its /readyz answers 503.
+	handler, err := notification.NewHandler(service, store, broker.Consumer, log)
+	if err != nil {
+		return err
+	}
+	handler.RequestTimeout = s.RequestTimeout
+	context.AfterFunc(ctx, handler.Stop)
+
+	// 5. Make the service of dead letters, and its HTTP handler for operators.
+	letters, err := deadletters.NewService(store.DeadLetters, broker.DeadLetters, log)
+	if err != nil {
+		return err
+	}
+	adminHandler, err := deadletters.NewHandler(letters, log)
+	if err != nil {
+		return err
+	}
+	adminHandler.RequestTimeout = s.RequestTimeout
+	admin, err := s.AdminServer(adminHandler, log)
+	if err != nil {
+		return err
+	}
+
+	// 6. Run all of them until ctx ends, and stop them in reverse order.
+	return s.RunAll(ctx, log,
+		admin,
+		s.Server("notification", listener, handler, log),
+		s.AwaitConsumer(broker, log),
+		s.OnBroker("dead letters", letters.Run),
+		s.OnBroker("consumer", func(ctx context.Context) error { return broker.Consumer.Consume(ctx, service.Handle) }),
+	)
 }

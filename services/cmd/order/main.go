@@ -1,43 +1,44 @@
-// Command order is the order service: it takes orders over HTTP, keeps them in
-// the store, and publishes their events to the broker.
+// Command order is the order service: it takes orders over HTTP, stores them,
+// and publishes their events to the broker.
 package main
 
 import (
-	"cmp"
 	"context"
 	"log/slog"
 
 	"example.com/orderflow/services/cmd/internal/app"
+	"example.com/orderflow/services/order"
 )
 
 type settings struct {
-	Addr string `env:"ADDR" default:":8080" help:"Address to answer HTTP at."`
-	app.Admin
+	Run run `cmd:"" default:"1" help:"Run the service (default)."`
+	app.Commands
+
+	Addr app.Address `env:"ADDR" default:":8080" help:"Address to serve HTTP at."`
 	app.Intake
 	app.Common
 }
 
+// Addresses returns the address that answers /readyz.
+func (s *settings) Addresses() []app.Address { return []app.Address{s.Addr} }
+
 func main() {
 	app.Main(app.Program{
 		Name:        "order",
-		Description: "Takes orders over HTTP, keeps them, and publishes their events.",
+		Description: "Takes orders over HTTP, stores them, and publishes their events.",
 		Store:       "mongodb://localhost:27017/orders",
 		Broker:      "amqp://guest:guest@localhost:5672/",
 		LogFormat:   "json",
 		AdminPort:   "9080",
-	}, &settings{})
+	}, new(settings))
 }
 
-func (s *settings) Check() error {
-	return cmp.Or(s.Common.Check(), s.Admin.Check(), s.Intake.Check(), app.CheckAddress("addr", s.Addr))
-}
+type run struct{}
 
-func (s *settings) Addresses() []string { return []string{s.Addr} }
-
-func (s *settings) Run(ctx context.Context, out *app.Output) error {
-	log := slog.New(s.LogHandler(out))
-
-	broker, err := s.OpenPublisher(log)
+// Run runs the service until ctx ends.
+func (run) Run(ctx context.Context, s *settings, log *slog.Logger) error {
+	// 1. Open the broker, without waiting for it, and the store, which has to answer.
+	broker, err := s.OpenBroker(app.BrokerOptions{}, log)
 	if err != nil {
 		return err
 	}
@@ -48,13 +49,41 @@ func (s *settings) Run(ctx context.Context, out *app.Output) error {
 	}
 	defer store.Close()
 
-	admin, err := s.AdminServer(&s.Common, nil, log)
+	// 2. Listen, so that a taken address ends the start here.
+	listener, err := s.Addr.Listen("addr")
 	if err != nil {
 		return err
 	}
-	order, err := s.OrderService(ctx, "addr", s.Addr, &s.Intake, store, broker, log)
+	admin, err := s.AdminServer(nil, log)
 	if err != nil {
 		return err
 	}
-	return s.RunAll(ctx, log, append([]app.Component{admin}, order.Components...)...)
+
+	// 3. Make the relay from the outbox to the broker.
+	relay, err := order.NewRelay(store.Orders, broker.Publisher, log)
+	if err != nil {
+		return err
+	}
+
+	// 4. Make the service, which stores orders and tells the relay.
+	service, err := order.NewService(store.Orders, relay, log)
+	if err != nil {
+		return err
+	}
+
+	// 5. Make its HTTP handler. Once ctx has ended, its /readyz answers 503.
+	handler, err := order.NewHandler(service, store, broker.Publisher, log)
+	if err != nil {
+		return err
+	}
+	handler.RequestTimeout, handler.MaxInFlight = s.RequestTimeout, s.MaxInFlight
+	context.AfterFunc(ctx, handler.Stop)
+
+	// 6. Run all of them until ctx ends, and stop them in reverse order.
+	return s.RunAll(ctx, log,
+		admin,
+		s.AwaitPublisher(broker, log),
+		app.Component{Name: "relay", Run: relay.Run},
+		s.Server("order", listener, handler, log),
+	)
 }

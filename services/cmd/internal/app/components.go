@@ -9,25 +9,24 @@ import (
 	"time"
 )
 
-// Component is a part of a service that runs until its context ends, then
-// finishes what it has in hand and returns.
+// Component is a part of a service. Run returns after its context has ended and
+// the work under way is finished.
 type Component struct {
 	Name string
 	Run  func(context.Context) error
 }
 
-// How the shutdown timeout is shared out: the components have eight tenths, of
-// which handlers leave half for handing over what they could not do; store,
-// broker and log have a third of the rest each.
+// Shares of the shutdown timeout: eight tenths for the components, half of it for
+// handlers, so that consumers can still hand over what their handlers have left;
+// a third of the rest each for closing store, broker and log.
 func (c *Common) stopTimeout() time.Duration         { return c.ShutdownTimeout * 8 / 10 }
 func (c *Common) handlersStopTimeout() time.Duration { return c.ShutdownTimeout * 4 / 10 }
 func (c *Common) closeTimeout() time.Duration        { return (c.ShutdownTimeout - c.stopTimeout()) / 3 }
 
-// RunAll runs the components until ctx ends, and for the shutdown delay longer
-// unless that was by hand, or until one of them fails or ends. Then it stops
-// them one after the other, the last first, within the shutdown timeout
-// altogether. Of components that fail, the first one's error is returned: the
-// others', which are logged, mostly have the same cause.
+// RunAll runs the components until ctx ends or one of them returns. After a
+// signal other than ^C they keep running for the shutdown delay. Then RunAll
+// stops them one by one, the last one first, within the shutdown timeout. It
+// returns the first error and logs the others, which mostly have the same cause.
 func (c *Common) RunAll(ctx context.Context, log *slog.Logger, components ...Component) error {
 	timeout := c.stopTimeout()
 	type running struct {
@@ -50,8 +49,8 @@ func (c *Common) RunAll(ctx context.Context, log *slog.Logger, components ...Com
 	var first error
 	select {
 	case <-ctx.Done():
-		if c.ShutdownDelay > 0 && !byHand(ctx) {
-			log.Info("unready, and going on for a while", "for", c.ShutdownDelay.String(), "reason", context.Cause(ctx))
+		if c.ShutdownDelay > 0 && !interruptedByHand(ctx) {
+			log.Info("shutting down: not ready any more, but still serving", "for", c.ShutdownDelay.String(), "reason", context.Cause(ctx))
 			select {
 			case <-time.After(c.ShutdownDelay):
 			case first = <-ended:
@@ -73,10 +72,10 @@ func (c *Common) RunAll(ctx context.Context, log *slog.Logger, components ...Com
 			case first == nil:
 				first = err
 			default:
-				log.Warn("another component failed, too", "component", r.Name, "error", err)
+				log.Warn("another component failed", "component", r.Name, "error", err)
 			}
 		case <-deadline.C:
-			return errors.Join(first, fmt.Errorf("%s was not done %v after the signal to stop; what it had in hand is left to the next start", r.Name, timeout))
+			return errors.Join(first, fmt.Errorf("%s did not stop within %v; the next start takes up its unfinished work", r.Name, timeout))
 		}
 	}
 	log.Info("stopped", "after", time.Since(start).Round(time.Millisecond).String())

@@ -28,10 +28,10 @@ func TestRunAll(t *testing.T) {
 		want   string // part of the error; empty: none
 		took   time.Duration
 	}{
-		{"in reverse order", false, 0, time.Minute, []string{"c", "b", "a"}, "", time.Minute},
-		{"what is in hand is finished", false, 7 * time.Second, time.Minute, []string{"c", "b", "a"}, "", time.Minute + 7*time.Second},
+		{"stopped in reverse order", false, 0, time.Minute, []string{"c", "b", "a"}, "", time.Minute},
+		{"unfinished work", false, 7 * time.Second, time.Minute, []string{"c", "b", "a"}, "", time.Minute + 7*time.Second},
 		{"one fails", true, 0, time.Minute, []string{"b", "c", "a"}, "boom", time.Second},
-		{"one is too slow", false, 11 * time.Second, time.Minute, []string{"c"}, "b was not done 8s after the signal", time.Minute + 8*time.Second},
+		{"one is too slow", false, 11 * time.Second, time.Minute, []string{"c"}, "b did not stop within 8s", time.Minute + 8*time.Second},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -74,13 +74,13 @@ func TestRunAll(t *testing.T) {
 				if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
 					t.Errorf("got error %v, want %q", err, tt.want)
 				}
-				time.Sleep(time.Minute) // for what was too slow
+				time.Sleep(time.Minute) // until the slow component has ended
 			})
 		})
 	}
 }
 
-// Components that fail of one cause end the process with one line.
+// When several components fail, RunAll returns the first error and logs the others.
 func TestRunAllReturnsTheFirstError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
@@ -104,8 +104,8 @@ func TestRunAllReturnsTheFirstError(t *testing.T) {
 	})
 }
 
-// After SIGTERM the components go on for the shutdown delay, unless one of them
-// ends; after ^C they don't.
+// After SIGTERM the components run for the shutdown delay, unless one of them
+// ends. After ^C there is no delay.
 func TestShutdownDelay(t *testing.T) {
 	tests := []struct {
 		name  string
@@ -144,8 +144,8 @@ func TestShutdownDelay(t *testing.T) {
 	}
 }
 
-// What the stop consists of fits into the time for it.
-func TestShares(t *testing.T) {
+// The steps of a stop fit into the shutdown timeout.
+func TestSharesOfShutdownTimeout(t *testing.T) {
 	c := Common{ShutdownTimeout: 10 * time.Second}
 	if sum := c.stopTimeout() + 3*c.closeTimeout(); sum > c.ShutdownTimeout || c.handlersStopTimeout() > c.stopTimeout() {
 		t.Errorf("components, store, broker and log take %v of %v", sum, c.ShutdownTimeout)

@@ -8,43 +8,55 @@ import (
 	"log/slog"
 	"sync"
 
+	"example.com/orderflow/adapters/logchannel"
+	"example.com/orderflow/ports"
 	"example.com/orderflow/services/internal/httpapi"
 	"example.com/orderflow/services/internal/requestid"
 )
 
-// LogHandler returns the log's handler at the level that is set. Lines of a
-// request have its id. Secrets in errors, which may come from anywhere, are
-// hidden.
-func (c *Common) LogHandler(out io.Writer) slog.Handler {
+// logger returns the service's log. Lines about a request have its id. Secrets in
+// errors, which may come from any library, are hidden.
+func (c *Common) logger(out io.Writer) *slog.Logger {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
 		panic(err) // the enum allows no others
 	}
-	return requestid.Handler(c.formatted(escaping{out}, &slog.HandlerOptions{Level: level, ReplaceAttr: hideSecrets}))
+	return slog.New(requestid.Handler(c.formatted(out, &slog.HandlerOptions{Level: level, ReplaceAttr: hideSecrets})))
 }
 
-// noticeHandler returns the handler for notifications, whose lines are waited
-// for.
+// LogChannel returns the channel that writes notifications to the output, among
+// the lines of the log. It is ready while the output can be written.
+func (c *Common) LogChannel(out *Output) ports.Channel {
+	return logChannel{logchannel.New(c.noticeHandler(out)), out}
+}
+
+type logChannel struct {
+	*logchannel.Channel
+	ports.Pinger
+}
+
+// noticeHandler returns the handler for notifications, whose callers wait for
+// their lines.
 func (c *Common) noticeHandler(out *Output) slog.Handler {
 	return newNoticeHandler(out, func(w io.Writer) slog.Handler { return c.formatted(w, nil) })
 }
 
 func (c *Common) formatted(w io.Writer, options *slog.HandlerOptions) slog.Handler {
 	if c.LogFormat == "text" {
-		return slog.NewTextHandler(w, options)
+		return slog.NewTextHandler(escaping{w}, options)
 	}
-	return slog.NewJSONHandler(w, options)
+	return slog.NewJSONHandler(escaping{w}, options)
 }
 
-// resumed returns the line that says that the log goes on after a failure, or
-// after some lines found no room.
+// resumed returns the line that says that the log goes on, after a failure or
+// after lines were dropped.
 func (c *Common) resumed(dropped int) []byte {
 	var line bytes.Buffer
 	log := slog.New(c.formatted(&line, nil))
 	if dropped == 0 {
-		log.Info("the log is written again")
+		log.Info("the log can be written again")
 	} else {
-		log.Warn(fmt.Sprintf("the log is written again; %d log lines were dropped", dropped), "dropped", dropped)
+		log.Warn(fmt.Sprintf("the log can be written again; %d log lines were dropped", dropped), "dropped", dropped)
 	}
 	return line.Bytes()
 }
@@ -58,27 +70,24 @@ func hideSecrets(_ []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-// escaping leaves no character in lines that a terminal obeys.
+// escaping escapes characters that control a terminal, which slog does not
+// escape in either format.
 type escaping struct{ io.Writer }
 
 func (e escaping) Write(p []byte) (int, error) {
-	if _, err := e.Writer.Write(escaped(p)); err != nil {
+	line := p
+	if bytes.IndexByte(p, 0x7F) >= 0 || bytes.IndexByte(p, 0xC2) >= 0 { // rarely
+		line = httpapi.EscapeControls(p)
+	}
+	if _, err := e.Writer.Write(line); err != nil {
 		return 0, err
 	}
 	return len(p), nil
 }
 
-// escaped escapes what slog does not, in either format.
-func escaped(line []byte) []byte {
-	if bytes.IndexByte(line, 0x7F) < 0 && bytes.IndexByte(line, 0xC2) < 0 {
-		return line // as nearly each is; to know is cheap
-	}
-	return httpapi.EscapeControls(line)
-}
-
-// noticeHandler is a handler whose Handle returns once the line is written, or
-// will not be. Lines of several callers go together, so each has a buffer of its
-// own.
+// noticeHandler is a handler whose Handle returns once its line is written or
+// has failed. Each call has a buffer of its own, for the output writes the lines
+// of several callers together.
 type noticeHandler struct {
 	out     *Output
 	open    func(io.Writer) slog.Handler
@@ -104,14 +113,14 @@ func newNoticeHandler(out *Output, open func(io.Writer) slog.Handler) *noticeHan
 // Enabled returns true.
 func (h *noticeHandler) Enabled(context.Context, slog.Level) bool { return true }
 
-// Handle writes the record's line.
+// Handle writes the record as a line.
 func (h *noticeHandler) Handle(ctx context.Context, record slog.Record) error {
 	n := h.notices.Get().(*notice)
 	n.buffer.Reset()
 	if err := n.handler.Handle(ctx, record); err != nil {
 		return err
 	}
-	n.text = escaped(n.buffer.Bytes())
+	n.text = n.buffer.Bytes()
 	err := h.out.writeLine(ctx, &n.line)
 	if err != errUnderWay {
 		n.ctx = nil
@@ -125,7 +134,8 @@ func (h *noticeHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	return newNoticeHandler(h.out, func(w io.Writer) slog.Handler { return h.open(w).WithAttrs(attrs) })
 }
 
-// WithGroup returns a handler whose lines' further attributes are in the group.
+// WithGroup returns a handler that puts further attributes of its lines into the
+// group.
 func (h *noticeHandler) WithGroup(name string) slog.Handler {
 	return newNoticeHandler(h.out, func(w io.Writer) slog.Handler { return h.open(w).WithGroup(name) })
 }

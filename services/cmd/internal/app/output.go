@@ -14,39 +14,41 @@ import (
 )
 
 const (
-	outputPatience = 5 * time.Second        // how long a line waits to be written
-	outputCheck    = 250 * time.Millisecond // how often that is looked after
-	outputBuffer   = 1 << 20                // bytes of log lines that may wait
-	outputBurst    = 100 * time.Microsecond // lines that follow so soon are of a burst
+	outputTimeout = 5 * time.Second        // how long a line waits to be written
+	outputCheck   = 250 * time.Millisecond // interval of the checks for that
+	outputBuffer  = 1 << 20                // bytes of log lines that may wait
+	outputBurst   = 100 * time.Microsecond // lines at shorter intervals are a burst
 
-	// A pipe that can be written to at all takes so much without a wait
-	// (PIPE_BUF); a file takes any amount.
+	// Bytes in one write. A pipe that is writable takes PIPE_BUF bytes without
+	// blocking; a file takes any number.
 	pipeBatch = 4 << 10
 	fileBatch = 64 << 10
 )
 
 var (
-	errStuck = fmt.Errorf("nothing was taken for %v: whoever reads it has stopped", outputPatience)
+	// errStuck is returned when the reader of a pipe has stopped reading.
+	errStuck = fmt.Errorf("the reader has taken nothing for %v", outputTimeout)
 
-	// errUnderWay is returned for a line that is still being written.
-	errUnderWay = fmt.Errorf("%w in the middle of a write", errStuck)
+	// errUnderWay is returned for a line that may still be written.
+	errUnderWay = fmt.Errorf("%w, and a write is under way", errStuck)
 )
 
-// Output is where a running service writes its lines. Whoever reads them may be
-// slow, stopped or gone, and the disk full; nobody waits for that without a
-// bound. Log lines never wait: a goroutine writes them, and those that don't fit
-// into its buffer are dropped and counted. A notification waits a few seconds
-// for its own line, and writes it itself, with all that wait, where that takes
-// no waiting: to wake another goroutine costs more than to write.
+// Output is where a running service writes its lines. The reader may be slow,
+// stopped or gone, and the disk full: every wait for it has a bound.
+//
+// Log lines never wait: a goroutine writes them, and drops and counts those that
+// exceed its buffer. A notification waits some seconds for its own line. If the
+// output takes it without blocking, the caller writes it, with all waiting lines:
+// that costs less than waking another goroutine.
 type Output struct {
 	to      io.Writer
-	conn    syscall.RawConn          // to ask whether it takes anything; nil: it need not be asked
-	batch   int                      // how many bytes go in one write
-	direct  bool                     // a write of so many takes no waiting, once conn says so
-	resumed func(dropped int) []byte // returns the line that says that writing goes on
-	changed func(error)              // is called when writing begins to fail, and with nil when it goes on
+	conn    syscall.RawConn          // tells whether the output is writable; nil: it always is
+	batch   int                      // bytes in one write
+	direct  bool                     // a write of a batch does not block while conn is writable
+	resumed func(dropped int) []byte // returns the line that says that writing works again
+	changed func(error)              // called when writing begins to fail, and with nil when it works again
 
-	life    context.Context // ends when what is left is given up
+	life    context.Context // ends when Close gives up the remaining lines
 	abandon context.CancelFunc
 	ended   chan struct{}
 	wake    chan struct{}
@@ -54,26 +56,26 @@ type Output struct {
 	mu      sync.Mutex
 	queue   []*line
 	waiting int       // bytes of log lines in the queue
-	writing bool      // somebody has the turn
-	began   time.Time // when it began
-	lines   []*line   // those that are being written
-	dropped int       // lines, not yet said to be
-	failure error     // of the last write; nil: none
+	writing bool      // a writer has the turn
+	began   time.Time // when its turn began
+	lines   []*line   // under way in its write
+	dropped int       // lines, since resumed last reported them
+	failure error     // of the last write
 	closing bool
 
-	// For whoever has the turn.
+	// Of the writer that has the turn.
 	torn bool // the last write ended within a line
 	text []byte
 	ends []int // of each line in text
 	last time.Time
 }
 
-// line is one line on its way.
+// line is a line to be written.
 type line struct {
 	text []byte
 
-	// Of a line that somebody waits for.
-	fate  chan error // gets what became of it, once
+	// Only if a caller waits for the line.
+	fate  chan error // receives the result, once
 	ctx   context.Context
 	until time.Time
 }
@@ -92,8 +94,8 @@ func newOutput(w io.Writer, resumed func(dropped int) []byte, changed func(error
 		}
 		if o.direct = mode.IsRegular() || mode&(os.ModeNamedPipe|os.ModeSocket) != 0; mode.IsRegular() {
 			o.batch = fileBatch
-		} else { // a terminal says that it takes some, and may not take a batch
-			o.conn, _ = file.SyscallConn() // without one, writing says why
+		} else { // not direct: a terminal that is writable may block on a batch
+			o.conn, _ = file.SyscallConn() // after an error, writes fail
 		}
 	}
 	go o.watch()
@@ -101,7 +103,7 @@ func newOutput(w io.Writer, resumed func(dropped int) []byte, changed func(error
 	return o
 }
 
-// Write takes a log line, or several, and never waits nor fails.
+// Write queues log lines. It never blocks and never fails.
 func (o *Output) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -115,10 +117,10 @@ func (o *Output) Write(p []byte) (int, error) {
 }
 
 // writeLine returns nil once the line, which has a fate, is written. After an
-// error it is not, and never will be, but for errUnderWay: then it belongs to
-// the output.
+// error the line is not and will not be written, except after errUnderWay: then
+// it may be, and the output owns it.
 func (o *Output) writeLine(ctx context.Context, l *line) error {
-	l.ctx, l.until = ctx, time.Now().Add(outputPatience)
+	l.ctx, l.until = ctx, time.Now().Add(outputTimeout)
 	o.mu.Lock()
 	o.put(l)
 	mine := o.direct && o.begin()
@@ -128,7 +130,7 @@ func (o *Output) writeLine(ctx context.Context, l *line) error {
 	o.mu.Unlock()
 	if mine {
 		if o.began.Sub(o.last) < outputBurst {
-			runtime.Gosched() // lets the others of the burst come along
+			runtime.Gosched() // lets other lines of the burst join the batch
 		}
 		for len(l.fate) == 0 && o.fits() && o.canWrite(0) {
 			o.writeBatch()
@@ -138,8 +140,7 @@ func (o *Output) writeLine(ctx context.Context, l *line) error {
 	return <-l.fate
 }
 
-// Ping returns nil if lines are written. Where the last was not, only writing
-// another shows whether the next would be.
+// Ping returns nil if the last write succeeded, or else if another one does.
 func (o *Output) Ping(ctx context.Context) error {
 	o.mu.Lock()
 	failure := o.failure
@@ -147,11 +148,11 @@ func (o *Output) Ping(ctx context.Context) error {
 	if failure == nil {
 		return nil
 	}
-	// An empty line: it brings along the one that says that writing goes on.
+	// The empty line brings along the one that says that writing works again.
 	return o.writeLine(ctx, &line{fate: make(chan error, 1)})
 }
 
-// Close writes what is left, until ctx ends.
+// Close writes the remaining lines, until ctx ends.
 func (o *Output) Close(ctx context.Context) error {
 	defer o.abandon()
 	o.mu.Lock()
@@ -162,7 +163,7 @@ func (o *Output) Close(ctx context.Context) error {
 	case <-o.ended:
 	case <-ctx.Done():
 		o.abandon()
-		select { // it ends now, unless a write holds it
+		select { // the writer ends now, unless a write blocks it
 		case <-o.ended:
 		case <-time.After(2 * outputCheck):
 		}
@@ -181,7 +182,7 @@ func (o *Output) put(l *line) {
 	o.count(l, 1)
 }
 
-// count adds or takes away the size of a line that nobody waits for.
+// count adds the size of a log line to the waiting bytes, or subtracts it.
 func (o *Output) count(l *line, sign int) {
 	if l.fate == nil {
 		o.waiting += sign * len(l.text)
@@ -195,7 +196,7 @@ func (o *Output) kick() {
 	}
 }
 
-// watch has nobody wait for a line for too long, until the output is closed.
+// watch ends waits for lines that take too long, until the output is closed.
 func (o *Output) watch() {
 	ticks := time.NewTicker(outputCheck)
 	defer ticks.Stop()
@@ -211,8 +212,8 @@ func (o *Output) watch() {
 	}
 }
 
-// giveUp tells those who have waited for their lines long enough, and withdraws
-// the lines. It reports whether nothing is taken any more.
+// giveUp withdraws the lines whose time is up, and tells their callers. It
+// reports whether a write has blocked for too long.
 func (o *Output) giveUp(now time.Time) (stuck bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -230,7 +231,7 @@ func (o *Output) giveUp(now time.Time) (stuck bool) {
 		}
 		return err != nil
 	})
-	stuck = o.writing && now.Sub(o.began) > outputPatience
+	stuck = o.writing && now.Sub(o.began) > outputTimeout
 	if stuck {
 		for i, l := range o.lines {
 			if l.fate != nil {
@@ -242,7 +243,7 @@ func (o *Output) giveUp(now time.Time) (stuck bool) {
 	return stuck
 }
 
-// note keeps what became of the last write, and says so if it has changed.
+// note keeps the result of the last write, and reports a change.
 func (o *Output) note(err error) {
 	o.mu.Lock()
 	changed := o.failure != err && (o.failure == nil || err == nil || o.failure.Error() != err.Error())

@@ -14,9 +14,9 @@ import (
 	"example.com/orderflow/domain"
 )
 
-// BenchmarkNotices sends notifications from as many callers as a notifier has
-// events in hand, and measures the CPU that a line costs this process: by the
-// output, and by slog's handler, which writes each line by itself.
+// BenchmarkNotices sends notifications from 512 callers, as many as handle events
+// by default, and measures the CPU time of a line: with the output, and with
+// slog's handler, which writes each line by itself.
 func BenchmarkNotices(b *testing.B) {
 	order, err := domain.NewOrder("0192f0c1-2d3e-7f4a-8b5c-6d7e8f901234", "123", "Laptop", 2, time.Now())
 	if err != nil {
@@ -60,7 +60,7 @@ func benchmarkNotices(b *testing.B, event domain.Event, handler slog.Handler) {
 	b.ReportMetric(float64(cpu(b)-before)/float64(b.N), "cpu-ns/line")
 }
 
-// receiver returns what another process reads from, or a file.
+// receiver returns a pipe that another process reads, or a file.
 func receiver(b *testing.B, kind string) *os.File {
 	if kind == "file" {
 		f, err := os.Create(b.TempDir() + "/log")

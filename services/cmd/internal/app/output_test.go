@@ -24,7 +24,7 @@ import (
 
 func resumedPlain(dropped int) []byte { return fmt.Appendf(nil, "again, %d dropped\n", dropped) }
 
-// sink is a writer whose next writes come to what is set.
+// sink is a writer whose writes have the results that the test sets.
 type sink struct {
 	mu      sync.Mutex
 	got     bytes.Buffer
@@ -64,9 +64,9 @@ func waitedFor(text string) *line { return &line{text: []byte(text), fate: make(
 
 var errNoSpace = syscall.ENOSPC
 
-// A write that fails in the middle has written the lines before, and not the
-// one it broke off in, whose rest does not spoil the next.
-func TestOutputTellsLinesApart(t *testing.T) {
+// A write that fails in the middle of a line has written the lines before it. The
+// next write begins a new line.
+func TestOutputAfterAPartialWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &sink{room: len("one\ntw"), err: errNoSpace}
 		var changes []string
@@ -89,11 +89,11 @@ func TestOutputTellsLinesApart(t *testing.T) {
 			}
 		}
 		if err := o.Ping(t.Context()); !errors.Is(err, errNoSpace) {
-			t.Errorf("ping while nothing is taken: got %v", err)
+			t.Errorf("ping while writes fail: got %v", err)
 		}
 		s.set(0, nil)
 		if err := o.writeLine(t.Context(), waitedFor("four\n")); err != nil {
-			t.Errorf("once there is room: %v", err)
+			t.Errorf("once writes succeed: %v", err)
 		}
 		if err := o.Close(t.Context()); err != nil {
 			t.Error(err)
@@ -102,13 +102,13 @@ func TestOutputTellsLinesApart(t *testing.T) {
 			t.Errorf("written (-want +got):\n%s", diff)
 		}
 		if diff := cmp.Diff([]string{errNoSpace.Error(), "<nil>"}, changes); diff != "" {
-			t.Errorf("changes said (-want +got):\n%s", diff)
+			t.Errorf("reported changes (-want +got):\n%s", diff)
 		}
 	})
 }
 
-// Nobody has to write anything else for Ping to find out.
-func TestOutputIsReadyAgain(t *testing.T) {
+// Ping finds out that writing works again, without another line.
+func TestOutputPingAfterAFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &sink{err: errNoSpace}
 		o := newOutput(s, resumedPlain, nil)
@@ -134,9 +134,9 @@ func TestOutputIsReadyAgain(t *testing.T) {
 	})
 }
 
-// A write that never returns holds nobody up: neither those whose line it is,
-// nor log lines, nor a ping, nor the stop.
-func TestOutputInAWriteThatHangs(t *testing.T) {
+// A blocked write delays no caller for longer than the timeout, no log line, no
+// ping, and not the close.
+func TestOutputDuringABlockedWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &sink{blocked: make(chan struct{})}
 		var changes []string
@@ -155,13 +155,13 @@ func TestOutputInAWriteThatHangs(t *testing.T) {
 		ctx, cancel = context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if err := o.Ping(ctx); err == nil {
-			t.Error("ready while nothing is taken")
+			t.Error("ping succeeds while a write is blocked")
 		}
 		const many = 20_000
 		for range many {
 			fmt.Fprintln(o, strings.Repeat("x", 99))
 		}
-		if took := time.Since(began); took > outputPatience+3*time.Second {
+		if took := time.Since(began); took > outputTimeout+3*time.Second {
 			t.Errorf("took %v", took)
 		}
 		ctx, cancel = context.WithTimeout(t.Context(), time.Second)
@@ -171,23 +171,23 @@ func TestOutputInAWriteThatHangs(t *testing.T) {
 			t.Errorf("close: %v after %v", err, time.Since(began))
 		}
 		if diff := cmp.Diff([]string{errStuck.Error()}, changes); diff != "" {
-			t.Errorf("changes said (-want +got):\n%s", diff)
+			t.Errorf("reported changes (-want +got):\n%s", diff)
 		}
 		close(s.blocked) // the rest is written after all
 		synctest.Wait()
 		got := s.String()
 		if strings.Contains(got, "second") || strings.Contains(got, "third") {
-			t.Error("a line was written that was said not to be")
+			t.Error("a line was written although its caller got an error")
 		}
 		written := strings.Count(got, "\nx") // the first follows "first"
 		if want := fmt.Sprintf("again, %d dropped\n", many-written); written == 0 || written*100 > outputBuffer || !strings.Contains(got, want) {
-			t.Errorf("%d lines written; %q is not said", written, want)
+			t.Errorf("%d lines written, but not %q", written, want)
 		}
 	})
 }
 
-// The line that is being written in a write that hangs may be written yet.
-func TestOutputOfALineThatHangs(t *testing.T) {
+// The line in a blocked write may still be written.
+func TestOutputOfALineInABlockedWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &sink{blocked: make(chan struct{})}
 		o := newOutput(s, resumedPlain, nil)
@@ -200,12 +200,13 @@ func TestOutputOfALineThatHangs(t *testing.T) {
 			t.Error(err)
 		}
 		if len(l.fate) > 0 {
-			t.Error("a line has two fates")
+			t.Error("a line has two results")
 		}
 	})
 }
 
-// blockingPipe returns a pipe whose writing end blocks, as a service gets it.
+// blockingPipe returns a pipe whose writing end blocks, like the stdout of a
+// service.
 func blockingPipe(t testing.TB) (r, w *os.File) {
 	t.Helper()
 	var ends [2]int
@@ -219,14 +220,14 @@ func blockingPipe(t testing.TB) (r, w *os.File) {
 	return r, w
 }
 
-// While whoever reads a pipe has stopped, notifications fail as an outage of
-// the receiver; once it goes on, no line comes that was said not to be written.
-func TestOutputToAPipeThatNobodyReads(t *testing.T) {
+// While the reader of a pipe pauses, notifications fail as during an outage of the
+// receiver. Once it continues, it gets no line whose caller got an error.
+func TestOutputToAPausedReader(t *testing.T) {
 	r, w := blockingPipe(t)
 	c := Common{LogFormat: "json", LogLevel: "info"}
 	o := newOutput(w, c.resumed, nil)
 	channel := logchannel.New(c.noticeHandler(o))
-	log := slog.New(c.LogHandler(o))
+	log := c.logger(o)
 	log.Info("begin")
 
 	const each = 100
@@ -274,19 +275,18 @@ func TestOutputToAPipeThatNobodyReads(t *testing.T) {
 	failures := 0
 	for id, wanted := range sent {
 		if got := strings.Count(read.String(), string(id)); got > 1 || (got == 1) != wanted {
-			t.Errorf("%s was written %d times, and Send said that it was: %v", id, got, wanted)
+			t.Errorf("%s was written %d times, and Send succeeded: %v", id, got, wanted)
 		}
 		if failed[id] {
 			failures++
 		}
 	}
 	if failures != 16 || !strings.Contains(read.String(), `"msg":"end"`) {
-		t.Errorf("%d calls failed, want all 16 to do so in the end", failures)
+		t.Errorf("%d callers failed in the end, want all 16, or the line end is missing", failures)
 	}
 }
 
-// A notification does not wait for a log line that is longer than the pipe's
-// room.
+// A notification does not wait for a log line that does not fit into the pipe.
 func TestOutputOfALongLine(t *testing.T) {
 	r, w := blockingPipe(t)
 	c := Common{LogFormat: "json", LogLevel: "info"}
@@ -306,8 +306,8 @@ func TestOutputOfALongLine(t *testing.T) {
 	}
 }
 
-// A reader that is gone is an error like any other.
-func TestOutputToAPipeWithoutAReader(t *testing.T) {
+// A closed pipe makes writes fail.
+func TestOutputToAClosedPipe(t *testing.T) {
 	r, w := blockingPipe(t)
 	o := newOutput(w, resumedPlain, nil)
 	r.Close()

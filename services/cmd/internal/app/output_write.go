@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// run writes what is queued, until the output is closed and all is written, or
-// what is left is given up.
+// run writes queued lines until the output is closed and either all lines are
+// written or Close gives up.
 func (o *Output) run() {
 	defer close(o.ended)
 	for o.await() {
@@ -21,8 +21,8 @@ func (o *Output) run() {
 	}
 }
 
-// await waits until there are lines and nobody else writes them. It returns
-// false if none will come.
+// await waits until there are lines and no other writer has the turn. It returns
+// false once the output is closed and all lines are written.
 func (o *Output) await() bool {
 	for {
 		o.mu.Lock()
@@ -35,8 +35,8 @@ func (o *Output) await() bool {
 	}
 }
 
-// begin takes the turn to write, unless another has it or there is nothing to
-// be written. The caller holds o.mu.
+// begin takes the turn to write, unless another writer has it or no line waits.
+// The caller holds o.mu.
 func (o *Output) begin() bool {
 	if o.writing || len(o.queue) == 0 {
 		return false
@@ -45,7 +45,7 @@ func (o *Output) begin() bool {
 	return true
 }
 
-// end gives the turn back; the goroutine goes on with what is left.
+// end gives the turn back; the goroutine writes the remaining lines.
 func (o *Output) end() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -55,23 +55,23 @@ func (o *Output) end() {
 	}
 }
 
-// canWrite waits until a batch can be written without a wait, but no longer than
-// wait. Until then no line has begun to be written, and each can be withdrawn.
+// canWrite waits until a batch can be written without blocking, for wait at most.
+// Until then every line can still be withdrawn.
 func (o *Output) canWrite(wait time.Duration) bool {
 	return o.conn == nil || canWrite(o.conn, wait)
 }
 
-// fits reports whether the next line goes in one write, and so without a wait.
+// fits reports whether the next line fits into one write, and so does not block.
 func (o *Output) fits() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return len(o.queue) > 0 && len(o.queue[0].text) < o.batch
 }
 
-// writeBatch writes lines from the queue in one go, and tells each what became
-// of it: of a write that failed, the first lines may be complete.
+// writeBatch writes lines from the queue in one write and reports the result to
+// each line's caller: a write that failed may have written the first lines.
 func (o *Output) writeBatch() {
-	said, dropped := o.take()
+	head, dropped := o.take()
 	n, err := o.to.Write(o.text)
 	o.last = time.Now()
 	if err == nil && n < len(o.text) {
@@ -82,12 +82,12 @@ func (o *Output) writeBatch() {
 	}
 
 	o.mu.Lock()
-	if n >= said {
+	if n >= head {
 		o.dropped -= dropped
 	}
 	for i, l := range o.lines {
 		var fate error
-		if o.ends[i] > n || n < said {
+		if o.ends[i] > n || n < head {
 			fate = err
 		}
 		if l.fate != nil {
@@ -102,10 +102,10 @@ func (o *Output) writeBatch() {
 	o.note(err)
 }
 
-// take takes the lines of the next batch from the queue and makes the text to
-// be written of them. Up to said it says that writing goes on, and how many
-// lines were dropped, if that is to be said.
-func (o *Output) take() (said, dropped int) {
+// take moves the lines of the next batch from the queue into the text to write.
+// After a failure or a drop, the text begins with the line from resumed, which
+// ends at head and reports the dropped lines.
+func (o *Output) take() (head, dropped int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.text, o.ends = o.text[:0], o.ends[:0]
@@ -115,7 +115,7 @@ func (o *Output) take() (said, dropped int) {
 	if o.failure != nil || o.dropped > 0 {
 		o.text = append(o.text, o.resumed(o.dropped)...)
 	}
-	said = len(o.text)
+	head = len(o.text)
 	for _, l := range o.queue {
 		if len(o.text) > 0 && len(o.text)+len(l.text) > o.batch {
 			break
@@ -126,5 +126,5 @@ func (o *Output) take() (said, dropped int) {
 	}
 	o.lines = append(o.lines, o.queue[:len(o.ends)]...)
 	o.queue = slices.Delete(o.queue, 0, len(o.ends))
-	return said, o.dropped
+	return head, o.dropped
 }

@@ -10,34 +10,34 @@ import (
 	"time"
 )
 
-// openOutputs returns what a running service writes to in the place of its
-// streams. From here on a reader that goes away is an error in writing and not
-// the end of the process.
+// openOutputs returns the outputs through which a running service writes to its
+// streams. From here on a closed pipe makes a write fail; it does not end the
+// process.
 func openOutputs(name string, c *Common, s Streams) (out, errs *Output) {
 	signal.Ignore(syscall.SIGPIPE)
 	errs = newOutput(s.Err, func(dropped int) []byte {
-		return fmt.Appendf(nil, "%s: stderr is written again; %d lines were dropped\n", name, dropped)
+		return fmt.Appendf(nil, "%s: stderr can be written again; %d lines were dropped\n", name, dropped)
 	}, nil)
 	out = newOutput(s.Out, c.resumed, func(err error) {
 		if err == nil {
-			fmt.Fprintf(errs, "%s: stdout is written again\n", name)
+			fmt.Fprintf(errs, "%s: stdout can be written again\n", name)
 		} else {
-			fmt.Fprintf(errs, "%s: stdout can't be written: %v; until it can, notifications wait and log lines are dropped\n", name, err)
+			fmt.Fprintf(errs, "%s: stdout can't be written: %v; notifications wait and log lines are dropped until it can\n", name, err)
 		}
 	})
 	if isNull(s.Out) {
-		fmt.Fprintf(errs, "%s: stdout is closed, or %s: nobody gets the log, nor the notifications in it\n", name, os.DevNull)
+		fmt.Fprintf(errs, "%s: stdout is closed, or %s: the log and its notifications are lost\n", name, os.DevNull)
 	}
 	return out, errs
 }
 
-// closeOutputs writes what is left, for a bounded time.
+// closeOutputs writes the remaining lines, within the time for closing.
 func closeOutputs(name string, c *Common, out, errs *Output) {
 	half := c.closeTimeout() / 2
 	if err := closeWithin(half, out); err != nil {
 		fmt.Fprintf(errs, "%s: stdout: %v\n", name, err)
 	}
-	_ = closeWithin(half, errs) // nobody is left to tell
+	_ = closeWithin(half, errs) // there is no stream left to report it
 }
 
 func closeWithin(timeout time.Duration, o *Output) error {
@@ -46,8 +46,8 @@ func closeWithin(timeout time.Duration, o *Output) error {
 	return o.Close(ctx)
 }
 
-// isNull reports whether w leads nowhere. The runtime opens the null device in
-// the place of a stream that was closed.
+// isNull reports whether w is the null device. Go's runtime opens it in place of
+// a closed stream.
 func isNull(w io.Writer) bool {
 	file, ok := w.(*os.File)
 	if !ok {

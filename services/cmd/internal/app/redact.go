@@ -8,12 +8,13 @@ import (
 	"strings"
 )
 
-// shown is the URL as people may see it: without its password, and without
-// parameters, which may hold another. Where an unescaped character may have
-// moved a part of the password elsewhere, only the scheme is left.
-func shown(address string) string {
+// Shown returns the URL as people may see it: without its password, and without
+// parameters, which may hold another. Of a URL that an unescaped character may
+// have broken, with a part of the password elsewhere, it returns only the scheme.
+func Shown(address string) string {
 	u, err := url.Parse(address)
-	if err != nil || u.Fragment != "" || u.Opaque != "" || strings.Contains(address, "@") != (u.User != nil) || strings.Count(address, "@") > 1 {
+	at := strings.Count(address, "@")
+	if err != nil || u.Fragment != "" || u.Opaque != "" || at > 1 || at == 1 && u.User == nil {
 		scheme, _, _ := strings.Cut(address, ":")
 		return scheme + ":…"
 	}
@@ -22,28 +23,30 @@ func shown(address string) string {
 }
 
 var (
-	// A URL whose user and password hold no character that would have to be
-	// escaped.
+	// The login of a URL without characters that must be escaped in it.
 	cleanLogin = regexp.MustCompile(`([a-zA-Z][a-zA-Z0-9+.-]*://)([^\s"'/?#@:]*):[^\s"'/?#@:]*@`)
 
-	// Any other: the password may hold anything, so it ends at the last @.
+	// Any other login: the password may contain anything, so it ends at the last @.
 	brokenLogin = regexp.MustCompile(`(?s)([a-zA-Z][a-zA-Z0-9+.-]*://).*@`)
 
-	// The same without a scheme, or with a broken one: user:password@host.
+	// A login without a scheme, or with a broken one: user:password@host.
 	bareLogin = regexp.MustCompile(`[^\s"'=]*:[^\s"']*@`)
 
-	// A URL that is percent-encoded as a whole, and a secret that is named.
+	// The login of a URL that is percent-encoded as a whole.
 	encodedLogin = regexp.MustCompile(`(?i)([a-z][a-z0-9+.-]*%3a%2f%2f)\S*%40`)
-	namedSecret  = regexp.MustCompile(`(?i)\b(password|passwd|pwd|secret|token)=[^\s"'&]+`)
 
+	// A secret with a name, as in password=….
+	namedSecret = regexp.MustCompile(`(?i)\b(password|passwd|pwd|secret|token)=[^\s"'&]+`)
+
+	// The parameters of a URL.
 	parameters = regexp.MustCompile(`(://[^\s"'?]*\?)[^\s"']+`)
 )
 
-// hidden stands for the @ of what is redacted already.
+// hidden replaces the @ of a redacted login until all logins are redacted.
 const hidden = "\x00"
 
-// Redact returns the text without what looks like the login or the parameters
-// of a URL, wherever it stands and however broken it is.
+// Redact returns the text without logins and parameters of URLs, broken ones
+// included.
 func Redact(text string) string {
 	text = namedSecret.ReplaceAllString(text, "${1}=…")
 	text = encodedLogin.ReplaceAllString(text, "${1}…%40")
@@ -57,8 +60,7 @@ func Redact(text string) string {
 	return strings.ReplaceAll(text, hidden, "@")
 }
 
-// longestMessage is how many bytes one message for people has: what was given on
-// the command line may be in it.
+// longestMessage bounds a message, in bytes: it may quote the command line.
 const longestMessage = 4 << 10
 
 func shortened(text string) string {
@@ -68,8 +70,8 @@ func shortened(text string) string {
 	return strings.ToValidUTF8(text[:longestMessage/2], "") + " … " + strings.ToValidUTF8(text[len(text)-longestMessage/2:], "")
 }
 
-// redacting writes for people: no secrets, no more than there is a use for, and no character that a terminal
-// obeys.
+// redacting writes messages for people: without secrets, of a bounded length,
+// and without characters that control a terminal.
 type redacting struct{ io.Writer }
 
 func (r redacting) Write(p []byte) (int, error) {
@@ -79,8 +81,8 @@ func (r redacting) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Printable makes text that strangers may have written fit for a terminal, to
-// which control characters may be commands.
+// Printable returns the text, which may come from strangers, with those
+// characters escaped that control a terminal.
 func Printable(text string) string {
 	var b strings.Builder
 	for _, r := range text {

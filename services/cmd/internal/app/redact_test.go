@@ -41,12 +41,12 @@ func TestRedact(t *testing.T) {
 			t.Errorf("%q: got %q, want %q", text, got, want)
 		}
 		if again := Redact(got); again != got {
-			t.Errorf("%q: twice %q, once %q", text, again, got)
+			t.Errorf("%q: redacted twice %q, once %q", text, again, got)
 		}
 	}
 }
 
-// Whatever part of a URL is the password, it does not show.
+// Redact hides a password with any characters in it.
 func FuzzRedact(f *testing.F) {
 	f.Add("p", "host/db")
 	f.Add("://", "x@y")
@@ -54,19 +54,19 @@ func FuzzRedact(f *testing.F) {
 		secret := "hun" + odd + "ter2"
 		got := Redact("order: read mongodb://user:" + secret + "@" + rest)
 		if !strings.Contains(rest, "ter2") && strings.Contains(got, "ter2") {
-			t.Errorf("%q is left of a password %q", got, secret)
+			t.Errorf("%q shows a part of the password %q", got, secret)
 		}
 	})
 }
 
-// The log shows no secret of an error, however it is wrapped, and no character
-// that a terminal obeys.
+// The log shows no secret of an error, even of a wrapped one, and no character
+// that controls a terminal.
 func TestLogHidesSecrets(t *testing.T) {
 	secret := errors.Join(errors.New("first"), fmt.Errorf("open: %w", errors.New("dial amqp://u:hun/ter2@host")))
 	for _, format := range []string{"json", "text"} {
 		c := Common{LogFormat: format, LogLevel: "info"}
 		var out bytes.Buffer
-		log := slog.New(c.LogHandler(&out)).With("error", secret)
+		log := c.logger(&out).With("error", secret)
 		log.Error("failed", slog.Group("g", "reason", secret), "path", "a\u009b2J\u007f", "plain\u0085", "\u007f")
 		if got := out.String(); strings.Contains(got, "ter2") || !strings.Contains(got, "host") || strings.ContainsAny(got, "\u007f\u0085\u009b") {
 			t.Errorf("%s: %q", format, got)

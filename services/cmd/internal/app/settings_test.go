@@ -2,7 +2,6 @@ package app
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -13,10 +12,11 @@ import (
 
 var began = time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
 
-// everything is a service that has every setting there is.
+// everything is a program with all settings.
 type everything struct {
-	Addr string `env:"ADDR" default:":8080"`
-	Admin
+	Run everythingRun `cmd:"" default:"1"`
+	Commands
+	Addr Address `env:"ADDR" default:":8080"`
 	Intake
 	Consuming
 	Common
@@ -24,9 +24,11 @@ type everything struct {
 	ran bool
 }
 
-func (e *everything) Check() error                       { return e.Common.Check() }
-func (e *everything) Addresses() []string                { return nil }
-func (e *everything) Run(context.Context, *Output) error { e.ran = true; return nil }
+func (e *everything) Addresses() []Address { return nil }
+
+type everythingRun struct{}
+
+func (everythingRun) Run(e *everything) error { e.ran = true; return nil }
 
 var program = Program{Name: "all", Store: "mongodb://u:hunter2@h/d", Broker: "amqp://u:hunter2@h/", LogFormat: "json", AdminPort: "9080"}
 
@@ -36,14 +38,13 @@ func execute(t *testing.T, args ...string) (status int, e *everything, stderr st
 	var out, errs bytes.Buffer
 	status = Exec(t.Context(), program, e, args, Streams{nil, &out, &errs})
 	if out.Len() > 0 {
-		t.Errorf("printed %q", out.String())
+		t.Errorf("stdout has %q", out.String())
 	}
 	return status, e, errs.String()
 }
 
-// Every setting, given by flag or variable, is taken without white space at its
-// end, and refused with a control character in it, by name and without its
-// value.
+// Every setting, by flag or variable, loses white space at its end. One with a
+// control character is refused with an error that names it and hides its value.
 func TestEverySettingIsClean(t *testing.T) {
 	model, err := kong.New(new(everything), kong.Vars{"store": program.Store, "broker": program.Broker, "log_format": "json", "admin_port": "1"})
 	if err != nil {
@@ -66,7 +67,7 @@ func TestEverySettingIsClean(t *testing.T) {
 				t.Errorf("%s %s with white space at the end: status %d: %s", flag.Name, how, status, stderr)
 			case problem != "" && (status != 2 || e.ran || !strings.HasPrefix(stderr, "all: --"+flag.Name+" (") || !strings.Contains(stderr, problem) ||
 				strings.Contains(stderr, "hunter2") || strings.Contains(stderr, valid) || strings.Count(stderr, "\n") != 1):
-				t.Errorf("%s %s: status %d, %q does not say just %q", flag.Name, how, status, stderr, problem)
+				t.Errorf("%s %s: status %d, %q is not the one line about %q", flag.Name, how, status, stderr, problem)
 			}
 		}
 		length := len([]rune(valid))
@@ -75,7 +76,7 @@ func TestEverySettingIsClean(t *testing.T) {
 			"\x01x": fmt.Sprintf("character %d is the control character U+0001", length+1),
 			"\nx":   fmt.Sprintf("character %d is the control character U+000A", length+1),
 			"\x1b":  "U+001B", "\u009bx": "U+009B", "\x7f": "U+007F",
-			"\xffx": fmt.Sprintf("character %d is no valid UTF-8", length+1), "\xc3": "no valid UTF-8",
+			"\xffx": fmt.Sprintf("character %d is not valid UTF-8", length+1), "\xc3": "not valid UTF-8",
 		} {
 			status, e, stderr := execute(t, "--"+flag.Name+"="+valid+end)
 			check("by flag", status, e, stderr, problem)
@@ -95,7 +96,7 @@ func TestEverySettingIsClean(t *testing.T) {
 	}
 }
 
-// No command line prints the password of a URL, wherever that stands.
+// No command line prints the password of a URL in it.
 func TestNoPasswordIsPrinted(t *testing.T) {
 	urls := []string{"mongodb://user:hunter2@host/db", "amqp://u:p@hunter2@h", "amqp://u:p/hunter2@h", "amqp://u:p:hunter2@h", "mongodb://u:p hunter2@h",
 		"u:hunter2@h", "mongodb://u:p\x01hunter2@h", "mongodb://u:p\xffhunter2@h", "http://u:hunter2@h:x"}
@@ -129,11 +130,11 @@ func TestSettingsInRange(t *testing.T) {
 		}
 	}
 	for prefetch, want := range map[int]bool{0: false, 1: true, 65535: true, 65536: false, -1: false} {
-		if err := (&Consuming{prefetch}).Check(); (err == nil) != want {
+		if err := (&Consuming{prefetch}).Validate(); (err == nil) != want {
 			t.Errorf("prefetch %d: %v", prefetch, err)
 		}
 	}
-	if err := (&Common{StartTimeout: 1, RequestTimeout: 1, IdleTimeout: 1, ShutdownTimeout: 1, Broker: "memory:", BrokerManagement: "http://u:p@h"}).Check(); err == nil {
-		t.Error("a management API of a broker in memory is taken")
+	if err := (&Common{StartTimeout: 1, RequestTimeout: 1, IdleTimeout: 1, ShutdownTimeout: 1, Broker: "memory:", BrokerManagement: "http://u:p@h"}).Validate(); err == nil {
+		t.Error("a management API is accepted for a broker in memory")
 	}
 }

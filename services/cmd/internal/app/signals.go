@@ -10,15 +10,15 @@ import (
 	"time"
 )
 
-// signalled is why a context has ended: by the first signal to stop.
+// signalled is the cause of a context that ended with a signal.
 type signalled struct{ os.Signal }
 
 func (s signalled) Error() string { return s.String() + " received" }
 
-// untilSignal returns a context that ends with SIGTERM, with SIGINT, and with
-// SIGHUP, unless that was ignored at the start, as under nohup. A second signal
-// has its default effect: the end. Only SIGHUP has none then: the end of a
-// terminal sends it twice, by the system and by the shell.
+// untilSignal returns a context that ends with SIGTERM or SIGINT, or with SIGHUP
+// unless the process started with it ignored, as under nohup. A second signal
+// kills the process, except SIGHUP: when a terminal closes, the system sends
+// one, and the shell another.
 func untilSignal() context.Context {
 	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
 	if !signal.Ignored(syscall.SIGHUP) {
@@ -27,7 +27,7 @@ func untilSignal() context.Context {
 	ctx, stop := context.WithCancelCause(context.Background())
 	received := make(chan os.Signal, 1)
 	signal.Notify(received, signals...)
-	go func() { // for as long as the process lives
+	go func() { // lives as long as the process
 		first := <-received
 		signal.Ignore(syscall.SIGHUP)
 		signal.Stop(received)
@@ -36,17 +36,17 @@ func untilSignal() context.Context {
 	return ctx
 }
 
-// commandPatience is how long a command may take to end after a signal.
-const commandPatience = 5 * time.Second
+// commandStopTimeout is how long a command may take to end after a signal.
+const commandStopTimeout = 5 * time.Second
 
-// endSoon ends the process a while after ctx has ended, for a command may wait
-// for whoever reads what it writes. The function that it returns says that the
-// command is done, or bounds its own end.
+// endSoon ends the process [commandStopTimeout] after ctx has ended, because a
+// command may wait for the reader of its output. The returned function cancels
+// that.
 func endSoon(ctx context.Context) (done func()) {
 	over := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		select {
-		case <-time.After(commandPatience):
+		case <-time.After(commandStopTimeout):
 			os.Exit(1)
 		case <-over:
 		}
@@ -54,8 +54,8 @@ func endSoon(ctx context.Context) (done func()) {
 	return sync.OnceFunc(func() { stop(); close(over) })
 }
 
-// byHand reports whether ctx was ended by ^C.
-func byHand(ctx context.Context) bool {
+// interruptedByHand reports whether ^C ended ctx.
+func interruptedByHand(ctx context.Context) bool {
 	var s signalled
 	return errors.As(context.Cause(ctx), &s) && s.Signal == os.Interrupt
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -19,28 +18,28 @@ type ready struct{}
 
 func (ready) Ping(context.Context) error { return nil }
 
-// Policies that lose events are told once, however many services use the
-// broker, and end nothing.
-func TestPolicies(t *testing.T) {
+// Policies that lose events are logged once, even if both services check them,
+// and end no service.
+func TestPoliciesAreLogged(t *testing.T) {
 	for _, tt := range []struct {
 		name, management string
 		err              error
 		want             string // in the log; empty: nothing
 	}{
 		{"no check", "", errors.New("message-ttl"), ""},
-		{"none", "http://u:hunter2@h", nil, ""},
-		{"one", "http://u:hunter2@h", fmt.Errorf("look: %w", &rabbitmq.PolicyError{Faults: []rabbitmq.PolicyFault{{Policy: "policy p", Key: "message-ttl", Effect: "empties", Queues: []string{"q"}}}}), `level=ERROR msg="policies of the broker lose events" error="look: policy p has message-ttl, which empties, on q`},
-		{"can't be asked", "http://u:hunter2@h", errors.New("no vhost"), `level=WARN msg="the broker's policies could not be checked"`},
-		{"out of reach", "http://u:hunter2@h", fmt.Errorf("%w: dial", ports.ErrUnavailable), `level=WARN msg="the broker's policies could not be checked"`},
+		{"no fault", "http://u:hunter2@h", nil, ""},
+		{"one fault", "http://u:hunter2@h", fmt.Errorf("look: %w", &rabbitmq.PolicyError{Faults: []rabbitmq.PolicyFault{{Policy: "policy p", Key: "message-ttl", Effect: "empties", Queues: []string{"q"}}}}), `level=ERROR msg="policies of the broker lose events" error="look: policy p has message-ttl, which empties, on q`},
+		{"no answer about policies", "http://u:hunter2@h", errors.New("no vhost"), `level=WARN msg="the broker's policies could not be checked"`},
+		{"unavailable", "http://u:hunter2@h", fmt.Errorf("%w: dial", ports.ErrUnavailable), `level=WARN msg="the broker's policies could not be checked"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := Common{BrokerManagement: tt.management, Broker: "amqp://h/", StartTimeout: time.Minute, LogLevel: "info", LogFormat: "text"}
 				var out bytes.Buffer
-				log := slog.New(c.LogHandler(&out))
+				log := c.logger(&out)
 				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 				defer cancel()
-				broker := &Broker{Policies: func(context.Context) error { return tt.err }}
+				broker := &Broker{policies: func(context.Context) error { return tt.err }}
 				broker.Publisher = struct {
 					ports.EventPublisher
 					ports.Pinger
@@ -49,7 +48,7 @@ func TestPolicies(t *testing.T) {
 					ports.EventConsumer
 					ports.Pinger
 				}{nil, ready{}}
-				if err := errors.Join(c.awaitPublisher(ctx, broker, log), c.awaitConsumer(ctx, broker, log)); err != nil {
+				if err := errors.Join(c.AwaitPublisher(broker, log).Run(ctx), c.AwaitConsumer(broker, log).Run(ctx)); err != nil {
 					t.Error(err)
 				}
 				got := out.String()

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// A profile that would take longer than the server lets it is refused at once.
-func TestLongProfiles(t *testing.T) {
+// A profile longer than the server allows is refused at once.
+func TestLongProfilesAreRefused(t *testing.T) {
 	const form = "application/x-www-form-urlencoded"
 	tests := []struct {
 		method, target, contentType, body string

@@ -12,9 +12,9 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// cleaning has every setting, given by a flag or a variable, pass [clean]
-// before it is read.
-func cleaning() kong.Option {
+// decoding passes every setting, from a flag or a variable, through [clean], and
+// checks addresses.
+func decoding() kong.Option {
 	registry := kong.NewRegistry().RegisterDefaults()
 	mapper := func(of reflect.Type) kong.Mapper { return cleaned{registry.ForType(of)} }
 	return kong.OptionFunc(func(k *kong.Kong) error {
@@ -22,6 +22,7 @@ func cleaning() kong.Option {
 			kong.KindMapper(reflect.String, mapper(reflect.TypeFor[string]())).Apply(k),
 			kong.KindMapper(reflect.Int, mapper(reflect.TypeFor[int]())).Apply(k),
 			kong.TypeMapper(reflect.TypeFor[time.Duration](), mapper(reflect.TypeFor[time.Duration]())).Apply(k),
+			kong.TypeMapper(reflect.TypeFor[Address](), cleaned{kong.MapperFunc(decodeAddress)}).Apply(k),
 		)
 	})
 }
@@ -40,8 +41,8 @@ func (c cleaned) Decode(ctx *kong.DecodeContext, target reflect.Value) error {
 }
 
 // clean returns the value without white space at its end, such as the newline
-// of a file that a secret was read from. It refuses other control characters,
-// which can only be a mistake, and never shows the value, which may be secret.
+// of a file that held a secret. It refuses other control characters, which can
+// only be a mistake. Its error does not show the value, which may be secret.
 func clean(value string) (string, error) {
 	value = strings.TrimRightFunc(value, unicode.IsSpace)
 	position := 0
@@ -49,9 +50,9 @@ func clean(value string) (string, error) {
 		position++
 		switch _, size := utf8.DecodeRuneInString(value[i:]); {
 		case r == utf8.RuneError && size == 1:
-			return "", fmt.Errorf("character %d is no valid UTF-8; take it out", position)
+			return "", fmt.Errorf("character %d is not valid UTF-8; remove it", position)
 		case unicode.IsControl(r):
-			return "", fmt.Errorf("character %d is the control character %U; take it out", position, r)
+			return "", fmt.Errorf("character %d is the control character %U; remove it", position, r)
 		}
 	}
 	return value, nil

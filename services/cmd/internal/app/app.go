@@ -1,0 +1,145 @@
+// Package app is what the executables share: the command line, settings, log
+// and output, opening adapters by URL, and running components.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+// Program describes an executable.
+type Program struct {
+	Name        string
+	Description string
+
+	// Defaults of settings.
+	Store, Broker, LogFormat, AdminPort string
+}
+
+// Settings is a pointer to an executable's settings, a struct with kong's tags.
+// It embeds [Common] and [Commands], and has a command run: the service.
+//
+// A command is a struct with a method Run, whose parameters may be the settings
+// and a [context.Context], [Program], *[Common] and [Streams]. The command run
+// may also have the *[Output] and the [*slog.Logger] of the service.
+type Settings interface {
+	Shared() *Common
+	Addresses() []Address // that answer /readyz
+}
+
+// Streams are where a command reads and writes.
+type Streams struct {
+	In       io.Reader
+	Out, Err io.Writer
+}
+
+// usageError is an error about the command line that the parser does not find.
+type usageError struct{ error }
+
+// UsageErrorf returns an error about the command line, for which the program
+// exits with status 2.
+func UsageErrorf(format string, args ...any) error {
+	return usageError{fmt.Errorf(format, args...)}
+}
+
+// Main runs the program as its command line and environment say, and exits.
+func Main(program Program, settings Settings) {
+	os.Exit(Exec(untilSignal(), program, settings, os.Args[1:], Streams{os.Stdin, os.Stdout, os.Stderr}))
+}
+
+// Exec runs one command and returns its exit status: 0, 1 after a failure, 2
+// after wrong usage.
+func Exec(ctx context.Context, program Program, settings Settings, args []string, s Streams) int {
+	s.Err = redacting{s.Err}
+	done := endSoon(ctx)
+	defer done()
+	exited := -1
+	parser, err := kong.New(settings,
+		kong.Name(program.Name),
+		kong.Description(program.Description),
+		kong.Vars{"store": program.Store, "broker": program.Broker, "log_format": program.LogFormat, "admin_port": program.AdminPort},
+		kong.Bind(program, s, settings.Shared()),
+		kong.BindFor(ctx),
+		kong.BindFor(settings),
+		kong.Writers(s.Out, s.Err),
+		kong.Exit(func(status int) { exited = status }),
+		decoding(),
+		kong.ConfigureHelp(kong.HelpOptions{NoExpandSubcommands: true}),
+	)
+	if err != nil {
+		panic(err) // wrong tags: every test shows them
+	}
+	command, err := parser.Parse(args)
+	usage := func(err error) int {
+		text := strings.ReplaceAll(withVariable(parser.Model, err), "\n", `\n`) // of an argument
+		fmt.Fprintf(s.Err, "%s: %s (see %s --help)\n", program.Name, text, commandOf(program.Name, command, err))
+		return 2
+	}
+	switch {
+	case exited >= 0: // --help
+		return exited
+	case err != nil:
+		return usage(err)
+	}
+
+	isService := command.Command() == "run"
+	if isService {
+		done() // a service bounds its own end
+		out, errs := openOutputs(program.Name, settings.Shared(), s)
+		defer closeOutputs(program.Name, settings.Shared(), out, errs)
+		s.Err = redacting{errs}
+		log := settings.Shared().logger(out)
+		command.Bind(out, log)
+	}
+	err = command.Run()
+	interrupted := errors.Is(err, errInterrupted)
+	switch {
+	case err == nil, isService && interrupted:
+		return 0
+	case errors.As(err, new(usageError)):
+		return usage(err)
+	case interrupted:
+		err = errors.New("interrupted")
+	}
+	fmt.Fprintf(s.Err, "%s: %s\n", program.Name, withVariable(parser.Model, err))
+	return 1
+}
+
+// commandOf returns the command that the arguments named, if the parser found
+// one, or the program.
+func commandOf(program string, parsed *kong.Context, err error) string {
+	var parse *kong.ParseError
+	if errors.As(err, &parse) {
+		parsed = parse.Context
+	}
+	if parsed == nil || parsed.Selected() == nil || parsed.Selected().Depth() == 0 {
+		return program
+	}
+	return parsed.Selected().FullPath()
+}
+
+// fromVariable matches what kong adds to an error about a variable: its value,
+// which may be secret.
+var fromVariable = regexp.MustCompile(`(?s) \(from envar .*\)$`)
+
+// withVariable returns the text of the error, with the environment variable
+// beside each flag, for either may have set the value.
+func withVariable(model *kong.Application, err error) string {
+	text := fromVariable.ReplaceAllString(err.Error(), "")
+	for _, flag := range model.Flags {
+		if len(flag.Envs) > 0 {
+			for _, end := range []string{":", " must"} {
+				name := "--" + flag.Name
+				text = strings.Replace(text, name+end, name+" ("+flag.Envs[0]+")"+end, 1)
+			}
+		}
+	}
+	return text
+}

@@ -1,0 +1,145 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+
+	"example.com/orderflow/adapters/memory"
+	"example.com/orderflow/adapters/rabbitmq"
+	"example.com/orderflow/ports"
+)
+
+// Broker has the parts of the broker that the URL names.
+type Broker struct {
+	Publisher interface {
+		ports.EventPublisher
+		ports.Pinger
+	}
+	Consumer interface {
+		ports.EventConsumer
+		ports.Pinger
+	}
+	DeadLetters ports.DeadLetterQueue
+	Close       func()
+
+	policies        func(context.Context) error // returns those that would lose events
+	checkedPolicies sync.Once
+}
+
+// BrokerOptions say how a program uses the broker.
+type BrokerOptions struct {
+	Prefetch  int  // of the consumer; 0: the default
+	InProcess bool // the broker may be in memory, for both services are in this process
+}
+
+// OpenBroker opens the broker that the URL names, without waiting for it.
+func (c *Common) OpenBroker(options BrokerOptions, log *slog.Logger) (*Broker, error) {
+	scheme, err := scheme(c.Broker, "amqp://guest:guest@localhost:5672/")
+	switch {
+	case err != nil:
+	case scheme == "memory" && options.InProcess:
+		b := &memory.Broker{StopTimeout: c.handlersStopTimeout(), Prefetch: options.Prefetch, Logger: log}
+		return &Broker{
+			Publisher: b.Publisher(), Consumer: b.Consumer(), DeadLetters: b.DeadLetterQueue(), Close: c.closing("broker", b.Close, log),
+		}, nil
+	case scheme == "memory":
+		err = errors.New("a broker in memory carries events within one process, so both services have to be in it; give a URL that begins with amqp: or amqps:, or run allinone")
+	case scheme == "amqp" || scheme == "amqps":
+		var b *rabbitmq.Broker
+		if b, err = rabbitmq.Open(c.Broker, rabbitmq.Options{StopTimeout: c.handlersStopTimeout(), Prefetch: options.Prefetch, Logger: log}); err == nil {
+			return &Broker{
+				Publisher: b.Publisher(), Consumer: b.Consumer(), DeadLetters: b.DeadLetterQueue(), Close: c.closing("broker", b.Close, log),
+				policies: func(ctx context.Context) error {
+					return rabbitmq.CheckPolicies(ctx, c.BrokerManagement, c.Broker, rabbitmq.Topology{})
+				},
+			}, nil
+		}
+	default:
+		err = fmt.Errorf("no broker has the scheme %q; give a URL that begins with amqp: or amqps:, or run allinone with memory: instead", scheme)
+	}
+	return nil, settingError("--broker", c.Broker, err)
+}
+
+// OpenDeadLetterQueue opens the broker for its dead letters alone.
+func (c *Common) OpenDeadLetterQueue(log *slog.Logger) (*Broker, error) {
+	return c.OpenBroker(BrokerOptions{}, log)
+}
+
+// OnBroker returns a component whose errors name the setting of the broker.
+func (c *Common) OnBroker(name string, run func(context.Context) error) Component {
+	return Component{name, func(ctx context.Context) error {
+		if err := run(ctx); err != nil {
+			return settingError("--broker", c.Broker, err)
+		}
+		return nil
+	}}
+}
+
+// AwaitPublisher returns the component that waits for the broker and checks its
+// policies, while the order service takes orders without it. It fails only if
+// the broker refuses the service: then somebody has to change something.
+func (c *Common) AwaitPublisher(broker *Broker, log *slog.Logger) Component {
+	return c.OnBroker("broker", func(ctx context.Context) error {
+		err := waitFor(ctx, "broker", c.StartTimeout, log, broker.Publisher.Ping)
+		if errors.Is(err, ports.ErrUnavailable) && !errors.Is(err, ports.ErrRefused) {
+			log.Warn("the broker is unavailable; orders are taken, and their events wait in the outbox", "error", err)
+			err = nil
+		}
+		return c.useBroker(ctx, broker, err, log)
+	})
+}
+
+// AwaitConsumer returns the component that waits for the broker and checks its
+// policies. It fails if the broker does not answer in time.
+func (c *Common) AwaitConsumer(broker *Broker, log *slog.Logger) Component {
+	return c.OnBroker("broker", func(ctx context.Context) error {
+		return c.useBroker(ctx, broker, waitFor(ctx, "broker", c.StartTimeout, log, broker.Consumer.Ping), log)
+	})
+}
+
+func (c *Common) useBroker(ctx context.Context, broker *Broker, err error, log *slog.Logger) error {
+	switch {
+	case errors.Is(err, errInterrupted):
+		return nil
+	case err != nil:
+		return err
+	}
+	c.checkPolicies(ctx, broker, log)
+	<-ctx.Done()
+	return nil
+}
+
+// checkPolicies logs which policies of the broker would lose events, once for
+// each broker.
+func (c *Common) checkPolicies(ctx context.Context, broker *Broker, log *slog.Logger) {
+	if c.BrokerManagement == "" {
+		return
+	}
+	broker.checkedPolicies.Do(func() {
+		switch err := broker.policies(ctx); {
+		case err == nil, ctx.Err() != nil:
+		case errors.As(err, new(*rabbitmq.PolicyError)):
+			log.Error("policies of the broker lose events", "error", err)
+		default:
+			log.Warn("the broker's policies could not be checked", "error", settingError("--broker-management", c.BrokerManagement, err))
+		}
+	})
+}
+
+// checkManagement refuses a wrong address of the management API.
+func (c *Common) checkManagement() error {
+	if c.BrokerManagement == "" {
+		return nil
+	}
+	if err := rabbitmq.CheckManagementURL(c.BrokerManagement); err != nil {
+		return settingError("--broker-management", c.BrokerManagement, err)
+	}
+	if strings.HasPrefix(c.Broker, "memory:") {
+		return settingError("--broker-management", c.BrokerManagement, errors.New("a broker in memory has no policies; leave the setting empty"))
+	}
+	return nil
+}

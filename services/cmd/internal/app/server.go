@@ -1,0 +1,77 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"strconv"
+	"time"
+
+	"example.com/orderflow/domain"
+	"example.com/orderflow/services/internal/httpapi"
+)
+
+// Server returns the component that answers requests on the listener.
+func (c *Common) Server(name string, listener net.Listener, handler http.Handler, log *slog.Logger) Component {
+	return c.serve(name, listener, httpapi.Server{Handler: handler, RequestTimeout: c.RequestTimeout}, log)
+}
+
+func (c *Common) serve(name string, listener net.Listener, server httpapi.Server, log *slog.Logger) Component {
+	server.Grace, server.IdleTimeout, server.Log = c.stopTimeout(), c.IdleTimeout, log
+	return Component{name + " http", func(ctx context.Context) error {
+		log.Info("listening", "service", name, "address", listener.Addr().String())
+		return server.Serve(ctx, listener)
+	}}
+}
+
+const (
+	longestProfile = 2 * time.Minute
+	operators      = 8 // connections at once
+)
+
+// AdminServer returns the component that serves operators: the handler, which may
+// be nil, and profiles of the process under /debug/pprof/.
+func (c *Common) AdminServer(handler http.Handler, log *slog.Logger) (Component, error) {
+	listener, err := c.AdminAddr.Listen("admin-addr")
+	if err != nil {
+		return Component{}, err
+	}
+	if handler == nil {
+		handler = httpapi.NewHandler(nil, nil, log)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", handler)
+	mux.Handle("/debug/pprof/", profiles())
+	return c.serve("admin", listener, httpapi.Server{
+		Handler: httpapi.ForOperators(mux, log), RequestTimeout: longestProfile,
+		Connections: operators, Interrupt: true,
+	}, log), nil
+}
+
+// profiles returns the handler of Go's profiles. A profile ends when its client
+// closes the connection, or after [longestProfile].
+func profiles() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
+		if r.URL.Path != "/debug/pprof/symbol" { // its body is not a form
+			_ = r.ParseMultipartForm(64 << 10) // after an error the profiles, too, go on with what it has read
+			for _, text := range r.Form["seconds"] {
+				if seconds, err := strconv.ParseFloat(text, 64); err != nil || !(seconds > 0 && seconds <= longestProfile.Seconds()) {
+					httpapi.Invalid(domain.FieldError{
+						Field: "seconds", Reason: fmt.Sprintf("must be a number above 0 and at most %.0f", longestProfile.Seconds()),
+					}).Write(w, r)
+					return
+				}
+			}
+		}
+		mux.ServeHTTP(w, r)
+	})
+}

@@ -1,0 +1,82 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"example.com/orderflow/adapters/memory"
+	"example.com/orderflow/adapters/mongodb"
+	"example.com/orderflow/ports"
+)
+
+// Store has the parts of the store that the URL names.
+type Store struct {
+	Orders interface {
+		ports.OrderRepository
+		ports.Outbox
+	}
+	Deliveries  ports.DeliveryLog
+	DeadLetters ports.DeadLetters
+	ports.Pinger
+	Close func()
+}
+
+// OpenStore opens the store that the URL names and waits until it answers.
+func (c *Common) OpenStore(ctx context.Context, log *slog.Logger) (*Store, error) {
+	scheme, err := scheme(c.Store, "mongodb://localhost:27017/orders")
+	switch {
+	case err != nil:
+	case scheme == "memory":
+		s := new(memory.Store)
+		return &Store{s.Orders(), s.Deliveries(), s.DeadLetters(), s, c.closing("store", s.Close, log)}, nil
+	case scheme == "mongodb" || scheme == "mongodb+srv":
+		var s *mongodb.Store
+		err = waitFor(ctx, "store", c.StartTimeout, log, func(ctx context.Context) (err error) {
+			s, err = mongodb.Open(ctx, c.Store, mongodb.Options{Logger: log})
+			return err
+		})
+		if err == nil {
+			return &Store{s.Orders(), s.Deliveries(), s.DeadLetters(), s, c.closing("store", s.Close, log)}, nil
+		}
+	default:
+		err = fmt.Errorf("no store has the scheme %q; give a URL that begins with mongodb:, mongodb+srv: or memory: instead", scheme)
+	}
+	return nil, settingError("--store", c.Store, err)
+}
+
+// CheckStoreOutlivesProcess refuses a store that no other process can see.
+func (c *Common) CheckStoreOutlivesProcess() error {
+	if strings.HasPrefix(c.Store, "memory:") {
+		return settingError("--store", c.Store, errors.New("only the service's own process sees a store in memory; ask the service at its --admin-addr, or give a URL that begins with mongodb: instead"))
+	}
+	return nil
+}
+
+// closing returns a function that closes a connection within the time for it.
+func (c *Common) closing(what string, connection func(context.Context) error, log *slog.Logger) func() {
+	return func() {
+		ctx, cancel := context.WithTimeout(context.Background(), c.closeTimeout())
+		defer cancel()
+		if err := connection(ctx); err != nil {
+			log.Warn("the connection to the "+what+" did not close cleanly", "error", err)
+		}
+	}
+}
+
+func scheme(url, example string) (string, error) {
+	scheme, _, found := strings.Cut(url, ":")
+	switch {
+	case url == "":
+		return "", errors.New("the value is empty; leave the variable unset for the default")
+	case !found || scheme == "":
+		return "", fmt.Errorf("not a URL; give one such as %s", example)
+	}
+	return scheme, nil
+}
+
+func settingError(flag, url string, err error) error {
+	return fmt.Errorf("%s: %q: %w", flag, Shown(url), err)
+}
