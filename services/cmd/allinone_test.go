@@ -10,14 +10,14 @@ import (
 	"testing"
 )
 
-// What make run starts: the line it prints places an order, whose notification
-// shows.
+// The curl command that allinone prints places an order, and the order is
+// notified.
 func TestAllInOne(t *testing.T) {
 	p := start(t, "allinone", "--order-addr=localhost:0", "--notification-addr=localhost:0")
 	var welcome string
 	eventually(t, func() error {
 		if welcome = p.out.String(); !strings.Contains(welcome, "curl ") {
-			return errors.New("nothing to try is printed")
+			return errors.New("no curl command is printed")
 		}
 		return nil
 	})
@@ -29,7 +29,7 @@ func TestAllInOne(t *testing.T) {
 	curl := regexp.MustCompile(`curl -i (\S+) -H 'Content-Type: application/json' -d '(.*)'`).FindStringSubmatch(welcome)
 	notifications := regexp.MustCompile(`notifications +(\S+)`).FindStringSubmatch(welcome)
 	if curl == nil || notifications == nil {
-		t.Fatalf("can't use\n%s", welcome)
+		t.Fatalf("no usable curl command or URL in\n%s", welcome)
 	}
 	var order struct{ ID string }
 	if status, err := fetch("POST", curl[1], curl[2], &order); err != nil || status != http.StatusCreated {
@@ -44,9 +44,19 @@ func TestAllInOne(t *testing.T) {
 		return err
 	})
 	if line := `msg="Received order" event_id=` + order.ID + `-created order_id=` + order.ID + ` user_id=123 product=Laptop quantity=1`; !strings.Contains(p.out.String(), line) {
-		t.Errorf("no line %q", line)
+		t.Errorf("%q is not in the log", line)
 	}
-	if status := p.stop(t, syscall.SIGTERM); status != 0 {
-		t.Errorf("exit status %d after SIGTERM", status)
+	p.stopWell(t, syscall.SIGTERM)
+}
+
+// The log says at level debug which memory limit holds.
+func TestMemoryLimit(t *testing.T) {
+	p, orders, _ := allInOne(t, "--log-level=debug")
+	p.cmd.Env = append(p.cmd.Env, "GOMEMLIMIT=100MiB")
+	p.start(t)
+	awaitReady(t, orders)
+	if want := `"msg":"memory is limited","bytes":104857600,"source":"GOMEMLIMIT"`; !strings.Contains(p.out.String(), want) {
+		t.Errorf("%s is not in the log", want)
 	}
+	p.stopWell(t, syscall.SIGTERM)
 }

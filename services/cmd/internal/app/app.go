@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"regexp"
+	"runtime"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -96,6 +97,7 @@ func Exec(ctx context.Context, program Program, settings Settings, args []string
 		defer closeOutputs(program.Name, settings.Shared(), out, errs)
 		s.Err = redacting{errs}
 		log := settings.Shared().logger(out)
+		defer runtime.KeepAlive(limitMemory(os.DirFS("/"), log))
 		command.Bind(out, log)
 	}
 	err = command.Run()

@@ -1,0 +1,75 @@
+package app
+
+import (
+	"io/fs"
+	"log/slog"
+	"math"
+	"os"
+	"path"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// heapFloor counts as part of the heap, but no page of it is ever touched. The
+// services keep so little that Go's collector, which by default runs when the
+// heap has doubled, would run many times a second under load. With the floor,
+// some 32 MiB of garbage come together first.
+//
+// Measured for each order that the order service takes: 75 µs of CPU with the
+// floor, 92 µs without, 74 µs with debug.SetGCPercent(400). But a percentage
+// multiplies what a burst of requests keeps alive, too: hostile clients take
+// the process to 204 MiB with 400 %, to 158 MiB with the floor.
+const heapFloor = 32 << 20 // bytes
+
+// limitMemory sets Go's memory limit where GOMEMLIMIT does not: to nine tenths of
+// the control group's limit, since a process takes some memory beside Go's. It
+// returns the heap's floor, which lasts as long as the caller keeps it.
+func limitMemory(root fs.FS, log *slog.Logger) (floor []byte) {
+	limit, source := debug.SetMemoryLimit(-1), "GOMEMLIMIT"
+	if os.Getenv(source) == "" {
+		limit, source = cgroupLimit(root)
+		limit = limit / 10 * 9
+	}
+	if limit > 0 && limit < math.MaxInt64 { // which is no limit
+		log.Debug("memory is limited", "bytes", limit, "source", source)
+		debug.SetMemoryLimit(limit + heapFloor) // Go counts the floor
+	}
+	return make([]byte, heapFloor)
+}
+
+// cgroupLimit returns the lowest memory limit of the process's control group and
+// of the groups above it, in bytes, and the file that sets it; 0 if no file does.
+// It reads control groups of versions 1 and 2 at their usual mount points.
+func cgroupLimit(root fs.FS) (limit int64, source string) {
+	const unlimited = 1 << 60                          // version 1 says so with a number near the largest
+	groups, _ := fs.ReadFile(root, "proc/self/cgroup") // only Linux has it
+	for line := range strings.Lines(string(groups)) {
+		field := strings.SplitN(strings.TrimSuffix(line, "\n"), ":", 3) // number, controllers, path
+		if len(field) < 3 {
+			continue
+		}
+		mount, file := "sys/fs/cgroup", "memory.max"
+		if field[1] != "" {
+			if !slices.Contains(strings.Split(field[1], ","), "memory") {
+				continue
+			}
+			mount, file = "sys/fs/cgroup/memory", "memory.limit_in_bytes"
+		}
+		// In a container, the path may be the host's, which is missing here, and the
+		// mount point the container's own group.
+		for group := path.Clean("/" + field[2]); ; group = path.Dir(group) {
+			name := path.Join(mount, group, file)
+			text, _ := fs.ReadFile(root, name)
+			bytes, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64) // or "max"
+			if err == nil && 0 < bytes && bytes < unlimited && (limit == 0 || bytes < limit) {
+				limit, source = bytes, "/"+name
+			}
+			if group == "/" {
+				break
+			}
+		}
+	}
+	return limit, source
+}
