@@ -26,18 +26,26 @@ func newStore() porttest.Store {
 	return porttest.Store{Orders: orders, Outbox: orders, Other: orders, Lease: orders.Lease}
 }
 
-func TestBroker(t *testing.T) {
-	inVirtualTime(t, porttest.BrokerClauses(), newBroker)
+func TestEvents(t *testing.T) {
+	inVirtualTime(t, porttest.EventClauses(), newEvents)
 }
 
-func newBroker() porttest.Broker {
+func newEvents() porttest.Events { return newDeadLetterQueue().Events }
+
+func TestDeadLetterQueue(t *testing.T) {
+	inVirtualTime(t, porttest.DeadLetterQueueClauses(), newDeadLetterQueue)
+}
+
+func newDeadLetterQueue() porttest.DeadLetterQueue {
 	broker := &memory.Broker{Delays: delays, Logger: slog.New(slog.DiscardHandler)}
-	return porttest.Broker{
-		Publisher:   broker.Publisher(),
-		Consumer:    func() ports.EventConsumer { return broker.Consumer() },
-		Inject:      broker.Inject,
-		DeadLetters: func() ports.DeadLetterQueue { return broker.DeadLetterQueue() },
-		Attempts:    len(delays) + 1,
+	return porttest.DeadLetterQueue{
+		Events: porttest.Events{
+			Publisher: broker.Publisher(),
+			Consumer:  func() ports.EventConsumer { return broker.Consumer() },
+			Inject:    broker.Inject,
+			Attempts:  len(delays) + 1,
+		},
+		Queue: func() ports.DeadLetterQueue { return broker.DeadLetterQueue() },
 	}
 }
 
@@ -62,6 +70,7 @@ func TestDeadLetters(t *testing.T) {
 func inVirtualTime[A any](t *testing.T, clauses []porttest.Clause[A], open func() A) {
 	for _, clause := range clauses {
 		t.Run(clause.Name, func(t *testing.T) {
+			t.Parallel()
 			synctest.Test(t, func(t *testing.T) { clause.Check(t, open()) })
 		})
 	}
@@ -71,8 +80,8 @@ func BenchmarkStore(b *testing.B) {
 	porttest.BenchmarkStore(b, func(testing.TB) porttest.Store { return newStore() })
 }
 
-func BenchmarkBroker(b *testing.B) {
-	porttest.BenchmarkBroker(b, func(testing.TB) porttest.Broker { return newBroker() })
+func BenchmarkEvents(b *testing.B) {
+	porttest.BenchmarkEvents(b, func(testing.TB) porttest.Events { return newEvents() })
 }
 
 func BenchmarkDeliveryLog(b *testing.B) {

@@ -11,31 +11,40 @@ import (
 	"example.com/orderflow/ports/porttest"
 )
 
-func TestContract(t *testing.T) {
+func TestEventsContract(t *testing.T) {
 	brokerURL(t)
-	porttest.Run(t, porttest.BrokerClauses(), newContract)
+	porttest.Run(t, porttest.EventClauses(), newEventsContract)
 }
 
-func BenchmarkBroker(b *testing.B) {
+func TestDeadLetterQueueContract(t *testing.T) {
+	brokerURL(t)
+	porttest.Run(t, porttest.DeadLetterQueueClauses(), newDeadLetterQueueContract)
+}
+
+func BenchmarkEvents(b *testing.B) {
 	brokerURL(b)
-	porttest.BenchmarkBroker(b, newContract)
+	porttest.BenchmarkEvents(b, newEventsContract)
 }
 
-func newContract(t testing.TB) porttest.Broker {
+func newEventsContract(t testing.TB) porttest.Events { return newDeadLetterQueueContract(t).Events }
+
+func newDeadLetterQueueContract(t testing.TB) porttest.DeadLetterQueue {
 	topology := newTopology(t, 60*time.Millisecond, 120*time.Millisecond, 180*time.Millisecond)
 	publisher := newPublisher(t, brokerURL(t), topology)
 	if err := publisher.Ping(bounded(t, patience)); err != nil { // so that the queues are there
 		t.Fatal(err)
 	}
 	ch := openChannel(t)
-	return porttest.Broker{
-		Publisher: publisher,
-		Consumer:  func() ports.EventConsumer { return newConsumer(t, brokerURL(t), topology) },
-		Inject: func(ctx context.Context, body []byte) error {
-			return ch.PublishWithContext(ctx, amqp.DefaultExchange, topology.Queue, true, false, amqp.Publishing{Body: body})
+	return porttest.DeadLetterQueue{
+		Events: porttest.Events{
+			Publisher: publisher,
+			Consumer:  func() ports.EventConsumer { return newConsumer(t, brokerURL(t), topology) },
+			Inject: func(ctx context.Context, body []byte) error {
+				return ch.PublishWithContext(ctx, amqp.DefaultExchange, topology.Queue, true, false, amqp.Publishing{Body: body})
+			},
+			Attempts: len(topology.Delays) + 1,
 		},
-		DeadLetters: func() ports.DeadLetterQueue { return newDeadLetterQueue(t, brokerURL(t), topology) },
-		Attempts:    len(topology.Delays) + 1,
+		Queue: func() ports.DeadLetterQueue { return newDeadLetterQueue(t, brokerURL(t), topology) },
 	}
 }
 

@@ -2,6 +2,7 @@ package porttest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"testing"
@@ -11,14 +12,21 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// The benchmarks measure what the services ask of an adapter, in the same way
-// for each, so that figures of two adapters, or of one before and after a
-// change, can be put side by side (golang.org/x/perf/cmd/benchstat). They report
-// events or orders a second.
+// The benchmarks call every adapter in the same way, so that benchstat
+// (golang.org/x/perf/cmd/benchstat) can compare two adapters, or one before and
+// after a change. They report orders or events a second.
 
-var atOnce = []int{1, 16, 64, 256, 1024} // callers
+// byCallers runs a benchmark for 1 to 1,024 callers at once. They call do b.N
+// times in all, each time for another order.
+func byCallers[A any](b *testing.B, name string, open func(testing.TB) A, do func(ctx context.Context, a A, order domain.Order) error) {
+	for _, callers := range []int{1, 16, 64, 256, 1024} {
+		b.Run(fmt.Sprintf("%s/callers=%d", name, callers), func(b *testing.B) {
+			a := open(b)
+			by(b, callers, func(order domain.Order) error { return do(b.Context(), a, order) })
+		})
+	}
+}
 
-// by has so many callers do it b.N times in all, each time for another order.
 func by(b *testing.B, callers int, do func(domain.Order) error) {
 	b.Helper()
 	var next atomic.Int64
@@ -29,47 +37,41 @@ func by(b *testing.B, callers int, do func(domain.Order) error) {
 			if n > b.N {
 				return
 			}
-			if err := do(order(b, n)); err != nil {
+			if err := do(order(n)); err != nil {
 				b.Error(err)
 				return
 			}
 		}
 	})
-	b.StopTimer()
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "ops/s")
+	report(b, b.N, "ops/s")
 }
 
-// BenchmarkStore measures Add by 1 to 1,024 callers at once, Get, a page of
-// List, and what a sweep of the outbox costs by the batch.
+func report(b *testing.B, count int, unit string) {
+	b.StopTimer()
+	b.ReportMetric(float64(count)/b.Elapsed().Seconds(), unit)
+}
+
+// BenchmarkStore measures Add by 1 to 1,024 callers, Get, a page of List, and
+// the claim and mark of a batch of events.
 func BenchmarkStore(b *testing.B, open func(testing.TB) Store) {
-	for _, callers := range atOnce {
-		b.Run(fmt.Sprintf("Add/callers=%d", callers), func(b *testing.B) {
-			s := open(b)
-			by(b, callers, func(o domain.Order) error { return s.Orders.Add(b.Context(), o) })
-		})
-	}
+	byCallers(b, "Add", open, func(ctx context.Context, s Store, order domain.Order) error { return s.Orders.Add(ctx, order) })
 	b.Run("Get", func(b *testing.B) {
 		s := open(b)
-		one := order(b, 0)
-		addAll(b, s, one)
-		by(b, 1, func(domain.Order) error {
-			_, err := s.Orders.Get(b.Context(), one.ID)
-			return err
-		})
+		add(b, s, order(0))
+		by(b, 1, func(domain.Order) error { return errorOf(s.Orders.Get(b.Context(), order(0).ID)) })
 	})
 	b.Run("List/limit=20", func(b *testing.B) {
 		s := open(b)
-		addAll(b, s, orders(b, 0, 1000)...)
+		add(b, s, orders(0, 1000)...)
 		by(b, 1, func(domain.Order) error {
-			_, err := s.Orders.List(b.Context(), ports.OrderQuery{UserID: "user", Limit: 20})
-			return err
+			return errorOf(s.Orders.List(b.Context(), ports.OrderQuery{UserID: "user", Limit: 20}))
 		})
 	})
 	b.Run("ClaimAndMark/events=256", func(b *testing.B) { benchmarkSweep(b, open(b), 256) })
 }
 
-// benchmarkSweep fills the outbox anew whenever it is empty, beside the time
-// that counts.
+// benchmarkSweep claims and marks batches. It stops the clock to fill an empty
+// outbox.
 func benchmarkSweep(b *testing.B, s Store, size int) {
 	const batches = 20
 	ctx := b.Context()
@@ -78,11 +80,9 @@ func benchmarkSweep(b *testing.B, s Store, size int) {
 	for i := range b.N {
 		if waiting == 0 {
 			b.StopTimer()
-			backlog := orders(b, i*size, batches*size)
-			addAll(b, s, backlog...)
-			if err := s.Outbox.Release(ctx, time.Now().Add(-time.Hour), eventIDs(created(backlog))...); err != nil { // free at once
-				b.Fatal(err)
-			}
+			backlog := orders(i*size, batches*size)
+			add(b, s, backlog...)
+			release(b, s, time.Now().Add(-time.Hour), eventIDs(created(backlog))...)
 			waiting = batches
 			b.StartTimer()
 		}
@@ -98,72 +98,58 @@ func benchmarkSweep(b *testing.B, s Store, size int) {
 			b.Fatal(err)
 		}
 	}
-	b.StopTimer()
-	b.ReportMetric(float64(b.N*size)/b.Elapsed().Seconds(), "events/s")
+	report(b, b.N*size, "events/s")
 }
 
-// BenchmarkDeliveryLog measures a claim with its record by 1 to 1,024 callers
-// at once.
+// BenchmarkDeliveryLog measures Claim and Record by 1 to 1,024 callers.
 func BenchmarkDeliveryLog(b *testing.B, open func(testing.TB) DeliveryLog) {
-	for _, callers := range atOnce {
-		b.Run(fmt.Sprintf("ClaimAndRecord/callers=%d", callers), func(b *testing.B) {
-			log := open(b).Log
-			by(b, callers, func(o domain.Order) error {
-				event := o.Created().ID
-				claim, err := log.Claim(b.Context(), event, "mail")
-				if err != nil {
-					return err
-				}
-				return claim.Record(b.Context(), domain.Notification{
-					EventID: event, OrderID: o.ID, Channel: "mail", Attempt: 1, SentAt: epoch,
-				})
-			})
-		})
-	}
+	byCallers(b, "ClaimAndRecord", open, func(ctx context.Context, d DeliveryLog, order domain.Order) error {
+		event := order.Created()
+		claim, err := d.Log.Claim(ctx, event.ID, channel)
+		if err != nil {
+			return err
+		}
+		return claim.Record(ctx, notification(event, channel, 0))
+	})
 }
 
-// BenchmarkBroker measures Publish of one event by 1 to 1,024 callers at once,
-// Publish by the batch, and the way from there through a handler that does
-// nothing.
-func BenchmarkBroker(b *testing.B, open func(testing.TB) Broker) {
-	for _, callers := range atOnce {
-		b.Run(fmt.Sprintf("Publish/callers=%d", callers), func(b *testing.B) {
-			broker := open(b)
-			by(b, callers, func(o domain.Order) error { return joined(broker.Publisher.Publish(b.Context(), o.Created())) })
-		})
-	}
+// BenchmarkEvents measures Publish of one event by 1 to 1,024 callers, Publish
+// of a batch, and the delivery to a handler that does nothing.
+func BenchmarkEvents(b *testing.B, open func(testing.TB) Events) {
+	byCallers(b, "Publish", open, func(ctx context.Context, e Events, order domain.Order) error {
+		return errors.Join(e.Publisher.Publish(ctx, order.Created())...)
+	})
 	const batch = 256
 	b.Run(fmt.Sprintf("Publish/events=%d", batch), func(b *testing.B) {
-		broker := open(b)
-		batched := events(b, 0, batch)
+		e := open(b)
+		batched := events(0, batch)
 		b.ResetTimer()
 		for range b.N {
-			publish(b, broker, batched...)
+			publish(b, e, batched...)
 		}
-		b.StopTimer()
-		b.ReportMetric(float64(b.N*batch)/b.Elapsed().Seconds(), "events/s")
+		report(b, b.N*batch, "events/s")
 	})
 	b.Run("Consume", func(b *testing.B) {
-		broker := open(b)
+		e := open(b)
 		for n := 0; n < b.N; n += batch {
-			publish(b, broker, events(b, n, min(batch, b.N-n))...)
+			publish(b, e, events(n, min(batch, b.N-n))...)
 		}
 		var handled atomic.Int64
 		all := make(chan struct{})
 		ctx, stop := context.WithCancel(b.Context())
 		consumed := make(chan error, 1)
-		consumer := broker.Consumer()
+		consumer := e.Consumer()
 		b.ResetTimer()
 		go func() {
 			consumed <- consumer.Consume(ctx, func(context.Context, ports.Delivery) error {
-				if handled.Add(1) == int64(b.N) { // what is handed over twice counts twice
+				if handled.Add(1) == int64(b.N) { // a repeat counts twice
 					close(all)
 				}
 				return nil
 			})
 		}()
 		<-all
-		b.StopTimer()
+		report(b, b.N, "events/s")
 		stop()
 		select {
 		case err := <-consumed:
@@ -171,8 +157,7 @@ func BenchmarkBroker(b *testing.B, open func(testing.TB) Broker) {
 				b.Error(err)
 			}
 		case <-time.After(patience):
-			b.Error("the consumer does not end")
+			b.Errorf("Consume did not return within %v after its context ended", patience)
 		}
-		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
 	})
 }

@@ -17,7 +17,7 @@ import (
 // paper is a channel whose receiver is a list.
 type paper struct {
 	name string
-	send func(ctx context.Context, p *paper, event domain.Event) error // nil: accept
+	send func(ctx context.Context, p *paper, event domain.Event) error
 
 	mu       sync.Mutex
 	received []domain.EventID
@@ -25,12 +25,7 @@ type paper struct {
 
 func (p *paper) Name() string { return p.name }
 
-func (p *paper) Send(ctx context.Context, event domain.Event) error {
-	if p.send != nil {
-		return p.send(ctx, p, event)
-	}
-	return p.accept(ctx, event.ID)
-}
+func (p *paper) Send(ctx context.Context, event domain.Event) error { return p.send(ctx, p, event) }
 
 func (p *paper) accept(ctx context.Context, id domain.EventID) error {
 	if err := ctx.Err(); err != nil {
@@ -48,9 +43,18 @@ func (p *paper) sent() []domain.EventID {
 	return slices.Clone(p.received)
 }
 
-func channel(name string, send func(ctx context.Context, p *paper, event domain.Event) error) func() porttest.Channel {
+// named makes a channel with that name.
+func named(name string) func() porttest.Channel {
 	return func() porttest.Channel {
-		p := &paper{name: name, send: send}
+		p := &paper{name: name, send: func(ctx context.Context, p *paper, event domain.Event) error { return p.accept(ctx, event.ID) }}
+		return porttest.Channel{Channel: p, Received: p.sent}
+	}
+}
+
+// sending makes a channel with another Send.
+func sending(send func(ctx context.Context, p *paper, event domain.Event) error) func() porttest.Channel {
+	return func() porttest.Channel {
+		p := &paper{name: "paper", send: send}
 		return porttest.Channel{Channel: p, Received: p.sent}
 	}
 }
@@ -61,38 +65,31 @@ type renamed struct{ *paper }
 func (r renamed) Name() string { return fmt.Sprint("paper-", len(r.sent())) }
 
 func TestChannelClauses(t *testing.T) {
-	const name = "Name is short, and always the same"
-	checkSuite(t, porttest.ChannelClauses(), channel("paper", nil), []broken[porttest.Channel]{
-		{name: "no name", open: channel("", nil), fails: []string{name}},
-		{name: "a long name", open: channel(strings.Repeat("paper", 10), nil), fails: []string{name}},
-		{name: "a name with a space", open: channel("news paper", nil), fails: []string{name}},
-		{name: "a name with a line break", open: channel("paper\n", nil), fails: []string{name}},
-		{name: "a name that changes", open: func() porttest.Channel {
-			p := &paper{}
-			return porttest.Channel{Channel: renamed{p}, Received: p.sent}
-		}, fails: []string{name}},
-
-		{name: "Send answers before the receiver does", open: channel("paper", func(ctx context.Context, p *paper, event domain.Event) error {
-			time.AfterFunc(time.Millisecond, func() { p.accept(context.WithoutCancel(ctx), event.ID) })
-			return ctx.Err()
-		}), fails: []string{
-			"Send returns nil once the receiver has the event's id",
-			"Send takes every event that keeps the domain's rules",
-			"Send may be called from several goroutines at once",
-			"Send of an event again goes out under the same id",
-			"Send with an ended context sends nothing",
+	const name = "Name has 1 to 32 visible characters, and never changes"
+	checkSuite(t, porttest.ChannelClauses(), named("paper"), []broken[porttest.Channel]{
+		{"no name", name, "", named("")},
+		{"a long name", name, "", named(strings.Repeat("paper", 10))},
+		{"a name with a space", name, "", named("news paper")},
+		{"a name with a line break", name, "", named("paper\n")},
+		{"a name that changes", name, "", func() porttest.Channel {
+			c := named("")()
+			c.Channel = renamed{c.Channel.(*paper)}
+			return c
 		}},
 
-		{name: "Send takes plain text only", open: channel("paper", func(ctx context.Context, p *paper, event domain.Event) error {
+		{"Send returns before the receiver has the event", "Send returns nil once the receiver has the event's id", "every clause that looks at the receiver", sending(func(ctx context.Context, p *paper, event domain.Event) error {
+			time.AfterFunc(time.Millisecond, func() { p.accept(context.WithoutCancel(ctx), event.ID) })
+			return ctx.Err()
+		})},
+
+		{"Send takes ASCII only", "Send takes every event that keeps the domain's rules", "", sending(func(ctx context.Context, p *paper, event domain.Event) error {
 			if strings.ContainsFunc(event.Order.Product, func(r rune) bool { return r > 127 }) {
 				return errors.New("send: not ASCII")
 			}
 			return p.accept(ctx, event.ID)
-		}), fails: []string{
-			"Send takes every event that keeps the domain's rules",
-		}},
+		})},
 
-		{name: "Send loses what is sent beside another", open: channel("paper", func(ctx context.Context, p *paper, event domain.Event) error {
+		{"Send loses an event beside another", "Send may be called from several goroutines at once", "", sending(func(ctx context.Context, p *paper, event domain.Event) error {
 			before := p.sent()
 			time.Sleep(time.Millisecond)
 			p.mu.Lock()
@@ -101,24 +98,18 @@ func TestChannelClauses(t *testing.T) {
 				p.received = append(before, event.ID)
 			}
 			return ctx.Err()
-		}), fails: []string{
-			"Send may be called from several goroutines at once",
-		}},
+		})},
 
-		{name: "Send makes an id of its own each time", open: channel("paper", func(ctx context.Context, p *paper, event domain.Event) error {
+		{"Send makes a new id for a repeat", "Send of an event again uses the same id", "", sending(func(ctx context.Context, p *paper, event domain.Event) error {
 			id := event.ID
 			if slices.Contains(p.sent(), id) {
 				id += domain.EventID(fmt.Sprint("-", len(p.sent())))
 			}
 			return p.accept(ctx, id)
-		}), fails: []string{
-			"Send of an event again goes out under the same id",
-		}},
+		})},
 
-		{name: "Send sends and then fails on an ended context", open: channel("paper", func(ctx context.Context, p *paper, event domain.Event) error {
+		{"Send sends and then fails on an ended context", "Send with an ended context sends nothing", "", sending(func(ctx context.Context, p *paper, event domain.Event) error {
 			return errors.Join(ctx.Err(), p.accept(context.WithoutCancel(ctx), event.ID))
-		}), fails: []string{
-			"Send with an ended context sends nothing",
-		}},
+		})},
 	})
 }

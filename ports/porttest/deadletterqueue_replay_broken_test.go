@@ -7,172 +7,121 @@ import (
 	"sync"
 	"time"
 
-	"example.com/orderflow/adapters/memory"
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 	"example.com/orderflow/ports/porttest"
 )
 
 // replaying makes a broker with another Replay.
-func replaying(replay func(whole *memory.Broker) replayFunc) func() porttest.Broker {
-	return broker(func(whole *memory.Broker, b *porttest.Broker) {
-		queue := deadLetterQueue{whole.DeadLetterQueue().Drain, replay(whole)}
-		b.DeadLetters = func() ports.DeadLetterQueue { return queue }
+func replaying(replay func(b *faultyBroker, ctx context.Context, letter ports.DeadLetter) error) func() porttest.DeadLetterQueue {
+	return faultyQueue(func(b *faultyBroker) {
+		b.replay = func(ctx context.Context, letter ports.DeadLetter) error { return replay(b, ctx, letter) }
 	})
 }
 
-func brokenReplays() []broken[porttest.Broker] {
-	var table []broken[porttest.Broker]
-	for property, lose := range properties {
-		table = append(table, broken[porttest.Broker]{name: "Replay loses the " + property, open: replaying(func(whole *memory.Broker) replayFunc {
-			return func(ctx context.Context, letter ports.DeadLetter) error {
-				lose(&letter)
-				return whole.DeadLetterQueue().Replay(ctx, letter)
-			}
-		}), fails: []string{
-			"what is replayed keeps every property of its message, whether it is an event or not",
-		}, more: true})
+// replayingAs makes a broker whose Replay changes the letter.
+func replayingAs(change func(letter *ports.DeadLetter)) func() porttest.DeadLetterQueue {
+	return replaying(func(b *faultyBroker, ctx context.Context, letter ports.DeadLetter) error {
+		change(&letter)
+		return b.DeadLetterQueue().Replay(ctx, letter)
+	})
+}
+
+func brokenReplays() []broken[porttest.DeadLetterQueue] {
+	const (
+		fields     = "a replayed event is delivered at the first attempt, with every field as it was, and is no dead letter any more"
+		failsAgain = "a replayed event that fails again is the same dead letter with a later failure"
+		strange    = "a message that is no event is drained unchanged, and is the same dead letter after its replay"
+		properties = "a replayed message keeps every property, whether it is an event or not"
+		ended      = "Replay with an ended context returns its error, and puts nothing back"
+		memory     = "Drain and Replay share no memory with their caller"
+		every      = "every clause that replays"
+	)
+	var table []broken[porttest.DeadLetterQueue]
+	for property, lose := range propertiesOfLetters {
+		table = append(table, broken[porttest.DeadLetterQueue]{"Replay loses the " + property, properties, "", replayingAs(lose)})
 	}
-	return append(table, []broken[porttest.Broker]{
-		{name: "Replay does nothing", open: replaying(func(*memory.Broker) replayFunc {
-			return func(ctx context.Context, _ ports.DeadLetter) error { return ctx.Err() }
-		}), fails: []string{
-			"what is replayed keeps every property of its message, whether it is an event or not",
-			"what is replayed is handed over at the first attempt, with every field as it was, and no dead letter any more",
-			"what is replayed and fails again is the same dead letter with a later failure",
-			"what is no event is drained as it came, and is the same dead letter when it was replayed",
-			"Replay with an ended context says so, and puts nothing back",
-			"Drain and Replay leave the dead letter to the caller",
-		}},
+	return append(table, []broken[porttest.DeadLetterQueue]{
+		{"Replay does nothing", fields, every, replaying(func(_ *faultyBroker, ctx context.Context, _ ports.DeadLetter) error {
+			return ctx.Err()
+		})},
 
-		{name: "Replay does it twice", open: replaying(func(whole *memory.Broker) replayFunc {
-			return func(ctx context.Context, letter ports.DeadLetter) error {
-				return errors.Join(whole.DeadLetterQueue().Replay(ctx, letter), whole.DeadLetterQueue().Replay(ctx, letter))
-			}
-		}), fails: []string{
-			"what is replayed is handed over at the first attempt, with every field as it was, and no dead letter any more",
-		}, more: true},
+		{"Replay replays twice", fields, every, replaying(func(b *faultyBroker, ctx context.Context, letter ports.DeadLetter) error {
+			return errors.Join(b.DeadLetterQueue().Replay(ctx, letter), b.DeadLetterQueue().Replay(ctx, letter))
+		})},
 
-		{name: "what is replayed goes on counting", open: broker(func(whole *memory.Broker, b *porttest.Broker) {
-			var before sync.Map // attempts by event
-			b.DeadLetters = func() ports.DeadLetterQueue {
-				return deadLetterQueue{whole.DeadLetterQueue().Drain, func(ctx context.Context, letter ports.DeadLetter) error {
-					before.Store(domain.EventID(letter.ID), letter.Failures[len(letter.Failures)-1].Attempts)
-					return whole.DeadLetterQueue().Replay(ctx, letter)
-				}}
+		{"a replayed event keeps its attempts", fields, "the clause of the later failure counts attempts", faultyQueue(func(b *faultyBroker) {
+			var before shared[domain.EventID, int] // attempts
+			b.replay = func(ctx context.Context, letter ports.DeadLetter) error {
+				before.set(domain.EventID(letter.ID), letter.Failures[len(letter.Failures)-1].Attempts)
+				return b.DeadLetterQueue().Replay(ctx, letter)
 			}
-			b.Consumer = func() ports.EventConsumer {
-				return consumerFunc(func(ctx context.Context, handle ports.Handler) error {
-					return whole.Consumer().Consume(ctx, func(ctx context.Context, d ports.Delivery) error {
-						if n, replayed := before.Load(d.Event.ID); replayed {
-							d.Attempt += n.(int)
-						}
-						return handle(ctx, d)
-					})
-				})
-			}
-		}), fails: []string{
-			"what is replayed is handed over at the first attempt, with every field as it was, and no dead letter any more",
-			"what is replayed and fails again is the same dead letter with a later failure",
-		}, more: true},
+			b.consume.change(func(d *ports.Delivery) {
+				n, _ := before.get(d.Event.ID)
+				d.Attempt += n
+			})
+		})},
 
-		{name: "what was replayed stays a dead letter", open: broker(func(whole *memory.Broker, b *porttest.Broker) {
+		{"a replayed event stays a dead letter", fields, every, faultyQueue(func(b *faultyBroker) {
 			replayed := make(chan ports.DeadLetter, 100)
-			queue := deadLetterQueue{
-				func(ctx context.Context, keep keepFunc) error {
-					var again sync.WaitGroup
-					defer again.Wait()
-					again.Go(func() {
-						for {
-							select {
-							case letter := <-replayed:
-								keep(ctx, letter)
-							case <-ctx.Done():
-								return
-							}
+			b.drain.call = func(ctx context.Context, h handle[ports.DeadLetter]) error {
+				var again sync.WaitGroup
+				defer again.Wait()
+				again.Go(func() {
+					for {
+						select {
+						case letter := <-replayed:
+							h(ctx, letter)
+						case <-ctx.Done():
+							return
 						}
-					})
-					return whole.DeadLetterQueue().Drain(ctx, keep)
-				},
-				func(ctx context.Context, letter ports.DeadLetter) error {
-					err := whole.DeadLetterQueue().Replay(ctx, letter)
-					if err == nil {
-						replayed <- letter
 					}
-					return err
-				},
+				})
+				return b.DeadLetterQueue().Drain(ctx, h)
 			}
-			b.DeadLetters = func() ports.DeadLetterQueue { return queue }
-		}), fails: []string{
-			"what is replayed is handed over at the first attempt, with every field as it was, and no dead letter any more",
-		}, more: true},
-
-		{name: "Replay does not look at its context", open: replaying(func(whole *memory.Broker) replayFunc {
-			return func(ctx context.Context, letter ports.DeadLetter) error {
-				return whole.DeadLetterQueue().Replay(context.WithoutCancel(ctx), letter)
-			}
-		}), fails: []string{
-			"Replay with an ended context says so, and puts nothing back",
-		}},
-
-		{name: "Replay looks at its context when it is done", open: replaying(func(whole *memory.Broker) replayFunc {
-			return func(ctx context.Context, letter ports.DeadLetter) error {
-				return errors.Join(whole.DeadLetterQueue().Replay(context.WithoutCancel(ctx), letter), ctx.Err())
-			}
-		}), fails: []string{
-			"Replay with an ended context says so, and puts nothing back",
-		}},
-
-		{name: "Replay takes bodies for text", open: replaying(func(whole *memory.Broker) replayFunc {
-			return func(ctx context.Context, letter ports.DeadLetter) error {
-				letter.Body = bytes.ToValidUTF8(letter.Body, []byte("?"))
-				return whole.DeadLetterQueue().Replay(ctx, letter)
-			}
-		}), fails: []string{
-			"what is no event is drained as it came, and is the same dead letter when it was replayed",
-		}},
-
-		{name: "Replay makes another message of it", open: replaying(func(whole *memory.Broker) replayFunc {
-			return func(ctx context.Context, letter ports.DeadLetter) error {
-				letter.MessageID += "-replayed"
-				return whole.DeadLetterQueue().Replay(ctx, letter)
-			}
-		}), fails: []string{
-			"what is replayed keeps every property of its message, whether it is an event or not",
-			"what is replayed and fails again is the same dead letter with a later failure",
-			"what is no event is drained as it came, and is the same dead letter when it was replayed",
-		}},
-
-		{name: "what fails again has failed at the same time as before", open: draining(func(whole *memory.Broker) drainFunc {
-			var first sync.Map // failure by letter
-			return changed(func(letter *ports.DeadLetter) {
-				f, _ := first.LoadOrStore(letter.ID, letter.Failures[0])
-				letter.Failures[0] = f.(ports.Failure)
-			})(whole)
-		}), fails: []string{
-			"what is replayed and fails again is the same dead letter with a later failure",
-		}},
-
-		{name: "what is drained is not copied", open: draining(func(whole *memory.Broker) drainFunc {
-			var kept sync.Map // by id
-			return changed(func(letter *ports.DeadLetter) {
-				same, _ := kept.LoadOrStore(letter.ID, *letter)
-				letter.Body, letter.Headers = same.(ports.DeadLetter).Body, same.(ports.DeadLetter).Headers
-			})(whole)
-		}), fails: []string{
-			"Drain and Replay leave the dead letter to the caller",
-		}},
-
-		{name: "Replay keeps the letter for a while", open: replaying(func(whole *memory.Broker) replayFunc {
-			return func(ctx context.Context, letter ports.DeadLetter) error {
-				err := ctx.Err()
+			b.replay = func(ctx context.Context, letter ports.DeadLetter) error {
+				err := b.DeadLetterQueue().Replay(ctx, letter)
 				if err == nil {
-					time.AfterFunc(10*time.Millisecond, func() { whole.DeadLetterQueue().Replay(context.WithoutCancel(ctx), letter) })
+					replayed <- letter
 				}
 				return err
 			}
-		}), fails: []string{
-			"Drain and Replay leave the dead letter to the caller",
-		}},
+		})},
+
+		{"Replay ignores its context", ended, "", replaying(func(b *faultyBroker, ctx context.Context, letter ports.DeadLetter) error {
+			return b.DeadLetterQueue().Replay(context.WithoutCancel(ctx), letter)
+		})},
+
+		{"Replay replays and then fails on an ended context", ended, "", replaying(func(b *faultyBroker, ctx context.Context, letter ports.DeadLetter) error {
+			return errors.Join(b.DeadLetterQueue().Replay(context.WithoutCancel(ctx), letter), ctx.Err())
+		})},
+
+		{"Replay makes valid text of the body", strange, "", replayingAs(func(letter *ports.DeadLetter) {
+			letter.Body = bytes.ToValidUTF8(letter.Body, []byte("?"))
+		})},
+
+		{"Replay gives the message another id", failsAgain, "every clause that looks at a replayed message", replayingAs(func(letter *ports.DeadLetter) {
+			letter.MessageID += "-replayed"
+		})},
+
+		{"a replayed event fails again at the same time as before", failsAgain, "", draining(func(p *pulls[ports.DeadLetter]) {
+			var first shared[string, ports.Failure]
+			p.change(func(letter *ports.DeadLetter) { letter.Failures[0], _ = first.once(letter.ID, letter.Failures[0]) })
+		})},
+
+		{"Drain hands over its own memory", memory, "", draining(func(p *pulls[ports.DeadLetter]) {
+			var own shared[string, ports.DeadLetter]
+			p.change(func(letter *ports.DeadLetter) {
+				same, _ := own.once(letter.ID, *letter)
+				letter.Body, letter.Headers = same.Body, same.Headers
+			})
+		})},
+
+		{"Replay keeps the letter for a while", memory, "", replaying(func(b *faultyBroker, ctx context.Context, letter ports.DeadLetter) error {
+			if ctx.Err() == nil {
+				time.AfterFunc(10*time.Millisecond, func() { b.DeadLetterQueue().Replay(context.WithoutCancel(ctx), letter) })
+			}
+			return ctx.Err()
+		})},
 	}...)
 }

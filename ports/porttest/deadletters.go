@@ -1,26 +1,20 @@
 package porttest
 
 import (
+	"context"
 	"crypto/sha256"
-	"reflect"
-	"slices"
+	"fmt"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"example.com/orderflow/ports"
 )
 
-// DeadLettersClauses returns the contract of [ports.DeadLetters].
-func DeadLettersClauses() []Clause[DeadLetters] {
-	return slices.Concat(putLetterClauses(), listLettersClauses(), settleClauses(), forgetClauses())
-}
-
-// settler is who settles the clauses' letters.
+// settler settles the letters of the clauses.
 const settler = "somebody@somewhere"
 
 var letterStates = []ports.DeadLetterState{ports.Waiting, ports.Replayed, ports.Discarded}
@@ -45,14 +39,14 @@ func nthLetter(n int) ports.DeadLetter {
 	}
 }
 
-// nthFailure returns one that was the last n seconds after the epoch, and the
-// first ten years before.
+// nthFailure returns a failure whose last time is n seconds after the epoch, and
+// its first time ten years before.
 func nthFailure(n int) ports.Failure {
 	at := epoch.Add(time.Duration(n)*time.Second + 123*time.Millisecond)
 	return ports.Failure{Reason: "reason " + strconv.Itoa(n), Attempts: n%5 + 1, FirstFailure: at.AddDate(-10, 0, 0), LastFailure: at}
 }
 
-// failing returns the letter as it is put for that failure.
+// failing returns the letter as it is put for the failure.
 func failing(letter ports.DeadLetter, failure ports.Failure) ports.DeadLetter {
 	letter.Failures = []ports.Failure{failure}
 	return letter
@@ -81,8 +75,8 @@ func listedAs(letter ports.DeadLetter) ports.DeadLetter {
 	}
 }
 
-// hardLetters returns letters that are easy to spoil on the way into a server
-// and back.
+// hardLetters returns letters that a server easily changes on their way in and
+// out.
 func hardLetters() []ports.DeadLetter {
 	at := func(year int) time.Time { return time.Date(year, 12, 31, 23, 59, 59, 999_000_000, time.UTC) }
 	bare := ports.DeadLetter{ID: "unreadable-0123", Failures: []ports.Failure{{Attempts: 1, FirstFailure: epoch, LastFailure: epoch}}}
@@ -107,30 +101,33 @@ func hardLetters() []ports.DeadLetter {
 	return []ports.DeadLetter{bare, headers, binary, large, early, texts}
 }
 
-func putLetters(t testing.TB, store ports.DeadLetters, letters ...ports.DeadLetter) {
+// put puts the letters, many at once.
+func put(t testing.TB, store ports.DeadLetters, letters ...ports.DeadLetter) {
 	t.Helper()
-	for _, letter := range letters {
-		if err := store.Put(bounded(t), letter); err != nil {
-			t.Fatalf("put dead letter %s: %v", letter.ID, err)
+	forEach(t, letters, func(ctx context.Context, letter ports.DeadLetter) error {
+		if err := store.Put(ctx, letter); err != nil {
+			return fmt.Errorf("put dead letter %.50q: %w", letter.ID, err)
 		}
-	}
+		return nil
+	})
 }
 
 func getLetter(t testing.TB, store ports.DeadLetters, id string) ports.DeadLetter {
 	t.Helper()
 	letter, err := store.Get(bounded(t), id)
-	if err != nil {
-		t.Fatalf("get dead letter %s: %v", id, err)
-	}
+	must(t, fmt.Sprintf("get dead letter %.50q", id), err)
 	return letter
 }
 
-// settle settles the letter and returns it as it is kept then.
-func settle(t testing.TB, store ports.DeadLetters, letter ports.DeadLetter, state ports.DeadLetterState) ports.DeadLetter {
+func settle(t testing.TB, store ports.DeadLetters, letter ports.DeadLetter, state ports.DeadLetterState) {
 	t.Helper()
-	if err := store.Settle(bounded(t), letter, state, settler); err != nil {
-		t.Fatalf("settle %s dead letter %s as %s: %v", letter.State, letter.ID, state, err)
-	}
+	must(t, fmt.Sprintf("settle %s dead letter %s as %s", letter.State, letter.ID, state), store.Settle(bounded(t), letter, state, settler))
+}
+
+// settled settles the letter and returns it as it is kept then.
+func settled(t testing.TB, store ports.DeadLetters, letter ports.DeadLetter, state ports.DeadLetterState) ports.DeadLetter {
+	t.Helper()
+	settle(t, store, letter, state)
 	return getLetter(t, store, letter.ID)
 }
 
@@ -138,63 +135,34 @@ func settle(t testing.TB, store ports.DeadLetters, letter ports.DeadLetter, stat
 // kept then.
 func putInto(t testing.TB, store ports.DeadLetters, letter ports.DeadLetter, state ports.DeadLetterState) ports.DeadLetter {
 	t.Helper()
-	putLetters(t, store, letter)
+	put(t, store, letter)
 	kept := getLetter(t, store, letter.ID)
 	if state == ports.Waiting {
 		return kept
 	}
-	return settle(t, store, kept, state)
+	return settled(t, store, kept, state)
 }
 
-// lettersEqual takes what is empty for what is not there, but no time for the
-// same one in another zone. Of long bodies only the sums are compared and shown.
-var lettersEqual = cmp.Options{
-	cmpopts.EquateEmpty(),
-	cmp.FilterValues(func(a, b []byte) bool { return len(a)+len(b) > 1000 }, cmp.Transformer("sum", sha256.Sum256)),
-	cmp.Comparer(func(a, b time.Time) bool { return a == b }),
-}
+// bySum compares and shows only the sums of long bodies.
+var bySum = cmp.FilterValues(func(a, b []byte) bool { return len(a)+len(b) > 1000 }, cmp.Transformer("sum", sha256.Sum256))
 
-// checkLetter fails t unless either side has the letter as it is here.
+// checkLetter fails t unless both sides have the letter as it is here.
 func checkLetter(t testing.TB, d DeadLetters, want ports.DeadLetter) {
 	t.Helper()
 	for _, store := range []ports.DeadLetters{d.Letters, d.Other} {
-		got := getLetter(t, store, want.ID)
-		if diff := cmp.Diff(want, got, lettersEqual); diff != "" {
-			t.Errorf("dead letter %s (-want +got):\n%.2000s", want.ID, diff)
-		}
+		checkEqual(t, fmt.Sprintf("dead letter %.50q", want.ID), want, getLetter(t, store, want.ID), bySum)
 	}
 }
 
 func checkNoLetter(t testing.TB, store ports.DeadLetters, id string) {
 	t.Helper()
 	got, err := store.Get(bounded(t), id)
-	checkError(t, "get an unknown dead letter", err, ports.ErrNotFound, id)
-	if diff := cmp.Diff(ports.DeadLetter{}, got); diff != "" {
-		t.Errorf("get an unknown dead letter: beside the error (-want +got):\n%s", diff)
-	}
+	checkError(t, "get unknown dead letter", err, ports.ErrNotFound, id)
+	checkEqual(t, "dead letter beside the error for unknown dead letter "+id, ports.DeadLetter{}, got)
 }
 
-// listLetters follows the cursors from the page that query asks for to the
-// last, and calls between before each further page.
-func listLetters(t testing.TB, store ports.DeadLetters, query ports.DeadLetterQuery, between func()) []ports.DeadLetter {
-	t.Helper()
-	return follow(t, query, query.Limit, query.Cursor, func(cursor string) ([]ports.DeadLetter, string, error) {
-		query.Cursor = cursor
-		page, err := store.List(bounded(t), query)
-		return page.Letters, page.NextCursor, err
-	}, between)
-}
-
-// checkListed fails t unless List has the letter, which is given as it is kept.
-func checkListed(t testing.TB, kept, listed ports.DeadLetter) {
-	t.Helper()
-	if diff := cmp.Diff(listedAs(kept), listed, lettersEqual); diff != "" {
-		t.Errorf("list: letter %.50q (-want +got):\n%.2000s", kept.ID, diff)
-	}
-}
-
-// checkLetters fails t unless either side lists these letters, which are given
-// as they are kept, in this order.
+// checkLetters fails t unless both sides list these letters, which are given as
+// they are kept, in this order.
 func checkLetters(t testing.TB, d DeadLetters, query ports.DeadLetterQuery, want ...ports.DeadLetter) {
 	t.Helper()
 	listed := make([]ports.DeadLetter, len(want))
@@ -202,12 +170,28 @@ func checkLetters(t testing.TB, d DeadLetters, query ports.DeadLetterQuery, want
 		listed[i] = listedAs(letter)
 	}
 	for _, store := range []ports.DeadLetters{d.Letters, d.Other} {
-		got := listLetters(t, store, query, func() {})
-		if reflect.DeepEqual(listed, got) {
-			continue // cmp takes its time
-		}
-		if diff := cmp.Diff(listed, got, lettersEqual); diff != "" {
-			t.Errorf("list %+v (-want +got):\n%.2000s", query, diff)
+		checkEqual(t, fmt.Sprintf("list %+v", query), listed, listLetters(t, store, query), bySum)
+	}
+}
+
+// checkListed fails t unless the list has the letter, which is given as it is
+// kept.
+func checkListed(t testing.TB, store ports.DeadLetters, query ports.DeadLetterQuery, kept ports.DeadLetter) {
+	t.Helper()
+	listed, ok := findListed(t, store, query, kept.ID)
+	if !ok {
+		t.Errorf("list %+v does not have dead letter %.50q, want it to", query, kept.ID)
+		return
+	}
+	checkEqual(t, fmt.Sprintf("list %+v: dead letter %.50q", query, kept.ID), listedAs(kept), listed, bySum)
+}
+
+func findListed(t testing.TB, store ports.DeadLetters, query ports.DeadLetterQuery, id string) (ports.DeadLetter, bool) {
+	t.Helper()
+	for _, letter := range listLetters(t, store, query) {
+		if letter.ID == id {
+			return letter, true
 		}
 	}
+	return ports.DeadLetter{}, false
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
@@ -15,10 +14,12 @@ import (
 
 func TestDeadLettersClauses(t *testing.T) {
 	table := slices.Concat(brokenLetterPuts(), brokenLetterReads(), brokenLetterLists(), brokenSettles(), brokenForgetting())
-	checkSuite(t, porttest.DeadLettersClauses(), faultyLetters(func(*memory.DeadLetters, *faultyDeadLetters) {}), table)
+	checkSuite(t, porttest.DeadLettersClauses(), faultyLetters(func(*faultyDeadLetters) {}), table)
 }
 
-// faultyDeadLetters has functions that stand in for a method of a whole store.
+// faultyDeadLetters is a store of dead letters with functions in the place of
+// methods. A row replaces one of them, and calls the store's own method through
+// whole.
 type faultyDeadLetters struct {
 	whole  *memory.DeadLetters
 	put    func(ctx context.Context, letter ports.DeadLetter) error
@@ -28,60 +29,52 @@ type faultyDeadLetters struct {
 }
 
 func (f *faultyDeadLetters) Put(ctx context.Context, letter ports.DeadLetter) error {
-	if f.put != nil {
-		return f.put(ctx, letter)
-	}
-	return f.whole.Put(ctx, letter)
+	return f.put(ctx, letter)
 }
 
 func (f *faultyDeadLetters) Get(ctx context.Context, id string) (ports.DeadLetter, error) {
-	if f.get != nil {
-		return f.get(ctx, id)
-	}
-	return f.whole.Get(ctx, id)
+	return f.get(ctx, id)
 }
 
 func (f *faultyDeadLetters) List(ctx context.Context, query ports.DeadLetterQuery) (ports.DeadLetterPage, error) {
-	if f.list != nil {
-		return f.list(ctx, query)
-	}
-	return f.whole.List(ctx, query)
+	return f.list(ctx, query)
 }
 
 func (f *faultyDeadLetters) Settle(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState, by string) error {
-	if f.settle != nil {
-		return f.settle(ctx, letter, state, by)
-	}
-	return f.whole.Settle(ctx, letter, state, by)
+	return f.settle(ctx, letter, state, by)
 }
 
-// faultyLetters makes stores with that fault, one of which forgets soon.
-func faultyLetters(breakIt func(whole *memory.DeadLetters, f *faultyDeadLetters)) func() porttest.DeadLetters {
+// faultyLetters makes two stores that breakIt breaks. The second forgets what is
+// settled after a lease.
+func faultyLetters(breakIt func(f *faultyDeadLetters)) func() porttest.DeadLetters {
+	open := func(whole *memory.DeadLetters) *faultyDeadLetters {
+		f := &faultyDeadLetters{whole, whole.Put, whole.Get, whole.List, whole.Settle}
+		breakIt(f)
+		return f
+	}
 	return func() porttest.DeadLetters {
-		letters := &faultyDeadLetters{whole: new(memory.DeadLetters)}
-		breakIt(letters.whole, letters)
-		forgetful := &faultyDeadLetters{whole: &memory.DeadLetters{Retention: lease}}
-		breakIt(forgetful.whole, forgetful)
+		letters, forgetful := open(new(memory.DeadLetters)), open(&memory.DeadLetters{Retention: lease})
 		return porttest.DeadLetters{Letters: letters, Other: letters, Forgetful: forgetful, Retention: lease}
 	}
 }
 
-// hoarding makes stores with a fault that keeps things besides the store, and
-// would not forget them: so it is in the one store only that forgets nothing.
-func hoarding(breakIt func(whole *memory.DeadLetters, f *faultyDeadLetters)) func() porttest.DeadLetters {
-	return faultyLetters(func(whole *memory.DeadLetters, f *faultyDeadLetters) {
-		if whole.Retention == 0 {
-			breakIt(whole, f)
+// hoarding makes stores of which the first alone is broken: by a fault that
+// keeps things beside the store, which the second would not forget.
+func hoarding(breakIt func(f *faultyDeadLetters)) func() porttest.DeadLetters {
+	return faultyLetters(func(f *faultyDeadLetters) {
+		if f.whole.Retention == 0 {
+			breakIt(f)
 		}
 	})
 }
 
-// showing makes a store that returns its letters changed.
-func showing(change func(letter *ports.DeadLetter)) func() porttest.DeadLetters {
-	return faultyLetters(func(_ *memory.DeadLetters, f *faultyDeadLetters) { f.show(change) })
+// keeping makes a store that returns changed letters.
+func keeping(change func(letter *ports.DeadLetter)) func() porttest.DeadLetters {
+	return faultyLetters(func(f *faultyDeadLetters) { f.change(change) })
 }
 
-func (f *faultyDeadLetters) show(change func(letter *ports.DeadLetter)) {
+// change makes Get and List return changed letters.
+func (f *faultyDeadLetters) change(change func(letter *ports.DeadLetter)) {
 	f.get = func(ctx context.Context, id string) (ports.DeadLetter, error) {
 		letter, err := f.whole.Get(ctx, id)
 		if err == nil {
@@ -92,34 +85,36 @@ func (f *faultyDeadLetters) show(change func(letter *ports.DeadLetter)) {
 	f.list = func(ctx context.Context, query ports.DeadLetterQuery) (ports.DeadLetterPage, error) {
 		page, err := f.whole.List(ctx, query)
 		for i := range page.Letters {
-			change(&page.Letters[i])
-			bare := page.Letters[i]
+			letter := page.Letters[i]
+			change(&letter)
 			page.Letters[i] = ports.DeadLetter{
-				ID: bare.ID, MessageID: bare.MessageID, Failures: bare.Failures,
-				State: bare.State, Since: bare.Since, SettledAt: bare.SettledAt, SettledBy: bare.SettledBy,
+				ID: letter.ID, MessageID: letter.MessageID, Failures: letter.Failures,
+				State: letter.State, Since: letter.Since, SettledAt: letter.SettledAt, SettledBy: letter.SettledBy,
 			}
 		}
 		return page, err
 	}
 }
 
-// afterPut makes a store that does more once it has put a letter that was
-// there before.
-func afterPut(do func(ctx context.Context, whole *memory.DeadLetters, before, put ports.DeadLetter) error) func() porttest.DeadLetters {
-	return faultyLetters(func(whole *memory.DeadLetters, f *faultyDeadLetters) {
-		f.put = func(ctx context.Context, letter ports.DeadLetter) error {
-			before, unknown := whole.Get(ctx, letter.ID)
-			if err := whole.Put(ctx, letter); err != nil || unknown != nil {
-				return err
-			}
-			return do(ctx, whole, before, letter)
+// putting makes a store with another Put.
+func putting(put func(f *faultyDeadLetters, ctx context.Context, letter ports.DeadLetter) error) func() porttest.DeadLetters {
+	return faultyLetters(func(f *faultyDeadLetters) {
+		f.put = func(ctx context.Context, letter ports.DeadLetter) error { return put(f, ctx, letter) }
+	})
+}
+
+// settling makes a store with another Settle.
+func settling(settle func(f *faultyDeadLetters, ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState, by string) error) func() porttest.DeadLetters {
+	return faultyLetters(func(f *faultyDeadLetters) {
+		f.settle = func(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState, by string) error {
+			return settle(f, ctx, letter, state, by)
 		}
 	})
 }
 
-// properties take from a letter what the sender has said beside headers and
-// body.
-var properties = map[string]func(letter *ports.DeadLetter){
+// propertiesOfLetters remove what the sender says of the message beside headers
+// and body.
+var propertiesOfLetters = map[string]func(letter *ports.DeadLetter){
 	"content type":     func(l *ports.DeadLetter) { l.ContentType = "" },
 	"content encoding": func(l *ports.DeadLetter) { l.ContentEncoding = "" },
 	"correlation id":   func(l *ports.DeadLetter) { l.CorrelationID = "" },
@@ -129,11 +124,13 @@ var properties = map[string]func(letter *ports.DeadLetter){
 	"timestamp":        func(l *ports.DeadLetter) { l.Timestamp = time.Time{} },
 }
 
-func has(letter ports.DeadLetter, failure ports.Failure) bool {
-	return slices.ContainsFunc(letter.Failures, func(f ports.Failure) bool { return f.LastFailure.Equal(failure.LastFailure) })
+func has(failures []ports.Failure, failure ports.Failure) bool {
+	return slices.ContainsFunc(failures, func(f ports.Failure) bool { return f.LastFailure.Equal(failure.LastFailure) })
 }
 
-// resettle brings the letter into that state, whatever others have done to it.
+func latestReason(failures []ports.Failure) string { return failures[len(failures)-1].Reason }
+
+// resettle settles the letter as it is kept now, whatever the caller has read.
 func resettle(ctx context.Context, whole *memory.DeadLetters, id string, state ports.DeadLetterState, by string) error {
 	letter, err := whole.Get(ctx, id)
 	if err != nil {
@@ -142,47 +139,7 @@ func resettle(ctx context.Context, whole *memory.DeadLetters, id string, state p
 	return whole.Settle(ctx, letter, state, by)
 }
 
-// shared is a map for several goroutines.
-type shared[K comparable, V any] struct {
-	mu     sync.Mutex
-	values map[K]V
-}
-
-func (s *shared[K, V]) get(key K) (V, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	value, ok := s.values[key]
-	return value, ok
-}
-
-func (s *shared[K, V]) set(key K, value V) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.values == nil {
-		s.values = map[K]V{}
-	}
-	s.values[key] = value
-}
-
 func cloned(letter ports.DeadLetter) ports.DeadLetter {
 	letter.Headers, letter.Body, letter.Failures = maps.Clone(letter.Headers), slices.Clone(letter.Body), slices.Clone(letter.Failures)
 	return letter
-}
-
-// slowLetters is a store of dead letters on that machine.
-func slowLetters(m *machine) porttest.DeadLetters {
-	return faultyLetters(func(whole *memory.DeadLetters, f *faultyDeadLetters) {
-		f.put = func(ctx context.Context, letter ports.DeadLetter) error {
-			return slowly(m, func() error { return whole.Put(ctx, letter) })
-		}
-		f.get = func(ctx context.Context, id string) (ports.DeadLetter, error) {
-			return slow(m, func() (ports.DeadLetter, error) { return whole.Get(ctx, id) })
-		}
-		f.list = func(ctx context.Context, query ports.DeadLetterQuery) (ports.DeadLetterPage, error) {
-			return slow(m, func() (ports.DeadLetterPage, error) { return whole.List(ctx, query) })
-		}
-		f.settle = func(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState, by string) error {
-			return slowly(m, func() error { return whole.Settle(ctx, letter, state, by) })
-		}
-	})()
 }

@@ -5,84 +5,71 @@ import (
 	"context"
 	"strings"
 
-	"example.com/orderflow/adapters/memory"
 	"example.com/orderflow/ports"
 	"example.com/orderflow/ports/porttest"
 )
 
+// getting makes a store with another Get.
+func getting(get func(f *faultyDeadLetters, ctx context.Context, id string) (ports.DeadLetter, error)) func() porttest.DeadLetters {
+	return faultyLetters(func(f *faultyDeadLetters) {
+		f.get = func(ctx context.Context, id string) (ports.DeadLetter, error) { return get(f, ctx, id) }
+	})
+}
+
 func brokenLetterReads() []broken[porttest.DeadLetters] {
+	const (
+		unknown = "Get finds no letter under an unknown id"
+		ended   = "Get and List of letters with an ended context return its error"
+		memory  = "Put, Get and List of letters share no memory with their caller"
+	)
 	return []broken[porttest.DeadLetters]{
-		{name: "Get takes the beginning of an id", open: faultyLetters(func(whole *memory.DeadLetters, f *faultyDeadLetters) {
-			f.get = func(ctx context.Context, id string) (ports.DeadLetter, error) {
-				page, err := whole.List(ctx, ports.DeadLetterQuery{Limit: ports.MaxListLimit})
-				if err != nil {
-					return ports.DeadLetter{}, err
-				}
-				for _, letter := range page.Letters {
-					if id != "" && strings.HasPrefix(letter.ID, id) {
-						id = letter.ID
-					}
-				}
-				return whole.Get(ctx, id)
+		{"Get takes the beginning of an id", unknown, "an id begins with an order's in other clauses", getting(func(f *faultyDeadLetters, ctx context.Context, id string) (ports.DeadLetter, error) {
+			page, err := f.whole.List(ctx, ports.DeadLetterQuery{Limit: ports.MaxListLimit})
+			if err != nil {
+				return ports.DeadLetter{}, err
 			}
-		}), fails: []string{
-			"Get finds no letter under an id that was not put",
-			"List returns only letters of the order, where one is asked for",
-		}},
-
-		{name: "errors do not say what was attempted", open: faultyLetters(func(whole *memory.DeadLetters, f *faultyDeadLetters) {
-			f.get = func(ctx context.Context, id string) (ports.DeadLetter, error) {
-				letter, err := whole.Get(ctx, id)
-				if err != nil {
-					err = cmp.Or(ctx.Err(), ports.ErrNotFound)
+			for _, letter := range page.Letters {
+				if id != "" && strings.HasPrefix(letter.ID, id) {
+					id = letter.ID
 				}
+			}
+			return f.whole.Get(ctx, id)
+		})},
+
+		{"errors do not say what was attempted", unknown, "every clause that looks for a missing letter", getting(func(f *faultyDeadLetters, ctx context.Context, id string) (ports.DeadLetter, error) {
+			letter, err := f.whole.Get(ctx, id)
+			if err != nil {
+				err = cmp.Or(ctx.Err(), ports.ErrNotFound)
+			}
+			return letter, err
+		})},
+
+		{"Get ignores its context", ended, "", getting(func(f *faultyDeadLetters, ctx context.Context, id string) (ports.DeadLetter, error) {
+			return f.whole.Get(context.WithoutCancel(ctx), id)
+		})},
+
+		{"List of letters ignores its context", ended, "", faultyLetters(func(f *faultyDeadLetters) {
+			f.list = func(ctx context.Context, query ports.DeadLetterQuery) (ports.DeadLetterPage, error) {
+				return f.whole.List(context.WithoutCancel(ctx), query)
+			}
+		})},
+
+		{"Get returns its own headers", memory, "", hoarding(func(f *faultyDeadLetters) {
+			var headers shared[string, map[string]string]
+			f.get = func(ctx context.Context, id string) (ports.DeadLetter, error) {
+				letter, err := f.whole.Get(ctx, id)
+				letter.Headers, _ = headers.once(id, letter.Headers)
 				return letter, err
 			}
-		}), fails: []string{
-			"Get finds no letter under an id that was not put",
-			"Get, List and Settle find no letter that was settled longer ago than the retention",
-			"Put with an ended context changes nothing",
-			"Settle of a letter that is not kept finds none",
-		}},
+		})},
 
-		{name: "Get does not look at its context", open: faultyLetters(func(whole *memory.DeadLetters, f *faultyDeadLetters) {
-			f.get = func(ctx context.Context, id string) (ports.DeadLetter, error) {
-				return whole.Get(context.WithoutCancel(ctx), id)
-			}
-		}), fails: []string{
-			"Get and List of letters with an ended context say so",
-		}},
-
-		{name: "List of letters does not look at its context", open: faultyLetters(func(whole *memory.DeadLetters, f *faultyDeadLetters) {
+		{"List returns its own failures", memory, "", hoarding(func(f *faultyDeadLetters) {
+			var lists shared[string, []ports.Failure]
 			f.list = func(ctx context.Context, query ports.DeadLetterQuery) (ports.DeadLetterPage, error) {
-				return whole.List(context.WithoutCancel(ctx), query)
-			}
-		}), fails: []string{
-			"Get and List of letters with an ended context say so",
-		}},
-
-		{name: "Get hands out its own headers", open: hoarding(func(whole *memory.DeadLetters, f *faultyDeadLetters) {
-			headers := shared[string, map[string]string]{}
-			f.get = func(ctx context.Context, id string) (ports.DeadLetter, error) {
-				letter, err := whole.Get(ctx, id)
-				if kept, ok := headers.get(id); ok {
-					letter.Headers = kept
-				} else {
-					headers.set(id, letter.Headers)
-				}
-				return letter, err
-			}
-		}), fails: []string{
-			"Put, Get and List leave the letters to the caller",
-		}},
-
-		{name: "List hands out its own failures", open: hoarding(func(whole *memory.DeadLetters, f *faultyDeadLetters) {
-			lists := shared[string, []ports.Failure]{}
-			f.list = func(ctx context.Context, query ports.DeadLetterQuery) (ports.DeadLetterPage, error) {
-				page, err := whole.List(ctx, query)
+				page, err := f.whole.List(ctx, query)
 				for i := range page.Letters {
 					letter := &page.Letters[i]
-					if kept, ok := lists.get(letter.ID); ok && len(kept) == len(letter.Failures) {
+					if kept, _ := lists.once(letter.ID, letter.Failures); len(kept) == len(letter.Failures) {
 						letter.Failures = kept
 					} else {
 						lists.set(letter.ID, letter.Failures)
@@ -90,8 +77,6 @@ func brokenLetterReads() []broken[porttest.DeadLetters] {
 				}
 				return page, err
 			}
-		}), fails: []string{
-			"Put, Get and List leave the letters to the caller",
-		}},
+		})},
 	}
 }

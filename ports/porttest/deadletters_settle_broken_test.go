@@ -7,251 +7,186 @@ import (
 	"fmt"
 	"time"
 
-	"example.com/orderflow/adapters/memory"
 	"example.com/orderflow/ports"
 	"example.com/orderflow/ports/porttest"
 )
 
-// settling makes a store whose Settle sees the letter as change has it, which
-// is given what the caller shows and what is kept.
-func settling(change func(shown *ports.DeadLetter, kept ports.DeadLetter)) func() porttest.DeadLetters {
-	return faultyLetters(func(whole *memory.DeadLetters, f *faultyDeadLetters) {
-		f.settle = func(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState, by string) error {
-			if kept, err := whole.Get(ctx, letter.ID); err == nil {
-				change(&letter, kept)
-			}
-			return whole.Settle(ctx, letter, state, by)
+// settlingAs makes a store whose Settle gets the letter as change leaves it,
+// which gets what the caller has read and what is kept.
+func settlingAs(change func(read *ports.DeadLetter, kept ports.DeadLetter)) func() porttest.DeadLetters {
+	return settling(func(f *faultyDeadLetters, ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState, by string) error {
+		if kept, err := f.whole.Get(ctx, letter.ID); err == nil {
+			change(&letter, kept)
+		}
+		return f.whole.Settle(ctx, letter, state, by)
+	})
+}
+
+// settlingWith makes a store whose Settle returns another error.
+func settlingWith(change func(err error, letter ports.DeadLetter) error) func() porttest.DeadLetters {
+	return settling(func(f *faultyDeadLetters, ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState, by string) error {
+		return change(f.whole.Settle(ctx, letter, state, by), letter)
+	})
+}
+
+// keepingSettled makes a store that changes settled letters.
+func keepingSettled(change func(letter *ports.DeadLetter)) func() porttest.DeadLetters {
+	return keeping(func(letter *ports.DeadLetter) {
+		if letter.State != ports.Waiting {
+			change(letter)
 		}
 	})
 }
 
-// settlingError makes a store whose Settle returns another error.
-func settlingError(change func(err error, letter ports.DeadLetter) error) func() porttest.DeadLetters {
-	return faultyLetters(func(whole *memory.DeadLetters, f *faultyDeadLetters) {
+// noting makes a store that notes something at each Settle, and changes the
+// letters by their last note.
+func noting[V any](note func(letter ports.DeadLetter, by string) V, change func(letter *ports.DeadLetter, note V)) func() porttest.DeadLetters {
+	return hoarding(func(f *faultyDeadLetters) {
+		var notes shared[string, V]
 		f.settle = func(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState, by string) error {
-			return change(whole.Settle(ctx, letter, state, by), letter)
+			err := f.whole.Settle(ctx, letter, state, by)
+			if err == nil {
+				notes.set(letter.ID, note(letter, by))
+			}
+			return err
 		}
+		f.change(func(letter *ports.DeadLetter) {
+			if n, ok := notes.get(letter.ID); ok {
+				change(letter, n)
+			}
+		})
 	})
 }
 
 func brokenSettles() []broken[porttest.DeadLetters] {
+	const (
+		any     = "Settle gives a letter any other state, and changes nothing else"
+		when    = "SettledAt is when the letter was replayed or discarded, and zero while it waits"
+		who     = "SettledBy is who settled the letter last, and empty while it waits"
+		listed  = "Settle takes a letter as List returned it"
+		failed  = "Settle leaves a letter that has failed again, and returns ErrChanged"
+		another = "Settle leaves a letter that another caller has settled, and returns ErrChanged"
+		callers = "Settle by many callers succeeds for one of them"
+		every   = "every clause that reads settled letters"
+		ways    = "every clause that tries all transitions"
+		changes = "other clauses settle changed letters"
+	)
 	return []broken[porttest.DeadLetters]{
-		{name: "what was replayed can't be discarded", open: faultyLetters(func(whole *memory.DeadLetters, f *faultyDeadLetters) {
-			f.settle = func(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState, by string) error {
-				if letter.State == ports.Replayed && state == ports.Discarded && ctx.Err() == nil {
-					return fmt.Errorf("settle dead letter %s: %w", letter.ID, ports.ErrChanged)
-				}
-				return whole.Settle(ctx, letter, state, by)
+		{"a replayed letter can't be discarded", any, ways, settling(func(f *faultyDeadLetters, ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState, by string) error {
+			if letter.State == ports.Replayed && state == ports.Discarded && ctx.Err() == nil {
+				return fmt.Errorf("settle dead letter %s: %w", letter.ID, ports.ErrChanged)
 			}
-		}), fails: []string{
-			"SettledBy is who settled the letter last, and not set while it waits",
-			"Settle gives a letter any other state, and changes nothing else of it",
-			"Settle of a letter that another has settled leaves it, and says that it has changed",
-			"Settle takes a letter as List returned it",
-			"SettledAt is when the letter was replayed or discarded, and not set while it waits",
-			"of many that settle a letter at once one does",
-			"the retention counts from the latest settling",
-		}},
+			return f.whole.Settle(ctx, letter, state, by)
+		})},
 
-		{name: "Settle keeps the letter as the caller shows it", open: hoarding(func(whole *memory.DeadLetters, f *faultyDeadLetters) {
-			bodies := shared[string, []byte]{}
-			f.settle = func(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState, by string) error {
-				err := whole.Settle(ctx, letter, state, by)
-				if err == nil {
-					bodies.set(letter.ID, append([]byte{}, letter.Body...))
-				}
-				return err
-			}
-			f.show(func(letter *ports.DeadLetter) {
-				if body, ok := bodies.get(letter.ID); ok {
-					letter.Body = body
-				}
-			})
-		}), fails: []string{
-			"Settle takes a letter as List returned it",
-		}},
+		{"Settle keeps the letter as the caller has read it", listed, "", noting(func(letter ports.DeadLetter, _ string) []byte { return append([]byte{}, letter.Body...) },
+			func(letter *ports.DeadLetter, body []byte) { letter.Body = body })},
 
-		{name: "settling changes the reason", open: showing(func(letter *ports.DeadLetter) {
-			if letter.State != ports.Waiting {
-				letter.Failures[0].Reason = "settled"
-			}
-		}), fails: []string{
-			"Settle gives a letter any other state, and changes nothing else of it",
-		}, more: true},
+		{"Settle changes the reason", any, every, keepingSettled(func(letter *ports.DeadLetter) { letter.Failures[0].Reason = "settled" })},
 
-		{name: "SettledAt is when the letter failed", open: showing(func(letter *ports.DeadLetter) {
-			if letter.State != ports.Waiting {
-				letter.SettledAt = letter.Failures[0].LastFailure
-			}
-		}), fails: []string{
-			"SettledAt is when the letter was replayed or discarded, and not set while it waits",
-		}, more: true},
+		{"SettledAt is when the letter failed", when, every, keepingSettled(func(letter *ports.DeadLetter) {
+			letter.SettledAt = letter.Failures[0].LastFailure
+		})},
 
-		{name: "SettledAt stays while a letter waits again", open: hoarding(func(whole *memory.DeadLetters, f *faultyDeadLetters) {
-			settled := shared[string, time.Time]{}
+		{"SettledAt stays while a letter waits again", when, "", hoarding(func(f *faultyDeadLetters) {
+			var settled shared[string, time.Time]
 			f.settle = func(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState, by string) error {
 				if letter.State == ports.Waiting {
 					letter.SettledAt = time.Time{}
 				}
-				err := whole.Settle(ctx, letter, state, by)
+				err := f.whole.Settle(ctx, letter, state, by)
 				if err == nil {
 					settled.set(letter.ID, time.Now().UTC().Truncate(time.Millisecond))
 				}
 				return err
 			}
-			f.show(func(letter *ports.DeadLetter) {
+			f.change(func(letter *ports.DeadLetter) {
 				if at, ok := settled.get(letter.ID); ok && letter.State == ports.Waiting && len(letter.Failures) == 1 {
 					letter.SettledAt = at
 				}
 			})
-		}), fails: []string{
-			"SettledAt is when the letter was replayed or discarded, and not set while it waits",
-		}},
+		})},
 
-		{name: "SettledAt is finer than a millisecond", open: showing(func(letter *ports.DeadLetter) {
-			if letter.State != ports.Waiting {
-				letter.SettledAt = letter.SettledAt.Add(time.Microsecond)
-			}
-		}), fails: []string{
-			"SettledAt is when the letter was replayed or discarded, and not set while it waits",
-		}, more: true},
+		{"SettledAt is finer than a millisecond", when, every, keepingSettled(func(letter *ports.DeadLetter) {
+			letter.SettledAt = letter.SettledAt.Add(time.Microsecond)
+		})},
 
-		{name: "who settles is cut at 64 bytes", open: faultyLetters(func(whole *memory.DeadLetters, f *faultyDeadLetters) {
-			f.settle = func(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState, by string) error {
-				return whole.Settle(ctx, letter, state, by[:min(len(by), 64)])
-			}
-		}), fails: []string{
-			"SettledBy is who settled the letter last, and not set while it waits",
-		}},
+		{"SettledBy is cut at 64 bytes", who, "", settling(func(f *faultyDeadLetters, ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState, by string) error {
+			return f.whole.Settle(ctx, letter, state, by[:min(len(by), 64)])
+		})},
 
-		{name: "the first who settles stays", open: hoarding(func(whole *memory.DeadLetters, f *faultyDeadLetters) {
-			first := shared[string, string]{}
+		{"SettledBy is who settled first", who, "", hoarding(func(f *faultyDeadLetters) {
+			var first shared[string, string]
 			f.settle = func(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState, by string) error {
 				if before, ok := first.get(letter.ID); ok {
 					by = before
 				}
-				err := whole.Settle(ctx, letter, state, by)
+				err := f.whole.Settle(ctx, letter, state, by)
 				if err == nil && state != ports.Waiting {
 					first.set(letter.ID, by)
 				}
 				return err
 			}
-		}), fails: []string{
-			"SettledBy is who settled the letter last, and not set while it waits",
-		}},
+		})},
 
-		{name: "SettledBy stays while a letter waits again", open: hoarding(func(whole *memory.DeadLetters, f *faultyDeadLetters) {
-			settledBy := shared[string, string]{}
-			f.settle = func(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState, by string) error {
-				err := whole.Settle(ctx, letter, state, by)
-				if err == nil {
-					settledBy.set(letter.ID, by)
-				}
-				return err
+		{"SettledBy stays while a letter waits again", who, "every clause that reads letters that wait again", noting(func(_ ports.DeadLetter, by string) string { return by },
+			func(letter *ports.DeadLetter, by string) { letter.SettledBy = by })},
+
+		{"Settle needs the whole letter", listed, "", settling(func(f *faultyDeadLetters, ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState, by string) error {
+			if kept, err := f.whole.Get(ctx, letter.ID); err == nil && len(letter.Body) != len(kept.Body) {
+				return fmt.Errorf("settle dead letter %s: %w", letter.ID, ports.ErrChanged)
 			}
-			f.show(func(letter *ports.DeadLetter) {
-				if by, ok := settledBy.get(letter.ID); ok {
-					letter.SettledBy = by
-				}
-			})
-		}), fails: []string{
-			"Put of another failure has the letter wait again, whatever was decided",
-			"SettledBy is who settled the letter last, and not set while it waits",
-			"Settle gives a letter any other state, and changes nothing else of it",
-		}, more: true},
+			return f.whole.Settle(ctx, letter, state, by)
+		})},
 
-		{name: "Settle wants the whole letter", open: faultyLetters(func(whole *memory.DeadLetters, f *faultyDeadLetters) {
-			f.settle = func(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState, by string) error {
-				if kept, err := whole.Get(ctx, letter.ID); err == nil && len(letter.Body) != len(kept.Body) {
-					return fmt.Errorf("settle dead letter %s: %w", letter.ID, ports.ErrChanged)
-				}
-				return whole.Settle(ctx, letter, state, by)
+		{"Settle settles whatever is there", another, changes, settlingAs(func(read *ports.DeadLetter, kept ports.DeadLetter) { *read = kept })},
+
+		{"Settle compares the state alone", failed, changes, settlingAs(func(read *ports.DeadLetter, kept ports.DeadLetter) {
+			read.Failures, read.SettledAt = kept.Failures, kept.SettledAt
+		})},
+
+		{"Settle does not compare the state", another, changes, settlingAs(func(read *ports.DeadLetter, kept ports.DeadLetter) {
+			read.State, read.SettledAt = kept.State, kept.SettledAt
+		})},
+
+		{"Settle compares the latest failure alone", failed, "", settlingAs(func(read *ports.DeadLetter, kept ports.DeadLetter) {
+			if len(read.Failures) > 0 && latestReason(read.Failures) == latestReason(kept.Failures) {
+				read.Failures = kept.Failures
 			}
-		}), fails: []string{
-			"Settle takes a letter as List returned it",
-		}},
+		})},
 
-		{name: "Settle settles whatever is there", open: settling(func(shown *ports.DeadLetter, kept ports.DeadLetter) {
-			*shown = kept
-		}), fails: []string{
-			"Settle of a letter that another has settled leaves it, and says that it has changed",
-			"Settle of a letter that has failed again leaves it, and says that it has changed",
-			"of many that settle a letter at once one does",
-		}},
-
-		{name: "Settle looks at the state alone", open: settling(func(shown *ports.DeadLetter, kept ports.DeadLetter) {
-			shown.Failures, shown.SettledAt = kept.Failures, kept.SettledAt
-		}), fails: []string{
-			"Settle of a letter that another has settled leaves it, and says that it has changed",
-			"Settle of a letter that has failed again leaves it, and says that it has changed",
-		}},
-
-		{name: "Settle does not look at the state", open: settling(func(shown *ports.DeadLetter, kept ports.DeadLetter) {
-			shown.State, shown.SettledAt = kept.State, kept.SettledAt
-		}), fails: []string{
-			"Settle of a letter that another has settled leaves it, and says that it has changed",
-			"of many that settle a letter at once one does",
-		}},
-
-		{name: "Settle looks at the latest failure alone", open: settling(func(shown *ports.DeadLetter, kept ports.DeadLetter) {
-			if len(shown.Failures) > 0 && latestReason(shown.Failures) == latestReason(kept.Failures) {
-				shown.Failures = kept.Failures
+		{"Settle looks, and then settles", callers, "", settling(func(f *faultyDeadLetters, ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState, by string) error {
+			kept, err := f.whole.Get(ctx, letter.ID)
+			if err != nil || kept.State != letter.State || !kept.SettledAt.Equal(letter.SettledAt) || len(kept.Failures) != len(letter.Failures) {
+				return f.whole.Settle(ctx, letter, state, by)
 			}
-		}), fails: []string{
-			"Settle of a letter that has failed again leaves it, and says that it has changed",
-		}},
+			time.Sleep(time.Millisecond)
+			return resettle(ctx, f.whole, letter.ID, state, by)
+		})},
 
-		{name: "Settle looks, and then settles", open: faultyLetters(func(whole *memory.DeadLetters, f *faultyDeadLetters) {
-			f.settle = func(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState, by string) error {
-				kept, err := whole.Get(ctx, letter.ID)
-				if err != nil || kept.State != letter.State || !kept.SettledAt.Equal(letter.SettledAt) || len(kept.Failures) != len(letter.Failures) {
-					return whole.Settle(ctx, letter, state, by)
-				}
-				time.Sleep(time.Millisecond)
-				return resettle(ctx, whole, letter.ID, state, by)
-			}
-		}), fails: []string{
-			"of many that settle a letter at once one does",
-		}},
-
-		{name: "Settle of what has changed says nothing", open: settlingError(func(err error, _ ports.DeadLetter) error {
+		{"Settle of a changed letter returns nil", failed, changes, settlingWith(func(err error, _ ports.DeadLetter) error {
 			if errors.Is(err, ports.ErrChanged) {
 				return nil
 			}
 			return err
-		}), fails: []string{
-			"Settle of a letter that another has settled leaves it, and says that it has changed",
-			"Settle of a letter that has failed again leaves it, and says that it has changed",
-			"of many that settle a letter at once one does",
-		}},
+		})},
 
-		{name: "Settle of what is unknown says that it has changed", open: settlingError(func(err error, letter ports.DeadLetter) error {
+		{"Settle of an unknown letter returns ErrChanged", "Settle of an unknown letter returns ErrNotFound", "a forgotten letter is unknown too", settlingWith(func(err error, letter ports.DeadLetter) error {
 			if errors.Is(err, ports.ErrNotFound) {
 				return fmt.Errorf("settle dead letter %s: %w", letter.ID, ports.ErrChanged)
 			}
 			return err
-		}), fails: []string{
-			"Get, List and Settle find no letter that was settled longer ago than the retention",
-			"Settle of a letter that is not kept finds none",
-		}},
+		})},
 
-		{name: "Settle settles and then fails on an ended context", open: faultyLetters(func(whole *memory.DeadLetters, f *faultyDeadLetters) {
-			f.settle = func(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState, by string) error {
-				return cmp.Or(whole.Settle(context.WithoutCancel(ctx), letter, state, by), ctx.Err())
-			}
-		}), fails: []string{
-			"Settle with an ended context settles nothing",
-		}},
+		{"Settle settles and then fails on an ended context", "Settle with an ended context settles nothing", "", settling(func(f *faultyDeadLetters, ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState, by string) error {
+			return cmp.Or(f.whole.Settle(context.WithoutCancel(ctx), letter, state, by), ctx.Err())
+		})},
 
-		{name: "any state will do", open: faultyLetters(func(whole *memory.DeadLetters, f *faultyDeadLetters) {
-			f.settle = func(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState, by string) error {
-				if state.Check() != nil {
-					state = ports.Discarded
-				}
-				return whole.Settle(ctx, letter, state, by)
+		{"Settle discards a letter for an unknown state", "Settle refuses an unknown state, and changes nothing", "", settling(func(f *faultyDeadLetters, ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState, by string) error {
+			if state.Check() != nil {
+				state = ports.Discarded
 			}
-		}), fails: []string{
-			"Settle as what is no state is an error, and settles nothing",
-		}},
+			return f.whole.Settle(ctx, letter, state, by)
+		})},
 	}
 }

@@ -3,122 +3,66 @@ package porttest_test
 import (
 	"context"
 	"slices"
-	"sync"
 
-	"example.com/orderflow/adapters/memory"
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 	"example.com/orderflow/ports/porttest"
 )
 
 func brokenDeliveryLists() []broken[porttest.DeliveryLog] {
+	const (
+		oldest = "List returns the delivery that was sent first at first"
+		only   = "List returns only recorded deliveries, and only of the order"
+	)
 	return []broken[porttest.DeliveryLog]{
-		{name: "List returns the newest first", open: faultyDeliveries(func(whole *memory.Deliveries, l *faultyLog) {
-			l.list = func(ctx context.Context, order domain.OrderID) (ports.NotificationList, error) {
-				list, err := whole.List(ctx, order)
-				slices.Reverse(list.Notifications)
-				return list, err
-			}
-		}), fails: []string{
-			"List returns the oldest first",
-			"List of deliveries leaves what it returned to the caller",
-		}},
+		{"List returns the newest delivery first", oldest, "another clause lists several deliveries", listingDeliveries(func(l *faultyLog, ctx context.Context, order domain.OrderID) (ports.NotificationList, error) {
+			list, err := l.whole.List(ctx, order)
+			slices.Reverse(list.Notifications)
+			return list, err
+		})},
 
-		{name: "List returns them as they were recorded", open: faultyDeliveries(func(whole *memory.Deliveries, l *faultyLog) {
-			var mu sync.Mutex
-			var recorded []domain.Notification
-			l.record = func(ctx context.Context, c *faultyClaim, n domain.Notification) error {
-				mu.Lock()
-				defer mu.Unlock()
-				recorded = append(recorded, n)
-				return c.DeliveryClaim.Record(ctx, n)
+		{"List returns deliveries in the order in which they were recorded", oldest, "", keepingRecords(keepFirst, func(kept []domain.Notification, order domain.OrderID) []domain.Notification {
+			return slices.DeleteFunc(kept, func(n domain.Notification) bool { return n.OrderID != order })
+		})},
+
+		{"List returns the deliveries of every order", only, "other clauses record deliveries of several orders", keepingRecords(keepFirst, func(kept []domain.Notification, _ domain.OrderID) []domain.Notification {
+			return kept
+		})},
+
+		{"List returns claimed deliveries", only, "other clauses list what is only claimed", faultyDeliveries(func(l *faultyLog) {
+			var claimed shared[domain.EventID, string]
+			l.claim = func(ctx context.Context, event domain.EventID, channel string) (ports.DeliveryClaim, error) {
+				claimed.set(event, channel)
+				return l.whole.Claim(ctx, event, channel)
 			}
 			l.list = func(ctx context.Context, order domain.OrderID) (ports.NotificationList, error) {
-				list, err := whole.List(ctx, order)
-				mu.Lock()
-				defer mu.Unlock()
-				list.Notifications = slices.DeleteFunc(slices.Clone(recorded), func(n domain.Notification) bool {
-					return !slices.Contains(list.Notifications, n)
+				list, err := l.whole.List(ctx, order)
+				claimed.do(func(claimed map[domain.EventID]string) {
+					for event, channel := range claimed {
+						n := domain.Notification{EventID: event, OrderID: order, Channel: channel}
+						if of, _ := event.OrderID(); of == order && !slices.ContainsFunc(list.Notifications, sameDelivery(n)) {
+							list.Notifications = append(list.Notifications, n)
+						}
+					}
 				})
 				return list, err
 			}
-		}), fails: []string{
-			"List returns the oldest first",
-		}},
+		})},
 
-		{name: "List returns every order's", open: overlaidList(func(all []domain.Notification, _ domain.OrderID) []domain.Notification {
-			return all
-		}), fails: []string{
-			"List returns only what was recorded, and only the order's",
-		}, more: true},
-
-		{name: "List returns what is only claimed", open: faultyDeliveries(func(whole *memory.Deliveries, l *faultyLog) {
-			var mu sync.Mutex
-			claimed := map[domain.EventID]string{}
-			l.claim = func(ctx context.Context, event domain.EventID, channel string) (ports.DeliveryClaim, error) {
-				mu.Lock()
-				defer mu.Unlock()
-				claimed[event] = channel
-				return whole.Claim(ctx, event, channel)
-			}
+		{"List of deliveries returns its own slices", "List of deliveries shares no memory with its caller", "", faultyDeliveries(func(l *faultyLog) {
+			var lists shared[domain.OrderID, []domain.Notification]
 			l.list = func(ctx context.Context, order domain.OrderID) (ports.NotificationList, error) {
-				list, err := whole.List(ctx, order)
-				mu.Lock()
-				defer mu.Unlock()
-				for event, channel := range claimed {
-					of, _ := event.OrderID()
-					if of == order && !slices.ContainsFunc(list.Notifications, func(n domain.Notification) bool { return n.EventID == event }) {
-						list.Notifications = append(list.Notifications, domain.Notification{EventID: event, OrderID: order, Channel: channel})
-					}
+				list, err := l.whole.List(ctx, order)
+				if own, _ := lists.get(order); len(own) != len(list.Notifications) {
+					lists.set(order, list.Notifications)
 				}
+				list.Notifications, _ = lists.get(order)
 				return list, err
 			}
-		}), fails: []string{
-			"a delivery's claim that has run out can be had by the next, and again",
-			"Record with an ended context records nothing",
-		}},
+		})},
 
-		{name: "List of deliveries hands out its own slices", open: faultyDeliveries(func(whole *memory.Deliveries, l *faultyLog) {
-			var mu sync.Mutex
-			lists := map[domain.OrderID][]domain.Notification{}
-			l.list = func(ctx context.Context, order domain.OrderID) (ports.NotificationList, error) {
-				list, err := whole.List(ctx, order)
-				mu.Lock()
-				defer mu.Unlock()
-				if len(lists[order]) != len(list.Notifications) {
-					lists[order] = list.Notifications
-				}
-				return ports.NotificationList{Notifications: lists[order]}, err
-			}
-		}), fails: []string{
-			"List of deliveries leaves what it returned to the caller",
-		}},
-
-		{name: "List does not look at its context", open: faultyDeliveries(func(whole *memory.Deliveries, l *faultyLog) {
-			l.list = func(ctx context.Context, order domain.OrderID) (ports.NotificationList, error) {
-				return whole.List(context.WithoutCancel(ctx), order)
-			}
-		}), fails: []string{
-			"List of deliveries with an ended context says so",
-		}},
+		{"List of deliveries ignores its context", "List of deliveries with an ended context returns its error", "", listingDeliveries(func(l *faultyLog, ctx context.Context, order domain.OrderID) (ports.NotificationList, error) {
+			return l.whole.List(context.WithoutCancel(ctx), order)
+		})},
 	}
-}
-
-// overlaidList makes a log that lists as pick would have it.
-func overlaidList(pick func(all []domain.Notification, order domain.OrderID) []domain.Notification) func() porttest.DeliveryLog {
-	return faultyDeliveries(func(whole *memory.Deliveries, l *faultyLog) {
-		var mu sync.Mutex
-		var all []domain.Notification
-		l.record = func(ctx context.Context, c *faultyClaim, n domain.Notification) error {
-			mu.Lock()
-			defer mu.Unlock()
-			all = append(all, n)
-			return c.DeliveryClaim.Record(ctx, n)
-		}
-		l.list = func(ctx context.Context, order domain.OrderID) (ports.NotificationList, error) {
-			mu.Lock()
-			defer mu.Unlock()
-			return ports.NotificationList{Notifications: pick(slices.Clone(all), order)}, ctx.Err()
-		}
-	})
 }

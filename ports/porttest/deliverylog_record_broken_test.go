@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"example.com/orderflow/adapters/memory"
@@ -15,216 +14,144 @@ import (
 )
 
 func brokenRecords() []broken[porttest.DeliveryLog] {
-	ranOut := func(c *faultyClaim) bool { return time.Since(c.at) >= lease }
+	const (
+		fields  = "Record keeps every field as it was"
+		late    = "Record works after the claim has run out"
+		second  = "Record after another caller's keeps the first record"
+		callers = "Record by many callers keeps one record"
+		ended   = "Record with an ended context records nothing"
+		several = "many callers record a delivery too"
+	)
 	return []broken[porttest.DeliveryLog]{
-		{name: "Record fails after the claim has run out", open: faultyDeliveries(func(whole *memory.Deliveries, l *faultyLog) {
-			l.record = func(ctx context.Context, c *faultyClaim, n domain.Notification) error {
-				if ranOut(c) {
-					return fmt.Errorf("record delivery of %s: %w", c.event, ports.ErrClaimed)
-				}
-				return c.DeliveryClaim.Record(ctx, n)
+		{"Record fails after the claim has run out", late, "other clauses record late", recording(func(ctx context.Context, c *faultyClaim, n domain.Notification) error {
+			if c.ranOut() {
+				return fmt.Errorf("record delivery of %s: %w", c.event, ports.ErrClaimed)
 			}
-		}), fails: []string{
-			"Record holds after the claim has run out",
-			"Record after another's keeps the first",
-			"of many that record at once the record of one stays",
-		}},
+			return c.DeliveryClaim.Record(ctx, n)
+		})},
 
-		{name: "Record passes over a claim that has run out", open: faultyDeliveries(func(whole *memory.Deliveries, l *faultyLog) {
-			l.record = func(ctx context.Context, c *faultyClaim, n domain.Notification) error {
-				if ranOut(c) {
-					return ctx.Err()
-				}
-				return c.DeliveryClaim.Record(ctx, n)
+		{"Record does nothing after the claim has run out", late, "", recording(func(ctx context.Context, c *faultyClaim, n domain.Notification) error {
+			if c.ranOut() {
+				return ctx.Err()
 			}
-		}), fails: []string{
-			"Record holds after the claim has run out",
-		}},
+			return c.DeliveryClaim.Record(ctx, n)
+		})},
 
-		{name: "a second Record fails", open: faultyDeliveries(func(whole *memory.Deliveries, l *faultyLog) {
-			var recorded sync.Map
+		{"a second Record fails", second, several, faultyDeliveries(func(l *faultyLog) {
+			var recorded shared[[2]string, bool]
 			l.record = func(ctx context.Context, c *faultyClaim, n domain.Notification) error {
 				if ctx.Err() == nil {
-					if _, again := recorded.LoadOrStore([2]string{string(c.event), c.channel}, true); again {
+					if _, again := recorded.once([2]string{string(c.event), c.channel}, true); again {
 						return fmt.Errorf("record delivery of %s: %w", c.event, ports.ErrExists)
 					}
 				}
 				return c.DeliveryClaim.Record(ctx, n)
 			}
-		}), fails: []string{
-			"Record after another's keeps the first",
-			"of many that record at once the record of one stays",
-		}},
+		})},
 
-		{name: "the last Record wins", open: overlaid(func(kept []domain.Notification, n domain.Notification) []domain.Notification {
-			kept = slices.DeleteFunc(kept, func(k domain.Notification) bool {
-				return k.EventID == n.EventID && k.Channel == n.Channel
-			})
+		{"the last Record stays", second, "", keepingRecords(func(kept []domain.Notification, n domain.Notification) []domain.Notification {
+			return append(slices.DeleteFunc(kept, sameDelivery(n)), n)
+		}, ofOrder)},
+
+		{"every Record stays", second, several, keepingRecords(func(kept []domain.Notification, n domain.Notification) []domain.Notification {
 			return append(kept, n)
-		}), fails: []string{
-			"Record after another's keeps the first",
-		}},
+		}, ofOrder)},
 
-		{name: "every Record is kept", open: overlaid(func(kept []domain.Notification, n domain.Notification) []domain.Notification {
-			return append(kept, n)
-		}), fails: []string{
-			"Record after another's keeps the first",
-			"of many that record at once the record of one stays",
-		}},
-
-		{name: "Record looks, and then writes", open: faultyDeliveries(func(whole *memory.Deliveries, l *faultyLog) {
-			var mu sync.Mutex
-			byOrder := map[domain.OrderID][]domain.Notification{}
+		{"Record looks, and then writes", callers, "", faultyDeliveries(func(l *faultyLog) {
+			var own shared[domain.OrderID, []domain.Notification]
 			l.record = func(ctx context.Context, c *faultyClaim, n domain.Notification) error {
-				mu.Lock()
-				there := slices.ContainsFunc(byOrder[n.OrderID], func(k domain.Notification) bool {
-					return k.EventID == n.EventID && k.Channel == n.Channel
-				})
-				mu.Unlock()
+				kept, _ := own.get(n.OrderID)
+				there := slices.ContainsFunc(kept, sameDelivery(n))
 				time.Sleep(time.Millisecond)
 				err := c.DeliveryClaim.Record(ctx, n)
-				mu.Lock()
-				defer mu.Unlock()
 				if !there && err == nil {
-					byOrder[n.OrderID] = append(byOrder[n.OrderID], n)
+					own.do(func(own map[domain.OrderID][]domain.Notification) { own[n.OrderID] = append(own[n.OrderID], n) })
 				}
 				return err
 			}
-			l.list = listing(&mu, byOrder)
-		}), fails: []string{
-			"of many that record at once the record of one stays",
-		}},
-
-		{name: "Record keeps times to the second", open: overlaid(func(kept []domain.Notification, n domain.Notification) []domain.Notification {
-			if slices.ContainsFunc(kept, func(k domain.Notification) bool { return k.EventID == n.EventID && k.Channel == n.Channel }) {
-				return kept
+			l.list = func(ctx context.Context, order domain.OrderID) (ports.NotificationList, error) {
+				kept, _ := own.get(order)
+				return ports.NotificationList{Notifications: ofOrder(slices.Clone(kept), order)}, ctx.Err()
 			}
+		})},
+
+		{"Record keeps times to the second", fields, "every clause that lists records", keepingRecords(func(kept []domain.Notification, n domain.Notification) []domain.Notification {
 			n.SentAt = n.SentAt.Truncate(time.Second)
-			return append(kept, n)
-		}), fails: []string{
-			"List returns what was recorded with every field as it was",
-		}, more: true},
+			return keepFirst(kept, n)
+		}, ofOrder)},
 
-		{name: "Record keeps attempts in two digits", open: overlaid(func(kept []domain.Notification, n domain.Notification) []domain.Notification {
-			if slices.ContainsFunc(kept, func(k domain.Notification) bool { return k.EventID == n.EventID && k.Channel == n.Channel }) {
-				return kept
-			}
+		{"Record keeps attempts in two digits", fields, "", keepingRecords(func(kept []domain.Notification, n domain.Notification) []domain.Notification {
 			n.Attempt = min(n.Attempt, 99)
-			return append(kept, n)
-		}), fails: []string{
-			"List returns what was recorded with every field as it was",
-		}},
+			return keepFirst(kept, n)
+		}, ofOrder)},
 
-		{name: "Record keeps and then fails on an ended context", open: faultyDeliveries(func(whole *memory.Deliveries, l *faultyLog) {
-			l.record = func(ctx context.Context, c *faultyClaim, n domain.Notification) error {
-				return errors.Join(ctx.Err(), c.DeliveryClaim.Record(context.WithoutCancel(ctx), n))
-			}
-		}), fails: []string{
-			"Record with an ended context records nothing",
-		}},
-
-		{name: "Release waits for the lease", open: faultyDeliveries(func(whole *memory.Deliveries, l *faultyLog) {
-			l.release = func(ctx context.Context, c *faultyClaim) error { return ctx.Err() }
-		}), fails: []string{
-			"Release lets the next claim at once",
-			"Release done twice does nothing to the next one's claim",
-		}},
-
-		{name: "Release frees whatever claim there is", open: freeing(func(c *faultyClaim) bool { return true }), fails: []string{
-			"Release of a claim that has run out does nothing to the next one's",
-			"Release done twice does nothing to the next one's claim",
-		}},
-
-		{name: "Release twice frees the next one's claim", open: freeing(func(c *faultyClaim) bool { return !ranOut(c) }), fails: []string{
-			"Release done twice does nothing to the next one's claim",
-		}},
-
-		{name: "Release takes the record back", open: faultyDeliveries(func(whole *memory.Deliveries, l *faultyLog) {
-			var released sync.Map
-			l.release = func(ctx context.Context, c *faultyClaim) error {
-				released.Store(c.event, true)
-				return c.DeliveryClaim.Release(ctx)
-			}
-			l.claim = func(ctx context.Context, event domain.EventID, channel string) (ports.DeliveryClaim, error) {
-				c, err := whole.Claim(ctx, event, channel)
-				if _, ok := released.Load(event); ok && errors.Is(err, ports.ErrExists) {
-					return new(memory.Deliveries).Claim(ctx, event, channel)
-				}
-				return c, err
-			}
-		}), fails: []string{
-			"Release after Record does nothing",
-		}},
-
-		{name: "Release of what has run out fails", open: faultyDeliveries(func(whole *memory.Deliveries, l *faultyLog) {
-			l.release = func(ctx context.Context, c *faultyClaim) error {
-				if ranOut(c) {
-					return fmt.Errorf("release delivery of %s: %w", c.event, ports.ErrNotFound)
-				}
-				return c.DeliveryClaim.Release(ctx)
-			}
-		}), fails: []string{
-			"Release of a claim that has run out does nothing to the next one's",
-			"Release after Record does nothing",
-		}},
-
-		{name: "Release releases and then fails on an ended context", open: faultyDeliveries(func(whole *memory.Deliveries, l *faultyLog) {
-			l.release = func(ctx context.Context, c *faultyClaim) error {
-				return errors.Join(ctx.Err(), c.DeliveryClaim.Release(context.WithoutCancel(ctx)))
-			}
-		}), fails: []string{
-			"Release with an ended context releases nothing",
-		}},
+		{"Record records and then fails on an ended context", ended, "", recording(func(ctx context.Context, c *faultyClaim, n domain.Notification) error {
+			return errors.Join(ctx.Err(), c.DeliveryClaim.Record(context.WithoutCancel(ctx), n))
+		})},
 	}
 }
 
-// freeing makes a log whose Release, where it may, frees the claim that the
-// event's notification is under, whosever it is.
+// freeing makes a log whose Release, if may reports so, frees the claim that the
+// event is under now, whoever holds it.
 func freeing(may func(c *faultyClaim) bool) func() porttest.DeliveryLog {
-	return faultyDeliveries(func(whole *memory.Deliveries, l *faultyLog) {
-		var current sync.Map
+	return faultyDeliveries(func(l *faultyLog) {
+		var current shared[domain.EventID, ports.DeliveryClaim]
 		l.claim = func(ctx context.Context, event domain.EventID, channel string) (ports.DeliveryClaim, error) {
-			c, err := whole.Claim(ctx, event, channel)
+			c, err := l.whole.Claim(ctx, event, channel)
 			if err == nil {
-				current.Store(event, c)
+				current.set(event, c)
 			}
 			return c, err
 		}
 		l.release = func(ctx context.Context, c *faultyClaim) error {
-			if now, ok := current.Load(c.event); ok && may(c) {
-				return now.(ports.DeliveryClaim).Release(ctx)
+			if now, ok := current.get(c.event); ok && may(c) {
+				return now.Release(ctx)
 			}
 			return c.DeliveryClaim.Release(ctx)
 		}
 	})
 }
 
-// overlaid makes a log that keeps notifications in a list of its own, as keep
-// would have it.
-func overlaid(keep func(kept []domain.Notification, n domain.Notification) []domain.Notification) func() porttest.DeliveryLog {
-	return faultyDeliveries(func(whole *memory.Deliveries, l *faultyLog) {
-		var mu sync.Mutex
-		byOrder := map[domain.OrderID][]domain.Notification{}
-		l.record = func(ctx context.Context, c *faultyClaim, n domain.Notification) error {
-			mu.Lock()
-			defer mu.Unlock()
-			err := c.DeliveryClaim.Record(ctx, n)
-			if err == nil {
-				byOrder[n.OrderID] = keep(byOrder[n.OrderID], n)
-			}
-			return err
-		}
-		l.list = listing(&mu, byOrder)
-	})
-}
+func brokenDeliveryReleases() []broken[porttest.DeliveryLog] {
+	const (
+		frees    = "Release frees the delivery for the next caller at once"
+		recorded = "Release after Record does nothing"
+		late     = "Release of a claim that has run out leaves the next caller's claim"
+		second   = "a second Release leaves the next caller's claim"
+	)
+	return []broken[porttest.DeliveryLog]{
+		{"Release waits for the lease", frees, "other clauses release and claim again", releasingDelivery(func(ctx context.Context, _ *faultyClaim) error {
+			return ctx.Err()
+		})},
 
-func listing(mu *sync.Mutex, byOrder map[domain.OrderID][]domain.Notification) func(context.Context, domain.OrderID) (ports.NotificationList, error) {
-	return func(ctx context.Context, order domain.OrderID) (ports.NotificationList, error) {
-		mu.Lock()
-		defer mu.Unlock()
-		list := slices.SortedStableFunc(slices.Values(byOrder[order]), func(a, b domain.Notification) int {
-			return a.SentAt.Compare(b.SentAt)
-		})
-		return ports.NotificationList{Notifications: list}, ctx.Err()
+		{"Release frees any claim", late, "a second Release frees one too", freeing(func(*faultyClaim) bool { return true })},
+
+		{"a second Release frees the next caller's claim", second, "", freeing(func(c *faultyClaim) bool { return !c.ranOut() })},
+
+		{"Release removes the record", recorded, "", faultyDeliveries(func(l *faultyLog) {
+			var released shared[domain.EventID, bool]
+			l.release = func(ctx context.Context, c *faultyClaim) error {
+				released.set(c.event, true)
+				return c.DeliveryClaim.Release(ctx)
+			}
+			l.claim = func(ctx context.Context, event domain.EventID, channel string) (ports.DeliveryClaim, error) {
+				c, err := l.whole.Claim(ctx, event, channel)
+				if _, ok := released.get(event); ok && errors.Is(err, ports.ErrExists) {
+					return new(memory.Deliveries).Claim(ctx, event, channel)
+				}
+				return c, err
+			}
+		})},
+
+		{"Release of a claim that has run out fails", late, "other clauses release late", releasingDelivery(func(ctx context.Context, c *faultyClaim) error {
+			if c.ranOut() {
+				return fmt.Errorf("release delivery of %s: %w", c.event, ports.ErrNotFound)
+			}
+			return c.DeliveryClaim.Release(ctx)
+		})},
+
+		{"Release releases and then fails on an ended context", "Release with an ended context releases nothing", "", releasingDelivery(func(ctx context.Context, c *faultyClaim) error {
+			return errors.Join(ctx.Err(), c.DeliveryClaim.Release(context.WithoutCancel(ctx)))
+		})},
 	}
 }

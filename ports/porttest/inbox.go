@@ -2,6 +2,7 @@ package porttest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -12,177 +13,220 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// worker is a call of Consume or Drain under way.
-type worker struct {
+// inbox is a running call of Consume or Drain. It keeps what the call hands
+// over, for the clause to judge. T is [ports.Delivery] or [ports.DeadLetter].
+type inbox[T any] struct {
 	t      testing.TB
-	name   string // of the call
-	cancel func() // ends its context
+	method string // which is called
+	id     func(T) domain.EventID
+	cancel func() // ends the call's context
 
-	returned chan struct{} // closed when it has returned
+	returned chan struct{} // closed when the call has returned
 	err      error         // what it returned
-	early    bool          // it returned before its context had ended
-}
+	early    bool          // it returned before its context ended
 
-// work makes the call, whose context cancel ends, and which ends with the
-// clause at the latest.
-func work(t testing.TB, name string, ctx context.Context, cancel func(), call func(context.Context) error) *worker {
-	w := &worker{t: t, name: name, cancel: cancel, returned: make(chan struct{})}
-	go func() {
-		defer close(w.returned)
-		defer func() {
-			w.early = ctx.Err() == nil
-			if p := recover(); p != nil {
-				w.err = fmt.Errorf("panic: %v", p)
-			}
-		}()
-		w.err = call(ctx)
-	}()
-	t.Cleanup(w.stop)
-	return w
-}
-
-// stop ends the call and waits until it has returned.
-func (w *worker) stop() {
-	w.t.Helper()
-	w.cancel()
-	select {
-	case <-w.returned:
-	case <-time.After(patience):
-		w.t.Errorf("%s has not returned %v after its context ended", w.name, patience)
-		return
-	}
-	if w.err != nil {
-		w.t.Errorf("%s returned error %v, want none", w.name, w.err)
-	} else if w.early {
-		w.t.Errorf("%s returned before its context ended", w.name)
-	}
-}
-
-// inbox is a consumer at work. It keeps what it is handed and answers as told;
-// the judging is left to the clause's own goroutine.
-type inbox struct {
-	*worker
 	mu        sync.Mutex
-	handovers []handover
+	handovers []handover[T]
 }
 
 // handover is one call of the handler.
-type handover struct {
-	ports.Delivery
-	began, ended time.Time // ended is zero while it is in hand
+type handover[T any] struct {
+	item         T
+	began, ended time.Time // ended is zero while the handler runs
+	accepted     bool      // the handler returned nil
 }
 
-func handleAll(context.Context, ports.Delivery) error { return nil }
+// handler answers for an item that is handed over for the nth time, from 1.
+type handler[T any] func(ctx context.Context, item T, nth int) error
 
-// consume starts a consumer, which ends with the clause at the latest.
-func consume(t testing.TB, consumer ports.EventConsumer, answer ports.Handler) *inbox {
-	ctx, cancel := context.WithCancel(t.Context())
-	return consumeUntil(t, ctx, cancel, consumer, answer)
+func accept[T any](context.Context, T, int) error { return nil }
+
+func reject[T any](context.Context, T, int) error {
+	return ports.Permanent(errors.New("no such address"))
 }
 
-// consumeUntil starts a consumer that ends with ctx, which cancel ends.
-func consumeUntil(t testing.TB, ctx context.Context, cancel func(), consumer ports.EventConsumer, answer ports.Handler) *inbox {
-	in := &inbox{}
-	in.worker = work(t, "Consume", ctx, cancel, func(ctx context.Context) error {
-		return consumer.Consume(ctx, func(ctx context.Context, delivery ports.Delivery) error {
-			defer in.end(in.begin(delivery))
-			return answer(ctx, delivery)
+// hold accepts every item once the gate is open.
+func hold[T any](g gate) handler[T] {
+	return func(context.Context, T, int) error {
+		g.pass()
+		return nil
+	}
+}
+
+// puller is Consume or Drain, from which [newInbox] makes calls.
+type puller[T any] struct {
+	method string
+	id     func(T) domain.EventID
+	call   func(ctx context.Context, handle func(context.Context, T) error) error
+}
+
+func consumerOf(consumer ports.EventConsumer) puller[ports.Delivery] {
+	return puller[ports.Delivery]{"Consume", func(d ports.Delivery) domain.EventID { return d.Event.ID },
+		func(ctx context.Context, handle func(context.Context, ports.Delivery) error) error {
+			return consumer.Consume(ctx, handle)
+		}}
+}
+
+func drainOf(queue ports.DeadLetterQueue) puller[ports.DeadLetter] {
+	return puller[ports.DeadLetter]{"Drain", func(l ports.DeadLetter) domain.EventID { return domain.EventID(l.ID) }, queue.Drain}
+}
+
+func consume(t testing.TB, e Events, handle handler[ports.Delivery]) *inbox[ports.Delivery] {
+	return newInbox(t, t.Context(), consumerOf(e.Consumer()), handle)
+}
+
+func drain(t testing.TB, q DeadLetterQueue, handle handler[ports.DeadLetter]) *inbox[ports.DeadLetter] {
+	return newInbox(t, t.Context(), drainOf(q.Queue()), handle)
+}
+
+// newInbox starts a call, which ends with ctx, or with the clause at the
+// latest.
+func newInbox[T any](t testing.TB, ctx context.Context, p puller[T], handle handler[T]) *inbox[T] {
+	ctx, cancel := context.WithCancel(ctx)
+	in := &inbox[T]{t: t, method: p.method, id: p.id, cancel: cancel, returned: make(chan struct{})}
+	go func() {
+		defer close(in.returned)
+		defer func() {
+			in.early = ctx.Err() == nil
+			if r := recover(); r != nil {
+				in.err = fmt.Errorf("panic: %v", r)
+			}
+		}()
+		in.err = p.call(ctx, func(ctx context.Context, item T) error {
+			i, nth := in.begin(item)
+			accepted := false
+			defer func() { in.end(i, accepted) }()
+			err := handle(ctx, item, nth)
+			accepted = err == nil
+			return err
 		})
-	})
+	}()
+	t.Cleanup(in.stop)
 	return in
 }
 
-func (in *inbox) begin(delivery ports.Delivery) int {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	in.handovers = append(in.handovers, handover{Delivery: delivery, began: time.Now()})
-	return len(in.handovers) - 1
-}
-
-func (in *inbox) end(i int) {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	in.handovers[i].ended = time.Now()
-}
-
-// got returns what was handed over for any of the ids so far; without ids: all.
-func (in *inbox) got(ids ...domain.EventID) []handover {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(in.handovers), func(h handover) bool {
-		return len(ids) > 0 && !slices.Contains(ids, h.Event.ID)
-	})
-}
-
-// attempts returns the attempts at which the event was handed over so far.
-func (in *inbox) attempts(id domain.EventID) []int {
-	var attempts []int
-	for _, h := range in.got(id) {
-		attempts = append(attempts, h.Attempt)
+// stop ends the call and waits until it has returned.
+func (in *inbox[T]) stop() {
+	in.t.Helper()
+	in.cancel()
+	select {
+	case <-in.returned:
+	case <-time.After(patience):
+		in.t.Errorf("%s did not return within %v after its context ended", in.method, patience)
+		return
 	}
-	return attempts
+	if in.err != nil {
+		in.t.Errorf("%s returned error %v, want nil", in.method, in.err)
+	} else if in.early {
+		in.t.Errorf("%s returned before its context ended", in.method)
+	}
 }
 
-// awaitBegun waits until each of the events has been handed over.
-func (in *inbox) awaitBegun(ids ...domain.EventID) {
-	in.t.Helper()
-	in.await("handed over", func(handover) bool { return true }, ids)
-}
-
-// awaitHandled waits until the handler has returned for each of the events.
-func (in *inbox) awaitHandled(ids ...domain.EventID) {
-	in.t.Helper()
-	in.await("handled", func(h handover) bool { return !h.ended.IsZero() }, ids)
-}
-
-// awaitEach waits until the handler has returned for each of the events, which
-// may share an id.
-func (in *inbox) awaitEach(events ...domain.Event) {
-	in.t.Helper()
-	eventually(in.t, fmt.Sprintf("each of %d events is handled", len(events)), func() bool {
-		handled := map[domain.Event]bool{}
-		for _, h := range in.got() {
-			if !h.ended.IsZero() {
-				handled[h.Event] = true
-			}
-		}
-		return !slices.ContainsFunc(events, func(e domain.Event) bool { return !handled[e] })
-	})
-}
-
-func (in *inbox) await(what string, counts func(handover) bool, ids []domain.EventID) {
-	in.t.Helper()
-	eventually(in.t, fmt.Sprintf("each of %d events is %s", len(ids), what), func() bool {
-		in.mu.Lock()
-		defer in.mu.Unlock()
-		seen := map[domain.EventID]bool{}
-		for _, h := range in.handovers {
-			if counts(h) {
-				seen[h.Event.ID] = true
-			}
-		}
-		return !slices.ContainsFunc(ids, func(id domain.EventID) bool { return !seen[id] })
-	})
-}
-
-// hasAny reports whether anything has been handed over.
-func (in *inbox) hasAny() bool {
+func (in *inbox[T]) begin(item T) (i, nth int) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	return len(in.handovers) > 0
+	nth = 1
+	for _, h := range in.handovers {
+		if in.id(h.item) == in.id(item) {
+			nth++
+		}
+	}
+	in.handovers = append(in.handovers, handover[T]{item: item, began: time.Now()})
+	return len(in.handovers) - 1, nth
 }
 
-// gate holds handlers until it is opened, or the clause ends.
+func (in *inbox[T]) end(i int, accepted bool) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.handovers[i].ended, in.handovers[i].accepted = time.Now(), accepted
+}
+
+// got returns the handovers of these ids so far; without ids, all.
+func (in *inbox[T]) got(ids ...domain.EventID) []handover[T] {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(in.handovers), func(h handover[T]) bool {
+		return len(ids) > 0 && !slices.Contains(ids, in.id(h.item))
+	})
+}
+
+// accepted returns the items of these ids, or all, that the handler accepted.
+func (in *inbox[T]) accepted(ids ...domain.EventID) (items []T) {
+	for _, h := range in.got(ids...) {
+		if h.accepted {
+			items = append(items, h.item)
+		}
+	}
+	return items
+}
+
+func (in *inbox[T]) idsOf(counts func(handover[T]) bool) (ids []domain.EventID) {
+	for _, h := range in.got() {
+		if counts(h) {
+			ids = append(ids, in.id(h.item))
+		}
+	}
+	return ids
+}
+
+// awaitBegun waits until each id has been handed over.
+func (in *inbox[T]) awaitBegun(ids ...domain.EventID) {
+	in.t.Helper()
+	awaitEach(in.t, in.method+" hands over", ids, func() []domain.EventID {
+		return in.idsOf(func(handover[T]) bool { return true })
+	})
+}
+
+// awaitEnded waits until the handler has returned for each id.
+func (in *inbox[T]) awaitEnded(ids ...domain.EventID) {
+	in.t.Helper()
+	awaitEach(in.t, in.method+"'s handler returns for", ids, func() []domain.EventID {
+		return in.idsOf(func(h handover[T]) bool { return !h.ended.IsZero() })
+	})
+}
+
+// awaitAccepted waits until the handler has accepted count items of these ids,
+// or of any, and returns them.
+func (in *inbox[T]) awaitAccepted(count int, ids ...domain.EventID) []T {
+	in.t.Helper()
+	eventually(in.t, fmt.Sprintf("%s hands over %d items that its handler accepts (ids %v)", in.method, count, ids[:min(3, len(ids))]), func() bool {
+		return len(in.accepted(ids...)) >= count
+	})
+	return in.accepted(ids...)
+}
+
+// checkOnce fails t unless the handler accepted each of these ids, and nothing
+// was handed over twice or beside them.
+func (in *inbox[T]) checkOnce(ids ...domain.EventID) {
+	in.t.Helper()
+	in.awaitEnded(ids...)
+	seen := map[domain.EventID]bool{}
+	for _, h := range in.got() {
+		id := in.id(h.item)
+		if !slices.Contains(ids, id) {
+			in.t.Errorf("%s handed over %s, want it not to", in.method, id)
+		} else if seen[id] {
+			in.t.Errorf("%s handed over %s again, want it once", in.method, id)
+		} else if !h.accepted {
+			in.t.Errorf("%s's handler did not accept %s", in.method, id)
+		}
+		seen[id] = true
+	}
+}
+
+// gate holds handlers until it opens, or the clause ends.
 type gate struct {
-	t    testing.TB
-	open chan struct{}
+	t      testing.TB
+	opened chan struct{}
 }
 
 func newGate(t testing.TB) gate { return gate{t, make(chan struct{})} }
 
+func (g gate) open() { close(g.opened) }
+
 func (g gate) pass() {
 	select {
-	case <-g.open:
+	case <-g.opened:
 	case <-g.t.Context().Done():
 	}
 }

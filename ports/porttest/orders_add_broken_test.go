@@ -8,57 +8,49 @@ import (
 	"sync/atomic"
 	"time"
 
-	"example.com/orderflow/adapters/memory"
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 	"example.com/orderflow/ports/porttest"
 )
 
-// brokenAdds have a fault in Add, Get or in what both stand on.
+const (
+	everyOutbox = "every clause that looks into the outbox"
+	everyOrder  = "every clause that reads an order"
+)
+
+// brokenAdds have a fault in Add, Get or in what both need.
 func brokenAdds() []broken[porttest.Store] {
 	return []broken[porttest.Store]{
-		{name: "Add forgets the outbox", open: faulty(func(whole *memory.Orders, f *faultyStore) {
+		{"Add forgets the outbox", "Add puts the order's event into the outbox", everyOutbox, faulty(func(f *faultyStore) {
 			f.add = func(ctx context.Context, order domain.Order) error {
-				return errors.Join(whole.Add(ctx, order), whole.MarkPublished(context.WithoutCancel(ctx), order.Created().ID))
+				return errors.Join(f.store.Add(ctx, order), f.store.MarkPublished(context.WithoutCancel(ctx), order.Created().ID))
 			}
-		}), fails: []string{
-			"Add puts the order's event into the outbox",
-		}, more: true},
+		})},
 
-		{name: "Add answers before it writes", open: faulty(func(whole *memory.Orders, f *faultyStore) {
+		{"Add answers before it writes", "Add keeps an order, and Get returns it with every field as it was added", "every clause that adds an order", faulty(func(f *faultyStore) {
 			f.add = func(ctx context.Context, order domain.Order) error {
-				time.AfterFunc(time.Millisecond, func() { whole.Add(ctx, order) })
+				time.AfterFunc(time.Millisecond, func() { f.store.Add(ctx, order) })
 				return ctx.Err()
 			}
-		}), fails: []string{
-			"Add keeps an order, and Get returns it with every field as it was added",
-			"Add keeps the order although its context ends afterwards",
-		}, more: true},
+		})},
 
-		{name: "Add takes back what it wrote when its context ends", open: faulty(func(whole *memory.Orders, f *faultyStore) {
-			var gone sync.Map
+		{"Add removes the order when its context ends", "Add keeps the order although its context ends afterwards", "", faulty(func(f *faultyStore) {
+			var gone shared[domain.OrderID, bool]
 			f.add = func(ctx context.Context, order domain.Order) error {
-				err := whole.Add(ctx, order)
+				err := f.store.Add(ctx, order)
 				time.AfterFunc(10*time.Millisecond, func() {
 					if err == nil && ctx.Err() != nil {
-						gone.Store(order.ID, true)
+						gone.set(order.ID, true)
 					}
 				})
 				return err
 			}
-			f.get = func(ctx context.Context, id domain.OrderID) (domain.Order, error) {
-				if _, ok := gone.Load(id); ok {
-					return domain.Order{}, fmt.Errorf("get order %s: %w", id, ports.ErrNotFound)
-				}
-				return whole.Get(ctx, id)
-			}
-		}), fails: []string{
-			"Add keeps the order although its context ends afterwards",
-		}},
+			f.get = hiding(f, &gone)
+		})},
 
-		{name: "Add of several ends with the first one's context", open: faulty(func(whole *memory.Orders, f *faultyStore) {
+		{"Add of several orders ends with the first one's context", "Add whose context ends during the call disturbs no other call, and a repeat settles it", "", faulty(func(f *faultyStore) {
 			var mu sync.Mutex
-			var first context.Context // of those that are gathered; nil: none are
+			var first context.Context // of those that are gathered; nil if there are none
 			f.add = func(ctx context.Context, order domain.Order) error {
 				if err := ctx.Err(); err != nil {
 					return err
@@ -73,76 +65,57 @@ func brokenAdds() []broken[porttest.Store] {
 						first = nil
 					})
 				} else {
-					wait *= 2 // until the first has been answered, and its context has ended
+					wait *= 2 // until the first was answered, and its context has ended
 				}
 				all := first
 				mu.Unlock()
 				time.Sleep(wait)
-				return whole.Add(all, order)
+				return f.store.Add(all, order)
 			}
-		}), fails: []string{
-			"Add whose context ends in the middle disturbs no other, and Add again settles it",
-		}},
+		})},
 
-		{name: "Add that is given up leaves the order without its event", open: faulty(func(whole *memory.Orders, f *faultyStore) {
+		{"Add whose context ends leaves the order without its event", "Add whose context ends during the call disturbs no other call, and a repeat settles it", "", faulty(func(f *faultyStore) {
 			f.add = func(ctx context.Context, order domain.Order) error {
 				if err := ctx.Err(); err != nil {
 					return err
 				}
 				select {
 				case <-time.After(5 * time.Millisecond):
-					return whole.Add(ctx, order)
+					return f.store.Add(ctx, order)
 				case <-ctx.Done():
 					own := context.WithoutCancel(ctx)
-					return errors.Join(ctx.Err(), whole.Add(own, order), whole.MarkPublished(own, order.Created().ID))
+					return errors.Join(ctx.Err(), f.store.Add(own, order), f.store.MarkPublished(own, order.Created().ID))
 				}
 			}
-		}), fails: []string{
-			"Add whose context ends in the middle disturbs no other, and Add again settles it",
-		}},
+		})},
 
-		{name: "Add overwrites, and says nothing", open: overwriting(nil), fails: []string{
-			"Add answers each of many callers for its own order",
-			"Add by many at once keeps one order of an id, and tells the others",
-			"Add refuses an id that is kept already, and leaves what is there",
-			"a refused Add does not bring back an event that was published",
-		}},
+		{"Add overwrites, and returns nil", "Add refuses a known id, and leaves the order as it is", "every clause that adds an order again", overwriting(nil)},
 
-		{name: "Add overwrites, and says that it has not", open: overwriting(ports.ErrExists), fails: []string{
-			"Add by many at once keeps one order of an id, and tells the others",
-			"Add refuses an id that is kept already, and leaves what is there",
-		}},
+		{"Add overwrites, and returns ErrExists", "Add refuses a known id, and leaves the order as it is", "the clause of many callers overwrites too", overwriting(ports.ErrExists)},
 
-		{name: "Add passes over what is there", open: faulty(func(whole *memory.Orders, f *faultyStore) {
+		{"Add ignores a known id, and returns nil", "Add answers each of many callers for its own order", "every clause that adds an order again", faulty(func(f *faultyStore) {
 			f.add = func(ctx context.Context, order domain.Order) error {
-				if err := whole.Add(ctx, order); !errors.Is(err, ports.ErrExists) {
+				if err := f.store.Add(ctx, order); !errors.Is(err, ports.ErrExists) {
 					return err
 				}
 				return nil
 			}
-		}), fails: []string{
-			"Add answers each of many callers for its own order",
-			"Add by many at once keeps one order of an id, and tells the others",
-			"Add refuses an id that is kept already, and leaves what is there",
-			"a refused Add does not bring back an event that was published",
-		}},
+		})},
 
-		{name: "Add looks whether the id is there, and then writes", open: faulty(func(whole *memory.Orders, f *faultyStore) {
+		{"Add looks for the id, and then writes", "Add of one id by many callers keeps one order, and refuses the others", "", faulty(func(f *faultyStore) {
 			f.add = func(ctx context.Context, order domain.Order) error {
-				if _, err := whole.Get(ctx, order.ID); err == nil {
+				if _, err := f.store.Get(ctx, order.ID); err == nil {
 					return fmt.Errorf("add order %s: %w", order.ID, ports.ErrExists)
 				}
 				time.Sleep(time.Millisecond)
-				if err := whole.Add(ctx, order); !errors.Is(err, ports.ErrExists) {
+				if err := f.store.Add(ctx, order); !errors.Is(err, ports.ErrExists) {
 					return err
 				}
 				return nil
 			}
-		}), fails: []string{
-			"Add by many at once keeps one order of an id, and tells the others",
-		}},
+		})},
 
-		{name: "Add gives all callers of a batch one answer", open: faulty(func(whole *memory.Orders, f *faultyStore) {
+		{"Add gives all callers of a batch one answer", "Add answers each of many callers for its own order", "other clauses have refused orders in a batch", faulty(func(f *faultyStore) {
 			type batch struct{ err error }
 			var mu sync.Mutex
 			var next *batch
@@ -157,7 +130,7 @@ func brokenAdds() []broken[porttest.Store] {
 					})
 				}
 				mine := next
-				if err := whole.Add(ctx, order); err != nil {
+				if err := f.store.Add(ctx, order); err != nil {
 					mine.err = err
 				}
 				mu.Unlock()
@@ -166,144 +139,133 @@ func brokenAdds() []broken[porttest.Store] {
 				defer mu.Unlock()
 				return mine.err
 			}
-		}), fails: []string{
-			"Add answers each of many callers for its own order",
-			"Add by many at once keeps one order of an id, and tells the others",
-		}, more: true}, // a caller that gives up is in a batch with others only by scheduling
+		})},
 
-		{name: "a refused Add puts the event into the outbox again", open: refusedButFree(func(o domain.Order) domain.Event { return o.Created() }), fails: []string{
-			"Add by many at once keeps one order of an id, and tells the others",
-			"Add refuses an id that is kept already, and leaves what is there",
-			"a refused Add does not bring back an event that was published",
-		}},
-
-		{name: "Add keeps the order and then fails on an ended context", open: faulty(func(whole *memory.Orders, f *faultyStore) {
+		{"a refused Add puts the event into the outbox again", "a refused Add does not bring back a published event", "other clauses look into the outbox after a refused Add", faulty(func(f *faultyStore) {
+			var mu sync.Mutex
+			var free []domain.Event
 			f.add = func(ctx context.Context, order domain.Order) error {
-				return errors.Join(ctx.Err(), whole.Add(context.WithoutCancel(ctx), order))
+				err := f.store.Add(ctx, order)
+				if errors.Is(err, ports.ErrExists) {
+					mu.Lock()
+					defer mu.Unlock()
+					free = append(free, order.Created())
+				}
+				return err
 			}
-		}), fails: []string{
-			"Add with an ended context keeps neither the order nor its event",
-		}},
+			f.claim = claimingAlso(f, &mu, &free)
+		})},
 
-		{name: "no method looks at its context", open: faulty(func(whole *memory.Orders, f *faultyStore) {
+		{"Add keeps the order and then fails on an ended context", "Add with an ended context keeps neither the order nor its event", "", faulty(func(f *faultyStore) {
 			f.add = func(ctx context.Context, order domain.Order) error {
-				return whole.Add(context.WithoutCancel(ctx), order)
+				return errors.Join(ctx.Err(), f.store.Add(context.WithoutCancel(ctx), order))
 			}
-			f.get = func(ctx context.Context, id domain.OrderID) (domain.Order, error) {
-				return whole.Get(context.WithoutCancel(ctx), id)
-			}
-			f.list = func(ctx context.Context, query ports.OrderQuery) (ports.OrderPage, error) {
-				return whole.List(context.WithoutCancel(ctx), query)
-			}
-			f.claim = func(ctx context.Context, limit int) ([]domain.Event, error) {
-				return whole.Claim(context.WithoutCancel(ctx), limit)
-			}
-			f.mark = func(ctx context.Context, ids ...domain.EventID) error {
-				return whole.MarkPublished(context.WithoutCancel(ctx), ids...)
-			}
-		}), fails: []string{
-			"Add with an ended context keeps neither the order nor its event",
-			"Get and List with an ended context say so",
-			"Claim with an ended context claims nothing",
-			"MarkPublished with an ended context marks nothing",
-		}},
+		})},
 
-		{name: "Get finds an empty order under every id", open: faulty(func(whole *memory.Orders, f *faultyStore) {
+		{"Add ignores its context", "Add with an ended context keeps neither the order nor its event", "", faulty(func(f *faultyStore) {
+			f.add = func(ctx context.Context, order domain.Order) error {
+				return f.store.Add(context.WithoutCancel(ctx), order)
+			}
+		})},
+
+		{"Get ignores its context", "Get and List with an ended context return its error", "", faulty(func(f *faultyStore) {
 			f.get = func(ctx context.Context, id domain.OrderID) (domain.Order, error) {
-				order, err := whole.Get(ctx, id)
+				return f.store.Get(context.WithoutCancel(ctx), id)
+			}
+		})},
+
+		{"Get finds an empty order under every id", "Get finds nothing under an unknown id", "an order that was not kept is found too", faulty(func(f *faultyStore) {
+			f.get = func(ctx context.Context, id domain.OrderID) (domain.Order, error) {
+				order, err := f.store.Get(ctx, id)
 				if errors.Is(err, ports.ErrNotFound) {
 					return domain.Order{}, nil
 				}
 				return order, err
 			}
-		}), fails: []string{
-			"Add with an ended context keeps neither the order nor its event",
-			"Get finds nothing under an id that was not added",
-		}},
+		})},
 
-		{name: "errors do not say what was attempted", open: faulty(func(whole *memory.Orders, f *faultyStore) {
+		{"Add's errors do not say what was attempted", "Add refuses a known id, and leaves the order as it is", "every clause that looks at a refusal", faulty(func(f *faultyStore) {
 			f.add = func(ctx context.Context, order domain.Order) error {
-				err := whole.Add(ctx, order)
+				err := f.store.Add(ctx, order)
 				if errors.Is(err, ports.ErrExists) {
 					return ports.ErrExists
 				}
 				return err
 			}
+		})},
+
+		{"Get's errors do not say what was attempted", "Get finds nothing under an unknown id", "every clause that looks for a missing order", faulty(func(f *faultyStore) {
 			f.get = func(ctx context.Context, id domain.OrderID) (domain.Order, error) {
-				order, err := whole.Get(ctx, id)
+				order, err := f.store.Get(ctx, id)
 				if errors.Is(err, ports.ErrNotFound) {
 					return order, ports.ErrNotFound
 				}
 				return order, err
 			}
-		}), fails: []string{
-			"Add refuses an id that is kept already, and leaves what is there",
-			"Add with an ended context keeps neither the order nor its event",
-			"Get finds nothing under an id that was not added",
-			"a refused Add does not bring back an event that was published",
-		}},
+		})},
 
-		{name: "texts are cut to a length in bytes", open: faulty(func(whole *memory.Orders, f *faultyStore) {
-			f.get = func(ctx context.Context, id domain.OrderID) (domain.Order, error) {
-				order, err := whole.Get(ctx, id)
-				order.Product = order.Product[:min(len(order.Product), domain.MaxProduct)]
-				return order, err
-			}
-		}), fails: []string{
-			"Add keeps an order, and Get returns it with every field as it was added",
-		}},
+		{"Get cuts texts to a length in bytes", "Add keeps an order, and Get returns it with every field as it was added", "", returning(func(order *domain.Order) {
+			order.Product = order.Product[:min(len(order.Product), domain.MaxProduct)]
+		})},
 
-		{name: "times are kept to the second", open: faulty(func(whole *memory.Orders, f *faultyStore) {
-			f.get = func(ctx context.Context, id domain.OrderID) (domain.Order, error) {
-				order, err := whole.Get(ctx, id)
-				order.CreatedAt = order.CreatedAt.Truncate(time.Second)
-				return order, err
-			}
-		}), fails: []string{
-			"Add keeps an order, and Get returns it with every field as it was added",
-		}},
+		{"Get returns times to the second", "Add keeps an order, and Get returns it with every field as it was added", "", returning(func(order *domain.Order) {
+			order.CreatedAt = order.CreatedAt.Truncate(time.Second)
+		})},
 
-		{name: "times are returned in local time", open: faulty(func(whole *memory.Orders, f *faultyStore) {
-			f.get = func(ctx context.Context, id domain.OrderID) (domain.Order, error) {
-				order, err := whole.Get(ctx, id)
-				if err == nil {
-					order.CreatedAt = order.CreatedAt.In(time.FixedZone("CET", 3600))
-				}
-				return order, err
-			}
-		}), fails: []string{
-			"Add keeps an order, and Get returns it with every field as it was added",
-		}, more: true},
+		{"Get returns times in local time", "Add keeps an order, and Get returns it with every field as it was added", everyOrder, returning(func(order *domain.Order) {
+			order.CreatedAt = order.CreatedAt.In(time.FixedZone("CET", 3600))
+		})},
 
-		{name: "Claim fails beside an Add", open: faulty(func(whole *memory.Orders, f *faultyStore) {
+		{"Claim fails beside an Add", "the store's methods may be called from several goroutines at once", "", faulty(func(f *faultyStore) {
 			var adding atomic.Int64
 			f.add = func(ctx context.Context, order domain.Order) error {
 				adding.Add(1)
 				defer adding.Add(-1)
 				time.Sleep(time.Millisecond)
-				return whole.Add(ctx, order)
+				return f.store.Add(ctx, order)
 			}
 			f.claim = func(ctx context.Context, limit int) ([]domain.Event, error) {
 				if adding.Load() > 0 {
 					return nil, errors.New("claim events: busy")
 				}
-				return whole.Claim(ctx, limit)
+				return f.store.Claim(ctx, limit)
 			}
-		}), fails: []string{
-			"Methods may be called from several goroutines at once",
-		}},
+		})},
+	}
+}
+
+// returning makes a store whose Get returns changed orders.
+func returning(change func(order *domain.Order)) func() porttest.Store {
+	return faulty(func(f *faultyStore) {
+		f.get = func(ctx context.Context, id domain.OrderID) (domain.Order, error) {
+			order, err := f.store.Get(ctx, id)
+			if err == nil {
+				change(&order)
+			}
+			return order, err
+		}
+	})
+}
+
+// hiding returns a Get that does not find the orders that are gone.
+func hiding(f *faultyStore, gone *shared[domain.OrderID, bool]) func(context.Context, domain.OrderID) (domain.Order, error) {
+	return func(ctx context.Context, id domain.OrderID) (domain.Order, error) {
+		if _, ok := gone.get(id); ok {
+			return domain.Order{}, fmt.Errorf("get order %s: %w", id, ports.ErrNotFound)
+		}
+		return f.store.Get(ctx, id)
 	}
 }
 
 // overwriting makes a store whose Add replaces an order of the same id, and
 // returns answer.
 func overwriting(answer error) func() porttest.Store {
-	return faulty(func(whole *memory.Orders, f *faultyStore) {
-		var over sync.Map
+	return faulty(func(f *faultyStore) {
+		var over shared[domain.OrderID, domain.Order]
 		f.add = func(ctx context.Context, order domain.Order) error {
-			err := whole.Add(ctx, order)
+			err := f.store.Add(ctx, order)
 			if errors.Is(err, ports.ErrExists) {
-				over.Store(order.ID, order)
+				over.set(order.ID, order)
 				if answer == nil {
 					return nil
 				}
@@ -311,38 +273,24 @@ func overwriting(answer error) func() porttest.Store {
 			return err
 		}
 		f.get = func(ctx context.Context, id domain.OrderID) (domain.Order, error) {
-			if order, ok := over.Load(id); ok {
-				return order.(domain.Order), nil
+			if order, ok := over.get(id); ok {
+				return order, nil
 			}
-			return whole.Get(ctx, id)
+			return f.store.Get(ctx, id)
 		}
 	})
 }
 
-// refusedButFree makes a store whose Add, when it refuses an order, puts an
-// event into the outbox all the same.
-func refusedButFree(event func(domain.Order) domain.Event) func() porttest.Store {
-	return faulty(func(whole *memory.Orders, f *faultyStore) {
-		var mu sync.Mutex
-		var free []domain.Event
-		f.add = func(ctx context.Context, order domain.Order) error {
-			err := whole.Add(ctx, order)
-			if errors.Is(err, ports.ErrExists) {
-				mu.Lock()
-				defer mu.Unlock()
-				free = append(free, event(order))
-			}
-			return err
+// claimingAlso returns a Claim that returns, and removes, the free events too.
+func claimingAlso(f *faultyStore, mu *sync.Mutex, free *[]domain.Event) func(context.Context, int) ([]domain.Event, error) {
+	return func(ctx context.Context, limit int) ([]domain.Event, error) {
+		events, err := f.store.Claim(ctx, limit)
+		mu.Lock()
+		defer mu.Unlock()
+		if err == nil && limit > len(events) {
+			n := min(limit-len(events), len(*free))
+			events, *free = append(events, (*free)[:n]...), (*free)[n:]
 		}
-		f.claim = func(ctx context.Context, limit int) ([]domain.Event, error) {
-			events, err := whole.Claim(ctx, limit)
-			mu.Lock()
-			defer mu.Unlock()
-			if err == nil && limit > len(events) {
-				n := min(limit-len(events), len(free))
-				events, free = append(events, free[:n]...), free[n:]
-			}
-			return events, err
-		}
-	})
+		return events, err
+	}
 }

@@ -7,233 +7,198 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
-	"example.com/orderflow/adapters/memory"
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 	"example.com/orderflow/ports/porttest"
 )
 
-// all returns every order that query asks for.
-func all(ctx context.Context, whole store, user string) ([]domain.Order, error) {
-	query := ports.OrderQuery{UserID: user, Limit: ports.MaxListLimit}
-	var orders []domain.Order
-	for {
-		page, err := whole.List(ctx, query)
+// listed makes a store that changes each page of its List.
+func listed(change func(page *ports.OrderPage, query ports.OrderQuery)) func() porttest.Store {
+	return faulty(func(f *faultyStore) {
+		f.list = func(ctx context.Context, query ports.OrderQuery) (ports.OrderPage, error) {
+			page, err := f.store.List(ctx, query)
+			if err == nil {
+				change(&page, query)
+			}
+			return page, err
+		}
+	})
+}
+
+// listing makes a store whose List has another query than the caller's.
+func listing(change func(query *ports.OrderQuery)) func() porttest.Store {
+	return faulty(func(f *faultyStore) {
+		f.list = func(ctx context.Context, query ports.OrderQuery) (ports.OrderPage, error) {
+			change(&query)
+			return f.store.List(ctx, query)
+		}
+	})
+}
+
+// picking makes a store whose pages count from the newest of the orders that
+// match.
+func picking(matches func(order domain.Order, query ports.OrderQuery) bool) func() porttest.Store {
+	return faulty(func(f *faultyStore) {
+		f.list = func(ctx context.Context, query ports.OrderQuery) (ports.OrderPage, error) {
+			all, err := everyPage(func(cursor string) ([]domain.Order, string, error) {
+				page, err := f.store.List(ctx, ports.OrderQuery{Limit: ports.MaxListLimit, Cursor: cursor})
+				return page.Orders, page.NextCursor, err
+			})
+			if err != nil {
+				return ports.OrderPage{}, err
+			}
+			all = slices.DeleteFunc(all, func(order domain.Order) bool { return !matches(order, query) })
+			page, next, err := countedPage(all, query.Limit, query.Cursor)
+			return ports.OrderPage{Orders: page, NextCursor: next}, err
+		}
+	})
+}
+
+// everyPage returns the items of all pages.
+func everyPage[T any](list func(cursor string) ([]T, string, error)) (all []T, err error) {
+	for cursor := ""; ; {
+		page, next, err := list(cursor)
 		if err != nil {
 			return nil, err
 		}
-		orders = append(orders, page.Orders...)
-		if query.Cursor = page.NextCursor; query.Cursor == "" {
-			return orders, nil
+		all = append(all, page...)
+		if cursor = next; cursor == "" {
+			return all, nil
 		}
 	}
 }
 
+// countedPage returns a page that begins at the place that the cursor has.
+func countedPage[T any](all []T, limit int, cursor string) (page []T, next string, err error) {
+	const form = "from-%06d"
+	from := 0
+	if cursor != "" {
+		if _, err := fmt.Sscanf(cursor, form, &from); err != nil || cursor != fmt.Sprintf(form, from) {
+			return nil, "", fmt.Errorf("list: %w", ports.ErrInvalidCursor)
+		}
+	}
+	end := min(from+min(max(limit, 1), ports.MaxListLimit), len(all))
+	if end < len(all) {
+		next = fmt.Sprintf(form, end)
+	}
+	return all[min(from, end):end], next, nil
+}
+
 func brokenLists() []broken[porttest.Store] {
+	const (
+		pages     = "List of orders continues after the page before, for pages of any size"
+		newest    = "List returns the newest order first, and the highest id first among orders of one time"
+		steady    = "List visits every order that was there at the start once, while others are added"
+		user      = "List returns only the user's orders, if the query names a user"
+		limits    = "List of orders takes the nearer end for a limit that is out of range"
+		everyList = "every clause that lists orders"
+	)
 	return []broken[porttest.Store]{
-		{name: "List counts what it returns as passed over", open: faulty(func(whole *memory.Orders, f *faultyStore) {
-			f.list = func(ctx context.Context, query ports.OrderQuery) (ports.OrderPage, error) {
-				page, err := whole.List(ctx, query)
-				page.Unreadable = len(page.Orders)
-				return page, err
-			}
-		}), fails: []string{
-			"List goes on where the page before ended, whatever the size of the pages",
-		}, more: true},
+		{"List counts the orders of a page as unreadable", pages, everyList, listed(func(page *ports.OrderPage, _ ports.OrderQuery) {
+			page.Unreadable = len(page.Orders)
+		})},
 
-		{name: "List skips those of the same time as the last of a page", open: faulty(func(whole *memory.Orders, f *faultyStore) {
-			ends := map[string]time.Time{}
-			var mu sync.Mutex
+		{"List skips the orders of the same time as the last of a page", pages, "other clauses list orders of one time", faulty(func(f *faultyStore) {
+			var ends shared[string, time.Time]
 			f.list = func(ctx context.Context, query ports.OrderQuery) (ports.OrderPage, error) {
-				page, err := whole.List(ctx, query)
-				mu.Lock()
-				defer mu.Unlock()
+				page, err := f.store.List(ctx, query)
 				if len(page.Orders) > 0 {
-					ends[page.NextCursor] = page.Orders[len(page.Orders)-1].CreatedAt
+					ends.set(page.NextCursor, page.Orders[len(page.Orders)-1].CreatedAt)
 				}
-				if query.Cursor != "" {
-					page.Orders = slices.DeleteFunc(page.Orders, func(o domain.Order) bool { return o.CreatedAt.Equal(ends[query.Cursor]) })
+				if end, ok := ends.get(query.Cursor); ok && query.Cursor != "" {
+					page.Orders = slices.DeleteFunc(page.Orders, func(o domain.Order) bool { return o.CreatedAt.Equal(end) })
 				}
 				return page, err
 			}
-		}), fails: []string{
-			"List goes on where the page before ended, whatever the size of the pages",
-			"List visits once each order that was there, while others are added",
-		}},
+		})},
 
-		{name: "List counts its pages from the newest", open: faulty(func(whole *memory.Orders, f *faultyStore) {
-			f.list = func(ctx context.Context, query ports.OrderQuery) (page ports.OrderPage, err error) {
-				const form = "from-%06d"
-				from := 0
-				if query.Cursor != "" {
-					if _, err := fmt.Sscanf(query.Cursor, form, &from); err != nil || fmt.Sprintf(form, from) != query.Cursor {
-						return page, fmt.Errorf("list orders: %w", ports.ErrInvalidCursor)
-					}
-				}
-				orders, err := all(ctx, whole, query.UserID)
-				if err != nil {
-					return page, err
-				}
-				end := min(from+min(max(query.Limit, 1), ports.MaxListLimit), len(orders))
-				if end < len(orders) {
-					page.NextCursor = fmt.Sprintf(form, end)
-				}
-				page.Orders = orders[min(from, end):end]
-				return page, nil
-			}
-		}), fails: []string{
-			"List visits once each order that was there, while others are added",
-		}},
+		{"List counts its pages from the newest order", steady, "", picking(func(order domain.Order, query ports.OrderQuery) bool {
+			return query.UserID == "" || query.UserID == order.UserID
+		})},
 
-		{name: "List returns the oldest first", open: rearranging(func(a, b domain.Order) int {
-			return a.CreatedAt.Compare(b.CreatedAt)
-		}), fails: []string{
-			"List returns the newest first, and of one time the highest id",
-		}, more: true},
+		{"List returns the oldest order first", newest, everyList, listed(func(page *ports.OrderPage, _ ports.OrderQuery) {
+			slices.SortFunc(page.Orders, func(a, b domain.Order) int { return a.CreatedAt.Compare(b.CreatedAt) })
+		})},
 
-		{name: "List returns the lowest id of one time first", open: rearranging(func(a, b domain.Order) int {
-			return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), cmp.Compare(a.ID, b.ID))
-		}), fails: []string{
-			"List returns the newest first, and of one time the highest id",
-			"List goes on where the page before ended, whatever the size of the pages",
-			"List visits once each order that was there, while others are added",
-		}},
+		{"List returns the lowest id of one time first", newest, "other clauses list orders of one time", listed(func(page *ports.OrderPage, _ ports.OrderQuery) {
+			slices.SortFunc(page.Orders, func(a, b domain.Order) int {
+				return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), cmp.Compare(a.ID, b.ID))
+			})
+		})},
 
-		{name: "List ignores the user", open: faulty(func(whole *memory.Orders, f *faultyStore) {
-			f.list = func(ctx context.Context, query ports.OrderQuery) (ports.OrderPage, error) {
+		{"List ignores the user", user, "", listing(func(query *ports.OrderQuery) { query.UserID = "" })},
+
+		{"List ignores the user after the first page", user, "", listing(func(query *ports.OrderQuery) {
+			if query.Cursor != "" {
 				query.UserID = ""
-				return whole.List(ctx, query)
 			}
-		}), fails: []string{
-			"List returns only the user's orders, where one is asked for",
-		}},
+		})},
 
-		{name: "List ignores the user after the first page", open: faulty(func(whole *memory.Orders, f *faultyStore) {
+		{"List takes users for the same who differ in case", user, "the pages count from the newest order", picking(func(order domain.Order, query ports.OrderQuery) bool {
+			return query.UserID == "" || strings.EqualFold(query.UserID, order.UserID)
+		})},
+
+		{"List starts anew at an unknown cursor", "List of orders refuses a cursor that it did not return", "", faulty(func(f *faultyStore) {
 			f.list = func(ctx context.Context, query ports.OrderQuery) (ports.OrderPage, error) {
-				if query.Cursor != "" {
-					query.UserID = ""
-				}
-				return whole.List(ctx, query)
-			}
-		}), fails: []string{
-			"List returns only the user's orders, where one is asked for",
-		}},
-
-		{name: "List takes users for the same who differ in case", open: faulty(func(whole *memory.Orders, f *faultyStore) {
-			f.list = func(ctx context.Context, query ports.OrderQuery) (page ports.OrderPage, err error) {
-				if query.UserID == "" {
-					return whole.List(ctx, query)
-				}
-				one := ports.OrderQuery{Limit: 1, Cursor: query.Cursor}
-				for len(page.Orders) < query.Limit {
-					found, err := whole.List(ctx, one)
-					if err != nil {
-						return page, err
-					}
-					for _, order := range found.Orders {
-						if strings.EqualFold(order.UserID, query.UserID) {
-							page.Orders = append(page.Orders, order)
-						}
-					}
-					one.Cursor, page.NextCursor = found.NextCursor, found.NextCursor
-					if found.NextCursor == "" {
-						break
-					}
-				}
-				return page, nil
-			}
-		}), fails: []string{
-			"List returns only the user's orders, where one is asked for",
-		}},
-
-		{name: "List starts anew on a cursor that it can't read", open: faulty(func(whole *memory.Orders, f *faultyStore) {
-			f.list = func(ctx context.Context, query ports.OrderQuery) (ports.OrderPage, error) {
-				page, err := whole.List(ctx, query)
+				page, err := f.store.List(ctx, query)
 				if errors.Is(err, ports.ErrInvalidCursor) {
 					query.Cursor = ""
-					return whole.List(ctx, query)
+					return f.store.List(ctx, query)
 				}
 				return page, err
 			}
-		}), fails: []string{
-			"List refuses a cursor that it did not give out",
-		}},
+		})},
 
-		{name: "List has no largest page", open: faulty(func(whole *memory.Orders, f *faultyStore) {
+		{"List has no largest page", limits, "", faulty(func(f *faultyStore) {
 			f.list = func(ctx context.Context, query ports.OrderQuery) (page ports.OrderPage, err error) {
-				if query.Limit > ports.MaxListLimit {
-					page.Orders, err = all(ctx, whole, query.UserID)
-					return page, err
+				if query.Limit <= ports.MaxListLimit {
+					return f.store.List(ctx, query)
 				}
-				return whole.List(ctx, query)
+				page.Orders, err = everyPage(func(cursor string) ([]domain.Order, string, error) {
+					page, err := f.store.List(ctx, ports.OrderQuery{UserID: query.UserID, Limit: ports.MaxListLimit, Cursor: cursor})
+					return page.Orders, page.NextCursor, err
+				})
+				return page, err
 			}
-		}), fails: []string{
-			"List takes a limit out of range as the nearer end",
-		}},
+		})},
 
-		{name: "List with a limit of nothing returns nothing", open: faulty(func(whole *memory.Orders, f *faultyStore) {
-			f.list = func(ctx context.Context, query ports.OrderQuery) (ports.OrderPage, error) {
-				if query.Limit <= 0 {
-					return ports.OrderPage{}, nil
-				}
-				return whole.List(ctx, query)
+		{"List with a limit of 0 returns nothing", limits, "", listed(func(page *ports.OrderPage, query ports.OrderQuery) {
+			if query.Limit <= 0 {
+				*page = ports.OrderPage{}
 			}
-		}), fails: []string{
-			"List takes a limit out of range as the nearer end",
-		}},
+		})},
 
-		{name: "List of nobody's orders finds nothing, and says so as an error", open: faulty(func(whole *memory.Orders, f *faultyStore) {
+		{"List of no orders returns ErrNotFound", "List of no orders is one empty page", "every clause that lists none", faulty(func(f *faultyStore) {
 			f.list = func(ctx context.Context, query ports.OrderQuery) (ports.OrderPage, error) {
-				page, err := whole.List(ctx, query)
+				page, err := f.store.List(ctx, query)
 				if err == nil && len(page.Orders) == 0 {
 					err = fmt.Errorf("list orders: %w", ports.ErrNotFound)
 				}
 				return page, err
 			}
-		}), fails: []string{
-			"Add with an ended context keeps neither the order nor its event",
-			"List of an empty store is one empty page",
-			"List returns only the user's orders, where one is asked for",
-			"Methods may be called from several goroutines at once",
-		}},
+		})},
 
-		{name: "List hands out its own slices", open: faulty(func(whole *memory.Orders, f *faultyStore) {
-			var mu sync.Mutex
-			pages := map[ports.OrderQuery]ports.OrderPage{}
+		{"List returns the same slice again", "List shares no memory with its caller", "", faulty(func(f *faultyStore) {
+			var pages shared[ports.OrderQuery, ports.OrderPage]
 			f.add = func(ctx context.Context, order domain.Order) error {
-				mu.Lock()
-				defer mu.Unlock()
-				clear(pages)
-				return whole.Add(ctx, order)
+				pages.do(func(pages map[ports.OrderQuery]ports.OrderPage) { clear(pages) })
+				return f.store.Add(ctx, order)
 			}
 			f.list = func(ctx context.Context, query ports.OrderQuery) (ports.OrderPage, error) {
-				mu.Lock()
-				defer mu.Unlock()
-				page, err := whole.List(ctx, query)
-				if kept, ok := pages[query]; ok {
-					return kept, err
-				}
+				page, err := f.store.List(ctx, query)
 				if err == nil {
-					pages[query] = page
+					page, _ = pages.once(query, page)
 				}
 				return page, err
 			}
-		}), fails: []string{
-			"List leaves what it returned to the caller",
-		}},
-	}
-}
+		})},
 
-// rearranging makes a store whose List sorts each page.
-func rearranging(less func(a, b domain.Order) int) func() porttest.Store {
-	return faulty(func(whole *memory.Orders, f *faultyStore) {
-		f.list = func(ctx context.Context, query ports.OrderQuery) (ports.OrderPage, error) {
-			page, err := whole.List(ctx, query)
-			slices.SortFunc(page.Orders, less)
-			return page, err
-		}
-	})
+		{"List ignores its context", "Get and List with an ended context return its error", "", faulty(func(f *faultyStore) {
+			f.list = func(ctx context.Context, query ports.OrderQuery) (ports.OrderPage, error) {
+				return f.store.List(context.WithoutCancel(ctx), query)
+			}
+		})},
+	}
 }

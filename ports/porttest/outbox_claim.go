@@ -3,212 +3,194 @@ package porttest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 )
 
-func claimLease(t testing.TB, s Store) {
-	for _, outbox := range []ports.Outbox{s.Outbox, s.Other} {
-		if got := outbox.ClaimLease(); got != s.Lease {
-			t.Errorf("a claim lasts for %v, want %v", got, s.Lease)
+var outboxClaim = []Clause[Store]{
+	{"Claim of an empty outbox returns nothing", func(t testing.TB, s Store) {
+		for _, outbox := range []ports.Outbox{s.Outbox, s.Other} {
+			if got := claim(t, outbox, plenty); len(got) > 0 {
+				t.Errorf("claim in an empty outbox: got %d events, such as %s, want none", len(got), got[0].ID)
+			}
 		}
-	}
-}
+	}},
 
-func claimEmpty(t testing.TB, s Store) {
-	for _, outbox := range []ports.Outbox{s.Outbox, s.Other} {
-		if got := claim(t, outbox, plenty); len(got) > 0 {
-			t.Errorf("got %d events from an empty outbox", len(got))
+	{"ClaimLease returns how long a claim lasts", func(t testing.TB, s Store) {
+		for _, outbox := range []ports.Outbox{s.Outbox, s.Other} {
+			if got := outbox.ClaimLease(); got != s.Lease {
+				t.Errorf("ClaimLease is %v, want %v", got, s.Lease)
+			}
 		}
-	}
-}
+	}},
 
-func claimBelowOne(t testing.TB, s Store) {
-	all := orders(t, 1, 3)
-	addAll(t, s, all...)
-	waitOut(s.Lease)
-	for _, limit := range []int{0, -1, -1 << 31} {
-		if got := claim(t, s.Outbox, limit); len(got) > 0 {
-			t.Errorf("limit %d: got %d events, want none", limit, len(got))
-		}
-	}
-	awaitFree(t, s.Other, eventIDs(created(all))...)
-}
-
-func claimLimit(t testing.TB, s Store) {
-	all := orders(t, 1, 7)
-	addAll(t, s, all...)
-	waitOut(s.Lease)
-	// A claim on the first may run out and come again, so what counts is that
-	// all have come.
-	missing := map[domain.EventID]bool{}
-	for _, event := range created(all) {
-		missing[event.ID] = true
-	}
-	eventually(t, "Claim returns each of 7 events by two", func() bool {
-		got := claim(t, s.Outbox, 2)
-		if len(got) > 2 {
-			t.Fatalf("limit 2: got %d events", len(got))
-		}
-		for _, event := range got {
-			delete(missing, event.ID)
-		}
-		return len(missing) == 0
-	})
-}
-
-func claimStaysAway(t testing.TB, s Store) {
-	withinLease(t, s.Lease, func(round int) (claimed time.Time, fault string) {
-		id := order(t, round).Created().ID
-		addAll(t, s, order(t, round))
-		eventually(t, "Claim returns the event", func() bool {
+	{"Add holds the claim on the event until it runs out", func(t testing.TB, s Store) {
+		withinLease(t, s.Lease, func(round int) (claimed time.Time, fault string) {
 			claimed = time.Now()
-			return holds(claim(t, s.Outbox, plenty), id)
-		})
-		for asked := false; !asked || time.Since(claimed) < s.Lease/2; asked = true {
-			for _, outbox := range []ports.Outbox{s.Other, s.Outbox} {
+			id := addEvents(t, s, round, 1)[0].ID
+			for _, outbox := range []ports.Outbox{s.Outbox, s.Other} {
 				if holds(claim(t, outbox, plenty), id) {
-					return claimed, fmt.Sprintf("Claim returned an event before its claim of %v had run out", s.Lease)
+					fault = fmt.Sprintf("Claim returned event %s right after its order was added, want Add to hold the claim", id)
 				}
 			}
-			time.Sleep(s.Lease / 12)
-		}
-		return claimed, ""
-	})
-}
-
-func claimAgain(t testing.TB, s Store) {
-	want := order(t, 1).Created()
-	addAll(t, s, want.Order)
-	for _, outbox := range []ports.Outbox{s.Outbox, s.Other, s.Outbox} {
-		for _, got := range awaitFree(t, outbox, want.ID) {
-			checkEvent(t, want, got)
-		}
-	}
-}
-
-// The order of becoming free is neither that of creation nor that of ids. The
-// pauses are for clocks that would take two calls for simultaneous.
-func claimLongestFree(t testing.TB, s Store) {
-	var ids []domain.EventID
-	for n := range 3 {
-		o := order(t, 3-n)
-		addAll(t, s, o)
-		ids = append(ids, o.Created().ID)
-		time.Sleep(2 * tick)
-	}
-	next := func() (got domain.EventID) {
-		t.Helper()
-		time.Sleep(2 * tick)
-		eventually(t, "Claim returns an event", func() bool {
-			events := claim(t, s.Outbox, 1)
-			for _, event := range events {
-				got = event.ID
-			}
-			return len(events) > 0
+			return claimed, fault
 		})
-		return got
-	}
-	waitOut(s.Lease)
-	got := []domain.EventID{next()}
-	waitOut(s.Lease) // the first is free again, for a shorter time than the others
-	got = append(got, next(), next(), next())
-	if diff := cmp.Diff([]domain.EventID{ids[0], ids[1], ids[2], ids[0]}, got); diff != "" {
-		t.Errorf("events claimed one by one (-want +got):\n%s", diff)
-	}
+		awaitFree(t, s.Other, addEvents(t, s, 0, 1)[0].ID)
+	}},
 
-	waitOut(s.Lease)
-	var all []domain.EventID
-	eventually(t, "Claim returns three events", func() bool {
-		all = append(all, eventIDs(claim(t, s.Outbox, 3))...)
-		return len(all) >= 3
-	})
-	if diff := cmp.Diff([]domain.EventID{ids[1], ids[2], ids[0]}, all[:3]); diff != "" {
-		t.Errorf("events claimed together (-want +got):\n%s", diff)
-	}
-}
+	{"Claim does not return a claimed event before its claim runs out", func(t testing.TB, s Store) {
+		withinLease(t, s.Lease, func(round int) (claimed time.Time, fault string) {
+			id := addEvents(t, s, round, 1)[0].ID
+			eventually(t, "Claim returns event "+string(id), func() bool {
+				claimed = time.Now()
+				return holds(claim(t, s.Outbox, plenty), id)
+			})
+			return claimed, watch(claimed, s.Lease, func() string {
+				for _, outbox := range []ports.Outbox{s.Other, s.Outbox} {
+					if holds(claim(t, outbox, plenty), id) {
+						return fmt.Sprintf("Claim returned event %s again %v after it was claimed, want its claim to last %v", id, time.Since(claimed), s.Lease)
+					}
+				}
+				return ""
+			})
+		})
+	}},
 
-func claimAtOnce(t testing.TB, s Store) {
-	const count, callers, limit = 40, 8, 7 // more than there are, together
-	var left []domain.EventID              // by the callers of the last round
-	withinLease(t, s.Lease, func(round int) (claimed time.Time, fault string) {
-		all := orders(t, round*count, count)
-		addAll(t, s, all...)
+	{"Claim returns an event whose claim has run out, as often as that happens", func(t testing.TB, s Store) {
+		want := addEvents(t, s, 1, 1)[0]
+		for _, outbox := range []ports.Outbox{s.Outbox, s.Other, s.Outbox} {
+			for _, got := range awaitFree(t, outbox, want.ID) {
+				checkEqual(t, "claimed event "+string(want.ID), want, got)
+			}
+		}
+	}},
+
+	{"Claim with a limit below 1 claims nothing", func(t testing.TB, s Store) {
+		all := orders(1, 3)
+		add(t, s, all...)
 		waitOut(s.Lease)
-
-		claimed = time.Now()
-		ctx := bounded(t)
-		var mu sync.Mutex
-		times := map[domain.EventID]int{}
-		together(callers, func(i int) {
-			outbox := s.Outbox
-			if i%2 == 0 {
-				outbox = s.Other
-			}
-			events, err := outbox.Claim(ctx, limit)
-			if err != nil {
-				t.Errorf("claim beside others: %v", err)
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			for _, event := range events {
-				times[event.ID]++
-			}
-		})
-		left = nil
-		for _, event := range created(all) {
-			switch n := times[event.ID]; {
-			case n == 0:
-				left = append(left, event.ID)
-			case n > 1:
-				fault = fmt.Sprintf("of those that claimed at once, %d got the same event", n)
+		for _, limit := range []int{0, -1, -1 << 31} {
+			if got := claim(t, s.Outbox, limit); len(got) > 0 {
+				t.Errorf("claim with limit %d: got %d events, such as %s, want none", limit, len(got), got[0].ID)
 			}
 		}
-		return claimed, fault
-	})
-	awaitFree(t, s.Outbox, left...)
-}
+		awaitFree(t, s.Other, eventIDs(created(all))...)
+	}},
 
-func claimEnded(t testing.TB, s Store) {
-	withinLease(t, s.Lease, func(round int) (claimed time.Time, fault string) {
-		all := events(t, 3*round, 3)
-		for _, event := range all {
-			addAll(t, s, event.Order)
+	// The claim on the first events may run out during the clause, so they may
+	// come again.
+	{"Claim returns no more events than its limit, and leaves the others free", func(t testing.TB, s Store) {
+		all := orders(1, 7)
+		add(t, s, all...)
+		waitOut(s.Lease)
+		awaitEach(t, "Claim with limit 2 returns each event", eventIDs(created(all)), func() []domain.EventID {
+			got := claim(t, s.Outbox, 2)
+			if len(got) > 2 {
+				t.Fatalf("claim with limit 2: got %d events, the last %s", len(got), got[len(got)-1].ID)
+			}
+			return eventIDs(got)
+		})
+	}},
+
+	// Events become free neither in the order of their times nor of their ids.
+	// The pauses are for clocks that would take two calls for simultaneous.
+	{"Claim returns first the event that has been free for longest", func(t testing.TB, s Store) {
+		var ids []domain.EventID
+		for n := range 3 {
+			ids = append(ids, addEvents(t, s, 3-n, 1)[0].ID)
 			time.Sleep(2 * tick)
 		}
-		waitOut(s.Lease)
-		claimed = time.Now()
-		checkEnded(t, "Claim", func(ctx context.Context) error {
-			_, err := s.Outbox.Claim(ctx, 1)
-			return err
-		})
-		var got []domain.Event
-		eventually(t, "Claim returns the last event", func() bool {
-			got = append(got, claim(t, s.Outbox, plenty)...)
-			return holds(got, all[2].ID)
-		})
-		if !holds(got, all[0].ID) || !holds(got, all[1].ID) { // free for longer than the last
-			fault = "Claim with an ended context kept an event from the next"
+		next := func(limit, count int) (got []domain.EventID) {
+			t.Helper()
+			time.Sleep(2 * tick)
+			eventually(t, fmt.Sprintf("Claim with limit %d returns %d events", limit, count), func() bool {
+				got = append(got, eventIDs(claim(t, s.Outbox, limit))...)
+				return len(got) >= count
+			})
+			return got[:count]
 		}
-		return claimed, fault
-	})
-}
+		waitOut(s.Lease)
+		got := next(1, 1)
+		waitOut(s.Lease) // the first event is free again, but not for as long as the others
+		got = slices.Concat(got, next(1, 1), next(1, 1), next(1, 1))
+		checkEqual(t, "events claimed one by one", []domain.EventID{ids[0], ids[1], ids[2], ids[0]}, got)
 
-func claimSlices(t testing.TB, s Store) {
-	all := orders(t, 1, 3)
-	addAll(t, s, all...)
-	for range 2 {
 		waitOut(s.Lease)
-		got := claim(t, s.Outbox, plenty)
-		for i := range got {
-			got[i].Order.Product = "changed by the caller"
+		checkEqual(t, "events claimed together", []domain.EventID{ids[1], ids[2], ids[0]}, next(3, 3))
+	}},
+
+	{"Claim by many callers returns each event to one of them, and leaves none out", func(t testing.TB, s Store) {
+		const count, callers, limit = 40, 8, 7 // the callers' limits add up to more than the events
+		var left []domain.EventID              // what nobody got in the last round
+		withinLease(t, s.Lease, func(round int) (claimed time.Time, fault string) {
+			all := orders(round*count, count)
+			add(t, s, all...)
+			waitOut(s.Lease)
+
+			claimed = time.Now()
+			ctx := bounded(t)
+			var mu sync.Mutex
+			times := map[domain.EventID]int{}
+			together(callers, func(i int) {
+				events, err := either(i, s.Outbox, s.Other).Claim(ctx, limit)
+				if err != nil {
+					t.Errorf("claim beside other calls: %v", err)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				for _, event := range events {
+					times[event.ID]++
+				}
+			})
+			left = nil
+			for _, id := range eventIDs(created(all)) {
+				switch n := times[id]; {
+				case n == 0:
+					left = append(left, id)
+				case n > 1:
+					fault = fmt.Sprintf("%d of %d concurrent callers got event %s, want one", n, callers, id)
+				}
+			}
+			return claimed, fault
+		})
+		awaitFree(t, s.Outbox, left...)
+	}},
+
+	{"Claim with an ended context claims nothing", func(t testing.TB, s Store) {
+		withinLease(t, s.Lease, func(round int) (claimed time.Time, fault string) {
+			var ids []domain.EventID
+			for n := range 3 {
+				ids = append(ids, addEvents(t, s, 3*round+n, 1)[0].ID)
+				time.Sleep(2 * tick)
+			}
+			waitOut(s.Lease)
+			claimed = time.Now()
+			checkEnded(t, "Claim", func(ctx context.Context) error { return errorOf(s.Outbox.Claim(ctx, 1)) })
+			got := awaitFree(t, s.Outbox, ids[2])
+			for _, id := range ids[:2] { // which have been free for longer than the last
+				if !holds(got, id) {
+					fault = fmt.Sprintf("Claim with an ended context claimed event %s, want it to claim nothing", id)
+				}
+			}
+			return claimed, fault
+		})
+	}},
+
+	{"Claim shares no memory with its caller", func(t testing.TB, s Store) {
+		all := orders(1, 3)
+		add(t, s, all...)
+		for range 2 {
+			waitOut(s.Lease)
+			got := claim(t, s.Outbox, plenty)
+			for i := range got {
+				got[i].Order.Product = "changed by the caller"
+			}
 		}
-	}
-	checkOutbox(t, s, created(all)...)
+		checkOutbox(t, s, created(all)...)
+	}},
 }

@@ -8,41 +8,82 @@ import (
 	"sync"
 	"time"
 
-	"example.com/orderflow/adapters/memory"
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 	"example.com/orderflow/ports/porttest"
 )
 
+// marking makes a store whose MarkPublished marks other ids than the caller's.
+func marking(change func(ids []domain.EventID) []domain.EventID) func() porttest.Store {
+	return faulty(func(f *faultyStore) {
+		f.mark = func(ctx context.Context, ids ...domain.EventID) error {
+			return f.store.MarkPublished(ctx, change(ids)...)
+		}
+	})
+}
+
+// knowing makes a store whose MarkPublished knows which ids are in the outbox.
+func knowing(mark func(ctx context.Context, f *faultyStore, known, unknown []domain.EventID) error) func() porttest.Store {
+	return faulty(func(f *faultyStore) {
+		var mu sync.Mutex
+		waiting := map[domain.EventID]bool{}
+		f.add = func(ctx context.Context, order domain.Order) error {
+			err := f.store.Add(ctx, order)
+			mu.Lock()
+			defer mu.Unlock()
+			if err == nil {
+				waiting[order.Created().ID] = true
+			}
+			return err
+		}
+		f.mark = func(ctx context.Context, ids ...domain.EventID) error {
+			mu.Lock()
+			defer mu.Unlock()
+			var known, unknown []domain.EventID
+			for _, id := range ids {
+				if waiting[id] {
+					known = append(known, id)
+				} else {
+					unknown = append(unknown, id)
+				}
+			}
+			err := mark(ctx, f, known, unknown)
+			if err == nil && len(unknown) == 0 {
+				for _, id := range known {
+					delete(waiting, id)
+				}
+			}
+			return err
+		}
+	})
+}
+
 func brokenMarks() []broken[porttest.Store] {
+	const (
+		every   = "MarkPublished removes every event of a call"
+		claimed = "MarkPublished removes a claimed event for good"
+		free    = "MarkPublished removes a free event for good"
+		unknown = "MarkPublished ignores unknown ids"
+		ended   = "MarkPublished with an ended context marks nothing"
+		several = "other clauses mark several events"
+	)
 	return []broken[porttest.Store]{
-		{name: "MarkPublished marks only the first", open: faulty(func(whole *memory.Orders, f *faultyStore) {
-			f.mark = func(ctx context.Context, ids ...domain.EventID) error {
-				return whole.MarkPublished(ctx, ids[:min(len(ids), 1)]...)
-			}
-		}), fails: []string{
-			"MarkPublished takes out every event it is given",
-			"MarkPublished takes a free event out for good",
-			"MarkPublished passes over ids it does not know",
-			"MarkPublished takes out no other event",
-		}},
+		{"MarkPublished marks only the first", every, several, marking(func(ids []domain.EventID) []domain.EventID {
+			return ids[:min(len(ids), 1)]
+		})},
 
-		{name: "MarkPublished marks a hundred at most", open: faulty(func(whole *memory.Orders, f *faultyStore) {
-			f.mark = func(ctx context.Context, ids ...domain.EventID) error {
-				return whole.MarkPublished(ctx, ids[:min(len(ids), 100)]...)
-			}
-		}), fails: []string{
-			"MarkPublished takes out every event it is given",
-		}},
+		{"MarkPublished marks a hundred at most", every, "", marking(func(ids []domain.EventID) []domain.EventID {
+			return ids[:min(len(ids), 100)]
+		})},
 
-		{name: "MarkPublished of nothing marks all", open: faulty(func(whole *memory.Orders, f *faultyStore) {
+		{"MarkPublished of nothing marks all", "MarkPublished removes no other event", "", faulty(func(f *faultyStore) {
 			var mu sync.Mutex
 			var added []domain.EventID
 			f.add = func(ctx context.Context, order domain.Order) error {
 				mu.Lock()
 				defer mu.Unlock()
 				added = append(added, order.Created().ID)
-				return whole.Add(ctx, order)
+				return f.store.Add(ctx, order)
 			}
 			f.mark = func(ctx context.Context, ids ...domain.EventID) error {
 				mu.Lock()
@@ -50,175 +91,110 @@ func brokenMarks() []broken[porttest.Store] {
 				if len(ids) == 0 {
 					ids = added
 				}
-				return whole.MarkPublished(ctx, ids...)
+				return f.store.MarkPublished(ctx, ids...)
 			}
-		}), fails: []string{
-			"MarkPublished takes out no other event",
-		}},
+		})},
 
-		{name: "MarkPublished fails on ids it does not know", open: faulty(func(whole *memory.Orders, f *faultyStore) {
-			f.mark = knowing(whole, f, func(ctx context.Context, known, unknown []domain.EventID) error {
-				if len(unknown) > 0 {
-					return fmt.Errorf("mark %s published: %w", unknown[0], ports.ErrNotFound)
+		{"MarkPublished fails on unknown ids", unknown, "a repeat has unknown ids", knowing(func(ctx context.Context, f *faultyStore, known, unknown []domain.EventID) error {
+			if len(unknown) > 0 {
+				return fmt.Errorf("mark %s published: %w", unknown[0], ports.ErrNotFound)
+			}
+			return f.store.MarkPublished(ctx, known...)
+		})},
+
+		{"MarkPublished refuses an id twice", "MarkPublished may be repeated", "", faulty(func(f *faultyStore) {
+			f.mark = func(ctx context.Context, ids ...domain.EventID) error {
+				if len(ids) != len(slices.Compact(slices.Clone(ids))) {
+					return errors.New("mark events published: the same id twice")
 				}
-				return whole.MarkPublished(ctx, known...)
-			})
-		}), fails: []string{
-			"MarkPublished passes over ids it does not know",
-			"MarkPublished may be repeated",
-		}},
+				return f.store.MarkPublished(ctx, ids...)
+			}
+		})},
 
-		{name: "MarkPublished marks nothing beside an id it does not know", open: faulty(func(whole *memory.Orders, f *faultyStore) {
-			f.mark = knowing(whole, f, func(ctx context.Context, known, unknown []domain.EventID) error {
-				if len(unknown) > 0 {
-					return nil
-				}
-				return whole.MarkPublished(ctx, known...)
-			})
-		}), fails: []string{
-			"MarkPublished passes over ids it does not know",
-		}},
+		{"MarkPublished marks nothing beside an unknown id", unknown, "", knowing(func(ctx context.Context, f *faultyStore, known, unknown []domain.EventID) error {
+			if len(unknown) > 0 {
+				return nil
+			}
+			return f.store.MarkPublished(ctx, known...)
+		})},
 
-		{name: "MarkPublished marks only what is claimed", open: faulty(func(whole *memory.Orders, f *faultyStore) {
-			var mu sync.Mutex
-			claimed := map[domain.EventID]time.Time{}
+		{"MarkPublished marks only claimed events", free, "", faulty(func(f *faultyStore) {
+			var claimed shared[domain.EventID, time.Time]
 			f.add = func(ctx context.Context, order domain.Order) error {
-				mu.Lock()
-				defer mu.Unlock()
-				claimed[order.Created().ID] = time.Now()
-				return whole.Add(ctx, order)
+				claimed.set(order.Created().ID, time.Now())
+				return f.store.Add(ctx, order)
 			}
 			f.claim = func(ctx context.Context, limit int) ([]domain.Event, error) {
-				mu.Lock()
-				defer mu.Unlock()
-				events, err := whole.Claim(ctx, limit)
+				events, err := f.store.Claim(ctx, limit)
 				for _, e := range events {
-					claimed[e.ID] = time.Now()
+					claimed.set(e.ID, time.Now())
 				}
 				return events, err
 			}
 			f.mark = func(ctx context.Context, ids ...domain.EventID) error {
-				mu.Lock()
-				defer mu.Unlock()
-				return whole.MarkPublished(ctx, slices.DeleteFunc(slices.Clone(ids), func(id domain.EventID) bool {
-					return time.Since(claimed[id]) > lease
+				return f.store.MarkPublished(ctx, slices.DeleteFunc(slices.Clone(ids), func(id domain.EventID) bool {
+					at, _ := claimed.get(id)
+					return time.Since(at) > lease
 				})...)
 			}
-		}), fails: []string{
-			"MarkPublished takes a free event out for good",
+		})},
+
+		{"MarkPublished marks only what the same process claimed", claimed, "another process marks in other clauses too", func() porttest.Store {
+			s := leased(lease)()
+			other := newFaultyStore(s.Orders.(store))
+			other.mark = func(ctx context.Context, ids ...domain.EventID) error { return ctx.Err() }
+			s.Other = other
+			return s
 		}},
 
-		{name: "MarkPublished marks only what the same process claimed", open: func() porttest.Store {
-			one := orders()
-			other := &faultyStore{store: one}
-			other.mark = func(ctx context.Context, ids ...domain.EventID) error { return ctx.Err() }
-			return porttest.Store{Orders: one, Outbox: one, Other: other, Lease: lease}
-		}, fails: []string{
-			"MarkPublished takes a claimed event out for good",
-		}, more: true},
-
-		{name: "MarkPublished claims once more", open: func() porttest.Store {
-			n := naive(longestFree)
-			f := &faultyStore{store: n}
+		{"MarkPublished claims again", claimed, "every clause that marks", faultyNaive(func(n *naiveStore, f *faultyStore) {
 			f.mark = func(ctx context.Context, ids ...domain.EventID) error {
-				n.mu.Lock()
-				defer n.mu.Unlock()
-				for _, id := range ids {
-					if _, ok := n.claims[id]; ok && ctx.Err() == nil {
-						n.claims[id] = time.Now().Add(lease)
-					}
-				}
-				return ctx.Err()
+				return n.Release(ctx, time.Now().Add(lease), ids...)
 			}
-			return harness(f)
-		}, fails: []string{
-			"MarkPublished takes a claimed event out for good",
-			"MarkPublished takes a free event out for good",
-		}, more: true},
+		})},
 
-		{name: "MarkPublished takes the order away too", open: faulty(func(whole *memory.Orders, f *faultyStore) {
-			var gone sync.Map
+		{"MarkPublished removes the order too", "MarkPublished leaves the order as it is", "the clause of many callers reads marked orders", faulty(func(f *faultyStore) {
+			var gone shared[domain.OrderID, bool]
 			f.mark = func(ctx context.Context, ids ...domain.EventID) error {
 				for _, id := range ids {
 					if order, ok := id.OrderID(); ok && ctx.Err() == nil {
-						gone.Store(order, true)
+						gone.set(order, true)
 					}
 				}
-				return whole.MarkPublished(ctx, ids...)
+				return f.store.MarkPublished(ctx, ids...)
 			}
-			f.get = func(ctx context.Context, id domain.OrderID) (domain.Order, error) {
-				if _, ok := gone.Load(id); ok {
-					return domain.Order{}, fmt.Errorf("get order %s: %w", id, ports.ErrNotFound)
-				}
-				return whole.Get(ctx, id)
-			}
-		}), fails: []string{
-			"MarkPublished leaves the order as it is",
-			"Methods may be called from several goroutines at once",
-		}},
+			f.get = hiding(f, &gone)
+		})},
 
-		{name: "MarkPublished marks and then fails on an ended context", open: faulty(func(whole *memory.Orders, f *faultyStore) {
+		{"MarkPublished marks and then fails on an ended context", ended, "", faulty(func(f *faultyStore) {
 			f.mark = func(ctx context.Context, ids ...domain.EventID) error {
-				return errors.Join(ctx.Err(), whole.MarkPublished(context.WithoutCancel(ctx), ids...))
+				return errors.Join(ctx.Err(), f.store.MarkPublished(context.WithoutCancel(ctx), ids...))
 			}
-		}), fails: []string{
-			"MarkPublished with an ended context marks nothing",
-		}},
+		})},
 
-		{name: "MarkPublished keeps the slice for later", open: faulty(func(whole *memory.Orders, f *faultyStore) {
+		{"MarkPublished ignores its context", ended, "", faulty(func(f *faultyStore) {
+			f.mark = func(ctx context.Context, ids ...domain.EventID) error {
+				return f.store.MarkPublished(context.WithoutCancel(ctx), ids...)
+			}
+		})},
+
+		{"MarkPublished keeps the slice for later", "MarkPublished shares no memory with its caller", "what an ended call kept is marked later", faulty(func(f *faultyStore) {
 			var mu sync.Mutex
 			var kept []domain.EventID
 			f.mark = func(ctx context.Context, ids ...domain.EventID) error {
 				mu.Lock()
 				defer mu.Unlock()
 				kept = ids
-				return whole.MarkPublished(ctx, ids...)
+				return f.store.MarkPublished(ctx, ids...)
 			}
 			f.claim = func(ctx context.Context, limit int) ([]domain.Event, error) {
 				mu.Lock()
 				defer mu.Unlock()
-				if err := whole.MarkPublished(ctx, kept...); err != nil {
+				if err := f.store.MarkPublished(ctx, kept...); err != nil {
 					return nil, err
 				}
-				return whole.Claim(ctx, limit)
+				return f.store.Claim(ctx, limit)
 			}
-		}), fails: []string{
-			"MarkPublished leaves the slice to the caller",
-			"MarkPublished with an ended context marks nothing",
-		}},
-	}
-}
-
-// knowing splits the ids that mark is given by whether they are in the outbox.
-func knowing(whole *memory.Orders, f *faultyStore, mark func(ctx context.Context, known, unknown []domain.EventID) error) func(context.Context, ...domain.EventID) error {
-	var mu sync.Mutex
-	waiting := map[domain.EventID]bool{}
-	f.add = func(ctx context.Context, order domain.Order) error {
-		err := whole.Add(ctx, order)
-		mu.Lock()
-		defer mu.Unlock()
-		if err == nil {
-			waiting[order.Created().ID] = true
-		}
-		return err
-	}
-	return func(ctx context.Context, ids ...domain.EventID) error {
-		mu.Lock()
-		defer mu.Unlock()
-		var known, unknown []domain.EventID
-		for _, id := range ids {
-			if waiting[id] {
-				known = append(known, id)
-			} else {
-				unknown = append(unknown, id)
-			}
-		}
-		err := mark(ctx, known, unknown)
-		if err == nil && len(unknown) == 0 {
-			for _, id := range known {
-				delete(waiting, id)
-			}
-		}
-		return err
+		})},
 	}
 }

@@ -5,80 +5,67 @@ import (
 	"errors"
 	"time"
 
-	"example.com/orderflow/adapters/memory"
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports/porttest"
 )
 
-func brokenPostpones() []broken[porttest.Store] {
-	type putFunc = func(ctx context.Context, until time.Time, ids ...domain.EventID) error
-	postponing := func(put func(whole *memory.Orders) putFunc) func() porttest.Store {
-		return faulty(func(whole *memory.Orders, f *faultyStore) { f.put = put(whole) })
+func brokenReleases() []broken[porttest.Store] {
+	releasing := func(release func(f *faultyStore, ctx context.Context, until time.Time, ids []domain.EventID) error) func() porttest.Store {
+		return faulty(func(f *faultyStore) {
+			f.release = func(ctx context.Context, until time.Time, ids ...domain.EventID) error {
+				return release(f, ctx, until, ids)
+			}
+		})
 	}
+	const (
+		until = "Release keeps events from Claim until the given time, even beyond a lease"
+		past  = "Release at a past time frees an event at once"
+		both  = "it neither keeps events away nor frees them"
+	)
 	return []broken[porttest.Store]{
-		{name: "Postpone does nothing", open: postponing(func(*memory.Orders) putFunc {
-			return func(ctx context.Context, _ time.Time, _ ...domain.EventID) error { return ctx.Err() }
-		}), fails: []string{
-			"what is postponed stays away until then, longer than a claim",
-			"what is postponed holds up nobody",
-			"Postpone to the past frees an event at once",
-		}},
+		{"Release does nothing", until, both, releasing(func(_ *faultyStore, ctx context.Context, _ time.Time, _ []domain.EventID) error {
+			return ctx.Err()
+		})},
 
-		{name: "Postpone claims once more", open: postponing(func(whole *memory.Orders) putFunc {
-			return func(ctx context.Context, _ time.Time, ids ...domain.EventID) error {
-				return whole.Release(ctx, time.Now().Add(lease), ids...)
+		{"Release claims again", until, both, releasing(func(f *faultyStore, ctx context.Context, _ time.Time, ids []domain.EventID) error {
+			return f.store.Release(ctx, time.Now().Add(lease), ids...)
+		})},
+
+		{"Release removes the event", until, both, releasing(func(f *faultyStore, ctx context.Context, _ time.Time, ids []domain.EventID) error {
+			return f.store.MarkPublished(ctx, ids...)
+		})},
+
+		{"Release to the past waits for the lease", past, "", releasing(func(f *faultyStore, ctx context.Context, until time.Time, ids []domain.EventID) error {
+			if until.Before(time.Now()) {
+				return ctx.Err()
 			}
-		}), fails: []string{
-			"what is postponed stays away until then, longer than a claim",
-			"Postpone to the past frees an event at once",
-		}},
+			return f.store.Release(ctx, until, ids...)
+		})},
 
-		{name: "Postpone takes out for good", open: postponing(func(whole *memory.Orders) putFunc {
-			return func(ctx context.Context, _ time.Time, ids ...domain.EventID) error {
-				return whole.MarkPublished(ctx, ids...)
-			}
-		}), fails: []string{
-			"what is postponed stays away until then, longer than a claim",
-			"Postpone to the past frees an event at once",
-		}},
+		{"Release releases only the first", until, "other clauses release several events", releasing(func(f *faultyStore, ctx context.Context, until time.Time, ids []domain.EventID) error {
+			return f.store.Release(ctx, until, ids[:min(len(ids), 1)]...)
+		})},
 
-		{name: "Postpone puts off only the first", open: postponing(func(whole *memory.Orders) putFunc {
-			return func(ctx context.Context, until time.Time, ids ...domain.EventID) error {
-				return whole.Release(ctx, until, ids[:min(len(ids), 1)]...)
-			}
-		}), fails: []string{
-			"what is postponed stays away until then, longer than a claim",
-			"what is postponed holds up nobody",
-		}},
+		{"Release releases five at most", "Release of some events until later lets Claim return the others", "", releasing(func(f *faultyStore, ctx context.Context, until time.Time, ids []domain.EventID) error {
+			return f.store.Release(ctx, until, ids[:min(len(ids), 5)]...)
+		})},
 
-		{name: "Postpone puts events in", open: func() porttest.Store {
-			n := naive(longestFree)
-			f := &faultyStore{store: n}
-			f.put = func(ctx context.Context, until time.Time, ids ...domain.EventID) error {
-				if err := n.Release(ctx, until, ids...); err != nil {
-					return err
-				}
-				n.mu.Lock()
-				defer n.mu.Unlock()
+		{"Release puts events in", "Release puts nothing into the outbox", "", faultyNaive(func(n *naiveStore, f *faultyStore) {
+			f.release = func(ctx context.Context, until time.Time, ids ...domain.EventID) error {
 				for _, id := range ids {
 					of, _ := id.OrderID()
 					if order, err := n.Get(ctx, of); err == nil {
-						*n.entries = append(*n.entries, &entry{event: order.Created(), added: len(*n.entries)})
+						n.mu.Lock()
+						n.entries[id] = entry{event: order.Created(), added: len(n.entries)}
+						n.mu.Unlock()
 					}
 				}
-				return nil
+				return n.Release(ctx, until, ids...)
 			}
-			return harness(f)
-		}, fails: []string{
-			"Postpone puts nothing into the outbox",
-		}, more: true},
+		})},
 
-		{name: "Postpone postpones and then fails on an ended context", open: postponing(func(whole *memory.Orders) putFunc {
-			return func(ctx context.Context, until time.Time, ids ...domain.EventID) error {
-				return errors.Join(ctx.Err(), whole.Release(context.WithoutCancel(ctx), until, ids...))
-			}
-		}), fails: []string{
-			"Postpone with an ended context postpones nothing",
-		}},
+		{"Release releases and then fails on an ended context", "Release with an ended context releases nothing", "", releasing(func(f *faultyStore, ctx context.Context, until time.Time, ids []domain.EventID) error {
+			return errors.Join(ctx.Err(), f.store.Release(context.WithoutCancel(ctx), until, ids...))
+		})},
 	}
 }

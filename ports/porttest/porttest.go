@@ -1,18 +1,30 @@
-// Package porttest is the contract of the ports as tests, for every adapter,
-// here or elsewhere: a table of clauses a port, and [Run], which checks an
-// adapter against them.
+// Package porttest holds the contracts of the ports as tests, for any adapter,
+// in this module or another. Each port has a list of clauses; [Run] checks an
+// adapter against them:
 //
 //	func TestStore(t *testing.T) {
-//		porttest.Run(t, porttest.StoreClauses(), func(t testing.TB) porttest.Store { … })
+//		porttest.Run(t, porttest.StoreClauses(), func(t testing.TB) porttest.Store {
+//			one, other := openTwice(t) // one empty database, opened as two processes would
+//			return porttest.Store{Orders: one.Orders(), Outbox: one.Outbox(), Other: other.Outbox(), Lease: time.Second}
+//		})
 //	}
 //
-// There are no options: an adapter keeps the whole contract or fails. The
-// clauses run in real time, or in virtual time where the caller runs each in a
-// bubble of its own (testing/synctest).
+// A broker whose events are all that matters passes [EventClauses]; one that
+// also hands out its dead letters passes [DeadLetterQueueClauses] as well. The
+// other suites are [DeliveryLogClauses], [DeadLettersClauses] and
+// [ChannelClauses].
+//
+// There are no options: an adapter keeps the whole contract or fails. A failure
+// says what the adapter had to do, and names the order, event or dead letter.
+//
+// Clauses run in real time. An adapter without I/O can run each clause in
+// virtual time (testing/synctest), as the example of [Clause] shows.
 package porttest
 
 import (
 	"context"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -27,64 +39,115 @@ type Clause[A any] struct {
 	Check func(t testing.TB, adapter A)
 }
 
-// Run checks every clause in a subtest of its name, each on an adapter that
-// open makes for it alone: empty, and closed by t.Cleanup.
+// sideBySide is how many clauses [Run] checks at once. Clauses mostly wait, for
+// leases and delays, so there may be more of them than processors.
+const sideBySide = 8
+
+// Run checks each clause in a subtest of its name, several at once. For each
+// clause it calls open, which returns an empty adapter that no other clause
+// uses, and closes it with t.Cleanup.
 func Run[A any](t *testing.T, clauses []Clause[A], open func(t testing.TB) A) {
-	for _, clause := range clauses {
-		t.Run(clause.Name, func(t *testing.T) { clause.Check(t, open(t)) })
+	next := make(chan Clause[A])
+	var runners sync.WaitGroup
+	for range min(sideBySide, len(clauses)) {
+		runners.Go(func() {
+			for clause := range next {
+				t.Run(clause.Name, func(t *testing.T) { clause.Check(t, open(t)) })
+			}
+		})
 	}
+	for _, clause := range clauses {
+		next <- clause
+	}
+	close(next)
+	runners.Wait()
 }
 
-// Store is what [StoreClauses] asks of an order store.
+// Store is what [StoreClauses] needs of an order store.
 type Store struct {
 	Orders ports.OrderRepository
 	Outbox ports.Outbox
-	Other  ports.Outbox  // the same outbox as another process has it
-	Lease  time.Duration // how long a claim lasts here; about a second, for it is waited out
+	Other  ports.Outbox  // the same outbox, opened by another process
+	Lease  time.Duration // how long a claim lasts: about a second, because clauses wait for its end
 }
 
-// Broker is what [BrokerClauses] asks of a broker.
-type Broker struct {
-	Publisher ports.EventPublisher
-	Consumer  func() ports.EventConsumer // at each call another consumer of the same queue
+// StoreClauses returns the contract of [ports.OrderRepository] and
+// [ports.Outbox].
+func StoreClauses() []Clause[Store] {
+	return slices.Concat(ordersAdd, ordersList, outboxClaim, outboxMark, outboxRelease)
+}
 
-	// Inject puts a message with that body, which is no event, into the queue.
+// Events is what [EventClauses] needs of a broker.
+type Events struct {
+	Publisher ports.EventPublisher
+	Consumer  func() ports.EventConsumer // returns another consumer of the same queue at each call
+
+	// Inject puts a message with this body, which is not an event, into the queue.
 	Inject func(ctx context.Context, body []byte) error
 
-	// DeadLetters returns, at each call, what drains and replays the same dead
-	// letters: those that the consumers set aside. Their times are compared
-	// with this process's clock, and a letter that was not kept has to come
-	// again within seconds.
-	DeadLetters func() ports.DeadLetterQueue
-
-	// Attempts is how often a failing event is handed over before it is set
-	// aside: 3 or more. The delays between are for the suite to wait out: the
-	// first of 50 to 200 ms, each longer than the one before by 50 ms or more.
+	// Attempts is how often the broker delivers a failing event before it sets
+	// the event aside: 3 or more. Clauses wait for the delays between: the first
+	// of 50 to 200 ms, each at least 50 ms longer than the one before.
 	Attempts int
 }
 
-// DeliveryLog is what [DeliveryLogClauses] asks of a delivery log.
-type DeliveryLog struct {
-	Log   ports.DeliveryLog
-	Other ports.DeliveryLog // the same log as another process has it
-	Lease time.Duration     // how long a claim lasts here; about a second, for it is waited out
+// EventClauses returns the contract of [ports.EventPublisher] and
+// [ports.EventConsumer].
+func EventClauses() []Clause[Events] {
+	return slices.Concat(eventsPublish, eventsConsume, eventsFail, eventsStop)
 }
 
-// DeadLetters is what [DeadLettersClauses] asks of a store of dead letters.
+// DeadLetterQueue is what [DeadLetterQueueClauses] needs of a broker: its
+// events, and the dead letters that their consumers set aside.
+type DeadLetterQueue struct {
+	Events
+
+	// Queue returns, at each call, another drain of the same dead letters. Their
+	// times are compared with this process's clock. A letter that was not kept
+	// has to come again within seconds.
+	Queue func() ports.DeadLetterQueue
+}
+
+// DeadLetterQueueClauses returns the contract of [ports.DeadLetterQueue].
+func DeadLetterQueueClauses() []Clause[DeadLetterQueue] {
+	return slices.Concat(queueSetAside, queueDrain, queueStop, queueReplay)
+}
+
+// DeliveryLog is what [DeliveryLogClauses] needs of a delivery log.
+type DeliveryLog struct {
+	Log   ports.DeliveryLog
+	Other ports.DeliveryLog // the same log, opened by another process
+	Lease time.Duration     // how long a claim lasts: about a second, because clauses wait for its end
+}
+
+// DeliveryLogClauses returns the contract of [ports.DeliveryLog].
+func DeliveryLogClauses() []Clause[DeliveryLog] {
+	return slices.Concat(deliveryLogClaim, deliveryLogRecord, deliveryLogRelease, deliveryLogList)
+}
+
+// DeadLetters is what [DeadLettersClauses] needs of a store of dead letters.
 type DeadLetters struct {
 	Letters ports.DeadLetters
-	Other   ports.DeadLetters // the same store as another process has it
+	Other   ports.DeadLetters // the same store, opened by another process
 
-	// Forgetful is a store, the same or another, that forgets what is settled
-	// after Retention: about a second, for it is waited out.
+	// Forgetful is a store, the same or another, that forgets settled letters
+	// after Retention: about a second, because clauses wait for its end.
 	Forgetful ports.DeadLetters
 	Retention time.Duration
 }
 
-// Channel is what [ChannelClauses] asks of a notification channel.
+// DeadLettersClauses returns the contract of [ports.DeadLetters].
+func DeadLettersClauses() []Clause[DeadLetters] {
+	return slices.Concat(deadLettersPut, deadLettersGet, deadLettersList, deadLettersSettle, deadLettersForget)
+}
+
+// Channel is what [ChannelClauses] needs of a notification channel.
 type Channel struct {
 	Channel ports.Channel
 
-	// Received returns the ids of the events that the receiver has been told of.
+	// Received returns the ids of the events that the receiver was notified of.
 	Received func() []domain.EventID
 }
+
+// ChannelClauses returns the contract of [ports.Channel].
+func ChannelClauses() []Clause[Channel] { return slices.Clone(channelSend) }

@@ -4,18 +4,16 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"sync"
 	"testing"
 	"time"
 
-	"example.com/orderflow/adapters/memory"
-	"example.com/orderflow/domain"
-	"example.com/orderflow/ports"
 	"example.com/orderflow/ports/porttest"
 )
 
-// A slow and noisy machine breaks no contract: each call takes a while before
-// and after it does its work, and now and then much longer than that.
+// machine is slow and noisy, which breaks no contract: each call takes a while
+// before and after it does its work, and sometimes much longer.
 type machine struct {
 	mu   sync.Mutex
 	rand *rand.Rand
@@ -31,121 +29,78 @@ func (m *machine) lag() {
 	time.Sleep(d)
 }
 
-// slow calls f on the machine.
-func slow[T any](m *machine, f func() (T, error)) (T, error) {
-	m.lag()
-	defer m.lag()
-	return f()
+// slow makes *f, which is a function, run on the machine.
+func slow[F any](m *machine, f *F) {
+	whole := reflect.ValueOf(*f)
+	*f = reflect.MakeFunc(whole.Type(), func(args []reflect.Value) []reflect.Value {
+		m.lag()
+		defer m.lag()
+		if whole.Type().IsVariadic() {
+			return whole.CallSlice(args)
+		}
+		return whole.Call(args)
+	}).Interface().(F)
 }
 
-func slowly(m *machine, f func() error) error {
-	_, err := slow(m, func() (struct{}, error) { return struct{}{}, f() })
-	return err
+// slowPulls makes the calls and their handlers run on the machine.
+func slowPulls[T any](m *machine, p *pulls[T]) {
+	p.wrap(func(_ context.Context, h handle[T]) handle[T] {
+		slow(m, &h)
+		return h
+	})
+	slow(m, &p.call)
 }
 
 func TestClausesOnASlowMachine(t *testing.T) {
 	for seed := range uint64(3) {
-		newMachine := func() *machine { return &machine{rand: rand.New(rand.NewPCG(seed, seed))} }
-		t.Run(fmt.Sprint("store ", seed), func(t *testing.T) {
-			passAll(t, porttest.StoreClauses(), func() porttest.Store { return slowStore(newMachine()) })
-		})
-		t.Run(fmt.Sprint("broker ", seed), func(t *testing.T) {
-			passAll(t, porttest.BrokerClauses(), func() porttest.Broker { return slowBroker(newMachine()) })
-		})
-		t.Run(fmt.Sprint("delivery log ", seed), func(t *testing.T) {
-			passAll(t, porttest.DeliveryLogClauses(), func() porttest.DeliveryLog { return slowLog(newMachine()) })
-		})
-		t.Run(fmt.Sprint("dead letters ", seed), func(t *testing.T) {
-			passAll(t, porttest.DeadLettersClauses(), func() porttest.DeadLetters { return slowLetters(newMachine()) })
-		})
-	}
-}
-
-func passAll[A any](t *testing.T, clauses []porttest.Clause[A], open func() A) {
-	t.Parallel()
-	for _, clause := range clauses {
-		for _, fault := range check(t, clause, open) {
-			t.Errorf("%s: %s", clause.Name, fault)
-		}
-	}
-}
-
-func slowStore(m *machine) porttest.Store {
-	return faulty(func(whole *memory.Orders, f *faultyStore) {
-		f.add = func(ctx context.Context, order domain.Order) error {
-			return slowly(m, func() error { return whole.Add(ctx, order) })
-		}
-		f.get = func(ctx context.Context, id domain.OrderID) (domain.Order, error) {
-			return slow(m, func() (domain.Order, error) { return whole.Get(ctx, id) })
-		}
-		f.list = func(ctx context.Context, query ports.OrderQuery) (ports.OrderPage, error) {
-			return slow(m, func() (ports.OrderPage, error) { return whole.List(ctx, query) })
-		}
-		f.claim = func(ctx context.Context, limit int) ([]domain.Event, error) {
-			return slow(m, func() ([]domain.Event, error) { return whole.Claim(ctx, limit) })
-		}
-		f.mark = func(ctx context.Context, ids ...domain.EventID) error {
-			return slowly(m, func() error { return whole.MarkPublished(ctx, ids...) })
-		}
-		f.put = func(ctx context.Context, until time.Time, ids ...domain.EventID) error {
-			return slowly(m, func() error { return whole.Release(ctx, until, ids...) })
-		}
-	})()
-}
-
-func slowBroker(m *machine) porttest.Broker {
-	return broker(func(whole *memory.Broker, b *porttest.Broker) {
-		b.Publisher = publisherFunc(func(ctx context.Context, events ...domain.Event) (errs []error) {
-			_ = slowly(m, func() error { errs = whole.Publisher().Publish(ctx, events...); return nil })
-			return errs
-		})
-		b.Consumer = func() ports.EventConsumer {
-			return consumerFunc(func(ctx context.Context, handle ports.Handler) error {
-				if handle == nil {
-					return whole.Consumer().Consume(ctx, nil)
-				}
-				return slowly(m, func() error {
-					return whole.Consumer().Consume(ctx, func(hctx context.Context, d ports.Delivery) error {
-						m.lag()
-						defer m.lag()
-						return handle(hctx, d)
-					})
-				})
+		passAll(t, "store", seed, porttest.StoreClauses(), func(m *machine) func() porttest.Store {
+			return faulty(func(f *faultyStore) {
+				slow(m, &f.add)
+				slow(m, &f.get)
+				slow(m, &f.list)
+				slow(m, &f.claim)
+				slow(m, &f.mark)
+				slow(m, &f.release)
 			})
-		}
-		b.DeadLetters = func() ports.DeadLetterQueue {
-			return deadLetterQueue{
-				drain: func(ctx context.Context, keep keepFunc) error {
-					if keep == nil {
-						return whole.DeadLetterQueue().Drain(ctx, nil)
-					}
-					return slowly(m, func() error {
-						return whole.DeadLetterQueue().Drain(ctx, func(kctx context.Context, letter ports.DeadLetter) error {
-							return slowly(m, func() error { return keep(kctx, letter) })
-						})
-					})
-				},
-				replay: func(ctx context.Context, letter ports.DeadLetter) error {
-					return slowly(m, func() error { return whole.DeadLetterQueue().Replay(ctx, letter) })
-				},
+		})
+		slowBroker := func(m *machine) func(b *faultyBroker) {
+			return func(b *faultyBroker) {
+				slow(m, &b.publish)
+				slow(m, &b.replay)
+				slowPulls(m, &b.consume)
+				slowPulls(m, &b.drain)
 			}
 		}
-	})()
+		passAll(t, "events", seed, porttest.EventClauses(), func(m *machine) func() porttest.Events { return faultyEvents(slowBroker(m)) })
+		passAll(t, "dead-letter queue", seed, porttest.DeadLetterQueueClauses(), func(m *machine) func() porttest.DeadLetterQueue { return faultyQueue(slowBroker(m)) })
+		passAll(t, "delivery log", seed, porttest.DeliveryLogClauses(), func(m *machine) func() porttest.DeliveryLog {
+			return faultyDeliveries(func(l *faultyLog) {
+				slow(m, &l.claim)
+				slow(m, &l.list)
+				slow(m, &l.record)
+				slow(m, &l.release)
+			})
+		})
+		passAll(t, "dead letters", seed, porttest.DeadLettersClauses(), func(m *machine) func() porttest.DeadLetters {
+			return faultyLetters(func(f *faultyDeadLetters) {
+				slow(m, &f.put)
+				slow(m, &f.get)
+				slow(m, &f.list)
+				slow(m, &f.settle)
+			})
+		})
+	}
 }
 
-func slowLog(m *machine) porttest.DeliveryLog {
-	return faultyDeliveries(func(whole *memory.Deliveries, l *faultyLog) {
-		l.claim = func(ctx context.Context, event domain.EventID, channel string) (ports.DeliveryClaim, error) {
-			return slow(m, func() (ports.DeliveryClaim, error) { return whole.Claim(ctx, event, channel) })
+// passAll checks that no clause fails for the whole adapter on a slow machine.
+func passAll[A any](t *testing.T, name string, seed uint64, clauses []porttest.Clause[A], on func(m *machine) func() A) {
+	t.Run(fmt.Sprint(name, " ", seed), func(t *testing.T) {
+		t.Parallel()
+		for _, clause := range clauses {
+			open := on(&machine{rand: rand.New(rand.NewPCG(seed, seed))})
+			for _, fault := range check(t, clause, open) {
+				t.Errorf("%s: %s", clause.Name, fault)
+			}
 		}
-		l.list = func(ctx context.Context, order domain.OrderID) (ports.NotificationList, error) {
-			return slow(m, func() (ports.NotificationList, error) { return whole.List(ctx, order) })
-		}
-		l.record = func(ctx context.Context, c *faultyClaim, n domain.Notification) error {
-			return slowly(m, func() error { return c.DeliveryClaim.Record(ctx, n) })
-		}
-		l.release = func(ctx context.Context, c *faultyClaim) error {
-			return slowly(m, func() error { return c.DeliveryClaim.Release(ctx) })
-		}
-	})()
+	})
 }

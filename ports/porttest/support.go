@@ -2,28 +2,27 @@ package porttest
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"strconv"
+	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-
-	"example.com/orderflow/domain"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 const (
-	patience = 30 * time.Second       // how long what must happen may take
-	quiet    = 300 * time.Millisecond // how long is watched for what must not happen
-	tick     = 10 * time.Millisecond  // how often is looked, at first
+	patience = 30 * time.Second       // how long a required result may take
+	quiet    = 300 * time.Millisecond // how long a clause watches for a forbidden result
+	tick     = 10 * time.Millisecond  // the first pause between two looks
 )
 
-// bounded returns a context for a clause's calls, so that an adapter that
-// hangs ends the clause and not the whole run.
+// bounded returns a context for a clause's calls. It ends the clause, and not
+// the whole run, when an adapter hangs.
 func bounded(t testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	t.Cleanup(cancel)
@@ -36,16 +35,34 @@ func eventually(t testing.TB, what string, done func() bool) {
 	pause := tick
 	for end := time.Now().Add(patience); !done(); time.Sleep(pause) {
 		if time.Now().After(end) {
-			t.Fatalf("not within %v: %s", patience, what)
+			t.Fatalf("did not happen within %v: %s", patience, what)
 		}
 		pause = min(pause*5/4, 10*tick)
 	}
 }
 
-// withinLease calls try until it gets by within a lease, as counted from the
-// moment that try returns, and fails t with the fault that it found. What a
-// slow machine saw later than that proves nothing, for the claim may have run
-// out: then try goes again, on fresh things that it tells apart by round.
+// awaitEach calls fetch until it has returned each of the ids.
+func awaitEach[ID comparable](t testing.TB, what string, ids []ID, fetch func() []ID) {
+	t.Helper()
+	missing := slices.Clone(ids)
+	pause := tick
+	for end := time.Now().Add(patience); ; time.Sleep(pause) {
+		got := fetch()
+		missing = slices.DeleteFunc(missing, func(id ID) bool { return slices.Contains(got, id) })
+		if len(missing) == 0 {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%s: did not happen within %v for %d of %d, such as %v", what, patience, len(missing), len(ids), missing[0])
+		}
+		pause = min(pause*5/4, 10*tick)
+	}
+}
+
+// withinLease calls try until a call returns within a lease of the claim it
+// made, and fails t with the fault of that call. A call that a slow machine
+// delays past the lease proves nothing, because the claim may have run out:
+// try then repeats with fresh ids, which it makes from round.
 func withinLease(t testing.TB, lease time.Duration, try func(round int) (claimed time.Time, fault string)) {
 	t.Helper()
 	end := time.Now().Add(patience)
@@ -59,14 +76,27 @@ func withinLease(t testing.TB, lease time.Duration, try func(round int) (claimed
 		}
 		return
 	}
-	t.Fatalf("nothing got by within the lease of %v: this machine needs a longer one", lease)
+	t.Fatalf("no round finished within the lease of %v: set a longer lease on this machine", lease)
 }
 
-// waitOut lets every claim of this moment run out. No clause relies on it to be
-// long enough: one that is too short hides a fault, and makes none.
+// watch calls look for half a lease from the claim, and returns its first fault.
+func watch(claimed time.Time, lease time.Duration, look func() (fault string)) string {
+	for {
+		if fault := look(); fault != "" {
+			return fault
+		}
+		if time.Since(claimed) >= lease/2 {
+			return ""
+		}
+		time.Sleep(lease / 12)
+	}
+}
+
+// waitOut lets every claim that was made before now run out. A wait that is too
+// short can only hide a fault, never report one.
 func waitOut(lease time.Duration) { time.Sleep(lease + lease/5) }
 
-// together calls f with 0 to n-1, all at once, and waits for them.
+// together calls f with 0 to n-1, all at once, and waits for all calls.
 func together(n int, f func(i int)) {
 	var wg sync.WaitGroup
 	start := make(chan struct{})
@@ -80,6 +110,52 @@ func together(n int, f func(i int)) {
 	wg.Wait()
 }
 
+// forEach calls f for each item, from up to 32 goroutines at once, and ends the
+// clause if any call fails.
+func forEach[T any](t testing.TB, items []T, f func(ctx context.Context, item T) error) {
+	t.Helper()
+	ctx := bounded(t)
+	callers := min(32, len(items))
+	errs := make([]error, callers)
+	together(callers, func(c int) {
+		for i := c; i < len(items) && errs[c] == nil; i += callers {
+			errs[c] = f(ctx, items[i])
+		}
+	})
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// onlyOne makes n calls at once and returns the one that succeeded, or a fault
+// if not exactly one did, or another returned an error that does not wrap other.
+func onlyOne(t testing.TB, what string, n int, other error, call func(ctx context.Context, i int) error) (winner int, fault string) {
+	ctx := bounded(t)
+	errs := make([]error, n)
+	together(n, func(i int) { errs[i] = call(ctx, i) })
+	won := 0
+	for i, err := range errs {
+		if err == nil {
+			winner = i
+			won++
+		} else if !errors.Is(err, other) {
+			return 0, fmt.Sprintf("%s by %d callers: error %v, want nil or an error that wraps %q", what, n, err, other)
+		}
+	}
+	if won != 1 {
+		return 0, fmt.Sprintf("%s by %d callers succeeded for %d of them, want one", what, n, won)
+	}
+	return winner, ""
+}
+
+// either returns one for odd i and other for even i.
+func either[T any](i int, one, other T) T {
+	if i%2 == 0 {
+		return other
+	}
+	return one
+}
+
 // checkEnded fails t unless call, with a context that has ended, returns an
 // error that wraps the context's.
 func checkEnded(t testing.TB, what string, call func(ctx context.Context) error) {
@@ -90,121 +166,46 @@ func checkEnded(t testing.TB, what string, call func(ctx context.Context) error)
 	defer cancel()
 	for _, ctx := range []context.Context{cancelled, late} {
 		if err := call(ctx); !errors.Is(err, ctx.Err()) {
-			t.Errorf("%s with an ended context: error %v, want one that wraps %q", what, err, ctx.Err())
+			t.Errorf("%s with an ended context: error %v, want an error that wraps %q", what, err, ctx.Err())
 		}
 	}
 }
 
-// checkError fails t unless err wraps want and names what was attempted.
-func checkError(t testing.TB, what string, err, want error, names string) {
+// errorOf drops the result of a call, for [checkEnded].
+func errorOf[T any](_ T, err error) error { return err }
+
+// checkError fails t unless err wraps want and names the id.
+func checkError[ID ~string](t testing.TB, what string, err, want error, id ID) {
 	t.Helper()
 	if !errors.Is(err, want) {
-		t.Errorf("%s: error %v, want one that wraps %q", what, err, want)
-	} else if !strings.Contains(err.Error(), names) {
-		t.Errorf("%s: error %q does not name %s", what, err, names)
+		t.Errorf("%s %s: error %v, want an error that wraps %q", what, id, err, want)
+	} else if !strings.Contains(err.Error(), string(id)) {
+		t.Errorf("%s %s: error %q does not name the id", what, id, err)
 	}
 }
 
-func checkOrder(t testing.TB, want, got domain.Order) {
+// exactly compares times with their zone, and takes an empty slice or map for
+// a missing one.
+var exactly = cmp.Options{
+	cmpopts.EquateEmpty(),
+	cmp.Comparer(func(a, b time.Time) bool { return a == b }),
+}
+
+// checkEqual fails t unless got equals want.
+func checkEqual[T any](t testing.TB, what string, want, got T, opts ...cmp.Option) {
 	t.Helper()
-	if got == want {
-		return
+	if reflect.DeepEqual(want, got) {
+		return // saves the time that cmp needs for long lists
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("order (-want +got):\n%s", diff)
-	} else {
-		t.Errorf("order %s: created at %v, want it in UTC", got.ID, got.CreatedAt)
+	if diff := cmp.Diff(want, got, append(opts, exactly)...); diff != "" {
+		t.Errorf("%s (-want +got):\n%.2000s", what, diff)
 	}
 }
 
-func checkEvent(t testing.TB, want, got domain.Event) {
+// must ends the clause if a call failed.
+func must(t testing.TB, what string, err error) {
 	t.Helper()
-	if got == want {
-		return
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("event (-want +got):\n%s", diff)
-	} else {
-		t.Errorf("event %s: times %v and %v, want them in UTC", got.ID, got.Time, got.Order.CreatedAt)
-	}
-}
-
-var epoch = time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
-
-// orderID returns the id of the nth order; ids do not sort as their numbers.
-func orderID(n int) domain.OrderID {
-	h := sha256.Sum256([]byte(strconv.Itoa(n)))
-	x := fmt.Sprintf("%x", h[:16])
-	return domain.OrderID(x[:8] + "-" + x[8:12] + "-8" + x[13:16] + "-8" + x[17:20] + "-" + x[20:])
-}
-
-// order returns the nth order, created n seconds after the epoch.
-func order(t testing.TB, n int) domain.Order {
-	t.Helper()
-	return newOrder(t, n, "user", "product "+strconv.Itoa(n), n%domain.MaxQuantity+1, epoch.Add(time.Duration(n)*time.Second))
-}
-
-// orders returns count orders from the nth on.
-func orders(t testing.TB, n, count int) []domain.Order {
-	t.Helper()
-	list := make([]domain.Order, count)
-	for i := range list {
-		list[i] = order(t, n+i)
-	}
-	return list
-}
-
-// events returns the events of count orders from the nth on.
-func events(t testing.TB, n, count int) []domain.Event {
-	t.Helper()
-	return created(orders(t, n, count))
-}
-
-func created(orders []domain.Order) []domain.Event {
-	list := make([]domain.Event, len(orders))
-	for i, order := range orders {
-		list[i] = order.Created()
-	}
-	return list
-}
-
-func eventIDs(events []domain.Event) []domain.EventID {
-	ids := make([]domain.EventID, len(events))
-	for i, event := range events {
-		ids[i] = event.ID
-	}
-	return ids
-}
-
-// hardOrders returns orders that keep the domain's rules and are easy to spoil
-// on the way into a server and back.
-func hardOrders(t testing.TB) []domain.Order {
-	t.Helper()
-	at := func(s string) time.Time {
-		at, err := time.Parse(time.RFC3339, s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return at
-	}
-	return []domain.Order{
-		newOrder(t, 1, "u", "p", 1, epoch),
-		newOrder(t, 2, strings.Repeat("ü", domain.MaxUserID), strings.Repeat("界", domain.MaxProduct), domain.MaxQuantity, epoch),
-		newOrder(t, 3, `{"$gt":""}`, `<b>&amp;</b> "quoted" \n 'single' {{.}} %s $1`, 2, epoch),
-		newOrder(t, 4, " a.b$c ", "  -  ", 3, epoch),
-		newOrder(t, 5, "e\u0301", "\u00e9 \U0001F6D2 \u200f\u2028", 4, epoch), // not to be normalised
-		newOrder(t, 6, "0123", "1e3", 5, epoch),
-		newOrder(t, 7, "null", "true", 6, at("2026-11-23T10:00:00.999Z")),
-		newOrder(t, 8, "late", "far from now", 7, at("2300-01-01T00:00:00.001Z")),
-		newOrder(t, 9, "early", "before 1970", 8, at("1969-12-31T23:59:59.999Z")),
-	}
-}
-
-func newOrder(t testing.TB, n int, user, product string, quantity int, at time.Time) domain.Order {
-	t.Helper()
-	order, err := domain.NewOrder(orderID(n), user, product, quantity, at)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatal(fmt.Errorf("%s: %w", what, err))
 	}
-	return order
 }

@@ -1,0 +1,80 @@
+package porttest
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"example.com/orderflow/domain"
+)
+
+var epoch = time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
+
+// orderID returns the id of the nth order. Ids do not sort as their numbers.
+func orderID(n int) domain.OrderID {
+	h := sha256.Sum256([]byte(strconv.Itoa(n)))
+	x := fmt.Sprintf("%x", h[:16])
+	return domain.OrderID(x[:8] + "-" + x[8:12] + "-8" + x[13:16] + "-8" + x[17:20] + "-" + x[20:])
+}
+
+// order returns the nth order, created n seconds after the epoch.
+func order(n int) domain.Order {
+	return newOrder(n, "user", "product "+strconv.Itoa(n), n%domain.MaxQuantity+1, epoch.Add(time.Duration(n)*time.Second))
+}
+
+func newOrder(n int, user, product string, quantity int, at time.Time) domain.Order {
+	order, err := domain.NewOrder(orderID(n), user, product, quantity, at)
+	if err != nil {
+		panic(err)
+	}
+	return order
+}
+
+// orders returns count orders from the nth on.
+func orders(n, count int) []domain.Order {
+	list := make([]domain.Order, count)
+	for i := range list {
+		list[i] = order(n + i)
+	}
+	return list
+}
+
+// event returns the nth order's event.
+func event(n int) domain.Event { return order(n).Created() }
+
+// events returns the events of count orders from the nth on.
+func events(n, count int) []domain.Event { return created(orders(n, count)) }
+
+func created(orders []domain.Order) []domain.Event {
+	list := make([]domain.Event, len(orders))
+	for i, order := range orders {
+		list[i] = order.Created()
+	}
+	return list
+}
+
+func eventIDs(events []domain.Event) []domain.EventID {
+	ids := make([]domain.EventID, len(events))
+	for i, event := range events {
+		ids[i] = event.ID
+	}
+	return ids
+}
+
+// hardOrders returns orders that keep the domain's rules and that a server
+// easily changes on their way in and out.
+func hardOrders() []domain.Order {
+	return []domain.Order{
+		newOrder(1, "u", "p", 1, epoch),
+		newOrder(2, strings.Repeat("ü", domain.MaxUserID), strings.Repeat("界", domain.MaxProduct), domain.MaxQuantity, epoch),
+		newOrder(3, `{"$gt":""}`, `<b>&amp;</b> "quoted" \n 'single' {{.}} %s $1`, 2, epoch),
+		newOrder(4, " a.b$c ", "  -  ", 3, epoch),
+		newOrder(5, "e\u0301", "\u00e9 \U0001F6D2 \u200f\u2028", 4, epoch), // must not be normalised
+		newOrder(6, "0123", "1e3", 5, epoch),
+		newOrder(7, "null", "true", 6, epoch.Add(999*time.Millisecond)),
+		newOrder(8, "late", "far from now", 7, time.Date(2300, 1, 1, 0, 0, 0, 1_000_000, time.UTC)),
+		newOrder(9, "early", "before 1970", 8, time.Date(1969, 12, 31, 23, 59, 59, 999_000_000, time.UTC)),
+	}
+}
