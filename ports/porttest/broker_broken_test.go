@@ -197,11 +197,15 @@ func brokenPulls[A, T any](method, items string, faulty func(breakIt func(p *pul
 		several = method + " hands over several " + items + " at once"
 		shares  = "several calls of " + method + " share the " + items
 		running = method + " waits for its running handlers before it returns"
-		nothing = map[string]string{
-			"Consume": "Consume delivers nothing after its context has ended, and leaves it to the next consumer",
-			"Drain":   "Drain hands over nothing after its context has ended, and leaves it to the next drain",
-		}[method]
+		nothing = "Consume delivers nothing after its context has ended, and leaves it to the next consumer"
+		early   = ""
+		pauses  = ""
 	)
+	if method == "Drain" {
+		nothing = "Drain hands over nothing after its context has ended, and leaves it to the next drain"
+		early = "what its handlers accept then counts too late"
+		pauses = "other clauses set events aside meanwhile"
+	}
 	// calling makes another call, which is given the whole one.
 	calling := func(call func(ctx context.Context, h handle[T], whole pull[T]) error) func() A {
 		return faulty(func(p *pulls[T]) {
@@ -228,7 +232,7 @@ func brokenPulls[A, T any](method, items string, faulty func(breakIt func(p *pul
 			return errors.Join(whole(ctx, h), ctx.Err())
 		})},
 
-		{method + " gives up when nothing comes", waits, "nothing comes for a while in other clauses too", calling(func(ctx context.Context, h handle[T], whole pull[T]) error {
+		{method + " gives up when nothing comes", waits, pauses, calling(func(ctx context.Context, h handle[T], whole pull[T]) error {
 			ctx, cancel := context.WithCancel(ctx)
 			defer cancel()
 			idle := time.AfterFunc(200*time.Millisecond, cancel)
@@ -301,7 +305,7 @@ func brokenPulls[A, T any](method, items string, faulty func(breakIt func(p *pul
 			})
 		})},
 
-		{method + " returns before its handlers", running, "what the handlers do then is too late for other clauses", calling(func(ctx context.Context, h handle[T], whole pull[T]) error {
+		{method + " returns before its handlers", running, early, calling(func(ctx context.Context, h handle[T], whole pull[T]) error {
 			done := make(chan struct{})
 			go func() {
 				defer close(done)

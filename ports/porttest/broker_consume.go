@@ -58,6 +58,19 @@ var consuming = pull[Events, ports.Delivery]{
 	items:  "events",
 	open:   func(e Events) puller[ports.Delivery] { return consumerOf(e.Consumer()) },
 	feed:   publish,
+	intact: func(t testing.TB, d ports.Delivery, event domain.Event) {
+		checkEqual(t, "event "+string(event.ID), event, d.Event)
+		if d.Attempt != 1 {
+			t.Errorf("event %s came at attempt %d, want attempt 1, because no handler failed", event.ID, d.Attempt)
+		}
+	},
+}
+
+// checkDelivered fails t unless each of the events was delivered once, at the
+// first attempt and unchanged, and no other event.
+func checkDelivered(t testing.TB, in *deliveries, events ...domain.Event) {
+	t.Helper()
+	consuming.check(t, in, events...)
 }
 
 var eventsConsume = append(consuming.clauses(), []Clause[Events]{

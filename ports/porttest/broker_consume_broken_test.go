@@ -64,7 +64,7 @@ func brokenConsumers() []broken[porttest.Events] {
 			}
 		})},
 
-		{"what was fetched when the context ended counts as failed", nothing, "it takes what comes when its context had ended before", consuming(func(p *pulls[ports.Delivery]) {
+		{"what was fetched when the context ended counts as failed", nothing, "events come at the second attempt when its context had ended before", consuming(func(p *pulls[ports.Delivery]) {
 			p.unheard(errors.New("stopping"))
 		})},
 

@@ -17,12 +17,10 @@ func answering(change func(d ports.Delivery, err error) error) func() porttest.E
 
 // delaying makes a broker with other delays.
 func delaying(delays ...time.Duration) func() porttest.Events {
-	return faultyEvents(func(b *faultyBroker) {
-		for i := range delays {
-			delays[i] *= time.Millisecond
-		}
-		b.Delays = delays
-	})
+	for i := range delays {
+		delays[i] *= time.Millisecond
+	}
+	return faultyEvents(func(b *faultyBroker) { b.Delays = delays })
 }
 
 func brokenFailures() []broken[porttest.Events] {

@@ -26,21 +26,6 @@ func inject(t testing.TB, e Events, bodies ...string) {
 	}
 }
 
-// checkDelivered fails t unless each of the events was delivered once, at the
-// first attempt and unchanged, and no other event.
-func checkDelivered(t testing.TB, in *deliveries, events ...domain.Event) {
-	t.Helper()
-	in.checkOnce(eventIDs(events)...)
-	for _, want := range events {
-		for _, h := range in.got(want.ID) {
-			checkEqual(t, "event "+string(want.ID), want, h.item.Event)
-			if h.item.Attempt != 1 {
-				t.Errorf("event %s came at attempt %d, want attempt 1, because no handler failed", want.ID, h.item.Attempt)
-			}
-		}
-	}
-}
-
 // unpublishable returns events that consumers could not read, by their fault.
 func unpublishable() map[string]domain.Event {
 	spoiled := func(n int, spoil func(*domain.Event)) domain.Event {

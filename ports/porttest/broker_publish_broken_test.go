@@ -48,7 +48,7 @@ func brokenPublishers() []broken[porttest.Events] {
 			return keepingUpTo(1, b, ctx, events)
 		})},
 
-		{"Publish keeps a hundred of a call at most", every, "shared events are published in larger calls", publishing(func(b *faultyBroker, ctx context.Context, events []domain.Event) []error {
+		{"Publish keeps a hundred of a call at most", every, "", publishing(func(b *faultyBroker, ctx context.Context, events []domain.Event) []error {
 			return keepingUpTo(100, b, ctx, events)
 		})},
 

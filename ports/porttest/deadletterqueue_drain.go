@@ -37,6 +37,7 @@ var draining = pull[DeadLetterQueue, ports.DeadLetter]{
 	items:  "dead letters",
 	open:   func(q DeadLetterQueue) puller[ports.DeadLetter] { return drainOf(q.Queue()) },
 	feed:   setAside,
+	intact: func(t testing.TB, letter ports.DeadLetter, _ domain.Event) { failureOf(t, letter) },
 }
 
 var queueDrain = append(draining.clauses(), []Clause[DeadLetterQueue]{

@@ -160,6 +160,8 @@ func (in *inbox[T]) accepted(ids ...domain.EventID) (items []T) {
 	return items
 }
 
+func anyHandover[T any](handover[T]) bool { return true }
+
 func (in *inbox[T]) idsOf(counts func(handover[T]) bool) (ids []domain.EventID) {
 	for _, h := range in.got() {
 		if counts(h) {
@@ -173,7 +175,7 @@ func (in *inbox[T]) idsOf(counts func(handover[T]) bool) (ids []domain.EventID) 
 func (in *inbox[T]) awaitBegun(ids ...domain.EventID) {
 	in.t.Helper()
 	awaitEach(in.t, in.method+" hands over", ids, func() []domain.EventID {
-		return in.idsOf(func(handover[T]) bool { return true })
+		return in.idsOf(anyHandover[T])
 	})
 }
 

@@ -15,11 +15,24 @@ type pull[A, T any] struct {
 	method string
 	items  string                                          // what it hands over
 	open   func(a A) puller[T]                             // another consumer or drain of the same queue
+	intact func(t testing.TB, item T, event domain.Event)  // fails t unless the item has the event, as at its first handover
 	feed   func(t testing.TB, a A, events ...domain.Event) // puts items into the queue, with the events' ids
 }
 
 func (p pull[A, T]) start(t testing.TB, a A, handle handler[T]) *inbox[T] {
 	return newInbox(t, t.Context(), p.open(a), handle)
+}
+
+// check fails t unless the call handed over each of the events once, intact, and
+// nothing else.
+func (p pull[A, T]) check(t testing.TB, in *inbox[T], events ...domain.Event) {
+	t.Helper()
+	in.checkOnce(eventIDs(events)...)
+	for _, event := range events {
+		for _, item := range in.accepted(event.ID) {
+			p.intact(t, item, event)
+		}
+	}
 }
 
 func (p pull[A, T]) clauses() []Clause[A] {
@@ -34,7 +47,7 @@ func (p pull[A, T]) clauses() []Clause[A] {
 			if got := in.got(); len(got) > 0 {
 				t.Errorf("%s with an ended context handed over %s, want nothing", p.method, in.id(got[0].item))
 			}
-			p.start(t, a, accept).checkOnce(eventIDs(want)...)
+			p.check(t, p.start(t, a, accept), want...)
 		}},
 
 		{p.method + " without a handler returns an error at once", func(t testing.TB, a A) {
@@ -66,21 +79,21 @@ func (p pull[A, T]) clauses() []Clause[A] {
 			p.feed(t, a, want...)
 			in.awaitBegun(eventIDs(want)...)
 			all.open()
-			in.checkOnce(eventIDs(want)...)
+			p.check(t, in, want...)
 		}},
 
 		{p.method + " hands over no accepted " + p.items + " again, to nobody", func(t testing.TB, a A) {
 			accepted, fresh := events(1, 20), event(100)
 			p.feed(t, a, accepted...)
 			first := p.start(t, a, accept)
-			first.checkOnce(eventIDs(accepted)...)
+			p.check(t, first, accepted...)
 			first.stop()
 
 			second := p.start(t, a, accept)
 			p.feed(t, a, fresh)
 			second.awaitEnded(fresh.ID)
 			time.Sleep(quiet)
-			second.checkOnce(fresh.ID)
+			p.check(t, second, fresh)
 		}},
 
 		{"several calls of " + p.method + " share the " + p.items, func(t testing.TB, a A) {
@@ -154,30 +167,26 @@ func (p pull[A, T]) share(t testing.TB, a A, one, other puller[T]) {
 	const wave, waves = 50, 40
 	both := newGate(t)
 	first, second := newInbox(t, t.Context(), one, hold[T](both)), newInbox(t, t.Context(), other, hold[T](both))
-	var want []domain.EventID
+	var want []domain.Event
 	bothHave := func() bool { return len(first.got()) > 0 && len(second.got()) > 0 }
 	for n := 0; n < waves && !bothHave(); n++ {
 		more := events(n*wave, wave)
 		p.feed(t, a, more...)
-		want = append(want, eventIDs(more)...)
+		want = append(want, more...)
 		time.Sleep(5 * tick)
 	}
 	eventually(t, "both calls of "+p.method+" get "+p.items, bothHave)
 	both.open()
 
-	times := func() map[domain.EventID]int {
-		count := map[domain.EventID]int{}
-		for _, h := range append(first.got(), second.got()...) {
-			count[first.id(h.item)]++
-		}
-		return count
-	}
-	eventually(t, "the calls of "+p.method+" hand over all "+p.items, func() bool { return len(times()) >= len(want) })
+	awaitEach(t, "the calls of "+p.method+" hand over", eventIDs(want), func() []domain.EventID {
+		return append(first.idsOf(anyHandover[T]), second.idsOf(anyHandover[T])...)
+	})
 	time.Sleep(quiet)
-	handed := times()
-	for _, id := range want {
-		if handed[id] != 1 {
-			t.Errorf("two calls of %s handed over %s %d times, want once", p.method, id, handed[id])
+	for _, event := range want {
+		handed := append(first.got(event.ID), second.got(event.ID)...)
+		if len(handed) != 1 {
+			t.Errorf("two calls of %s handed over %s %d times, want once", p.method, event.ID, len(handed))
 		}
+		p.intact(t, handed[0].item, event)
 	}
 }
