@@ -268,7 +268,6 @@ func brokenPulls[A, T any](method, items string, faulty func(breakIt func(p *pul
 				return whole(ctx, h)
 			}
 		})},
-
 		{"each call of " + method + " gets all " + items, shares, "an earlier call gets the " + items + " of a later one", faulty(func(p *pulls[T]) {
 			var mu sync.Mutex
 			var all []handle[T]
@@ -287,13 +286,11 @@ func brokenPulls[A, T any](method, items string, faulty func(breakIt func(p *pul
 				}
 			})
 		})},
-
 		{"the context of " + method + "'s handler has no deadline", method + " gives its handler a context with a deadline", "", faulty(func(p *pulls[T]) {
 			p.wrap(func(_ context.Context, h handle[T]) handle[T] {
 				return func(ctx context.Context, item T) error { return h(context.WithoutCancel(ctx), item) }
 			})
 		})},
-
 		{"the context of " + method + "'s handler ends with the call's", method + " keeps its handler's context alive when its own ends", "", faulty(func(p *pulls[T]) {
 			p.wrap(func(call context.Context, h handle[T]) handle[T] {
 				return func(ctx context.Context, item T) error {
@@ -329,7 +326,6 @@ func brokenPulls[A, T any](method, items string, faulty func(breakIt func(p *pul
 				}
 			})
 		})},
-
 		{"what " + method + "'s last handlers return is lost", method + " counts what its last handlers return", "", faulty(func(p *pulls[T]) {
 			p.wrap(func(call context.Context, h handle[T]) handle[T] {
 				return func(ctx context.Context, item T) error {
@@ -345,7 +341,6 @@ func brokenPulls[A, T any](method, items string, faulty func(breakIt func(p *pul
 		{method + " goes on for a while when its context has ended", nothing, "it takes what comes when its context had ended before", faulty((*pulls[T]).lingering)},
 
 		{method + " loses what it has fetched when its context ends", nothing, "it takes what comes when its context had ended before", faulty(func(p *pulls[T]) { p.unheard(nil) })},
-
 		{"what " + method + "'s handlers accepted comes again at the next call", method + " hands over no accepted " + items + " again, to nobody", "other clauses make a second call", faulty(func(p *pulls[T]) {
 			var mu sync.Mutex
 			var accepted []T

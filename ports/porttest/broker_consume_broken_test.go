@@ -28,13 +28,11 @@ func brokenConsumers() []broken[porttest.Events] {
 			e.Consumer = once(e.Consumer, func(used *atomic.Bool) bool { return used.Swap(true) }, func(*atomic.Bool) {})
 			return e
 		}},
-
 		{"a consumer makes one call at a time", one, "", func() porttest.Events {
 			e := faultyEvents(func(*faultyBroker) {})()
 			e.Consumer = once(e.Consumer, func(used *atomic.Bool) bool { return used.Swap(true) }, func(used *atomic.Bool) { used.Store(false) })
 			return e
 		}},
-
 		{"one consumer takes all events", shares, "the other call of one consumer gets none either", faultyEvents(func(b *faultyBroker) {
 			b.Prefetch = 1_000_000
 			var busy sync.Mutex
@@ -47,11 +45,9 @@ func brokenConsumers() []broken[porttest.Events] {
 				return b.Consumer().Consume(ctx, h)
 			}
 		})},
-
 		{"events are fetched one at a time", "Consume hands over several events at once", "other clauses hold several", faultyEvents(func(b *faultyBroker) {
 			b.Prefetch = 1
 		})},
-
 		{"events of one order are delivered at once", "Consume never delivers two events of one order at once", "the clause of an ended context relies on it", faultyEvents(func(b *faultyBroker) {
 			b.Prefetch = 1
 			b.consume.call = func(ctx context.Context, h handle[ports.Delivery]) error { // workers that know nothing of each other
@@ -63,11 +59,9 @@ func brokenConsumers() []broken[porttest.Events] {
 				return nil
 			}
 		})},
-
 		{"what was fetched when the context ended counts as failed", nothing, "events come at the second attempt when its context had ended before", consuming(func(p *pulls[ports.Delivery]) {
 			p.unheard(errors.New("stopping"))
 		})},
-
 		{"acknowledgements are lost when a consumer stops", "Consume hands over no accepted events again, to nobody", "other clauses make a second call", faultyEvents(func(b *faultyBroker) {
 			b.consume.call = func(ctx context.Context, h handle[ports.Delivery]) error {
 				var mu sync.Mutex

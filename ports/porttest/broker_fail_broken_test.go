@@ -43,21 +43,17 @@ func brokenFailures() []broken[porttest.Events] {
 			}
 			return nil
 		})},
-
 		{"a failed event comes again at once", grows, "it comes before the events of other orders", delaying(0, 0, 0)},
 
 		{"a failed event comes again after the same delay", grows, "", delaying(50, 50, 50)},
-
 		{"the delay grows once", grows, "", delaying(50, 100, 100)},
 
 		{"a failing event has one attempt too few", last, "the clause of the delays waits for it", delaying(50, 100)},
-
 		{"a failing event has one attempt too many", last, "", delaying(50, 100, 150, 200)},
 
 		{"attempts count from 0", again, numbers, consuming(func(p *pulls[ports.Delivery]) {
 			p.change(func(d *ports.Delivery) { d.Attempt-- })
 		})},
-
 		{"each consumer counts the attempts", "Consume counts what its last handlers return", numbers, consuming(func(p *pulls[ports.Delivery]) {
 			p.wrap(func(_ context.Context, h handle[ports.Delivery]) handle[ports.Delivery] {
 				var attempts shared[domain.EventID, int]
@@ -70,7 +66,6 @@ func brokenFailures() []broken[porttest.Events] {
 				}
 			})
 		})},
-
 		{"a failing event is waited for", others, "other events wait too", faultyEvents(func(b *faultyBroker) {
 			b.Prefetch = 1
 			b.consume.wrap(func(call context.Context, h handle[ports.Delivery]) handle[ports.Delivery] {
@@ -86,48 +81,41 @@ func brokenFailures() []broken[porttest.Events] {
 				}
 			})
 		})},
-
 		{"a rejected event comes again", rejected, "the next consumer gets a rejected event", answering(func(_ ports.Delivery, err error) error {
 			if ports.IsPermanent(err) {
 				return errors.New("not for good")
 			}
 			return err
 		})},
-
 		{"an event is rejected by the outermost error alone", rejected, "", answering(func(_ ports.Delivery, err error) error {
 			if ports.IsPermanent(errors.Unwrap(err)) {
 				return errors.New(err.Error())
 			}
 			return err
 		})},
-
 		{"a postponed event has failed", postponed, "", answering(func(_ ports.Delivery, err error) error {
 			if ports.IsPostponed(err) {
 				return errors.New("postponed")
 			}
 			return err
 		})},
-
 		{"a postponed event is lost", postponed, "", answering(func(_ ports.Delivery, err error) error {
 			if ports.IsPostponed(err) {
 				return nil
 			}
 			return err
 		})},
-
 		{"an event is postponed by the outermost error alone", postponed, "", answering(func(_ ports.Delivery, err error) error {
 			if ports.IsPostponed(errors.Unwrap(err)) {
 				return ports.Permanent(errors.New("no such error"))
 			}
 			return err
 		})},
-
 		{"a handler's panic leaves Consume", panics, "", consuming((*pulls[ports.Delivery]).panicking)},
 
 		{"an event whose handler panics comes again", panics, "", consuming(func(p *pulls[ports.Delivery]) {
 			p.recovering(errors.New("handler out of order"))
 		})},
-
 		{"a dead letter comes again all the same", rejected, "other clauses set events aside", faultyEvents(func(b *faultyBroker) {
 			b.consume.answer(func(d ports.Delivery, err error) error {
 				if ports.IsPermanent(err) || err != nil && d.Attempt > len(b.Delays) {
@@ -136,7 +124,6 @@ func brokenFailures() []broken[porttest.Events] {
 				return err
 			})
 		})},
-
 		{"a message that is no event ends the consumer", strange, "", faultyEvents(endedByInject)},
 	}
 }

@@ -47,18 +47,15 @@ func brokenPublishers() []broken[porttest.Events] {
 		{"Publish keeps only the first of a call", every, several, publishing(func(b *faultyBroker, ctx context.Context, events []domain.Event) []error {
 			return keepingUpTo(1, b, ctx, events)
 		})},
-
 		{"Publish keeps a hundred of a call at most", every, "", publishing(func(b *faultyBroker, ctx context.Context, events []domain.Event) []error {
 			return keepingUpTo(100, b, ctx, events)
 		})},
-
 		{"Publish of nothing fails", "Publish of no events returns no error", "", publishing(func(b *faultyBroker, ctx context.Context, events []domain.Event) []error {
 			if len(events) == 0 {
 				return []error{errors.New("publish: no events")}
 			}
 			return b.Publisher().Publish(ctx, events...)
 		})},
-
 		{"Publish loses what is published beside another call", "Publish may be called from several goroutines at once", "", faultyEvents(func(b *faultyBroker) {
 			var busy sync.Mutex
 			b.publish = func(ctx context.Context, events ...domain.Event) []error {
@@ -70,13 +67,11 @@ func brokenPublishers() []broken[porttest.Events] {
 				return b.Publisher().Publish(ctx, events...)
 			}
 		})},
-
 		{"Publish returns and then sends, while its context lives", "Publish keeps the events although its context ends afterwards", unseen, publishing(func(b *faultyBroker, ctx context.Context, events []domain.Event) []error {
 			events = slices.Clone(events)
 			time.AfterFunc(10*time.Millisecond, func() { b.Publisher().Publish(ctx, events...) })
 			return forAll(ctx.Err(), events)
 		})},
-
 		{"Publish keeps the slice until somebody consumes", memory, unseen, faultyEvents(func(b *faultyBroker) {
 			var mu sync.Mutex
 			var kept []domain.Event
@@ -99,19 +94,13 @@ func brokenPublishers() []broken[porttest.Events] {
 				return errors.Join(err, b.Consumer().Consume(ctx, h))
 			}
 		})},
-
-		{"Publish ignores its context", "Publish with an ended context returns its error", "", publishing(func(b *faultyBroker, ctx context.Context, events []domain.Event) []error {
-			return b.Publisher().Publish(context.WithoutCancel(ctx), events...)
-		})},
-
+		{"Publish ignores its context", "Publish with an ended context returns its error", "", faultyEvents(func(b *faultyBroker) { ignoreContext(&b.publish) })},
 		{"events lose the space around a text", fields, "", publishingAs(func(event *domain.Event) {
 			event.Order.UserID = strings.TrimSpace(event.Order.UserID)
 		})},
-
 		{"events get their order's time", fields, "events of one order differ in their time", publishingAs(func(event *domain.Event) {
 			event.Time = event.Order.CreatedAt
 		})},
-
 		{"the broker keeps nothing while nobody consumes", "the broker keeps what is published while nobody consumes", "other clauses publish before they consume", faultyEvents(func(b *faultyBroker) {
 			var consumers atomic.Int32
 			b.publish = func(ctx context.Context, events ...domain.Event) []error {
@@ -127,7 +116,6 @@ func brokenPublishers() []broken[porttest.Events] {
 				return b.Consumer().Consume(ctx, h)
 			}
 		})},
-
 		{"Publish takes events of every type", unreadable, "", publishingAs(func(event *domain.Event) { event.Type = domain.OrderCreated })},
 
 		{"Publish names the first event of a call instead of the refused one", unreadable, "", publishing(func(b *faultyBroker, ctx context.Context, events []domain.Event) []error {
@@ -139,7 +127,6 @@ func brokenPublishers() []broken[porttest.Events] {
 			}
 			return errs
 		})},
-
 		{"Publish omits what comes after a refused event, and returns nil for it", unreadable, "", publishing(func(b *faultyBroker, ctx context.Context, events []domain.Event) []error {
 			errs := forAll(ctx.Err(), events)
 			for i, event := range events {

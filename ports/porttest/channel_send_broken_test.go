@@ -76,19 +76,16 @@ func TestChannelClauses(t *testing.T) {
 			c.Channel = renamed{c.Channel.(*paper)}
 			return c
 		}},
-
 		{"Send returns before the receiver has the event", "Send returns nil once the receiver has the event's id", "every clause that looks at the receiver", sending(func(ctx context.Context, p *paper, event domain.Event) error {
 			time.AfterFunc(time.Millisecond, func() { p.accept(context.WithoutCancel(ctx), event.ID) })
 			return ctx.Err()
 		})},
-
 		{"Send takes ASCII only", "Send takes every event that keeps the domain's rules", "", sending(func(ctx context.Context, p *paper, event domain.Event) error {
 			if strings.ContainsFunc(event.Order.Product, func(r rune) bool { return r > 127 }) {
 				return errors.New("send: not ASCII")
 			}
 			return p.accept(ctx, event.ID)
 		})},
-
 		{"Send loses an event beside another", "Send may be called from several goroutines at once", "", sending(func(ctx context.Context, p *paper, event domain.Event) error {
 			before := p.sent()
 			time.Sleep(time.Millisecond)
@@ -99,7 +96,6 @@ func TestChannelClauses(t *testing.T) {
 			}
 			return ctx.Err()
 		})},
-
 		{"Send makes a new id for a repeat", "Send of an event again uses the same id", "", sending(func(ctx context.Context, p *paper, event domain.Event) error {
 			id := event.ID
 			if slices.Contains(p.sent(), id) {
@@ -107,7 +103,6 @@ func TestChannelClauses(t *testing.T) {
 			}
 			return p.accept(ctx, id)
 		})},
-
 		{"Send sends and then fails on an ended context", "Send with an ended context sends nothing", "", sending(func(ctx context.Context, p *paper, event domain.Event) error {
 			return errors.Join(ctx.Err(), p.accept(context.WithoutCancel(ctx), event.ID))
 		})},

@@ -22,7 +22,6 @@ func brokenDrains() []broken[porttest.DeadLetterQueue] {
 				letter.ID = fmt.Sprintf("%x", letter.Body)
 			}
 		})},
-
 		{"a letter that is not accepted is waited for", "Drain hands over other dead letters beside many that its handler does not accept", later, draining(func(p *pulls[ports.DeadLetter]) {
 			p.wrap(func(call context.Context, h handle[ports.DeadLetter]) handle[ports.DeadLetter] {
 				return func(ctx context.Context, letter ports.DeadLetter) error {
@@ -40,11 +39,9 @@ func brokenDrains() []broken[porttest.DeadLetterQueue] {
 				}
 			})
 		})},
-
 		{"a letter that is not accepted is lost", again, later, draining(func(p *pulls[ports.DeadLetter]) {
 			p.answer(func(ports.DeadLetter, error) error { return nil })
 		})},
-
 		{"a letter that is not accepted comes again once", again, "", draining(func(p *pulls[ports.DeadLetter]) {
 			var failed shared[string, bool]
 			p.answer(func(letter ports.DeadLetter, err error) error {
@@ -54,11 +51,9 @@ func brokenDrains() []broken[porttest.DeadLetterQueue] {
 				return err
 			})
 		})},
-
 		{"a letter whose handler panics is lost", panics, "", draining(func(p *pulls[ports.DeadLetter]) { p.recovering(nil) })},
 
 		{"a handler's panic leaves Drain", panics, "", draining((*pulls[ports.DeadLetter]).panicking)},
-
 		{"letters count how often they were drained", again, "replayed letters are drained again", draining(func(p *pulls[ports.DeadLetter]) {
 			var times atomic.Int64
 			p.change(func(letter *ports.DeadLetter) {

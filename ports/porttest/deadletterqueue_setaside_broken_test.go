@@ -54,7 +54,6 @@ func brokenSetAsides() []broken[porttest.DeadLetterQueue] {
 			}
 			return err
 		})},
-
 		{"a failing event has one attempt too few", last, "", faultyQueue(func(b *faultyBroker) { b.Delays = b.Delays[:2] })},
 
 		{"a rejected event is lost", rejected, everyone, judging(func(_ ports.Delivery, err error) error {
@@ -63,21 +62,18 @@ func brokenSetAsides() []broken[porttest.DeadLetterQueue] {
 			}
 			return err
 		})},
-
 		{"a rejected event comes again before it is set aside", rejected, everyone, judging(func(_ ports.Delivery, err error) error {
 			if ports.IsPermanent(err) {
 				return errors.New("not for good")
 			}
 			return err
 		})},
-
 		{"an event is rejected by the outermost error alone", rejected, outermost, judging(func(_ ports.Delivery, err error) error {
 			if ports.IsPermanent(errors.Unwrap(err)) {
 				return errors.New(err.Error())
 			}
 			return err
 		})},
-
 		{"an event whose handler panics is lost", panics, "", faultyQueue(func(b *faultyBroker) { b.consume.recovering(nil) })},
 
 		{"a message that is no event is lost", strange, unnoticed, faultyQueue(func(b *faultyBroker) {
@@ -90,7 +86,6 @@ func brokenSetAsides() []broken[porttest.DeadLetterQueue] {
 				}
 			})
 		})},
-
 		{"a message that is no event ends the consumer", strange, unnoticed, faultyQueue(endedByInject)},
 
 		{"a postponed event becomes a dead letter", handled, "", judging(func(_ ports.Delivery, err error) error {
@@ -99,18 +94,15 @@ func brokenSetAsides() []broken[porttest.DeadLetterQueue] {
 			}
 			return err
 		})},
-
 		{"a failed event becomes a dead letter at its second failure", handled, "events fail twice in other clauses", judging(func(d ports.Delivery, err error) error {
 			if d.Attempt == 2 && err != nil {
 				return ports.Permanent(err)
 			}
 			return err
 		})},
-
 		{"dead letters have one attempt", last, everyFault, failing(func(f *ports.Failure) { f.Attempts = 1 })},
 
 		{"dead letters have no reason", last, everyFault, failing(func(f *ports.Failure) { f.Reason = "" })},
-
 		{"all dead letters have the same reason", last, everyFault, failing(func(f *ports.Failure) { f.Reason = "rejected" })},
 	}
 }
@@ -133,7 +125,6 @@ func brokenLetters() []broken[porttest.DeadLetterQueue] {
 		{"dead letters know when they failed first of all", fields, "", showing(func(letter *ports.DeadLetter) {
 			letter.Since = letter.Failures[0].FirstFailure
 		})},
-
 		{"dead letters are drained twice", fields, "every clause that drains", draining(func(p *pulls[ports.DeadLetter]) {
 			p.wrap(func(_ context.Context, h handle[ports.DeadLetter]) handle[ports.DeadLetter] {
 				return func(ctx context.Context, letter ports.DeadLetter) error {

@@ -28,7 +28,6 @@ func brokenForgetting() []broken[porttest.DeadLetters] {
 	)
 	return []broken[porttest.DeadLetters]{
 		{"a settled letter is forgotten early", kept, "the retention of a second Settle ends early too", retaining(lease / 3)},
-
 		{"a settled letter is never forgotten", forgotten, "another clause waits until a letter is forgotten", retaining(time.Hour)},
 
 		{"the retention counts from the first Settle", latest, "a settled letter can't be settled again", settling(func(f *faultyDeadLetters, ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState, by string) error {
@@ -38,7 +37,6 @@ func brokenForgetting() []broken[porttest.DeadLetters] {
 			_, err := f.whole.Get(ctx, letter.ID)
 			return err
 		})},
-
 		{"a letter that was settled once is forgotten although it waits again", "a letter that waits again is not forgotten", "a letter that is put anew was settled too", faultyLetters(func(f *faultyDeadLetters) {
 			var ends shared[string, time.Time]
 			f.settle = func(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState, by string) error {
@@ -55,7 +53,6 @@ func brokenForgetting() []broken[porttest.DeadLetters] {
 				return f.whole.Get(ctx, id)
 			}
 		})},
-
 		{"a forgotten letter is still listed", forgotten, "", faultyLetters(func(f *faultyDeadLetters) {
 			var hoard memory.DeadLetters
 			f.put = func(ctx context.Context, letter ports.DeadLetter) error {
@@ -80,7 +77,6 @@ func brokenForgetting() []broken[porttest.DeadLetters] {
 				return page, err
 			}
 		})},
-
 		{"Put finds a forgotten letter", anew, "", faultyLetters(func(f *faultyDeadLetters) {
 			var first shared[string, ports.DeadLetter]
 			f.put = func(ctx context.Context, letter ports.DeadLetter) error {

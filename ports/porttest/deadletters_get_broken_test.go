@@ -35,7 +35,6 @@ func brokenLetterReads() []broken[porttest.DeadLetters] {
 			}
 			return f.whole.Get(ctx, id)
 		})},
-
 		{"errors do not say what was attempted", unknown, "every clause that looks for a missing letter", getting(func(f *faultyDeadLetters, ctx context.Context, id string) (ports.DeadLetter, error) {
 			letter, err := f.whole.Get(ctx, id)
 			if err != nil {
@@ -43,17 +42,8 @@ func brokenLetterReads() []broken[porttest.DeadLetters] {
 			}
 			return letter, err
 		})},
-
-		{"Get ignores its context", ended, "", getting(func(f *faultyDeadLetters, ctx context.Context, id string) (ports.DeadLetter, error) {
-			return f.whole.Get(context.WithoutCancel(ctx), id)
-		})},
-
-		{"List of letters ignores its context", ended, "", faultyLetters(func(f *faultyDeadLetters) {
-			f.list = func(ctx context.Context, query ports.DeadLetterQuery) (ports.DeadLetterPage, error) {
-				return f.whole.List(context.WithoutCancel(ctx), query)
-			}
-		})},
-
+		{"Get ignores its context", ended, "", faultyLetters(func(f *faultyDeadLetters) { ignoreContext(&f.get) })},
+		{"List of letters ignores its context", ended, "", faultyLetters(func(f *faultyDeadLetters) { ignoreContext(&f.list) })},
 		{"Get returns its own headers", memory, "", hoarding(func(f *faultyDeadLetters) {
 			var headers shared[string, map[string]string]
 			f.get = func(ctx context.Context, id string) (ports.DeadLetter, error) {
@@ -62,7 +52,6 @@ func brokenLetterReads() []broken[porttest.DeadLetters] {
 				return letter, err
 			}
 		})},
-
 		{"List returns its own failures", memory, "", hoarding(func(f *faultyDeadLetters) {
 			var lists shared[string, []ports.Failure]
 			f.list = func(ctx context.Context, query ports.DeadLetterQuery) (ports.DeadLetterPage, error) {

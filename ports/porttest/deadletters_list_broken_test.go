@@ -94,19 +94,15 @@ func brokenLetterLists() []broken[porttest.DeadLetters] {
 				page.NextCursor = "more"
 			}
 		})},
-
 		{"List returns the latest letters first", oldest, every, listedLetters(func(page *ports.DeadLetterPage, _ ports.DeadLetterQuery) {
 			slices.Reverse(page.Letters)
 		})},
-
 		{"List returns the highest id of one time first", oldest, tied, sortingLetters(func(a, b ports.DeadLetter) int {
 			return cmp.Or(compareTimes(a, b), strings.Compare(b.ID, a.ID))
 		})},
-
 		{"List sorts ids in any case", oldest, "", sortingLetters(func(a, b ports.DeadLetter) int {
 			return cmp.Or(compareTimes(a, b), strings.Compare(strings.ToLower(a.ID), strings.ToLower(b.ID)))
 		})},
-
 		{"List skips letters of the same time as the last of a page", pages, tied, faultyLetters(func(f *faultyDeadLetters) {
 			var ends shared[string, time.Time]
 			f.list = func(ctx context.Context, query ports.DeadLetterQuery) (ports.DeadLetterPage, error) {
@@ -120,38 +116,31 @@ func brokenLetterLists() []broken[porttest.DeadLetters] {
 				return page, err
 			}
 		})},
-
 		{"List counts its pages from the oldest letter", steady, "", matching(func(failures []ports.Failure, text string) bool {
 			return strings.Contains(latestReason(failures), text)
 		})},
-
 		{"List ignores the state", state, byState, asking(func(query *ports.DeadLetterQuery) { query.State = "" })},
 
 		{"List returns waiting letters if the query has no state", state, "every clause that lists settled letters", asking(func(query *ports.DeadLetterQuery) {
 			query.State = cmp.Or(query.State, ports.Waiting)
 		})},
-
 		{"List ignores the reason", reason, byReason, asking(func(query *ports.DeadLetterQuery) { query.Reason = "" })},
 
 		{"List takes the reason for a pattern", reason, counted, matching(func(failures []ports.Failure, text string) bool {
 			pattern, err := regexp.Compile(text)
 			return err == nil && pattern.MatchString(latestReason(failures))
 		})},
-
 		{"List finds a reason in any case", reason, counted, matching(func(failures []ports.Failure, text string) bool {
 			return strings.Contains(strings.ToLower(latestReason(failures)), strings.ToLower(text))
 		})},
-
 		{"List finds the reason of every failure", reason, countedBy, matching(func(failures []ports.Failure, text string) bool {
 			return slices.ContainsFunc(failures, func(f ports.Failure) bool { return strings.Contains(f.Reason, text) })
 		})},
-
 		{"List with a reason ignores the state", both, "", asking(func(query *ports.DeadLetterQuery) {
 			if query.Reason != "" {
 				query.State = ""
 			}
 		})},
-
 		{"List ignores the order", order, "", asking(func(query *ports.DeadLetterQuery) { query.OrderID = "" })},
 
 		{"List of an order's letters returns one", order, "", asking(func(query *ports.DeadLetterQuery) {
@@ -159,7 +148,6 @@ func brokenLetterLists() []broken[porttest.DeadLetters] {
 				query.OrderID += "-created" // no id begins with "-created-"
 			}
 		})},
-
 		{"List takes every id that begins with the order's", order, "", faultyLetters(func(f *faultyDeadLetters) {
 			f.list = func(ctx context.Context, query ports.DeadLetterQuery) (ports.DeadLetterPage, error) {
 				order := string(query.OrderID)
@@ -171,13 +159,11 @@ func brokenLetterLists() []broken[porttest.DeadLetters] {
 				return page, err
 			}
 		})},
-
 		{"List of an order's letters ignores the state", order, "", asking(func(query *ports.DeadLetterQuery) {
 			if query.OrderID != "" {
 				query.State = ""
 			}
 		})},
-
 		{"List returns whole letters", bare, every, faultyLetters(func(f *faultyDeadLetters) {
 			f.list = func(ctx context.Context, query ports.DeadLetterQuery) (ports.DeadLetterPage, error) {
 				page, err := f.whole.List(ctx, query)
@@ -189,17 +175,14 @@ func brokenLetterLists() []broken[porttest.DeadLetters] {
 				return page, err
 			}
 		})},
-
 		{"List omits the message's id", bare, every, changingLetters(func(letter *ports.DeadLetter) { letter.MessageID = "" })},
 
 		{"List omits who has settled", bare, "every clause that lists settled letters", changingLetters(func(letter *ports.DeadLetter) { letter.SettledBy = "" })},
-
 		{"List takes a limit of 0 for 20", "List of dead letters takes the nearer end for a limit that is out of range", "", asking(func(query *ports.DeadLetterQuery) {
 			if query.Limit < 1 {
 				query.Limit = 20
 			}
 		})},
-
 		{"List starts anew at an unknown cursor", "List of dead letters refuses a cursor that it did not return", "", faultyLetters(func(f *faultyDeadLetters) {
 			f.list = func(ctx context.Context, query ports.DeadLetterQuery) (ports.DeadLetterPage, error) {
 				page, err := f.whole.List(ctx, query)

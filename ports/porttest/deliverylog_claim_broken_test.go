@@ -39,11 +39,9 @@ func brokenDeliveryClaims() []broken[porttest.DeliveryLog] {
 	)
 	return []broken[porttest.DeliveryLog]{
 		{"everybody gets the claim", refuses, every, leasedLog(time.Nanosecond)},
-
 		{"a claim of a delivery runs out early", refuses, "ClaimLease returns the same short lease", leasedLog(lease / 3)},
 
 		{"ClaimLease returns another lease", "ClaimLease returns how long a delivery's claim lasts", "", leasedLog(lease + lease/10)},
-
 		{"a claim of a delivery never runs out", next, runsOut, leasedLog(time.Hour)},
 
 		{"the next caller's claim does not last", next, runsOut, faultyDeliveries(func(l *faultyLog) {
@@ -57,13 +55,11 @@ func brokenDeliveryClaims() []broken[porttest.DeliveryLog] {
 				return c, err
 			}
 		})},
-
 		{"each process has claims of its own", refuses, every, func() porttest.DeliveryLog {
 			d := leasedLog(lease)()
 			d.Other = leasedLog(lease)().Log
 			return d
 		}},
-
 		{"Claim looks, and then claims", oneOf, "", claimingDelivery(func(l *faultyLog, ctx context.Context, event domain.EventID, channel string) (ports.DeliveryClaim, error) {
 			c, err := l.whole.Claim(ctx, event, channel)
 			if err != nil {
@@ -78,7 +74,6 @@ func brokenDeliveryClaims() []broken[porttest.DeliveryLog] {
 			}
 			return c, nil
 		})},
-
 		{"Claim beside another fails as if the log were unreachable", oneOf, "", faultyDeliveries(func(l *faultyLog) {
 			var busy sync.Mutex
 			l.claim = func(ctx context.Context, event domain.EventID, channel string) (ports.DeliveryClaim, error) {
@@ -90,19 +85,15 @@ func brokenDeliveryClaims() []broken[porttest.DeliveryLog] {
 				return l.whole.Claim(ctx, event, channel)
 			}
 		})},
-
 		{"channels are ignored", keys, "other clauses send by several channels", renaming(func(event domain.EventID, _ string) (domain.EventID, string) {
 			return event, "any"
 		})},
-
 		{"channels that differ in case are the same", keys, "", renaming(func(event domain.EventID, channel string) (domain.EventID, string) {
 			return event, strings.ToLower(channel)
 		})},
-
 		{"event and channel are one text", keys, "", renaming(func(event domain.EventID, channel string) (domain.EventID, string) {
 			return event + domain.EventID(channel), ""
 		})},
-
 		{"a recorded delivery looks claimed", recorded, "every clause that looks at a recorded delivery", claimingDelivery(func(l *faultyLog, ctx context.Context, event domain.EventID, channel string) (ports.DeliveryClaim, error) {
 			c, err := l.whole.Claim(ctx, event, channel)
 			if errors.Is(err, ports.ErrExists) {
@@ -110,7 +101,6 @@ func brokenDeliveryClaims() []broken[porttest.DeliveryLog] {
 			}
 			return c, err
 		})},
-
 		{"a record is forgotten with the lease", recorded, "", faultyDeliveries(func(l *faultyLog) {
 			var records shared[domain.EventID, time.Time]
 			l.claim = func(ctx context.Context, event domain.EventID, channel string) (ports.DeliveryClaim, error) {
@@ -125,7 +115,6 @@ func brokenDeliveryClaims() []broken[porttest.DeliveryLog] {
 				return c.DeliveryClaim.Record(ctx, n)
 			}
 		})},
-
 		{"the log's errors do not say what was attempted", refuses, "every clause that looks at a refusal", claimingDelivery(func(l *faultyLog, ctx context.Context, event domain.EventID, channel string) (ports.DeliveryClaim, error) {
 			c, err := l.whole.Claim(ctx, event, channel)
 			for _, plain := range []error{ports.ErrClaimed, ports.ErrExists} {
@@ -135,13 +124,6 @@ func brokenDeliveryClaims() []broken[porttest.DeliveryLog] {
 			}
 			return c, err
 		})},
-
-		{"Claim claims a delivery and then fails on an ended context", ended, "", claimingDelivery(func(l *faultyLog, ctx context.Context, event domain.EventID, channel string) (ports.DeliveryClaim, error) {
-			c, err := l.whole.Claim(context.WithoutCancel(ctx), event, channel)
-			if ctx.Err() != nil {
-				return nil, fmt.Errorf("claim delivery of %s: %w", event, ctx.Err())
-			}
-			return c, err
-		})},
+		{"Claim claims a delivery and then fails on an ended context", ended, "", faultyDeliveries(func(l *faultyLog) { checkContextLast(&l.claim) })},
 	}
 }

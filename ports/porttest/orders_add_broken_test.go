@@ -26,14 +26,12 @@ func brokenAdds() []broken[porttest.Store] {
 				return errors.Join(f.store.Add(ctx, order), f.store.MarkPublished(context.WithoutCancel(ctx), order.Created().ID))
 			}
 		})},
-
 		{"Add answers before it writes", "Add keeps an order, and Get returns it with every field as it was added", "every clause that adds an order", faulty(func(f *faultyStore) {
 			f.add = func(ctx context.Context, order domain.Order) error {
 				time.AfterFunc(time.Millisecond, func() { f.store.Add(ctx, order) })
 				return ctx.Err()
 			}
 		})},
-
 		{"Add removes the order when its context ends", "Add keeps the order although its context ends afterwards", "", faulty(func(f *faultyStore) {
 			var gone shared[domain.OrderID, bool]
 			f.add = func(ctx context.Context, order domain.Order) error {
@@ -47,7 +45,6 @@ func brokenAdds() []broken[porttest.Store] {
 			}
 			f.get = hiding(f, &gone)
 		})},
-
 		{"Add of several orders ends with the first one's context", "Add whose context ends during the call disturbs no other call, and a repeat settles it", "", faulty(func(f *faultyStore) {
 			var mu sync.Mutex
 			var first context.Context // of those that are gathered; nil if there are none
@@ -73,7 +70,6 @@ func brokenAdds() []broken[porttest.Store] {
 				return f.store.Add(all, order)
 			}
 		})},
-
 		{"Add whose context ends leaves the order without its event", "Add whose context ends during the call disturbs no other call, and a repeat settles it", "", faulty(func(f *faultyStore) {
 			f.add = func(ctx context.Context, order domain.Order) error {
 				if err := ctx.Err(); err != nil {
@@ -88,11 +84,9 @@ func brokenAdds() []broken[porttest.Store] {
 				}
 			}
 		})},
-
 		{"Add overwrites, and returns nil", "Add refuses a known id, and leaves the order as it is", "every clause that adds an order again", overwriting(nil)},
 
 		{"Add overwrites, and returns ErrExists", "Add refuses a known id, and leaves the order as it is", "the clause of many callers overwrites too", overwriting(ports.ErrExists)},
-
 		{"Add ignores a known id, and returns nil", "Add answers each of many callers for its own order", "every clause that adds an order again", faulty(func(f *faultyStore) {
 			f.add = func(ctx context.Context, order domain.Order) error {
 				if err := f.store.Add(ctx, order); !errors.Is(err, ports.ErrExists) {
@@ -101,7 +95,6 @@ func brokenAdds() []broken[porttest.Store] {
 				return nil
 			}
 		})},
-
 		{"Add looks for the id, and then writes", "Add of one id by many callers keeps one order, and refuses the others", "", faulty(func(f *faultyStore) {
 			f.add = func(ctx context.Context, order domain.Order) error {
 				if _, err := f.store.Get(ctx, order.ID); err == nil {
@@ -114,7 +107,6 @@ func brokenAdds() []broken[porttest.Store] {
 				return nil
 			}
 		})},
-
 		{"Add gives all callers of a batch one answer", "Add answers each of many callers for its own order", "other clauses have refused orders in a batch", faulty(func(f *faultyStore) {
 			type batch struct{ err error }
 			var mu sync.Mutex
@@ -140,7 +132,6 @@ func brokenAdds() []broken[porttest.Store] {
 				return mine.err
 			}
 		})},
-
 		{"a refused Add puts the event into the outbox again", "a refused Add does not bring back a published event", "other clauses look into the outbox after a refused Add", faulty(func(f *faultyStore) {
 			var mu sync.Mutex
 			var free []domain.Event
@@ -155,25 +146,9 @@ func brokenAdds() []broken[porttest.Store] {
 			}
 			f.claim = claimingAlso(f, &mu, &free)
 		})},
-
-		{"Add keeps the order and then fails on an ended context", "Add with an ended context keeps neither the order nor its event", "", faulty(func(f *faultyStore) {
-			f.add = func(ctx context.Context, order domain.Order) error {
-				return errors.Join(ctx.Err(), f.store.Add(context.WithoutCancel(ctx), order))
-			}
-		})},
-
-		{"Add ignores its context", "Add with an ended context keeps neither the order nor its event", "", faulty(func(f *faultyStore) {
-			f.add = func(ctx context.Context, order domain.Order) error {
-				return f.store.Add(context.WithoutCancel(ctx), order)
-			}
-		})},
-
-		{"Get ignores its context", "Get and List with an ended context return its error", "", faulty(func(f *faultyStore) {
-			f.get = func(ctx context.Context, id domain.OrderID) (domain.Order, error) {
-				return f.store.Get(context.WithoutCancel(ctx), id)
-			}
-		})},
-
+		{"Add keeps the order and then fails on an ended context", "Add with an ended context keeps neither the order nor its event", "", faulty(func(f *faultyStore) { checkContextLast(&f.add) })},
+		{"Add ignores its context", "Add with an ended context keeps neither the order nor its event", "", faulty(func(f *faultyStore) { ignoreContext(&f.add) })},
+		{"Get ignores its context", "Get and List with an ended context return its error", "", faulty(func(f *faultyStore) { ignoreContext(&f.get) })},
 		{"Get finds an empty order under every id", "Get finds nothing under an unknown id", "an order that was not kept is found too", faulty(func(f *faultyStore) {
 			f.get = func(ctx context.Context, id domain.OrderID) (domain.Order, error) {
 				order, err := f.store.Get(ctx, id)
@@ -183,7 +158,6 @@ func brokenAdds() []broken[porttest.Store] {
 				return order, err
 			}
 		})},
-
 		{"Add's errors do not say what was attempted", "Add refuses a known id, and leaves the order as it is", "every clause that looks at a refusal", faulty(func(f *faultyStore) {
 			f.add = func(ctx context.Context, order domain.Order) error {
 				err := f.store.Add(ctx, order)
@@ -193,7 +167,6 @@ func brokenAdds() []broken[porttest.Store] {
 				return err
 			}
 		})},
-
 		{"Get's errors do not say what was attempted", "Get finds nothing under an unknown id", "every clause that looks for a missing order", faulty(func(f *faultyStore) {
 			f.get = func(ctx context.Context, id domain.OrderID) (domain.Order, error) {
 				order, err := f.store.Get(ctx, id)
@@ -203,19 +176,15 @@ func brokenAdds() []broken[porttest.Store] {
 				return order, err
 			}
 		})},
-
 		{"Get cuts texts to a length in bytes", "Add keeps an order, and Get returns it with every field as it was added", "", returning(func(order *domain.Order) {
 			order.Product = order.Product[:min(len(order.Product), domain.MaxProduct)]
 		})},
-
 		{"Get returns times to the second", "Add keeps an order, and Get returns it with every field as it was added", "", returning(func(order *domain.Order) {
 			order.CreatedAt = order.CreatedAt.Truncate(time.Second)
 		})},
-
 		{"Get returns times in local time", "Add keeps an order, and Get returns it with every field as it was added", everyOrder, returning(func(order *domain.Order) {
 			order.CreatedAt = order.CreatedAt.In(time.FixedZone("CET", 3600))
 		})},
-
 		{"Claim fails beside an Add", "the store's methods may be called from several goroutines at once", "", faulty(func(f *faultyStore) {
 			var adding atomic.Int64
 			f.add = func(ctx context.Context, order domain.Order) error {

@@ -99,7 +99,6 @@ func brokenLists() []broken[porttest.Store] {
 		{"List counts the orders of a page as unreadable", pages, everyList, listed(func(page *ports.OrderPage, _ ports.OrderQuery) {
 			page.Unreadable = len(page.Orders)
 		})},
-
 		{"List skips the orders of the same time as the last of a page", pages, "other clauses list orders of one time", faulty(func(f *faultyStore) {
 			var ends shared[string, time.Time]
 			f.list = func(ctx context.Context, query ports.OrderQuery) (ports.OrderPage, error) {
@@ -113,21 +112,17 @@ func brokenLists() []broken[porttest.Store] {
 				return page, err
 			}
 		})},
-
 		{"List counts its pages from the newest order", steady, "", picking(func(order domain.Order, query ports.OrderQuery) bool {
 			return query.UserID == "" || query.UserID == order.UserID
 		})},
-
 		{"List returns the oldest order first", newest, everyList, listed(func(page *ports.OrderPage, _ ports.OrderQuery) {
 			slices.SortFunc(page.Orders, func(a, b domain.Order) int { return a.CreatedAt.Compare(b.CreatedAt) })
 		})},
-
 		{"List returns the lowest id of one time first", newest, "other clauses list orders of one time", listed(func(page *ports.OrderPage, _ ports.OrderQuery) {
 			slices.SortFunc(page.Orders, func(a, b domain.Order) int {
 				return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), cmp.Compare(a.ID, b.ID))
 			})
 		})},
-
 		{"List ignores the user", user, "", listing(func(query *ports.OrderQuery) { query.UserID = "" })},
 
 		{"List ignores the user after the first page", user, "", listing(func(query *ports.OrderQuery) {
@@ -135,11 +130,9 @@ func brokenLists() []broken[porttest.Store] {
 				query.UserID = ""
 			}
 		})},
-
 		{"List takes users for the same who differ in case", user, "the pages count from the newest order", picking(func(order domain.Order, query ports.OrderQuery) bool {
 			return query.UserID == "" || strings.EqualFold(query.UserID, order.UserID)
 		})},
-
 		{"List starts anew at an unknown cursor", "List of orders refuses a cursor that it did not return", "", faulty(func(f *faultyStore) {
 			f.list = func(ctx context.Context, query ports.OrderQuery) (ports.OrderPage, error) {
 				page, err := f.store.List(ctx, query)
@@ -150,7 +143,6 @@ func brokenLists() []broken[porttest.Store] {
 				return page, err
 			}
 		})},
-
 		{"List has no largest page", limits, "", faulty(func(f *faultyStore) {
 			f.list = func(ctx context.Context, query ports.OrderQuery) (page ports.OrderPage, err error) {
 				if query.Limit <= ports.MaxListLimit {
@@ -163,13 +155,11 @@ func brokenLists() []broken[porttest.Store] {
 				return page, err
 			}
 		})},
-
 		{"List with a limit of 0 returns nothing", limits, "", listed(func(page *ports.OrderPage, query ports.OrderQuery) {
 			if query.Limit <= 0 {
 				*page = ports.OrderPage{}
 			}
 		})},
-
 		{"List of no orders returns ErrNotFound", "List of no orders is one empty page", "every clause that lists none", faulty(func(f *faultyStore) {
 			f.list = func(ctx context.Context, query ports.OrderQuery) (ports.OrderPage, error) {
 				page, err := f.store.List(ctx, query)
@@ -179,7 +169,6 @@ func brokenLists() []broken[porttest.Store] {
 				return page, err
 			}
 		})},
-
 		{"List returns the same slice again", "List shares no memory with its caller", "", faulty(func(f *faultyStore) {
 			var pages shared[ports.OrderQuery, ports.OrderPage]
 			f.add = func(ctx context.Context, order domain.Order) error {
@@ -194,11 +183,6 @@ func brokenLists() []broken[porttest.Store] {
 				return page, err
 			}
 		})},
-
-		{"List ignores its context", "Get and List with an ended context return its error", "", faulty(func(f *faultyStore) {
-			f.list = func(ctx context.Context, query ports.OrderQuery) (ports.OrderPage, error) {
-				return f.store.List(context.WithoutCancel(ctx), query)
-			}
-		})},
+		{"List ignores its context", "Get and List with an ended context return its error", "", faulty(func(f *faultyStore) { ignoreContext(&f.list) })},
 	}
 }

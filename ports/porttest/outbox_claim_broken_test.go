@@ -47,11 +47,9 @@ func brokenClaims() []broken[porttest.Store] {
 	)
 	return []broken[porttest.Store]{
 		{"Claim claims nothing", away, everyClaim, faultyNaive(func(n *naiveStore, _ *faultyStore) { n.lease = 0 })},
-
 		{"a claim runs out early", away, "ClaimLease returns the same short lease", leased(lease / 3)},
 
 		{"ClaimLease returns another lease", "ClaimLease returns how long a claim lasts", "events stay claimed for longer than clauses wait", leased(4 * lease)},
-
 		{"a claim never runs out", again, everyClaim, leased(time.Hour)},
 
 		{"a claim can run out once", again, everyClaim, func() porttest.Store {
@@ -63,7 +61,6 @@ func brokenClaims() []broken[porttest.Store] {
 				})
 			})()
 		}},
-
 		{"Add leaves the event free", "Add holds the claim on the event until it runs out", everyClaim, faulty(func(f *faultyStore) {
 			var mu sync.Mutex
 			var free []domain.Event
@@ -84,22 +81,18 @@ func brokenClaims() []broken[porttest.Store] {
 				return f.store.MarkPublished(ctx, ids...)
 			}
 		})},
-
 		{"each process keeps its claims to itself", away, everyClaim, func() porttest.Store {
 			one := newNaiveStore()
 			other := *one
 			other.claims = map[domain.EventID]time.Time{}
 			return porttest.Store{Orders: one, Outbox: one, Other: &other, Lease: lease}
 		}},
-
 		{"Claim looks for events, and then claims them", oneEach, "", faultyNaive(func(n *naiveStore, _ *faultyStore) { n.gap = time.Millisecond })},
 
 		{"Claim returns the oldest event first", longest, "", claimingFirst(func(a, b entry) int { return a.event.Time.Compare(b.event.Time) })},
-
 		{"Claim returns the newest event first", longest, "", claimingFirst(func(a, b entry) int { return b.event.Time.Compare(a.event.Time) })},
 
 		{"Claim returns events in the order in which they were added", longest, "", claimingFirst(func(a, b entry) int { return cmp.Compare(a.added, b.added) })},
-
 		{"Claim returns what became free last first", longest, "", claimingFirst(func(a, b entry) int { return longestFree(b, a) })},
 
 		{"Claim of an empty outbox returns ErrNotFound", "Claim of an empty outbox returns nothing", everyClaim, faulty(func(f *faultyStore) {
@@ -111,44 +104,26 @@ func brokenClaims() []broken[porttest.Store] {
 				return events, err
 			}
 		})},
-
 		{"Claim ignores its limit", limited, oneByOne, claimingUpTo(func(limit int) int {
 			if limit < 1 {
 				return limit
 			}
 			return 1000
 		})},
-
 		{"Claim claims more than it returns", limited, oneByOne, faulty(func(f *faultyStore) {
 			f.claim = func(ctx context.Context, limit int) ([]domain.Event, error) {
 				events, err := f.store.Claim(ctx, max(limit, 1000*min(limit, 1)))
 				return events[:min(len(events), max(limit, 0))], err
 			}
 		})},
-
 		{"Claim takes no limit for a limit of 0", "Claim with a limit below 1 claims nothing", "", claimingUpTo(func(limit int) int {
 			if limit <= 0 {
 				return 1000
 			}
 			return limit
 		})},
-
-		{"Claim claims and then fails on an ended context", "Claim with an ended context claims nothing", "", faulty(func(f *faultyStore) {
-			f.claim = func(ctx context.Context, limit int) ([]domain.Event, error) {
-				events, err := f.store.Claim(context.WithoutCancel(ctx), limit)
-				if ctx.Err() != nil {
-					return nil, fmt.Errorf("claim events: %w", ctx.Err())
-				}
-				return events, err
-			}
-		})},
-
-		{"Claim ignores its context", "Claim with an ended context claims nothing", "", faulty(func(f *faultyStore) {
-			f.claim = func(ctx context.Context, limit int) ([]domain.Event, error) {
-				return f.store.Claim(context.WithoutCancel(ctx), limit)
-			}
-		})},
-
+		{"Claim claims and then fails on an ended context", "Claim with an ended context claims nothing", "", faulty(func(f *faultyStore) { checkContextLast(&f.claim) })},
+		{"Claim ignores its context", "Claim with an ended context claims nothing", "", faulty(func(f *faultyStore) { ignoreContext(&f.claim) })},
 		{"Claim returns its own memory", "Claim shares no memory with its caller", "", func() porttest.Store {
 			var kept shared[domain.EventID, *domain.Event]
 			return claiming(func(events []domain.Event) []domain.Event {
@@ -159,7 +134,6 @@ func brokenClaims() []broken[porttest.Store] {
 				return events
 			})()
 		}},
-
 		{"events lose their order's fields in the outbox", "Add puts the order's event into the outbox", everyOutbox, claiming(func(events []domain.Event) []domain.Event {
 			for i := range events {
 				events[i].Order.Product = ""

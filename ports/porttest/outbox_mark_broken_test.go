@@ -71,11 +71,9 @@ func brokenMarks() []broken[porttest.Store] {
 		{"MarkPublished marks only the first", every, several, marking(func(ids []domain.EventID) []domain.EventID {
 			return ids[:min(len(ids), 1)]
 		})},
-
 		{"MarkPublished marks a hundred at most", every, "", marking(func(ids []domain.EventID) []domain.EventID {
 			return ids[:min(len(ids), 100)]
 		})},
-
 		{"MarkPublished of nothing marks all", "MarkPublished removes no other event", "", faulty(func(f *faultyStore) {
 			var mu sync.Mutex
 			var added []domain.EventID
@@ -94,14 +92,12 @@ func brokenMarks() []broken[porttest.Store] {
 				return f.store.MarkPublished(ctx, ids...)
 			}
 		})},
-
 		{"MarkPublished fails on unknown ids", unknown, "a repeat has unknown ids", knowing(func(ctx context.Context, f *faultyStore, known, unknown []domain.EventID) error {
 			if len(unknown) > 0 {
 				return fmt.Errorf("mark %s published: %w", unknown[0], ports.ErrNotFound)
 			}
 			return f.store.MarkPublished(ctx, known...)
 		})},
-
 		{"MarkPublished refuses an id twice", "MarkPublished may be repeated", "", faulty(func(f *faultyStore) {
 			f.mark = func(ctx context.Context, ids ...domain.EventID) error {
 				if len(ids) != len(slices.Compact(slices.Clone(ids))) {
@@ -110,14 +106,12 @@ func brokenMarks() []broken[porttest.Store] {
 				return f.store.MarkPublished(ctx, ids...)
 			}
 		})},
-
 		{"MarkPublished marks nothing beside an unknown id", unknown, "", knowing(func(ctx context.Context, f *faultyStore, known, unknown []domain.EventID) error {
 			if len(unknown) > 0 {
 				return nil
 			}
 			return f.store.MarkPublished(ctx, known...)
 		})},
-
 		{"MarkPublished marks only claimed events", free, "", faulty(func(f *faultyStore) {
 			var claimed shared[domain.EventID, time.Time]
 			f.add = func(ctx context.Context, order domain.Order) error {
@@ -138,7 +132,6 @@ func brokenMarks() []broken[porttest.Store] {
 				})...)
 			}
 		})},
-
 		{"MarkPublished marks only what the same process claimed", claimed, "another process marks in other clauses too", func() porttest.Store {
 			s := leased(lease)()
 			other := newFaultyStore(s.Orders.(store))
@@ -146,13 +139,11 @@ func brokenMarks() []broken[porttest.Store] {
 			s.Other = other
 			return s
 		}},
-
 		{"MarkPublished claims again", claimed, "every clause that marks", faultyNaive(func(n *naiveStore, f *faultyStore) {
 			f.mark = func(ctx context.Context, ids ...domain.EventID) error {
 				return n.Release(ctx, time.Now().Add(lease), ids...)
 			}
 		})},
-
 		{"MarkPublished removes the order too", "MarkPublished leaves the order as it is", "the clause of many callers reads marked orders", faulty(func(f *faultyStore) {
 			var gone shared[domain.OrderID, bool]
 			f.mark = func(ctx context.Context, ids ...domain.EventID) error {
@@ -165,19 +156,8 @@ func brokenMarks() []broken[porttest.Store] {
 			}
 			f.get = hiding(f, &gone)
 		})},
-
-		{"MarkPublished marks and then fails on an ended context", ended, "", faulty(func(f *faultyStore) {
-			f.mark = func(ctx context.Context, ids ...domain.EventID) error {
-				return errors.Join(ctx.Err(), f.store.MarkPublished(context.WithoutCancel(ctx), ids...))
-			}
-		})},
-
-		{"MarkPublished ignores its context", ended, "", faulty(func(f *faultyStore) {
-			f.mark = func(ctx context.Context, ids ...domain.EventID) error {
-				return f.store.MarkPublished(context.WithoutCancel(ctx), ids...)
-			}
-		})},
-
+		{"MarkPublished marks and then fails on an ended context", ended, "", faulty(func(f *faultyStore) { checkContextLast(&f.mark) })},
+		{"MarkPublished ignores its context", ended, "", faulty(func(f *faultyStore) { ignoreContext(&f.mark) })},
 		{"MarkPublished keeps the slice for later", "MarkPublished shares no memory with its caller", "what an ended call kept is marked later", faulty(func(f *faultyStore) {
 			var mu sync.Mutex
 			var kept []domain.EventID

@@ -2,7 +2,6 @@ package porttest_test
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"example.com/orderflow/domain"
@@ -26,30 +25,24 @@ func brokenReleases() []broken[porttest.Store] {
 		{"Release does nothing", until, both, releasing(func(_ *faultyStore, ctx context.Context, _ time.Time, _ []domain.EventID) error {
 			return ctx.Err()
 		})},
-
 		{"Release claims again", until, both, releasing(func(f *faultyStore, ctx context.Context, _ time.Time, ids []domain.EventID) error {
 			return f.store.Release(ctx, time.Now().Add(lease), ids...)
 		})},
-
 		{"Release removes the event", until, both, releasing(func(f *faultyStore, ctx context.Context, _ time.Time, ids []domain.EventID) error {
 			return f.store.MarkPublished(ctx, ids...)
 		})},
-
 		{"Release to the past waits for the lease", past, "", releasing(func(f *faultyStore, ctx context.Context, until time.Time, ids []domain.EventID) error {
 			if until.Before(time.Now()) {
 				return ctx.Err()
 			}
 			return f.store.Release(ctx, until, ids...)
 		})},
-
 		{"Release releases only the first", until, "other clauses release several events", releasing(func(f *faultyStore, ctx context.Context, until time.Time, ids []domain.EventID) error {
 			return f.store.Release(ctx, until, ids[:min(len(ids), 1)]...)
 		})},
-
 		{"Release releases five at most", "Release of some events until later lets Claim return the others", "", releasing(func(f *faultyStore, ctx context.Context, until time.Time, ids []domain.EventID) error {
 			return f.store.Release(ctx, until, ids[:min(len(ids), 5)]...)
 		})},
-
 		{"Release puts events in", "Release puts nothing into the outbox", "", faultyNaive(func(n *naiveStore, f *faultyStore) {
 			f.release = func(ctx context.Context, until time.Time, ids ...domain.EventID) error {
 				for _, id := range ids {
@@ -63,9 +56,6 @@ func brokenReleases() []broken[porttest.Store] {
 				return n.Release(ctx, until, ids...)
 			}
 		})},
-
-		{"Release releases and then fails on an ended context", "Release with an ended context releases nothing", "", releasing(func(f *faultyStore, ctx context.Context, until time.Time, ids []domain.EventID) error {
-			return errors.Join(ctx.Err(), f.store.Release(context.WithoutCancel(ctx), until, ids...))
-		})},
+		{"Release releases and then fails on an ended context", "Release with an ended context releases nothing", "", faulty(func(f *faultyStore) { checkContextLast(&f.release) })},
 	}
 }

@@ -3,6 +3,7 @@ package porttest_test
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -174,4 +175,38 @@ func (s *shared[K, V]) once(key K, value V) (kept V, known bool) {
 		}
 	})
 	return kept, known
+}
+
+// around makes *f, which is a function, run within between, which gets its
+// arguments and calls it.
+func around[F any](f *F, between func(args []reflect.Value, call func([]reflect.Value) []reflect.Value) []reflect.Value) {
+	whole := reflect.ValueOf(*f)
+	call := whole.Call
+	if whole.Type().IsVariadic() {
+		call = whole.CallSlice
+	}
+	*f = reflect.MakeFunc(whole.Type(), func(args []reflect.Value) []reflect.Value { return between(args, call) }).Interface().(F)
+}
+
+// ignoreContext makes *f ignore its first argument, a context.
+func ignoreContext[F any](f *F) {
+	around(f, func(args []reflect.Value, call func([]reflect.Value) []reflect.Value) []reflect.Value {
+		args[0] = reflect.ValueOf(context.WithoutCancel(args[0].Interface().(context.Context)))
+		return call(args)
+	})
+}
+
+// checkContextLast makes *f look at its context only after its work. Then it returns the
+// context's error, if that has ended.
+func checkContextLast[F any](f *F) {
+	around(f, func(args []reflect.Value, call func([]reflect.Value) []reflect.Value) []reflect.Value {
+		ctx := args[0].Interface().(context.Context)
+		args[0] = reflect.ValueOf(context.WithoutCancel(ctx))
+		results := call(args)
+		if err := ctx.Err(); err != nil {
+			results[0] = reflect.Zero(results[0].Type())
+			results[len(results)-1] = reflect.ValueOf(&err).Elem()
+		}
+		return results
+	})
 }

@@ -31,15 +31,11 @@ func (m *machine) lag() {
 
 // slow makes *f, which is a function, run on the machine.
 func slow[F any](m *machine, f *F) {
-	whole := reflect.ValueOf(*f)
-	*f = reflect.MakeFunc(whole.Type(), func(args []reflect.Value) []reflect.Value {
+	around(f, func(args []reflect.Value, call func([]reflect.Value) []reflect.Value) []reflect.Value {
 		m.lag()
 		defer m.lag()
-		if whole.Type().IsVariadic() {
-			return whole.CallSlice(args)
-		}
-		return whole.Call(args)
-	}).Interface().(F)
+		return call(args)
+	})
 }
 
 // slowPulls makes the calls and their handlers run on the machine.
