@@ -18,6 +18,16 @@ func publish(t testing.TB, e Events, events ...domain.Event) {
 	must(t, fmt.Sprintf("publish %d events", len(events)), errors.Join(e.Publisher.Publish(bounded(t), events...)...))
 }
 
+// publishEach publishes the events by one call, and returns the error of each.
+func publishEach(t testing.TB, e Events, events ...domain.Event) []error {
+	t.Helper()
+	errs := e.Publisher.Publish(bounded(t), events...)
+	if len(errs) != len(events) {
+		t.Fatalf("publish %v: %d errors, want one for each event", eventIDs(events), len(errs))
+	}
+	return errs
+}
+
 func inject(t testing.TB, e Events, bodies ...string) {
 	t.Helper()
 	ctx := bounded(t)
@@ -65,10 +75,10 @@ var eventsPublish = []Clause[Events]{
 		checkDelivered(t, in, events(1, 500)...)
 	}},
 
-	{"Publish of no events returns no error", func(t testing.TB, e Events) {
-		publish(t, e)
+	{"Publish of no events returns no errors", func(t testing.TB, e Events) {
+		publishEach(t, e)
 		publish(t, e, event(1))
-		publish(t, e)
+		publishEach(t, e)
 		checkDelivered(t, consume(t, e, accept), event(1))
 	}},
 
@@ -118,26 +128,34 @@ var eventsPublish = []Clause[Events]{
 		checkDelivered(t, consume(t, e, accept), between...)
 	}},
 
-	{"Publish refuses an event that consumers could not read, by name, and publishes the others of the call", func(t testing.TB, e Events) {
-		want := []domain.Event{event(20)}
+	{"Publish refuses an event that consumers could not read, and names it", func(t testing.TB, e Events) {
 		for fault, bad := range unpublishable() {
-			before, after := event(20+2*len(want)), event(21+2*len(want))
-			want = append(want, before, after)
-			for _, call := range [][]domain.Event{{bad}, {before, bad, after}} {
-				errs := e.Publisher.Publish(bounded(t), call...)
-				if len(errs) != len(call) {
-					t.Fatalf("publish %d events, one %s: %d errors, want one for each event", len(call), fault, len(errs))
-				}
-				refusal := errs[len(call)/2]
-				checkRefusal(t, fault, bad, refusal)
-				for i, err := range errs {
-					if i != len(call)/2 && err != nil {
-						t.Errorf("publish event %s beside one %s: error %v, want nil", call[i].ID, fault, err)
-					}
+			checkRefusal(t, fault, bad, publishEach(t, e, bad)[0])
+			checkRefusal(t, fault, bad, publishEach(t, e, event(20), bad)[1])
+		}
+	}},
+
+	{"Publish gives each event its own answer, in their order", func(t testing.TB, e Events) {
+		good, bad := event(1), unpublishable()["of another type"]
+		for _, call := range [][]domain.Event{{good}, {bad}, {good, bad}, {bad, good}, {bad, good, good}, {good, bad, bad, good}} {
+			for i, err := range publishEach(t, e, call...) {
+				if refused := call[i].ID == bad.ID; refused != (err != nil) {
+					t.Errorf("publish %v: answer %d is %v, want an error for event %s alone", eventIDs(call), i+1, err, bad.ID)
 				}
 			}
 		}
-		publish(t, e, want[0])
+	}},
+
+	{"Publish publishes the other events of a call in which it refuses one", func(t testing.TB, e Events) {
+		var want []domain.Event
+		for fault, bad := range unpublishable() {
+			before, after := event(21+2*len(want)), event(22+2*len(want))
+			want = append(want, before, after)
+			publishEach(t, e, bad)
+			if errs := publishEach(t, e, before, bad, after); errs[0] != nil || errs[2] != nil {
+				t.Errorf("publish events %s and %s around one %s: errors %v and %v, want nil", before.ID, after.ID, fault, errs[0], errs[2])
+			}
+		}
 		in := consume(t, e, accept)
 		in.awaitEnded(eventIDs(want)...)
 		time.Sleep(quiet)

@@ -38,7 +38,10 @@ func brokenPublishers() []broken[porttest.Events] {
 	const (
 		every      = "Publish keeps every event of a call"
 		fields     = "a published event is delivered with every field as it was"
-		unreadable = "Publish refuses an event that consumers could not read, by name, and publishes the others of the call"
+		none       = "Publish of no events returns no errors"
+		unreadable = "Publish refuses an event that consumers could not read, and names it"
+		answers    = "Publish gives each event its own answer, in their order"
+		others     = "Publish publishes the other events of a call in which it refuses one"
 		memory     = "Publish shares no memory with its caller"
 		several    = "other clauses publish several events"
 		unseen     = "it sees a refusal too late"
@@ -50,9 +53,15 @@ func brokenPublishers() []broken[porttest.Events] {
 		{"Publish keeps a hundred of a call at most", every, "", publishing(func(b *faultyBroker, ctx context.Context, events []domain.Event) []error {
 			return keepingUpTo(100, b, ctx, events)
 		})},
-		{"Publish of nothing fails", "Publish of no events returns no error", "", publishing(func(b *faultyBroker, ctx context.Context, events []domain.Event) []error {
+		{"Publish of nothing fails", none, "", publishing(func(b *faultyBroker, ctx context.Context, events []domain.Event) []error {
 			if len(events) == 0 {
 				return []error{errors.New("publish: no events")}
+			}
+			return b.Publisher().Publish(ctx, events...)
+		})},
+		{"Publish of nothing returns an answer", none, "", publishing(func(b *faultyBroker, ctx context.Context, events []domain.Event) []error {
+			if len(events) == 0 {
+				return []error{nil}
 			}
 			return b.Publisher().Publish(ctx, events...)
 		})},
@@ -116,7 +125,7 @@ func brokenPublishers() []broken[porttest.Events] {
 				return b.Consumer().Consume(ctx, h)
 			}
 		})},
-		{"Publish takes events of every type", unreadable, "", publishingAs(func(event *domain.Event) { event.Type = domain.OrderCreated })},
+		{"Publish takes events of every type", unreadable, "every clause that looks at a refusal", publishingAs(func(event *domain.Event) { event.Type = domain.OrderCreated })},
 
 		{"Publish names the first event of a call instead of the refused one", unreadable, "", publishing(func(b *faultyBroker, ctx context.Context, events []domain.Event) []error {
 			errs := b.Publisher().Publish(ctx, events...)
@@ -127,7 +136,18 @@ func brokenPublishers() []broken[porttest.Events] {
 			}
 			return errs
 		})},
-		{"Publish omits what comes after a refused event, and returns nil for it", unreadable, "", publishing(func(b *faultyBroker, ctx context.Context, events []domain.Event) []error {
+		{"Publish gives one answer for all events", answers, "events around a refused one are refused too", publishing(func(b *faultyBroker, ctx context.Context, events []domain.Event) []error {
+			return forAll(errors.Join(b.Publisher().Publish(ctx, events...)...), events)
+		})},
+		{"Publish gives no answer for the events that it takes", answers, "every clause that counts answers", publishing(func(b *faultyBroker, ctx context.Context, events []domain.Event) []error {
+			return slices.DeleteFunc(b.Publisher().Publish(ctx, events...), func(err error) bool { return err == nil })
+		})},
+		{"Publish gives its answers in another order", answers, "a refused event gets another's answer", publishing(func(b *faultyBroker, ctx context.Context, events []domain.Event) []error {
+			errs := b.Publisher().Publish(ctx, events...)
+			slices.Reverse(errs)
+			return errs
+		})},
+		{"Publish omits what comes after a refused event, and returns nil for it", others, "a second refused event gets no answer", publishing(func(b *faultyBroker, ctx context.Context, events []domain.Event) []error {
 			errs := forAll(ctx.Err(), events)
 			for i, event := range events {
 				if errs[i] = b.Publisher().Publish(ctx, event)[0]; errs[i] != nil {
