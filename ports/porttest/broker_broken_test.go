@@ -198,12 +198,12 @@ func brokenPulls[A, T any](method, items string, faulty func(breakIt func(p *pul
 		shares  = "several calls of " + method + " share the " + items
 		running = method + " waits for its running handlers before it returns"
 		nothing = "Consume delivers nothing after its context has ended, and leaves it to the next consumer"
-		early   = ""
+		twice   = "another clause makes two calls"
 		pauses  = ""
 	)
 	if method == "Drain" {
 		nothing = "Drain hands over nothing after its context has ended, and leaves it to the next drain"
-		early = "what its handlers accept then counts too late"
+		twice = ""
 		pauses = "other clauses set events aside meanwhile"
 	}
 	// calling makes another call, which is given the whole one.
@@ -257,7 +257,7 @@ func brokenPulls[A, T any](method, items string, faulty func(breakIt func(p *pul
 			})
 		})},
 
-		{method + " refuses a second call", shares, "other clauses make two calls", faulty(func(p *pulls[T]) {
+		{method + " refuses a second call", shares, twice, faulty(func(p *pulls[T]) {
 			var busy sync.Mutex
 			whole := p.call
 			p.call = func(ctx context.Context, h handle[T]) error {
@@ -268,7 +268,7 @@ func brokenPulls[A, T any](method, items string, faulty func(breakIt func(p *pul
 				return whole(ctx, h)
 			}
 		})},
-		{"each call of " + method + " gets all " + items, shares, "an earlier call gets the " + items + " of a later one", faulty(func(p *pulls[T]) {
+		{"each call of " + method + " gets all " + items, shares, twice, faulty(func(p *pulls[T]) {
 			var mu sync.Mutex
 			var all []handle[T]
 			p.wrap(func(_ context.Context, h handle[T]) handle[T] {
@@ -302,7 +302,7 @@ func brokenPulls[A, T any](method, items string, faulty func(breakIt func(p *pul
 			})
 		})},
 
-		{method + " returns before its handlers", running, early, calling(func(ctx context.Context, h handle[T], whole pull[T]) error {
+		{method + " returns before its handlers", running, "", calling(func(ctx context.Context, h handle[T], whole pull[T]) error {
 			done := make(chan struct{})
 			go func() {
 				defer close(done)

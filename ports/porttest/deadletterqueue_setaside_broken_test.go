@@ -90,7 +90,7 @@ func brokenSetAsides() []broken[porttest.DeadLetterQueue] {
 
 		{"a postponed event becomes a dead letter", handled, "", judging(func(_ ports.Delivery, err error) error {
 			if ports.IsPostponed(err) {
-				return ports.Permanent(err)
+				return ports.Permanent(errors.New("postponed"))
 			}
 			return err
 		})},
@@ -111,18 +111,23 @@ func brokenSetAsides() []broken[porttest.DeadLetterQueue] {
 func brokenLetters() []broken[porttest.DeadLetterQueue] {
 	const fields = "Drain hands over a dead letter once, with its id, reason, attempts and times"
 	var table []broken[porttest.DeadLetterQueue]
-	for fault, change := range map[string]func(f *ports.Failure){
+	times := map[string]func(f *ports.Failure){
 		"the first failure has the time of the last": func(f *ports.Failure) { f.FirstFailure = f.LastFailure },
 		"the last failure has the time of the first": func(f *ports.Failure) { f.LastFailure = f.FirstFailure },
 		"failures have the time of the drain":        func(f *ports.Failure) { f.LastFailure = time.Now().UTC().Truncate(time.Millisecond) },
 		"failures have times to the second":          func(f *ports.Failure) { f.LastFailure = f.LastFailure.Truncate(time.Second) },
 		"failures have times to the microsecond":     func(f *ports.Failure) { f.LastFailure = f.LastFailure.Add(time.Microsecond) },
 		"failures have times in local time":          func(f *ports.Failure) { f.FirstFailure = f.FirstFailure.In(time.FixedZone("CET", 3600)) },
-	} {
-		table = append(table, broken[porttest.DeadLetterQueue]{fault, fields, "", failing(change)})
+	}
+	also := map[string]string{
+		"failures have the time of the drain": "a letter that is drained again is another",
+		"failures have times to the second":   "the next failure of a letter is too early",
+	}
+	for fault, change := range times {
+		table = append(table, broken[porttest.DeadLetterQueue]{fault, fields, also[fault], failing(change)})
 	}
 	return append(table, []broken[porttest.DeadLetterQueue]{
-		{"dead letters know when they failed first of all", fields, "", showing(func(letter *ports.DeadLetter) {
+		{"dead letters know when they failed first of all", fields, "a replayed letter is another", showing(func(letter *ports.DeadLetter) {
 			letter.Since = letter.Failures[0].FirstFailure
 		})},
 		{"dead letters are drained twice", fields, "every clause that drains", draining(func(p *pulls[ports.DeadLetter]) {
