@@ -53,10 +53,10 @@ func awaitHandled(t testing.TB, in *deliveries, events []domain.Event) {
 	})
 }
 
-var consuming = pull[Events, ports.Delivery]{
+var consuming = receiver[Events, ports.Delivery]{
 	method: "Consume",
 	items:  "events",
-	open:   func(e Events) puller[ports.Delivery] { return consumerOf(e.Consumer()) },
+	open:   func(e Events) source[ports.Delivery] { return consumerOf(e.Consumer()) },
 	feed:   publish,
 	intact: func(t testing.TB, d ports.Delivery, event domain.Event) {
 		checkEqual(t, "event "+string(event.ID), event, d.Event)

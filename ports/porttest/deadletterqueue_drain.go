@@ -32,10 +32,10 @@ func failureOf(t testing.TB, letter ports.DeadLetter) ports.Failure {
 	return letter.Failures[0]
 }
 
-var draining = pull[DeadLetterQueue, ports.DeadLetter]{
+var draining = receiver[DeadLetterQueue, ports.DeadLetter]{
 	method: "Drain",
 	items:  "dead letters",
-	open:   func(q DeadLetterQueue) puller[ports.DeadLetter] { return drainOf(q.Queue()) },
+	open:   func(q DeadLetterQueue) source[ports.DeadLetter] { return drainOf(q.Queue()) },
 	feed:   setAside,
 	intact: func(t testing.TB, letter ports.DeadLetter, _ domain.Event) { failureOf(t, letter) },
 }

@@ -65,7 +65,7 @@ var deadLettersForget = []Clause[DeadLetters]{
 		})
 	}},
 
-	{"Get, List and Settle find no letter that was settled before the retention", func(t testing.TB, d DeadLetters) {
+	{"Get, List and Settle find no letter whose retention has ended", func(t testing.TB, d DeadLetters) {
 		waits := putInto(t, d.Forgetful, nthLetter(0), ports.Waiting)
 		for n, state := range []ports.DeadLetterState{ports.Replayed, ports.Discarded} {
 			letter := putInto(t, d.Forgetful, nthLetter(n+1), ports.Waiting)

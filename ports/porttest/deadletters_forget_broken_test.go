@@ -23,7 +23,7 @@ func brokenForgetting() []broken[porttest.DeadLetters] {
 	const (
 		kept      = "a settled letter is kept for the retention"
 		latest    = "the retention counts from the latest Settle"
-		forgotten = "Get, List and Settle find no letter that was settled before the retention"
+		forgotten = "Get, List and Settle find no letter whose retention has ended"
 		anew      = "Put of a forgotten letter starts it anew"
 	)
 	return []broken[porttest.DeadLetters]{

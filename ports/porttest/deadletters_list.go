@@ -69,7 +69,7 @@ func listLetters(t testing.TB, store ports.DeadLetters, query ports.DeadLetterQu
 }
 
 var deadLettersList = append(listerOfLetters().clauses(), []Clause[DeadLetters]{
-	{"List returns the letter that failed first at first, and the lowest id first among letters of one time", func(t testing.TB, d DeadLetters) {
+	{"List sorts letters by their first failure, the earliest first, and by id within one time", func(t testing.TB, d DeadLetters) {
 		letters := append(hardLetters(), tiedLetters(100, 20)...)
 		for _, id := range []string{"B", "a", "b", "A", "\u00e4", "z", "a b", "a-b", "ab", "\uffff", "\U0001F6D2", ""} {
 			letter := nthLetter(200)

@@ -72,7 +72,7 @@ func matching(match func(failures []ports.Failure, reason string) bool) func() p
 
 func brokenLetterLists() []broken[porttest.DeadLetters] {
 	const (
-		oldest    = "List returns the letter that failed first at first, and the lowest id first among letters of one time"
+		oldest    = "List sorts letters by their first failure, the earliest first, and by id within one time"
 		pages     = "List of dead letters continues after the page before, for pages of any size"
 		steady    = "List visits every letter that matches all the time once, while others are put and settled"
 		state     = "List returns only letters of the state, if the query has one"

@@ -18,7 +18,7 @@ func checkDeliveries(t testing.TB, d DeliveryLog, order domain.OrderID, want ...
 }
 
 var deliveryLogList = []Clause[DeliveryLog]{
-	{"List returns the delivery that was sent first at first", func(t testing.TB, d DeliveryLog) {
+	{"List sorts deliveries by their time, the earliest first", func(t testing.TB, d DeliveryLog) {
 		event := event(1)
 		var want []domain.Notification
 		for n, channel := range []string{"z", "b", "a", "y", "m", "c"} {

@@ -11,7 +11,7 @@ import (
 
 func brokenDeliveryLists() []broken[porttest.DeliveryLog] {
 	const (
-		oldest = "List returns the delivery that was sent first at first"
+		oldest = "List sorts deliveries by their time, the earliest first"
 		only   = "List returns only recorded deliveries, and only of the order"
 	)
 	return []broken[porttest.DeliveryLog]{

@@ -53,22 +53,22 @@ func hold[T any](g gate) handler[T] {
 	}
 }
 
-// puller is Consume or Drain, from which [newInbox] makes calls.
-type puller[T any] struct {
+// source makes the calls of one consumer or drain.
+type source[T any] struct {
 	method string
 	id     func(T) domain.EventID
 	call   func(ctx context.Context, handle func(context.Context, T) error) error
 }
 
-func consumerOf(consumer ports.EventConsumer) puller[ports.Delivery] {
-	return puller[ports.Delivery]{"Consume", func(d ports.Delivery) domain.EventID { return d.Event.ID },
+func consumerOf(consumer ports.EventConsumer) source[ports.Delivery] {
+	return source[ports.Delivery]{"Consume", func(d ports.Delivery) domain.EventID { return d.Event.ID },
 		func(ctx context.Context, handle func(context.Context, ports.Delivery) error) error {
 			return consumer.Consume(ctx, handle)
 		}}
 }
 
-func drainOf(queue ports.DeadLetterQueue) puller[ports.DeadLetter] {
-	return puller[ports.DeadLetter]{"Drain", func(l ports.DeadLetter) domain.EventID { return domain.EventID(l.ID) }, queue.Drain}
+func drainOf(queue ports.DeadLetterQueue) source[ports.DeadLetter] {
+	return source[ports.DeadLetter]{"Drain", func(l ports.DeadLetter) domain.EventID { return domain.EventID(l.ID) }, queue.Drain}
 }
 
 func consume(t testing.TB, e Events, handle handler[ports.Delivery]) *inbox[ports.Delivery] {
@@ -81,7 +81,7 @@ func drain(t testing.TB, q DeadLetterQueue, handle handler[ports.DeadLetter]) *i
 
 // newInbox starts a call, which ends with ctx, or with the clause at the
 // latest.
-func newInbox[T any](t testing.TB, ctx context.Context, p puller[T], handle handler[T]) *inbox[T] {
+func newInbox[T any](t testing.TB, ctx context.Context, p source[T], handle handler[T]) *inbox[T] {
 	ctx, cancel := context.WithCancel(ctx)
 	in := &inbox[T]{t: t, method: p.method, id: p.id, cancel: cancel, returned: make(chan struct{})}
 	go func() {

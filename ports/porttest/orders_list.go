@@ -63,7 +63,7 @@ func checkList(t testing.TB, s Store, query ports.OrderQuery, want ...domain.Ord
 }
 
 var ordersList = append(listerOfOrders().clauses(), []Clause[Store]{
-	{"List returns the newest order first, and the highest id first among orders of one time", func(t testing.TB, s Store) {
+	{"List sorts orders by their time, the newest first, and by id within one time, the highest first", func(t testing.TB, s Store) {
 		all := append(hardOrders(), tied(100, 20)...)
 		add(t, s, all...)
 		checkList(t, s, ports.OrderQuery{Limit: ports.MaxListLimit}, sorted(all)...)

@@ -89,7 +89,7 @@ func countedPage[T any](all []T, limit int, cursor string) (page []T, next strin
 func brokenLists() []broken[porttest.Store] {
 	const (
 		pages     = "List of orders continues after the page before, for pages of any size"
-		newest    = "List returns the newest order first, and the highest id first among orders of one time"
+		newest    = "List sorts orders by their time, the newest first, and by id within one time, the highest first"
 		steady    = "List visits every order that was there at the start once, while others are added"
 		user      = "List returns only the user's orders, if the query names a user"
 		limits    = "List of orders takes the nearer end for a limit that is out of range"

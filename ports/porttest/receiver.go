@@ -9,23 +9,23 @@ import (
 	"example.com/orderflow/domain"
 )
 
-// pull is what the contract says of both Consume and Drain. A is the adapter, T
+// receiver is what the contract says of both Consume and Drain. A is the adapter, T
 // what it hands over.
-type pull[A, T any] struct {
+type receiver[A, T any] struct {
 	method string
 	items  string                                          // what it hands over
-	open   func(a A) puller[T]                             // another consumer or drain of the same queue
+	open   func(a A) source[T]                             // another consumer or drain of the same queue
 	intact func(t testing.TB, item T, event domain.Event)  // fails t unless the item has the event, as at its first handover
 	feed   func(t testing.TB, a A, events ...domain.Event) // puts items into the queue, with the events' ids
 }
 
-func (p pull[A, T]) start(t testing.TB, a A, handle handler[T]) *inbox[T] {
+func (p receiver[A, T]) start(t testing.TB, a A, handle handler[T]) *inbox[T] {
 	return newInbox(t, t.Context(), p.open(a), handle)
 }
 
 // check fails t unless the call handed over each of the events once, intact, and
 // nothing else.
-func (p pull[A, T]) check(t testing.TB, in *inbox[T], events ...domain.Event) {
+func (p receiver[A, T]) check(t testing.TB, in *inbox[T], events ...domain.Event) {
 	t.Helper()
 	in.checkOnce(eventIDs(events)...)
 	for _, event := range events {
@@ -35,7 +35,7 @@ func (p pull[A, T]) check(t testing.TB, in *inbox[T], events ...domain.Event) {
 	}
 }
 
-func (p pull[A, T]) clauses() []Clause[A] {
+func (p receiver[A, T]) clauses() []Clause[A] {
 	return []Clause[A]{
 		{p.method + " returns nil at once if its context has ended, and takes nothing", func(t testing.TB, a A) {
 			want := events(1, 3)
@@ -163,7 +163,7 @@ func (p pull[A, T]) clauses() []Clause[A] {
 // share checks that two calls hand over each item once between them. Handlers
 // hold what they get until both have an item, so that neither call can take all
 // before the other has begun.
-func (p pull[A, T]) share(t testing.TB, a A, one, other puller[T]) {
+func (p receiver[A, T]) share(t testing.TB, a A, one, other source[T]) {
 	const wave, waves = 50, 40
 	both := newGate(t)
 	first, second := newInbox(t, t.Context(), one, hold[T](both)), newInbox(t, t.Context(), other, hold[T](both))
