@@ -75,15 +75,8 @@ func keeping(change func(letter *ports.DeadLetter)) func() porttest.DeadLetters 
 
 // change makes Get and List return changed letters.
 func (f *faultyDeadLetters) change(change func(letter *ports.DeadLetter)) {
-	f.get = func(ctx context.Context, id string) (ports.DeadLetter, error) {
-		letter, err := f.whole.Get(ctx, id)
-		if err == nil {
-			change(&letter)
-		}
-		return letter, err
-	}
-	f.list = func(ctx context.Context, query ports.DeadLetterQuery) (ports.DeadLetterPage, error) {
-		page, err := f.whole.List(ctx, query)
+	changeResult(&f.get, func(letter *ports.DeadLetter, _ string) { change(letter) })
+	changeResult(&f.list, func(page *ports.DeadLetterPage, _ ports.DeadLetterQuery) {
 		for i := range page.Letters {
 			letter := page.Letters[i]
 			change(&letter)
@@ -92,8 +85,7 @@ func (f *faultyDeadLetters) change(change func(letter *ports.DeadLetter)) {
 				State: letter.State, Since: letter.Since, SettledAt: letter.SettledAt, SettledBy: letter.SettledBy,
 			}
 		}
-		return page, err
-	}
+	})
 }
 
 // putting makes a store with another Put.

@@ -14,15 +14,7 @@ import (
 
 // listedLetters makes a store that changes each page of its List.
 func listedLetters(change func(page *ports.DeadLetterPage, query ports.DeadLetterQuery)) func() porttest.DeadLetters {
-	return faultyLetters(func(f *faultyDeadLetters) {
-		f.list = func(ctx context.Context, query ports.DeadLetterQuery) (ports.DeadLetterPage, error) {
-			page, err := f.whole.List(ctx, query)
-			if err == nil {
-				change(&page, query)
-			}
-			return page, err
-		}
-	})
+	return faultyLetters(func(f *faultyDeadLetters) { changeResult(&f.list, change) })
 }
 
 // sortingLetters makes a store that sorts each page of its List.
@@ -43,12 +35,7 @@ func changingLetters(change func(letter *ports.DeadLetter)) func() porttest.Dead
 
 // asking makes a store whose List has another query than the caller's.
 func asking(change func(query *ports.DeadLetterQuery)) func() porttest.DeadLetters {
-	return faultyLetters(func(f *faultyDeadLetters) {
-		f.list = func(ctx context.Context, query ports.DeadLetterQuery) (ports.DeadLetterPage, error) {
-			change(&query)
-			return f.whole.List(ctx, query)
-		}
-	})
+	return faultyLetters(func(f *faultyDeadLetters) { changeArgument(&f.list, change) })
 }
 
 // matching makes a store whose pages count from the oldest of those letters of

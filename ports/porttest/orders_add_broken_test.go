@@ -206,13 +206,7 @@ func brokenAdds() []broken[porttest.Store] {
 // returning makes a store whose Get returns changed orders.
 func returning(change func(order *domain.Order)) func() porttest.Store {
 	return faulty(func(f *faultyStore) {
-		f.get = func(ctx context.Context, id domain.OrderID) (domain.Order, error) {
-			order, err := f.store.Get(ctx, id)
-			if err == nil {
-				change(&order)
-			}
-			return order, err
-		}
+		changeResult(&f.get, func(order *domain.Order, _ domain.OrderID) { change(order) })
 	})
 }
 

@@ -16,25 +16,12 @@ import (
 
 // listed makes a store that changes each page of its List.
 func listed(change func(page *ports.OrderPage, query ports.OrderQuery)) func() porttest.Store {
-	return faulty(func(f *faultyStore) {
-		f.list = func(ctx context.Context, query ports.OrderQuery) (ports.OrderPage, error) {
-			page, err := f.store.List(ctx, query)
-			if err == nil {
-				change(&page, query)
-			}
-			return page, err
-		}
-	})
+	return faulty(func(f *faultyStore) { changeResult(&f.list, change) })
 }
 
 // listing makes a store whose List has another query than the caller's.
 func listing(change func(query *ports.OrderQuery)) func() porttest.Store {
-	return faulty(func(f *faultyStore) {
-		f.list = func(ctx context.Context, query ports.OrderQuery) (ports.OrderPage, error) {
-			change(&query)
-			return f.store.List(ctx, query)
-		}
-	})
+	return faulty(func(f *faultyStore) { changeArgument(&f.list, change) })
 }
 
 // picking makes a store whose pages count from the newest of the orders that

@@ -16,18 +16,13 @@ import (
 // claiming makes a store whose Claim returns changed events.
 func claiming(change func(events []domain.Event) []domain.Event) func() porttest.Store {
 	return faulty(func(f *faultyStore) {
-		f.claim = func(ctx context.Context, limit int) ([]domain.Event, error) {
-			events, err := f.store.Claim(ctx, limit)
-			return change(events), err
-		}
+		changeResult(&f.claim, func(events *[]domain.Event, _ int) { *events = change(*events) })
 	})
 }
 
 // claimingUpTo makes a store whose Claim has another limit.
 func claimingUpTo(change func(limit int) int) func() porttest.Store {
-	return faulty(func(f *faultyStore) {
-		f.claim = func(ctx context.Context, limit int) ([]domain.Event, error) { return f.store.Claim(ctx, change(limit)) }
-	})
+	return faulty(func(f *faultyStore) { changeArgument(&f.claim, func(limit *int) { *limit = change(*limit) }) })
 }
 
 // claimingFirst makes a store whose Claim sorts free events so.

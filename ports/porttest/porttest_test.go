@@ -210,3 +210,24 @@ func checkContextLast[F any](f *F) {
 		return results
 	})
 }
+
+// changeResult makes *f return a changed result if it succeeds.
+func changeResult[A, R any](f *func(context.Context, A) (R, error), change func(result *R, arg A)) {
+	whole := *f
+	*f = func(ctx context.Context, arg A) (R, error) {
+		result, err := whole(ctx, arg)
+		if err == nil {
+			change(&result, arg)
+		}
+		return result, err
+	}
+}
+
+// changeArgument makes *f get a changed argument.
+func changeArgument[A, R any](f *func(context.Context, A) (R, error), change func(arg *A)) {
+	whole := *f
+	*f = func(ctx context.Context, arg A) (R, error) {
+		change(&arg)
+		return whole(ctx, arg)
+	}
+}
