@@ -1,6 +1,7 @@
 # What to do here: make help
 
 BIN := bin
+MODULES := . services/cmd/proof # the product, and the programs that try it
 BENCHTIME := 1s
 DURATION := 10m
 SEED :=
@@ -47,12 +48,11 @@ outage: ## Stop the broker for 30 s under load, and see the backlog empty within
 	.ci/try chaos --scenario broker-outage --duration 1m --rate $(RATE)
 
 .PHONY: check
-check: ## Check form, generated files, imports and go.mod
+check: ## Check form, generated files, imports and go.mod, of both modules
 	@test -z "$$(gofmt -l .)" || { echo 'gofmt would change:'; gofmt -l .; exit 1; }
-	go vet ./...
-	go run $(STATICCHECK) ./...
+	@for module in $(MODULES); do (set -ex; cd $$module; \
+		go vet ./...; go run $(STATICCHECK) ./...; go mod tidy -diff) || exit 1; done
 	go test -run 'TestImports|TestTheRuleRefuses' .
-	go mod tidy -diff
 	.ci/generated
 
 .PHONY: generate

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+)
+
+// The usual way with an outbox and a delivery log stores the order with a mark that its
+// event waits. It removes the mark after the broker's confirm and the answer. It claims
+// a notification before it sends it, and records it afterwards. Each of these is a
+// command of its own for each order.
+//
+// Unlike ours, the answer still waits for the broker: while the broker is down, this
+// way answers 500 for an order that it has stored. It marks what a crash leaves, but
+// nothing looks for it: no sweep of the outbox, no claims that run out, no retries and
+// no dead letters. If the notifier dies between claim and notification, the order is
+// never notified.
+
+const (
+	outboxedWorkers = 64 // notify at the same time
+	outboxedLease   = 15 * time.Second
+)
+
+// wayOutbox marks an order whose event may not be published.
+type wayOutbox struct {
+	FreeAt time.Time `bson:"free_at"` // a sweep could take it from then on
+}
+
+// placeOutboxed removes the marks after the answers; marks waits for that.
+func placeOutboxed(ctx context.Context, connection *amqp.Connection, orders *mongo.Collection, marks *sync.WaitGroup) (placeFunc, error) {
+	waiting := mongo.IndexModel{Keys: bson.M{"outbox.free_at": 1}, Options: options.Index().SetSparse(true)}
+	if _, err := orders.Indexes().CreateOne(ctx, waiting); err != nil {
+		return nil, fmt.Errorf("create an index: %w", err)
+	}
+	place, err := placeUsual(connection, orders)
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, order wayOrder, event []byte) error {
+		order.Outbox = &wayOutbox{time.Now().Add(outboxedLease)}
+		if err := place(ctx, order, event); err != nil {
+			return err
+		}
+		marks.Go(func() {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+			defer cancel()
+			_, err := orders.UpdateOne(ctx, bson.M{"_id": order.ID}, bson.M{"$unset": bson.M{"outbox": ""}})
+			if err != nil {
+				slog.Error("mark", "error", err)
+			}
+		})
+		return nil
+	}, nil
+}
+
+// logged claims each delivery in the store, sends it, and records it.
+func logged(db *mongo.Database, send func(amqp.Delivery) error) func(amqp.Delivery) error {
+	claims, deliveries := db.Collection("delivery_claims"), db.Collection("deliveries")
+	return func(delivery amqp.Delivery) error {
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		defer cancel()
+		_, err := claims.InsertOne(ctx, bson.M{"_id": delivery.MessageId, "free_at": time.Now().Add(time.Minute)})
+		if mongo.IsDuplicateKeyError(err) {
+			return delivery.Ack(false)
+		}
+		if err != nil {
+			return fmt.Errorf("claim: %w", err)
+		}
+		if err := send(delivery); err != nil {
+			return err
+		}
+		if _, err := deliveries.InsertOne(ctx, bson.M{"_id": delivery.MessageId, "sent_at": time.Now()}); err != nil {
+			return fmt.Errorf("record: %w", err)
+		}
+		return delivery.Ack(false)
+	}
+}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/writeconcern"
+)
+
+// The usual way does one insert and one confirmed publish for each request, both to
+// disk, over channels that it keeps. Like ours, it answers 201 once the order is in the
+// store and its event in the broker.
+//
+// It promises nothing between the two: if the service dies there, or the client gives
+// up, nobody is notified of the order. While the broker is down it refuses orders,
+// though it has stored them. A notification without an acknowledgement is sent again.
+
+var usualWriteConcern = func() *writeconcern.WriteConcern {
+	journal := true
+	return &writeconcern.WriteConcern{W: "majority", Journal: &journal}
+}()
+
+// usualChannels bounds the events under way: a channel serves one request at a time.
+const usualChannels = 64
+
+func placeUsual(connection *amqp.Connection, orders *mongo.Collection) (placeFunc, error) {
+	pool := make(chan *amqp.Channel, usualChannels)
+	for range usualChannels {
+		channel, err := connection.Channel()
+		if err != nil {
+			return nil, fmt.Errorf("open a channel: %w", err)
+		}
+		if err := channel.Confirm(false); err != nil {
+			return nil, fmt.Errorf("ask for confirmations: %w", err)
+		}
+		if len(pool) == 0 {
+			if err := declareUsual(channel); err != nil {
+				return nil, err
+			}
+		}
+		pool <- channel
+	}
+	return func(ctx context.Context, order wayOrder, event []byte) error {
+		if _, err := orders.InsertOne(ctx, order); err != nil {
+			return fmt.Errorf("insert: %w", err)
+		}
+		var channel *amqp.Channel
+		select {
+		case channel = <-pool:
+			defer func() { pool <- channel }()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		confirmation, err := channel.PublishWithDeferredConfirmWithContext(ctx, "", usualQueue, false, false, amqp.Publishing{
+			ContentType: "application/json", DeliveryMode: amqp.Persistent, MessageId: order.ID, Body: event,
+		})
+		if err != nil {
+			return fmt.Errorf("publish: %w", err)
+		}
+		if kept, err := confirmation.WaitContext(ctx); err != nil {
+			return fmt.Errorf("publish: %w", err)
+		} else if !kept {
+			return errNotKept
+		}
+		return nil
+	}, nil
+}
+
+func declareUsual(channel *amqp.Channel) error {
+	_, err := channel.QueueDeclare(usualQueue, true, false, false, false, quorum)
+	if err != nil {
+		return fmt.Errorf("declare the queue: %w", err)
+	}
+	return nil
+}
+
+// quorum makes a queue that is as fast as ours.
+var quorum = amqp.Table{amqp.QueueTypeArg: amqp.QueueTypeQuorum, "x-delivery-limit": 20}
+
+func consumeUsual(channel *amqp.Channel) (<-chan amqp.Delivery, error) {
+	if err := declareUsual(channel); err != nil {
+		return nil, err
+	}
+	if err := channel.Qos(200, 0, false); err != nil {
+		return nil, err
+	}
+	return channel.Consume(usualQueue, "", false, false, false, false, nil)
+}

@@ -1,0 +1,177 @@
+package main
+
+import (
+	"slices"
+	"time"
+)
+
+const (
+	// lease is how long a notifier's claim on a delivery lasts.
+	lease = 45 * time.Second
+
+	// claimLag bounds the answer to the claim; the notifier sends at once then.
+	claimLag = 10 * time.Second
+
+	// handlerTime bounds a notifier's attempts to record what it has sent.
+	handlerTime = 30 * time.Second
+)
+
+// account counts what became of everything.
+type account struct {
+	answered, stored, notified int
+	inWindow, repeats          int
+	parked                     int
+
+	journal *journal
+}
+
+// witness knows what happened to a notifier between two times.
+type witness struct {
+	killed    func(process string, from, to time.Time) bool
+	storeAway func(process string, from, to time.Time) bool // it could not reach its store
+}
+
+// take accounts for the evidence. The journal gets what breaks a promise.
+func take(e *evidence, w witness, journal *journal) *account {
+	a := &account{journal: journal, stored: len(e.orders)}
+	orders := a.takeOrders(e)
+	a.takeDeliveries(e, orders, w)
+	a.takePoison(e)
+	return a
+}
+
+func (a *account) takeOrders(e *evidence) (orders map[string]storedOrder) {
+	orders = make(map[string]storedOrder, len(e.orders))
+	byProduct := make(map[string][]string, len(e.orders))
+	for _, o := range e.orders {
+		orders[o.ID] = o
+		byProduct[o.Product] = append(byProduct[o.Product], o.ID)
+		if o.Outbox != nil {
+			a.journal.breaks(outboxEmpty, "%s", o.ID)
+		}
+	}
+	for _, r := range e.requests {
+		ids := byProduct[r.Product]
+		delete(byProduct, r.Product)
+		if len(ids) > 1 {
+			a.journal.breaks(onlyOneOrder, "%s: %v", r.Product, ids)
+		}
+		if r.leaving && r.unknown && len(ids) > 0 {
+			a.journal.breaks(acceptedAnswered, "%s: %v", r.Product, ids)
+		}
+		if len(r.Answers) > 0 {
+			a.answered++
+		}
+		for _, got := range r.Answers {
+			o, there := orders[got.ID]
+			if !there {
+				a.journal.breaks(answeredIsStored, "%s of %s is lost", got.ID, r.Product)
+				continue
+			}
+			asked := answer{got.ID, r.UserID, r.Product, r.Quantity, got.CreatedAt}
+			stored := answer{o.ID, o.UserID, o.Product, o.Quantity, o.CreatedAt}
+			if !stored.is(asked) || !got.is(asked) {
+				a.journal.breaks(answeredIsStored, "%s of %s: asked for %+v, answered %+v, stored %+v", got.ID, r.Product, *r, got, o)
+			}
+		}
+	}
+	for product, ids := range byProduct {
+		a.journal.breaks(storedWasAsked, "%q: %v", product, ids)
+	}
+	return orders
+}
+
+func (x answer) is(y answer) bool {
+	same := x.CreatedAt.Equal(y.CreatedAt)
+	x.CreatedAt = y.CreatedAt // == would compare locations too
+	return same && x == y
+}
+
+func (a *account) takeDeliveries(e *evidence, orders map[string]storedOrder, w witness) {
+	sends := make(map[string][]send, len(orders)) // by event
+	for _, s := range e.sends {
+		sends[s.EventID] = append(sends[s.EventID], s)
+		o, there := orders[s.OrderID]
+		if !there || s.UserID != o.UserID || s.Product != o.Product || s.Quantity != o.Quantity {
+			a.journal.breaks(sentAsStored, "sent %+v, stored %+v", s, o)
+		}
+	}
+	records := make(map[string][]record, len(orders)) // by order
+	for _, r := range e.records {
+		records[r.OrderID] = append(records[r.OrderID], r)
+	}
+	for id, recorded := range records {
+		if _, there := orders[id]; !there || len(recorded) > 1 {
+			a.journal.breaks(recordedOnce, "order %s (stored: %v) has %d", id, there, len(recorded))
+		}
+	}
+	for id := range orders {
+		event := eventOf(id)
+		sent := sends[event]
+		if len(sent) == 0 {
+			a.journal.breaks(storedIsNotified, "%s was not sent", id)
+			continue
+		}
+		a.notified++
+		if len(records[id]) == 0 {
+			a.journal.breaks(recordedOnce, "%s was sent, but not recorded", id)
+			continue
+		}
+		r := records[id][0]
+		if r.ID.EventID != event {
+			a.journal.breaks(recordedOnce, "%s has event %s on record", id, r.ID.EventID)
+		}
+		if r.Attempt != 1 { // the log channel never fails
+			a.journal.breaks(onlyFirstAttempts, "%s: sent at attempt %d", event, r.Attempt)
+		}
+		slices.SortFunc(sent, func(x, y send) int { return x.Time.Compare(y.Time) })
+		a.takeRepeats(event, sent, r.SentAt, w)
+	}
+}
+
+func eventOf(order string) string { return order + "-created" }
+
+// takeRepeats judges the sends of an event, oldest first. The recorded send is the
+// last one that was not after the record, whose time is cut to the millisecond.
+//
+// A repeat is in the window if the claim of the send before it had run out, and that
+// send never was recorded, because its notifier was killed or lost its store. A
+// notifier records within handlerTime, before any claim on it runs out.
+func (a *account) takeRepeats(event string, sent []send, recorded time.Time, w witness) {
+	latest := recorded.Add(time.Millisecond)
+	isRecorded := func(i int) bool {
+		return !sent[i].Time.After(latest) && (i+1 == len(sent) || sent[i+1].Time.After(latest))
+	}
+	if sent[0].Time.After(latest) {
+		a.journal.breaks(recordedAfterSent, "%s: recorded at %v, sent at %v", event, recorded, sent[0].Time)
+	}
+	for i, repeat := range sent[1:] {
+		before := sent[i]
+		a.repeats++
+		gap, end := repeat.Time.Sub(before.Time), before.Time.Add(handlerTime)
+		excused := w.storeAway(before.process, before.Time, end) || w.killed(before.process, before.Time, end)
+		if gap >= lease-claimLag && !isRecorded(i) && excused {
+			a.inWindow++
+			continue
+		}
+		a.journal.breaks(onceOutsideWindow, "%s: sent by %s at %v, and by %s %v later; recorded at %v",
+			event, before.process, before.Time, repeat.process, gap.Round(time.Millisecond), recorded)
+	}
+}
+
+func (a *account) takePoison(e *evidence) {
+	parked := make(map[string]bool)
+	for _, l := range e.letters {
+		parked[l.Body] = true
+		if !isPoison(l.Body) {
+			a.journal.breaks(onlyPoisonParked, "%s: %s: %.300q", l.ID, l.Reason, l.Body)
+		}
+	}
+	for _, body := range e.poison {
+		if parked[body] {
+			a.parked++
+		} else {
+			a.journal.breaks(poisonParked, "%q", body)
+		}
+	}
+}

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"example.com/orderflow/services/cmd/proof/harness"
+)
+
+// Only what has no excuse breaks a promise.
+func TestJudge(t *testing.T) {
+	cut := errors.New("connection reset")
+	refused := &net.OpError{Op: "dial", Err: errors.New("connection refused")}
+	tests := []struct {
+		name      string
+		disturbed string // since the start
+		took      time.Duration
+		outcome   outcome
+		before    int // answers
+		breaks    promise
+		unknown   bool
+	}{
+		{"created", "", time.Second, outcome{status: 201}, 0, "", false},
+		{"created again", "", time.Second, outcome{status: 201, replayed: true}, 1, "", false},
+		{"created again, not marked", "", time.Second, outcome{status: 201}, 1, replayIsMarked, false},
+		{"created late", serverStore, 13 * time.Second, outcome{status: 201}, 0, answeredInTime, false},
+		{"another status", serverStore, time.Second, outcome{status: 500}, 0, only201And503, true},
+		{"503 without a time", serverStore, time.Second, outcome{status: 503}, 0, saysWhenAgain, true},
+		{"503 with no number as time", serverStore, time.Second, outcome{status: 503, retryAfter: "soon"}, 0, saysWhenAgain, true},
+		{"503 at once", serverStore, time.Second, outcome{status: 503, retryAfter: "0"}, 0, saysWhenAgain, true},
+		{"503 without a reason", "", time.Second, outcome{status: 503, retryAfter: "1"}, 0, failsForAReason, true},
+		{"503 with the broker away", serverBroker, time.Second, outcome{status: 503, retryAfter: "1"}, 0, failsForAReason, true},
+		{"503 with the way to the broker cut", "order-1 broker", time.Second, outcome{status: 503, retryAfter: "1"}, 0, failsForAReason, true},
+		{"503 with another's way to the store cut", "order-2 store", time.Second, outcome{status: 503, retryAfter: "1"}, 0, failsForAReason, true},
+		{"503 with the store away", serverStore, time.Second, outcome{status: 503, retryAfter: "1"}, 0, "", true},
+		{"503 with the way to the store cut", "order-1 store", time.Second, outcome{status: 503, retryAfter: "1"}, 0, "", true},
+		{"no answer", "", time.Second, outcome{err: cut}, 0, failsForAReason, true},
+		{"no answer of a dead process", "order-1", time.Second, outcome{err: cut}, 0, "", true},
+		{"no connection to a dead process", "order-1", time.Second, outcome{err: refused}, 0, "", false},
+		{"no connection to a living one", "", time.Second, outcome{err: refused}, 0, failsForAReason, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			l := &load{journal: &journal{log: io.Discard}}
+			if tt.disturbed != "" {
+				l.journal.begin(tt.disturbed, "test")
+			}
+			r := &request{Answers: make([]answer, tt.before)}
+			created := l.judge(&process{Command: harness.Command{Name: "order-1"}}, r, time.Now(), tt.took, tt.outcome)
+			if created != (tt.outcome.status == 201) || r.unknown != tt.unknown {
+				t.Errorf("created %v, unknown %v", created, r.unknown)
+			}
+			for _, p := range promises {
+				if got := len(l.journal.breaches(p)) > 0; got != (p == tt.breaks) {
+					t.Errorf("%s: broken %v, want %q", p, l.journal.breaches(p), tt.breaks)
+				}
+			}
+		})
+	}
+}
+
+// shop is an order service of a kind: every third request finds it unwell.
+type shop struct {
+	mu     sync.Mutex
+	asked  int
+	orders map[string]map[string]any // by key, or else by product
+	twice  []string                  // products without a key that were asked for twice
+}
+
+func (s *shop) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var order map[string]any
+	json.NewDecoder(r.Body).Decode(&order)
+	name := r.Header.Get("Idempotency-Key")
+	if name == "" {
+		name = order["product"].(string)
+		if s.orders[name] != nil {
+			s.twice = append(s.twice, name)
+		}
+	}
+	if s.orders[name] == nil {
+		order["id"] = fmt.Sprint(len(s.orders))
+		s.orders[name] = order
+	} else {
+		w.Header().Set("Idempotency-Replayed", "true")
+	}
+	if s.asked++; s.asked%3 == 0 {
+		w.Header().Set("Retry-After", "1")
+		w.WriteHeader(http.StatusServiceUnavailable)
+	} else {
+		w.WriteHeader(http.StatusCreated)
+	}
+	json.NewEncoder(w).Encode(s.orders[name])
+}
+
+// Clients ask with a key until they are answered, and without one only once.
+func TestLoad(t *testing.T) {
+	s := &shop{orders: make(map[string]map[string]any)}
+	server := httptest.NewServer(s)
+	defer server.Close()
+	l := &load{seed: 1, rate: 2000, journal: &journal{log: io.Discard}}
+	for _, name := range []string{"order-1", "order-2"} {
+		l.processes = append(l.processes, &process{Command: harness.Command{Name: name, Addr: server.Listener.Addr().String()}})
+	}
+	l.journal.begin(serverStore, "unwell")
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	l.run(ctx, patience)
+
+	for _, p := range promises {
+		if what := l.journal.breaches(p); len(what) > 0 {
+			t.Errorf("%s: %v", p, what)
+		}
+	}
+	keyed, repeated := 0, 0
+	for _, r := range l.requests {
+		switch {
+		case r.key == "":
+			if len(r.Answers) > 1 || r.unknown != (len(r.Answers) == 0) {
+				t.Errorf("without a key: %+v", r)
+			}
+		case len(r.Answers) == 0:
+			t.Errorf("with a key, never answered: %+v", r)
+		default:
+			keyed++
+			repeated += len(r.Answers) - 1
+		}
+	}
+	if n := len(l.requests); n < 100 || n > 1100 || keyed < n/2 || keyed == n || repeated == 0 || l.retries == 0 {
+		t.Errorf("%d requests in half a second, %d with a key, %d repeated, %d tried again", n, keyed, repeated, l.retries)
+	}
+	if diff := cmp.Diff([]string(nil), s.twice); diff != "" {
+		t.Errorf("asked for twice without a key:\n%s", diff)
+	}
+}

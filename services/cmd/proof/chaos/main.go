@@ -1,0 +1,56 @@
+// Command chaos proves the services' promises on real servers. It runs the
+// executables as processes, places orders, kills, cuts and restarts everything,
+// and then accounts for every order, notification and dead letter.
+//
+// A seed draws the faults and their times, so a failed run can be repeated. The
+// machine decides what happens in between.
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kong"
+)
+
+type settings struct {
+	Duration    time.Duration `default:"10m" help:"How long faults happen; one round of all faults takes a minute (default ${default})."`
+	Seed        uint64        `help:"Seed of the faults and the load; random by default."`
+	Rate        int           `default:"150" help:"Orders a second, 0 for as many as possible (default ${default})."`
+	Scenario    string        `enum:"faults,broker-outage" default:"faults" help:"All faults, or one stop of the broker: ${enum}."`
+	BrokerPause time.Duration `name:"brokerpause" default:"30s" help:"How long the scenario broker-outage stops the broker (default ${default})."`
+	Sample      time.Duration `help:"Write the processes' sizes and the backlog to samples.tsv at this interval."`
+	Plan        bool          `help:"Print the planned faults and exit."`
+	Race        bool          `help:"Build the executables with the race detector."`
+	Binaries    string        `type:"existingdir" help:"Take the executables from this folder instead of building them."`
+
+	Store  string `env:"TEST_STORE_URL" required:"" help:"A store; the run uses a database of its own."`
+	Broker string `env:"TEST_BROKER_URL" required:"" help:"A broker; the run DELETES the services' queues in its virtual host first."`
+}
+
+const shortest = 2 * quietTime
+
+func main() {
+	var s settings
+	parser := kong.Parse(&s, kong.Name("chaos"), kong.Description("Proves the services' promises by killing, cutting and restarting everything."))
+	if s.Duration < shortest {
+		parser.Fatalf("--duration: %v is too short; give %v or more", s.Duration, shortest)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	if s.Seed == 0 {
+		s.Seed = rand.Uint64N(1_000_000)
+	}
+	held, err := run(ctx, &s)
+	stop() // only now: a second signal must not prevent the servers' restoration
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "chaos: %v\n", err)
+	}
+	if err != nil || !held {
+		os.Exit(1)
+	}
+}

@@ -1,0 +1,27 @@
+package main
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// A process logs in at its store, as chaos's own user if the URL has none.
+func TestProcessLogsIn(t *testing.T) {
+	for store, want := range map[string]string{
+		"mongodb://h:1/db":            "mongodb://chaos:chaos@STORE/db?authMechanism=PLAIN&directConnection=true",
+		"mongodb://u:p@h:1/db?x=y":    "mongodb://u:p@STORE/db?directConnection=true&x=y",
+		"mongodb://h:1/db?appName=me": "mongodb://chaos:chaos@STORE/db?appName=me&authMechanism=PLAIN&directConnection=true",
+	} {
+		tr := newTrial(nil, nil, testServers(t, store, "amqp://h:2/"), "", "")
+		p, err := newProcess(programOrder, "order-1", tr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := "--store=" + strings.Replace(want, "STORE", p.links[serverStore].addr(), 1)
+		if !slices.Contains(p.Args, want) {
+			t.Errorf("%s: got %q, want %s", store, p.Args, want)
+		}
+		p.close()
+	}
+}

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+)
+
+// The codes with which the driver is refused; 0 means success. With another login,
+// every command fails on new connections and succeeds on old ones.
+func TestRefusals(t *testing.T) {
+	tests := map[kind]map[string]int{
+		changeLogin:  {"insert": 18, "find": 18, "ping": 18},
+		revokeRights: {"insert": 13, "findAndModify": 13, "find": 13, "delete": 13, "ping": 0},
+		fillQuota:    {"insert": 8000, "findAndModify": 8000, "find": 0, "delete": 0, "ping": 0},
+	}
+	if diff := cmp.Diff(slices.Sorted(maps.Keys(refusals)), slices.Sorted(maps.Keys(tests))); diff != "" {
+		t.Fatalf("kinds (-refused +tested):\n%s", diff)
+	}
+	for kind, codes := range tests {
+		t.Run(string(kind), func(t *testing.T) {
+			address, stop := agreeingStore(t)
+			defer stop()
+			p, err := newProxy(address, newMongoTap)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer p.close()
+			p.answerBy(acceptLogin)
+			client, err := mongo.Connect(options.Client().ApplyURI(
+				"mongodb://" + login.String() + "@" + p.addr() + "/?directConnection=true&authMechanism=" + loginMechanism))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer client.Disconnect(t.Context())
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			// It asks again after an error without a code: the driver has lost that
+			// connection, or gave it up because another was refused.
+			ask := func(command string) (code int, err error) {
+				for {
+					err = client.Database("test").RunCommand(ctx, bson.D{{Key: command, Value: "orders"}}).Err()
+					var answer mongo.ServerError
+					if errors.As(err, &answer) {
+						code = answer.ErrorCodes()[0]
+					}
+					if err == nil || code != 0 || ctx.Err() != nil {
+						return code, err
+					}
+				}
+			}
+			mustAgree := func(when string) {
+				t.Helper()
+				for command := range codes {
+					if _, err := ask(command); err != nil {
+						t.Errorf("%s: %s: %v", when, command, err)
+					}
+				}
+			}
+			mustAgree("before")
+			p.answerBy(refusals[kind].standIn)
+			if kind == changeLogin {
+				mustAgree("on an old connection")
+				p.cut()
+			}
+			for command, want := range codes {
+				if code, err := ask(command); code != want || (err == nil) != (want == 0) {
+					t.Errorf("%s: %v, want code %d", command, err, want)
+				}
+			}
+			p.answerBy(acceptLogin)
+			mustAgree("afterwards")
+		})
+	}
+}
+
+// Only the processes' own login is accepted in the store's place.
+func TestOtherLogins(t *testing.T) {
+	start := func(payload string) []byte {
+		return opMsgRequest(t, 7, bson.D{{Key: "saslStart", Value: 1}, {Key: "mechanism", Value: loginMechanism},
+			{Key: "payload", Value: bson.Binary{Data: []byte(payload)}}, {Key: "$db", Value: "$external"}}, "")
+	}
+	if acceptLogin(start(loginPayload)) == nil {
+		t.Error("the login of the harness's processes was not accepted")
+	}
+	if acceptLogin(start("\x00somebody\x00else")) != nil {
+		t.Error("another login was accepted in the store's place")
+	}
+	if acceptLogin(opMsgRequest(t, 7, bson.D{{Key: "ping", Value: 1}, {Key: "$db", Value: "test"}}, "")) != nil {
+		t.Error("what is no login was answered in the store's place")
+	}
+}

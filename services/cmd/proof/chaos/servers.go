@@ -1,0 +1,174 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"example.com/orderflow/services/cmd/proof/harness"
+)
+
+// servers are reached directly here, not through a proxy.
+type servers struct {
+	*harness.Servers
+	database  harness.Database
+	root      string          // folder of the product's module
+	ours      map[string]bool // servers that .ci/services started and can stop
+	watermark []string        // the broker's own memory limit, as arguments that set it
+}
+
+func openServers(ctx context.Context, storeURL, brokerURL, database string) (*servers, error) {
+	opened, err := harness.OpenServers(storeURL, brokerURL)
+	if err != nil {
+		return nil, err
+	}
+	s := &servers{Servers: opened, ours: make(map[string]bool)}
+	if s.root, err = harness.Root(ctx); err != nil {
+		return nil, err
+	}
+	for _, server := range []struct {
+		name   string
+		url    *url.URL
+		scheme string
+		port   string
+	}{{serverStore, s.Store, "mongodb", "27017"}, {serverBroker, s.Broker, "amqp", "5672"}} {
+		if server.url.Scheme != server.scheme || server.url.Hostname() == "" {
+			return nil, fmt.Errorf("--%s: give a URL like %s://HOST:PORT/, without TLS: the proxies read the traffic", server.name, server.scheme)
+		}
+		if server.url.Port() == "" {
+			server.url.Host = net.JoinHostPort(server.url.Hostname(), server.port)
+		}
+		s.ours[server.name] = s.isOurs(ctx, server.name, server.url, server.port)
+	}
+	s.database = s.Database(database)
+	if s.ours[serverBroker] {
+		s.watermark, err = s.readWatermark(ctx)
+	}
+	return s, err
+}
+
+// isOurs reports whether the server at the URL is the one that .ci/services started
+// on this machine.
+func (s *servers) isOurs(ctx context.Context, server string, u *url.URL, port string) bool {
+	if !slices.Contains([]string{"localhost", "127.0.0.1", "::1"}, u.Hostname()) || u.Port() != port {
+		return false
+	}
+	out, _ := s.control(ctx, "status") // its exit status is about all servers
+	for line := range strings.Lines(out) {
+		if fields := strings.Fields(line); len(fields) > 2 && fields[0] == server {
+			return fields[1] == "up" && (fields[2] == "packages" || fields[2] == "docker")
+		}
+	}
+	return false
+}
+
+// control runs .ci/services.
+func (s *servers) control(ctx context.Context, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, filepath.Join(s.root, ".ci", "services"), args...)
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(entry string) bool { return strings.HasPrefix(entry, "TEST_") })
+	var out, errOut bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errOut
+	if err := cmd.Run(); err != nil {
+		return out.String(), fmt.Errorf("services %s: %w: %s", strings.Join(args, " "), err, bytes.TrimSpace(errOut.Bytes()))
+	}
+	return out.String(), nil
+}
+
+func (s *servers) rabbitmqctl(ctx context.Context, args ...string) (string, error) {
+	return s.control(ctx, append([]string{"rabbitmqctl", "--quiet"}, args...)...)
+}
+
+// alarmWatermark is a share of the memory that every broker exceeds.
+const alarmWatermark = 0.000001
+
+// readWatermark returns the arguments of set_vm_memory_high_watermark that restore
+// the current limit.
+func (s *servers) readWatermark(ctx context.Context) ([]string, error) {
+	status, err := s.rabbitmqctl(ctx, "status", "--formatter", "json")
+	if err != nil {
+		return nil, err
+	}
+	watermark, err := parseWatermark(status)
+	if err != nil {
+		return nil, fmt.Errorf("read the broker's memory limit: %w", err)
+	}
+	return watermark, nil
+}
+
+func parseWatermark(status string) ([]string, error) {
+	var s struct {
+		Setting struct {
+			Relative json.Number
+			Absolute json.RawMessage // a number, or text with a unit
+		} `json:"vm_memory_high_watermark_setting"`
+	}
+	// Warnings may precede the JSON.
+	if err := json.Unmarshal([]byte(status[max(0, strings.IndexByte(status, '{')):]), &s); err != nil {
+		return nil, err
+	}
+	if absolute := strings.Trim(string(s.Setting.Absolute), `"`); absolute != "" {
+		return []string{"absolute", absolute}, nil
+	}
+	switch share, err := s.Setting.Relative.Float64(); {
+	case err != nil:
+		return nil, err
+	case share <= alarmWatermark:
+		return nil, errors.New("a killed run left the limit of its memory alarm: restart the broker")
+	}
+	return []string{s.Setting.Relative.String()}, nil
+}
+
+func (s *servers) setWatermark(ctx context.Context, watermark ...string) error {
+	_, err := s.rabbitmqctl(ctx, append([]string{"set_vm_memory_high_watermark"}, watermark...)...)
+	return err
+}
+
+// depths returns the number of messages in each queue. A missing queue is an
+// error.
+func (s *servers) depths() (map[string]int, error) {
+	depths := make(map[string]int)
+	err := s.WithChannel(func(ch *amqp.Channel) error {
+		for _, name := range harness.Queues {
+			q, err := ch.QueueDeclarePassive(name, true, false, false, false, nil)
+			if err != nil {
+				return fmt.Errorf("read the depth of queue %s: %w", name, err)
+			}
+			depths[name] = q.Messages
+		}
+		return nil
+	})
+	return depths, err
+}
+
+// restore starts the servers that were stopped, and waits until they answer.
+func (s *servers) restore(ctx context.Context) error {
+	for server, ours := range s.ours {
+		if ours {
+			if _, err := s.control(ctx, "start", server); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (s *servers) close(ctx context.Context, drop bool) (err error) {
+	if drop {
+		err = s.database.Drop(ctx)
+	}
+	return errors.Join(err, s.Close(ctx))
+}

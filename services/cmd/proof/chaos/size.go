@@ -1,0 +1,139 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"example.com/orderflow/services/cmd/proof/harness"
+)
+
+// The most that a process at rest may have.
+const (
+	moreGoroutines  = 20 // than when it was fresh
+	moreConnections = 1  // to the broker: a notifier opens one when it has to hand over
+
+	// The driver keeps its pool of 100 connections, and those that monitor the server.
+	mostStoreConnections = 104
+)
+
+// size is what a process takes.
+type size struct {
+	memory            float64 // bytes; 0 if unknown
+	goroutines        int
+	storeConnections  int
+	brokerConnections int
+}
+
+func (s size) String() string {
+	return fmt.Sprintf("%.1f MiB, %d goroutines, %d+%d connections", s.memory/(1<<20), s.goroutines, s.storeConnections, s.brokerConnections)
+}
+
+// leaksSince reports whether the process has more than it had, and may have.
+func (s size) leaksSince(fresh size) bool {
+	return s.goroutines > fresh.goroutines+moreGoroutines || s.brokerConnections > fresh.brokerConnections+moreConnections ||
+		s.storeConnections > mostStoreConnections
+}
+
+func (p *process) size(ctx context.Context) (s size, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	p.mu.Lock()
+	l := p.life
+	p.mu.Unlock()
+	s.memory, _, _ = l.Memory()
+	s.storeConnections, s.brokerConnections = p.links[serverStore].connections(), p.links[serverBroker].connections()
+	profile, err := l.Profile(ctx, "goroutine?debug=1")
+	if err == nil {
+		defer profile.Close()
+		_, err = fmt.Fscanf(bufio.NewReader(profile), "goroutine profile: total %d", &s.goroutines)
+	}
+	if err != nil {
+		return s, fmt.Errorf("count the goroutines of %s: %w", p.Name, err)
+	}
+	return s, nil
+}
+
+// measureFresh measures the processes before the faults.
+func (t *trial) measureFresh(ctx context.Context) (err error) {
+	t.fresh = make(map[string]size)
+	for _, p := range t.processes {
+		if t.fresh[p.Name], err = p.size(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// measureRested measures the processes at rest, which may take them a moment.
+func (t *trial) measureRested(ctx context.Context) error {
+	t.rested = make(map[string]size)
+	for _, p := range t.processes {
+		fresh := t.fresh[p.Name]
+		for end := time.Now().Add(20 * time.Second); ; {
+			s, err := p.size(ctx)
+			if err != nil {
+				return err
+			}
+			t.rested[p.Name] = s
+			if !s.leaksSince(fresh) {
+				break
+			}
+			if time.Now().After(end) {
+				t.breaks(nothingLeaks, "%s: %v, fresh %v", p.Name, s, fresh)
+				break
+			}
+			if !harness.Sleep(ctx, 200*time.Millisecond) {
+				return ctx.Err()
+			}
+		}
+	}
+	return nil
+}
+
+// startSampling writes the processes' sizes and the backlog at an interval, if one
+// is set. Unknown values stay empty. The function that it returns stops it.
+func (t *trial) startSampling(ctx context.Context) (stop func()) {
+	if t.Sample <= 0 {
+		return func() {}
+	}
+	file, err := os.Create(filepath.Join(t.folder, "samples.tsv"))
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "chaos: no samples: %v\n", err)
+		return func() {}
+	}
+	fmt.Printf("chaos: samples in %s\n", file.Name())
+	fmt.Fprintln(file, "seconds\tprocess\tlife\trss_kib\tgoroutines\tstore_connections\tbroker_connections\toutbox\tnot_notified\tqueued")
+	ctx, cancel := context.WithCancel(ctx)
+	began := time.Now()
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for harness.Sleep(ctx, t.Sample) {
+			at := int(time.Since(began).Seconds())
+			waiting := "\t\t"
+			asking, done := context.WithTimeout(ctx, 5*time.Second)
+			if b, err := t.backlog(asking); err == nil {
+				waiting = fmt.Sprintf("%d\t%d\t%d", b.outbox, b.unsent, b.queued)
+			}
+			done()
+			for _, p := range t.processes {
+				if s, err := p.size(ctx); err == nil {
+					p.mu.Lock()
+					life := p.lives
+					p.mu.Unlock()
+					fmt.Fprintf(file, "%d\t%s\t%d\t%.0f\t%d\t%d\t%d\t%s\n",
+						at, p.Name, life, s.memory/1024, s.goroutines, s.storeConnections, s.brokerConnections, waiting)
+				}
+			}
+		}
+	})
+	return func() {
+		cancel()
+		wg.Wait()
+		file.Close()
+	}
+}

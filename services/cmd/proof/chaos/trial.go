@@ -1,0 +1,264 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"example.com/orderflow/services/cmd/proof/harness"
+)
+
+// The bounds of what follows the faults.
+const (
+	lastFaults       = 30 * time.Second // for kills at boundaries that no process has reached yet
+	lastAnswers      = time.Minute      // for clients to get a final answer
+	drainTimeout     = 3 * time.Minute
+	lastDrainTimeout = 30 * time.Second // for messages that arrived after the first drain
+)
+
+// trial is one run and everything that takes part in it.
+type trial struct {
+	*settings
+	*journal
+	servers   *servers
+	folder    string // for logs
+	binaries  string // folder of the executables
+	processes []*process
+	load      *load
+
+	alone map[string]*sync.Mutex // by server: one fault at a time
+
+	mu         sync.Mutex
+	made       map[string]int // faults, by title
+	poison     []string       // bodies that the broker has confirmed
+	poisonings int            // poison messages made, which numbers them
+	duplicates int            // events published again
+
+	fresh, rested map[string]size // by process
+	drained       time.Duration
+	outage        *outage
+	limited       *limited
+}
+
+func newTrial(s *settings, j *journal, servers *servers, folder, binaries string) *trial {
+	return &trial{
+		settings: s, journal: j, servers: servers, folder: folder, binaries: binaries,
+		alone: map[string]*sync.Mutex{serverStore: {}, serverBroker: {}}, made: make(map[string]int),
+	}
+}
+
+// run makes the trial and reports whether every promise held.
+func run(ctx context.Context, s *settings) (held bool, err error) {
+	database := fmt.Sprintf("chaos_%d_%06d", s.Seed, rand.IntN(1_000_000))
+	servers, err := openServers(ctx, s.Store, s.Broker, database)
+	if err != nil {
+		return false, err
+	}
+	keep := false
+	defer func() { err = errors.Join(err, servers.close(context.WithoutCancel(ctx), !keep)) }()
+
+	plan := draw(s.Seed, s.Duration, func(server string) bool { return servers.ours[server] })
+	if s.Scenario == scenarioOutage {
+		plan = nil
+	}
+	fmt.Printf("chaos: seed %d, %v, %d faults\n", s.Seed, s.Duration, len(plan))
+	for _, server := range []string{serverStore, serverBroker} {
+		if !servers.ours[server] {
+			fmt.Printf("chaos: .ci/services did not start the %s: the run does not restart, stop or change it\n", server)
+		}
+	}
+	if s.Plan {
+		for _, f := range plan {
+			fmt.Println(f)
+		}
+		return true, nil
+	}
+
+	folder, err := os.MkdirTemp("", "chaos")
+	if err != nil {
+		return false, err
+	}
+	log, err := os.Create(filepath.Join(folder, "timeline.log"))
+	if err != nil {
+		return false, err
+	}
+	defer log.Close()
+	for _, f := range plan {
+		fmt.Fprintln(log, "plan:", f)
+	}
+	binaries := s.Binaries
+	if binaries == "" {
+		binaries = filepath.Join(folder, "bin")
+		var flags []string
+		if s.Race {
+			flags = append(flags, "-race")
+		}
+		if err := harness.Build(ctx, binaries, flags...); err != nil {
+			return false, err
+		}
+	}
+	keep = true // unless every promise held
+	t := newTrial(s, &journal{log: log}, servers, folder, binaries)
+	account, err := t.play(ctx, plan)
+	if err != nil {
+		keep = !errors.Is(err, context.Canceled)
+		return false, fmt.Errorf("%w (see %s)", err, folder)
+	}
+	if t.report(os.Stdout, account) {
+		keep = false
+		if s.Sample > 0 {
+			fmt.Printf("\nsamples: %s\n", folder)
+			return true, nil
+		}
+		return true, os.RemoveAll(folder)
+	}
+	fmt.Printf("\nkept: the logs in %s, the database %s\nagain: --scenario %s --seed %d --duration %v --rate %d\n",
+		folder, database, s.Scenario, s.Seed, s.Duration, s.Rate)
+	return false, nil
+}
+
+// play plays the trial and accounts for it.
+func (t *trial) play(ctx context.Context, plan []fault) (*account, error) {
+	if err := t.servers.Clean(ctx, false, harness.Queues...); err != nil {
+		return nil, err
+	}
+	if t.Scenario == scenarioFaults && t.servers.ours[serverBroker] {
+		if err := t.startLimited(ctx); err != nil {
+			return nil, fmt.Errorf("start with a queue limit: %w", err)
+		}
+	}
+	defer t.close()
+	if err := t.start(); err != nil {
+		return nil, err
+	}
+	if err := t.awaitReady(ctx, time.Minute, t.processes...); err != nil {
+		return nil, err
+	}
+	defer t.startSampling(ctx)()
+	if err := t.suffer(ctx, plan); err != nil {
+		return nil, err
+	}
+	return t.settle(ctx)
+}
+
+// suffer runs the load and makes the faults. Then it restores everything.
+func (t *trial) suffer(ctx context.Context, plan []fault) error {
+	if err := t.measureFresh(ctx); err != nil {
+		return err
+	}
+	defer t.startLoad(ctx)()
+	var err error
+	if t.Scenario == scenarioOutage {
+		err = t.stopBroker(ctx)
+	} else {
+		t.makeAll(ctx, plan)
+	}
+	err = errors.Join(err, t.servers.restore(context.WithoutCancel(ctx)), t.revive())
+	if err == nil {
+		err = t.awaitReady(ctx, 2*time.Minute, t.processes...)
+	}
+	return errors.Join(err, context.Cause(ctx))
+}
+
+// startLoad starts the load. The function that it returns stops the load and
+// waits for its last answers.
+func (t *trial) startLoad(ctx context.Context) (stop func()) {
+	t.load = &load{seed: t.Seed, rate: t.Rate, processes: t.of(programOrder), journal: t.journal}
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() { t.load.run(ctx, lastAnswers) })
+	return func() {
+		cancel()
+		wg.Wait()
+	}
+}
+
+// start starts the processes.
+func (t *trial) start() error {
+	for _, program := range []string{programOrder, programNotification} {
+		for n := range instances {
+			p, err := newProcess(program, instance(program, n+1), t)
+			if err != nil {
+				return err
+			}
+			t.processes = append(t.processes, p)
+			if err := p.start(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// of returns the processes of the program.
+func (t *trial) of(program string) []*process {
+	var some []*process
+	for _, p := range t.processes {
+		if p.program == program {
+			some = append(some, p)
+		}
+	}
+	return some
+}
+
+// named returns the process of that name, or nil.
+func (t *trial) named(name string) *process {
+	for _, p := range t.processes {
+		if p.Name == name {
+			return p
+		}
+	}
+	return nil
+}
+
+func (t *trial) awaitReady(ctx context.Context, timeout time.Duration, processes ...*process) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	for _, p := range processes {
+		for !harness.Ready(ctx, p.Addr) {
+			if !harness.Sleep(ctx, 50*time.Millisecond) {
+				return fmt.Errorf("%s is not ready: %w", p.Name, ctx.Err())
+			}
+		}
+	}
+	return nil
+}
+
+// revive starts the processes that have ended.
+func (t *trial) revive() (err error) {
+	for _, p := range t.processes {
+		err = errors.Join(err, p.revive())
+	}
+	return err
+}
+
+// stop ends the processes with SIGTERM, all at once.
+func (t *trial) stop(processes []*process) {
+	var wg sync.WaitGroup
+	for _, p := range processes {
+		wg.Go(func() {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			began := time.Now()
+			err := p.end(syscall.SIGTERM)
+			t.note("%s: stopped after %v: %v", p.Name, time.Since(began).Round(time.Millisecond), err)
+			if err != nil {
+				t.breaks(stopsWell, "%v", err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// close kills the processes that still run and closes their links.
+func (t *trial) close() {
+	for _, p := range t.processes {
+		p.close()
+	}
+}
