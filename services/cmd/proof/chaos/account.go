@@ -2,6 +2,7 @@ package main
 
 import (
 	"slices"
+	"syscall"
 	"time"
 )
 
@@ -25,17 +26,12 @@ type account struct {
 	journal *journal
 }
 
-// witness knows what happened to a notifier between two times.
-type witness struct {
-	killed    func(process string, from, to time.Time) bool
-	storeAway func(process string, from, to time.Time) bool // it could not reach its store
-}
-
-// take accounts for the evidence. The journal gets what breaks a promise.
-func take(e *evidence, w witness, journal *journal) *account {
+// take accounts for the evidence. The journal excuses repeats, and gets what breaks a
+// promise.
+func take(e *evidence, journal *journal) *account {
 	a := &account{journal: journal, stored: len(e.orders)}
 	orders := a.takeOrders(e)
-	a.takeDeliveries(e, orders, w)
+	a.takeDeliveries(e, orders)
 	a.takePoison(e)
 	return a
 }
@@ -87,7 +83,7 @@ func (x answer) is(y answer) bool {
 	return same && x == y
 }
 
-func (a *account) takeDeliveries(e *evidence, orders map[string]storedOrder, w witness) {
+func (a *account) takeDeliveries(e *evidence, orders map[string]storedOrder) {
 	sends := make(map[string][]send, len(orders)) // by event
 	for _, s := range e.sends {
 		sends[s.EventID] = append(sends[s.EventID], s)
@@ -125,7 +121,7 @@ func (a *account) takeDeliveries(e *evidence, orders map[string]storedOrder, w w
 			a.journal.breaks(onlyFirstAttempts, "%s: sent at attempt %d", event, r.Attempt)
 		}
 		slices.SortFunc(sent, func(x, y send) int { return x.Time.Compare(y.Time) })
-		a.takeRepeats(event, sent, r.SentAt, w)
+		a.takeRepeats(event, sent, r.SentAt)
 	}
 }
 
@@ -137,7 +133,7 @@ func eventOf(order string) string { return order + "-created" }
 // A repeat is in the window if the claim of the send before it had run out, and that
 // send never was recorded, because its notifier was killed or lost its store. A
 // notifier records within handlerTime, before any claim on it runs out.
-func (a *account) takeRepeats(event string, sent []send, recorded time.Time, w witness) {
+func (a *account) takeRepeats(event string, sent []send, recorded time.Time) {
 	latest := recorded.Add(time.Millisecond)
 	isRecorded := func(i int) bool {
 		return !sent[i].Time.After(latest) && (i+1 == len(sent) || sent[i+1].Time.After(latest))
@@ -149,7 +145,8 @@ func (a *account) takeRepeats(event string, sent []send, recorded time.Time, w w
 		before := sent[i]
 		a.repeats++
 		gap, end := repeat.Time.Sub(before.Time), before.Time.Add(handlerTime)
-		excused := w.storeAway(before.process, before.Time, end) || w.killed(before.process, before.Time, end)
+		excused := a.journal.began(before.Time, end, before.process, syscall.SIGKILL.String()) ||
+			a.journal.disturbed(before.Time, end, linkName(before.process, serverStore), serverStore)
 		if gap >= lease-claimLag && !isRecorded(i) && excused {
 			a.inWindow++
 			continue

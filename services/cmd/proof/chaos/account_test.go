@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 
@@ -12,7 +13,15 @@ import (
 
 var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
-// good is the evidence of a good run with three orders. A notifier was killed at noon.
+// disturbedAtNoon is the journal of a run in which one notifier was killed at noon, and
+// another lost its store for a moment.
+func disturbedAtNoon() *journal {
+	return &journal{windows: []*window{
+		{"killed", syscall.SIGKILL.String(), noon, noon}, {"cut off store", string(cutLink), noon, noon},
+	}}
+}
+
+// good is the evidence of a good run with three orders.
 func good() *evidence {
 	e := &evidence{
 		poison:  []string{"poison 1 1", "poison 1 2\x00\xff"},
@@ -126,17 +135,12 @@ func TestAccount(t *testing.T) {
 			e.letters = append(e.letters, deadLetter{ID: "d", Body: `{"id":"1"}`})
 		}, []promise{onlyPoisonParked}},
 	}
-	within := func(name string) func(string, time.Time, time.Time) bool {
-		return func(process string, from, to time.Time) bool {
-			return process == name && !noon.Before(from) && !noon.After(to)
-		}
-	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			e := good()
 			tt.change(e)
-			var j journal
-			take(e, witness{killed: within("killed"), storeAway: within("cut off")}, &j)
+			j := disturbedAtNoon()
+			take(e, j)
 			var got []promise
 			for _, p := range promises {
 				if len(j.breaches(p)) > 0 {
@@ -152,12 +156,10 @@ func TestAccount(t *testing.T) {
 
 func TestAccountFigures(t *testing.T) {
 	e := good()
-	e.sends = append(e.sends, e.sendOf(0, "killed", noon.Add(-time.Minute)), e.sends[1])
+	e.sends[0].Time, e.records[0].SentAt = noon.Add(36*time.Second), noon.Add(36*time.Second)
+	e.sends = append(e.sends, e.sendOf(0, "killed", noon.Add(-10*time.Second)), e.sends[1])
 	e.requests[2].Answers = nil
-	a := take(e, witness{
-		killed:    func(process string, _, _ time.Time) bool { return process == "killed" },
-		storeAway: func(string, time.Time, time.Time) bool { return false },
-	}, new(journal))
+	a := take(e, disturbedAtNoon())
 	a.journal = nil
 	want := &account{answered: 2, stored: 3, notified: 3, repeats: 2, inWindow: 1, parked: 2}
 	if diff := cmp.Diff(want, a, cmp.AllowUnexported(account{})); diff != "" {

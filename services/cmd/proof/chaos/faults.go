@@ -106,7 +106,7 @@ func (t *trial) terminate(ctx context.Context, p *process, pause time.Duration) 
 	began := time.Now()
 	if err := p.bounce(ctx, syscall.SIGTERM, pause); err != nil {
 		t.note("%v", err)
-		if !t.disturbed(began.Add(-settleTime), time.Now(), p.linkName(serverStore), p.linkName(serverBroker), serverStore, serverBroker) {
+		if !t.disturbed(began.Add(-settleTime), time.Now(), linkName(p.Name, serverStore), linkName(p.Name, serverBroker), serverStore, serverBroker) {
 			t.breaks(stopsWell, "%v, with both servers up", err)
 		}
 	}
@@ -115,7 +115,7 @@ func (t *trial) terminate(ctx context.Context, p *process, pause time.Duration) 
 
 func (t *trial) disturbLink(ctx context.Context, p *process, f fault) {
 	link := p.links[f.server]
-	defer t.begin(p.linkName(f.server), string(f.kind))()
+	defer t.begin(linkName(p.Name, f.server), string(f.kind))()
 	switch f.kind {
 	case cutLink:
 		link.cut()
@@ -157,9 +157,9 @@ func (t *trial) disturbServer(ctx context.Context, f fault) (made bool, err erro
 	case changeLogin, revokeRights, fillQuota:
 		t.refuse(ctx, f)
 	case alarm:
-		err = t.servers.setWatermark(whole, fmt.Sprintf("%f", alarmWatermark))
+		err = t.servers.setAlarm(whole, true)
 		harness.Sleep(ctx, f.length)
-		err = errors.Join(err, t.servers.setWatermark(whole, t.servers.watermark...))
+		err = errors.Join(err, t.servers.setAlarm(whole, false))
 	case closeConnections:
 		_, err = t.servers.rabbitmqctl(whole, "close_all_connections", "--vhost", t.servers.VHost(), "chaos")
 	default:

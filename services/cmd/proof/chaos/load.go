@@ -191,7 +191,7 @@ const settleTime = 12 * time.Second
 // The broker's outage is no excuse.
 func (l *load) excused(p *process, sent, end time.Time) bool {
 	return l.journal.disturbed(sent, end, p.Name) ||
-		l.journal.disturbed(sent.Add(-settleTime), end, p.linkName(serverStore), serverStore)
+		l.journal.disturbed(sent.Add(-settleTime), end, linkName(p.Name, serverStore), serverStore)
 }
 
 func (r *request) send(ctx context.Context, transport *http.Transport, addr string) (o outcome) {

@@ -24,10 +24,8 @@ type settings struct {
 	Rate        int           `default:"150" help:"Orders a second, 0 for as many as possible (default ${default})."`
 	Scenario    string        `enum:"faults,broker-outage" default:"faults" help:"All faults, or one stop of the broker: ${enum}."`
 	BrokerPause time.Duration `name:"brokerpause" default:"30s" help:"How long the scenario broker-outage stops the broker (default ${default})."`
-	Sample      time.Duration `help:"Write the processes' sizes and the backlog to samples.tsv at this interval."`
 	Plan        bool          `help:"Print the planned faults and exit."`
 	Race        bool          `help:"Build the executables with the race detector."`
-	Binaries    string        `type:"existingdir" help:"Take the executables from this folder instead of building them."`
 
 	Store  string `env:"TEST_STORE_URL" required:"" help:"A store; the run uses a database of its own."`
 	Broker string `env:"TEST_BROKER_URL" required:"" help:"A broker; the run DELETES the services' queues in its virtual host first."`

@@ -89,8 +89,8 @@ func (p *process) link(server string, u *url.URL, newTap func() tap) (*url.URL, 
 	return &through, nil
 }
 
-// linkName is the scope of the process's link to the server.
-func (p *process) linkName(server string) string { return p.Name + " " + server }
+// linkName is the scope of a process's link to a server.
+func linkName(process, server string) string { return process + " " + server }
 
 // start starts the next life. The caller holds p.mu, or is the only one.
 func (p *process) start() error {

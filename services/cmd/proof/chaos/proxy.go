@@ -16,11 +16,12 @@ type proxy struct {
 	newTap   func() tap
 	wg       sync.WaitGroup
 
+	gate sync.RWMutex // locked while the link holds all bytes back
+
 	mu       sync.Mutex
 	pairs    map[*pair]struct{}
 	refusing bool
 	delay    time.Duration // of each chunk, in each direction
-	flowing  chan struct{} // closed while bytes flow
 	traps    []*trap
 	standIn  standIn // nil: the server answers every request
 }
@@ -68,9 +69,8 @@ func newProxy(server string, newTap func() tap) (*proxy, error) {
 	}
 	p := &proxy{
 		server: server, listener: listener, newTap: newTap,
-		pairs: make(map[*pair]struct{}), flowing: make(chan struct{}),
+		pairs: make(map[*pair]struct{}),
 	}
-	close(p.flowing)
 	p.wg.Go(func() {
 		for {
 			client, err := listener.Accept()
@@ -137,9 +137,7 @@ func (p *proxy) copy(l *pair, to, from net.Conn, messages *splitter, stepOf func
 			}
 		}
 		if len(out)+len(back) > 0 {
-			if !p.pass(l) {
-				return
-			}
+			p.await(l)
 			if _, err := to.Write(out); err != nil {
 				return
 			}
@@ -155,25 +153,19 @@ func (p *proxy) copy(l *pair, to, from net.Conn, messages *splitter, stepOf func
 	}
 }
 
-// pass waits while the link holds bytes back. It reports whether the connection
-// still stands.
-func (p *proxy) pass(l *pair) bool {
+// await waits while the link holds bytes back.
+func (p *proxy) await(l *pair) {
 	p.mu.Lock()
-	flowing, delay := p.flowing, p.delay
+	delay := p.delay
 	p.mu.Unlock()
 	if delay > 0 {
 		select {
 		case <-time.After(delay):
 		case <-l.closed:
-			return false
 		}
 	}
-	select {
-	case <-flowing:
-		return true
-	case <-l.closed:
-		return false
-	}
+	p.gate.RLock()
+	p.gate.RUnlock()
 }
 
 func (p *proxy) locked(do func()) {
@@ -234,28 +226,10 @@ func (p *proxy) answer(request []byte) []byte {
 	return s(request)
 }
 
-// swallow keeps connections open but holds all bytes back, until flow. Several
-// may swallow at once: the first flow ends it.
-func (p *proxy) swallow() {
-	p.locked(func() {
-		select {
-		case <-p.flowing:
-			p.flowing = make(chan struct{})
-		default:
-		}
-	})
-}
+// swallow keeps connections open but holds all bytes back, until flow passes them on.
+func (p *proxy) swallow() { p.gate.Lock() }
 
-// flow passes on the bytes that swallow held back, and all that follow.
-func (p *proxy) flow() {
-	p.locked(func() {
-		select {
-		case <-p.flowing:
-		default:
-			close(p.flowing)
-		}
-	})
-}
+func (p *proxy) flow() { p.gate.Unlock() }
 
 // connections counts the process's connections.
 func (p *proxy) connections() int {

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -23,10 +22,9 @@ import (
 // servers are reached directly here, not through a proxy.
 type servers struct {
 	*harness.Servers
-	database  harness.Database
-	root      string          // folder of the product's module
-	ours      map[string]bool // servers that .ci/services started and can stop
-	watermark []string        // the broker's own memory limit, as arguments that set it
+	database harness.Database
+	root     string          // folder of the product's module
+	ours     map[string]bool // servers that .ci/services started and can stop
 }
 
 func openServers(ctx context.Context, storeURL, brokerURL, database string) (*servers, error) {
@@ -53,10 +51,7 @@ func openServers(ctx context.Context, storeURL, brokerURL, database string) (*se
 		s.ours[server.name] = s.isOurs(ctx, server.name, server.url, server.port)
 	}
 	s.database = s.Database(database)
-	if s.ours[serverBroker] {
-		s.watermark, err = s.readWatermark(ctx)
-	}
-	return s, err
+	return s, nil
 }
 
 // isOurs reports whether the server at the URL is the one that .ci/services started
@@ -92,48 +87,13 @@ func (s *servers) rabbitmqctl(ctx context.Context, args ...string) (string, erro
 	return s.control(ctx, append([]string{"rabbitmqctl", "--quiet"}, args...)...)
 }
 
-// alarmWatermark is a share of the memory that every broker exceeds.
-const alarmWatermark = 0.000001
-
-// readWatermark returns the arguments of set_vm_memory_high_watermark that restore
-// the current limit.
-func (s *servers) readWatermark(ctx context.Context) ([]string, error) {
-	status, err := s.rabbitmqctl(ctx, "status", "--formatter", "json")
-	if err != nil {
-		return nil, err
+// setAlarm raises the broker's memory alarm, or clears it: a restart clears it too.
+func (s *servers) setAlarm(ctx context.Context, on bool) error {
+	change := "clear_alarm({resource_limit, memory, node()})"
+	if on {
+		change = "set_alarm({{resource_limit, memory, node()}, []})"
 	}
-	watermark, err := parseWatermark(status)
-	if err != nil {
-		return nil, fmt.Errorf("read the broker's memory limit: %w", err)
-	}
-	return watermark, nil
-}
-
-func parseWatermark(status string) ([]string, error) {
-	var s struct {
-		Setting struct {
-			Relative json.Number
-			Absolute json.RawMessage // a number, or text with a unit
-		} `json:"vm_memory_high_watermark_setting"`
-	}
-	// Warnings may precede the JSON.
-	if err := json.Unmarshal([]byte(status[max(0, strings.IndexByte(status, '{')):]), &s); err != nil {
-		return nil, err
-	}
-	if absolute := strings.Trim(string(s.Setting.Absolute), `"`); absolute != "" {
-		return []string{"absolute", absolute}, nil
-	}
-	switch share, err := s.Setting.Relative.Float64(); {
-	case err != nil:
-		return nil, err
-	case share <= alarmWatermark:
-		return nil, errors.New("a killed run left the limit of its memory alarm: restart the broker")
-	}
-	return []string{s.Setting.Relative.String()}, nil
-}
-
-func (s *servers) setWatermark(ctx context.Context, watermark ...string) error {
-	_, err := s.rabbitmqctl(ctx, append([]string{"set_vm_memory_high_watermark"}, watermark...)...)
+	_, err := s.rabbitmqctl(ctx, "eval", "rabbit_alarm:"+change+".")
 	return err
 }
 

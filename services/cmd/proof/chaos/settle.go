@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
 
 	"example.com/orderflow/services/cmd/proof/harness"
@@ -77,14 +76,7 @@ func (t *trial) account(ctx context.Context, running []*process) (*account, erro
 	if err := e.readLogs(t.folder, t.journal); err != nil {
 		return nil, err
 	}
-	return take(e, witness{
-		killed: func(process string, from, to time.Time) bool {
-			return t.began(from, to, process, syscall.SIGKILL.String())
-		},
-		storeAway: func(process string, from, to time.Time) bool {
-			return t.disturbed(from, to, process+" "+serverStore, serverStore)
-		},
-	}, t.journal), nil
+	return take(e, t.journal), nil
 }
 
 // backlog counts what still waits.
@@ -161,7 +153,7 @@ func (t *trial) checkLeft() {
 				time.Sleep(20 * time.Millisecond)
 			}
 			if open() {
-				t.breaks(nothingConnected, "%s: %d", p.linkName(server), link.connections())
+				t.breaks(nothingConnected, "%s: %d", linkName(p.Name, server), link.connections())
 			}
 		}
 	}

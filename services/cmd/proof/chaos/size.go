@@ -4,9 +4,6 @@ import (
 	"bufio"
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
-	"sync"
 	"time"
 
 	"example.com/orderflow/services/cmd/proof/harness"
@@ -93,47 +90,4 @@ func (t *trial) measureRested(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// startSampling writes the processes' sizes and the backlog at an interval, if one
-// is set. Unknown values stay empty. The function that it returns stops it.
-func (t *trial) startSampling(ctx context.Context) (stop func()) {
-	if t.Sample <= 0 {
-		return func() {}
-	}
-	file, err := os.Create(filepath.Join(t.folder, "samples.tsv"))
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "chaos: no samples: %v\n", err)
-		return func() {}
-	}
-	fmt.Printf("chaos: samples in %s\n", file.Name())
-	fmt.Fprintln(file, "seconds\tprocess\tlife\trss_kib\tgoroutines\tstore_connections\tbroker_connections\toutbox\tnot_notified\tqueued")
-	ctx, cancel := context.WithCancel(ctx)
-	began := time.Now()
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for harness.Sleep(ctx, t.Sample) {
-			at := int(time.Since(began).Seconds())
-			waiting := "\t\t"
-			asking, done := context.WithTimeout(ctx, 5*time.Second)
-			if b, err := t.backlog(asking); err == nil {
-				waiting = fmt.Sprintf("%d\t%d\t%d", b.outbox, b.unsent, b.queued)
-			}
-			done()
-			for _, p := range t.processes {
-				if s, err := p.size(ctx); err == nil {
-					p.mu.Lock()
-					life := p.lives
-					p.mu.Unlock()
-					fmt.Fprintf(file, "%d\t%s\t%d\t%.0f\t%d\t%d\t%d\t%s\n",
-						at, p.Name, life, s.memory/1024, s.goroutines, s.storeConnections, s.brokerConnections, waiting)
-				}
-			}
-		}
-	})
-	return func() {
-		cancel()
-		wg.Wait()
-		file.Close()
-	}
 }

@@ -92,16 +92,9 @@ func run(ctx context.Context, s *settings) (held bool, err error) {
 	for _, f := range plan {
 		fmt.Fprintln(log, "plan:", f)
 	}
-	binaries := s.Binaries
-	if binaries == "" {
-		binaries = filepath.Join(folder, "bin")
-		var flags []string
-		if s.Race {
-			flags = append(flags, "-race")
-		}
-		if err := harness.Build(ctx, binaries, flags...); err != nil {
-			return false, err
-		}
+	binaries := filepath.Join(folder, "bin")
+	if err := harness.Build(ctx, binaries, fmt.Sprintf("-race=%v", s.Race)); err != nil {
+		return false, err
 	}
 	keep = true // unless every promise held
 	t := newTrial(s, &journal{log: log}, servers, folder, binaries)
@@ -112,10 +105,6 @@ func run(ctx context.Context, s *settings) (held bool, err error) {
 	}
 	if t.report(os.Stdout, account) {
 		keep = false
-		if s.Sample > 0 {
-			fmt.Printf("\nsamples: %s\n", folder)
-			return true, nil
-		}
 		return true, os.RemoveAll(folder)
 	}
 	fmt.Printf("\nkept: the logs in %s, the database %s\nagain: --scenario %s --seed %d --duration %v --rate %d\n",
@@ -140,7 +129,6 @@ func (t *trial) play(ctx context.Context, plan []fault) (*account, error) {
 	if err := t.awaitReady(ctx, time.Minute, t.processes...); err != nil {
 		return nil, err
 	}
-	defer t.startSampling(ctx)()
 	if err := t.suffer(ctx, plan); err != nil {
 		return nil, err
 	}
