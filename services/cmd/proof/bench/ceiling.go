@@ -316,15 +316,11 @@ func (r *ceilingRun) issue(events []domain.Event) (sentBatch, error) {
 	return batch, nil
 }
 
-var errNotKept = errors.New("the broker refused the event")
-
 func (r *ceilingRun) mark(ctx context.Context) error {
 	for batch := range r.published {
 		for _, promise := range batch.promises {
-			if kept, err := promise.WaitContext(ctx); err != nil {
-				return fmt.Errorf("publish: %w", err)
-			} else if !kept {
-				return errNotKept
+			if err := awaitConfirm(ctx, promise); err != nil {
+				return err
 			}
 		}
 		_, err := r.orders.UpdateMany(ctx, bson.M{"_id": bson.M{"$in": batch.ids}}, bson.M{"$unset": bson.M{"outbox": ""}})

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	amqp "github.com/rabbitmq/amqp091-go"
-	"go.mongodb.org/mongo-driver/v2/mongo"
 )
 
 // The original's way inserts the order and then publishes its event. For each event it
@@ -16,38 +15,35 @@ import (
 // as handled when it delivers it. If the service dies between insert and publish, or
 // the broker is down, nobody is notified of the order.
 
-func placeOriginal(connection *amqp.Connection, orders *mongo.Collection) placeFunc {
+func (c *wayCommand) placeOriginal(context.Context) (placeFunc, error) {
 	return func(ctx context.Context, order wayOrder, event []byte) error {
-		if _, err := orders.InsertOne(ctx, order); err != nil {
+		if _, err := c.orders().InsertOne(ctx, order); err != nil {
 			return fmt.Errorf("insert: %w", err)
 		}
-		channel, err := connection.Channel()
+		channel, err := c.connection.Channel()
 		if err != nil {
 			return fmt.Errorf("open a channel: %w", err)
 		}
 		defer channel.Close()
-		queue, err := declareOriginal(channel)
-		if err != nil {
+		if err := declareOriginal(channel); err != nil {
 			return err
 		}
-		return channel.PublishWithContext(ctx, "", queue.Name, false, false, amqp.Publishing{
+		return channel.PublishWithContext(ctx, "", originalQueue, false, false, amqp.Publishing{
 			ContentType: "application/json", Body: event,
 		})
-	}
+	}, nil
 }
 
-func declareOriginal(channel *amqp.Channel) (amqp.Queue, error) {
-	queue, err := channel.QueueDeclare(originalQueue, false, false, false, false, nil)
-	if err != nil {
-		return queue, fmt.Errorf("declare the queue: %w", err)
+func declareOriginal(channel *amqp.Channel) error {
+	if _, err := channel.QueueDeclare(originalQueue, false, false, false, false, nil); err != nil {
+		return fmt.Errorf("declare the queue: %w", err)
 	}
-	return queue, nil
+	return nil
 }
 
 func consumeOriginal(channel *amqp.Channel) (<-chan amqp.Delivery, error) {
-	queue, err := declareOriginal(channel)
-	if err != nil {
+	if err := declareOriginal(channel); err != nil {
 		return nil, err
 	}
-	return channel.Consume(queue.Name, "", true, false, false, false, nil)
+	return channel.Consume(originalQueue, "", true, false, false, false, nil)
 }

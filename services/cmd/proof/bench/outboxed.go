@@ -4,13 +4,14 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"example.com/orderflow/services/cmd/proof/harness"
 )
 
 // The usual way with an outbox and a delivery log stores the order with a mark that its
@@ -34,52 +35,46 @@ type wayOutbox struct {
 	FreeAt time.Time `bson:"free_at"` // a sweep could take it from then on
 }
 
-// placeOutboxed removes the marks after the answers; marks waits for that.
-func placeOutboxed(ctx context.Context, connection *amqp.Connection, orders *mongo.Collection, marks *sync.WaitGroup) (placeFunc, error) {
+func (c *wayCommand) placeOutboxed(ctx context.Context) (placeFunc, error) {
 	waiting := mongo.IndexModel{Keys: bson.M{"outbox.free_at": 1}, Options: options.Index().SetSparse(true)}
-	if _, err := orders.Indexes().CreateOne(ctx, waiting); err != nil {
+	if _, err := c.orders().Indexes().CreateOne(ctx, waiting); err != nil {
 		return nil, fmt.Errorf("create an index: %w", err)
 	}
-	place, err := placeUsual(connection, orders)
-	if err != nil {
-		return nil, err
-	}
+	place, err := c.placeUsual(ctx)
 	return func(ctx context.Context, order wayOrder, event []byte) error {
 		order.Outbox = &wayOutbox{time.Now().Add(outboxedLease)}
 		if err := place(ctx, order, event); err != nil {
 			return err
 		}
-		marks.Go(func() {
+		c.marks.Go(func() {
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 			defer cancel()
-			_, err := orders.UpdateOne(ctx, bson.M{"_id": order.ID}, bson.M{"$unset": bson.M{"outbox": ""}})
+			_, err := c.orders().UpdateOne(ctx, bson.M{"_id": order.ID}, bson.M{"$unset": bson.M{"outbox": ""}})
 			if err != nil {
 				slog.Error("mark", "error", err)
 			}
 		})
 		return nil
-	}, nil
+	}, err
 }
 
-// logged claims each delivery in the store, sends it, and records it.
-func logged(db *mongo.Database, send func(amqp.Delivery) error) func(amqp.Delivery) error {
-	claims, deliveries := db.Collection("delivery_claims"), db.Collection("deliveries")
-	return func(delivery amqp.Delivery) error {
-		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-		defer cancel()
-		_, err := claims.InsertOne(ctx, bson.M{"_id": delivery.MessageId, "free_at": time.Now().Add(time.Minute)})
-		if mongo.IsDuplicateKeyError(err) {
-			return delivery.Ack(false)
-		}
-		if err != nil {
-			return fmt.Errorf("claim: %w", err)
-		}
-		if err := send(delivery); err != nil {
-			return err
-		}
-		if _, err := deliveries.InsertOne(ctx, bson.M{"_id": delivery.MessageId, "sent_at": time.Now()}); err != nil {
-			return fmt.Errorf("record: %w", err)
-		}
+// sendOutboxed claims each delivery, sends it, and records it.
+func (c *wayCommand) sendOutboxed(delivery amqp.Delivery) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	_, err := c.db.Collection(harness.Claims).InsertOne(ctx, bson.M{"_id": delivery.MessageId, "free_at": time.Now().Add(time.Minute)})
+	if mongo.IsDuplicateKeyError(err) {
 		return delivery.Ack(false)
 	}
+	if err != nil {
+		return fmt.Errorf("claim: %w", err)
+	}
+	if err := send(delivery); err != nil {
+		return err
+	}
+	_, err = c.db.Collection(harness.Deliveries).InsertOne(ctx, bson.M{"_id": delivery.MessageId, "sent_at": time.Now()})
+	if err != nil {
+		return fmt.Errorf("record: %w", err)
+	}
+	return delivery.Ack(false)
 }

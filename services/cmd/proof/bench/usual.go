@@ -2,10 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	amqp "github.com/rabbitmq/amqp091-go"
-	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/writeconcern"
 )
 
@@ -25,25 +25,23 @@ var usualWriteConcern = func() *writeconcern.WriteConcern {
 // usualChannels bounds the events under way: a channel serves one request at a time.
 const usualChannels = 64
 
-func placeUsual(connection *amqp.Connection, orders *mongo.Collection) (placeFunc, error) {
+func (c *wayCommand) placeUsual(context.Context) (placeFunc, error) {
 	pool := make(chan *amqp.Channel, usualChannels)
 	for range usualChannels {
-		channel, err := connection.Channel()
+		channel, err := c.connection.Channel()
+		if err == nil {
+			err = channel.Confirm(false)
+		}
+		if err == nil {
+			err = declareUsual(channel)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("open a channel: %w", err)
-		}
-		if err := channel.Confirm(false); err != nil {
-			return nil, fmt.Errorf("ask for confirmations: %w", err)
-		}
-		if len(pool) == 0 {
-			if err := declareUsual(channel); err != nil {
-				return nil, err
-			}
 		}
 		pool <- channel
 	}
 	return func(ctx context.Context, order wayOrder, event []byte) error {
-		if _, err := orders.InsertOne(ctx, order); err != nil {
+		if _, err := c.orders().InsertOne(ctx, order); err != nil {
 			return fmt.Errorf("insert: %w", err)
 		}
 		var channel *amqp.Channel
@@ -59,18 +57,23 @@ func placeUsual(connection *amqp.Connection, orders *mongo.Collection) (placeFun
 		if err != nil {
 			return fmt.Errorf("publish: %w", err)
 		}
-		if kept, err := confirmation.WaitContext(ctx); err != nil {
-			return fmt.Errorf("publish: %w", err)
-		} else if !kept {
-			return errNotKept
-		}
-		return nil
+		return awaitConfirm(ctx, confirmation)
 	}, nil
 }
 
-func declareUsual(channel *amqp.Channel) error {
-	_, err := channel.QueueDeclare(usualQueue, true, false, false, false, quorum)
+func awaitConfirm(ctx context.Context, confirmation *amqp.DeferredConfirmation) error {
+	kept, err := confirmation.WaitContext(ctx)
+	if err == nil && !kept {
+		err = errors.New("the broker refused the event")
+	}
 	if err != nil {
+		return fmt.Errorf("publish: %w", err)
+	}
+	return nil
+}
+
+func declareUsual(channel *amqp.Channel) error {
+	if _, err := channel.QueueDeclare(usualQueue, true, false, false, false, quorum); err != nil {
 		return fmt.Errorf("declare the queue: %w", err)
 	}
 	return nil
@@ -87,4 +90,11 @@ func consumeUsual(channel *amqp.Channel) (<-chan amqp.Delivery, error) {
 		return nil, err
 	}
 	return channel.Consume(usualQueue, "", false, false, false, false, nil)
+}
+
+func sendUsual(delivery amqp.Delivery) error {
+	if err := send(delivery); err != nil {
+		return err
+	}
+	return delivery.Ack(false)
 }

@@ -17,6 +17,8 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"example.com/orderflow/services/cmd/proof/harness"
 )
 
 // The ways of taking orders.
@@ -51,54 +53,49 @@ type wayCommand struct {
 	AdminAddr string // ignored, for ours has one
 	Store     string `required:""`
 	Broker    string `required:""`
+
+	connection *amqp.Connection
+	db         *mongo.Database
+	marks      sync.WaitGroup // outboxed: removals of marks
 }
 
 // heapFloor is live memory that makes the collector run as seldom as in our services.
 const heapFloor = 32 << 20 // bytes
 
 // run serves until ctx ends.
-func (c *wayCommand) run(ctx context.Context) error {
+func (c *wayCommand) run(ctx context.Context) (err error) {
 	floor := make([]byte, heapFloor)
 	defer runtime.KeepAlive(floor)
-	connection, err := amqp.Dial(c.Broker)
-	if err != nil {
+	slog.SetDefault(slog.New(slog.NewJSONHandler(os.Stdout, nil))) // as ours logs
+	if c.connection, err = amqp.Dial(c.Broker); err != nil {
 		return fmt.Errorf("connect to the broker: %w", err)
 	}
-	defer connection.Close()
-	slog.SetDefault(slog.New(slog.NewJSONHandler(os.Stdout, nil))) // as ours logs
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /readyz", func(http.ResponseWriter, *http.Request) {})
-	db, closeStore, err := c.openStore(ctx)
+	defer c.connection.Close()
+	closeStore, err := c.openStore(ctx)
 	if err != nil {
 		return err
 	}
 	defer closeStore()
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /readyz", func(http.ResponseWriter, *http.Request) {})
 	if c.Service == notifier {
-		return c.notify(ctx, connection, db, mux)
+		return c.notify(ctx, mux)
 	}
-
-	var place placeFunc
-	switch c.Way {
-	case original:
-		place = placeOriginal(connection, db.Collection("orders"))
-	case usual:
-		place, err = placeUsual(connection, db.Collection("orders"))
-	case outboxed:
-		var marks sync.WaitGroup
-		defer marks.Wait()
-		place, err = placeOutboxed(ctx, connection, db.Collection("orders"), &marks)
-	}
+	place, err := map[string]func(context.Context) (placeFunc, error){
+		original: c.placeOriginal, usual: c.placeUsual, outboxed: c.placeOutboxed,
+	}[c.Way](ctx)
 	if err != nil {
 		return err
 	}
+	defer c.marks.Wait()
 	mux.HandleFunc("POST /order", func(w http.ResponseWriter, r *http.Request) { handleOrder(w, r, place) })
 	return c.serve(ctx, mux)
 }
 
-func (c *wayCommand) openStore(ctx context.Context) (db *mongo.Database, closeIt func(), err error) {
+func (c *wayCommand) openStore(ctx context.Context) (closeStore func(), err error) {
 	address, err := url.Parse(c.Store)
 	if err != nil {
-		return nil, nil, fmt.Errorf("open the store: %w", err)
+		return nil, fmt.Errorf("open the store: %w", err)
 	}
 	opts := options.Client().ApplyURI(c.Store)
 	if c.Way != original {
@@ -106,14 +103,17 @@ func (c *wayCommand) openStore(ctx context.Context) (db *mongo.Database, closeIt
 	}
 	client, err := mongo.Connect(opts)
 	if err != nil {
-		return nil, nil, fmt.Errorf("open the store: %w", err)
+		return nil, fmt.Errorf("open the store: %w", err)
 	}
-	return client.Database(strings.TrimPrefix(address.Path, "/")), func() {
+	c.db = client.Database(strings.TrimPrefix(address.Path, "/"))
+	return func() {
 		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
 		_ = client.Disconnect(closing)
 	}, nil
 }
+
+func (c *wayCommand) orders() *mongo.Collection { return c.db.Collection(harness.Orders) }
 
 func (c *wayCommand) serve(ctx context.Context, handler http.Handler) error {
 	server := &http.Server{Addr: c.Addr, Handler: handler}
@@ -162,37 +162,30 @@ func handleOrder(w http.ResponseWriter, r *http.Request, place placeFunc) {
 	_, _ = w.Write(event) // the client may have left
 }
 
-// notify consumes the way's queue and logs notifications as ours does.
-func (c *wayCommand) notify(ctx context.Context, connection *amqp.Connection, db *mongo.Database, mux *http.ServeMux) error {
-	channel, err := connection.Channel()
+// send logs a notification as ours does.
+func send(delivery amqp.Delivery) error {
+	var o wayOrder
+	if err := json.Unmarshal(delivery.Body, &o); err != nil {
+		return err
+	}
+	slog.Info("Received order", "event_id", delivery.MessageId, "order_id", o.ID, "user_id", o.UserID, "product", o.Product, "quantity", o.Quantity)
+	return nil
+}
+
+// notify consumes the way's queue.
+func (c *wayCommand) notify(ctx context.Context, mux *http.ServeMux) error {
+	channel, err := c.connection.Channel()
 	if err != nil {
 		return err
 	}
-	send := func(delivery amqp.Delivery) error {
-		var o wayOrder
-		if err := json.Unmarshal(delivery.Body, &o); err != nil {
-			return err
-		}
-		slog.Info("Received order", "event_id", delivery.MessageId, "order_id", o.ID, "user_id", o.UserID, "product", o.Product, "quantity", o.Quantity)
-		return nil
-	}
-	var deliveries <-chan amqp.Delivery
-	handle, workers := send, 1
+	consume, handle, workers := consumeUsual, sendUsual, 1
 	switch c.Way {
 	case original:
-		deliveries, err = consumeOriginal(channel)
-	case usual:
-		deliveries, err = consumeUsual(channel)
-		handle = func(delivery amqp.Delivery) error {
-			if err := send(delivery); err != nil {
-				return err
-			}
-			return delivery.Ack(false)
-		}
+		consume, handle = consumeOriginal, send
 	case outboxed:
-		deliveries, err = consumeUsual(channel)
-		handle, workers = logged(db, send), outboxedWorkers
+		handle, workers = c.sendOutboxed, outboxedWorkers
 	}
+	deliveries, err := consume(channel)
 	if err != nil {
 		return fmt.Errorf("consume: %w", err)
 	}

@@ -62,7 +62,7 @@ type answer struct {
 // run places orders until ctx ends. It returns once every client has its final
 // answer, or patience is over.
 func (l *load) run(ctx context.Context, patience time.Duration) {
-	began := time.Now()
+	began, first := time.Now(), int(l.numbers.Load())
 	giveUp, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(patience, cancel) })()
@@ -74,7 +74,7 @@ func (l *load) run(ctx context.Context, patience time.Duration) {
 			random := rand.New(rand.NewPCG(l.seed, uint64(c)+1))
 			for ctx.Err() == nil {
 				r := l.next(c, random)
-				if l.rate > 0 && !harness.Sleep(ctx, time.Until(began.Add(time.Duration(r.Number)*time.Second/time.Duration(l.rate)))) {
+				if l.rate > 0 && !harness.Sleep(ctx, time.Until(began.Add(time.Duration(r.Number-first)*time.Second/time.Duration(l.rate)))) {
 					return
 				}
 				l.add(r)
@@ -241,6 +241,13 @@ func (l *load) anyAnswered() (string, bool) {
 		ids = ids[max(0, len(ids)-100):]
 	}
 	return ids[rand.IntN(len(ids))], true
+}
+
+// answers counts the answers with 201.
+func (l *load) answers() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.answered)
 }
 
 func (l *load) anyAddress() string { return l.processes[rand.IntN(len(l.processes))].Addr }

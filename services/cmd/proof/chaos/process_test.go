@@ -1,9 +1,12 @@
 package main
 
 import (
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
+
+	"example.com/orderflow/services/cmd/proof/harness"
 )
 
 // A process logs in at its store, as chaos's own user if the URL has none.
@@ -13,7 +16,7 @@ func TestProcessLogsIn(t *testing.T) {
 		"mongodb://u:p@h:1/db?x=y":    "mongodb://u:p@STORE/db?directConnection=true&x=y",
 		"mongodb://h:1/db?appName=me": "mongodb://chaos:chaos@STORE/db?appName=me&authMechanism=PLAIN&directConnection=true",
 	} {
-		tr := newTrial(nil, nil, testServers(t, store, "amqp://h:2/"), "", "")
+		tr := &trial{servers: &servers{database: harness.Database{URL: parse(t, store)}, Servers: &harness.Servers{Broker: parse(t, "amqp://h:2/")}}}
 		p, err := newProcess(programOrder, "order-1", tr)
 		if err != nil {
 			t.Fatal(err)
@@ -24,4 +27,13 @@ func TestProcessLogsIn(t *testing.T) {
 		}
 		p.close()
 	}
+}
+
+func parse(t *testing.T, text string) *url.URL {
+	t.Helper()
+	u, err := url.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
 }

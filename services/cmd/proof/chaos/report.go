@@ -57,10 +57,8 @@ func (t *trial) report(out io.Writer, a *account) (held bool) {
 
 	if l := t.limited; l != nil {
 		section("orders with a queue limit in the way at the start")
-		figure("answered with 201", l.account.answered)
+		figure("answered with 201", l.answered)
 		figure("before it was lifted", l.meanwhile)
-		figure("stored", l.account.stored)
-		figure("notified", l.account.notified)
 		figure("drained after", tenths(l.drained))
 	}
 

@@ -46,13 +46,6 @@ type trial struct {
 	limited       *limited
 }
 
-func newTrial(s *settings, j *journal, servers *servers, folder, binaries string) *trial {
-	return &trial{
-		settings: s, journal: j, servers: servers, folder: folder, binaries: binaries,
-		alone: map[string]*sync.Mutex{serverStore: {}, serverBroker: {}}, made: make(map[string]int),
-	}
-}
-
 // run makes the trial and reports whether every promise held.
 func run(ctx context.Context, s *settings) (held bool, err error) {
 	database := fmt.Sprintf("chaos_%d_%06d", s.Seed, rand.IntN(1_000_000))
@@ -97,7 +90,11 @@ func run(ctx context.Context, s *settings) (held bool, err error) {
 		return false, err
 	}
 	keep = true // unless every promise held
-	t := newTrial(s, &journal{log: log}, servers, folder, binaries)
+	t := &trial{
+		settings: s, journal: &journal{log: log}, servers: servers, folder: folder, binaries: binaries,
+		alone: map[string]*sync.Mutex{serverStore: {}, serverBroker: {}}, made: make(map[string]int),
+	}
+	defer t.close()
 	account, err := t.play(ctx, plan)
 	if err != nil {
 		keep = !errors.Is(err, context.Canceled)
@@ -117,16 +114,11 @@ func (t *trial) play(ctx context.Context, plan []fault) (*account, error) {
 	if err := t.servers.Clean(ctx, false, harness.Queues...); err != nil {
 		return nil, err
 	}
+	start := t.start
 	if t.Scenario == scenarioFaults && t.servers.ours[serverBroker] {
-		if err := t.startLimited(ctx); err != nil {
-			return nil, fmt.Errorf("start with a queue limit: %w", err)
-		}
+		start = func() error { return t.startLimited(ctx) }
 	}
-	defer t.close()
-	if err := t.start(); err != nil {
-		return nil, err
-	}
-	if err := t.awaitReady(ctx, time.Minute, t.processes...); err != nil {
+	if err := errors.Join(start(), t.awaitReady(ctx, time.Minute, t.processes...)); err != nil {
 		return nil, err
 	}
 	if err := t.suffer(ctx, plan); err != nil {
@@ -154,10 +146,12 @@ func (t *trial) suffer(ctx context.Context, plan []fault) error {
 	return errors.Join(err, context.Cause(ctx))
 }
 
-// startLoad starts the load. The function that it returns stops the load and
-// waits for its last answers.
+// startLoad starts the load, or continues it. The function that it returns stops the
+// load and waits for its last answers.
 func (t *trial) startLoad(ctx context.Context) (stop func()) {
-	t.load = &load{seed: t.Seed, rate: t.Rate, processes: t.of(programOrder), journal: t.journal}
+	if t.load == nil {
+		t.load = &load{seed: t.Seed, rate: t.Rate, processes: t.of(programOrder), journal: t.journal}
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	wg.Go(func() { t.load.run(ctx, lastAnswers) })
