@@ -62,12 +62,12 @@ func TestAccount(t *testing.T) {
 			e.requests = append(e.requests, &request{Product: "chaos 1 9", unknown: true})
 		}, nil},
 		{"an order lost", func(e *evidence) { e.orders = e.orders[1:] }, []promise{answeredIsStored, sentAsStored, recordedOnce}},
-		{"an order lost with all traces", func(e *evidence) {
+		{"an order and all its traces lost", func(e *evidence) {
 			e.orders, e.records, e.sends = e.orders[1:], e.records[1:], e.sends[1:]
 		}, []promise{answeredIsStored}},
-		{"an order stored otherwise", func(e *evidence) { e.orders[0].Quantity = 7 }, []promise{answeredIsStored, sentAsStored}},
-		{"an order answered otherwise", func(e *evidence) { e.requests[0].Answers[0].Quantity = 7 }, []promise{answeredIsStored}},
-		{"another time answered than stored", func(e *evidence) { e.requests[0].Answers[0].CreatedAt = second(1) }, []promise{answeredIsStored}},
+		{"an order stored with another quantity", func(e *evidence) { e.orders[0].Quantity = 7 }, []promise{answeredIsStored, sentAsStored}},
+		{"an order answered with another quantity", func(e *evidence) { e.requests[0].Answers[0].Quantity = 7 }, []promise{answeredIsStored}},
+		{"an order answered with another time", func(e *evidence) { e.requests[0].Answers[0].CreatedAt = second(1) }, []promise{answeredIsStored}},
 		{"a repeat answered with another order", func(e *evidence) {
 			r := e.requests[0]
 			r.Answers = append(r.Answers, e.requests[1].Answers[0])
@@ -163,6 +163,6 @@ func TestAccountFigures(t *testing.T) {
 	a.journal = nil
 	want := &account{answered: 2, stored: 3, notified: 3, repeats: 2, inWindow: 1, parked: 2}
 	if diff := cmp.Diff(want, a, cmp.AllowUnexported(account{})); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
+		t.Errorf("account (-want +got):\n%s", diff)
 	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/binary"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -35,26 +36,7 @@ func clientBytes(t *testing.T, use func(*amqp.Channel) error) []byte {
 	client, broker := net.Pipe()
 	var written []byte
 	var wg sync.WaitGroup
-	wg.Go(func() {
-		defer broker.Close()
-		frames := splitter{length: amqpLength}
-		buf := make([]byte, 4096)
-		for {
-			n, err := broker.Read(buf)
-			if err != nil {
-				return
-			}
-			written = append(written, buf[:n]...)
-			frames.add(buf[:n])
-			for f := frames.next(); f != nil; f = frames.next() {
-				if answer := brokerAnswer(f); answer != nil {
-					if _, err := broker.Write(answer); err != nil {
-						return
-					}
-				}
-			}
-		}
-	})
+	wg.Go(func() { written = answerAll(broker, amqpLength, brokerAnswer) })
 	connection, err := amqp.Open(client, amqp.Config{
 		Heartbeat: time.Hour, SASL: []amqp.Authentication{&amqp.PlainAuth{Username: "u", Password: "p"}},
 	})
@@ -77,8 +59,7 @@ func clientBytes(t *testing.T, use func(*amqp.Channel) error) []byte {
 
 func brokerAnswer(frame []byte) []byte {
 	if frame[0] == amqpGreeting[0] { // connection.start
-		arguments := append([]byte{0, 9}, longText("")...)
-		return method(0, 10, 10, append(append(arguments, longText("PLAIN")...), longText("en_US")...)...)
+		return method(0, 10, 10, slices.Concat([]byte{0, 9}, longText(""), longText("PLAIN"), longText("en_US"))...)
 	}
 	if frame[0] != amqpMethod {
 		return nil

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"net"
-	"sync"
 	"testing"
 	"time"
 
@@ -15,42 +13,10 @@ import (
 	"example.com/orderflow/domain"
 )
 
-// agreeingStore starts a server that agrees to everything. Its stop waits for the
-// clients to leave and returns the bytes of each connection.
-func agreeingStore(t *testing.T) (address string, stop func() [][]byte) {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var mu sync.Mutex
-	var streams [][]byte
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			wg.Go(func() {
-				stream := agree(t, conn)
-				mu.Lock()
-				defer mu.Unlock()
-				streams = append(streams, stream)
-			})
-		}
-	})
-	return listener.Addr().String(), func() [][]byte {
-		listener.Close()
-		wg.Wait()
-		return streams
-	}
-}
-
 // storeBytes returns what the adapter writes on each connection while use uses it.
 func storeBytes(t *testing.T, use func(*mongodb.Store)) [][]byte {
 	t.Helper()
-	address, stop := agreeingStore(t)
+	address, stop := fakeServer(t, mongoLength, agreement)
 	store, err := mongodb.Open(t.Context(), "mongodb://"+address+"/test?directConnection=true", mongodb.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -62,27 +28,8 @@ func storeBytes(t *testing.T, use func(*mongodb.Store)) [][]byte {
 	return stop()
 }
 
-// agree answers every command with success, and returns what it was sent.
-func agree(t *testing.T, conn net.Conn) (stream []byte) {
-	defer conn.Close()
-	messages := splitter{length: mongoLength}
-	buf := make([]byte, 4096)
-	for {
-		n, err := conn.Read(buf)
-		if err != nil {
-			return stream
-		}
-		messages.add(buf[:n])
-		for m := messages.next(); m != nil; m = messages.next() {
-			stream = append(stream, m...)
-			if _, err := conn.Write(agreement(t, m)); err != nil {
-				return stream
-			}
-		}
-	}
-}
-
-func agreement(t *testing.T, request []byte) []byte {
+// agreement is the answer of a store that agrees to everything.
+func agreement(request []byte) []byte {
 	agreed := bson.D{
 		{Key: "ok", Value: 1}, {Key: "n", Value: 1}, {Key: "nModified", Value: 1}, {Key: "isWritablePrimary", Value: true},
 		{Key: "ismaster", Value: true}, {Key: "helloOk", Value: true}, {Key: "minWireVersion", Value: 0}, {Key: "maxWireVersion", Value: 21},
@@ -98,15 +45,14 @@ func agreement(t *testing.T, request []byte) []byte {
 	m = wiremessage.AppendReplyCursorID(m, 0)
 	m = wiremessage.AppendReplyStartingFrom(m, 0)
 	m = wiremessage.AppendReplyNumberReturned(m, 1)
-	m = append(m, document(t, agreed)...)
+	m = append(m, document(agreed)...)
 	return bsoncore.UpdateLength(m, 0, int32(len(m)))
 }
 
-func document(t *testing.T, v any) []byte {
-	t.Helper()
+func document(v any) []byte {
 	data, err := bson.Marshal(v)
 	if err != nil {
-		t.Fatal(err)
+		panic(err)
 	}
 	return data
 }
@@ -165,18 +111,17 @@ func TestStoreSteps(t *testing.T) {
 
 // opMsgRequest makes a request of a command and, in a section of its own, a list of
 // documents.
-func opMsgRequest(t *testing.T, id int32, command bson.D, list string, documents ...any) []byte {
-	t.Helper()
+func opMsgRequest(id int32, command bson.D, list string, documents ...any) []byte {
 	_, m := wiremessage.AppendHeaderStart(nil, id, 0, wiremessage.OpMsg)
 	m = wiremessage.AppendMsgFlags(m, 0)
 	m = wiremessage.AppendMsgSectionType(m, wiremessage.SingleDocument)
-	m = append(m, document(t, command)...)
+	m = append(m, document(command)...)
 	if list != "" {
 		m = wiremessage.AppendMsgSectionType(m, wiremessage.DocumentSequence)
 		start, n := bsoncore.ReserveLength(m)
 		m = append(append(n, list...), 0)
 		for _, d := range documents {
-			m = append(m, document(t, d)...)
+			m = append(m, document(d)...)
 		}
 		m = bsoncore.UpdateLength(m, start, int32(len(m))-start)
 	}
@@ -195,16 +140,16 @@ func TestCommands(t *testing.T) {
 		message []byte
 		want    step
 	}{
-		{"many inserts", opMsgRequest(t, 1, name("insert", "orders"), "documents", bson.M{"_id": 1}, bson.M{"_id": 2}), stepAdd},
-		{"an insert in the body", opMsgRequest(t, 1, with(name("insert", "orders"), "documents", bson.A{bson.M{"_id": 1}}), ""), stepAdd},
-		{"an insert elsewhere", opMsgRequest(t, 1, name("insert", "others"), "documents", bson.M{"_id": 1}), ""},
-		{"an update", opMsgRequest(t, 1, name("update", "deliveries"), "updates", bson.M{"q": bson.M{}, "u": record}), stepRecord},
-		{"the second of two updates", opMsgRequest(t, 1, name("update", "deliveries"), "updates", bson.M{"q": bson.M{}, "u": bson.M{"$inc": bson.M{"n": 1}}}, bson.M{"q": bson.M{}, "u": record}), stepRecord},
-		{"by a pipeline", opMsgRequest(t, 1, name("update", "orders"), "updates", bson.M{"q": bson.M{}, "u": bson.A{bson.M{"$unset": "outbox"}}}), stepMark},
-		{"findAndModify", opMsgRequest(t, 1, with(name("findAndModify", "delivery_claims"), "update", bson.M{"$set": bson.M{"token": "x"}}), ""), stepClaim},
-		{"only in the filter", opMsgRequest(t, 1, name("update", "deliveries"), "updates", bson.M{"q": bson.M{"sent_at": 1}, "u": bson.M{"$set": bson.M{"attempt": 1}}}), ""},
-		{"a query", opMsgRequest(t, 1, with(name("find", "orders"), "filter", bson.M{"_id": 1}), ""), ""},
-		{"a broken section", append(opMsgRequest(t, 1, name("insert", "orders"), ""), byte(wiremessage.DocumentSequence), 0xFF, 0xFF, 0xFF, 0x7F, 0), ""},
+		{"many inserts", opMsgRequest(1, name("insert", "orders"), "documents", bson.M{"_id": 1}, bson.M{"_id": 2}), stepAdd},
+		{"an insert in the body", opMsgRequest(1, with(name("insert", "orders"), "documents", bson.A{bson.M{"_id": 1}}), ""), stepAdd},
+		{"an insert elsewhere", opMsgRequest(1, name("insert", "others"), "documents", bson.M{"_id": 1}), ""},
+		{"an update", opMsgRequest(1, name("update", "deliveries"), "updates", bson.M{"q": bson.M{}, "u": record}), stepRecord},
+		{"the second of two updates", opMsgRequest(1, name("update", "deliveries"), "updates", bson.M{"q": bson.M{}, "u": bson.M{"$inc": bson.M{"n": 1}}}, bson.M{"q": bson.M{}, "u": record}), stepRecord},
+		{"by a pipeline", opMsgRequest(1, name("update", "orders"), "updates", bson.M{"q": bson.M{}, "u": bson.A{bson.M{"$unset": "outbox"}}}), stepMark},
+		{"findAndModify", opMsgRequest(1, with(name("findAndModify", "delivery_claims"), "update", bson.M{"$set": bson.M{"token": "x"}}), ""), stepClaim},
+		{"only in the filter", opMsgRequest(1, name("update", "deliveries"), "updates", bson.M{"q": bson.M{"sent_at": 1}, "u": bson.M{"$set": bson.M{"attempt": 1}}}), ""},
+		{"a query", opMsgRequest(1, with(name("find", "orders"), "filter", bson.M{"_id": 1}), ""), ""},
+		{"a broken section", append(opMsgRequest(1, name("insert", "orders"), ""), byte(wiremessage.DocumentSequence), 0xFF, 0xFF, 0xFF, 0x7F, 0), ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

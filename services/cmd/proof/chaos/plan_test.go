@@ -30,11 +30,11 @@ func TestPlan(t *testing.T) {
 		if diff := cmp.Diff(plan, draw(seed, duration, all), cmp.AllowUnexported(fault{}, boundary{})); diff != "" {
 			t.Fatalf("the same seed draws another plan:\n%s", diff)
 		}
-		// A round, by hand: what a run of a minute has to meet.
+		// One round, written by hand: a run of a minute makes each of these.
 		counts := titles(plan)
 		for _, b := range boundaries {
 			if counts["kill -9 "+b.name] == 0 {
-				t.Errorf("no kill %s", b.name)
+				t.Errorf("the plan has no kill %s", b.name)
 			}
 		}
 		for _, title := range []string{
@@ -44,7 +44,7 @@ func TestPlan(t *testing.T) {
 			"broker memory alarm", "connections closed by the broker", "event published again by hand", "poison",
 		} {
 			if counts[title] == 0 {
-				t.Errorf("no %s", title)
+				t.Errorf("the plan has no %s", title)
 			}
 		}
 		killed := make(map[string]bool)
@@ -68,18 +68,17 @@ func TestPlanDependsOnSeed(t *testing.T) {
 	}
 }
 
-// Servers that were not started here are left alone. What the proxies do is
-// done all the same.
+// The plan leaves other people's servers alone. It keeps the faults of the proxies.
 func TestPlanWithoutServers(t *testing.T) {
 	plan := draw(1, 10*time.Minute, none)
 	for kind := range refusals {
 		if titles(plan)["store "+string(kind)] == 0 {
-			t.Errorf("no %s", kind)
+			t.Errorf("the plan has no %s", kind)
 		}
 	}
 	for _, f := range plan {
 		if slices.Contains([]kind{restartServer, stopServer, alarm, closeConnections}, f.kind) {
-			t.Errorf("%v", f)
+			t.Errorf("the plan has %v", f)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"io"
 	"net"
@@ -16,7 +17,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const patience = 10 * time.Second
 
-// lines is a protocol of lines; one that says "step" is a step.
+func lineLength(b []byte) int { return bytes.IndexByte(b, '\n') + 1 }
+
+// lines is a protocol of lines, in which "step" is a step.
 func lines() tap {
 	stepOf := func(m []byte) step {
 		if string(m) == "step\n" {
@@ -24,45 +27,20 @@ func lines() tap {
 		}
 		return ""
 	}
-	return tap{request: stepOf, answer: func(m []byte) step { return stepOf(m).answered() }, length: func(b []byte) int {
-		for i, c := range b {
-			if c == '\n' {
-				return i + 1
-			}
-		}
-		return 0
-	}}
+	return tap{request: stepOf, answer: func(m []byte) step { return stepOf(m).answered() }, length: lineLength}
 }
 
 // echo starts a server that answers each line with itself, and a proxy to it.
 func echo(t *testing.T) *proxy {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer conn.Close()
-				io.Copy(conn, conn)
-			}()
-		}
-	}()
-	p, err := newProxy(listener.Addr().String(), lines)
+	addr, stop := fakeServer(t, lineLength, func(m []byte) []byte { return m })
+	p, err := newProxy(addr, lines)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		p.close()
-		listener.Close()
-		<-done
+		stop()
 	})
 	return p
 }
@@ -139,7 +117,7 @@ func TestProxy(t *testing.T) {
 	p.flow()
 	c.SetReadDeadline(time.Now().Add(patience))
 	if line, err := c.ReadString('\n'); err != nil || line != "hello\n" {
-		t.Errorf("what was kept back: %q, %v", line, err)
+		t.Errorf("the bytes that were held back: got %q, %v", line, err)
 	}
 
 	p.answerBy(func(request []byte) []byte {
@@ -181,7 +159,7 @@ func TestProxy(t *testing.T) {
 	c.Close()
 }
 
-// A trap holds back its step and what follows, lets pass what was before, and
+// A trap passes on what came before its step, holds back the step and what follows, and
 // springs once.
 func TestTrap(t *testing.T) {
 	for _, s := range []step{"step", "step answered"} {
@@ -191,7 +169,7 @@ func TestTrap(t *testing.T) {
 			never := p.set("other")
 			p.unset(p.set(s))
 			if err := c.ask("step\n", patience); err != nil {
-				t.Errorf("after the trap was taken away: %v", err)
+				t.Errorf("after unset: %v", err)
 			}
 			set := p.set(s)
 			c.mustAnswer(t)
@@ -200,7 +178,7 @@ func TestTrap(t *testing.T) {
 			}
 			c.SetReadDeadline(time.Now().Add(patience))
 			if line, err := c.ReadString('\n'); err != nil || line != "before\n" {
-				t.Errorf("what came before: %q, %v", line, err)
+				t.Errorf("the line before the step: got %q, %v", line, err)
 			}
 			select {
 			case held := <-set.sprung:

@@ -26,7 +26,7 @@ func TestRefusals(t *testing.T) {
 	}
 	for kind, codes := range tests {
 		t.Run(string(kind), func(t *testing.T) {
-			address, stop := agreeingStore(t)
+			address, stop := fakeServer(t, mongoLength, agreement)
 			defer stop()
 			p, err := newProxy(address, newMongoTap)
 			if err != nil {
@@ -84,16 +84,16 @@ func TestRefusals(t *testing.T) {
 // Only the processes' own login is accepted in the store's place.
 func TestOtherLogins(t *testing.T) {
 	start := func(payload string) []byte {
-		return opMsgRequest(t, 7, bson.D{{Key: "saslStart", Value: 1}, {Key: "mechanism", Value: loginMechanism},
+		return opMsgRequest(7, bson.D{{Key: "saslStart", Value: 1}, {Key: "mechanism", Value: loginMechanism},
 			{Key: "payload", Value: bson.Binary{Data: []byte(payload)}}, {Key: "$db", Value: "$external"}}, "")
 	}
 	if acceptLogin(start(loginPayload)) == nil {
-		t.Error("the login of the harness's processes was not accepted")
+		t.Error("the processes' login was not accepted")
 	}
 	if acceptLogin(start("\x00somebody\x00else")) != nil {
 		t.Error("another login was accepted in the store's place")
 	}
-	if acceptLogin(opMsgRequest(t, 7, bson.D{{Key: "ping", Value: 1}, {Key: "$db", Value: "test"}}, "")) != nil {
-		t.Error("what is no login was answered in the store's place")
+	if acceptLogin(opMsgRequest(7, bson.D{{Key: "ping", Value: 1}, {Key: "$db", Value: "test"}}, "")) != nil {
+		t.Error("a ping was answered in the store's place")
 	}
 }
