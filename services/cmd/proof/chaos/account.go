@@ -7,10 +7,11 @@ import (
 )
 
 const (
-	// lease is how long a notifier's claim on a delivery lasts.
-	lease = 45 * time.Second
+	// takeOver is the least time after which a notifier sends what a killed one had
+	// claimed: other processes first miss several of its signs of life.
+	takeOver = 5 * time.Second
 
-	// claimLag bounds the answer to the claim; the notifier sends at once then.
+	// claimLag bounds the answer to a claim. The notifier sends at once then.
 	claimLag = 10 * time.Second
 
 	// handlerTime bounds a notifier's attempts to record what it has sent.
@@ -130,30 +131,39 @@ func eventOf(order string) string { return order + "-created" }
 // takeRepeats judges the sends of an event, oldest first. The recorded send is the
 // last one that was not after the record, whose time is cut to the millisecond.
 //
-// A repeat is in the window if the claim of the send before it had run out, and that
-// send never was recorded, because its notifier was killed or lost its store. A
-// notifier records within handlerTime, before any claim on it runs out.
+// Another send is in the window if its notifier could not record it, because it was
+// killed or lost its store. Only a notifier that waited for its store may send after
+// the record.
 func (a *account) takeRepeats(event string, sent []send, recorded time.Time) {
 	latest := recorded.Add(time.Millisecond)
-	isRecorded := func(i int) bool {
-		return !sent[i].Time.After(latest) && (i+1 == len(sent) || sent[i+1].Time.After(latest))
+	first, late := sent, []send(nil) // until the record, and after it
+	if i := slices.IndexFunc(sent, func(s send) bool { return s.Time.After(latest) }); i >= 0 {
+		first, late = sent[:i], sent[i:]
 	}
-	if sent[0].Time.After(latest) {
+	if len(first) == 0 {
 		a.journal.breaks(recordedAfterSent, "%s: recorded at %v, sent at %v", event, recorded, sent[0].Time)
+		first, late = sent[:1], sent[1:]
 	}
-	for i, repeat := range sent[1:] {
-		before := sent[i]
-		a.repeats++
-		gap, end := repeat.Time.Sub(before.Time), before.Time.Add(handlerTime)
-		excused := a.journal.began(before.Time, end, before.process, syscall.SIGKILL.String()) ||
-			a.journal.disturbed(before.Time, end, linkName(before.process, serverStore), serverStore)
-		if gap >= lease-claimLag && !isRecorded(i) && excused {
+	a.repeats += len(sent) - 1
+	judge := func(s send, inWindow bool) {
+		if inWindow {
 			a.inWindow++
-			continue
+			return
 		}
-		a.journal.breaks(onceOutsideWindow, "%s: sent by %s at %v, and by %s %v later; recorded at %v",
-			event, before.process, before.Time, repeat.process, gap.Round(time.Millisecond), recorded)
+		a.journal.breaks(onceOutsideWindow, "%s: sent by %s at %v, recorded at %v; all sends: %v", event, s.process, s.Time, recorded, sent)
 	}
+	for i, s := range first[:len(first)-1] {
+		end := s.Time.Add(handlerTime)
+		killed := a.journal.began(s.Time, end, s.process, syscall.SIGKILL.String()) && first[i+1].Time.Sub(s.Time) >= takeOver
+		judge(s, killed || a.lostStore(s, s.Time, end))
+	}
+	for _, s := range late {
+		judge(s, a.lostStore(s, s.Time.Add(-claimLag), s.Time))
+	}
+}
+
+func (a *account) lostStore(s send, from, to time.Time) bool {
+	return a.journal.disturbed(from, to, linkName(s.process, serverStore), serverStore)
 }
 
 func (a *account) takePoison(e *evidence) {

@@ -101,13 +101,23 @@ func TestAccount(t *testing.T) {
 			e.sends = append(e.sends, s)
 		}, []promise{sentAsStored}},
 
-		{"repeated after a kill, once the claim had run out", func(e *evidence) {
+		{"repeated after a kill, once the claim had ended", func(e *evidence) {
 			e.sends = append(e.sends, e.sendOf(0, "killed", second(-10)))
 			e.sends[0].Time, e.records[0].SentAt = second(36), second(36)
 		}, nil},
-		{"repeated after a kill, before the claim had run out", func(e *evidence) {
-			e.sends = append(e.sends, e.sendOf(0, "killed", second(-10)))
-			e.sends[0].Time, e.records[0].SentAt = second(20), second(20)
+		{"repeated after a kill, before the claim had ended", func(e *evidence) {
+			e.sends = append(e.sends, e.sendOf(0, "killed", second(-1)))
+			e.sends[0].Time, e.records[0].SentAt = second(2), second(2)
+		}, []promise{onceOutsideWindow}},
+		{"repeated by a notifier that is killed then", func(e *evidence) {
+			e.sends[0].Time, e.records[0].SentAt = second(-20), second(-20)
+			e.sends = append(e.sends, e.sendOf(0, "killed", second(-1)))
+		}, []promise{onceOutsideWindow}},
+		{"repeated after the store held back the answer to a claim", func(e *evidence) {
+			e.sends = append(e.sends, e.sendOf(0, "cut off", second(5)))
+		}, nil},
+		{"repeated long after the store was back", func(e *evidence) {
+			e.sends = append(e.sends, e.sendOf(0, "cut off", second(15)))
 		}, []promise{onceOutsideWindow}},
 		{"repeated without a kill", func(e *evidence) {
 			e.sends = append(e.sends, e.sendOf(0, "notification-1", second(60)))

@@ -20,7 +20,7 @@ func (t *trial) settle(ctx context.Context) (*account, error) {
 	if t.drained, err = t.drain(ctx, drainTimeout); err != nil {
 		return nil, err
 	}
-	// Every claim has run out by now, so nothing excuses a second notification.
+	// Every order is recorded by now, so nothing excuses a second notification.
 	if _, err := t.publishAgain(ctx, lastAgain); err != nil {
 		return nil, err
 	}
