@@ -1,7 +1,7 @@
 # What to do here: make help
 
 BIN := bin
-MODULES := . services/cmd/proof # the product, and the programs that try it
+PROOF := services/cmd/proof
 BENCHTIME := 1s
 DURATION := 10m
 SEED :=
@@ -50,8 +50,12 @@ outage: ## Stop the broker for 30 s under load, and see the backlog empty within
 .PHONY: check
 check: ## Check form, generated files, imports and go.mod, of both modules
 	@test -z "$$(gofmt -l .)" || { echo 'gofmt would change:'; gofmt -l .; exit 1; }
-	@for module in $(MODULES); do (set -ex; cd $$module; \
-		go vet ./...; go run $(STATICCHECK) ./...; go mod tidy -diff) || exit 1; done
+	go vet ./...
+	go vet -C $(PROOF) ./...
+	go run $(STATICCHECK) ./...
+	go run -C $(PROOF) $(STATICCHECK) ./...
+	go mod tidy -diff
+	go mod tidy -C $(PROOF) -diff
 	go test -run 'TestImports|TestTheRuleRefuses' .
 	.ci/generated
 
