@@ -106,7 +106,7 @@ func (p *process) start() error {
 		switch {
 		case l.expected.Load():
 		case p.refused(l):
-			p.journal.note("%s: the store refused it at its start", p.Name)
+			p.journal.note("%s: the store refused its start: %v", p.Name, l.State())
 			time.Sleep(time.Second)
 			p.startAfter(l)
 		default:

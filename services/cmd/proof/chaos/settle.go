@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -51,7 +52,9 @@ func (t *trial) leave(ctx context.Context) error {
 	})
 	t.load.leave(ctx)
 	wg.Wait()
-	return t.of(programOrder)[0].revive()
+	// A signal during its start would end the last service at once.
+	last := t.of(programOrder)[0]
+	return errors.Join(last.revive(), t.awaitReady(ctx, time.Minute, last))
 }
 
 // account stops the processes that still run, collects the evidence, and accounts
