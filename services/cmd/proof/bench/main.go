@@ -98,7 +98,6 @@ func (c *runCommand) sizes() (sizes, error) {
 type experiment struct {
 	what    string
 	numbers []int                       // of its tables
-	prepare func(context.Context) error // once; may be nil
 	round   func(context.Context) error // each round
 	tables  func() []*table
 }
@@ -141,8 +140,14 @@ func (c *runCommand) run(ctx context.Context) (err error) {
 		if len(c.Only) > 0 && !slices.ContainsFunc(e.numbers, wanted) {
 			continue
 		}
-		if err := b.perform(ctx, e); err != nil {
-			return fmt.Errorf("%s: %w", e.what, err)
+		for n := range b.rounds {
+			fmt.Fprintf(b.progress, "bench: %s: round %d of %d\n", e.what, n+1, b.rounds)
+			if err := e.round(ctx); err != nil {
+				return fmt.Errorf("%s: %w", e.what, err)
+			}
+		}
+		for _, t := range e.tables() {
+			t.print(os.Stdout)
 		}
 	}
 	if len(b.remarks) > 0 {
@@ -152,25 +157,6 @@ func (c *runCommand) run(ctx context.Context) (err error) {
 		return nil
 	}
 	return b.write(c.JSON, machine)
-}
-
-func (b *bench) perform(ctx context.Context, e experiment) error {
-	if e.prepare != nil {
-		fmt.Fprintf(b.progress, "bench: %s: prepare\n", e.what)
-		if err := e.prepare(ctx); err != nil {
-			return err
-		}
-	}
-	for n := range b.rounds {
-		fmt.Fprintf(b.progress, "bench: %s: round %d of %d\n", e.what, n+1, b.rounds)
-		if err := e.round(ctx); err != nil {
-			return err
-		}
-	}
-	for _, t := range e.tables() {
-		t.print(os.Stdout)
-	}
-	return nil
 }
 
 // number is null in JSON if it is not finite.

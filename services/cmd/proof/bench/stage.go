@@ -120,7 +120,10 @@ func (s *stage) start(name string) (*service, error) {
 		return nil, err
 	}
 	p, err := command.Start(filepath.Join(s.folder, fmt.Sprintf("%s.%d.log", name, len(s.orders))))
-	return &service{Process: p}, err
+	if err != nil {
+		return nil, err
+	}
+	return &service{Process: p}, nil
 }
 
 func (s *service) awaitReady(ctx context.Context) error {
