@@ -37,7 +37,7 @@ func (t *trial) settle(ctx context.Context) (*account, error) {
 	if _, err := t.drain(ctx, lastDrainTimeout); err != nil {
 		return nil, err
 	}
-	return t.account(ctx, append(t.of(programNotification), t.of(programOrder)[0]))
+	return t.account(ctx)
 }
 
 // leave stops the order services while clients ask for more. One starts again, for
@@ -59,7 +59,7 @@ func (t *trial) leave(ctx context.Context) error {
 
 // account stops the processes that still run, collects the evidence, and accounts
 // for it.
-func (t *trial) account(ctx context.Context, running []*process) (*account, error) {
+func (t *trial) account(ctx context.Context) (*account, error) {
 	e := &evidence{requests: t.load.requests, poison: t.poison}
 	for began := time.Now(); ; {
 		if err := e.readLetters(ctx, t.of(programNotification)[0].Admin); err != nil {
@@ -71,7 +71,7 @@ func (t *trial) account(ctx context.Context, running []*process) (*account, erro
 		}
 		harness.Sleep(ctx, time.Second)
 	}
-	t.stop(running)
+	t.stop(append(t.of(programNotification), t.of(programOrder)[0]))
 	t.checkLeft()
 	if err := e.readStore(ctx, t.servers.database); err != nil {
 		return nil, err
