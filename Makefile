@@ -16,7 +16,7 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: ## Run both services in one process, in memory: nothing to install but Go
+run: ## Run both services in one process, in memory; needs only Go
 	@go build -o $(BIN)/ ./services/cmd/allinone && exec $(BIN)/allinone
 
 .PHONY: build
@@ -32,7 +32,7 @@ test-oldest: ## Test the RabbitMQ adapter on RabbitMQ 3.10, where Debian's packa
 	.ci/test-oldest
 
 .PHONY: bench
-bench: ## Measure the whole system on real servers, beside three other ways to do it, and print tables: BENCH=--quick
+bench: ## Measure the whole system on real servers, compare three other ways, print tables: BENCH=--quick
 	.ci/try bench $(BENCH)
 
 .PHONY: bench-go
@@ -40,11 +40,11 @@ bench-go: ## Run every Go benchmark, on real servers (it brings them up): BENCHT
 	.ci/test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) -p 1
 
 .PHONY: chaos
-chaos: ## Kill, cut and restart everything under load, then account for each order: DURATION=10m SEED=…
+chaos: ## Kill, cut and restart everything under load, account for each order: DURATION=10m SEED=…
 	.ci/try chaos --duration $(DURATION) $(if $(SEED),--seed $(SEED))
 
 .PHONY: outage
-outage: ## Stop the broker for 30 s under load, and see the backlog empty within 30 s of its return: RATE=500
+outage: ## Stop the broker for 30 s under load; the backlog must be empty 30 s after its return: RATE=500
 	.ci/try chaos --scenario broker-outage --duration 1m --rate $(RATE)
 
 .PHONY: check
@@ -60,17 +60,17 @@ check: ## Check form, generated files, imports and go.mod, of both modules
 	.ci/generated
 
 .PHONY: generate
-generate: ## Make the generated files anew
+generate: ## Regenerate the generated files
 	go generate ./...
 
 .PHONY: services
-services: ## Bring up MongoDB and RabbitMQ for the tests, and say where they are
+services: ## Bring up MongoDB and RabbitMQ for the tests, and print their URLs
 	.ci/services up
 
 .PHONY: services-down
-services-down: ## Take down what make services or make test brought up
+services-down: ## Take down the servers that make services or make test brought up
 	.ci/services down
 
 .PHONY: clean
-clean: ## Remove what was built here
+clean: ## Remove the built executables
 	rm -rf $(BIN)
