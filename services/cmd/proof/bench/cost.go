@@ -133,7 +133,7 @@ func (s *stage) measureAllocations(ctx context.Context) error {
 		}
 		before[p] = count{objects, size}
 	}
-	all, _, _, err := s.loadNotified(ctx, costClients, 0, s.duration/5)
+	all, err := s.loadNotified(ctx, costClients, 0, s.duration/5)
 	if err != nil {
 		return err
 	}

@@ -42,7 +42,7 @@ func (s *stage) measureLatency(ctx context.Context, rate float64, under string) 
 	if _, _, err := s.load(ctx, clients, rate, s.duration/5); err != nil {
 		return err
 	}
-	all, _, _, err := s.loadNotified(ctx, clients, rate, s.duration)
+	all, err := s.loadNotified(ctx, clients, rate, s.duration)
 	if err != nil {
 		return err
 	}

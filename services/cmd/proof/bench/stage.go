@@ -152,19 +152,19 @@ func (s *stage) load(ctx context.Context, clients int, rate float64, duration ti
 	return all, took, err
 }
 
-// loadNotified is load that returns once the orders are notified. It also returns when
-// the last of them was.
-func (s *stage) loadNotified(ctx context.Context, clients int, rate float64, duration time.Duration) (all []answered, took time.Duration, last time.Time, err error) {
-	if all, took, err = s.load(ctx, clients, rate, duration); err == nil {
-		last, err = s.await(ctx, all)
+// loadNotified places orders and waits until they are notified.
+func (s *stage) loadNotified(ctx context.Context, clients int, rate float64, duration time.Duration) ([]answered, error) {
+	all, _, err := s.load(ctx, clients, rate, duration)
+	if err == nil {
+		_, err = s.await(ctx, all)
 	}
-	return all, took, last, err
+	return all, err
 }
 
 // measure lets clients place orders as fast as they are answered, after a warm-up, and
 // adds the figures under the name.
 func (s *stage) measure(ctx context.Context, clients int, under string) error {
-	if _, _, _, err := s.loadNotified(ctx, clients, 0, s.duration/5); err != nil {
+	if _, err := s.loadNotified(ctx, clients, 0, s.duration/5); err != nil {
 		return err
 	}
 	before, began := readCPU(), time.Now()
