@@ -135,7 +135,7 @@ func (b *bench) measureCeiling(ctx context.Context) (err error) {
 	}
 	b.figures.addCPU("ceiling", before, readCPU(), passed)
 	b.figures.add("ceiling", rate(passed, took))
-	if waiting, err := d.Waiting(ctx); err != nil || waiting > 0 {
+	if waiting, err := d.Waiting(ctx, nil); err != nil || waiting > 0 {
 		return errors.Join(fmt.Errorf("%d orders are not marked", waiting), err)
 	}
 	return b.servers.drop(ctx, d)

@@ -240,7 +240,7 @@ func (s *stage) account(ctx context.Context) error {
 // accountAtRest checks, after the services have ended, that the outbox is empty. Ours
 // must have notified every order once, and no other.
 func (s *stage) accountAtRest(ctx context.Context) error {
-	waiting, err := s.database.Waiting(ctx)
+	waiting, err := s.database.Waiting(ctx, nil)
 	if err != nil {
 		return err
 	}

@@ -91,7 +91,7 @@ func (b backlog) String() string {
 
 func (t *trial) backlog(ctx context.Context) (b backlog, err error) {
 	database := t.servers.database
-	if b.outbox, err = database.Waiting(ctx); err != nil {
+	if b.outbox, err = database.Waiting(ctx, nil); err != nil {
 		return b, err
 	}
 	stored, err := database.Count(ctx, harness.Orders)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/url"
 	"time"
@@ -75,9 +76,11 @@ func (s *Servers) Database(name string) Database {
 	return Database{s.client.Database(name), &u}
 }
 
-// Waiting counts the orders whose event is in the outbox. The filters narrow that.
-func (d Database) Waiting(ctx context.Context, filters ...bson.M) (int, error) {
-	return d.count(ctx, Orders, bson.M{"$and": append(filters, bson.M{"outbox": bson.M{"$exists": true}})})
+// Waiting counts the orders whose event is in the outbox, and that match the filter.
+func (d Database) Waiting(ctx context.Context, filter bson.M) (int, error) {
+	waiting := bson.M{"outbox": bson.M{"$exists": true}}
+	maps.Copy(waiting, filter)
+	return d.count(ctx, Orders, waiting)
 }
 
 // Count counts a collection's documents.
