@@ -155,6 +155,8 @@ func (p *proxy) copy(l *pair, to, from net.Conn, messages *splitter, stepOf func
 
 // await waits while the link holds bytes back.
 func (p *proxy) await(l *pair) {
+	p.gate.RLock()
+	defer p.gate.RUnlock()
 	p.mu.Lock()
 	delay := p.delay
 	p.mu.Unlock()
@@ -164,8 +166,6 @@ func (p *proxy) await(l *pair) {
 		case <-l.closed:
 		}
 	}
-	p.gate.RLock()
-	p.gate.RUnlock()
 }
 
 func (p *proxy) locked(do func()) {
