@@ -1,65 +1,90 @@
 package ports
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"example.com/orderflow/domain"
 )
 
-// DeadLetter is a message that was set aside because it could not be dealt
-// with.
-type DeadLetter struct {
-	// ID is the event's id; that of a message that is no event is made from
-	// all that its sender said, so that no two messages share one. It is the
-	// same each time the message is set aside.
-	ID string
+// Message is what a broker carries: an event, or whatever else somebody has put
+// into its queue.
+type Message struct {
+	ID          string // an event's is the event's id
+	ContentType string
+	Headers     map[string]string
+	Body        []byte
 
-	// The message as its sender made it. Left out are its expiration, at which
-	// it would vanish; its user, whom only that user may name; and its
-	// priority, for a replayed message is not to overtake others.
-	MessageID       string // or one given when it was set aside
-	ContentType     string
+	// Our publishers leave these five empty.
 	ContentEncoding string
 	CorrelationID   string
 	ReplyTo         string
 	Type            string
 	AppID           string
-	Timestamp       time.Time         // UTC, to the millisecond at most; zero: none
-	Headers         map[string]string // without those that count or explain failures
-	Body            []byte
 
-	// Failures are the times it was set aside, the latest last: at least one,
-	// and the latest MaxFailures at most.
-	Failures []Failure
-
-	// What the store adds; a broker leaves them empty.
-	State     DeadLetterState
-	Since     time.Time // the FirstFailure with which it was first put
-	SettledAt time.Time // when it was replayed or discarded; zero while it waits
-	SettledBy string    // who decided that; empty while it waits
+	Timestamp time.Time // UTC; brokers may cut it to the second; zero: none
 }
 
-// Failure says how a message came to be set aside. Times are UTC, to the
+// Clone returns a copy that shares nothing with the message.
+func (m Message) Clone() Message {
+	m.Headers, m.Body = maps.Clone(m.Headers), bytes.Clone(m.Body)
+	return m
+}
+
+// DeadLetter is a message that a consumer or the broker has set aside, as the
+// broker hands it over.
+type DeadLetter struct {
+	// ID is the event's id. A message that is not an event has an id made from
+	// all of its fields, so that two messages never share one. A message has the
+	// same ID each time it is set aside.
+	ID string
+
+	// Message is as its sender made it, with an ID in any case, and without:
+	//   - the headers that count or explain failures
+	//   - its expiration, at which it would vanish
+	//   - its user, which only that user may set
+	//   - its priority, with which a replay would overtake other messages
+	Message Message
+
+	Failure Failure
+}
+
+// Failure says why and when a message was set aside. Times are UTC, to the
 // millisecond.
 type Failure struct {
-	Reason       string // of the last attempt
-	Attempts     int    // how often it was handed over, or tried to be
+	Reason       string // the error of the last attempt
+	Attempts     int
 	FirstFailure time.Time
-	LastFailure  time.Time // tells this failure of a message from its others
+	LastFailure  time.Time // identifies the failure among those of its message
 }
 
-// MaxFailures is how many of a dead letter's failures are kept.
+// DeadLetterRecord is a dead letter as the store keeps it.
+type DeadLetterRecord struct {
+	ID        string
+	Message   Message   // of the letter that was put first
+	Failures  []Failure // by LastFailure, oldest first: the latest MaxFailures, at least one
+	State     DeadLetterState
+	Since     time.Time // FirstFailure of the letter that was put first
+	SettledAt time.Time // when it was replayed or discarded; zero while it waits
+	SettledBy string    // who decided; empty while it waits
+}
+
+// LastFailure returns the latest of the record's failures.
+func (r DeadLetterRecord) LastFailure() Failure { return r.Failures[len(r.Failures)-1] }
+
+// MaxFailures bounds the failures of a record.
 const MaxFailures = 100
 
-// DeadLetterState says what was decided about a dead letter.
+// DeadLetterState is the decision about a dead letter.
 type DeadLetterState string
 
 const (
-	Waiting   DeadLetterState = "waiting"   // nothing yet
+	Waiting   DeadLetterState = "waiting"   // nobody has decided yet
 	Replayed  DeadLetterState = "replayed"  // its message was put back into the queue
-	Discarded DeadLetterState = "discarded" // its message is not wanted
+	Discarded DeadLetterState = "discarded" // nobody wants its message
 )
 
 // Check returns an error unless the state is one of the three.
@@ -68,92 +93,88 @@ func (s DeadLetterState) Check() error {
 	case Waiting, Replayed, Discarded:
 		return nil
 	}
-	return fmt.Errorf("there is no state %q; the states are %s, %s and %s", s, Waiting, Replayed, Discarded)
+	return fmt.Errorf("state %q does not exist; the states are %s, %s and %s", s, Waiting, Replayed, Discarded)
 }
 
-// DeadLetterRetention is how long a dead letter is kept after it was replayed
-// or discarded.
+// DeadLetterRetention is how long a store keeps a dead letter after it was
+// replayed or discarded.
 const DeadLetterRetention = 30 * 24 * time.Hour
 
-// DeadLetters keeps dead letters until it is decided what becomes of them, and
-// [DeadLetterRetention] longer, so that a decision can be undone. What has been
-// settled for longer than that is as if it had never been there.
+// DeadLetters stores dead letters. It keeps a waiting one until somebody settles
+// it, and a settled one for [DeadLetterRetention], so that the decision can be
+// undone. After that, no method finds it.
 type DeadLetters interface {
-	// Put keeps the letter, which has one failure, as one that waits. If a
-	// letter is kept under that id, the failure is added to that one's, and it
-	// waits again, whatever had been decided about it; its message stays as it
-	// was. A failure that it has already, by LastFailure, changes nothing: Put
-	// may be repeated.
+	// Put stores the letter as a record that waits. If the ID has a record
+	// already, Put adds the failure to it and has it wait again, whatever its
+	// state was; its message stays. Put changes nothing if the record has a failure
+	// with this LastFailure, so it may be repeated.
 	//
-	// An error marked by [Permanent] says that the letter can't be kept: it does
-	// not have one failure, it is too large, or what is kept under its id can't
-	// be read.
+	// An error marked by [Permanent] is returned when the letter is too large, or
+	// when the record of its ID can't be read.
 	Put(ctx context.Context, letter DeadLetter) error
 
-	// Get returns the letter with that id.
+	// Get returns the record with this ID.
 	//
-	// ErrNotFound: there is none. [*UnreadableError]: its record can't be read.
-	Get(ctx context.Context, id string) (DeadLetter, error)
+	// ErrNotFound is returned when no record has it, and [*UnreadableError] when
+	// the record can't be read.
+	Get(ctx context.Context, id string) (DeadLetterRecord, error)
 
-	// List returns one page of the letters that query asks for, by Since, then
-	// by ID, oldest first. Of their messages they have the MessageID only, for
-	// the rest may be large: Get has all. Following the cursors visits every
-	// letter that query asks for all the while exactly once, whatever is put
-	// and settled meanwhile.
+	// List returns one page of the records that match the query, by Since, then
+	// by ID, oldest first. A listed record has only the ID of its message, because
+	// the rest may be large. Following the cursors visits every record that
+	// matches all the time exactly once, whatever is put and settled meanwhile.
 	//
-	// A record that can't be read is passed over, logged with its id, and
-	// counted.
+	// List skips, logs and counts records that can't be read.
 	//
-	// ErrInvalidCursor: query.Cursor is none of List's.
+	// ErrInvalidCursor is returned when List did not make query.Cursor.
 	List(ctx context.Context, query DeadLetterQuery) (DeadLetterPage, error)
 
-	// Settle gives the letter another state, and keeps by as who decided it: 1
-	// to 128 visible characters, which the caller has checked. A letter that
-	// waits again was settled by nobody. The caller shows the letter as it has
-	// read it, by Get or List: one that has failed again, or was settled by
-	// somebody else, stays as it is now.
+	// Settle changes the record's state. It keeps by, who decided, unless the new
+	// state is Waiting: 1 to 128 visible characters, checked by the caller. The
+	// caller passes the record as Get or List returned it.
 	//
-	// ErrChanged: that is so. ErrNotFound: there is no such letter. A state that
-	// is none of the three is an error, and changes nothing.
-	Settle(ctx context.Context, letter DeadLetter, state DeadLetterState, by string) error
+	// ErrChanged is returned when the letter has failed again or somebody else has
+	// settled it since then, and ErrNotFound when the record does not exist. Any
+	// of these, and a state that does not exist, changes nothing.
+	Settle(ctx context.Context, record DeadLetterRecord, state DeadLetterState, by string) error
 }
 
-// DeadLetterQuery asks for dead letters.
+// DeadLetterQuery selects dead letters.
 type DeadLetterQuery struct {
-	State   DeadLetterState // only of this state; empty: of any
-	OrderID domain.OrderID  // only those whose id begins with this one and a hyphen, as its events' do; empty: all
-	Reason  string          // only those whose latest failure's reason contains this text, byte by byte; empty: all
-	Limit   int             // at most so many, from 1 to MaxListLimit; outside of it: the nearer end
-	Cursor  string          // where the page before ended, its NextCursor; empty: from the oldest
+	State   DeadLetterState // empty: any
+	OrderID domain.OrderID  // selects IDs that begin with it and a hyphen, as its events' do; empty: all
+	Reason  string          // selects records whose latest failure's reason contains it, byte by byte; empty: all
+	Limit   int             // size of the page, from 1 to MaxListLimit; values outside mean the nearer end
+	Cursor  string          // NextCursor of the page before; empty: the first page
 }
 
 // DeadLetterPage is one page of dead letters.
 type DeadLetterPage struct {
-	Letters    []DeadLetter
+	Records    []DeadLetterRecord
 	NextCursor string // opaque; empty on the last page
-	Unreadable int    // how many records were passed over
+	Unreadable int    // number of records that List skipped
 }
 
-// DeadLetterQueue is where a broker's consumers put what they set aside.
+// DeadLetterQueue is the queue into which a broker's consumers set messages
+// aside.
 type DeadLetterQueue interface {
-	// Drain hands the dead letters, each with the failure that it was set aside
-	// for, to keep, several at once, until ctx ends; then it begins no more,
-	// waits for those in hand, and returns nil. The context that keep is given
-	// outlives ctx, but has a bound of its own.
+	// Drain calls keep for each dead letter, several at once, until ctx ends. Then
+	// it starts no more calls, waits for those under way, and returns nil. The
+	// context of a call outlives ctx, but has a bound of its own.
 	//
-	// Once keep has returned nil the queue forgets the letter. On an error,
-	// or a panic, it is handed over again later, without holding up others.
+	// The queue forgets a letter once keep has returned nil. After an error or a
+	// panic it hands the letter over again later, and the others without delay.
 	//
-	// A broker that goes away is waited for, and errors are those of Consume; one
-	// of them says that keep is nil.
+	// Drain waits for a broker that is away. It returns the errors of
+	// [EventConsumer].Consume, and an error when keep is nil.
 	Drain(ctx context.Context, keep func(ctx context.Context, letter DeadLetter) error) error
 
-	// Replay puts the letter's message back into the queue from which it was
-	// set aside: to be handed over at the first attempt, with all that the
-	// letter has of it, and nothing that counts failures. It returns nil once
-	// the broker has promised to keep the message; after an error it may be kept
-	// or not.
+	// Replay puts the message of the dead letter with this ID back into the queue
+	// that its consumer reads. The consumer gets it at its first attempt, with
+	// every field as it is here. Replay returns nil once the broker has promised
+	// to keep the message; after an error the broker may have it or not.
 	//
-	// ErrUnavailable: as of [EventPublisher].
-	Replay(ctx context.Context, letter DeadLetter) error
+	// ErrUnavailable is returned when the broker is out of reach, refuses
+	// messages, or does not answer.
+	Replay(ctx context.Context, id string, message Message) error
 }

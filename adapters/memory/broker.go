@@ -63,7 +63,7 @@ func (b *Broker) DeadLetterQueue() DeadLetterQueue { return DeadLetterQueue{b} }
 func (b *Broker) Close(context.Context) error { return nil }
 
 type message struct {
-	wire.Message
+	ports.Message
 	attempt      int       // the one that comes next, from 1
 	firstFailure time.Time // zero: none yet
 }
@@ -95,7 +95,7 @@ func (b *Broker) Inject(ctx context.Context, body []byte) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("inject message: %w", err)
 	}
-	b.queue.put(message{Message: wire.Message{Body: bytes.Clone(body)}, attempt: 1})
+	b.queue.put(message{Message: ports.Message{Body: bytes.Clone(body)}, attempt: 1})
 	return nil
 }
 

@@ -142,7 +142,7 @@ func TestBrokerLog(t *testing.T) {
 			fmt.Sprintf(`"level":"DEBUG","msg":"event is postponed","event_id":%q,"attempts":0,"again_in":"50ms","reason":"the store is away"}`, event.ID),
 			fmt.Sprintf(`"level":"WARN","msg":"attempt failed; the event comes again","event_id":%q,"attempts":1,"again_in":"50ms","reason":"busy"}`, event.ID),
 			fmt.Sprintf(`"level":"WARN","msg":"message is set aside as a dead letter","id":%q,"attempts":2,"reason":"no such address"}`, letters[0].ID),
-			fmt.Sprintf(`"level":"WARN","msg":"message is set aside as a dead letter","id":%q,"attempts":1,"reason":%q}`, letters[1].ID, letters[1].Failures[0].Reason),
+			fmt.Sprintf(`"level":"WARN","msg":"message is set aside as a dead letter","id":%q,"attempts":1,"reason":%q}`, letters[1].ID, letters[1].Failure.Reason),
 		}
 		var got []string
 		for line := range strings.Lines(log.String()) {
@@ -172,7 +172,7 @@ func TestBrokerDeadLetters(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := []ports.DeadLetter{message.DeadLetter(ports.Failure{
+		want := []ports.DeadLetter{wire.DeadLetter(message, ports.Failure{
 			Reason: "no such address", Attempts: 2, FirstFailure: start, LastFailure: start.Add(time.Second),
 		})}
 		for range 2 {
@@ -180,9 +180,8 @@ func TestBrokerDeadLetters(t *testing.T) {
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Fatalf("dead letters (-want +got):\n%s", diff)
 			}
-			clear(got[0].Headers)
-			clear(got[0].Body)
-			got[0].Failures[0].Reason = "changed by the caller"
+			clear(got[0].Message.Headers)
+			clear(got[0].Message.Body)
 		}
 	})
 }
@@ -229,7 +228,7 @@ func TestInjectLeavesTheBodyToTheCaller(t *testing.T) {
 		}
 		clear(body)
 		consumeFor(t, &broker, time.Second, func(context.Context, ports.Delivery) error { return nil })
-		if dead := broker.DeadLetters(); len(dead) != 1 || string(dead[0].Body) != "no event" {
+		if dead := broker.DeadLetters(); len(dead) != 1 || string(dead[0].Message.Body) != "no event" {
 			t.Errorf("set aside: %+v", dead)
 		}
 	})

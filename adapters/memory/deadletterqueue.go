@@ -13,32 +13,32 @@ import (
 )
 
 const (
-	drainedAtOnce = 50               // how many letters are with keep at most
-	drainPause    = 10 * time.Second // before one that was not kept comes again
+	drainedAtOnce = 50               // calls of keep under way
+	drainPause    = 10 * time.Second // before keep gets a letter again
 )
 
 func (b *Broker) setAside(m message, reason error) {
 	m.ID = cmp.Or(m.ID, wire.NewID())
 	at := now()
-	letter := m.DeadLetter(ports.Failure{
+	letter := wire.DeadLetter(m.Message, ports.Failure{
 		Reason: reason.Error(), Attempts: m.attempt, FirstFailure: cmp.Or(m.firstFailure, at), LastFailure: at,
 	})
 	b.log().Warn("message is set aside as a dead letter", "id", letter.ID, "attempts", m.attempt, "reason", reason)
 	b.dead.put(letter)
 }
 
-// DeadLetters returns what was set aside and is in nobody's hands now, oldest
-// first, and leaves it in the queue.
+// DeadLetters returns the dead letters in the queue, oldest first, without those
+// that a Drain has taken. They stay in the queue.
 func (b *Broker) DeadLetters() []ports.DeadLetter {
 	letters := b.dead.list()
 	for i, letter := range letters {
-		letters[i] = cloneLetter(letter)
+		letters[i].Message = letter.Message.Clone()
 	}
 	return letters
 }
 
-// Drain hands the dead letters to keep until ctx ends. One that was not kept
-// comes again after 10 s; when ctx ends it goes back into the queue at once.
+// Drain implements [ports.DeadLetterQueue]. After an error of keep a letter waits
+// for 10 s, or until ctx ends, and goes back into the queue.
 func (q DeadLetterQueue) Drain(ctx context.Context, keep func(context.Context, ports.DeadLetter) error) error {
 	b := q.broker
 	if keep == nil {
@@ -46,10 +46,10 @@ func (q DeadLetterQueue) Drain(ctx context.Context, keep func(context.Context, p
 	}
 	var letters sync.WaitGroup
 	defer letters.Wait()
-	inHand := make(chan struct{}, drainedAtOnce)
+	slots := make(chan struct{}, drainedAtOnce)
 	for {
 		select {
-		case inHand <- struct{}{}:
+		case slots <- struct{}{}:
 		case <-ctx.Done():
 			return nil
 		}
@@ -59,13 +59,13 @@ func (q DeadLetterQueue) Drain(ctx context.Context, keep func(context.Context, p
 		}
 		letters.Go(func() {
 			err := b.limits().Call(ctx, func(ctx context.Context) error {
-				return keep(ctx, cloneLetter(letter))
+				return keep(ctx, ports.DeadLetter{ID: letter.ID, Message: letter.Message.Clone(), Failure: letter.Failure})
 			})
-			<-inHand
+			<-slots
 			if err == nil {
 				return
 			}
-			if !errors.Is(err, ports.ErrUnavailable) { // keep says that itself, once for all
+			if !errors.Is(err, ports.ErrUnavailable) { // keep logs an outage itself, once for all letters
 				b.log().Warn("dead letter was not kept; it comes again", "id", letter.ID, "error", err)
 			}
 			select {
@@ -77,11 +77,11 @@ func (q DeadLetterQueue) Drain(ctx context.Context, keep func(context.Context, p
 	}
 }
 
-// Replay queues the letter's message anew.
-func (q DeadLetterQueue) Replay(ctx context.Context, letter ports.DeadLetter) error {
+// Replay implements [ports.DeadLetterQueue].
+func (q DeadLetterQueue) Replay(ctx context.Context, id string, m ports.Message) error {
 	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("replay dead letter %s: %w", letter.ID, err)
+		return fmt.Errorf("replay dead letter %s: %w", id, err)
 	}
-	q.broker.queue.put(message{Message: wire.FromDeadLetter(letter), attempt: 1})
+	q.broker.queue.put(message{Message: m.Clone(), attempt: 1})
 	return nil
 }

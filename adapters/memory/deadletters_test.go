@@ -16,7 +16,7 @@ import (
 )
 
 func failedAt(id string, at time.Time) ports.DeadLetter {
-	return ports.DeadLetter{ID: id, Failures: []ports.Failure{{Reason: "no", Attempts: 1, FirstFailure: at, LastFailure: at}}}
+	return ports.DeadLetter{ID: id, Failure: ports.Failure{Reason: "no", Attempts: 1, FirstFailure: at, LastFailure: at}}
 }
 
 func TestDeadLettersDefaultRetention(t *testing.T) {
@@ -58,10 +58,10 @@ func TestDeadLettersAreAList(t *testing.T) {
 		rapid.Check(struct{ rapid.TB }{t}, func(rt *rapid.T) {
 			letters := DeadLetters{Retention: 10 * time.Second}
 			ctx := t.Context()
-			var kept []ports.DeadLetter
+			var kept []ports.DeadLetterRecord
 			forget := func() {
-				kept = slices.DeleteFunc(kept, func(l ports.DeadLetter) bool {
-					return l.State != ports.Waiting && time.Since(l.SettledAt) >= letters.Retention
+				kept = slices.DeleteFunc(kept, func(r ports.DeadLetterRecord) bool {
+					return r.State != ports.Waiting && time.Since(r.SettledAt) >= letters.Retention
 				})
 			}
 			begin := now()
@@ -76,12 +76,13 @@ func TestDeadLettersAreAList(t *testing.T) {
 						rt.Fatal(err)
 					}
 					forget()
-					i := slices.IndexFunc(kept, func(l ports.DeadLetter) bool { return l.ID == letter.ID })
+					i := slices.IndexFunc(kept, func(r ports.DeadLetterRecord) bool { return r.ID == letter.ID })
 					if i < 0 {
-						letter.State, letter.Since = ports.Waiting, letter.Failures[0].FirstFailure
-						kept = append(kept, letter)
-					} else if !slices.Contains(kept[i].Failures, letter.Failures[0]) {
-						kept[i].Failures = append(kept[i].Failures, letter.Failures[0])
+						kept = append(kept, ports.DeadLetterRecord{
+							ID: letter.ID, Failures: []ports.Failure{letter.Failure}, State: ports.Waiting, Since: letter.Failure.FirstFailure,
+						})
+					} else if !slices.Contains(kept[i].Failures, letter.Failure) {
+						kept[i].Failures = append(kept[i].Failures, letter.Failure)
 						slices.SortFunc(kept[i].Failures, func(a, b ports.Failure) int { return a.LastFailure.Compare(b.LastFailure) })
 						kept[i].State, kept[i].SettledAt, kept[i].SettledBy = ports.Waiting, time.Time{}, ""
 					}
@@ -116,14 +117,14 @@ func TestDeadLettersAreAList(t *testing.T) {
 				},
 				"list": func(rt *rapid.T) {
 					forget()
-					slices.SortFunc(kept, func(a, b ports.DeadLetter) int {
+					slices.SortFunc(kept, func(a, b ports.DeadLetterRecord) int {
 						if c := a.Since.Compare(b.Since); c != 0 {
 							return c
 						}
 						return strings.Compare(a.ID, b.ID)
 					})
 					query := ports.DeadLetterQuery{State: state.Draw(rt, "state"), Limit: rapid.IntRange(1, 5).Draw(rt, "limit")}
-					var want, got []ports.DeadLetter
+					var want, got []ports.DeadLetterRecord
 					for _, l := range kept {
 						if l.State == query.State {
 							want = append(want, l)
@@ -134,7 +135,7 @@ func TestDeadLettersAreAList(t *testing.T) {
 						if err != nil {
 							rt.Fatal(err)
 						}
-						got = append(got, page.Letters...)
+						got = append(got, page.Records...)
 						if query.Cursor = page.NextCursor; query.Cursor == "" {
 							break
 						}

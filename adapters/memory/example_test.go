@@ -55,7 +55,7 @@ func ExampleBroker() {
 	})
 	fmt.Println(err)
 	for _, dead := range broker.DeadLetters() {
-		fmt.Println(dead.ID, dead.Failures[0].Reason)
+		fmt.Println(dead.ID, dead.Failure.Reason)
 	}
 	// Output:
 	// Laptop at attempt 1

@@ -15,7 +15,7 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// DeadLetters keeps dead letters.
+// DeadLetters stores dead letters, one document for each ID.
 type DeadLetters struct{ store *Store }
 
 var _ ports.DeadLetters = (*DeadLetters)(nil)
@@ -23,59 +23,56 @@ var _ ports.DeadLetters = (*DeadLetters)(nil)
 // DeadLetters returns the store's dead letters.
 func (s *Store) DeadLetters() *DeadLetters { return &s.parts.deadLetters }
 
-// unforgotten finds letters that are there for a call at that time, whether the
-// server has deleted the others yet or not.
-func unforgotten(now time.Time) bson.M {
-	return bson.M{"forget_at": bson.M{"$not": bson.M{"$lte": now}}}
+// unforgotten selects records whose retention is not over at that time. The
+// server deletes the others, but only once a minute.
+func unforgotten(at time.Time) bson.M {
+	return bson.M{"forget_at": bson.M{"$not": bson.M{"$lte": at}}}
 }
 
-// Put keeps the letter. See [ports.DeadLetters]. One that is too large for a
-// document is an error marked by [ports.Permanent].
-func (d *DeadLetters) Put(ctx context.Context, letter ports.DeadLetter) error {
-	if err := d.put(ctx, letter); err != nil {
-		return fmt.Errorf("put dead letter %s: %w", letter.ID, err)
-	}
-	return nil
+func unforgottenWithID(at time.Time, id string) bson.M {
+	filter := unforgotten(at)
+	filter["_id"] = id
+	return filter
 }
 
-func (d *DeadLetters) put(ctx context.Context, letter ports.DeadLetter) error {
+// unsettled unsets the fields that a waiting record does not have.
+var unsettled = bson.M{"settled_at": "", "settled_by": "", "forget_at": ""}
+
+// Put implements [ports.DeadLetters].
+func (d *DeadLetters) Put(ctx context.Context, letter ports.DeadLetter) (err error) {
+	defer describe(&err, "put dead letter %s", letter.ID)
 	ctx, cancel := d.store.bound(ctx)
 	defer cancel()
-	if len(letter.Failures) != 1 {
-		return ports.Permanent(fmt.Errorf("it has %d failures, want one", len(letter.Failures)))
-	}
-	failure := letter.Failures[0]
-	message, err := bson.Marshal(messageOf(letter))
+	message, err := bson.Marshal(messageDocument(letter))
 	if err != nil {
 		return err
 	}
 	if len(message) > maxMessage {
-		return ports.Permanent(fmt.Errorf("it takes %d bytes, and may take %d at most", len(message), maxMessage))
+		return ports.Permanent(fmt.Errorf("it takes %d bytes, the limit is %d", len(message), maxMessage))
 	}
 	change := bson.M{
 		"$setOnInsert": bson.Raw(message),
 		"$set":         bson.M{"state": string(ports.Waiting)},
 		"$unset":       unsettled,
 		"$push": bson.M{"failures": bson.M{
-			"$each": bson.A{failureDocument(failure)}, "$sort": bson.M{"last_failure": 1}, "$slice": -ports.MaxFailures,
+			"$each": bson.A{failureDocument(letter.Failure)}, "$sort": bson.M{"last_failure": 1}, "$slice": -ports.MaxFailures,
 		}},
 	}
-	for { // until something is true of what is there, or the context ends
-		there := unforgotten(time.Now())
-		there["_id"] = letter.ID
-
-		there["failures.last_failure"] = bson.M{"$ne": failure.LastFailure}
-		_, err := d.store.deadLetters.UpdateOne(ctx, there, change, options.UpdateOne().SetUpsert(true))
+	for {
+		filter := unforgottenWithID(time.Now(), letter.ID)
+		filter["failures.last_failure"] = bson.M{"$ne": letter.Failure.LastFailure}
+		_, err := d.store.deadLetters.UpdateOne(ctx, filter, change, options.UpdateOne().SetUpsert(true))
 		if err == nil {
 			return nil
 		}
 		if !isDuplicate(err) {
-			return d.blame(ctx, letter.ID, err)
+			return d.explain(ctx, letter.ID, err)
 		}
-		// The server has tried to insert a second document of that id: the first
-		// has this failure, or is to be forgotten, or came at this moment.
-		there["failures.last_failure"] = failure.LastFailure
-		if known, err := d.any(ctx, there); known || err != nil {
+		// A document with the ID exists, so the server could not insert another. It
+		// has this failure already, or its retention is over, or it is newer than
+		// the update: then the next update finds it.
+		filter["failures.last_failure"] = letter.Failure.LastFailure
+		if known, err := d.exists(ctx, filter); known || err != nil {
 			return err
 		}
 		forgotten := bson.M{"_id": letter.ID, "forget_at": bson.M{"$lte": time.Now()}}
@@ -85,98 +82,72 @@ func (d *DeadLetters) put(ctx context.Context, letter ports.DeadLetter) error {
 	}
 }
 
-// unsettled are the fields that a letter which waits does not have.
-var unsettled = bson.M{"settled_at": "", "settled_by": "", "forget_at": ""}
-
-// blame says what err, with which a failure could not be added, comes from. A
-// server may refuse to change a document that is not as we have written it.
-func (d *DeadLetters) blame(ctx context.Context, id string, err error) error {
+// explain returns the cause of an update's error. A server may refuse to update a
+// document that we could not have written.
+func (d *DeadLetters) explain(ctx context.Context, id string, err error) error {
 	const badValue = 2
 	var answer mongo.ServerError
 	if errors.As(err, &answer) && answer.HasErrorCode(badValue) {
 		var unreadable *ports.UnreadableError
-		if _, kept := d.get(ctx, id); errors.As(kept, &unreadable) {
-			return ports.Permanent(fmt.Errorf("%w: %w", kept, err))
+		if _, kept := d.Get(ctx, id); errors.As(kept, &unreadable) {
+			return ports.Permanent(fmt.Errorf("%w: %w", unreadable, err))
 		}
 	}
 	return classify(ctx, err)
 }
 
-// any reports whether the filter finds a letter.
-func (d *DeadLetters) any(ctx context.Context, filter bson.M) (bool, error) {
+// exists reports whether the filter selects a record.
+func (d *DeadLetters) exists(ctx context.Context, filter bson.M) (bool, error) {
 	err := d.store.deadLetters.FindOne(ctx, filter, options.FindOne().SetProjection(bson.M{"_id": 1})).Err()
-	if errors.Is(err, mongo.ErrNoDocuments) {
+	switch {
+	case err == nil:
+		return true, nil
+	case errors.Is(err, mongo.ErrNoDocuments):
 		return false, nil
 	}
-	if err != nil {
-		return false, classify(ctx, err)
-	}
-	return true, nil
+	return false, classify(ctx, err)
 }
 
-// Get returns the letter with that id. See [ports.DeadLetters].
-func (d *DeadLetters) Get(ctx context.Context, id string) (ports.DeadLetter, error) {
-	letter, err := d.get(ctx, id)
-	if err != nil {
-		return ports.DeadLetter{}, fmt.Errorf("get dead letter %s: %w", id, err)
-	}
-	return letter, nil
-}
-
-func (d *DeadLetters) get(ctx context.Context, id string) (ports.DeadLetter, error) {
+// Get implements [ports.DeadLetters].
+func (d *DeadLetters) Get(ctx context.Context, id string) (record ports.DeadLetterRecord, err error) {
+	defer describe(&err, "get dead letter %s", id)
 	ctx, cancel := d.store.bound(ctx)
 	defer cancel()
-	filter := unforgotten(time.Now())
-	filter["_id"] = id
-	document, err := d.store.deadLetters.FindOne(ctx, filter).Raw()
+	document, err := d.store.deadLetters.FindOne(ctx, unforgottenWithID(time.Now(), id)).Raw()
 	if errors.Is(err, mongo.ErrNoDocuments) {
-		return ports.DeadLetter{}, ports.ErrNotFound
+		return record, ports.ErrNotFound
 	}
 	if err != nil {
-		return ports.DeadLetter{}, classify(ctx, err)
+		return record, classify(ctx, err)
 	}
-	return readLetter(document, true)
+	return readRecord(document)
 }
 
-// List returns a page of letters. See [ports.DeadLetters].
-func (d *DeadLetters) List(ctx context.Context, query ports.DeadLetterQuery) (ports.DeadLetterPage, error) {
-	page, err := d.list(ctx, query)
-	if err != nil {
-		return ports.DeadLetterPage{}, fmt.Errorf("list dead letters: %w", err)
-	}
-	return page, nil
-}
-
-func (d *DeadLetters) list(ctx context.Context, query ports.DeadLetterQuery) (ports.DeadLetterPage, error) {
+// List implements [ports.DeadLetters].
+func (d *DeadLetters) List(ctx context.Context, query ports.DeadLetterQuery) (page ports.DeadLetterPage, err error) {
+	defer describe(&err, "list dead letters")
 	ctx, cancel := d.store.bound(ctx)
 	defer cancel()
 	filter, err := letterFilter(query)
 	if err != nil {
-		return ports.DeadLetterPage{}, err
+		return page, err
 	}
 	limit := min(max(query.Limit, 1), ports.MaxListLimit)
-	opts := first(limit+1, oldestFirst).SetProjection(listed) // one more tells of a next page
+	opts := first(limit+1, oldestFirst).SetProjection(listedFields) // the one more shows that a next page exists
 	if query.OrderID != "" {
-		opts.SetHint(bson.D{{Key: "_id", Value: 1}}) // left alone, some servers go through all letters in the list's order
+		opts.SetHint(bson.D{{Key: "_id", Value: 1}}) // some servers would scan all letters in the order of the list
 	}
-	found, err := findPage(ctx, d.store.deadLetters, filter, opts, limit, readListed)
+	found, err := findPage(ctx, d.store.deadLetters, filter, opts, limit, readListedRecord)
 	if err != nil {
-		return ports.DeadLetterPage{}, err
+		return page, err
 	}
 	found.passed.log(ctx, d.store.options.Logger, d.store.deadLetters)
-	page := ports.DeadLetterPage{Letters: found.records, Unreadable: found.passed.count}
+	page.Records, page.Unreadable = found.records, found.passed.count
 	if found.more {
-		page.NextCursor = cursor.EncodeLetter(cursor.OfLetter(page.Letters[limit-1]))
+		page.NextCursor = cursor.EncodeLetter(cursor.OfLetter(page.Records[limit-1]))
 	}
 	return page, nil
 }
-
-// listed are the fields that List reads.
-var listed = bson.M{
-	"message_id": 1, "failures": 1, "state": 1, "since": 1, "settled_at": 1, "settled_by": 1,
-}
-
-func readListed(document bson.Raw) (ports.DeadLetter, error) { return readLetter(document, false) }
 
 func letterFilter(query ports.DeadLetterQuery) (bson.M, error) {
 	filter := unforgotten(time.Now())
@@ -184,8 +155,7 @@ func letterFilter(query ports.DeadLetterQuery) (bson.M, error) {
 		filter["state"] = string(query.State)
 	}
 	if query.OrderID != "" {
-		const hyphen, next = "-", "." // the character that follows the hyphen
-		filter["_id"] = bson.M{"$gte": string(query.OrderID) + hyphen, "$lt": string(query.OrderID) + next}
+		filter["_id"] = bson.M{"$gte": string(query.OrderID) + "-", "$lt": string(query.OrderID) + "."} // "." follows "-" in ASCII
 	}
 	if query.Reason != "" {
 		filter["$expr"] = latestReasonContains(query.Reason)
@@ -197,7 +167,7 @@ func letterFilter(query ports.DeadLetterQuery) (bson.M, error) {
 	if err != nil {
 		return nil, err
 	}
-	// As for orders: where an index scan starts, and what it passes over.
+	// As for orders: since says where the scan of the index starts, $nor what it skips.
 	filter["since"] = bson.M{"$not": bson.M{"$lt": after.Since}, "$ne": nil}
 	filter["$nor"] = bson.A{
 		bson.M{"since": bson.M{"$type": typesBefore("date")}},
@@ -207,8 +177,8 @@ func letterFilter(query ports.DeadLetterQuery) (bson.M, error) {
 	return filter, nil
 }
 
-// latestReasonContains finds letters whose latest reason contains the text, or
-// is no text: those can't be read.
+// latestReasonContains selects records whose latest reason contains the text, and
+// records that can't be read because it is not a string.
 func latestReasonContains(text string) bson.M {
 	reasons := bson.M{"$cond": bson.A{bson.M{"$isArray": "$failures"}, "$failures.reason", bson.A{}}}
 	latest := bson.M{"$arrayElemAt": bson.A{reasons, -1}}
@@ -219,57 +189,47 @@ func latestReasonContains(text string) bson.M {
 	}}
 }
 
-// Settle gives the letter another state. See [ports.DeadLetters].
-func (d *DeadLetters) Settle(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState, by string) error {
-	if err := d.settle(ctx, letter, state, by); err != nil {
-		return fmt.Errorf("settle dead letter %s: %w", letter.ID, err)
-	}
-	return nil
-}
-
-func (d *DeadLetters) settle(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState, by string) error {
+// Settle implements [ports.DeadLetters].
+func (d *DeadLetters) Settle(ctx context.Context, record ports.DeadLetterRecord, state ports.DeadLetterState, by string) (err error) {
+	defer describe(&err, "settle dead letter %s", record.ID)
 	if err := state.Check(); err != nil {
 		return err
 	}
 	ctx, cancel := d.store.bound(ctx)
 	defer cancel()
 	now := time.Now()
-	there := unforgotten(now)
-	there["_id"] = letter.ID
+	filter := unforgottenWithID(now, record.ID)
 
-	asRead := maps.Clone(there)
-	asRead["state"] = string(letter.State)
-	asRead["settled_at"] = bson.M{"$exists": false}
-	if !letter.SettledAt.IsZero() {
-		asRead["settled_at"] = letter.SettledAt
+	unchanged := maps.Clone(filter)
+	unchanged["state"] = string(record.State)
+	unchanged["settled_at"] = bson.M{"$exists": false}
+	if !record.SettledAt.IsZero() {
+		unchanged["settled_at"] = record.SettledAt
 	}
 	times := bson.A{}
-	for _, failure := range letter.Failures {
+	for _, failure := range record.Failures {
 		times = append(times, failure.LastFailure)
 	}
-	asRead["$expr"] = bson.M{"$eq": bson.A{"$failures.last_failure", times}}
+	unchanged["$expr"] = bson.M{"$eq": bson.A{"$failures.last_failure", times}}
 
-	change := bson.M{
-		"$set":   bson.M{"state": string(state)},
-		"$unset": unsettled,
-	}
+	change := bson.M{"$set": bson.M{"state": string(state)}, "$unset": unsettled}
 	if state != ports.Waiting {
 		forgetAt := now.Add(d.store.options.DeadLetterRetention)
 		change = bson.M{"$set": bson.M{"state": string(state), "settled_at": now, "settled_by": by, "forget_at": forgetAt}}
 	}
-	result, err := d.store.deadLetters.UpdateOne(ctx, asRead, change)
+	result, err := d.store.deadLetters.UpdateOne(ctx, unchanged, change)
 	if err != nil {
 		return classify(ctx, err)
 	}
 	if result.MatchedCount > 0 {
 		return nil
 	}
-	kept, err := d.any(ctx, there)
-	if err != nil {
+	exists, err := d.exists(ctx, filter)
+	switch {
+	case err != nil:
 		return err
+	case exists:
+		return ports.ErrChanged
 	}
-	if !kept {
-		return ports.ErrNotFound
-	}
-	return ports.ErrChanged
+	return ports.ErrNotFound
 }

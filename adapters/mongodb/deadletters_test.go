@@ -16,14 +16,22 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// deadLetter returns one that waits and failed last at that time.
+// deadLetter returns a letter that failed last at that time.
 func deadLetter(id string, at time.Time) ports.DeadLetter {
 	return ports.DeadLetter{
-		ID: id, MessageID: "message", ContentType: "application/json",
-		Headers:  map[string]string{"x.y": "1", "$set": "2"},
-		Body:     []byte("{}"),
-		Failures: []ports.Failure{{Reason: "no", Attempts: 5, FirstFailure: epoch.Add(-time.Hour), LastFailure: at}},
-		State:    ports.Waiting, Since: epoch.Add(-time.Hour),
+		ID: id,
+		Message: ports.Message{
+			ID: "message", ContentType: "application/json", Headers: map[string]string{"x.y": "1", "$set": "2"}, Body: []byte("{}"),
+		},
+		Failure: ports.Failure{Reason: "no", Attempts: 5, FirstFailure: epoch.Add(-time.Hour), LastFailure: at},
+	}
+}
+
+// deadLetterRecord returns the record of deadLetter after its Put.
+func deadLetterRecord(id string, at time.Time) ports.DeadLetterRecord {
+	letter := deadLetter(id, at)
+	return ports.DeadLetterRecord{
+		ID: id, Message: letter.Message, Failures: []ports.Failure{letter.Failure}, State: ports.Waiting, Since: letter.Failure.FirstFailure,
 	}
 }
 
@@ -45,8 +53,7 @@ func TestDeadLetterDocument(t *testing.T) {
 		}
 		return document
 	}
-	letter := deadLetter("letter", epoch)
-	putLetter(t, letters, letter)
+	putLetter(t, letters, deadLetter("letter", epoch))
 	first, last := bson.NewDateTimeFromTime(epoch.Add(-time.Hour)), bson.NewDateTimeFromTime(epoch)
 	want := bson.M{
 		"_id": "letter", "message_id": "message", "content_type": "application/json",
@@ -66,7 +73,7 @@ func TestDeadLetterDocument(t *testing.T) {
 	}
 
 	before := time.Now().Truncate(time.Millisecond)
-	if err := letters.Settle(bounded(t), letter, ports.Discarded, "me"); err != nil {
+	if err := letters.Settle(bounded(t), deadLetterRecord("letter", epoch), ports.Discarded, "me"); err != nil {
 		t.Fatal(err)
 	}
 	got := kept()
@@ -87,8 +94,8 @@ func TestDeadLetterDocument(t *testing.T) {
 func TestDeadLetterDocumentWithEveryProperty(t *testing.T) {
 	store := openNew(t)
 	letter := deadLetter("letter", epoch)
-	letter.ContentEncoding, letter.CorrelationID, letter.ReplyTo, letter.Type, letter.AppID = "gzip", "c", "r", "t", "a"
-	letter.Timestamp = epoch
+	m := &letter.Message
+	m.ContentEncoding, m.CorrelationID, m.ReplyTo, m.Type, m.AppID, m.Timestamp = "gzip", "c", "r", "t", "a", epoch
 	putLetter(t, store.DeadLetters(), letter)
 	var got bson.M
 	if err := store.Database().Collection("dead_letters").FindOne(bounded(t), bson.M{}).Decode(&got); err != nil {
@@ -115,8 +122,8 @@ func TestDeadLettersOfAnEarlierVersion(t *testing.T) {
 	if _, err := store.Database().Collection("dead_letters").InsertOne(bounded(t), document); err != nil {
 		t.Fatal(err)
 	}
-	want := ports.DeadLetter{
-		ID: "letter", MessageID: "m", ContentType: "text/plain", Headers: map[string]string{"x": "y"}, Body: []byte("{}"),
+	want := ports.DeadLetterRecord{
+		ID: "letter", Message: ports.Message{ID: "m", ContentType: "text/plain", Headers: map[string]string{"x": "y"}, Body: []byte("{}")},
 		Failures: []ports.Failure{{Reason: "no", Attempts: 1, FirstFailure: epoch, LastFailure: epoch}},
 		State:    ports.Discarded, Since: epoch, SettledAt: epoch,
 	}
@@ -131,8 +138,8 @@ func TestDeadLettersOfAnEarlierVersion(t *testing.T) {
 		t.Fatal(err)
 	}
 	page, err := letters.List(bounded(t), ports.DeadLetterQuery{State: ports.Replayed, Limit: 1})
-	if err != nil || len(page.Letters) != 1 || page.Letters[0].SettledBy != "me" {
-		t.Errorf("settled it is listed as %+v, error %v", page.Letters, err)
+	if err != nil || len(page.Records) != 1 || page.Records[0].SettledBy != "me" {
+		t.Errorf("settled it is listed as %+v, error %v", page.Records, err)
 	}
 }
 
@@ -144,7 +151,7 @@ func TestServerDeletesForgottenLetters(t *testing.T) {
 	for _, id := range []string{"waits", "settled"} {
 		putLetter(t, letters, deadLetter(id, epoch))
 	}
-	if err := letters.Settle(bounded(t), deadLetter("settled", epoch), ports.Discarded, "me"); err != nil {
+	if err := letters.Settle(bounded(t), deadLetterRecord("settled", epoch), ports.Discarded, "me"); err != nil {
 		t.Fatal(err)
 	}
 	for end := time.Now().Add(3 * time.Minute); ; time.Sleep(200 * time.Millisecond) {
@@ -170,29 +177,26 @@ func TestPutsOfAForgottenLetterAtOnce(t *testing.T) {
 	letters := openWith(t, mongodb.Options{DeadLetterRetention: time.Nanosecond}).DeadLetters()
 	const callers = 8
 	for round := range 10 {
-		old := deadLetter(fmt.Sprint("letter ", round), epoch)
-		putLetter(t, letters, old)
-		if err := letters.Settle(bounded(t), old, ports.Replayed, "me"); err != nil {
+		id := fmt.Sprint("letter ", round)
+		putLetter(t, letters, deadLetter(id, epoch))
+		if err := letters.Settle(bounded(t), deadLetterRecord(id, epoch), ports.Replayed, "me"); err != nil {
 			t.Fatal(err)
 		}
-		want := old
-		want.Failures = nil
-		for i := range callers {
-			want.Failures = append(want.Failures, deadLetter(old.ID, epoch.Add(time.Duration(i)*time.Second)).Failures[0])
+		want := deadLetterRecord(id, epoch)
+		for i := range callers - 1 {
+			want.Failures = append(want.Failures, deadLetter(id, epoch.Add(time.Duration(i+1)*time.Second)).Failure)
 		}
 		ctx := bounded(t)
 		var wg sync.WaitGroup
 		for _, failure := range want.Failures {
 			wg.Go(func() {
-				letter := old
-				letter.Failures = []ports.Failure{failure}
-				if err := letters.Put(ctx, letter); err != nil {
+				if err := letters.Put(ctx, deadLetter(id, failure.LastFailure)); err != nil {
 					t.Errorf("put beside others: %v", err)
 				}
 			})
 		}
 		wg.Wait()
-		got, err := letters.Get(ctx, old.ID)
+		got, err := letters.Get(ctx, id)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -208,7 +212,7 @@ func TestPutOfTooLargeLetter(t *testing.T) {
 	letters := openNew(t).DeadLetters()
 	for _, size := range []int{15 << 20, 16 << 20, 64 << 20} { // more than leaves room, than a document, and than a command may have
 		letter := deadLetter("large", epoch)
-		letter.Body = bytes.Repeat([]byte("x"), size)
+		letter.Message.Body = bytes.Repeat([]byte("x"), size)
 		err := letters.Put(bounded(t), letter)
 		if !ports.IsPermanent(err) || errors.Is(err, ports.ErrUnavailable) {
 			t.Fatalf("%d bytes: got %v, want a permanent error, not ErrUnavailable", size, err)
@@ -221,8 +225,8 @@ func TestPutOfTooLargeLetter(t *testing.T) {
 	// The largest that is taken has room for what all its failures may say.
 	for n, reason := range []int{0, ports.MaxFailures << 10} {
 		letter := deadLetter("grows", epoch.Add(time.Duration(n)*time.Hour))
-		letter.Body = make([]byte, 15<<20-1000)
-		letter.Failures[0].Reason = strings.Repeat("x", reason)
+		letter.Message.Body = make([]byte, 15<<20-1000)
+		letter.Failure.Reason = strings.Repeat("x", reason)
 		putLetter(t, letters, letter)
 	}
 }

@@ -43,7 +43,7 @@ func calls(t *testing.T, store *mongodb.Store, order domain.Order, claim ports.D
 		"DeadLetters.Get":   func(ctx context.Context) error { _, err := letters.Get(ctx, "letter"); return err },
 		"DeadLetters.List":  func(ctx context.Context) error { _, err := letters.List(ctx, ports.DeadLetterQuery{}); return err },
 		"Settle": func(ctx context.Context) error {
-			return letters.Settle(ctx, deadLetter("letter", epoch), ports.Replayed, "me")
+			return letters.Settle(ctx, deadLetterRecord("letter", epoch), ports.Replayed, "me")
 		},
 		"Release": claim.Release,
 		"Record": func(ctx context.Context) error {

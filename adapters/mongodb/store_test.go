@@ -179,7 +179,7 @@ func TestDefaultDurations(t *testing.T) {
 		}
 		letter := deadLetter(fmt.Sprint("letter ", unset), epoch)
 		putLetter(t, letters, letter)
-		if err := letters.Settle(bounded(t), letter, ports.Discarded, "me"); err != nil {
+		if err := letters.Settle(bounded(t), deadLetterRecord(letter.ID, epoch), ports.Discarded, "me"); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := letters.Get(bounded(t), letter.ID); err != nil {
@@ -390,14 +390,14 @@ func TestCommands(t *testing.T) {
 		{"DeadLetters.Get", func() { _, err := letters.Get(ctx, "letter"); must(err) }, "find"},
 		{"DeadLetters.List", func() { _, err := letters.List(ctx, ports.DeadLetterQuery{Limit: 1000}); must(err) }, "find"},
 		{"Settle of what has changed", func() {
-			if err := letters.Settle(ctx, deadLetter("letter", epoch), ports.Replayed, "me"); !errors.Is(err, ports.ErrChanged) {
+			if err := letters.Settle(ctx, deadLetterRecord("letter", epoch), ports.Replayed, "me"); !errors.Is(err, ports.ErrChanged) {
 				t.Errorf("settle: got %v, want ErrChanged", err)
 			}
 		}, "update find"},
 		{"Settle", func() {
 			must(letters.Put(ctx, deadLetter("other", epoch)))
 			r.reset()
-			must(letters.Settle(ctx, deadLetter("other", epoch), ports.Replayed, "me"))
+			must(letters.Settle(ctx, deadLetterRecord("other", epoch), ports.Replayed, "me"))
 		}, "update"},
 	}
 	for _, step := range steps {

@@ -2,7 +2,6 @@ package mongodb_test
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -150,7 +149,7 @@ func TestListPassesOverLetters(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				for _, l := range page.Letters {
+				for _, l := range page.Records {
 					got = append(got, l.ID)
 				}
 				passed += page.Unreadable
@@ -179,7 +178,7 @@ func TestLetterWithTimesNobodyCanWrite(t *testing.T) {
 		"failures.0.first_failure": "failures.first_failure must be", "failures.0.last_failure": "failures.last_failure must be",
 	} {
 		letter := deadLetter(field, epoch)
-		letter.Timestamp = epoch
+		letter.Message.Timestamp = epoch
 		putLetter(t, letters, letter)
 		set := bson.M{field: year10000}
 		if field == "settled_at" {
@@ -190,8 +189,8 @@ func TestLetterWithTimesNobodyCanWrite(t *testing.T) {
 		}
 		got, err := letters.Get(bounded(t), field)
 		checkUnreadable(t, field, err, field, want)
-		if !got.Timestamp.IsZero() {
-			t.Errorf("%s: the message's time is %v, want none", field, got.Timestamp)
+		if !got.Message.Timestamp.IsZero() {
+			t.Errorf("%s: the message's time is %v, want none", field, got.Message.Timestamp)
 		}
 	}
 }
@@ -303,15 +302,6 @@ func TestClaimOfOthersBesideWhatItCannotRead(t *testing.T) {
 	}
 	if got, err := orders.Claim(bounded(t), 1000); err != nil || len(got) > 0 {
 		t.Errorf("claim afterwards: %d events, error %v; want none", len(got), err)
-	}
-}
-
-func TestPutWithoutAFailure(t *testing.T) {
-	letters := openNew(t).DeadLetters()
-	for _, letter := range []ports.DeadLetter{{}, {ID: "letter"}, {Failures: make([]ports.Failure, 2)}} {
-		if err := letters.Put(bounded(t), letter); !ports.IsPermanent(err) || errors.Is(err, ports.ErrUnavailable) {
-			t.Errorf("put %+v: got %v, want a permanent error", letter, err)
-		}
 	}
 }
 

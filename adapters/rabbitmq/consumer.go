@@ -119,14 +119,14 @@ func (w *work) begin(ctx context.Context, s *session, d amqp.Delivery) (domain.O
 	}
 }
 
-func wireMessage(d amqp.Delivery) wire.Message {
+func wireMessage(d amqp.Delivery) ports.Message {
 	headers := make(map[string]string, len(d.Headers))
 	for name, value := range d.Headers {
 		if text, ok := value.(string); ok {
 			headers[name] = text
 		}
 	}
-	return wire.Message{
+	return ports.Message{
 		ID:              d.MessageId,
 		ContentType:     d.ContentType,
 		ContentEncoding: d.ContentEncoding,

@@ -25,14 +25,14 @@ func (t Topology) deadLetter(d amqp.Delivery, now time.Time) (letter ports.DeadL
 	complete = known && d.MessageId != ""
 	d.MessageId = cmp.Or(d.MessageId, wire.NewID())
 	d.Headers = textHeaders(d.Headers)
-	return wireMessage(d).DeadLetter(failure), complete
+	return wire.DeadLetter(wireMessage(d), failure), complete
 }
 
 // letterID returns the id of the letter that the delivery, which has an id of
 // its own, is.
 func letterID(d amqp.Delivery) string {
 	d.Headers = textHeaders(d.Headers)
-	return wireMessage(d).DeadLetterID()
+	return wire.DeadLetterID(wireMessage(d))
 }
 
 // failure returns why and when the message was set aside; zero: nobody has
@@ -106,22 +106,19 @@ func (m message) delivery() amqp.Delivery {
 	}
 }
 
-// letterMessage returns the letter's message for that queue, as its sender
-// said it. Both have the same body.
-func letterMessage(letter ports.DeadLetter, queue string) message {
-	body := letter.Body // it may be large
-	letter.Body = nil
-	p := publishing(wire.FromDeadLetter(letter))
-	p.Body = body
+// letterMessage returns the message of the letter with that id, for that queue.
+// Both messages share one body.
+func letterMessage(id string, m ports.Message, queue string) message {
+	p := publishing(m)
 	p.Headers = textHeaders(p.Headers)
-	p.MessageId = cmp.Or(p.MessageId, letter.ID)
+	p.MessageId = cmp.Or(p.MessageId, id)
 	return message{exchange: amqp.DefaultExchange, key: queue, Publishing: p}
 }
 
 // again returns the letter as a message at the end of the dead letters, where
 // it is read as the same letter.
 func (t Topology) again(letter ports.DeadLetter) message {
-	m := letterMessage(letter, t.deadLetters())
-	writeFailure(m.Headers, letter.Failures[0])
+	m := letterMessage(letter.ID, letter.Message, t.deadLetters())
+	writeFailure(m.Headers, letter.Failure)
 	return m
 }

@@ -75,14 +75,14 @@ func TestDeadLetterFailure(t *testing.T) {
 				d.Headers["x-death"] = tt.deaths
 			}
 			got, complete := read(d, at(now).Add(time.Microsecond))
-			if diff := cmp.Diff([]ports.Failure{tt.want}, got.Failures); diff != "" {
-				t.Errorf("failures (-want +got):\n%s", diff)
+			if diff := cmp.Diff(tt.want, got.Failure); diff != "" {
+				t.Errorf("failure (-want +got):\n%s", diff)
 			}
 			if complete == tt.incomplete {
 				t.Errorf("complete: %v, want %v", complete, !tt.incomplete)
 			}
-			if len(got.Headers) > 0 {
-				t.Errorf("headers %v, want none", got.Headers)
+			if len(got.Message.Headers) > 0 {
+				t.Errorf("headers %v, want none", got.Message.Headers)
 			}
 
 			m := Topology{Queue: "q"}.again(got)
@@ -112,19 +112,18 @@ func TestDeadLetterMessage(t *testing.T) {
 		},
 	}
 	letter, _ := read(d, time.Now())
-	letter.ID, letter.Failures = "", nil
-	want := ports.DeadLetter{
-		MessageID: "m", ContentType: "text/plain", Body: []byte("\x00\xff"),
+	want := ports.Message{
+		ID: "m", ContentType: "text/plain", Body: []byte("\x00\xff"),
 		ContentEncoding: "gzip", CorrelationID: "c", ReplyTo: "r", Type: "t", AppID: "a", Timestamp: at.UTC(),
 		Headers: map[string]string{
 			"text": "a", "bytes": "b", "number": "-1", "nothing": "<nil>", "yes": "true",
 			"time": "2026-11-23T10:00:00Z", "list": "[a 1]", "table": "map[a:1 b:2]",
 		},
 	}
-	if diff := cmp.Diff(want, letter); diff != "" {
-		t.Errorf("dead letter (-want +got):\n%s", diff)
+	if diff := cmp.Diff(want, letter.Message); diff != "" {
+		t.Errorf("message (-want +got):\n%s", diff)
 	}
-	m := letterMessage(letter, "q")
+	m := letterMessage(letter.ID, letter.Message, "q")
 	if diff := cmp.Diff(message{exchange: amqp.DefaultExchange, key: "q", Publishing: amqp.Publishing{
 		MessageId: "m", ContentType: "text/plain", Body: []byte("\x00\xff"), DeliveryMode: amqp.Persistent,
 		ContentEncoding: "gzip", CorrelationId: "c", ReplyTo: "r", Type: "t", AppId: "a", Timestamp: at.UTC(),
@@ -139,8 +138,7 @@ func TestDeadLetterMessage(t *testing.T) {
 
 // A store may give back letters that another program put there.
 func TestReplayOfAForeignLetter(t *testing.T) {
-	m := letterMessage(ports.DeadLetter{
-		ID:      "l",
+	m := letterMessage("l", ports.Message{
 		Headers: map[string]string{"x-death": "d", "x-delivery-count": "20", headerAttempts: "9", "from": "elsewhere"},
 	}, "q")
 	if diff := cmp.Diff(amqp.Table{"from": "elsewhere"}, m.Headers); diff != "" {
@@ -158,12 +156,12 @@ func TestDeadLetterWithManyHeaders(t *testing.T) {
 		d.Headers[strings.Repeat("n", n%7)+string(rune('0'+n))] = int64(-1 << 63)
 	}
 	letter, complete := read(d, time.Now())
-	m := letterMessage(letter, "q")
+	m := letterMessage(letter.ID, letter.Message, "q")
 	if size := encodedSize(m.Headers); !complete || size > maxHeaders || size < maxHeaders/2 {
 		t.Errorf("complete: %v, headers of %d bytes, want %d at most", complete, size, maxHeaders)
 	}
 	again, _ := read(amqp.Delivery{MessageId: "m", Headers: m.Headers}, time.Now())
-	if diff := cmp.Diff(letter, again, cmpopts.IgnoreFields(ports.DeadLetter{}, "Failures"), cmpopts.EquateEmpty()); diff != "" {
+	if diff := cmp.Diff(letter, again, cmpopts.IgnoreFields(ports.DeadLetter{}, "Failure"), cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("after a replay (-before +now):\n%s", diff)
 	}
 }

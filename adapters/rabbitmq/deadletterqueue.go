@@ -61,10 +61,10 @@ func (q *DeadLetterQueue) Drain(ctx context.Context, keep func(context.Context, 
 
 // Replay publishes the letter's message to the main queue, as text where its
 // sender's headers were something else.
-func (q *DeadLetterQueue) Replay(ctx context.Context, letter ports.DeadLetter) error {
-	letter.Body = bytes.Clone(letter.Body) // it may be on its way when the caller has it back
-	if err := q.link.publish(ctx, letterMessage(letter, q.link.topology.Queue))[0]; err != nil {
-		return fmt.Errorf("replay dead letter %s: %w", letter.ID, err)
+func (q *DeadLetterQueue) Replay(ctx context.Context, id string, m ports.Message) error {
+	m.Body = bytes.Clone(m.Body) // publish may send it after Replay has returned
+	if err := q.link.publish(ctx, letterMessage(id, m, q.link.topology.Queue))[0]; err != nil {
+		return fmt.Errorf("replay dead letter %s: %w", id, err)
 	}
 	return nil
 }

@@ -80,7 +80,7 @@ func TestPoison(t *testing.T) {
 	var box letterbox
 	drain(t, queue, box.keep)
 	letter := box.await(t, 1)[0]
-	failure := letter.Failures[0]
+	failure := letter.Failure
 	if failure.FirstFailure.Before(start) || failure.LastFailure.After(time.Now()) {
 		t.Errorf("first and last failure at %v and %v, want both from %v on", failure.FirstFailure, failure.LastFailure, start)
 	}
@@ -92,7 +92,7 @@ func TestPoison(t *testing.T) {
 		t.Errorf("dead letter %s, want %s; failure (-want +got):\n%s", letter.ID, event.ID, diff)
 	}
 
-	if err := queue.Replay(bounded(t, patience), letter); err != nil {
+	if err := queue.Replay(bounded(t, patience), letter.ID, letter.Message); err != nil {
 		t.Fatal(err)
 	}
 	checkAsPublished(t, topology, event.ID, event.Time)
@@ -150,10 +150,10 @@ func TestReplayOfAStrangersMessage(t *testing.T) {
 	letter := box.await(t, 1)[0]
 	stop()
 	want := map[string]string{"number": "1", "from": "elsewhere"}
-	if diff := cmp.Diff(want, letter.Headers); diff != "" || letter.MessageID != "m" || letter.ContentType != "text/plain" || string(letter.Body) != "\xff" {
-		t.Errorf("dead letter %q of type %q with body %q, headers (-want +got):\n%s", letter.MessageID, letter.ContentType, letter.Body, diff)
+	if diff := cmp.Diff(want, letter.Message.Headers); diff != "" || letter.Message.ID != "m" || letter.Message.ContentType != "text/plain" || string(letter.Message.Body) != "\xff" {
+		t.Errorf("dead letter %q of type %q with body %q, headers (-want +got):\n%s", letter.Message.ID, letter.Message.ContentType, letter.Message.Body, diff)
 	}
-	if err := queue.Replay(bounded(t, patience), letter); err != nil {
+	if err := queue.Replay(bounded(t, patience), letter.ID, letter.Message); err != nil {
 		t.Fatal(err)
 	}
 	checkAsPublished(t, topology, "m", time.Time{})
@@ -216,22 +216,22 @@ func TestPropertiesOfDeadLetters(t *testing.T) {
 	stop()
 
 	for _, letter := range letters {
-		want := ports.DeadLetter{
-			ID: letter.ID, MessageID: letter.MessageID, ContentType: "text/x-any", ContentEncoding: "gzip", CorrelationID: "correlation",
+		want := ports.Message{
+			ID: letter.Message.ID, ContentType: "text/x-any", ContentEncoding: "gzip", CorrelationID: "correlation",
 			ReplyTo: "reply", Type: "type", AppID: "app", Timestamp: at,
 		}
-		if diff := cmp.Diff(want, letter, cmpopts.IgnoreFields(ports.DeadLetter{}, "Headers", "Body", "Failures")); diff != "" {
-			t.Errorf("dead letter (-want +got):\n%s", diff)
+		if diff := cmp.Diff(want, letter.Message, cmpopts.IgnoreFields(ports.Message{}, "Headers", "Body")); diff != "" {
+			t.Errorf("message of a dead letter (-want +got):\n%s", diff)
 		}
-		if err := queue.Replay(bounded(t, patience), letter); err != nil {
+		if err := queue.Replay(bounded(t, patience), letter.ID, letter.Message); err != nil {
 			t.Fatal(err)
 		}
 		lines := 1
-		if letter.MessageID == "expired" {
+		if letter.Message.ID == "expired" {
 			lines = 0 // the broker says nothing to us
 		}
 		line := fmt.Sprintf(`"msg":"message is set aside as a dead letter","connection":"orderflow consumer","id":%q,"attempts":%d,"reason":`,
-			letter.ID, letter.Failures[0].Attempts)
+			letter.ID, letter.Failure.Attempts)
 		if n := log.count(line); n != lines {
 			t.Errorf("letter %s is named in %d lines of the log, want %d:\n%s", letter.ID, n, lines, log.String())
 		}
@@ -289,7 +289,7 @@ func TestDeadLettersPutThereByHand(t *testing.T) {
 			t.Errorf("at the next reading (-first +next):\n%s", diff)
 		}
 		byID[letter.ID] = letter
-		f := letter.Failures[0]
+		f := letter.Failure
 		if f.Reason != "put among the dead letters by somebody else" || f.Attempts != 0 {
 			t.Errorf("failure %+v, want no attempt of ours", f)
 		}
@@ -396,7 +396,7 @@ func TestBlockedDeadLetterQueue(t *testing.T) {
 	proxy.block(t)
 	eventually(t, "the block is noticed", func() bool { return log.count(`"broker takes no messages" connection="orderflow replay"`) == 1 })
 	start := time.Now()
-	err := queue.Replay(bounded(t, patience), letter)
+	err := queue.Replay(bounded(t, patience), letter.ID, letter.Message)
 	if !errors.Is(err, ports.ErrUnavailable) || !strings.Contains(err.Error(), "the broker takes no messages: low on memory") ||
 		!strings.Contains(err.Error(), letter.ID) {
 		t.Errorf("replay: error %v, want ErrUnavailable, why and of what", err)
@@ -408,7 +408,7 @@ func TestBlockedDeadLetterQueue(t *testing.T) {
 	proxy.unblock(t)
 	close(kept)
 	eventually(t, "the letter is kept", func() bool { return messages(t, deadLetters(topology)) == 0 })
-	eventually(t, "it is replayed", func() bool { return queue.Replay(bounded(t, patience), letter) == nil })
+	eventually(t, "it is replayed", func() bool { return queue.Replay(bounded(t, patience), letter.ID, letter.Message) == nil })
 	if n := messages(t, topology.Queue); n != 1 {
 		t.Errorf("%d messages in the main queue, want 1", n)
 	}
@@ -419,13 +419,13 @@ func TestReplayOnADeadLink(t *testing.T) {
 	topology := newTopology(t)
 	proxy := newProxy(t, nil)
 	queue := newDeadLetterQueue(t, through(t, proxy.address), topology)
-	letter := ports.DeadLetter{ID: "l", Body: []byte("hello")}
-	if err := queue.Replay(bounded(t, patience), letter); err != nil {
+	letter := ports.DeadLetter{ID: "l", Message: ports.Message{Body: []byte("hello")}}
+	if err := queue.Replay(bounded(t, patience), letter.ID, letter.Message); err != nil {
 		t.Fatal(err)
 	}
 	proxy.swallow()
 	start := time.Now()
-	err := queue.Replay(bounded(t, 300*time.Millisecond), letter)
+	err := queue.Replay(bounded(t, 300*time.Millisecond), letter.ID, letter.Message)
 	if !errors.Is(err, ports.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) || time.Since(start) > 2*time.Second {
 		t.Errorf("error %v after %v, want ErrUnavailable and the context's", err, time.Since(start))
 	}
@@ -436,14 +436,14 @@ func TestReplayOnADeadLink(t *testing.T) {
 func TestClosedDeadLetterQueue(t *testing.T) {
 	broker := open(t, brokerURL(t), newTopology(t))
 	queue, letter := broker.DeadLetterQueue(), ports.DeadLetter{ID: "l"}
-	if err := queue.Replay(bounded(t, patience), letter); err != nil {
+	if err := queue.Replay(bounded(t, patience), letter.ID, letter.Message); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
 		if err := broker.Close(bounded(t, patience)); err != nil {
 			t.Fatal(err)
 		}
-		if err := queue.Replay(bounded(t, patience), letter); !errors.Is(err, ports.ErrUnavailable) {
+		if err := queue.Replay(bounded(t, patience), letter.ID, letter.Message); !errors.Is(err, ports.ErrUnavailable) {
 			t.Errorf("Replay after Close: error %v, want ErrUnavailable", err)
 		}
 	}

@@ -72,8 +72,8 @@ func TestSmallFrames(t *testing.T) {
 			if n := messages(t, unreadable(topology)); n > 0 {
 				t.Errorf("%d messages can't be read any more", n)
 			}
-			letter.Headers = map[string]string{"x-long": strings.Repeat("x", frame)}
-			if err := queue.Replay(bounded(t, patience), letter); err != nil {
+			letter.Message.Headers = map[string]string{"x-long": strings.Repeat("x", frame)}
+			if err := queue.Replay(bounded(t, patience), letter.ID, letter.Message); err != nil {
 				t.Error(err)
 			}
 		})
@@ -174,8 +174,8 @@ func TestLettersAreCutFirst(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, letter := range box.await(t, 3) {
-		if letter.ID != box.await(t, 1)[0].ID || letter.Failures[0].Reason != "no" {
-			t.Errorf("letter %s with failure %+v, want always the same one", letter.ID, letter.Failures)
+		if letter.ID != box.await(t, 1)[0].ID || letter.Failure.Reason != "no" {
+			t.Errorf("letter %s with failure %+v, want always the same one", letter.ID, letter.Failure)
 		}
 	}
 }
@@ -190,17 +190,17 @@ func TestTooLongAName(t *testing.T) {
 	topology := newTopology(t)
 	queue := newDeadLetterQueue(t, brokerURL(t), topology)
 	long := strings.Repeat("x", 256)
-	for name, letter := range map[string]ports.DeadLetter{
+	for name, m := range map[string]ports.Message{
 		"id":                 {ID: long},
-		"content type":       {ID: "l", ContentType: long},
-		"name of the header": {ID: "l", Headers: map[string]string{long: "value"}},
+		"content type":       {ContentType: long},
+		"name of the header": {Headers: map[string]string{long: "value"}},
 	} {
-		err := queue.Replay(bounded(t, patience), letter)
+		err := queue.Replay(bounded(t, patience), "l", m)
 		if err == nil || errors.Is(err, ports.ErrUnavailable) || !strings.Contains(err.Error(), "has 256 bytes") {
 			t.Errorf("%s: error %.100v, want one that says what is too long", name, err)
 		}
 	}
-	if err := queue.Replay(bounded(t, patience), ports.DeadLetter{ID: "l"}); err != nil {
+	if err := queue.Replay(bounded(t, patience), "l", ports.Message{}); err != nil {
 		t.Errorf("after that: %v", err)
 	}
 }

@@ -58,7 +58,7 @@ func eventMessage(exchange string, event domain.Event) message {
 }
 
 // publishing returns the message as RabbitMQ carries it.
-func publishing(m wire.Message) amqp.Publishing {
+func publishing(m ports.Message) amqp.Publishing {
 	headers := make(amqp.Table, len(m.Headers))
 	for name, value := range m.Headers {
 		headers[name] = value

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
 )
 
 // ContentType is the type of every body.
@@ -38,23 +39,6 @@ const (
 	specVersion = "1.0"
 )
 
-// Message is an event as a broker carries it, or whatever else lies in its
-// queue.
-type Message struct {
-	ID          string // the event's
-	ContentType string
-	Timestamp   time.Time // the event's; brokers may cut it to the second
-	Headers     map[string]string
-	Body        []byte
-
-	// What we never say, but others may.
-	ContentEncoding string
-	CorrelationID   string
-	ReplyTo         string
-	Type            string
-	AppID           string
-}
-
 type body struct {
 	ID        domain.OrderID `json:"id"`
 	UserID    string         `json:"user_id"`
@@ -66,9 +50,9 @@ type body struct {
 // Encode returns the event's message. It refuses an event that has no wire form:
 // one of another type than order.created, or whose id or time can't be its own.
 // Of the order it checks only the time, for what a store has kept must go out.
-func Encode(event domain.Event) (Message, error) {
+func Encode(event domain.Event) (ports.Message, error) {
 	if err := check(event); err != nil {
-		return Message{}, fmt.Errorf("encode event %.100q of type %.100q: %w", event.ID, event.Type, err)
+		return ports.Message{}, fmt.Errorf("encode event %.100q of type %.100q: %w", event.ID, event.Type, err)
 	}
 	o := event.Order
 	data, err := json.Marshal(body{
@@ -76,9 +60,9 @@ func Encode(event domain.Event) (Message, error) {
 		CreatedAt: o.CreatedAt.UTC().Format(TimeFormat),
 	})
 	if err != nil {
-		return Message{}, fmt.Errorf("encode event %q of type %q: %w", event.ID, event.Type, err)
+		return ports.Message{}, fmt.Errorf("encode event %q of type %q: %w", event.ID, event.Type, err)
 	}
-	return Message{
+	return ports.Message{
 		ID:          string(event.ID),
 		ContentType: ContentType,
 		Timestamp:   event.Time,
@@ -115,7 +99,7 @@ func check(event domain.Event) error {
 // Decode returns the event of a message that [Encode] made, here or in a later
 // version: it passes over headers and fields that it does not know, and accepts
 // nothing that breaks the domain's rules. It needs only headers and body.
-func Decode(m Message) (domain.Event, error) {
+func Decode(m ports.Message) (domain.Event, error) {
 	event, err := decode(m)
 	if err != nil {
 		return domain.Event{}, fmt.Errorf("decode event: %w", err)
@@ -123,7 +107,7 @@ func Decode(m Message) (domain.Event, error) {
 	return event, nil
 }
 
-func decode(m Message) (domain.Event, error) {
+func decode(m ports.Message) (domain.Event, error) {
 	if v := m.Headers[HeaderSpecVersion]; v != specVersion {
 		return domain.Event{}, fmt.Errorf("header %s is %q, want %q", HeaderSpecVersion, v, specVersion)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"example.com/orderflow/adapters/wire"
 	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -153,7 +154,7 @@ func FuzzDecode(f *testing.F) {
 	f.Fuzz(func(t *testing.T, id, at string, body []byte) {
 		headers := maps.Clone(m.Headers)
 		headers[wire.HeaderID], headers[wire.HeaderTime] = id, at
-		event, err := wire.Decode(wire.Message{Headers: headers, Body: body})
+		event, err := wire.Decode(ports.Message{Headers: headers, Body: body})
 		if err != nil {
 			return
 		}

@@ -456,10 +456,10 @@ func (m *MockDeadLetters) EXPECT() *MockDeadLettersMockRecorder {
 }
 
 // Get mocks base method.
-func (m *MockDeadLetters) Get(ctx context.Context, id string) (ports.DeadLetter, error) {
+func (m *MockDeadLetters) Get(ctx context.Context, id string) (ports.DeadLetterRecord, error) {
 	m.ctrl.T.Helper()
 	ret := m.ctrl.Call(m, "Get", ctx, id)
-	ret0, _ := ret[0].(ports.DeadLetter)
+	ret0, _ := ret[0].(ports.DeadLetterRecord)
 	ret1, _ := ret[1].(error)
 	return ret0, ret1
 }
@@ -500,17 +500,17 @@ func (mr *MockDeadLettersMockRecorder) Put(ctx, letter any) *gomock.Call {
 }
 
 // Settle mocks base method.
-func (m *MockDeadLetters) Settle(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState, by string) error {
+func (m *MockDeadLetters) Settle(ctx context.Context, record ports.DeadLetterRecord, state ports.DeadLetterState, by string) error {
 	m.ctrl.T.Helper()
-	ret := m.ctrl.Call(m, "Settle", ctx, letter, state, by)
+	ret := m.ctrl.Call(m, "Settle", ctx, record, state, by)
 	ret0, _ := ret[0].(error)
 	return ret0
 }
 
 // Settle indicates an expected call of Settle.
-func (mr *MockDeadLettersMockRecorder) Settle(ctx, letter, state, by any) *gomock.Call {
+func (mr *MockDeadLettersMockRecorder) Settle(ctx, record, state, by any) *gomock.Call {
 	mr.mock.ctrl.T.Helper()
-	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Settle", reflect.TypeOf((*MockDeadLetters)(nil).Settle), ctx, letter, state, by)
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Settle", reflect.TypeOf((*MockDeadLetters)(nil).Settle), ctx, record, state, by)
 }
 
 // MockDeadLetterQueue is a mock of DeadLetterQueue interface.
@@ -552,17 +552,17 @@ func (mr *MockDeadLetterQueueMockRecorder) Drain(ctx, keep any) *gomock.Call {
 }
 
 // Replay mocks base method.
-func (m *MockDeadLetterQueue) Replay(ctx context.Context, letter ports.DeadLetter) error {
+func (m *MockDeadLetterQueue) Replay(ctx context.Context, id string, message ports.Message) error {
 	m.ctrl.T.Helper()
-	ret := m.ctrl.Call(m, "Replay", ctx, letter)
+	ret := m.ctrl.Call(m, "Replay", ctx, id, message)
 	ret0, _ := ret[0].(error)
 	return ret0
 }
 
 // Replay indicates an expected call of Replay.
-func (mr *MockDeadLetterQueueMockRecorder) Replay(ctx, letter any) *gomock.Call {
+func (mr *MockDeadLetterQueueMockRecorder) Replay(ctx, id, message any) *gomock.Call {
 	mr.mock.ctrl.T.Helper()
-	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Replay", reflect.TypeOf((*MockDeadLetterQueue)(nil).Replay), ctx, letter)
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Replay", reflect.TypeOf((*MockDeadLetterQueue)(nil).Replay), ctx, id, message)
 }
 
 // MockPinger is a mock of Pinger interface.

@@ -139,7 +139,7 @@ type faultyBroker struct {
 	inject  func(ctx context.Context, body []byte) error
 	consume pulls[ports.Delivery]
 	drain   pulls[ports.DeadLetter]
-	replay  func(ctx context.Context, letter ports.DeadLetter) error
+	replay  func(ctx context.Context, id string, m ports.Message) error
 }
 
 type publisher func(ctx context.Context, events ...domain.Event) []error
@@ -158,8 +158,8 @@ func (q queue) Drain(ctx context.Context, h func(context.Context, ports.DeadLett
 	return q.drain.pull(ctx, h)
 }
 
-func (q queue) Replay(ctx context.Context, letter ports.DeadLetter) error {
-	return q.replay(ctx, letter)
+func (q queue) Replay(ctx context.Context, id string, m ports.Message) error {
+	return q.replay(ctx, id, m)
 }
 
 // faultyQueue makes a broker that breakIt breaks.

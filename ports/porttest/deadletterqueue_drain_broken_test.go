@@ -19,7 +19,7 @@ func brokenDrains() []broken[porttest.DeadLetterQueue] {
 	return append(append(brokenLetters(), brokenPulls("Drain", "dead letters", draining)...), []broken[porttest.DeadLetterQueue]{
 		{"a message that is no event is known by its body", "Drain gives two equal messages of other senders two ids", "other clauses inject messages that are no events", showing(func(letter *ports.DeadLetter) {
 			if !isEvent(*letter) {
-				letter.ID = fmt.Sprintf("%x", letter.Body)
+				letter.ID = fmt.Sprintf("%x", letter.Message.Body)
 			}
 		})},
 		{"a letter that is not accepted is waited for", "Drain hands over other dead letters beside many that its handler does not accept", later, draining(func(p *pulls[ports.DeadLetter]) {
@@ -57,10 +57,10 @@ func brokenDrains() []broken[porttest.DeadLetterQueue] {
 		{"letters count how often they were drained", again, "replayed letters are drained again", draining(func(p *pulls[ports.DeadLetter]) {
 			var times atomic.Int64
 			p.change(func(letter *ports.DeadLetter) {
-				if letter.Headers == nil {
-					letter.Headers = map[string]string{}
+				if letter.Message.Headers == nil {
+					letter.Message.Headers = map[string]string{}
 				}
-				letter.Headers["times"] = fmt.Sprint(times.Add(1))
+				letter.Message.Headers["times"] = fmt.Sprint(times.Add(1))
 			})
 		})},
 	}...)

@@ -13,17 +13,17 @@ import (
 )
 
 // replaying makes a broker with another Replay.
-func replaying(replay func(b *faultyBroker, ctx context.Context, letter ports.DeadLetter) error) func() porttest.DeadLetterQueue {
+func replaying(replay func(b *faultyBroker, ctx context.Context, id string, m ports.Message) error) func() porttest.DeadLetterQueue {
 	return faultyQueue(func(b *faultyBroker) {
-		b.replay = func(ctx context.Context, letter ports.DeadLetter) error { return replay(b, ctx, letter) }
+		b.replay = func(ctx context.Context, id string, m ports.Message) error { return replay(b, ctx, id, m) }
 	})
 }
 
-// replayingAs makes a broker whose Replay changes the letter.
-func replayingAs(change func(letter *ports.DeadLetter)) func() porttest.DeadLetterQueue {
-	return replaying(func(b *faultyBroker, ctx context.Context, letter ports.DeadLetter) error {
-		change(&letter)
-		return b.DeadLetterQueue().Replay(ctx, letter)
+// replayingAs makes a broker whose Replay changes the message.
+func replayingAs(change func(m *ports.Message)) func() porttest.DeadLetterQueue {
+	return replaying(func(b *faultyBroker, ctx context.Context, id string, m ports.Message) error {
+		change(&m)
+		return b.DeadLetterQueue().Replay(ctx, id, m)
 	})
 }
 
@@ -38,7 +38,7 @@ func brokenReplays() []broken[porttest.DeadLetterQueue] {
 		every      = "every clause that replays"
 	)
 	var table []broken[porttest.DeadLetterQueue]
-	for property, lose := range propertiesOfLetters {
+	for property, lose := range propertiesOfMessages {
 		also := ""
 		if property == "content type" || property == "timestamp" {
 			also = "every clause that replays an event, which has it"
@@ -46,17 +46,19 @@ func brokenReplays() []broken[porttest.DeadLetterQueue] {
 		table = append(table, broken[porttest.DeadLetterQueue]{"Replay loses the " + property, properties, also, replayingAs(lose)})
 	}
 	return append(table, []broken[porttest.DeadLetterQueue]{
-		{"Replay does nothing", fields, every, replaying(func(_ *faultyBroker, ctx context.Context, _ ports.DeadLetter) error {
+		{"Replay does nothing", fields, every, replaying(func(_ *faultyBroker, ctx context.Context, _ string, _ ports.Message) error {
 			return ctx.Err()
 		})},
-		{"Replay replays twice", fields, every, replaying(func(b *faultyBroker, ctx context.Context, letter ports.DeadLetter) error {
-			return errors.Join(b.DeadLetterQueue().Replay(ctx, letter), b.DeadLetterQueue().Replay(ctx, letter))
+		{"Replay replays twice", fields, every, replaying(func(b *faultyBroker, ctx context.Context, id string, m ports.Message) error {
+			return errors.Join(b.DeadLetterQueue().Replay(ctx, id, m), b.DeadLetterQueue().Replay(ctx, id, m))
 		})},
 		{"a replayed event keeps its attempts", fields, "the clause of the later failure counts attempts", faultyQueue(func(b *faultyBroker) {
-			var before shared[domain.EventID, int] // attempts
-			b.replay = func(ctx context.Context, letter ports.DeadLetter) error {
-				before.set(domain.EventID(letter.ID), letter.Failures[len(letter.Failures)-1].Attempts)
-				return b.DeadLetterQueue().Replay(ctx, letter)
+			var drained, before shared[domain.EventID, int] // attempts
+			b.drain.change(func(letter *ports.DeadLetter) { drained.set(domain.EventID(letter.ID), letter.Failure.Attempts) })
+			b.replay = func(ctx context.Context, id string, m ports.Message) error {
+				attempts, _ := drained.get(domain.EventID(id))
+				before.set(domain.EventID(id), attempts)
+				return b.DeadLetterQueue().Replay(ctx, id, m)
 			}
 			b.consume.change(func(d *ports.Delivery) {
 				n, _ := before.get(d.Event.ID)
@@ -80,36 +82,36 @@ func brokenReplays() []broken[porttest.DeadLetterQueue] {
 				})
 				return b.DeadLetterQueue().Drain(ctx, h)
 			}
-			b.replay = func(ctx context.Context, letter ports.DeadLetter) error {
-				err := b.DeadLetterQueue().Replay(ctx, letter)
+			b.replay = func(ctx context.Context, id string, m ports.Message) error {
+				err := b.DeadLetterQueue().Replay(ctx, id, m)
 				if err == nil {
-					replayed <- letter
+					replayed <- ports.DeadLetter{ID: id, Message: m}
 				}
 				return err
 			}
 		})},
 		{"Replay ignores its context", ended, "", faultyQueue(func(b *faultyBroker) { ignoreContext(&b.replay) })},
 		{"Replay replays and then fails on an ended context", ended, "", faultyQueue(func(b *faultyBroker) { checkContextLast(&b.replay) })},
-		{"Replay makes valid text of the body", strange, "", replayingAs(func(letter *ports.DeadLetter) {
-			letter.Body = bytes.ToValidUTF8(letter.Body, []byte("?"))
+		{"Replay makes valid text of the body", strange, "", replayingAs(func(m *ports.Message) {
+			m.Body = bytes.ToValidUTF8(m.Body, []byte("?"))
 		})},
-		{"Replay gives the message another id", failsAgain, "every clause that looks at a replayed message", replayingAs(func(letter *ports.DeadLetter) {
-			letter.MessageID += "-replayed"
+		{"Replay gives the message another id", failsAgain, "every clause that looks at a replayed message", replayingAs(func(m *ports.Message) {
+			m.ID += "-replayed"
 		})},
 		{"a replayed event fails again at the same time as before", failsAgain, "", draining(func(p *pulls[ports.DeadLetter]) {
 			var first shared[string, ports.Failure]
-			p.change(func(letter *ports.DeadLetter) { letter.Failures[0], _ = first.once(letter.ID, letter.Failures[0]) })
+			p.change(func(letter *ports.DeadLetter) { letter.Failure, _ = first.once(letter.ID, letter.Failure) })
 		})},
 		{"Drain hands over its own memory", memory, "", draining(func(p *pulls[ports.DeadLetter]) {
 			var own shared[string, ports.DeadLetter]
 			p.change(func(letter *ports.DeadLetter) {
 				same, _ := own.once(letter.ID, *letter)
-				letter.Body, letter.Headers = same.Body, same.Headers
+				letter.Message.Body, letter.Message.Headers = same.Message.Body, same.Message.Headers
 			})
 		})},
-		{"Replay keeps the letter for a while", memory, "", replaying(func(b *faultyBroker, ctx context.Context, letter ports.DeadLetter) error {
+		{"Replay keeps the letter for a while", memory, "", replaying(func(b *faultyBroker, ctx context.Context, id string, m ports.Message) error {
 			if ctx.Err() == nil {
-				time.AfterFunc(10*time.Millisecond, func() { b.DeadLetterQueue().Replay(context.WithoutCancel(ctx), letter) })
+				time.AfterFunc(10*time.Millisecond, func() { b.DeadLetterQueue().Replay(context.WithoutCancel(ctx), id, m) })
 			}
 			return ctx.Err()
 		})},

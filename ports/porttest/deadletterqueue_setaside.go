@@ -21,7 +21,7 @@ func checkSetAside(t testing.TB, aside *letters, event domain.Event, attempts in
 	if len(got) != 1 {
 		t.Fatalf("event %s became %d dead letters, want one", event.ID, len(got))
 	}
-	failure := failureOf(t, got[0])
+	failure := got[0].Failure
 	if failure.Attempts != attempts {
 		t.Errorf("event %s became a dead letter after %d attempts, want %d", event.ID, failure.Attempts, attempts)
 	}
@@ -80,7 +80,7 @@ var queueSetAside = []Clause[DeadLetterQueue]{
 			t.Errorf("%d messages became %d dead letters, the last %s, want one each", len(notEvents()), len(got), got[len(got)-1].ID)
 		}
 		for _, letter := range got {
-			if f := failureOf(t, letter); f.Attempts != 1 || f.Reason == "" {
+			if f := letter.Failure; f.Attempts != 1 || f.Reason == "" {
 				t.Errorf("dead letter %s has %d attempts and reason %q, want 1 and a reason", letter.ID, f.Attempts, f.Reason)
 			}
 		}
@@ -108,7 +108,7 @@ var queueSetAside = []Clause[DeadLetterQueue]{
 		awaitAttempts(t, in, postponed.ID, len(attempts))
 		time.Sleep(quiet)
 		for _, h := range aside.got() {
-			t.Errorf("%s became a dead letter because of %q, want none", h.item.ID, failureOf(t, h.item).Reason)
+			t.Errorf("%s became a dead letter because of %q, want none", h.item.ID, h.item.Failure.Reason)
 		}
 	}},
 }

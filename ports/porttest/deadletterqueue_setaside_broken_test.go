@@ -21,7 +21,7 @@ func showing(change func(letter *ports.DeadLetter)) func() porttest.DeadLetterQu
 
 // failing makes a broker whose Drain hands over changed failures.
 func failing(change func(failure *ports.Failure)) func() porttest.DeadLetterQueue {
-	return showing(func(letter *ports.DeadLetter) { change(&letter.Failures[0]) })
+	return showing(func(letter *ports.DeadLetter) { change(&letter.Failure) })
 }
 
 // judging makes a broker whose consumers get another error than the handler's.
@@ -127,9 +127,6 @@ func brokenLetters() []broken[porttest.DeadLetterQueue] {
 		table = append(table, broken[porttest.DeadLetterQueue]{fault, fields, also[fault], failing(change)})
 	}
 	return append(table, []broken[porttest.DeadLetterQueue]{
-		{"dead letters know when they failed first of all", fields, "a replayed letter is another", showing(func(letter *ports.DeadLetter) {
-			letter.Since = letter.Failures[0].FirstFailure
-		})},
 		{"dead letters are drained twice", fields, "every clause that drains", draining(func(p *pulls[ports.DeadLetter]) {
 			p.wrap(func(_ context.Context, h handle[ports.DeadLetter]) handle[ports.DeadLetter] {
 				return func(ctx context.Context, letter ports.DeadLetter) error {

@@ -23,9 +23,8 @@ var letterStates = []ports.DeadLetterState{ports.Waiting, ports.Replayed, ports.
 // as their numbers.
 func nthLetter(n int) ports.DeadLetter {
 	id := string(orderID(n)) + "-created"
-	return ports.DeadLetter{
-		ID:              id,
-		MessageID:       "message " + strconv.Itoa(n),
+	message := ports.Message{
+		ID:              "message " + strconv.Itoa(n),
 		ContentType:     "application/json",
 		ContentEncoding: "encoding " + strconv.Itoa(n),
 		CorrelationID:   "correlation " + strconv.Itoa(n),
@@ -35,8 +34,8 @@ func nthLetter(n int) ports.DeadLetter {
 		Timestamp:       epoch.Add(time.Duration(n) * time.Millisecond),
 		Headers:         map[string]string{"ce-type": "order.created", "number": strconv.Itoa(n)},
 		Body:            []byte(`{"number":` + strconv.Itoa(n) + `}`),
-		Failures:        []ports.Failure{nthFailure(n)},
 	}
+	return ports.DeadLetter{ID: id, Message: message, Failure: nthFailure(n)}
 }
 
 // nthFailure returns a failure whose last time is n seconds after the epoch, and
@@ -48,56 +47,61 @@ func nthFailure(n int) ports.Failure {
 
 // failing returns the letter as it is put for the failure.
 func failing(letter ports.DeadLetter, failure ports.Failure) ports.DeadLetter {
-	letter.Failures = []ports.Failure{failure}
+	letter.Failure = failure
 	return letter
 }
 
-// putAs returns the letter as it is kept once it was put.
-func putAs(letter ports.DeadLetter) ports.DeadLetter {
-	letter.Since = letter.Failures[0].FirstFailure
-	return settledAs(letter, ports.Waiting, time.Time{})
+// failingAgain returns the record's letter as it is put for the failure.
+func failingAgain(record ports.DeadLetterRecord, failure ports.Failure) ports.DeadLetter {
+	return ports.DeadLetter{ID: record.ID, Message: record.Message, Failure: failure}
 }
 
-// settledAs returns the letter as it is kept once it was settled.
-func settledAs(letter ports.DeadLetter, state ports.DeadLetterState, at time.Time) ports.DeadLetter {
-	letter.State, letter.SettledAt, letter.SettledBy = state, at, settler
+// putAs returns the letter's record after its first Put.
+func putAs(letter ports.DeadLetter) ports.DeadLetterRecord {
+	return ports.DeadLetterRecord{
+		ID: letter.ID, Message: letter.Message, Failures: []ports.Failure{letter.Failure}, State: ports.Waiting, Since: letter.Failure.FirstFailure,
+	}
+}
+
+// settledAs returns the record after it was settled.
+func settledAs(record ports.DeadLetterRecord, state ports.DeadLetterState, at time.Time) ports.DeadLetterRecord {
+	record.State, record.SettledAt, record.SettledBy = state, at, settler
 	if state == ports.Waiting {
-		letter.SettledBy = ""
+		record.SettledBy = ""
 	}
-	return letter
+	return record
 }
 
-// listedAs returns the kept letter as List has it.
-func listedAs(letter ports.DeadLetter) ports.DeadLetter {
-	return ports.DeadLetter{
-		ID: letter.ID, MessageID: letter.MessageID, Failures: letter.Failures,
-		State: letter.State, Since: letter.Since, SettledAt: letter.SettledAt, SettledBy: letter.SettledBy,
-	}
+// listedAs returns the record as List returns it.
+func listedAs(record ports.DeadLetterRecord) ports.DeadLetterRecord {
+	record.Message = ports.Message{ID: record.Message.ID}
+	return record
 }
 
 // hardLetters returns letters that a server easily changes on their way in and
 // out.
 func hardLetters() []ports.DeadLetter {
 	at := func(year int) time.Time { return time.Date(year, 12, 31, 23, 59, 59, 999_000_000, time.UTC) }
-	bare := ports.DeadLetter{ID: "unreadable-0123", Failures: []ports.Failure{{Attempts: 1, FirstFailure: epoch, LastFailure: epoch}}}
+	bare := ports.DeadLetter{ID: "unreadable-0123", Failure: ports.Failure{Attempts: 1, FirstFailure: epoch, LastFailure: epoch}}
 	headers, binary, large, early, texts := nthLetter(1), nthLetter(2), nthLetter(3), nthLetter(4), nthLetter(5)
-	headers.Headers = map[string]string{
+	headers.Message.Headers = map[string]string{
 		"": "no name", "no value": "", "a.b": "1", ".": "2", "$set": "3", "$": "4", "a.$b": "$c", "A.B": "5", "name": "6", "value": "7",
 		"\u00e4": "composed", "a\u0308": "\U0001F6D2\u2028", "\xff": "\xfe of no character set", "nul": "a\x00b", "long": strings.Repeat("x", 10_000),
 	}
 	for i := range 256 {
-		binary.Body = append(binary.Body, byte(i))
+		binary.Message.Body = append(binary.Message.Body, byte(i))
 	}
 	for i := range 1 << 20 {
-		large.Body = append(large.Body, byte(i*i>>8))
+		large.Message.Body = append(large.Message.Body, byte(i*i>>8))
 	}
-	early.Timestamp = at(1969)
-	early.Failures = []ports.Failure{{Reason: "r", Attempts: 1_000_000, FirstFailure: at(1969), LastFailure: at(2299)}}
+	early.Message.Timestamp = at(1969)
+	early.Failure = ports.Failure{Reason: "r", Attempts: 1_000_000, FirstFailure: at(1969), LastFailure: at(2299)}
 	texts.ID = ` a.b$c/?%2F {"$gt":""} ` + strings.Repeat("\u754c", 100)
-	texts.MessageID, texts.ContentType = "$x\u00e4\n", "text/plain; charset=\"a.b\""
-	texts.ContentEncoding, texts.CorrelationID = "$set", "a.b\x00"+strings.Repeat("\u754c", 100)
-	texts.ReplyTo, texts.Type, texts.AppID = "\xff\n", ` {"$gt":""} `, "a\u0308\U0001F6D2"
-	texts.Failures[0].Reason = "a\u0308 $1 .* \\ \"\n" + strings.Repeat("\u754c", 10_000)
+	m := &texts.Message
+	m.ID, m.ContentType = "$x\u00e4\n", "text/plain; charset=\"a.b\""
+	m.ContentEncoding, m.CorrelationID = "$set", "a.b\x00"+strings.Repeat("\u754c", 100)
+	m.ReplyTo, m.Type, m.AppID = "\xff\n", ` {"$gt":""} `, "a\u0308\U0001F6D2"
+	texts.Failure.Reason = "a\u0308 $1 .* \\ \"\n" + strings.Repeat("\u754c", 10_000)
 	return []ports.DeadLetter{bare, headers, binary, large, early, texts}
 }
 
@@ -112,20 +116,20 @@ func put(t testing.TB, store ports.DeadLetters, letters ...ports.DeadLetter) {
 	})
 }
 
-func getLetter(t testing.TB, store ports.DeadLetters, id string) ports.DeadLetter {
+func getLetter(t testing.TB, store ports.DeadLetters, id string) ports.DeadLetterRecord {
 	t.Helper()
 	letter, err := store.Get(bounded(t), id)
 	must(t, fmt.Sprintf("get dead letter %.50q", id), err)
 	return letter
 }
 
-func settle(t testing.TB, store ports.DeadLetters, letter ports.DeadLetter, state ports.DeadLetterState) {
+func settle(t testing.TB, store ports.DeadLetters, letter ports.DeadLetterRecord, state ports.DeadLetterState) {
 	t.Helper()
 	must(t, fmt.Sprintf("settle %s dead letter %s as %s", letter.State, letter.ID, state), store.Settle(bounded(t), letter, state, settler))
 }
 
 // settled settles the letter and returns it as it is kept then.
-func settled(t testing.TB, store ports.DeadLetters, letter ports.DeadLetter, state ports.DeadLetterState) ports.DeadLetter {
+func settled(t testing.TB, store ports.DeadLetters, letter ports.DeadLetterRecord, state ports.DeadLetterState) ports.DeadLetterRecord {
 	t.Helper()
 	settle(t, store, letter, state)
 	return getLetter(t, store, letter.ID)
@@ -133,7 +137,7 @@ func settled(t testing.TB, store ports.DeadLetters, letter ports.DeadLetter, sta
 
 // putInto puts the letter, brings it into that state, and returns it as it is
 // kept then.
-func putInto(t testing.TB, store ports.DeadLetters, letter ports.DeadLetter, state ports.DeadLetterState) ports.DeadLetter {
+func putInto(t testing.TB, store ports.DeadLetters, letter ports.DeadLetter, state ports.DeadLetterState) ports.DeadLetterRecord {
 	t.Helper()
 	put(t, store, letter)
 	kept := getLetter(t, store, letter.ID)
@@ -147,7 +151,7 @@ func putInto(t testing.TB, store ports.DeadLetters, letter ports.DeadLetter, sta
 var bySum = cmp.FilterValues(func(a, b []byte) bool { return len(a)+len(b) > 1000 }, cmp.Transformer("sum", sha256.Sum256))
 
 // checkLetter fails t unless both sides have the letter as it is here.
-func checkLetter(t testing.TB, d DeadLetters, want ports.DeadLetter) {
+func checkLetter(t testing.TB, d DeadLetters, want ports.DeadLetterRecord) {
 	t.Helper()
 	for _, store := range []ports.DeadLetters{d.Letters, d.Other} {
 		checkEqual(t, fmt.Sprintf("dead letter %.50q", want.ID), want, getLetter(t, store, want.ID), bySum)
@@ -158,14 +162,14 @@ func checkNoLetter(t testing.TB, store ports.DeadLetters, id string) {
 	t.Helper()
 	got, err := store.Get(bounded(t), id)
 	checkError(t, "get unknown dead letter", err, ports.ErrNotFound, id)
-	checkEqual(t, "dead letter beside the error for unknown dead letter "+id, ports.DeadLetter{}, got)
+	checkEqual(t, "dead letter beside the error for unknown dead letter "+id, ports.DeadLetterRecord{}, got)
 }
 
 // checkLetters fails t unless both sides list these letters, which are given as
 // they are kept, in this order.
-func checkLetters(t testing.TB, d DeadLetters, query ports.DeadLetterQuery, want ...ports.DeadLetter) {
+func checkLetters(t testing.TB, d DeadLetters, query ports.DeadLetterQuery, want ...ports.DeadLetterRecord) {
 	t.Helper()
-	listed := make([]ports.DeadLetter, len(want))
+	listed := make([]ports.DeadLetterRecord, len(want))
 	for i, letter := range want {
 		listed[i] = listedAs(letter)
 	}
@@ -176,7 +180,7 @@ func checkLetters(t testing.TB, d DeadLetters, query ports.DeadLetterQuery, want
 
 // checkListed fails t unless the list has the letter, which is given as it is
 // kept.
-func checkListed(t testing.TB, store ports.DeadLetters, query ports.DeadLetterQuery, kept ports.DeadLetter) {
+func checkListed(t testing.TB, store ports.DeadLetters, query ports.DeadLetterQuery, kept ports.DeadLetterRecord) {
 	t.Helper()
 	listed, ok := findListed(t, store, query, kept.ID)
 	if !ok {
@@ -186,12 +190,12 @@ func checkListed(t testing.TB, store ports.DeadLetters, query ports.DeadLetterQu
 	checkEqual(t, fmt.Sprintf("list %+v: dead letter %.50q", query, kept.ID), listedAs(kept), listed, bySum)
 }
 
-func findListed(t testing.TB, store ports.DeadLetters, query ports.DeadLetterQuery, id string) (ports.DeadLetter, bool) {
+func findListed(t testing.TB, store ports.DeadLetters, query ports.DeadLetterQuery, id string) (ports.DeadLetterRecord, bool) {
 	t.Helper()
 	for _, letter := range listLetters(t, store, query) {
 		if letter.ID == id {
 			return letter, true
 		}
 	}
-	return ports.DeadLetter{}, false
+	return ports.DeadLetterRecord{}, false
 }

@@ -2,7 +2,6 @@ package porttest_test
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -23,16 +22,16 @@ func TestDeadLettersClauses(t *testing.T) {
 type faultyDeadLetters struct {
 	whole  *memory.DeadLetters
 	put    func(ctx context.Context, letter ports.DeadLetter) error
-	get    func(ctx context.Context, id string) (ports.DeadLetter, error)
+	get    func(ctx context.Context, id string) (ports.DeadLetterRecord, error)
 	list   func(ctx context.Context, query ports.DeadLetterQuery) (ports.DeadLetterPage, error)
-	settle func(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState, by string) error
+	settle func(ctx context.Context, letter ports.DeadLetterRecord, state ports.DeadLetterState, by string) error
 }
 
 func (f *faultyDeadLetters) Put(ctx context.Context, letter ports.DeadLetter) error {
 	return f.put(ctx, letter)
 }
 
-func (f *faultyDeadLetters) Get(ctx context.Context, id string) (ports.DeadLetter, error) {
+func (f *faultyDeadLetters) Get(ctx context.Context, id string) (ports.DeadLetterRecord, error) {
 	return f.get(ctx, id)
 }
 
@@ -40,7 +39,7 @@ func (f *faultyDeadLetters) List(ctx context.Context, query ports.DeadLetterQuer
 	return f.list(ctx, query)
 }
 
-func (f *faultyDeadLetters) Settle(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState, by string) error {
+func (f *faultyDeadLetters) Settle(ctx context.Context, letter ports.DeadLetterRecord, state ports.DeadLetterState, by string) error {
 	return f.settle(ctx, letter, state, by)
 }
 
@@ -69,21 +68,17 @@ func hoarding(breakIt func(f *faultyDeadLetters)) func() porttest.DeadLetters {
 }
 
 // keeping makes a store that returns changed letters.
-func keeping(change func(letter *ports.DeadLetter)) func() porttest.DeadLetters {
+func keeping(change func(letter *ports.DeadLetterRecord)) func() porttest.DeadLetters {
 	return faultyLetters(func(f *faultyDeadLetters) { f.change(change) })
 }
 
 // change makes Get and List return changed letters.
-func (f *faultyDeadLetters) change(change func(letter *ports.DeadLetter)) {
-	changeResult(&f.get, func(letter *ports.DeadLetter, _ string) { change(letter) })
+func (f *faultyDeadLetters) change(change func(letter *ports.DeadLetterRecord)) {
+	changeResult(&f.get, func(letter *ports.DeadLetterRecord, _ string) { change(letter) })
 	changeResult(&f.list, func(page *ports.DeadLetterPage, _ ports.DeadLetterQuery) {
-		for i := range page.Letters {
-			letter := page.Letters[i]
-			change(&letter)
-			page.Letters[i] = ports.DeadLetter{
-				ID: letter.ID, MessageID: letter.MessageID, Failures: letter.Failures,
-				State: letter.State, Since: letter.Since, SettledAt: letter.SettledAt, SettledBy: letter.SettledBy,
-			}
+		for i := range page.Records {
+			change(&page.Records[i])
+			page.Records[i].Message = ports.Message{ID: page.Records[i].Message.ID}
 		}
 	})
 }
@@ -96,24 +91,24 @@ func putting(put func(f *faultyDeadLetters, ctx context.Context, letter ports.De
 }
 
 // settling makes a store with another Settle.
-func settling(settle func(f *faultyDeadLetters, ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState, by string) error) func() porttest.DeadLetters {
+func settling(settle func(f *faultyDeadLetters, ctx context.Context, letter ports.DeadLetterRecord, state ports.DeadLetterState, by string) error) func() porttest.DeadLetters {
 	return faultyLetters(func(f *faultyDeadLetters) {
-		f.settle = func(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState, by string) error {
+		f.settle = func(ctx context.Context, letter ports.DeadLetterRecord, state ports.DeadLetterState, by string) error {
 			return settle(f, ctx, letter, state, by)
 		}
 	})
 }
 
-// propertiesOfLetters remove what the sender says of the message beside headers
-// and body.
-var propertiesOfLetters = map[string]func(letter *ports.DeadLetter){
-	"content type":     func(l *ports.DeadLetter) { l.ContentType = "" },
-	"content encoding": func(l *ports.DeadLetter) { l.ContentEncoding = "" },
-	"correlation id":   func(l *ports.DeadLetter) { l.CorrelationID = "" },
-	"reply-to":         func(l *ports.DeadLetter) { l.ReplyTo = "" },
-	"type":             func(l *ports.DeadLetter) { l.Type = "" },
-	"app id":           func(l *ports.DeadLetter) { l.AppID = "" },
-	"timestamp":        func(l *ports.DeadLetter) { l.Timestamp = time.Time{} },
+// propertiesOfMessages remove one property of a message each, beside headers and
+// body.
+var propertiesOfMessages = map[string]func(m *ports.Message){
+	"content type":     func(m *ports.Message) { m.ContentType = "" },
+	"content encoding": func(m *ports.Message) { m.ContentEncoding = "" },
+	"correlation id":   func(m *ports.Message) { m.CorrelationID = "" },
+	"reply-to":         func(m *ports.Message) { m.ReplyTo = "" },
+	"type":             func(m *ports.Message) { m.Type = "" },
+	"app id":           func(m *ports.Message) { m.AppID = "" },
+	"timestamp":        func(m *ports.Message) { m.Timestamp = time.Time{} },
 }
 
 func has(failures []ports.Failure, failure ports.Failure) bool {
@@ -132,6 +127,6 @@ func resettle(ctx context.Context, whole *memory.DeadLetters, id string, state p
 }
 
 func cloned(letter ports.DeadLetter) ports.DeadLetter {
-	letter.Headers, letter.Body, letter.Failures = maps.Clone(letter.Headers), slices.Clone(letter.Body), slices.Clone(letter.Failures)
+	letter.Message = letter.Message.Clone()
 	return letter
 }

@@ -11,7 +11,7 @@ import (
 
 // endRetention settles the letter, which waits, and waits until the store
 // forgets it.
-func endRetention(t testing.TB, d DeadLetters, letter ports.DeadLetter, state ports.DeadLetterState) {
+func endRetention(t testing.TB, d DeadLetters, letter ports.DeadLetterRecord, state ports.DeadLetterState) {
 	t.Helper()
 	settle(t, d.Forgetful, letter, state)
 	eventually(t, "settled dead letter "+letter.ID+" is forgotten", func() bool {
@@ -99,19 +99,19 @@ var deadLettersForget = []Clause[DeadLetters]{
 	}},
 
 	{"a letter that waits again is not forgotten", func(t testing.TB, d DeadLetters) {
-		for way, again := range map[string]func(letter ports.DeadLetter) error{
-			"restored": func(letter ports.DeadLetter) error {
+		for way, again := range map[string]func(letter ports.DeadLetterRecord) error{
+			"restored": func(letter ports.DeadLetterRecord) error {
 				return d.Forgetful.Settle(bounded(t), letter, ports.Waiting, settler)
 			},
-			"failed again": func(letter ports.DeadLetter) error {
-				return d.Forgetful.Put(bounded(t), failing(letter, nthFailure(1000)))
+			"failed again": func(letter ports.DeadLetterRecord) error {
+				return d.Forgetful.Put(bounded(t), failingAgain(letter, nthFailure(1000)))
 			},
 		} {
-			var letter ports.DeadLetter
+			var letter ports.DeadLetterRecord
 			withinLease(t, d.Retention, func(round int) (at time.Time, fault string) {
-				letter = nthLetter(round)
-				letter.ID += way
-				letter = putInto(t, d.Forgetful, letter, ports.Waiting)
+				waits := nthLetter(round)
+				waits.ID += way
+				letter = putInto(t, d.Forgetful, waits, ports.Waiting)
 				at = time.Now()
 				settle(t, d.Forgetful, letter, ports.Discarded)
 				letter, err := d.Forgetful.Get(bounded(t), letter.ID)

@@ -30,7 +30,7 @@ func brokenForgetting() []broken[porttest.DeadLetters] {
 		{"a settled letter is forgotten early", kept, "the retention of a second Settle ends early too", retaining(lease / 3)},
 		{"a settled letter is never forgotten", forgotten, "another clause waits until a letter is forgotten", retaining(time.Hour)},
 
-		{"the retention counts from the first Settle", latest, "a settled letter can't be settled again", settling(func(f *faultyDeadLetters, ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState, by string) error {
+		{"the retention counts from the first Settle", latest, "a settled letter can't be settled again", settling(func(f *faultyDeadLetters, ctx context.Context, letter ports.DeadLetterRecord, state ports.DeadLetterState, by string) error {
 			if letter.State == ports.Waiting || state == ports.Waiting {
 				return f.whole.Settle(ctx, letter, state, by)
 			}
@@ -39,14 +39,14 @@ func brokenForgetting() []broken[porttest.DeadLetters] {
 		})},
 		{"a letter that was settled once is forgotten although it waits again", "a letter that waits again is not forgotten", "a letter that is put anew was settled too", faultyLetters(func(f *faultyDeadLetters) {
 			var ends shared[string, time.Time]
-			f.settle = func(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState, by string) error {
+			f.settle = func(ctx context.Context, letter ports.DeadLetterRecord, state ports.DeadLetterState, by string) error {
 				err := f.whole.Settle(ctx, letter, state, by)
 				if err == nil && state != ports.Waiting {
 					ends.set(letter.ID, time.Now().Add(lease))
 				}
 				return err
 			}
-			f.get = func(ctx context.Context, id string) (ports.DeadLetter, error) {
+			f.get = func(ctx context.Context, id string) (ports.DeadLetterRecord, error) {
 				if end, ok := ends.get(id); ok && time.Now().After(end) && f.whole.Retention > 0 {
 					return new(memory.DeadLetters).Get(ctx, id)
 				}
@@ -61,7 +61,7 @@ func brokenForgetting() []broken[porttest.DeadLetters] {
 				}
 				return hoard.Put(ctx, letter)
 			}
-			f.settle = func(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState, by string) error {
+			f.settle = func(ctx context.Context, letter ports.DeadLetterRecord, state ports.DeadLetterState, by string) error {
 				if err := f.whole.Settle(ctx, letter, state, by); err != nil {
 					return err
 				}
@@ -69,9 +69,9 @@ func brokenForgetting() []broken[porttest.DeadLetters] {
 			}
 			f.list = func(ctx context.Context, query ports.DeadLetterQuery) (ports.DeadLetterPage, error) {
 				page, err := hoard.List(ctx, query)
-				for i, letter := range page.Letters {
+				for i, letter := range page.Records {
 					if kept, err := f.whole.Get(ctx, letter.ID); err == nil {
-						page.Letters[i].SettledAt = kept.SettledAt
+						page.Records[i].SettledAt = kept.SettledAt
 					}
 				}
 				return page, err

@@ -27,35 +27,36 @@ var deadLettersGet = []Clause[DeadLetters]{
 
 	{"Put, Get and List of letters share no memory with their caller", func(t testing.TB, d DeadLetters) {
 		const changed = "changed by the caller"
-		spoil := func(letter ports.DeadLetter) {
-			for i := range letter.Body {
-				letter.Body[i] = 'x'
+		spoil := func(m ports.Message, failures []ports.Failure) {
+			for i := range m.Body {
+				m.Body[i] = 'x'
 			}
-			for name := range letter.Headers {
-				letter.Headers[name] = changed
+			for name := range m.Headers {
+				m.Headers[name] = changed
 			}
-			for i := range letter.Failures {
-				letter.Failures[i].Reason = changed
+			for i := range failures {
+				failures[i].Reason = changed
 			}
 		}
 
 		want := putAs(nthLetter(1))
 		mine := nthLetter(1)
 		put(t, d.Letters, mine)
-		spoil(mine)
+		spoil(mine.Message, nil)
 		checkLetter(t, d, want)
 
 		again := failing(nthLetter(1), nthFailure(2))
 		put(t, d.Letters, again)
-		spoil(again)
+		spoil(again.Message, nil)
 		want.Failures = append(want.Failures, nthFailure(2))
 		checkLetter(t, d, want)
 
 		for range 2 {
-			spoil(getLetter(t, d.Letters, want.ID))
+			got := getLetter(t, d.Letters, want.ID)
+			spoil(got.Message, got.Failures)
 			checkLetter(t, d, want)
 			for _, listed := range listLetters(t, d.Letters, ports.DeadLetterQuery{Limit: 1}) {
-				spoil(listed)
+				spoil(listed.Message, listed.Failures)
 			}
 			checkLetter(t, d, want)
 			checkLetters(t, d, ports.DeadLetterQuery{Limit: 1}, want)
@@ -80,7 +81,7 @@ var deadLettersGet = []Clause[DeadLetters]{
 				}
 			}
 		})
-		var want []ports.DeadLetter
+		var want []ports.DeadLetterRecord
 		for n := range callers * each {
 			letter := putAs(nthLetter(n))
 			letter.Failures = append(letter.Failures, nthFailure(1000))

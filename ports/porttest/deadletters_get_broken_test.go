@@ -10,9 +10,9 @@ import (
 )
 
 // getting makes a store with another Get.
-func getting(get func(f *faultyDeadLetters, ctx context.Context, id string) (ports.DeadLetter, error)) func() porttest.DeadLetters {
+func getting(get func(f *faultyDeadLetters, ctx context.Context, id string) (ports.DeadLetterRecord, error)) func() porttest.DeadLetters {
 	return faultyLetters(func(f *faultyDeadLetters) {
-		f.get = func(ctx context.Context, id string) (ports.DeadLetter, error) { return get(f, ctx, id) }
+		f.get = func(ctx context.Context, id string) (ports.DeadLetterRecord, error) { return get(f, ctx, id) }
 	})
 }
 
@@ -23,19 +23,19 @@ func brokenLetterReads() []broken[porttest.DeadLetters] {
 		memory  = "Put, Get and List of letters share no memory with their caller"
 	)
 	return []broken[porttest.DeadLetters]{
-		{"Get takes the beginning of an id", unknown, "an id begins with an order's in other clauses", getting(func(f *faultyDeadLetters, ctx context.Context, id string) (ports.DeadLetter, error) {
+		{"Get takes the beginning of an id", unknown, "an id begins with an order's in other clauses", getting(func(f *faultyDeadLetters, ctx context.Context, id string) (ports.DeadLetterRecord, error) {
 			page, err := f.whole.List(ctx, ports.DeadLetterQuery{Limit: ports.MaxListLimit})
 			if err != nil {
-				return ports.DeadLetter{}, err
+				return ports.DeadLetterRecord{}, err
 			}
-			for _, letter := range page.Letters {
+			for _, letter := range page.Records {
 				if id != "" && strings.HasPrefix(letter.ID, id) {
 					id = letter.ID
 				}
 			}
 			return f.whole.Get(ctx, id)
 		})},
-		{"errors do not say what was attempted", unknown, "every clause that looks for a missing letter", getting(func(f *faultyDeadLetters, ctx context.Context, id string) (ports.DeadLetter, error) {
+		{"errors do not say what was attempted", unknown, "every clause that looks for a missing letter", getting(func(f *faultyDeadLetters, ctx context.Context, id string) (ports.DeadLetterRecord, error) {
 			letter, err := f.whole.Get(ctx, id)
 			if err != nil {
 				err = cmp.Or(ctx.Err(), ports.ErrNotFound)
@@ -46,9 +46,9 @@ func brokenLetterReads() []broken[porttest.DeadLetters] {
 		{"List of letters ignores its context", ended, "", faultyLetters(func(f *faultyDeadLetters) { ignoreContext(&f.list) })},
 		{"Get returns its own headers", memory, "", hoarding(func(f *faultyDeadLetters) {
 			var headers shared[string, map[string]string]
-			f.get = func(ctx context.Context, id string) (ports.DeadLetter, error) {
+			f.get = func(ctx context.Context, id string) (ports.DeadLetterRecord, error) {
 				letter, err := f.whole.Get(ctx, id)
-				letter.Headers, _ = headers.once(id, letter.Headers)
+				letter.Message.Headers, _ = headers.once(id, letter.Message.Headers)
 				return letter, err
 			}
 		})},
@@ -56,8 +56,8 @@ func brokenLetterReads() []broken[porttest.DeadLetters] {
 			var lists shared[string, []ports.Failure]
 			f.list = func(ctx context.Context, query ports.DeadLetterQuery) (ports.DeadLetterPage, error) {
 				page, err := f.whole.List(ctx, query)
-				for i := range page.Letters {
-					letter := &page.Letters[i]
+				for i := range page.Records {
+					letter := &page.Records[i]
 					if kept, _ := lists.once(letter.ID, letter.Failures); len(kept) == len(letter.Failures) {
 						letter.Failures = kept
 					} else {

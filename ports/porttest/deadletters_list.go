@@ -17,53 +17,53 @@ func tiedLetters(n, count int) []ports.DeadLetter {
 	list := make([]ports.DeadLetter, count)
 	for i := range list {
 		list[i] = nthLetter(n + i)
-		list[i].Failures[0].FirstFailure = epoch.Add(time.Duration((n+i)*7%count/5) * time.Millisecond)
+		list[i].Failure.FirstFailure = epoch.Add(time.Duration((n+i)*7%count/5) * time.Millisecond)
 	}
 	return list
 }
 
 // sortedLetters returns the letters, which are given as they are kept, as List
 // sorts them.
-func sortedLetters(letters []ports.DeadLetter) []ports.DeadLetter {
-	return slices.SortedFunc(slices.Values(letters), func(a, b ports.DeadLetter) int {
+func sortedLetters(letters []ports.DeadLetterRecord) []ports.DeadLetterRecord {
+	return slices.SortedFunc(slices.Values(letters), func(a, b ports.DeadLetterRecord) int {
 		return cmp.Or(a.Since.Compare(b.Since), strings.Compare(a.ID, b.ID))
 	})
 }
 
 // putSorted puts the letters, and returns them as they are kept, as List sorts
 // them.
-func putSorted(t testing.TB, store ports.DeadLetters, letters ...ports.DeadLetter) []ports.DeadLetter {
+func putSorted(t testing.TB, store ports.DeadLetters, letters ...ports.DeadLetter) []ports.DeadLetterRecord {
 	t.Helper()
 	put(t, store, letters...)
-	kept := make([]ports.DeadLetter, len(letters))
+	kept := make([]ports.DeadLetterRecord, len(letters))
 	for i, letter := range letters {
 		kept[i] = putAs(letter)
 	}
 	return sortedLetters(kept)
 }
 
-func listerOfLetters() lister[DeadLetters, ports.DeadLetterQuery, ports.DeadLetter] {
-	return lister[DeadLetters, ports.DeadLetterQuery, ports.DeadLetter]{
+func listerOfLetters() lister[DeadLetters, ports.DeadLetterQuery, ports.DeadLetterRecord] {
+	return lister[DeadLetters, ports.DeadLetterQuery, ports.DeadLetterRecord]{
 		items:   "dead letters",
 		queries: []ports.DeadLetterQuery{{}, {State: ports.Waiting}, {Reason: "reason"}},
 		with: func(query ports.DeadLetterQuery, limit int, cursor string) ports.DeadLetterQuery {
 			query.Limit, query.Cursor = limit, cursor
 			return query
 		},
-		fill: func(t testing.TB, d DeadLetters, count int) []ports.DeadLetter {
+		fill: func(t testing.TB, d DeadLetters, count int) []ports.DeadLetterRecord {
 			return putSorted(t, d.Letters, tiedLetters(1, count)...)
 		},
-		page: func(ctx context.Context, d DeadLetters, query ports.DeadLetterQuery) ([]ports.DeadLetter, string, error) {
+		page: func(ctx context.Context, d DeadLetters, query ports.DeadLetterQuery) ([]ports.DeadLetterRecord, string, error) {
 			page, err := d.Letters.List(ctx, query)
-			return page.Letters, page.NextCursor, err
+			return page.Records, page.NextCursor, err
 		},
 		check: checkLetters,
-		id:    func(letter ports.DeadLetter) string { return letter.ID },
+		id:    func(letter ports.DeadLetterRecord) string { return letter.ID },
 	}
 }
 
 // listLetters returns the letters of all the query's pages.
-func listLetters(t testing.TB, store ports.DeadLetters, query ports.DeadLetterQuery) []ports.DeadLetter {
+func listLetters(t testing.TB, store ports.DeadLetters, query ports.DeadLetterQuery) []ports.DeadLetterRecord {
 	t.Helper()
 	return listerOfLetters().follow(t, DeadLetters{Letters: store}, query, query.Limit, func() {})
 }
@@ -90,13 +90,13 @@ var deadLettersList = append(listerOfLetters().clauses(), []Clause[DeadLetters]{
 					return
 				}
 				more := tiedLetters(added, 25)[:5] // sorted among the letters before
-				more[0].Failures[0].FirstFailure = epoch.Add(time.Hour)
-				more[1].Failures[0].FirstFailure = epoch.Add(-time.Hour)
+				more[0].Failure.FirstFailure = epoch.Add(time.Hour)
+				more[1].Failure.FirstFailure = epoch.Add(-time.Hour)
 				added += len(more)
 				put(t, d.Other, more...)
 				putInto(t, d.Other, failing(more[4], nthFailure(n+500)), ports.Discarded)
 				for _, letter := range before[:2] { // which fail again and again, and stay in place
-					put(t, d.Other, failing(letter, nthFailure(added)))
+					put(t, d.Other, failingAgain(letter, nthFailure(added)))
 				}
 				for _, letter := range leaves {
 					settle(t, d.Other, getLetter(t, d.Other, letter.ID), ports.Replayed)
@@ -107,7 +107,7 @@ var deadLettersList = append(listerOfLetters().clauses(), []Clause[DeadLetters]{
 	}},
 
 	{"List returns only letters of the state, if the query has one", func(t testing.TB, d DeadLetters) {
-		of := map[ports.DeadLetterState][]ports.DeadLetter{}
+		of := map[ports.DeadLetterState][]ports.DeadLetterRecord{}
 		for n := range 15 {
 			state := letterStates[n*2%3]
 			letter := putInto(t, d.Letters, nthLetter(n), state)
@@ -126,7 +126,7 @@ var deadLettersList = append(listerOfLetters().clauses(), []Clause[DeadLetters]{
 			"", "two\nlines", "\u00e4rger", "a\u0308rger", "\U0001F6D2", "^start", "[a-z]", `{"$ne":""}`, " ",
 		} {
 			letter := nthLetter(n)
-			letter.Failures[0].Reason = reason
+			letter.Failure.Reason = reason
 			letters = append(letters, letter)
 		}
 		put(t, d.Letters, append(letters, nthLetter(100))...)
@@ -138,9 +138,9 @@ var deadLettersList = append(listerOfLetters().clauses(), []Clause[DeadLetters]{
 			"time", "Time", "time out", ".", "a.b", "a*b", "axb", ".*", "$", "$done", "$reason", "(", `\`, `\\`, "\n", "two\nlines", "s\nl", "\u00e4",
 			"a\u0308", "\u0308", "a", "\U0001F6D2", "^", "[a-z]", `{"$ne":""}`, " ", "nowhere", nthFailure(100).Reason, nthFailure(101).Reason,
 		} {
-			var want []ports.DeadLetter
+			var want []ports.DeadLetterRecord
 			for _, letter := range letters {
-				if strings.Contains(letter.Failures[0].Reason, text) {
+				if strings.Contains(letter.Failure.Reason, text) {
 					want = append(want, getLetter(t, d.Letters, letter.ID))
 				}
 			}
@@ -149,10 +149,10 @@ var deadLettersList = append(listerOfLetters().clauses(), []Clause[DeadLetters]{
 	}},
 
 	{"List returns only letters of both the state and the reason, if the query has both", func(t testing.TB, d DeadLetters) {
-		var want []ports.DeadLetter
+		var want []ports.DeadLetterRecord
 		for n := range 18 {
 			letter := nthLetter(n)
-			letter.Failures[0].Reason = []string{"time out", "refused"}[n%2]
+			letter.Failure.Reason = []string{"time out", "refused"}[n%2]
 			state := letterStates[n%3]
 			kept := putInto(t, d.Letters, letter, state)
 			if n%2 == 0 && state == ports.Discarded {
@@ -167,17 +167,17 @@ var deadLettersList = append(listerOfLetters().clauses(), []Clause[DeadLetters]{
 	// An order has several letters if another system publishes events of it.
 	{"List returns only letters of the order, if the query has one", func(t testing.TB, d DeadLetters) {
 		order, neighbour := orderID(1), orderID(2)
-		of := map[domain.OrderID][]ports.DeadLetter{}
+		of := map[domain.OrderID][]ports.DeadLetterRecord{}
 		for n, id := range []string{
 			string(order) + "-created", string(order), string(order) + "-", string(order) + "-a.b$c", string(order) + "x-created", "x" + string(order) + "-created",
 			string(neighbour) + "-created", "unreadable-" + string(order), string(order) + ".created", string(order) + "-\U0001F6D2", string(order)[:35] + "-created",
 		} {
 			letter := nthLetter(n)
 			letter.ID = id
-			letter = putInto(t, d.Letters, letter, letterStates[n%3])
+			record := putInto(t, d.Letters, letter, letterStates[n%3])
 			for _, o := range []domain.OrderID{order, neighbour} {
 				if strings.HasPrefix(id, string(o)+"-") {
-					of[o] = append(of[o], letter)
+					of[o] = append(of[o], record)
 				}
 			}
 		}
@@ -187,7 +187,7 @@ var deadLettersList = append(listerOfLetters().clauses(), []Clause[DeadLetters]{
 			}
 		}
 		for _, state := range letterStates {
-			want := slices.DeleteFunc(slices.Clone(of[order]), func(l ports.DeadLetter) bool { return l.State != state })
+			want := slices.DeleteFunc(slices.Clone(of[order]), func(l ports.DeadLetterRecord) bool { return l.State != state })
 			checkLetters(t, d, ports.DeadLetterQuery{OrderID: order, State: state, Limit: 1}, want...)
 		}
 		one := of[order][0]

@@ -18,17 +18,17 @@ func listedLetters(change func(page *ports.DeadLetterPage, query ports.DeadLette
 }
 
 // sortingLetters makes a store that sorts each page of its List.
-func sortingLetters(compare func(a, b ports.DeadLetter) int) func() porttest.DeadLetters {
+func sortingLetters(compare func(a, b ports.DeadLetterRecord) int) func() porttest.DeadLetters {
 	return listedLetters(func(page *ports.DeadLetterPage, _ ports.DeadLetterQuery) {
-		slices.SortStableFunc(page.Letters, compare)
+		slices.SortStableFunc(page.Records, compare)
 	})
 }
 
 // changingLetters makes a store that changes each letter of its List.
-func changingLetters(change func(letter *ports.DeadLetter)) func() porttest.DeadLetters {
+func changingLetters(change func(letter *ports.DeadLetterRecord)) func() porttest.DeadLetters {
 	return listedLetters(func(page *ports.DeadLetterPage, _ ports.DeadLetterQuery) {
-		for i := range page.Letters {
-			change(&page.Letters[i])
+		for i := range page.Records {
+			change(&page.Records[i])
 		}
 	})
 }
@@ -43,16 +43,16 @@ func asking(change func(query *ports.DeadLetterQuery)) func() porttest.DeadLette
 func matching(match func(failures []ports.Failure, reason string) bool) func() porttest.DeadLetters {
 	return faultyLetters(func(f *faultyDeadLetters) {
 		f.list = func(ctx context.Context, query ports.DeadLetterQuery) (ports.DeadLetterPage, error) {
-			all, err := everyPage(func(cursor string) ([]ports.DeadLetter, string, error) {
+			all, err := everyPage(func(cursor string) ([]ports.DeadLetterRecord, string, error) {
 				page, err := f.whole.List(ctx, ports.DeadLetterQuery{State: query.State, OrderID: query.OrderID, Limit: ports.MaxListLimit, Cursor: cursor})
-				return page.Letters, page.NextCursor, err
+				return page.Records, page.NextCursor, err
 			})
 			if err != nil {
 				return ports.DeadLetterPage{}, err
 			}
-			all = slices.DeleteFunc(all, func(l ports.DeadLetter) bool { return query.Reason != "" && !match(l.Failures, query.Reason) })
+			all = slices.DeleteFunc(all, func(l ports.DeadLetterRecord) bool { return query.Reason != "" && !match(l.Failures, query.Reason) })
 			page, next, err := countedPage(all, query.Limit, query.Cursor)
-			return ports.DeadLetterPage{Letters: page, NextCursor: next}, err
+			return ports.DeadLetterPage{Records: page, NextCursor: next}, err
 		}
 	})
 }
@@ -74,31 +74,31 @@ func brokenLetterLists() []broken[porttest.DeadLetters] {
 		byReason  = "every clause that lists letters with a reason"
 		countedBy = "the pages count from the oldest letter, and other clauses list letters with a reason"
 	)
-	compareTimes := func(a, b ports.DeadLetter) int { return a.Since.Compare(b.Since) }
+	compareTimes := func(a, b ports.DeadLetterRecord) int { return a.Since.Compare(b.Since) }
 	return []broken[porttest.DeadLetters]{
 		{"List of no letters has another page", "List of no dead letters is one empty page", "every clause that lists none", listedLetters(func(page *ports.DeadLetterPage, query ports.DeadLetterQuery) {
-			if len(page.Letters) == 0 && query.Cursor == "" {
+			if len(page.Records) == 0 && query.Cursor == "" {
 				page.NextCursor = "more"
 			}
 		})},
 		{"List returns the latest letters first", oldest, every, listedLetters(func(page *ports.DeadLetterPage, _ ports.DeadLetterQuery) {
-			slices.Reverse(page.Letters)
+			slices.Reverse(page.Records)
 		})},
-		{"List returns the highest id of one time first", oldest, tied, sortingLetters(func(a, b ports.DeadLetter) int {
+		{"List returns the highest id of one time first", oldest, tied, sortingLetters(func(a, b ports.DeadLetterRecord) int {
 			return cmp.Or(compareTimes(a, b), strings.Compare(b.ID, a.ID))
 		})},
-		{"List sorts ids in any case", oldest, "", sortingLetters(func(a, b ports.DeadLetter) int {
+		{"List sorts ids in any case", oldest, "", sortingLetters(func(a, b ports.DeadLetterRecord) int {
 			return cmp.Or(compareTimes(a, b), strings.Compare(strings.ToLower(a.ID), strings.ToLower(b.ID)))
 		})},
 		{"List skips letters of the same time as the last of a page", pages, tied, faultyLetters(func(f *faultyDeadLetters) {
 			var ends shared[string, time.Time]
 			f.list = func(ctx context.Context, query ports.DeadLetterQuery) (ports.DeadLetterPage, error) {
 				page, err := f.whole.List(ctx, query)
-				if len(page.Letters) > 0 {
-					ends.set(page.NextCursor, page.Letters[len(page.Letters)-1].Since)
+				if len(page.Records) > 0 {
+					ends.set(page.NextCursor, page.Records[len(page.Records)-1].Since)
 				}
 				if end, ok := ends.get(query.Cursor); ok && query.Cursor != "" {
-					page.Letters = slices.DeleteFunc(page.Letters, func(l ports.DeadLetter) bool { return l.Since.Equal(end) })
+					page.Records = slices.DeleteFunc(page.Records, func(l ports.DeadLetterRecord) bool { return l.Since.Equal(end) })
 				}
 				return page, err
 			}
@@ -142,7 +142,7 @@ func brokenLetterLists() []broken[porttest.DeadLetters] {
 					query.OrderID, query.Limit = "", ports.MaxListLimit
 				}
 				page, err := f.whole.List(ctx, query)
-				page.Letters = slices.DeleteFunc(page.Letters, func(l ports.DeadLetter) bool { return !strings.HasPrefix(l.ID, order) })
+				page.Records = slices.DeleteFunc(page.Records, func(l ports.DeadLetterRecord) bool { return !strings.HasPrefix(l.ID, order) })
 				return page, err
 			}
 		})},
@@ -154,17 +154,17 @@ func brokenLetterLists() []broken[porttest.DeadLetters] {
 		{"List returns whole letters", bare, every, faultyLetters(func(f *faultyDeadLetters) {
 			f.list = func(ctx context.Context, query ports.DeadLetterQuery) (ports.DeadLetterPage, error) {
 				page, err := f.whole.List(ctx, query)
-				for i, letter := range page.Letters {
-					if page.Letters[i], err = f.whole.Get(ctx, letter.ID); err != nil {
+				for i, letter := range page.Records {
+					if page.Records[i], err = f.whole.Get(ctx, letter.ID); err != nil {
 						return ports.DeadLetterPage{}, err
 					}
 				}
 				return page, err
 			}
 		})},
-		{"List omits the message's id", bare, every, changingLetters(func(letter *ports.DeadLetter) { letter.MessageID = "" })},
+		{"List omits the message's id", bare, every, changingLetters(func(letter *ports.DeadLetterRecord) { letter.Message.ID = "" })},
 
-		{"List omits who has settled", bare, "every clause that lists settled letters", changingLetters(func(letter *ports.DeadLetter) { letter.SettledBy = "" })},
+		{"List omits who has settled", bare, "every clause that lists settled letters", changingLetters(func(letter *ports.DeadLetterRecord) { letter.SettledBy = "" })},
 		{"List takes a limit of 0 for 20", "List of dead letters takes the nearer end for a limit that is out of range", "", asking(func(query *ports.DeadLetterQuery) {
 			if query.Limit < 1 {
 				query.Limit = 20

@@ -29,14 +29,14 @@ func keepingFailuresUnder(lock sync.Locker, add func(failures []ports.Failure, f
 			lock.Lock()
 			defer lock.Unlock()
 			there, _ := failures.get(letter.ID)
-			failures.set(letter.ID, add(slices.Clone(there), letter.Failures[0]))
+			failures.set(letter.ID, add(slices.Clone(there), letter.Failure))
 			return nil
 		}
-		f.change(func(letter *ports.DeadLetter) {
+		f.change(func(letter *ports.DeadLetterRecord) {
 			there, _ := failures.get(letter.ID)
 			letter.Failures = slices.Clone(there)
 		})
-		f.settle = func(ctx context.Context, letter ports.DeadLetter, state ports.DeadLetterState, by string) error {
+		f.settle = func(ctx context.Context, letter ports.DeadLetterRecord, state ports.DeadLetterState, by string) error {
 			if there, _ := failures.get(letter.ID); slices.Equal(there, letter.Failures) {
 				if kept, err := f.whole.Get(ctx, letter.ID); err == nil {
 					letter.Failures = kept.Failures
@@ -72,13 +72,13 @@ func latest(count int, failures []ports.Failure) []ports.Failure {
 
 // deciding makes a store whose Put leaves a letter that was there before in the
 // state that decide returns, if it returns one.
-func deciding(decide func(before ports.DeadLetter, known bool) (state ports.DeadLetterState, by string)) func() porttest.DeadLetters {
+func deciding(decide func(before ports.DeadLetterRecord, known bool) (state ports.DeadLetterState, by string)) func() porttest.DeadLetters {
 	return putting(func(f *faultyDeadLetters, ctx context.Context, letter ports.DeadLetter) error {
 		before, unknown := f.whole.Get(ctx, letter.ID)
 		if err := f.whole.Put(ctx, letter); err != nil || unknown != nil {
 			return err
 		}
-		state, by := decide(before, has(before.Failures, letter.Failures[0]))
+		state, by := decide(before, has(before.Failures, letter.Failure))
 		if state == "" {
 			return nil
 		}
@@ -88,44 +88,43 @@ func deciding(decide func(before ports.DeadLetter, known bool) (state ports.Dead
 
 func brokenLetterPuts() []broken[porttest.DeadLetters] {
 	const (
-		fields   = "Put keeps a letter, and Get returns it with every field as it was put"
-		known    = "Put of a known failure changes nothing, in any state"
-		adds     = "Put of another failure adds it, and leaves the message as it was"
-		waits    = "Put of another failure makes the letter wait again, from any state"
-		order    = "Put sorts a letter's failures, the latest last"
-		most     = "Put keeps the latest MaxFailures of a letter's failures"
-		callers  = "Put of one id by many callers keeps one letter with every failure"
-		failures = "Put refuses a letter that does not have one failure, with a permanent error"
-		ended    = "Put with an ended context changes nothing"
-		every    = "every clause that reads a whole letter"
-		repeats  = "many callers put the same failure"
-		twice    = "other clauses put a letter again"
+		fields  = "Put keeps a letter, and Get returns it with every field as it was put"
+		known   = "Put of a known failure changes nothing, in any state"
+		adds    = "Put of another failure adds it, and leaves the message as it was"
+		waits   = "Put of another failure makes the letter wait again, from any state"
+		order   = "Put sorts a letter's failures, the latest last"
+		most    = "Put keeps the latest MaxFailures of a letter's failures"
+		callers = "Put of one id by many callers keeps one letter with every failure"
+		ended   = "Put with an ended context changes nothing"
+		every   = "every clause that reads a whole letter"
+		repeats = "many callers put the same failure"
+		twice   = "other clauses put a letter again"
 	)
 	var table []broken[porttest.DeadLetters]
-	for property, lose := range propertiesOfLetters {
-		table = append(table, broken[porttest.DeadLetters]{"a letter loses its " + property, fields, every, keeping(lose)})
+	for property, lose := range propertiesOfMessages {
+		table = append(table, broken[porttest.DeadLetters]{"a letter loses its " + property, fields, every, keeping(func(record *ports.DeadLetterRecord) { lose(&record.Message) })})
 	}
 	return append(table, []broken[porttest.DeadLetters]{
-		{"a header's name is cut at its dot", fields, "", keeping(func(letter *ports.DeadLetter) {
+		{"a header's name is cut at its dot", fields, "", keeping(func(letter *ports.DeadLetterRecord) {
 			headers := map[string]string{}
-			for _, name := range slices.Sorted(maps.Keys(letter.Headers)) {
+			for _, name := range slices.Sorted(maps.Keys(letter.Message.Headers)) {
 				cut, _, _ := strings.Cut(name, ".")
-				headers[cut] = letter.Headers[name]
+				headers[cut] = letter.Message.Headers[name]
 			}
-			letter.Headers = headers
+			letter.Message.Headers = headers
 		})},
-		{"invalid characters are replaced", fields, "", keeping(func(letter *ports.DeadLetter) {
-			for name, value := range letter.Headers {
-				letter.Headers[name] = strings.ToValidUTF8(value, "?")
+		{"invalid characters are replaced", fields, "", keeping(func(letter *ports.DeadLetterRecord) {
+			for name, value := range letter.Message.Headers {
+				letter.Message.Headers[name] = strings.ToValidUTF8(value, "?")
 			}
 		})},
-		{"a body is cut at 64 KiB", fields, "", keeping(func(letter *ports.DeadLetter) {
-			letter.Body = letter.Body[:min(len(letter.Body), 64<<10)]
+		{"a body is cut at 64 KiB", fields, "", keeping(func(letter *ports.DeadLetterRecord) {
+			letter.Message.Body = letter.Message.Body[:min(len(letter.Message.Body), 64<<10)]
 		})},
-		{"times are in local time", fields, every, keeping(func(letter *ports.DeadLetter) {
+		{"times are in local time", fields, every, keeping(func(letter *ports.DeadLetterRecord) {
 			letter.Since = letter.Since.In(time.FixedZone("CET", 3600))
 		})},
-		{"Since is when the letter failed last", fields, every, keeping(func(letter *ports.DeadLetter) {
+		{"Since is when the letter failed last", fields, every, keeping(func(letter *ports.DeadLetterRecord) {
 			letter.Since = letter.Failures[len(letter.Failures)-1].LastFailure
 		})},
 		{"a known failure counts again", known, repeats, keepingFailures(func(failures []ports.Failure, failure ports.Failure) []ports.Failure {
@@ -141,13 +140,13 @@ func brokenLetterPuts() []broken[porttest.DeadLetters] {
 			}
 			return latest(ports.MaxFailures, byTime(append(failures, failure)))
 		})},
-		{"a known failure makes a letter wait again", known, "", deciding(func(before ports.DeadLetter, known bool) (ports.DeadLetterState, string) {
+		{"a known failure makes a letter wait again", known, "", deciding(func(before ports.DeadLetterRecord, known bool) (ports.DeadLetterState, string) {
 			if known && before.State != ports.Waiting {
 				return ports.Waiting, ""
 			}
 			return "", ""
 		})},
-		{"another failure leaves the state", waits, "a letter that failed again does not wait", deciding(func(before ports.DeadLetter, known bool) (ports.DeadLetterState, string) {
+		{"another failure leaves the state", waits, "a letter that failed again does not wait", deciding(func(before ports.DeadLetterRecord, known bool) (ports.DeadLetterState, string) {
 			if !known && before.State != ports.Waiting {
 				return before.State, before.SettledBy
 			}
@@ -168,10 +167,9 @@ func brokenLetterPuts() []broken[porttest.DeadLetters] {
 				}
 				return err
 			}
-			f.change(func(letter *ports.DeadLetter) {
+			f.change(func(letter *ports.DeadLetterRecord) {
 				l, _ := latest.get(letter.ID)
-				l = cloned(l)
-				letter.MessageID, letter.ContentType, letter.Headers, letter.Body = l.MessageID, l.ContentType, l.Headers, l.Body
+				letter.Message = l.Message.Clone()
 			})
 		})},
 		{"another failure replaces the one before", adds, "every clause that puts several failures", keepingFailures(func(_ []ports.Failure, failure ports.Failure) []ports.Failure {
@@ -214,7 +212,7 @@ func brokenLetterPuts() []broken[porttest.DeadLetters] {
 				context.AfterFunc(ctx, func() { gone.set(letter.ID, true) })
 				return nil
 			}
-			f.get = func(ctx context.Context, id string) (ports.DeadLetter, error) {
+			f.get = func(ctx context.Context, id string) (ports.DeadLetterRecord, error) {
 				if out, _ := gone.get(id); out {
 					id += " is gone"
 				}
@@ -222,27 +220,15 @@ func brokenLetterPuts() []broken[porttest.DeadLetters] {
 			}
 		})},
 		{"Put puts the letter and then fails on an ended context", ended, "", faultyLetters(func(f *faultyDeadLetters) { checkContextLast(&f.put) })},
-		{"Put ignores a letter without a failure", failures, "", putting(func(f *faultyDeadLetters, ctx context.Context, letter ports.DeadLetter) error {
-			if len(letter.Failures) == 0 {
-				return ctx.Err()
-			}
-			return f.whole.Put(ctx, letter)
-		})},
-		{"Put makes a failure if there is none", failures, "", putting(func(f *faultyDeadLetters, ctx context.Context, letter ports.DeadLetter) error {
-			if len(letter.Failures) != 1 {
-				letter.Failures = []ports.Failure{{Reason: "unknown", LastFailure: time.UnixMilli(0).UTC()}}
-			}
-			return f.whole.Put(ctx, letter)
-		})},
 		{"Put keeps the caller's body", "Put, Get and List of letters share no memory with their caller", "", hoarding(func(f *faultyDeadLetters) {
 			var bodies shared[string, []byte]
 			f.put = func(ctx context.Context, letter ports.DeadLetter) error {
-				bodies.once(letter.ID, letter.Body)
+				bodies.once(letter.ID, letter.Message.Body)
 				return f.whole.Put(ctx, letter)
 			}
-			f.change(func(letter *ports.DeadLetter) {
+			f.change(func(letter *ports.DeadLetterRecord) {
 				body, _ := bodies.get(letter.ID)
-				letter.Body = slices.Clone(body)
+				letter.Message.Body = slices.Clone(body)
 			})
 		})},
 	}...)

@@ -13,7 +13,7 @@ import (
 
 // transitions calls do for each way from one state to another, with a letter
 // that is in the first.
-func transitions(t testing.TB, d DeadLetters, do func(letter ports.DeadLetter, to ports.DeadLetterState)) {
+func transitions(t testing.TB, d DeadLetters, do func(letter ports.DeadLetterRecord, to ports.DeadLetterState)) {
 	t.Helper()
 	for i, from := range letterStates {
 		for j, to := range letterStates {
@@ -24,7 +24,7 @@ func transitions(t testing.TB, d DeadLetters, do func(letter ports.DeadLetter, t
 	}
 }
 
-func checkChanged(t testing.TB, d DeadLetters, read ports.DeadLetter, state ports.DeadLetterState) {
+func checkChanged(t testing.TB, d DeadLetters, read ports.DeadLetterRecord, state ports.DeadLetterState) {
 	t.Helper()
 	now := getLetter(t, d.Letters, read.ID)
 	checkError(t, "settle a changed dead letter", d.Letters.Settle(bounded(t), read, state, settler), ports.ErrChanged, read.ID)
@@ -33,7 +33,7 @@ func checkChanged(t testing.TB, d DeadLetters, read ports.DeadLetter, state port
 
 var deadLettersSettle = []Clause[DeadLetters]{
 	{"Settle gives a letter any other state, and changes nothing else", func(t testing.TB, d DeadLetters) {
-		transitions(t, d, func(letter ports.DeadLetter, to ports.DeadLetterState) {
+		transitions(t, d, func(letter ports.DeadLetterRecord, to ports.DeadLetterState) {
 			got := settled(t, d.Other, letter, to)
 			checkEqual(t, fmt.Sprintf("%s dead letter %s settled as %s", letter.State, letter.ID, to), settledAs(letter, to, got.SettledAt), got)
 			checkLetter(t, d, got)
@@ -42,7 +42,7 @@ var deadLettersSettle = []Clause[DeadLetters]{
 
 	{"SettledAt is when the letter was replayed or discarded, and zero while it waits", func(t testing.TB, d DeadLetters) {
 		const apart = time.Minute // how far the store's clock may be from this one
-		transitions(t, d, func(letter ports.DeadLetter, to ports.DeadLetterState) {
+		transitions(t, d, func(letter ports.DeadLetterRecord, to ports.DeadLetterState) {
 			begin := time.Now()
 			at := settled(t, d.Other, letter, to).SettledAt
 			want := ""
@@ -64,7 +64,7 @@ var deadLettersSettle = []Clause[DeadLetters]{
 
 	{"SettledBy is who settled the letter last, and empty while it waits", func(t testing.TB, d DeadLetters) {
 		longest := strings.Repeat("\U0001F6D2", 128)
-		transitions(t, d, func(letter ports.DeadLetter, to ports.DeadLetterState) {
+		transitions(t, d, func(letter ports.DeadLetterRecord, to ports.DeadLetterState) {
 			for _, by := range []string{"u", "$set", "a.b ä\u0308@host-1.example", longest} {
 				must(t, fmt.Sprintf("settle %s dead letter %s as %s", letter.State, letter.ID, to), d.Other.Settle(bounded(t), letter, to, by))
 				now := getLetter(t, d.Letters, letter.ID)
@@ -80,7 +80,7 @@ var deadLettersSettle = []Clause[DeadLetters]{
 	}},
 
 	{"Settle takes a letter as List returned it", func(t testing.TB, d DeadLetters) {
-		transitions(t, d, func(letter ports.DeadLetter, to ports.DeadLetterState) {
+		transitions(t, d, func(letter ports.DeadLetterRecord, to ports.DeadLetterState) {
 			listed, ok := findListed(t, d.Letters, ports.DeadLetterQuery{State: letter.State, Limit: 10}, letter.ID)
 			if !ok {
 				t.Fatalf("list of the state %s does not have dead letter %s, want it to", letter.State, letter.ID)
@@ -91,17 +91,17 @@ var deadLettersSettle = []Clause[DeadLetters]{
 	}},
 
 	{"Settle leaves a letter that has failed again, and returns ErrChanged", func(t testing.TB, d DeadLetters) {
-		transitions(t, d, func(letter ports.DeadLetter, to ports.DeadLetterState) {
+		transitions(t, d, func(letter ports.DeadLetterRecord, to ports.DeadLetterState) {
 			for _, failure := range []ports.Failure{nthFailure(1000), nthFailure(-1000)} { // the latest, and one that is put late
 				read := getLetter(t, d.Letters, letter.ID)
-				put(t, d.Other, failing(letter, failure))
+				put(t, d.Other, failingAgain(letter, failure))
 				checkChanged(t, d, read, to)
 			}
 		})
 	}},
 
 	{"Settle leaves a letter that another caller has settled, and returns ErrChanged", func(t testing.TB, d DeadLetters) {
-		transitions(t, d, func(read ports.DeadLetter, to ports.DeadLetterState) {
+		transitions(t, d, func(read ports.DeadLetterRecord, to ports.DeadLetterState) {
 			settle(t, d.Other, read, to)
 			for _, state := range letterStates {
 				checkChanged(t, d, read, state)
@@ -118,7 +118,7 @@ var deadLettersSettle = []Clause[DeadLetters]{
 	}},
 
 	{"Settle by many callers succeeds for one of them", func(t testing.TB, d DeadLetters) {
-		transitions(t, d, func(letter ports.DeadLetter, to ports.DeadLetterState) {
+		transitions(t, d, func(letter ports.DeadLetterRecord, to ports.DeadLetterState) {
 			what := fmt.Sprintf("settle %s dead letter %s as %s", letter.State, letter.ID, to)
 			_, fault := onlyOne(t, what, 16, ports.ErrChanged, func(ctx context.Context, i int) error {
 				return either(i, d.Letters, d.Other).Settle(ctx, letter, to, settler)
@@ -153,7 +153,7 @@ var deadLettersSettle = []Clause[DeadLetters]{
 	}},
 
 	{"Settle with an ended context settles nothing", func(t testing.TB, d DeadLetters) {
-		transitions(t, d, func(letter ports.DeadLetter, to ports.DeadLetterState) {
+		transitions(t, d, func(letter ports.DeadLetterRecord, to ports.DeadLetterState) {
 			checkEnded(t, "Settle", func(ctx context.Context) error { return d.Letters.Settle(ctx, letter, to, settler) })
 			checkLetter(t, d, letter)
 		})

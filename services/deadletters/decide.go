@@ -105,7 +105,7 @@ func (a adminAPI) decide(decision Decision) httpapi.HandlerFunc {
 				return deadLetterProblem(err)
 			}
 			httpapi.NoteUnreadable(w, page.Unreadable)
-			for _, letter := range page.Letters {
+			for _, letter := range page.Records {
 				ids = append(ids, letter.ID)
 			}
 			if page.NextCursor != "" {

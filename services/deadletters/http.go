@@ -117,7 +117,7 @@ func (a adminAPI) list(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return deadLetterProblem(err)
 	}
-	return httpapi.WritePage(w, page.Letters, page.NextCursor, page.Unreadable, NewSummary)
+	return httpapi.WritePage(w, page.Records, page.NextCursor, page.Unreadable, NewSummary)
 }
 
 const noOrderID = "must be an order's id: a UUID with hyphens"
@@ -150,11 +150,11 @@ func (a adminAPI) get(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return deadLetterProblem(err)
 	}
-	if len(letter.Body) <= largeBody {
+	if len(letter.Message.Body) <= largeBody {
 		return httpapi.WriteJSON(w, http.StatusOK, NewView(letter))
 	}
-	body := letter.Body
-	letter.Body = nil
+	body := letter.Message.Body
+	letter.Message.Body = nil
 	view := NewView(letter)
 	view.Body = nil
 	httpapi.WriteLarge(w, view, "body", body)

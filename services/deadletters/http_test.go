@@ -38,8 +38,11 @@ func TestAdmin(t *testing.T) {
 	for i, reason := range []string{"no such address", "decode event: body", "no such address (again)", "timeout"} {
 		failed := at.Add(time.Duration(i) * time.Minute)
 		err := store.Put(t.Context(), ports.DeadLetter{
-			ID: fmt.Sprintf("l%d", i), MessageID: "m", ContentType: "text/plain", Headers: map[string]string{"a": "b"}, Body: []byte{'<', 'o', 'k', '>', byte(0xFF * (i % 2))},
-			Failures: []ports.Failure{{Reason: reason, Attempts: 5, FirstFailure: failed, LastFailure: failed.Add(time.Second)}},
+			ID: fmt.Sprintf("l%d", i),
+			Message: ports.Message{
+				ID: "m", ContentType: "text/plain", Headers: map[string]string{"a": "b"}, Body: []byte{'<', 'o', 'k', '>', byte(0xFF * (i % 2))},
+			},
+			Failure: ports.Failure{Reason: reason, Attempts: 5, FirstFailure: failed, LastFailure: failed.Add(time.Second)},
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -106,8 +109,8 @@ func TestAdminShowsLargeLetters(t *testing.T) {
 	bodies := map[string][]byte{"text": []byte(strings.Repeat("<界>\u0000", 200_000)), "bytes": bytes.Repeat([]byte{0xFF, 0}, 100_000)}
 	for id, body := range bodies {
 		err := store.Put(t.Context(), ports.DeadLetter{
-			ID: id, MessageID: "m", ContentType: "text/plain", Body: body,
-			Failures: []ports.Failure{{Reason: "r", Attempts: 1, FirstFailure: time.Now(), LastFailure: time.Now()}},
+			ID: id, Message: ports.Message{ID: "m", ContentType: "text/plain", Body: body},
+			Failure: ports.Failure{Reason: "r", Attempts: 1, FirstFailure: time.Now(), LastFailure: time.Now()},
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -138,7 +141,7 @@ func TestAdminWhenThingsFail(t *testing.T) {
 		control := gomock.NewController(t)
 		store := mocks.NewMockDeadLetters(control)
 		store.EXPECT().List(gomock.Any(), gomock.Any()).Return(ports.DeadLetterPage{}, err).Times(2)
-		store.EXPECT().Get(gomock.Any(), gomock.Any()).Return(ports.DeadLetter{}, err).Times(2)
+		store.EXPECT().Get(gomock.Any(), gomock.Any()).Return(ports.DeadLetterRecord{}, err).Times(2)
 		h := newHandler(t, newService(t, store, mocks.NewMockDeadLetterQueue(control), discard))
 		for target, body := range map[string]string{
 			"/dead-letters": "", "/dead-letters/x": "", "/dead-letters/replay": `{"all":true}`,
@@ -168,8 +171,11 @@ func putLetters(t *testing.T, store ports.DeadLetters, ids ...string) {
 	for i, id := range ids {
 		failed := at.Add(time.Duration(i) * time.Minute)
 		err := store.Put(t.Context(), ports.DeadLetter{
-			ID: id, MessageID: "m", ContentType: "text/plain", ContentEncoding: "gzip", CorrelationID: "c", ReplyTo: "r", Type: "t", AppID: "a", Timestamp: at,
-			Failures: []ports.Failure{{Reason: "no", Attempts: 1, FirstFailure: failed, LastFailure: failed}},
+			ID: id,
+			Message: ports.Message{
+				ID: "m", ContentType: "text/plain", ContentEncoding: "gzip", CorrelationID: "c", ReplyTo: "r", Type: "t", AppID: "a", Timestamp: at,
+			},
+			Failure: ports.Failure{Reason: "no", Attempts: 1, FirstFailure: failed, LastFailure: failed},
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -266,7 +272,7 @@ func TestAdminOfUnreadableLetters(t *testing.T) {
 	store := mocks.NewMockDeadLetters(control)
 	h := newHandler(t, newService(t, store, mocks.NewMockDeadLetterQueue(control), discard))
 	err := fmt.Errorf("get secret: %w", &ports.UnreadableError{ID: "x", Field: "attempts", Reason: "is a text"})
-	store.EXPECT().Get(gomock.Any(), "x").Return(ports.DeadLetter{}, err).Times(2)
+	store.EXPECT().Get(gomock.Any(), "x").Return(ports.DeadLetterRecord{}, err).Times(2)
 	store.EXPECT().List(gomock.Any(), gomock.Any()).Return(ports.DeadLetterPage{Unreadable: 3}, nil).Times(2)
 
 	const why = "the letter's record can't be read: attempts is a text"

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -62,7 +61,7 @@ func (s *Service) List(ctx context.Context, query ports.DeadLetterQuery) (ports.
 }
 
 // Get returns a dead letter. See [ports.DeadLetters].
-func (s *Service) Get(ctx context.Context, id string) (ports.DeadLetter, error) {
+func (s *Service) Get(ctx context.Context, id string) (ports.DeadLetterRecord, error) {
 	return s.store.Get(ctx, canonical(id))
 }
 
@@ -217,7 +216,7 @@ func each(ids []string, do func(id string) error) []error {
 }
 
 // open returns the letter if the decision can be carried out.
-func (s *Service) open(ctx context.Context, decision Decision, id string) (ports.DeadLetter, error) {
+func (s *Service) open(ctx context.Context, decision Decision, id string) (ports.DeadLetterRecord, error) {
 	letter, err := s.Get(ctx, id)
 	if err == nil && letter.State != decision.From() {
 		err = &Refusal{decision, letter.State}
@@ -241,8 +240,8 @@ func (s *Service) decide(ctx context.Context, decision Decision, by, id string) 
 	return err
 }
 
-func (s *Service) replay(ctx context.Context, letter ports.DeadLetter, by string) error {
-	if err := s.queue.Replay(ctx, letter); err != nil {
+func (s *Service) replay(ctx context.Context, letter ports.DeadLetterRecord, by string) error {
+	if err := s.queue.Replay(ctx, letter.ID, letter.Message); err != nil {
 		return err
 	}
 	ctx = context.WithoutCancel(ctx) // the message is out: though who asked may have gone, that is to be noted
@@ -259,19 +258,15 @@ func (s *Service) replay(ctx context.Context, letter ports.DeadLetter, by string
 // checkReplayed returns nil if a letter that has changed while its message was
 // replayed shows just that: it has failed again already, or was replayed by
 // somebody else as well. Else it returns the error that it has changed.
-func (s *Service) checkReplayed(ctx context.Context, before ports.DeadLetter, changed error) error {
+func (s *Service) checkReplayed(ctx context.Context, before ports.DeadLetterRecord, changed error) error {
 	now, err := s.store.Get(ctx, before.ID)
 	switch {
 	case err != nil:
 		return err
 	case now.State == ports.Replayed:
 		return nil
-	case now.State == ports.Waiting && !lastFailure(now).Equal(lastFailure(before)):
+	case now.State == ports.Waiting && !now.LastFailure().LastFailure.Equal(before.LastFailure().LastFailure):
 		return nil
 	}
 	return changed
-}
-
-func lastFailure(letter ports.DeadLetter) time.Time {
-	return letter.Failures[len(letter.Failures)-1].LastFailure
 }

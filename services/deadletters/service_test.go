@@ -110,7 +110,7 @@ func (o *office) check(t *testing.T, state ports.DeadLetterState, want map[strin
 		t.Fatal(err)
 	}
 	got := map[string]int{}
-	for _, letter := range page.Letters {
+	for _, letter := range page.Records {
 		got[letter.ID] = len(letter.Failures)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -130,8 +130,8 @@ func TestDeadLettersMoveIntoTheStore(t *testing.T) {
 			t.Errorf("left at the broker: %v", left)
 		}
 		page, err := o.letters.List(t.Context(), ports.DeadLetterQuery{State: ports.Waiting, Limit: 100})
-		if err != nil || len(page.Letters) != 2 {
-			t.Fatalf("got %v, %v, want both", page.Letters, err)
+		if err != nil || len(page.Records) != 2 {
+			t.Fatalf("got %v, %v, want both", page.Records, err)
 		}
 		letter, err := o.letters.Get(t.Context(), string(event.ID))
 		if err != nil {
@@ -233,11 +233,11 @@ func TestDecisionsAreAboutAState(t *testing.T) {
 func TestReplayWithoutBroker(t *testing.T) {
 	store := new(memory.DeadLetters)
 	queue := mocks.NewMockDeadLetterQueue(gomock.NewController(t))
-	letter := ports.DeadLetter{ID: "x", Failures: []ports.Failure{{Reason: "r", LastFailure: time.Now()}}}
+	letter := ports.DeadLetter{ID: "x", Failure: ports.Failure{Reason: "r", LastFailure: time.Now()}}
 	if err := store.Put(t.Context(), letter); err != nil {
 		t.Fatal(err)
 	}
-	queue.EXPECT().Replay(gomock.Any(), gomock.Any()).Return(ports.ErrUnavailable)
+	queue.EXPECT().Replay(gomock.Any(), "x", ports.Message{}).Return(ports.ErrUnavailable)
 	errs := newService(t, store, queue, discard).Decide(t.Context(), deadletters.Replay, "me", "x")
 	if !errors.Is(errs[0], ports.ErrUnavailable) {
 		t.Errorf("got %v, want %v", errs[0], ports.ErrUnavailable)
@@ -250,12 +250,12 @@ func TestReplayWithoutBroker(t *testing.T) {
 // Whether a letter that changed while it was replayed may count as replayed.
 func TestReplayOfWhatChanges(t *testing.T) {
 	at := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
-	letter := func(state ports.DeadLetterState, failed time.Time) ports.DeadLetter {
-		return ports.DeadLetter{ID: "x", State: state, Failures: []ports.Failure{{LastFailure: failed}}}
+	letter := func(state ports.DeadLetterState, failed time.Time) ports.DeadLetterRecord {
+		return ports.DeadLetterRecord{ID: "x", State: state, Failures: []ports.Failure{{LastFailure: failed}}}
 	}
 	tests := []struct {
 		name string
-		now  ports.DeadLetter
+		now  ports.DeadLetterRecord
 		want error
 	}{
 		{"it has failed again", letter(ports.Waiting, at.Add(time.Second)), nil},
@@ -269,7 +269,7 @@ func TestReplayOfWhatChanges(t *testing.T) {
 			store, queue := mocks.NewMockDeadLetters(control), mocks.NewMockDeadLetterQueue(control)
 			gomock.InOrder(
 				store.EXPECT().Get(gomock.Any(), "x").Return(letter(ports.Waiting, at), nil),
-				queue.EXPECT().Replay(gomock.Any(), gomock.Any()).Return(nil),
+				queue.EXPECT().Replay(gomock.Any(), "x", ports.Message{}).Return(nil),
 				store.EXPECT().Settle(gomock.Any(), gomock.Any(), ports.Replayed, "me").Return(ports.ErrChanged),
 				store.EXPECT().Get(gomock.Any(), "x").Return(tt.now, nil),
 			)
@@ -284,13 +284,13 @@ func TestReplayOfWhatChanges(t *testing.T) {
 // What is replayed is noted, although who asked for it has gone.
 func TestReplayOutlivesWhoAsked(t *testing.T) {
 	store := new(memory.DeadLetters)
-	letter := ports.DeadLetter{ID: "x", Failures: []ports.Failure{{LastFailure: time.Now()}}}
+	letter := ports.DeadLetter{ID: "x", Failure: ports.Failure{LastFailure: time.Now()}}
 	if err := store.Put(t.Context(), letter); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	queue := mocks.NewMockDeadLetterQueue(gomock.NewController(t))
-	queue.EXPECT().Replay(gomock.Any(), gomock.Any()).Do(func(context.Context, ports.DeadLetter) { cancel() })
+	queue.EXPECT().Replay(gomock.Any(), "x", ports.Message{}).Do(func(context.Context, string, ports.Message) { cancel() })
 	if errs := newService(t, store, queue, discard).Decide(ctx, deadletters.Replay, "me", "x"); errs[0] != nil {
 		t.Error(errs[0])
 	}

@@ -23,7 +23,7 @@ type Summary struct {
 }
 
 // NewSummary returns the summary of the letter.
-func NewSummary(letter ports.DeadLetter) Summary {
+func NewSummary(letter ports.DeadLetterRecord) Summary {
 	s := Summary{
 		ID: letter.ID, State: letter.State,
 		TimesAside: len(letter.Failures), Since: httpapi.FormatTime(letter.Since),
@@ -69,29 +69,29 @@ func newFailureView(f ports.Failure) FailureView {
 }
 
 // NewView returns the letter as it is shown.
-func NewView(letter ports.DeadLetter) View {
+func NewView(letter ports.DeadLetterRecord) View {
 	v := View{
 		Summary:         NewSummary(letter),
-		MessageID:       letter.MessageID,
-		ContentType:     letter.ContentType,
-		ContentEncoding: letter.ContentEncoding,
-		CorrelationID:   letter.CorrelationID,
-		ReplyTo:         letter.ReplyTo,
-		Type:            letter.Type,
-		AppID:           letter.AppID,
-		Headers:         letter.Headers,
+		MessageID:       letter.Message.ID,
+		ContentType:     letter.Message.ContentType,
+		ContentEncoding: letter.Message.ContentEncoding,
+		CorrelationID:   letter.Message.CorrelationID,
+		ReplyTo:         letter.Message.ReplyTo,
+		Type:            letter.Message.Type,
+		AppID:           letter.Message.AppID,
+		Headers:         letter.Message.Headers,
 	}
-	if !letter.Timestamp.IsZero() {
-		v.Timestamp = httpapi.FormatTime(letter.Timestamp)
+	if !letter.Message.Timestamp.IsZero() {
+		v.Timestamp = httpapi.FormatTime(letter.Message.Timestamp)
 	}
 	for _, f := range letter.Failures {
 		v.Failures = append(v.Failures, newFailureView(f))
 	}
-	if utf8.Valid(letter.Body) {
-		body := string(letter.Body)
+	if utf8.Valid(letter.Message.Body) {
+		body := string(letter.Message.Body)
 		v.Body = &body
 	} else {
-		v.BodyBase64 = letter.Body
+		v.BodyBase64 = letter.Message.Body
 	}
 	return v
 }

@@ -16,9 +16,9 @@ type Letter struct {
 	ID    string
 }
 
-// OfLetter returns the dead letter's place.
-func OfLetter(letter ports.DeadLetter) Letter {
-	return Letter{Since: letter.Since, ID: letter.ID}
+// OfLetter returns the place of the dead letter's record.
+func OfLetter(record ports.DeadLetterRecord) Letter {
+	return Letter{Since: record.Since, ID: record.ID}
 }
 
 // Compare returns a negative number if l comes before m, oldest first, and a

@@ -116,7 +116,7 @@ func (l *listLetters) Run(ctx context.Context, c *app.Common, s app.Streams) err
 		}
 		listed := 0
 		query := ports.DeadLetterQuery{State: state, OrderID: order, Reason: reason}
-		unreadable, err := d.each(ctx, query, func(letter ports.DeadLetter) bool {
+		unreadable, err := d.each(ctx, query, func(letter ports.DeadLetterRecord) bool {
 			summary := deadletters.NewSummary(letter)
 			if l.JSON {
 				d.writeJSON(summary)
@@ -135,7 +135,7 @@ func (l *listLetters) Run(ctx context.Context, c *app.Common, s app.Streams) err
 
 // each calls do with each letter that the query asks for, until it returns
 // false. It returns how many records were left out, for they can't be read.
-func (d desk) each(ctx context.Context, query ports.DeadLetterQuery, do func(ports.DeadLetter) bool) (unreadable int, err error) {
+func (d desk) each(ctx context.Context, query ports.DeadLetterQuery, do func(ports.DeadLetterRecord) bool) (unreadable int, err error) {
 	query.Limit = ports.MaxListLimit
 	for {
 		page, err := d.letters.List(ctx, query)
@@ -143,7 +143,7 @@ func (d desk) each(ctx context.Context, query ports.DeadLetterQuery, do func(por
 			return unreadable, err
 		}
 		unreadable += page.Unreadable
-		for _, letter := range page.Letters {
+		for _, letter := range page.Records {
 			if !do(letter) {
 				return unreadable, nil
 			}
@@ -157,7 +157,7 @@ func (d desk) each(ctx context.Context, query ports.DeadLetterQuery, do func(por
 
 // ids returns the ids of the letters that the query asks for.
 func (d desk) ids(ctx context.Context, query ports.DeadLetterQuery) (ids []string, err error) {
-	unreadable, err := d.each(ctx, query, func(letter ports.DeadLetter) bool {
+	unreadable, err := d.each(ctx, query, func(letter ports.DeadLetterRecord) bool {
 		ids = append(ids, letter.ID)
 		return true
 	})

@@ -45,7 +45,7 @@ func (d desk) writeJSON(value any) {
 	_, _ = d.Out.Write(httpapi.EscapeControls(line.Bytes())) // what Out has to say, it keeps
 }
 
-func (d desk) print(letter ports.DeadLetter) {
+func (d desk) print(letter ports.DeadLetterRecord) {
 	v := deadletters.NewView(letter)
 	fmt.Fprintf(d.Out, "%s\n  state         %s", app.Printable(v.ID), v.State)
 	if v.SettledAt != "" {
@@ -69,13 +69,13 @@ func (d desk) print(letter ports.DeadLetter) {
 	for _, name := range slices.Sorted(maps.Keys(v.Headers)) {
 		fmt.Fprintf(d.Out, "  header        %q: %q\n", name, v.Headers[name])
 	}
-	body := letter.Body[:min(len(letter.Body), mostShown)]
+	body := letter.Message.Body[:min(len(letter.Message.Body), mostShown)]
 	text := hex.Dump(body)
 	if v.Body != nil {
 		text = strings.ToValidUTF8(string(body), "")
 	}
-	fmt.Fprintf(d.Out, "  body          %d bytes%s\n", len(letter.Body), indented(text))
-	if len(body) < len(letter.Body) {
+	fmt.Fprintf(d.Out, "  body          %d bytes%s\n", len(letter.Message.Body), indented(text))
+	if len(body) < len(letter.Message.Body) {
 		fmt.Fprintln(d.Out, "                … --json has all of it")
 	}
 }

@@ -19,9 +19,12 @@ func TestNoControlCharactersAreShown(t *testing.T) {
 	const wicked = "a\x1b[2J\x07\u009bb\r\u202e"
 	var out bytes.Buffer
 	d := desk{Out: &checkedWriter{Writer: &out}}
-	letter := ports.DeadLetter{
-		ID: wicked, MessageID: wicked, ContentType: wicked, ContentEncoding: wicked, CorrelationID: wicked, ReplyTo: wicked, Type: wicked, AppID: wicked,
-		Headers: map[string]string{wicked: wicked}, Body: []byte(wicked),
+	letter := ports.DeadLetterRecord{
+		ID: wicked,
+		Message: ports.Message{
+			ID: wicked, ContentType: wicked, ContentEncoding: wicked, CorrelationID: wicked, ReplyTo: wicked, Type: wicked, AppID: wicked,
+			Headers: map[string]string{wicked: wicked}, Body: []byte(wicked),
+		},
 		Failures: []ports.Failure{{Reason: wicked}}, State: ports.Replayed, SettledBy: wicked, SettledAt: time.Unix(0, 0),
 	}
 	d.print(letter)

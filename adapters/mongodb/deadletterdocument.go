@@ -1,0 +1,176 @@
+package mongodb
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+
+	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
+)
+
+// maxMessage bounds a message in its document, which MongoDB limits to 16 MiB.
+// The rest is for the failures.
+const maxMessage = 15 << 20 // bytes
+
+// headerDocument stores the name as a value, because MongoDB would read some
+// names of fields as paths or operators.
+type headerDocument struct {
+	Name  string `bson:"name"`
+	Value string `bson:"value"`
+}
+
+type failureDocument struct {
+	Reason       string    `bson:"reason"`
+	Attempts     int       `bson:"attempts"`
+	FirstFailure time.Time `bson:"first_failure"`
+	LastFailure  time.Time `bson:"last_failure"`
+}
+
+// text is a field of text.
+type text struct {
+	name  string
+	value *string
+}
+
+// optionalTexts returns the fields that a document has only where its message has
+// them. The first version did not write them.
+func optionalTexts(m *ports.Message) []text {
+	return []text{
+		{"content_encoding", &m.ContentEncoding}, {"correlation_id", &m.CorrelationID}, {"reply_to", &m.ReplyTo},
+		{"type", &m.Type}, {"app_id", &m.AppID},
+	}
+}
+
+// messageDocument returns the fields that a record keeps as they were first put.
+func messageDocument(letter ports.DeadLetter) bson.D {
+	m := letter.Message
+	headers := []headerDocument{}
+	for _, name := range slices.Sorted(maps.Keys(m.Headers)) {
+		headers = append(headers, headerDocument{name, m.Headers[name]})
+	}
+	document := bson.D{
+		{Key: "message_id", Value: m.ID},
+		{Key: "content_type", Value: m.ContentType},
+		{Key: "headers", Value: headers},
+		{Key: "body", Value: bson.Binary{Data: m.Body}},
+		{Key: "since", Value: letter.Failure.FirstFailure},
+	}
+	for _, t := range optionalTexts(&m) {
+		if *t.value != "" {
+			document = append(document, bson.E{Key: t.name, Value: *t.value})
+		}
+	}
+	if !m.Timestamp.IsZero() {
+		document = append(document, bson.E{Key: "timestamp", Value: m.Timestamp})
+	}
+	return document
+}
+
+// readRecord reads a whole document.
+func readRecord(document bson.Raw) (ports.DeadLetterRecord, error) {
+	record, err := readListedRecord(document)
+	if err != nil {
+		return record, err
+	}
+	r := &reader{doc: document}
+	m := &record.Message
+	m.ContentType = field(r, "content_type", bson.RawValue.StringValueOK)
+	for _, t := range optionalTexts(m) {
+		*t.value = optional(r, t.name, bson.RawValue.StringValueOK)
+	}
+	m.Timestamp = optional(r, "timestamp", bson.RawValue.TimeOK).UTC()
+	if !domain.IsWritable(m.Timestamp) { // it is the sender's, so the record stays readable
+		m.Timestamp = time.Time{}
+	}
+	m.Body = field(r, "body", binary)
+	m.Headers = map[string]string{}
+	for _, h := range elements(r, "headers", readHeader) {
+		m.Headers[h.Name] = h.Value
+	}
+	if r.err != nil {
+		return ports.DeadLetterRecord{}, unreadable(document, r.err)
+	}
+	return record, nil
+}
+
+// listedFields are the fields that readListedRecord reads.
+var listedFields = bson.M{"message_id": 1, "failures": 1, "state": 1, "since": 1, "settled_at": 1, "settled_by": 1}
+
+// readListedRecord reads a document as List returns it.
+func readListedRecord(document bson.Raw) (ports.DeadLetterRecord, error) {
+	r := &reader{doc: document}
+	record := ports.DeadLetterRecord{
+		ID:       field(r, "_id", bson.RawValue.StringValueOK),
+		Message:  ports.Message{ID: field(r, "message_id", bson.RawValue.StringValueOK)},
+		Failures: elements(r, "failures", readFailure),
+		State:    ports.DeadLetterState(field(r, "state", bson.RawValue.StringValueOK)),
+		Since:    date(r, "since"),
+	}
+	if len(record.Failures) == 0 {
+		r.fail("failures", "is empty")
+	}
+	if r.err == nil && record.State != ports.Waiting {
+		record.SettledAt = date(r, "settled_at")
+		record.SettledBy = optional(r, "settled_by", bson.RawValue.StringValueOK)
+	}
+	if r.err != nil {
+		return ports.DeadLetterRecord{}, unreadable(document, r.err)
+	}
+	return record, nil
+}
+
+func readFailure(r *reader) ports.Failure {
+	return ports.Failure{
+		Reason:       field(r, "reason", bson.RawValue.StringValueOK),
+		Attempts:     field(r, "attempts", integer),
+		FirstFailure: date(r, "first_failure"),
+		LastFailure:  date(r, "last_failure"),
+	}
+}
+
+func readHeader(r *reader) headerDocument {
+	return headerDocument{
+		Name:  field(r, "name", bson.RawValue.StringValueOK),
+		Value: field(r, "value", bson.RawValue.StringValueOK),
+	}
+}
+
+func binary(value bson.RawValue) ([]byte, bool) {
+	_, data, ok := value.BinaryOK()
+	return slices.Clone(data), ok
+}
+
+// optional is [field] for a field that may be missing.
+func optional[T any](r *reader, name string, as func(bson.RawValue) (T, bool)) T {
+	if _, err := r.doc.LookupErr(name); err != nil {
+		var none T
+		return none
+	}
+	return field(r, name, as)
+}
+
+// elements reads each document of the array in the named field.
+func elements[T any](r *reader, name string, read func(*reader) T) []T {
+	array := field(r, name, bson.RawValue.ArrayOK)
+	if r.err != nil {
+		return nil
+	}
+	values, err := array.Values()
+	if err != nil {
+		r.fail(name, "is damaged")
+	}
+	var list []T
+	for _, value := range values {
+		doc, ok := value.DocumentOK()
+		if !ok {
+			r.fail(name, "has an element of type "+value.Type.String())
+		}
+		element := &reader{doc: doc, within: name + ".", err: r.err}
+		list = append(list, read(element))
+		r.err = element.err
+	}
+	return list
+}
