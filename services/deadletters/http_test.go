@@ -63,7 +63,7 @@ func TestAdmin(t *testing.T) {
 		{"GET", "/dead-letters?state=gone", "", nil, 422, `"field":"state","detail":"must be waiting, replayed, discarded or all"`},
 		{"GET", "/dead-letters?limit=1001", "", nil, 422, `"field":"limit","detail":"must be a whole number from 1 to 1000"`},
 		{"GET", "/dead-letters?cursor=x", "", nil, 422, `"field":"cursor","detail":"must be the next_cursor`},
-		{"GET", "/dead-letters?state=&reason&limit=&cursor=", "", nil, 422, `state is empty; leave it out to have those that wait; reason is empty; .*limit is empty; .*cursor is empty`},
+		{"GET", "/dead-letters?state=&reason&limit=&cursor=", "", nil, 422, `state is empty; leave it out to list those that wait; reason is empty; .*limit is empty; .*cursor is empty`},
 		{"GET", "/dead-letters?stat=x", "", nil, 422, `"field":"stat","detail":"is not a parameter`},
 		{"GET", "/dead-letters/l0", "", nil, 200, `^` + l0 + `,"failures":\[{"reason":"no such address",.*}\],"message_id":"m","content_type":"text/plain","headers":{"a":"b"},"body":"<ok>\\u0000"}$`},
 		{"GET", "/dead-letters/l1", "", nil, 200, `"body_base64":"PG9rPv8="}$`},
@@ -71,13 +71,13 @@ func TestAdmin(t *testing.T) {
 		{"DELETE", "/dead-letters/l0", "", nil, 405, `does not support DELETE; use GET, HEAD`},
 		{"GET", "/dead-letters/replay", "", nil, 405, `does not support GET; use POST`},
 
-		{"POST", "/dead-letters/replay", `{}`, nil, 422, `"field":"ids","detail":"is one way to select letters: give exactly one of ids, order_id, reason, all"`},
+		{"POST", "/dead-letters/replay", `{}`, nil, 422, `"field":"ids","detail":"is one way to select dead letters: give exactly one of ids, order_id, reason, all"`},
 		{"POST", "/dead-letters/replay", `{"ids":["l0"],"all":true}`, nil, 422, `exactly one of`},
 		{"POST", "/dead-letters/replay", `{"ids":"l0"}`, nil, 422, `"field":"ids","detail":"must be a list of strings"`},
 		{"POST", "/dead-letters/replay", `{"ids":["` + strings.Repeat("x", 257) + `"]}`, nil, 422, `"field":"ids","detail":"must each have 1 to 256 bytes"`},
 		{"POST", "/dead-letters/replay", `{"ids":["l0",""]}`, nil, 422, `"field":"ids","detail":"must each have 1 to 256 bytes"`},
 		{"POST", "/dead-letters/replay", `{"ids":["l0",null]}`, nil, 422, `"field":"ids","detail":"must be a list of strings"`},
-		{"POST", "/dead-letters/replay", `{"ids":[` + strings.Repeat(`"x",`, 1000) + `"x"]}`, nil, 422, `"field":"ids","detail":"must be 1000 at most"`},
+		{"POST", "/dead-letters/replay", `{"ids":[` + strings.Repeat(`"x",`, 1000) + `"x"]}`, nil, 422, `"field":"ids","detail":"must be at most 1000"`},
 		{"POST", "/dead-letters/replay", `{"ids":["l0","l0"],"dry_run":true}`, nil, 200, `"matched":1,`},
 		{"POST", "/dead-letters/replay", `{"all":1}`, nil, 422, `"field":"all","detail":"must be true or false, not a number"`},
 		{"POST", "/dead-letters/replay", `{"all":true,"limit":0}`, nil, 422, `"field":"limit"`},
@@ -89,7 +89,7 @@ func TestAdmin(t *testing.T) {
 		{"POST", "/dead-letters/replay", `{"reason":"address","dry_run":true}`, nil, 200, `^{"decision":"replay","dry_run":true,"matched":2,"done":0,"failed":\[\],"has_more":false,"next_cursor":null}$`},
 		{"GET", "/dead-letters?limit=1", "", nil, 200, l0},
 		{"POST", "/dead-letters/replay", `{"reason":"address"}`, nil, 200, `^{"decision":"replay","dry_run":false,"matched":2,"done":2,"failed":\[\]`},
-		{"POST", "/dead-letters/replay", `{"ids":["l0","l9"]}`, nil, 200, `"matched":2,"done":0,"failed":\[{"id":"l0","code":"wrong_state","detail":"it is replayed, and only what is waiting can be replayed"},{"id":"l9","code":"not_found",.*}\]`},
+		{"POST", "/dead-letters/replay", `{"ids":["l0","l9"]}`, nil, 200, `"matched":2,"done":0,"failed":\[{"id":"l0","code":"wrong_state","detail":"it is replayed; only a waiting dead letter can be replayed"},{"id":"l9","code":"not_found",.*}\]`},
 		{"POST", "/dead-letters/discard", `{"all":true,"limit":1}`, nil, 200, `"matched":1,"done":1,"failed":\[\],"has_more":true,"next_cursor":".+"}$`},
 		{"POST", "/dead-letters/restore", `{"all":true}`, nil, 200, `"matched":1,"done":1`},
 		{"POST", "/dead-letters/discard", `{"ids":["l3"]}`, []string{"Sec-Fetch-Site", "same-origin"}, 200, `"done":1`},
@@ -275,7 +275,7 @@ func TestAdminOfUnreadableLetters(t *testing.T) {
 	store.EXPECT().Get(gomock.Any(), "x").Return(ports.DeadLetterRecord{}, err).Times(2)
 	store.EXPECT().List(gomock.Any(), gomock.Any()).Return(ports.DeadLetterPage{Unreadable: 3}, nil).Times(2)
 
-	const why = "the letter's record can't be read: attempts is a text"
+	const why = "the dead letter is stored, but can't be read: attempts is a text"
 	status, body := ask(h, "GET", "/dead-letters/x", "")
 	if status != 500 || !strings.Contains(body, `"detail":"`+why+`"`) || !strings.Contains(body, `"code":"unreadable","errors":[{"field":"attempts","detail":"is a text"}]`) || strings.Contains(body, "secret") {
 		t.Errorf("one: got %d %s", status, body)

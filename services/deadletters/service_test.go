@@ -221,11 +221,11 @@ func TestDecisionsAreAboutAState(t *testing.T) {
 		}
 		const unknown = "get dead letter x: not found"
 		check(o.letters.Check(t.Context(), deadletters.Replay, id, "x"), "<nil>", unknown)
-		check(o.letters.Check(t.Context(), deadletters.Restore, id), "it is waiting, and only what is discarded can be restored")
+		check(o.letters.Check(t.Context(), deadletters.Restore, id), "it is waiting; only a discarded dead letter can be restored")
 		o.check(t, ports.Waiting, map[string]int{id: 1})
 		check(o.decide(t, deadletters.Discard, id, "x"), "<nil>", unknown)
-		check(o.decide(t, deadletters.Discard, id), "it is discarded, and only what is waiting can be discarded")
-		check(o.decide(t, deadletters.Replay, id), "it is discarded, and only what is waiting can be replayed")
+		check(o.decide(t, deadletters.Discard, id), "it is discarded; only a waiting dead letter can be discarded")
+		check(o.decide(t, deadletters.Replay, id), "it is discarded; only a waiting dead letter can be replayed")
 	})
 }
 

@@ -7,42 +7,46 @@ import (
 	"example.com/orderflow/services/internal/httpapi"
 )
 
-// Summary is the form in which lists show a dead letter, over HTTP
-// and on the command line. Times are RFC 3339, in UTC.
+// Summary is a dead letter as lists show it, over HTTP and on the command line.
+// Times are RFC 3339, in UTC.
 type Summary struct {
-	ID           string                `json:"id"`
-	State        ports.DeadLetterState `json:"state"`
-	Reason       string                `json:"reason"`        // of the latest failure, as all here
-	Attempts     int                   `json:"attempts"`      // in the broker, before it was set aside
-	FirstFailure string                `json:"first_failure"` // of those attempts
-	LastFailure  string                `json:"last_failure"`
-	TimesAside   int                   `json:"times_set_aside"`
-	Since        string                `json:"since"`                // when it failed first of all
-	SettledAt    string                `json:"settled_at,omitempty"` // when it was replayed or discarded
-	SettledBy    string                `json:"settled_by,omitempty"` // who decided that
+	ID         string                `json:"id"`
+	State      ports.DeadLetterState `json:"state"`
+	Failure                          // the latest
+	TimesAside int                   `json:"times_set_aside"`
+	Since      string                `json:"since"`                // the first of all failures
+	SettledAt  string                `json:"settled_at,omitempty"` // when it was replayed or discarded
+	SettledBy  string                `json:"settled_by,omitempty"` // who decided
 }
 
-// NewSummary returns the summary of the letter.
-func NewSummary(letter ports.DeadLetterRecord) Summary {
+// Failure is why and when a message was set aside.
+type Failure struct {
+	Reason       string `json:"reason"`
+	Attempts     int    `json:"attempts"`
+	FirstFailure string `json:"first_failure"`
+	LastFailure  string `json:"last_failure"`
+}
+
+func newFailure(f ports.Failure) Failure {
+	return Failure{f.Reason, f.Attempts, httpapi.FormatTime(f.FirstFailure), httpapi.FormatTime(f.LastFailure)}
+}
+
+// NewSummary returns the summary of the dead letter.
+func NewSummary(r ports.DeadLetterRecord) Summary {
 	s := Summary{
-		ID: letter.ID, State: letter.State,
-		TimesAside: len(letter.Failures), Since: httpapi.FormatTime(letter.Since),
+		ID: r.ID, State: r.State, Failure: newFailure(r.LastFailure()),
+		TimesAside: len(r.Failures), Since: httpapi.FormatTime(r.Since), SettledBy: r.SettledBy,
 	}
-	if n := len(letter.Failures); n > 0 {
-		last := newFailureView(letter.Failures[n-1])
-		s.Reason, s.Attempts = last.Reason, last.Attempts
-		s.FirstFailure, s.LastFailure = last.FirstFailure, last.LastFailure
-	}
-	if !letter.SettledAt.IsZero() {
-		s.SettledAt, s.SettledBy = httpapi.FormatTime(letter.SettledAt), letter.SettledBy
+	if !r.SettledAt.IsZero() {
+		s.SettledAt = httpapi.FormatTime(r.SettledAt)
 	}
 	return s
 }
 
-// View is the form in which one dead letter is shown.
+// View is one dead letter with its message.
 type View struct {
 	Summary
-	Failures        []FailureView     `json:"failures"` // the latest last
+	Failures        []Failure         `json:"failures"` // the latest last
 	MessageID       string            `json:"message_id"`
 	ContentType     string            `json:"content_type"`
 	ContentEncoding string            `json:"content_encoding,omitempty"`
@@ -56,42 +60,25 @@ type View struct {
 	BodyBase64      []byte            `json:"body_base64,omitempty"` // otherwise
 }
 
-// FailureView is a failure of a dead letter.
-type FailureView struct {
-	Reason       string `json:"reason"`
-	Attempts     int    `json:"attempts"`
-	FirstFailure string `json:"first_failure"`
-	LastFailure  string `json:"last_failure"`
-}
-
-func newFailureView(f ports.Failure) FailureView {
-	return FailureView{f.Reason, f.Attempts, httpapi.FormatTime(f.FirstFailure), httpapi.FormatTime(f.LastFailure)}
-}
-
-// NewView returns the letter as it is shown.
-func NewView(letter ports.DeadLetterRecord) View {
+// NewView returns the view of the dead letter.
+func NewView(r ports.DeadLetterRecord) View {
+	m := r.Message
 	v := View{
-		Summary:         NewSummary(letter),
-		MessageID:       letter.Message.ID,
-		ContentType:     letter.Message.ContentType,
-		ContentEncoding: letter.Message.ContentEncoding,
-		CorrelationID:   letter.Message.CorrelationID,
-		ReplyTo:         letter.Message.ReplyTo,
-		Type:            letter.Message.Type,
-		AppID:           letter.Message.AppID,
-		Headers:         letter.Message.Headers,
+		Summary:   NewSummary(r),
+		MessageID: m.ID, ContentType: m.ContentType, ContentEncoding: m.ContentEncoding, CorrelationID: m.CorrelationID,
+		ReplyTo: m.ReplyTo, Type: m.Type, AppID: m.AppID, Headers: m.Headers,
 	}
-	if !letter.Message.Timestamp.IsZero() {
-		v.Timestamp = httpapi.FormatTime(letter.Message.Timestamp)
+	if !m.Timestamp.IsZero() {
+		v.Timestamp = httpapi.FormatTime(m.Timestamp)
 	}
-	for _, f := range letter.Failures {
-		v.Failures = append(v.Failures, newFailureView(f))
+	for _, f := range r.Failures {
+		v.Failures = append(v.Failures, newFailure(f))
 	}
-	if utf8.Valid(letter.Message.Body) {
-		body := string(letter.Message.Body)
+	if utf8.Valid(m.Body) {
+		body := string(m.Body)
 		v.Body = &body
 	} else {
-		v.BodyBase64 = letter.Message.Body
+		v.BodyBase64 = m.Body
 	}
 	return v
 }

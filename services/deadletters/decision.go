@@ -1,0 +1,99 @@
+package deadletters
+
+import (
+	"cmp"
+	"errors"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
+)
+
+// Decision is what an operator can decide about a dead letter.
+type Decision string
+
+const (
+	Replay  Decision = "replay"  // put its message back into the queue
+	Discard Decision = "discard" // forget it, after ports.DeadLetterRetention
+	Restore Decision = "restore" // have a discarded one wait again
+)
+
+// From returns the state of the dead letters that the decision is about.
+func (d Decision) From() ports.DeadLetterState {
+	if d == Restore {
+		return ports.Discarded
+	}
+	return ports.Waiting
+}
+
+func (d Decision) to() ports.DeadLetterState {
+	return map[Decision]ports.DeadLetterState{Replay: ports.Replayed, Discard: ports.Discarded, Restore: ports.Waiting}[d]
+}
+
+// Past returns the decision's past participle: replayed, discarded or restored.
+func (d Decision) Past() string { return strings.TrimSuffix(string(d), "e") + "ed" }
+
+// Selection selects the dead letters of a decision. Exactly one field must be set.
+type Selection struct {
+	IDs     []string
+	OrderID domain.OrderID // selects those of the order
+	Reason  string         // selects those whose latest reason contains it
+	All     bool
+}
+
+// IsValid reports whether exactly one field is set.
+func (s Selection) IsValid() bool {
+	set := 0
+	for _, isSet := range []bool{len(s.IDs) > 0, s.OrderID != "", s.Reason != "", s.All} {
+		if isSet {
+			set++
+		}
+	}
+	return set == 1
+}
+
+// UniqueIDs returns the ids in the form of the store, sorted, each once.
+func (s Selection) UniqueIDs() []string {
+	ids := make([]string, len(s.IDs))
+	for i, id := range s.IDs {
+		ids[i] = canonical(id)
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
+
+// Query returns the query for the decision's dead letters, if there are no ids.
+func (s Selection) Query(decision Decision) ports.DeadLetterQuery {
+	return ports.DeadLetterQuery{State: decision.From(), OrderID: s.OrderID, Reason: s.Reason}
+}
+
+// signature returns the author of a decision as the store keeps it: 1 to 128
+// visible characters.
+func signature(by string) string {
+	const longest = 128
+	visible := strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			return -1
+		}
+		return r
+	}, by)
+	characters := []rune(strings.TrimSpace(visible))
+	characters = characters[:min(len(characters), longest)]
+	return cmp.Or(strings.TrimSpace(string(characters)), "unknown")
+}
+
+// ParseState parses the name of a state. An empty name means waiting, "all" means
+// every state.
+func ParseState(name string) (ports.DeadLetterState, error) {
+	state := cmp.Or(ports.DeadLetterState(name), ports.Waiting)
+	if name == "all" {
+		return "", nil
+	}
+	if state.Check() != nil {
+		return "", errors.New("must be waiting, replayed, discarded or all")
+	}
+	return state, nil
+}

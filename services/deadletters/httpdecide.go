@@ -1,0 +1,141 @@
+package deadletters
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"slices"
+
+	"example.com/orderflow/domain"
+	"example.com/orderflow/services/internal/httpapi"
+)
+
+// decisionRequest is the body of a decision.
+type decisionRequest struct {
+	Selection
+	By     string
+	DryRun bool
+	Limit  int
+	Cursor string
+}
+
+// fields refuses empty values: a client whose variable is empty must not select
+// more than it meant to.
+func (d *decisionRequest) fields() []httpapi.Field {
+	const mustNotBeEmpty = "must not be empty"
+	return []httpapi.Field{
+		{Name: "ids", Optional: true, To: &d.IDs, Valid: func() bool { return len(d.IDs) > 0 }, Must: mustNotBeEmpty},
+		{Name: "order_id", Optional: true, To: (*string)(&d.OrderID), Must: mustBeOrderID, Valid: func() bool {
+			id, err := domain.ParseOrderID(string(d.OrderID))
+			d.OrderID = id
+			return err == nil
+		}},
+		{Name: "reason", Optional: true, To: &d.Reason, Valid: func() bool { return d.Reason != "" }, Must: mustNotBeEmpty},
+		{Name: "all", Optional: true, To: &d.All},
+		{Name: "by", Optional: true, To: &d.By, Valid: func() bool { return d.By == signature(d.By) }, Must: "must be 1 to 128 visible characters"},
+		{Name: "dry_run", Optional: true, To: &d.DryRun},
+		{Name: "limit", Optional: true, To: &d.Limit},
+		{Name: "cursor", Optional: true, To: &d.Cursor, Valid: func() bool { return d.Cursor != "" }, Must: mustNotBeEmpty},
+	}
+}
+
+func (d *decisionRequest) check() error {
+	const maxID = 256 // bytes; no dead letter has a longer id
+	var faults []domain.FieldError
+	if !d.IsValid() {
+		faults = append(faults, domain.FieldError{Field: "ids", Reason: "is one way to select dead letters: give exactly one of ids, order_id, reason, all"})
+	}
+	if slices.ContainsFunc(d.IDs, func(id string) bool { return id == "" || len(id) > maxID }) {
+		faults = append(faults, domain.FieldError{Field: "ids", Reason: "must each have 1 to 256 bytes"})
+	}
+	if len(d.IDs) > maxPage {
+		faults = append(faults, domain.FieldError{Field: "ids", Reason: "must be at most 1000"})
+	}
+	if d.Limit < 1 || d.Limit > maxPage {
+		faults = append(faults, domain.FieldError{Field: "limit", Reason: "must be a whole number from 1 to 1000"})
+	}
+	if len(faults) > 0 {
+		return httpapi.Invalid(faults...)
+	}
+	return nil
+}
+
+// decisionJSON is the answer to a decision.
+type decisionJSON struct {
+	Decision   Decision      `json:"decision"`
+	DryRun     bool          `json:"dry_run"`
+	Matched    int           `json:"matched"` // dead letters that the request selects
+	Done       int           `json:"done"`
+	Failed     []failureJSON `json:"failed"`
+	HasMore    bool          `json:"has_more"`
+	NextCursor *string       `json:"next_cursor"`
+}
+
+// failureJSON says why a decision about a dead letter failed.
+type failureJSON struct {
+	ID     string `json:"id"`
+	Code   string `json:"code"`
+	Detail string `json:"detail"`
+}
+
+func (h *Handler) decide(decision Decision) httpapi.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		request := decisionRequest{Limit: maxPage}
+		if err := httpapi.ReadObject(w, r, "a decision", request.fields()...); err != nil {
+			return err
+		}
+		if err := request.check(); err != nil {
+			return err
+		}
+		ctx, cancel := httpapi.Begin(r, h.RequestTimeout)
+		defer cancel()
+		if err := httpapi.ReservePage(ctx, w, maxPage); err != nil { // for the list and for the answer
+			return err
+		}
+		answer := decisionJSON{Decision: decision, DryRun: request.DryRun, Failed: []failureJSON{}}
+		ids := request.UniqueIDs()
+		if len(ids) == 0 {
+			query := request.Query(decision)
+			query.Limit, query.Cursor = request.Limit, request.Cursor
+			page, err := h.service.List(ctx, query)
+			if err != nil {
+				return answerTo(err)
+			}
+			httpapi.NoteUnreadable(w, page.Unreadable)
+			for _, record := range page.Records {
+				ids = append(ids, record.ID)
+			}
+			if page.NextCursor != "" {
+				answer.HasMore, answer.NextCursor = true, &page.NextCursor
+			}
+		}
+		answer.Matched = len(ids)
+		var errs []error
+		if request.DryRun {
+			errs = h.service.Check(ctx, decision, ids...)
+		} else {
+			errs = h.service.Decide(ctx, decision, cmp.Or(request.By, "http "+r.RemoteAddr), ids...)
+		}
+		for i, err := range errs {
+			switch {
+			case err != nil:
+				answer.Failed = append(answer.Failed, h.failure(ctx, ids[i], err))
+			case !request.DryRun:
+				answer.Done++
+			}
+		}
+		return httpapi.WriteJSON(w, http.StatusOK, answer)
+	}
+}
+
+func (h *Handler) failure(ctx context.Context, id string, err error) failureJSON {
+	p := problem(err)
+	switch {
+	case p == nil:
+		h.service.log.ErrorContext(ctx, "dead letter not settled", "id", id, "error", err)
+		return failureJSON{id, "internal", "the service failed; its log has the error"}
+	case p.Code == "unavailable":
+		return failureJSON{id, p.Code, "the store or the broker is unavailable; the decision may have been carried out or not"}
+	}
+	return failureJSON{id, p.Code, p.Detail}
+}
