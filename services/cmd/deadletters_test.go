@@ -133,7 +133,7 @@ func TestDeadLetters(t *testing.T) {
 	}
 
 	// Discarding asks first, and can be undone.
-	if _, stderr := deadLetters(1, "discard", "--all"); !strings.Contains(stderr, "discard 3 dead letters?") || !strings.Contains(stderr, "nothing is done") {
+	if _, stderr := deadLetters(1, "discard", "--all"); !strings.Contains(stderr, "discard 3 dead letters?") || !strings.Contains(stderr, "nothing was done") {
 		t.Errorf("without an answer: %s", stderr)
 	}
 	deadLetters(0, "discard", "--all", "--dry-run")

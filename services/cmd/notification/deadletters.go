@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"cmp"
 	"context"
 	"errors"
@@ -15,29 +16,27 @@ import (
 	"example.com/orderflow/services/deadletters"
 )
 
-// deadLetters are the commands by which operators look after dead letters.
-// They work on store and broker themselves: the service need not run.
+// deadLetters are the operators' commands. They open the store and the broker
+// themselves, so the service need not run.
 type deadLetters struct {
 	List    listLetters    `cmd:"" help:"List dead letters, oldest first."`
 	Show    showLetters    `cmd:"" help:"Show dead letters with their messages."`
 	Replay  replayLetters  `cmd:"" help:"Put the messages of dead letters back into the queue."`
-	Discard discardLetters `cmd:"" help:"Discard dead letters; it can be undone for 30 days."`
-	Restore restoreLetters `cmd:"" help:"Have discarded dead letters wait again."`
+	Discard discardLetters `cmd:"" help:"Discard dead letters. They can be restored for 30 days."`
+	Restore restoreLetters `cmd:"" help:"Make discarded dead letters wait again."`
 }
 
-// asJSON is the setting of a command's output.
-type asJSON struct {
-	JSON bool `name:"json" help:"Write JSON, one object a line."`
+type output struct {
+	JSON bool `name:"json" help:"Print JSON, one object per line."`
 }
 
-// filters are the settings that leave letters out.
 type filters struct {
 	Order  *string `placeholder:"ID" help:"Only those of the order with this id."`
-	Reason *string `placeholder:"TEXT" help:"Only those whose reason contains the text."`
+	Reason *string `placeholder:"TEXT" help:"Only those whose latest reason contains this text."`
 }
 
-// read returns the filters' values. One that is given empty, by a script whose
-// variable is empty, is refused: it must not select every letter.
+// read refuses empty filters: a script whose variable is empty must not select
+// every dead letter.
 func (f filters) read() (order domain.OrderID, reason string, err error) {
 	if f.Order != nil {
 		if order, err = domain.ParseOrderID(*f.Order); err != nil {
@@ -52,28 +51,16 @@ func (f filters) read() (order domain.OrderID, reason string, err error) {
 	return order, reason, nil
 }
 
-type listLetters struct {
-	State string `default:"waiting" help:"Of which state: waiting, replayed, discarded or all."`
-	Limit int    `default:"0" help:"At most so many; 0: all."`
-	filters
-	asJSON
+// session is what a command works with.
+type session struct {
+	in      io.Reader
+	out     *bufio.Writer // keeps its first error for Flush
+	err     io.Writer
+	service *deadletters.Service
 }
 
-type showLetters struct {
-	IDs []string `arg:"" name:"id" help:"Ids of dead letters, or of orders."`
-	asJSON
-}
-
-// desk is where the commands work.
-type desk struct {
-	In      io.Reader
-	Out     *checkedWriter
-	Err     io.Writer
-	letters *deadletters.Service
-}
-
-// withLetters opens store and broker for work on dead letters.
-func withLetters(ctx context.Context, c *app.Common, s app.Streams, work func(desk) error) error {
+// withSession opens the store and the broker for the command's work.
+func withSession(ctx context.Context, c *app.Common, s app.Streams, work func(session) error) error {
 	log := slog.New(slog.NewTextHandler(s.Err, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	if err := c.CheckStoreOutlivesProcess(); err != nil {
 		return err
@@ -88,16 +75,30 @@ func withLetters(ctx context.Context, c *app.Common, s app.Streams, work func(de
 		return err
 	}
 	defer store.Close()
-	letters, err := deadletters.NewService(store.DeadLetters, queue.DeadLetters, log)
+	service, err := deadletters.NewService(store.DeadLetters, queue.DeadLetters, log)
 	if err != nil {
 		return err
 	}
-	d := desk{s.In, &checkedWriter{Writer: s.Out}, s.Err, letters}
-	err = work(d)
-	return cmp.Or(err, d.Out.err)
+	session := session{s.In, bufio.NewWriter(s.Out), s.Err, service}
+	err = work(session)
+	return cmp.Or(err, session.flush())
 }
 
-func (l *listLetters) Run(ctx context.Context, c *app.Common, s app.Streams) error {
+func (s session) flush() error {
+	if err := s.out.Flush(); err != nil {
+		return fmt.Errorf("write the output: %w", err)
+	}
+	return nil
+}
+
+type listLetters struct {
+	State string `default:"waiting" help:"In this state: waiting, replayed, discarded or all."`
+	Limit int    `default:"0" help:"At most this many; 0: all."`
+	filters
+	output
+}
+
+func (l *listLetters) Run(ctx context.Context, c *app.Common, streams app.Streams) error {
 	state, err := deadletters.ParseState(l.State)
 	if err != nil {
 		return app.UsageErrorf("--state: %q %w", oneLine(l.State), err)
@@ -109,79 +110,87 @@ func (l *listLetters) Run(ctx context.Context, c *app.Common, s app.Streams) err
 	if l.Limit < 0 {
 		return app.UsageErrorf("--limit: %d is out of range; give 1 or more, or 0 for all", l.Limit)
 	}
-	return withLetters(ctx, c, s, func(d desk) error {
-		table := tabwriter.NewWriter(d.Out, 0, 0, 2, ' ', 0)
+	return withSession(ctx, c, streams, func(s session) error {
+		table := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
 		if !l.JSON {
 			fmt.Fprintln(table, "ID\tSTATE\tLAST FAILURE\tATTEMPTS\tASIDE\tREASON")
 		}
 		listed := 0
 		query := ports.DeadLetterQuery{State: state, OrderID: order, Reason: reason}
-		unreadable, err := d.each(ctx, query, func(letter ports.DeadLetterRecord) bool {
-			summary := deadletters.NewSummary(letter)
+		err := s.each(ctx, query, func(record ports.DeadLetterRecord) bool {
+			summary := deadletters.NewSummary(record)
 			if l.JSON {
-				d.writeJSON(summary)
+				s.printJSON(summary)
 			} else {
 				fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%d\t%s\n", oneLine(summary.ID), summary.State, summary.LastFailure,
 					summary.Attempts, summary.TimesAside, oneLine(summary.Reason))
 			}
 			listed++
-			return listed != l.Limit && d.Out.err == nil
+			return listed != l.Limit
 		})
-		err = errors.Join(err, table.Flush())
-		d.tellUnreadable(unreadable)
-		return err
+		return errors.Join(err, table.Flush())
 	})
 }
 
-// each calls do with each letter that the query asks for, until it returns
-// false. It returns how many records were left out, for they can't be read.
-func (d desk) each(ctx context.Context, query ports.DeadLetterQuery, do func(ports.DeadLetterRecord) bool) (unreadable int, err error) {
+// each calls do with each dead letter of the query, until it returns false. It
+// prints how many could not be read.
+func (s session) each(ctx context.Context, query ports.DeadLetterQuery, do func(ports.DeadLetterRecord) bool) error {
+	unreadable := 0
+	defer func() {
+		if unreadable > 0 {
+			fmt.Fprintf(s.err, "skipped %s that can't be read; the log has the ids\n", letters(unreadable))
+		}
+	}()
 	query.Limit = ports.MaxListLimit
 	for {
-		page, err := d.letters.List(ctx, query)
+		page, err := s.service.List(ctx, query)
 		if err != nil {
-			return unreadable, err
+			return err
 		}
 		unreadable += page.Unreadable
-		for _, letter := range page.Records {
-			if !do(letter) {
-				return unreadable, nil
+		for _, record := range page.Records {
+			if !do(record) {
+				return nil
 			}
 		}
-		if page.NextCursor == "" {
-			return unreadable, nil
+		if err := s.flush(); err != nil || page.NextCursor == "" {
+			return err
 		}
 		query.Cursor = page.NextCursor
 	}
 }
 
-// ids returns the ids of the letters that the query asks for.
-func (d desk) ids(ctx context.Context, query ports.DeadLetterQuery) (ids []string, err error) {
-	unreadable, err := d.each(ctx, query, func(letter ports.DeadLetterRecord) bool {
-		ids = append(ids, letter.ID)
+// ids returns the ids of the query's dead letters.
+func (s session) ids(ctx context.Context, query ports.DeadLetterQuery) (ids []string, err error) {
+	err = s.each(ctx, query, func(record ports.DeadLetterRecord) bool {
+		ids = append(ids, record.ID)
 		return true
 	})
-	d.tellUnreadable(unreadable)
 	return ids, err
 }
 
-func (l *showLetters) Run(ctx context.Context, c *app.Common, s app.Streams) error {
-	return withLetters(ctx, c, s, func(d desk) error {
+type showLetters struct {
+	IDs []string `arg:"" name:"id" help:"Ids of dead letters or of orders."`
+	output
+}
+
+func (l *showLetters) Run(ctx context.Context, c *app.Common, streams app.Streams) error {
+	return withSession(ctx, c, streams, func(s session) error {
 		var errs []error
 		for _, id := range l.IDs {
-			ids, err := d.named(ctx, id)
+			ids, err := s.named(ctx, id)
 			if err != nil {
 				errs = append(errs, err)
 			}
 			for _, id := range ids {
-				letter, err := d.letters.Get(ctx, id)
+				record, err := s.service.Get(ctx, id)
 				switch {
 				case err != nil:
 					errs = append(errs, err)
 				case l.JSON:
-					d.writeJSON(deadletters.NewView(letter))
+					s.printJSON(deadletters.NewView(record))
 				default:
-					d.print(letter)
+					s.print(record)
 				}
 			}
 		}
@@ -189,25 +198,25 @@ func (l *showLetters) Run(ctx context.Context, c *app.Common, s app.Streams) err
 	})
 }
 
-// named returns the ids of the letters that an id names: its own, or those of
-// the order's letters.
-func (d desk) named(ctx context.Context, id string) ([]string, error) {
+// named returns the id of a dead letter as it is, and for an order's id those of
+// the order's dead letters.
+func (s session) named(ctx context.Context, id string) ([]string, error) {
 	order, err := domain.ParseOrderID(id)
 	if err != nil {
 		return []string{id}, nil
 	}
-	ids, err := d.ids(ctx, ports.DeadLetterQuery{OrderID: order})
+	ids, err := s.ids(ctx, ports.DeadLetterQuery{OrderID: order})
 	if err == nil && len(ids) == 0 {
 		err = fmt.Errorf("get dead letters of order %s: %w", order, ports.ErrNotFound)
 	}
 	return ids, err
 }
 
-// joined returns the errors as one, which names 16 at most.
+// joined joins the first 16 errors, and counts the others.
 func joined(errs []error) error {
-	const most = 16
-	if more := len(errs) - most; more > 0 {
-		errs = append(errs[:most:most], fmt.Errorf("and %d more", more))
+	const limit = 16
+	if more := len(errs) - limit; more > 0 {
+		errs = append(errs[:limit:limit], fmt.Errorf("and %d more", more))
 	}
 	return errors.Join(errs...)
 }

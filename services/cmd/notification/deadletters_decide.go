@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,22 +17,20 @@ import (
 	"example.com/orderflow/services/deadletters"
 )
 
-// selected says which letters a decision is about: exactly one of ids, order,
-// reason and all.
-type selected struct {
+type selection struct {
 	IDs    []string `arg:"" optional:"" name:"id" help:"Ids of dead letters."`
 	All    bool     `help:"All of them."`
-	DryRun bool     `help:"Say which they are, and do nothing."`
+	DryRun bool     `help:"Print which ones, and change nothing."`
 	filters
-	asJSON
+	output
 }
 
 type (
-	replayLetters  struct{ selected }
-	restoreLetters struct{ selected }
+	replayLetters  struct{ selection }
+	restoreLetters struct{ selection }
 	discardLetters struct {
-		selected
-		Yes bool `help:"Do not ask."`
+		selection
+		Yes bool `help:"Do not ask for confirmation."`
 	}
 )
 
@@ -45,51 +42,51 @@ func (r *restoreLetters) Run(ctx context.Context, c *app.Common, s app.Streams) 
 	return r.decide(ctx, c, s, deadletters.Restore, true)
 }
 
-func (r *discardLetters) Run(ctx context.Context, c *app.Common, s app.Streams) error {
-	return r.decide(ctx, c, s, deadletters.Discard, r.Yes)
+func (d *discardLetters) Run(ctx context.Context, c *app.Common, s app.Streams) error {
+	return d.decide(ctx, c, s, deadletters.Discard, d.Yes)
 }
 
-// decide finds the letters, asks if it has to, and decides about just those it
-// has found, however long the answer takes.
-func (s *selected) decide(ctx context.Context, c *app.Common, streams app.Streams, decision deadletters.Decision, sure bool) error {
-	order, reason, err := s.filters.read()
+// decide finds the dead letters, asks for confirmation unless it has that, and
+// decides about those that it had found before it asked.
+func (sel *selection) decide(ctx context.Context, c *app.Common, streams app.Streams, decision deadletters.Decision, confirmed bool) error {
+	order, reason, err := sel.filters.read()
 	if err != nil {
 		return err
 	}
-	selection := deadletters.Selection{IDs: s.IDs, OrderID: order, Reason: reason, All: s.All}
-	if slices.ContainsFunc(s.IDs, func(id string) bool { return id == "" || strings.Contains(id, "://") }) {
-		return app.UsageErrorf("an id is empty or a URL; list names the letters")
+	selection := deadletters.Selection{IDs: sel.IDs, OrderID: order, Reason: reason, All: sel.All}
+	if slices.ContainsFunc(sel.IDs, func(id string) bool { return id == "" || strings.Contains(id, "://") }) {
+		return app.UsageErrorf("an id is empty or a URL; the command list shows the ids")
 	}
-	if !selection.IsDefinite() {
-		return app.UsageErrorf("which dead letters? give exactly one of ids, --order=ID, --reason=TEXT, --all")
+	if !selection.IsValid() {
+		return app.UsageErrorf("give exactly one of ids, --order=ID, --reason=TEXT, --all, to select dead letters")
 	}
-	return withLetters(ctx, c, streams, func(d desk) (err error) {
-		ids := selection.Named()
+	return withSession(ctx, c, streams, func(s session) (err error) {
+		ids := selection.UniqueIDs()
 		if len(ids) == 0 {
-			if ids, err = d.ids(ctx, selection.Query(decision)); err != nil {
+			if ids, err = s.ids(ctx, selection.Query(decision)); err != nil {
 				return err
 			}
 			if len(ids) == 0 && order != "" {
 				return fmt.Errorf("no dead letter of order %s is %s", order, decision.From())
 			}
 		}
-		by := operator()
-		decide := func(ids ...string) []error { return d.letters.Decide(ctx, decision, by, ids...) }
-		switch {
-		case s.DryRun:
-			check := func(ids ...string) []error { return d.letters.Check(ctx, decision, ids...) }
-			return d.carryOut(ctx, check, decision, ids, "would be "+decision.Past(), s.JSON)
-		case len(ids) > 0 && !sure:
-			if err := d.confirm(ctx, decision, len(ids)); err != nil {
+		if sel.DryRun {
+			check := func(ids ...string) []error { return s.service.Check(ctx, decision, ids...) }
+			return s.carryOut(ctx, check, decision, ids, "would be "+decision.Past(), sel.JSON)
+		}
+		if len(ids) > 0 && !confirmed {
+			if err := s.confirm(ctx, decision, len(ids)); err != nil {
 				return err
 			}
 		}
-		return d.carryOut(ctx, decide, decision, ids, decision.Past(), s.JSON)
+		by := operator()
+		decide := func(ids ...string) []error { return s.service.Decide(ctx, decision, by, ids...) }
+		return s.carryOut(ctx, decide, decision, ids, decision.Past(), sel.JSON)
 	})
 }
 
-// operator returns who runs the command, as user and host. An image from
-// scratch has no names of users, only their numbers.
+// operator returns who runs the command, as user@host. In an image without names
+// of users, the user is a number.
 func operator() string {
 	name := strconv.Itoa(os.Getuid())
 	if u, err := user.Current(); err == nil && u.Username != "" {
@@ -101,69 +98,73 @@ func operator() string {
 	return name
 }
 
-func (d desk) confirm(ctx context.Context, decision deadletters.Decision, count int) error {
-	fmt.Fprintf(d.Err, "%s %s? They can be restored until %s. Type yes: ", decision, letters(count),
+func (s session) confirm(ctx context.Context, decision deadletters.Decision, count int) error {
+	fmt.Fprintf(s.err, "%s %s? They can be restored until %s. Type yes: ", decision, letters(count),
 		time.Now().Add(ports.DeadLetterRetention).Format(time.DateOnly))
 	answer := make(chan string, 1)
-	go func() { // reading knows no end but the answer's, or the process's
-		line, _ := bufio.NewReader(d.In).ReadString('\n')
+	go func() { // nothing can interrupt the read; it ends with the process at the latest
+		line, _ := bufio.NewReader(s.in).ReadString('\n')
 		answer <- strings.TrimSpace(line)
 	}()
 	select {
 	case <-ctx.Done():
-		fmt.Fprintln(d.Err)
-		return errors.New("nothing is done: interrupted")
+		fmt.Fprintln(s.err)
+		return errors.New("nothing was done: interrupted")
 	case line := <-answer:
 		if line != "yes" {
-			return errors.New("nothing is done: the answer was not yes; --yes does not ask")
+			return errors.New("nothing was done: the answer was not yes; use --yes to skip the question")
 		}
 		return nil
 	}
 }
 
-// carryOut decides in portions, and says how far it has come.
-func (d desk) carryOut(ctx context.Context, do func(ids ...string) []error, decision deadletters.Decision, ids []string, done string, asJSON bool) error {
-	const portion = 100
+// carryOut decides in batches, and prints its progress.
+func (s session) carryOut(ctx context.Context, do func(ids ...string) []error, decision deadletters.Decision, ids []string, done string, asJSON bool) error {
+	const batch = 100
 	count, failed := 0, 0
-	for some := range slices.Chunk(ids, portion) {
+	for some := range slices.Chunk(ids, batch) {
 		for i, err := range do(some...) {
-			d.tell(some[i], done, err, asJSON)
+			s.printResult(some[i], done, err, asJSON)
 			if err != nil {
 				failed++
 			} else {
 				count++
 			}
 		}
-		if len(ids) > portion {
-			fmt.Fprintf(d.Err, "%d of %d\n", count+failed, len(ids))
+		err := s.flush()
+		if len(ids) > batch {
+			fmt.Fprintf(s.err, "%d of %d\n", count+failed, len(ids))
 		}
-		if err := cmp.Or(ctx.Err(), d.Out.err); err != nil {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
 			return fmt.Errorf("stopped after %s: %w", letters(count), err)
 		}
 	}
-	fmt.Fprintf(d.Err, "%s %s\n", letters(count), done)
+	fmt.Fprintf(s.err, "%s %s\n", letters(count), done)
 	if failed > 0 {
 		return fmt.Errorf("%s could not be %s", letters(failed), decision.Past())
 	}
 	return nil
 }
 
-func (d desk) tell(id, done string, err error, asJSON bool) {
-	line := struct {
+func (s session) printResult(id, done string, err error, asJSON bool) {
+	result := struct {
 		ID    string `json:"id"`
 		OK    bool   `json:"ok"`
 		Error string `json:"error,omitempty"`
-	}{app.Redact(id), err == nil, ""}
+	}{ID: app.Redact(id), OK: err == nil}
 	if errors.Is(err, ports.ErrNotFound) {
-		err = fmt.Errorf("%w; list names the letters, --order=ID takes those of an order", err)
+		err = fmt.Errorf("%w; the command list shows the ids, --order=ID selects those of an order", err)
 	}
 	if err != nil {
-		line.Error = app.Redact(err.Error())
-		done = line.Error
+		result.Error = app.Redact(err.Error())
+		done = result.Error
 	}
 	if asJSON {
-		d.writeJSON(line)
+		s.printJSON(result)
 	} else {
-		fmt.Fprintf(d.Out, "%s  %s\n", app.Printable(app.Redact(id)), app.Printable(done))
+		fmt.Fprintf(s.out, "%s  %s\n", app.Printable(result.ID), app.Printable(done))
 	}
 }

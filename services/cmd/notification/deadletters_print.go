@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -16,67 +15,48 @@ import (
 	"example.com/orderflow/services/internal/httpapi"
 )
 
-// mostShown is how much of a body is written for people; JSON has all of it.
-const mostShown = 4 << 10 // bytes
-
-// checkedWriter keeps the first error in writing, for who writes line by line
-// to ask for now and then.
-type checkedWriter struct {
-	io.Writer
-	err error
-}
-
-func (w *checkedWriter) Write(p []byte) (int, error) {
-	if w.err != nil {
-		return 0, w.err
-	}
-	n, err := w.Writer.Write(p)
-	if err != nil {
-		w.err = fmt.Errorf("write the output: %w", err)
-	}
-	return n, err
-}
-
-func (d desk) writeJSON(value any) {
+func (s session) printJSON(value any) {
 	var line bytes.Buffer
 	encoder := json.NewEncoder(&line)
 	encoder.SetEscapeHTML(false)
-	_ = encoder.Encode(value)                                // our own types always encode
-	_, _ = d.Out.Write(httpapi.EscapeControls(line.Bytes())) // what Out has to say, it keeps
+	_ = encoder.Encode(value) // our own types can always be encoded
+	_, _ = s.out.Write(httpapi.EscapeControls(line.Bytes()))
 }
 
-func (d desk) print(letter ports.DeadLetterRecord) {
-	v := deadletters.NewView(letter)
-	fmt.Fprintf(d.Out, "%s\n  state         %s", app.Printable(v.ID), v.State)
+func (s session) print(record ports.DeadLetterRecord) {
+	v := deadletters.NewView(record)
+	fmt.Fprintf(s.out, "%s\n  state         %s", app.Printable(v.ID), v.State)
 	if v.SettledAt != "" {
-		fmt.Fprintf(d.Out, " at %s", v.SettledAt)
+		fmt.Fprintf(s.out, " at %s", v.SettledAt)
 	}
 	if v.SettledBy != "" {
-		fmt.Fprintf(d.Out, " by %s", oneLine(v.SettledBy))
+		fmt.Fprintf(s.out, " by %s", oneLine(v.SettledBy))
 	}
-	fmt.Fprintf(d.Out, "\n  message id    %q\n  content type  %q\n", v.MessageID, v.ContentType)
+	fmt.Fprintf(s.out, "\n  message id    %q\n  content type  %q\n", v.MessageID, v.ContentType)
 	for _, property := range []struct{ name, value string }{
 		{"encoding", v.ContentEncoding}, {"correlation", v.CorrelationID}, {"reply to", v.ReplyTo},
 		{"type", v.Type}, {"app id", v.AppID}, {"timestamp", v.Timestamp},
 	} {
 		if property.value != "" {
-			fmt.Fprintf(d.Out, "  %-13s %q\n", property.name, property.value)
+			fmt.Fprintf(s.out, "  %-13s %q\n", property.name, property.value)
 		}
 	}
 	for _, f := range v.Failures {
-		fmt.Fprintf(d.Out, "  set aside     after %d attempts, from %s to %s%s\n", f.Attempts, f.FirstFailure, f.LastFailure, indented(f.Reason))
+		fmt.Fprintf(s.out, "  set aside     after %d attempts, from %s to %s%s\n", f.Attempts, f.FirstFailure, f.LastFailure, indented(f.Reason))
 	}
 	for _, name := range slices.Sorted(maps.Keys(v.Headers)) {
-		fmt.Fprintf(d.Out, "  header        %q: %q\n", name, v.Headers[name])
+		fmt.Fprintf(s.out, "  header        %q: %q\n", name, v.Headers[name])
 	}
-	body := letter.Message.Body[:min(len(letter.Message.Body), mostShown)]
-	text := hex.Dump(body)
+	const limit = 4 << 10 // bytes
+	body := record.Message.Body
+	shown := body[:min(len(body), limit)]
+	text := hex.Dump(shown)
 	if v.Body != nil {
-		text = strings.ToValidUTF8(string(body), "")
+		text = strings.ToValidUTF8(string(shown), "")
 	}
-	fmt.Fprintf(d.Out, "  body          %d bytes%s\n", len(letter.Message.Body), indented(text))
-	if len(body) < len(letter.Message.Body) {
-		fmt.Fprintln(d.Out, "                … --json has all of it")
+	fmt.Fprintf(s.out, "  body          %d bytes%s\n", len(body), indented(text))
+	if len(shown) < len(body) {
+		fmt.Fprintln(s.out, "                … --json prints all of it")
 	}
 }
 
@@ -86,28 +66,18 @@ func indented(text string) string {
 	return margin + strings.ReplaceAll(strings.TrimRight(app.Printable(text), "\n"), "\n", margin)
 }
 
-// oneLine returns the beginning of the text, for a table.
+// oneLine returns the first 100 characters of the text's first line.
 func oneLine(text string) string {
-	const longest = 100 // characters
+	const limit = 100
 	line, _, more := strings.Cut(text, "\n")
 	runes := []rune(strings.ReplaceAll(app.Printable(line), "\t", " "))
-	if len(runes) > longest {
-		runes, more = runes[:longest], true
+	if len(runes) > limit {
+		runes, more = runes[:limit], true
 	}
 	if more {
 		return string(runes) + "…"
 	}
 	return string(runes)
-}
-
-// tellUnreadable says how many records a list has left out.
-func (d desk) tellUnreadable(records int) {
-	switch {
-	case records == 1:
-		fmt.Fprintln(d.Err, "1 letter can't be read and is left out; the service's log names it")
-	case records > 1:
-		fmt.Fprintf(d.Err, "%d letters can't be read and are left out; the service's log names them\n", records)
-	}
 }
 
 func letters(count int) string {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -14,12 +15,12 @@ import (
 	"example.com/orderflow/services/deadletters"
 )
 
-// Whatever strangers wrote, a terminal is told no commands.
-func TestNoControlCharactersAreShown(t *testing.T) {
+// A terminal may obey control characters, and strangers may write them.
+func TestPrintEscapesControlCharacters(t *testing.T) {
 	const wicked = "a\x1b[2J\x07\u009bb\r\u202e"
 	var out bytes.Buffer
-	d := desk{Out: &checkedWriter{Writer: &out}}
-	letter := ports.DeadLetterRecord{
+	s := session{out: bufio.NewWriter(&out)}
+	record := ports.DeadLetterRecord{
 		ID: wicked,
 		Message: ports.Message{
 			ID: wicked, ContentType: wicked, ContentEncoding: wicked, CorrelationID: wicked, ReplyTo: wicked, Type: wicked, AppID: wicked,
@@ -27,9 +28,10 @@ func TestNoControlCharactersAreShown(t *testing.T) {
 		},
 		Failures: []ports.Failure{{Reason: wicked}}, State: ports.Replayed, SettledBy: wicked, SettledAt: time.Unix(0, 0),
 	}
-	d.print(letter)
-	d.tell(wicked, "replayed", nil, false)
-	d.tell(wicked, "replayed", errors.New(wicked), false)
+	s.print(record)
+	s.printResult(wicked, "replayed", nil, false)
+	s.printResult(wicked, "replayed", errors.New(wicked), false)
+	s.out.Flush()
 	if strings.ContainsFunc(out.String(), func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }) {
 		t.Errorf("shown: %q", out.String())
 	}
@@ -38,7 +40,8 @@ func TestNoControlCharactersAreShown(t *testing.T) {
 	}
 
 	out.Reset()
-	d.writeJSON(deadletters.NewView(letter))
+	s.printJSON(deadletters.NewView(record))
+	s.out.Flush()
 	if strings.ContainsFunc(out.String(), func(r rune) bool { return r != '\n' && unicode.IsControl(r) }) {
 		t.Errorf("as JSON: %q", out.String())
 	}
@@ -48,7 +51,7 @@ func TestNoControlCharactersAreShown(t *testing.T) {
 	}
 }
 
-// Somebody who asks for thousands of letters by wrong ids is told of some.
+// A command may fail for thousands of ids.
 func TestJoinedErrorsAreBounded(t *testing.T) {
 	if joined(nil) != nil {
 		t.Error("no errors are an error")
