@@ -32,7 +32,26 @@ func ask(h http.Handler, method, target, body string, headers ...string) (status
 	return w.Code, strings.TrimSpace(w.Body.String())
 }
 
-func TestAdmin(t *testing.T) {
+// exchange is a request and the answer to it.
+type exchange struct {
+	method, target, body string
+	headers              []string
+	status               int
+	want                 string // a regular expression that matches the body
+}
+
+// checkAnswers makes the requests one after the other.
+func checkAnswers(t *testing.T, h http.Handler, exchanges []exchange) {
+	t.Helper()
+	for _, e := range exchanges {
+		status, body := ask(h, e.method, e.target, e.body, e.headers...)
+		if status != e.status || !regexp.MustCompile(e.want).MatchString(body) {
+			t.Errorf("%s %s %s: got %d %s, want %d %s", e.method, e.target, e.body, status, body, e.status, e.want)
+		}
+	}
+}
+
+func TestHandler(t *testing.T) {
 	at := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
 	store, broker := new(memory.DeadLetters), new(memory.Broker)
 	for i, reason := range []string{"no such address", "decode event: body", "no such address (again)", "timeout"} {
@@ -51,12 +70,7 @@ func TestAdmin(t *testing.T) {
 	h := newHandler(t, newService(t, store, broker.DeadLetterQueue(), discard))
 
 	const l0 = `{"id":"l0","state":"waiting","reason":"no such address","attempts":5,"first_failure":"2026-11-23T10:00:00.000Z","last_failure":"2026-11-23T10:00:01.000Z","times_set_aside":1,"since":"2026-11-23T10:00:00.000Z"`
-	tests := []struct { // one after the other, on one store
-		method, target, body string
-		headers              []string
-		status               int
-		want                 string // a regular expression
-	}{
+	checkAnswers(t, h, []exchange{
 		{"GET", "/dead-letters", "", nil, 200, `^{"data":\[` + l0 + `},{"id":"l1".*},{"id":"l2".*},{"id":"l3".*}\],"has_more":false,"next_cursor":null}$`},
 		{"GET", "/dead-letters?reason=address&limit=1", "", nil, 200, `^{"data":\[` + l0 + `}\],"has_more":true,"next_cursor":".+"}$`},
 		{"GET", "/dead-letters?state=discarded", "", nil, 200, `^{"data":\[\],`},
@@ -94,17 +108,10 @@ func TestAdmin(t *testing.T) {
 		{"POST", "/dead-letters/restore", `{"all":true}`, nil, 200, `"matched":1,"done":1`},
 		{"POST", "/dead-letters/discard", `{"ids":["l3"]}`, []string{"Sec-Fetch-Site", "same-origin"}, 200, `"done":1`},
 		{"GET", "/dead-letters?state=all", "", nil, 200, `"id":"l0","state":"replayed".*"settled_at":".*"id":"l1","state":"waiting".*"id":"l2","state":"replayed".*"id":"l3","state":"discarded"`},
-	}
-	for _, tt := range tests {
-		status, body := ask(h, tt.method, tt.target, tt.body, tt.headers...)
-		if status != tt.status || !regexp.MustCompile(tt.want).MatchString(body) {
-			t.Errorf("%s %s %s: got %d %s, want %d %s", tt.method, tt.target, tt.body, status, body, tt.status, tt.want)
-		}
-	}
+	})
 }
 
-// A letter with a large message is shown like any other.
-func TestAdminShowsLargeLetters(t *testing.T) {
+func TestHandlerShowsLargeMessages(t *testing.T) {
 	store := new(memory.DeadLetters)
 	bodies := map[string][]byte{"text": []byte(strings.Repeat("<界>\u0000", 200_000)), "bytes": bytes.Repeat([]byte{0xFF, 0}, 100_000)}
 	for id, body := range bodies {
@@ -124,13 +131,13 @@ func TestAdminShowsLargeLetters(t *testing.T) {
 			t.Fatalf("%d, %v, %.200s", status, err, answer)
 		}
 		if text := got.Body; (text == nil || *text != string(body)) && !bytes.Equal(got.BodyBase64, body) {
-			t.Errorf("%s: another body: %.200s", id, answer)
+			t.Errorf("%s: wrong body: %.200s", id, answer)
 		}
 	}
 }
 
-// What is behind an error stays inside, unless it is the operator's to know.
-func TestAdminWhenThingsFail(t *testing.T) {
+// Answers never have the text of an internal error.
+func TestHandlerErrors(t *testing.T) {
 	for err, want := range map[error]struct {
 		status int
 		code   string
@@ -157,14 +164,14 @@ func TestAdminWhenThingsFail(t *testing.T) {
 		}
 		status, answer := ask(h, "POST", "/dead-letters/discard", `{"ids":["x"]}`)
 		if status != 200 || !strings.Contains(answer, `"failed":[{"id":"x","code":"`+want.code+`"`) || strings.Contains(answer, "secret") {
-			t.Errorf("one by one: got %d %s", status, answer)
+			t.Errorf("discard by id: got %d %s, want 200 with code %s", status, answer, want.code)
 		}
 	}
 }
 
 const orderID = "0192f0c1-2d3e-7f4a-8b5c-6d7e8f901234"
 
-// putLetters keeps letters with these ids, each with every property.
+// putLetters stores letters with these ids, each with every property.
 func putLetters(t *testing.T, store ports.DeadLetters, ids ...string) {
 	t.Helper()
 	at := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
@@ -183,41 +190,31 @@ func putLetters(t *testing.T, store ports.DeadLetters, ids ...string) {
 	}
 }
 
-func TestAdminByOrder(t *testing.T) {
+func TestHandlerByOrder(t *testing.T) {
 	store := new(memory.DeadLetters)
 	putLetters(t, store, orderID+"-created", orderID+"-paid", "other")
 	h := newHandler(t, newService(t, store, new(memory.Broker).DeadLetterQueue(), discard))
 	upper := strings.ToUpper(orderID)
-	tests := []struct { // one after the other, on one store
-		method, target, body string
-		status               int
-		want                 string // a regular expression
-	}{
-		{"GET", "/dead-letters?order_id=" + orderID, "", 200, `^{"data":\[{"id":"` + orderID + `-created".*},{"id":"` + orderID + `-paid".*}\],`},
-		{"GET", "/dead-letters?order_id=" + upper, "", 200, `^{"data":\[{"id":"` + orderID + `-created".*},{"id":"` + orderID + `-paid".*}\],`},
-		{"GET", "/dead-letters?order_id=" + orderID[:35] + "0", "", 200, `^{"data":\[\],`},
-		{"GET", "/dead-letters?order_id=x", "", 422, `"field":"order_id","detail":"must be an order's id`},
-		{"GET", "/dead-letters/" + upper + "-paid", "", 200, `"id":"` + orderID + `-paid",.*"content_type":"text/plain","content_encoding":"gzip","correlation_id":"c","reply_to":"r","type":"t","app_id":"a","timestamp":"2026-11-23T10:00:00.000Z"`},
-		{"GET", "/dead-letters/" + orderID, "", 404, `order_id=`},
-		{"POST", "/dead-letters/discard", `{"order_id":"x"}`, 422, `"field":"order_id","detail":"must be an order's id`},
-		{"POST", "/dead-letters/discard", `{"order_id":""}`, 422, `"field":"order_id","detail":"must be an order's id`},
-		{"POST", "/dead-letters/discard", `{"reason":"","all":true}`, 422, `"field":"reason","detail":"must not be empty"`},
-		{"POST", "/dead-letters/discard", `{"ids":[],"all":true}`, 422, `"field":"ids","detail":"must not be empty"`},
-		{"POST", "/dead-letters/discard", `{"all":true,"cursor":""}`, 422, `"field":"cursor","detail":"must not be empty"`},
-		{"POST", "/dead-letters/discard", `{"order_id":"` + orderID + `","all":true}`, 422, `exactly one of`},
-		{"POST", "/dead-letters/discard", `{"order_id":"` + upper + `"}`, 200, `"matched":2,"done":2`},
-		{"POST", "/dead-letters/restore", `{"ids":["` + upper + `-paid","` + orderID + `-paid"]}`, 200, `"matched":1,"done":1`},
-		{"GET", "/dead-letters", "", 200, `^{"data":\[{"id":"` + orderID + `-paid".*},{"id":"other".*}\],`},
-	}
-	for _, tt := range tests {
-		status, body := ask(h, tt.method, tt.target, tt.body)
-		if status != tt.status || !regexp.MustCompile(tt.want).MatchString(body) {
-			t.Errorf("%s %s %s: got %d %s, want %d %s", tt.method, tt.target, tt.body, status, body, tt.status, tt.want)
-		}
-	}
+	checkAnswers(t, h, []exchange{
+		{"GET", "/dead-letters?order_id=" + orderID, "", nil, 200, `^{"data":\[{"id":"` + orderID + `-created".*},{"id":"` + orderID + `-paid".*}\],`},
+		{"GET", "/dead-letters?order_id=" + upper, "", nil, 200, `^{"data":\[{"id":"` + orderID + `-created".*},{"id":"` + orderID + `-paid".*}\],`},
+		{"GET", "/dead-letters?order_id=" + orderID[:35] + "0", "", nil, 200, `^{"data":\[\],`},
+		{"GET", "/dead-letters?order_id=x", "", nil, 422, `"field":"order_id","detail":"must be an order's id`},
+		{"GET", "/dead-letters/" + upper + "-paid", "", nil, 200, `"id":"` + orderID + `-paid",.*"content_type":"text/plain","content_encoding":"gzip","correlation_id":"c","reply_to":"r","type":"t","app_id":"a","timestamp":"2026-11-23T10:00:00.000Z"`},
+		{"GET", "/dead-letters/" + orderID, "", nil, 404, `order_id=`},
+		{"POST", "/dead-letters/discard", `{"order_id":"x"}`, nil, 422, `"field":"order_id","detail":"must be an order's id`},
+		{"POST", "/dead-letters/discard", `{"order_id":""}`, nil, 422, `"field":"order_id","detail":"must be an order's id`},
+		{"POST", "/dead-letters/discard", `{"reason":"","all":true}`, nil, 422, `"field":"reason","detail":"must not be empty"`},
+		{"POST", "/dead-letters/discard", `{"ids":[],"all":true}`, nil, 422, `"field":"ids","detail":"must not be empty"`},
+		{"POST", "/dead-letters/discard", `{"all":true,"cursor":""}`, nil, 422, `"field":"cursor","detail":"must not be empty"`},
+		{"POST", "/dead-letters/discard", `{"order_id":"` + orderID + `","all":true}`, nil, 422, `exactly one of`},
+		{"POST", "/dead-letters/discard", `{"order_id":"` + upper + `"}`, nil, 200, `"matched":2,"done":2`},
+		{"POST", "/dead-letters/restore", `{"ids":["` + upper + `-paid","` + orderID + `-paid"]}`, nil, 200, `"matched":1,"done":1`},
+		{"GET", "/dead-letters", "", nil, 200, `^{"data":\[{"id":"` + orderID + `-paid".*},{"id":"other".*}\],`},
+	})
 }
 
-func TestAdminNotesWhoDecides(t *testing.T) {
+func TestHandlerRecordsAuthor(t *testing.T) {
 	store := new(memory.DeadLetters)
 	putLetters(t, store, "l0")
 	var log bytes.Buffer
@@ -225,7 +222,7 @@ func TestAdminNotesWhoDecides(t *testing.T) {
 	longest := strings.Repeat("界", 128)
 	for _, tt := range []struct {
 		field string
-		want  string // who has settled; empty: 422
+		want  string // SettledBy; empty: 422
 	}{
 		{`,"by":"ann@desk"`, "ann@desk"},
 		{``, "http 192.0.2.1:1234"},
@@ -250,14 +247,14 @@ func TestAdminNotesWhoDecides(t *testing.T) {
 			t.Errorf("%s: got %d %s, settled by %q, error %v, want %q", tt.field, status, body, letter.SettledBy, err, tt.want)
 		}
 		if _, body := ask(h, "GET", "/dead-letters/l0", ""); !strings.Contains(body, `"settled_by":"`+tt.want+`"`) {
-			t.Errorf("%s: shown as %s", tt.field, body)
+			t.Errorf("%s: GET answers %s", tt.field, body)
 		}
 		if line := "decision=discard id=l0 by="; !strings.Contains(log.String(), line) || !strings.Contains(log.String(), tt.want) {
 			t.Errorf("%s: logged:\n%s", tt.field, log.String())
 		}
 		ask(h, "POST", "/dead-letters/restore", `{"ids":["l0"]}`)
 		if _, body := ask(h, "GET", "/dead-letters/l0", ""); strings.Contains(body, "settled_by") {
-			t.Errorf("%s: restored it is shown as %s", tt.field, body)
+			t.Errorf("%s: after restoring, GET answers %s", tt.field, body)
 		}
 	}
 	if status, body := ask(h, "POST", "/dead-letters/discard", `{"ids":["l0"],"by":"\ud800"}`); status != 400 || !strings.Contains(body, `"field":"by"`) {
@@ -265,9 +262,9 @@ func TestAdminNotesWhoDecides(t *testing.T) {
 	}
 }
 
-// A record that can't be read is named where it is asked for, and counted where
-// it is left out.
-func TestAdminOfUnreadableLetters(t *testing.T) {
+// The answer names an unreadable record when a request asks for it, and counts it
+// when a list skips it.
+func TestHandlerUnreadableRecords(t *testing.T) {
 	control := gomock.NewController(t)
 	store := mocks.NewMockDeadLetters(control)
 	h := newHandler(t, newService(t, store, mocks.NewMockDeadLetterQueue(control), discard))
@@ -278,11 +275,11 @@ func TestAdminOfUnreadableLetters(t *testing.T) {
 	const why = "the dead letter is stored, but can't be read: attempts is a text"
 	status, body := ask(h, "GET", "/dead-letters/x", "")
 	if status != 500 || !strings.Contains(body, `"detail":"`+why+`"`) || !strings.Contains(body, `"code":"unreadable","errors":[{"field":"attempts","detail":"is a text"}]`) || strings.Contains(body, "secret") {
-		t.Errorf("one: got %d %s", status, body)
+		t.Errorf("GET: got %d %s", status, body)
 	}
 	status, body = ask(h, "POST", "/dead-letters/replay", `{"ids":["x"]}`)
 	if status != 200 || !strings.Contains(body, `"failed":[{"id":"x","code":"unreadable","detail":"`+why+`"}]`) {
-		t.Errorf("a decision about it: got %d %s", status, body)
+		t.Errorf("replay: got %d %s", status, body)
 	}
 	for target, body := range map[string]string{"/dead-letters": "", "/dead-letters/replay": `{"all":true}`} {
 		method := "GET"
