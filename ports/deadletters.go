@@ -42,11 +42,9 @@ type DeadLetter struct {
 	// same ID each time it is set aside.
 	ID string
 
-	// Message is as its sender made it, with an ID in any case, and without:
-	//   - the headers that count or explain failures
-	//   - its expiration, at which it would vanish
-	//   - its user, which only that user may set
-	//   - its priority, with which a replay would overtake other messages
+	// Message is as its sender made it, but always has an ID. It has no headers
+	// that count or explain failures, no expiration (it would vanish), no user (only
+	// that user may set it) and no priority (a replay would overtake others).
 	Message Message
 
 	Failure Failure
@@ -72,8 +70,8 @@ type DeadLetterRecord struct {
 	SettledBy string    // who decided; empty while it waits
 }
 
-// LastFailure returns the latest of the record's failures.
-func (r DeadLetterRecord) LastFailure() Failure { return r.Failures[len(r.Failures)-1] }
+// LatestFailure returns the latest of the record's failures.
+func (r DeadLetterRecord) LatestFailure() Failure { return r.Failures[len(r.Failures)-1] }
 
 // MaxFailures bounds the failures of a record.
 const MaxFailures = 100
@@ -165,7 +163,7 @@ type DeadLetterQueue interface {
 	// The queue forgets a letter once keep has returned nil. After an error or a
 	// panic it hands the letter over again later, and the others without delay.
 	//
-	// Drain waits for a broker that is away. It returns the errors of
+	// Drain waits while the broker is unavailable. It returns the errors of
 	// [EventConsumer].Consume, and an error when keep is nil.
 	Drain(ctx context.Context, keep func(ctx context.Context, letter DeadLetter) error) error
 

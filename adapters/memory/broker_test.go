@@ -155,7 +155,7 @@ func TestBrokerLog(t *testing.T) {
 	})
 }
 
-// Looking at dead letters leaves them, and gives nothing away of them.
+// DeadLetters leaves the letters in the queue, and returns copies.
 func TestBrokerDeadLetters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		broker := memory.Broker{Logger: slog.New(slog.DiscardHandler)}

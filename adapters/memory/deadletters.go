@@ -136,7 +136,7 @@ func (d *DeadLetters) List(ctx context.Context, query ports.DeadLetterQuery) (po
 func matches(record ports.DeadLetterRecord, query ports.DeadLetterQuery) bool {
 	return (query.State == "" || record.State == query.State) &&
 		(query.OrderID == "" || strings.HasPrefix(record.ID, string(query.OrderID)+"-")) &&
-		strings.Contains(record.LastFailure().Reason, query.Reason)
+		strings.Contains(record.LatestFailure().Reason, query.Reason)
 }
 
 // Settle implements [ports.DeadLetters].

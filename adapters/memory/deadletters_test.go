@@ -49,10 +49,9 @@ func checkDefaultRetention(t *testing.T, unset time.Duration) {
 	})
 }
 
-// The store does as a list of letters does that is searched from end to end,
-// and holds nothing that was forgotten, whatever is called in whatever order
-// while time passes.
-func TestDeadLettersAreAList(t *testing.T) {
+// Random calls give the same results as on a plain list of records. The store
+// frees the records whose retention is over.
+func TestDeadLettersModel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		// rapid asks a *testing.T for its deadline, which has no meaning here.
 		rapid.Check(struct{ rapid.TB }{t}, func(rt *rapid.T) {
@@ -93,7 +92,7 @@ func TestDeadLettersAreAList(t *testing.T) {
 						}
 					}
 					if len(letters.byID) != len(kept) || len(letters.sorted) != len(kept) || len(letters.settled) != len(kept)-waiting {
-						rt.Fatalf("it holds %d, %d and %d letters; want %d, and %d that are settled",
+						rt.Fatalf("byID, sorted and settled have %d, %d and %d records; want %d, of which %d are settled",
 							len(letters.byID), len(letters.sorted), len(letters.settled), len(kept), len(kept)-waiting)
 					}
 				},
@@ -141,7 +140,7 @@ func TestDeadLettersAreAList(t *testing.T) {
 						}
 					}
 					if diff := cmp.Diff(want, got); diff != "" {
-						rt.Fatalf("list of what is %s (-want +got):\n%s", query.State, diff)
+						rt.Fatalf("list of state %s (-want +got):\n%s", query.State, diff)
 					}
 				},
 				"pass time": func(rt *rapid.T) {
@@ -152,7 +151,7 @@ func TestDeadLettersAreAList(t *testing.T) {
 	})
 }
 
-// What one call costs must not grow with what is kept.
+// The cost of a call must not grow with the number of records.
 func BenchmarkDeadLetters(b *testing.B) {
 	for _, count := range []int{1_000, 100_000} {
 		b.Run(fmt.Sprint(count), func(b *testing.B) {

@@ -110,8 +110,8 @@ func TestDeadLetterDocumentWithEveryProperty(t *testing.T) {
 	}
 }
 
-// Earlier versions kept no properties, nor who had settled.
-func TestDeadLettersOfAnEarlierVersion(t *testing.T) {
+// The first version wrote no optional properties and no settled_by.
+func TestDeadLettersOfFirstVersion(t *testing.T) {
 	store := openNew(t)
 	letters := store.DeadLetters()
 	failure := bson.M{"reason": "no", "attempts": 1, "first_failure": epoch, "last_failure": epoch}
@@ -139,11 +139,11 @@ func TestDeadLettersOfAnEarlierVersion(t *testing.T) {
 	}
 	page, err := letters.List(bounded(t), ports.DeadLetterQuery{State: ports.Replayed, Limit: 1})
 	if err != nil || len(page.Records) != 1 || page.Records[0].SettledBy != "me" {
-		t.Errorf("settled it is listed as %+v, error %v", page.Records, err)
+		t.Errorf("list after settling: %+v, error %v", page.Records, err)
 	}
 }
 
-// The server clears up by itself, about once a minute.
+// The server deletes about once a minute.
 func TestServerDeletesForgottenLetters(t *testing.T) {
 	t.Parallel()
 	store := openWith(t, mongodb.Options{DeadLetterRetention: time.Millisecond})
@@ -167,13 +167,13 @@ func TestServerDeletesForgottenLetters(t *testing.T) {
 			return
 		}
 		if time.Now().After(end) {
-			t.Fatalf("%d documents are left, want the one that waits", len(all))
+			t.Fatalf("%d documents are left, want only the waiting one", len(all))
 		}
 	}
 }
 
-// Whoever comes first clears the forgotten letter away, and nobody the new one.
-func TestPutsOfAForgottenLetterAtOnce(t *testing.T) {
+// One of the calls deletes the forgotten document, and none deletes the new one.
+func TestConcurrentPutsOfForgottenLetter(t *testing.T) {
 	letters := openWith(t, mongodb.Options{DeadLetterRetention: time.Nanosecond}).DeadLetters()
 	const callers = 8
 	for round := range 10 {
@@ -191,7 +191,7 @@ func TestPutsOfAForgottenLetterAtOnce(t *testing.T) {
 		for _, failure := range want.Failures {
 			wg.Go(func() {
 				if err := letters.Put(ctx, deadLetter(id, failure.LastFailure)); err != nil {
-					t.Errorf("put beside others: %v", err)
+					t.Errorf("concurrent put: %v", err)
 				}
 			})
 		}
@@ -206,11 +206,10 @@ func TestPutsOfAForgottenLetterAtOnce(t *testing.T) {
 	}
 }
 
-// No repetition makes a message smaller: the error must not look as if the
-// server were away.
+// A retry can't mend the error, so it must not be ErrUnavailable.
 func TestPutOfTooLargeLetter(t *testing.T) {
 	letters := openNew(t).DeadLetters()
-	for _, size := range []int{15 << 20, 16 << 20, 64 << 20} { // more than leaves room, than a document, and than a command may have
+	for _, size := range []int{15 << 20, 16 << 20, 64 << 20} { // more than maxMessage, than a document and than a command may have
 		letter := deadLetter("large", epoch)
 		letter.Message.Body = bytes.Repeat([]byte("x"), size)
 		err := letters.Put(bounded(t), letter)
@@ -222,7 +221,7 @@ func TestPutOfTooLargeLetter(t *testing.T) {
 		}
 	}
 
-	// The largest that is taken has room for what all its failures may say.
+	// The largest letter leaves room for the reasons of all failures.
 	for n, reason := range []int{0, ports.MaxFailures << 10} {
 		letter := deadLetter("grows", epoch.Add(time.Duration(n)*time.Hour))
 		letter.Message.Body = make([]byte, 15<<20-1000)
@@ -239,10 +238,10 @@ func TestReadingDeadLettersIsStrict(t *testing.T) {
 	tests := []struct {
 		name  string
 		spoil func(document bson.M)
-		want  string // empty: it can be read
+		want  string // empty: no error
 	}{
-		{"as it was written", func(bson.M) {}, ""},
-		{"field of a later version", func(d bson.M) { d["tag"] = "x"; failure(d)["tag"] = "x" }, ""},
+		{"valid", func(bson.M) {}, ""},
+		{"unknown fields", func(d bson.M) { d["tag"] = "x"; failure(d)["tag"] = "x" }, ""},
 		{"no message_id", func(d bson.M) { delete(d, "message_id") }, "message_id is missing"},
 		{"no content_type", func(d bson.M) { delete(d, "content_type") }, "content_type is missing"},
 		{"no headers", func(d bson.M) { delete(d, "headers") }, "headers is missing"},

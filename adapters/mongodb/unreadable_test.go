@@ -108,7 +108,7 @@ func TestListPassesOverOrders(t *testing.T) {
 	}
 }
 
-func TestListPassesOverLetters(t *testing.T) {
+func TestListSkipsUnreadableLetters(t *testing.T) {
 	store := openWith(t, quiet)
 	letters := store.DeadLetters()
 	n := 0
@@ -167,9 +167,9 @@ func TestListPassesOverLetters(t *testing.T) {
 	}
 }
 
-// A letter's own times must be such that text can say them. Its message's is its
-// sender's: one that text can't say is left out.
-func TestLetterWithTimesNobodyCanWrite(t *testing.T) {
+// RFC 3339 must be able to write the record's own times. The message's timestamp
+// is the sender's: one that can't be written is dropped.
+func TestDeadLetterWithUnwritableTimes(t *testing.T) {
 	const year10000 = bson.DateTime(253402300800000)
 	store := openNew(t)
 	letters := store.DeadLetters()

@@ -15,20 +15,11 @@ import (
 	"example.com/orderflow/domain"
 )
 
-// putByHand puts messages with these bodies into the queue, as a stranger
-// might.
-func putByHand(t *testing.T, broker string, bodies ...string) {
-	t.Helper()
-	for _, body := range bodies {
-		publish(t, broker, "order_created", amqp.Publishing{Body: []byte(body)})
-	}
-}
-
 func publish(t *testing.T, broker, queue string, message amqp.Publishing) {
 	t.Helper()
 	connection, err := amqp.Dial(broker)
 	if err != nil {
-		t.Fatal("the broker is out of reach")
+		t.Fatal("can't connect to the broker")
 	}
 	defer connection.Close()
 	channel, err := connection.Channel()
@@ -40,23 +31,30 @@ func publish(t *testing.T, broker, queue string, message amqp.Publishing) {
 		kept, err = channel.PublishWithDeferredConfirm("", queue, true, false, message)
 	}
 	if err == nil && !kept.Wait() {
-		err = fmt.Errorf("%q was not kept", message.Body)
+		err = fmt.Errorf("the broker did not confirm %q", message.Body)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
 }
 
-// An operator looks after dead letters on the command line while the service
-// runs, and finds what was set aside while nobody looked.
-func TestDeadLetters(t *testing.T) {
-	settings := servers(t)
-	address, admin := freeAddress(t), freeAddress(t)
-	p := start(t, "notification", append(settings, "--addr="+address, "--admin-addr="+admin)...)
-	awaitReady(t, address)
-	putByHand(t, strings.TrimPrefix(settings[1], "--broker="), "poison 1", "poison 2", "\x1b[2J\xff")
+// notifier is a running notification service.
+type notifier struct {
+	*process
+	address, admin, broker string
 
-	deadLetters := func(want int, args ...string) (stdout, stderr string) {
+	// command runs notification dead-letters, and fails the test unless it exits
+	// with the wanted status.
+	command func(want int, args ...string) (stdout, stderr string)
+}
+
+func startNotifier(t *testing.T) notifier {
+	t.Helper()
+	settings := servers(t)
+	n := notifier{address: freeAddress(t), admin: freeAddress(t), broker: strings.TrimPrefix(settings[1], "--broker=")}
+	n.process = start(t, "notification", append(settings, "--addr="+n.address, "--admin-addr="+n.admin)...)
+	awaitReady(t, n.address)
+	n.command = func(want int, args ...string) (stdout, stderr string) {
 		t.Helper()
 		status, stdout, stderr := run(t, nil, "notification", append(append([]string{"dead-letters"}, args...), settings[:2]...)...)
 		if status != want {
@@ -64,6 +62,18 @@ func TestDeadLetters(t *testing.T) {
 		}
 		return stdout, stderr
 	}
+	return n
+}
+
+// The commands and the HTTP interface of a running service find and settle
+// messages that are not events.
+func TestDeadLetters(t *testing.T) {
+	n := startNotifier(t)
+	deadLetters := n.command
+	for _, body := range []string{"poison 1", "poison 2", "\x1b[2J\xff"} {
+		publish(t, n.broker, "order_created", amqp.Publishing{Body: []byte(body)})
+	}
+
 	type letter struct {
 		ID         string
 		State      string
@@ -88,7 +98,7 @@ func TestDeadLetters(t *testing.T) {
 			letters := list()
 			for _, l := range letters {
 				if l.TimesAside != aside {
-					return fmt.Errorf("%+v, want it to have been set aside %d times", l, aside)
+					return fmt.Errorf("%+v, want it set aside %d times", l, aside)
 				}
 			}
 			if len(letters) != count {
@@ -107,7 +117,7 @@ func TestDeadLetters(t *testing.T) {
 		}
 		stdout, _ := deadLetters(0, "show", l.ID)
 		if strings.Contains(stdout, "\x1b") {
-			t.Errorf("a control character is shown: %q", stdout)
+			t.Errorf("show prints a control character: %q", stdout)
 		}
 		stdout, _ = deadLetters(0, "show", "--json", l.ID)
 		var shown struct {
@@ -123,60 +133,57 @@ func TestDeadLetters(t *testing.T) {
 		t.Errorf("bodies (-want +got):\n%s", diff)
 	}
 	if stdout, _ := deadLetters(0, "list"); strings.Count(stdout, "\n") != 4 {
-		t.Errorf("a table of three letters:\n%s", stdout)
+		t.Errorf("list printed, want a header and 3 lines:\n%s", stdout)
 	}
 	if n := len(list("--reason=no such text")); n != 0 {
-		t.Errorf("%d letters for a reason that none has", n)
+		t.Errorf("%d letters listed for a reason that no letter has", n)
 	}
 	if n := len(list("--limit=2")); n != 2 {
 		t.Errorf("%d letters listed, want 2", n)
 	}
 
-	// Discarding asks first, and can be undone.
+	// discard asks for confirmation, and restore undoes it.
 	if _, stderr := deadLetters(1, "discard", "--all"); !strings.Contains(stderr, "discard 3 dead letters?") || !strings.Contains(stderr, "nothing was done") {
-		t.Errorf("without an answer: %s", stderr)
+		t.Errorf("discard without an answer: %s", stderr)
 	}
 	deadLetters(0, "discard", "--all", "--dry-run")
 	waiting(3, 1)
 	deadLetters(0, "discard", all[0].ID, "--yes")
 	waiting(2, 1)
 	if _, stderr := deadLetters(1, "replay", all[0].ID, all[1].ID+"x"); !strings.Contains(stderr, "2 dead letters could not be replayed") {
-		t.Errorf("replay of what does not wait: %s", stderr)
+		t.Errorf("replay of a discarded and an unknown letter: %s", stderr)
 	}
 	deadLetters(0, "restore", "--reason=decode")
 	waiting(3, 1)
 
-	// What is replayed and fails again comes back with its history.
+	// A replayed message that fails again adds a failure to its letter.
 	if stdout, stderr := deadLetters(0, "replay", "--all", "--json"); strings.Count(stdout, `"ok":true`) != 3 || !strings.Contains(stderr, "3 dead letters replayed") {
-		t.Errorf("replay of all: %s%s", stdout, stderr)
+		t.Errorf("replay --all: %s%s", stdout, stderr)
 	}
 	waiting(3, 2)
 
-	// The same over HTTP, at an address of its own.
+	// The HTTP interface is at the operators' address only.
 	var page struct{ Data []letter }
-	if status, err := fetch("GET", "http://"+admin+"/dead-letters", "", &page); err != nil || status != 200 || len(page.Data) != 3 {
-		t.Errorf("over HTTP: %d, %v, %+v", status, err, page)
+	if status, err := fetch("GET", "http://"+n.admin+"/dead-letters", "", &page); err != nil || status != 200 || len(page.Data) != 3 {
+		t.Errorf("list over HTTP: %d, %v, %+v", status, err, page)
 	}
-	if status, err := fetch("GET", "http://"+address+"/dead-letters", "", nil); err != nil || status != 404 {
-		t.Errorf("at the public address: %d, %v", status, err)
+	if status, err := fetch("GET", "http://"+n.address+"/dead-letters", "", nil); err != nil || status != 404 {
+		t.Errorf("list at the public address: %d, %v; want 404", status, err)
 	}
-	if status, err := fetch("POST", "http://"+admin+"/dead-letters/discard", `{"all":true}`, nil); err != nil || status != 200 {
+	if status, err := fetch("POST", "http://"+n.admin+"/dead-letters/discard", `{"all":true}`, nil); err != nil || status != 200 {
 		t.Errorf("discard over HTTP: %d, %v", status, err)
 	}
 	waiting(0, 0)
 	if n := len(list("--state=discarded")); n != 3 {
 		t.Errorf("%d letters are discarded, want 3", n)
 	}
-	_ = p
 }
 
-// An operator who knows only the order finds its letters, with all that their
-// sender said, and the next one sees who has decided.
+// An order's id finds its dead letters, which have every property of their
+// messages and the author of the decision.
 func TestDeadLettersOfAnOrder(t *testing.T) {
-	settings := servers(t)
-	address, admin := freeAddress(t), freeAddress(t)
-	p := start(t, "notification", append(settings, "--addr="+address, "--admin-addr="+admin)...)
-	awaitReady(t, address)
+	n := startNotifier(t)
+	command := n.command
 	order, err := domain.NewOrder("0192f0c1-2d3e-7f4a-8b5c-6d7e8f901234", "123", "Laptop", 1, time.Now())
 	if err != nil {
 		t.Fatal(err)
@@ -192,26 +199,17 @@ func TestDeadLettersOfAnOrder(t *testing.T) {
 	for name, value := range event.Headers {
 		message.Headers[name] = value
 	}
-	broker := strings.TrimPrefix(settings[1], "--broker=")
-	publish(t, broker, "order_created.dead-letter", message)
+	publish(t, n.broker, "order_created.dead-letter", message)
 
-	command := func(want int, args ...string) (stdout, stderr string) {
-		t.Helper()
-		status, stdout, stderr := run(t, nil, "notification", append(append([]string{"dead-letters"}, args...), settings[:2]...)...)
-		if status != want {
-			t.Fatalf("dead-letters %v: exit status %d, want %d: %s", args, status, want, stderr)
-		}
-		return stdout, stderr
-	}
 	id, upper := string(order.ID), strings.ToUpper(string(order.ID))
 	eventually(t, func() error {
 		if stdout, _ := command(0, "list", "--order="+upper); !strings.Contains(stdout, event.ID) {
-			return fmt.Errorf("the order's letter is not listed:\n%s", stdout)
+			return fmt.Errorf("list --order does not list the order's letter:\n%s", stdout)
 		}
 		return nil
 	})
 	if stdout, _ := command(0, "list", "--order="+id[:35]+"0"); strings.Contains(stdout, event.ID) {
-		t.Errorf("listed as another order's:\n%s", stdout)
+		t.Errorf("list of another order:\n%s", stdout)
 	}
 	for _, name := range []string{id, upper, event.ID, upper + "-created"} {
 		stdout, _ := command(0, "show", name, "--json")
@@ -222,19 +220,19 @@ func TestDeadLettersOfAnOrder(t *testing.T) {
 		}
 	}
 	if stdout, _ := command(0, "show", id); !strings.Contains(stdout, `reply to      "r"`) {
-		t.Errorf("shown as:\n%s", stdout)
+		t.Errorf("show:\n%s", stdout)
 	}
 
-	// What selects nothing, or too much, is refused.
+	// Ids that select nothing, and filters that select too much.
 	if _, stderr := command(1, "show", id[:35]+"0"); !strings.Contains(stderr, "dead letters of order "+id[:35]+"0: not found") {
-		t.Errorf("letters of an order that has none: %s", stderr)
+		t.Errorf("show of an order without letters: %s", stderr)
 	}
 	var unknown []string
 	for n := range 40 {
 		unknown = append(unknown, fmt.Sprint("letter", n))
 	}
 	if _, stderr := command(1, append([]string{"show"}, unknown...)...); !strings.Contains(stderr, "letter15: not found") || strings.Contains(stderr, "letter16") || !strings.Contains(stderr, "and 24 more") {
-		t.Errorf("40 letters that are not there: %s", stderr)
+		t.Errorf("show of 40 unknown letters: %s", stderr)
 	}
 	for _, args := range [][]string{
 		{"list", "--order="}, {"list", "--order=x"}, {"list", "--reason="}, {"discard", "--yes", "--all", "--reason="},
@@ -243,31 +241,31 @@ func TestDeadLettersOfAnOrder(t *testing.T) {
 		command(2, args...)
 	}
 
-	// Who decides is noted, and waits again as nobody's.
+	// The letter shows the author of the decision, until it waits again.
 	command(0, "discard", "--yes", "--order="+upper)
 	host, err := os.Hostname()
 	if err != nil {
 		t.Fatal(err)
 	}
 	if stdout, _ := command(0, "show", id, "--json"); !strings.Contains(stdout, `"state":"discarded"`) || !strings.Contains(stdout, "@"+host+`"`) {
-		t.Errorf("discarded by %s", stdout)
+		t.Errorf("show of the discarded letter: %s", stdout)
 	}
 	if stdout, _ := command(0, "show", id); !strings.Contains(stdout, "@"+host+"\n") {
-		t.Errorf("shown as:\n%s", stdout)
+		t.Errorf("show:\n%s", stdout)
 	}
 	command(0, "restore", "--order="+id)
 	if stdout, _ := command(0, "show", id, "--json"); strings.Contains(stdout, "settled_by") {
-		t.Errorf("restored: %s", stdout)
+		t.Errorf("show of the restored letter: %s", stdout)
 	}
-	if status, err := fetch("POST", "http://"+admin+"/dead-letters/replay", `{"order_id":"`+id+`","by":"ann"}`, nil); err != nil || status != 200 {
+	if status, err := fetch("POST", "http://"+n.admin+"/dead-letters/replay", `{"order_id":"`+id+`","by":"ann"}`, nil); err != nil || status != 200 {
 		t.Errorf("replay over HTTP: %d, %v", status, err)
 	}
 	if stdout, _ := command(0, "list", "--state=replayed", "--order="+id, "--json"); !strings.Contains(stdout, `"settled_by":"ann"`) {
-		t.Errorf("replayed: %s", stdout)
+		t.Errorf("list of the replayed letter: %s", stdout)
 	}
 	eventually(t, func() error {
-		if out := p.out.String(); !strings.Contains(out, `"Received order","event_id":"`+event.ID+`"`) {
-			return fmt.Errorf("the replayed event is not notified:\n%s", out)
+		if out := n.out.String(); !strings.Contains(out, `"Received order","event_id":"`+event.ID+`"`) {
+			return fmt.Errorf("no notification of the replayed event:\n%s", out)
 		}
 		return nil
 	})

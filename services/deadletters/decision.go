@@ -12,29 +12,36 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// Decision is what an operator can decide about a dead letter.
-type Decision string
+// Decision is what an operator decides about dead letters.
+type Decision struct {
+	Action Action
+	By     string // the operator; of this the store keeps the first 128 visible characters
+	DryRun bool   // check whether the action is possible, and change nothing
+}
+
+// Action is what can be done with a dead letter.
+type Action string
 
 const (
-	Replay  Decision = "replay"  // put its message back into the queue
-	Discard Decision = "discard" // forget it, after ports.DeadLetterRetention
-	Restore Decision = "restore" // have a discarded one wait again
+	Replay  Action = "replay"  // put its message back into the queue
+	Discard Action = "discard" // forget it, after ports.DeadLetterRetention
+	Restore Action = "restore" // have a discarded one wait again
 )
 
-// From returns the state of the dead letters that the decision is about.
-func (d Decision) From() ports.DeadLetterState {
-	if d == Restore {
+// From returns the state from which the action starts.
+func (a Action) From() ports.DeadLetterState {
+	if a == Restore {
 		return ports.Discarded
 	}
 	return ports.Waiting
 }
 
-func (d Decision) to() ports.DeadLetterState {
-	return map[Decision]ports.DeadLetterState{Replay: ports.Replayed, Discard: ports.Discarded, Restore: ports.Waiting}[d]
+func (a Action) to() ports.DeadLetterState {
+	return map[Action]ports.DeadLetterState{Replay: ports.Replayed, Discard: ports.Discarded, Restore: ports.Waiting}[a]
 }
 
-// Past returns the decision's past participle: replayed, discarded or restored.
-func (d Decision) Past() string { return strings.TrimSuffix(string(d), "e") + "ed" }
+// Past returns the past participle: replayed, discarded or restored.
+func (a Action) Past() string { return strings.TrimSuffix(string(a), "e") + "ed" }
 
 // Selection selects the dead letters of a decision. Exactly one field must be set.
 type Selection struct {
@@ -65,9 +72,10 @@ func (s Selection) UniqueIDs() []string {
 	return slices.Compact(ids)
 }
 
-// Query returns the query for the decision's dead letters, if there are no ids.
-func (s Selection) Query(decision Decision) ports.DeadLetterQuery {
-	return ports.DeadLetterQuery{State: decision.From(), OrderID: s.OrderID, Reason: s.Reason}
+// Query returns the query for the selected dead letters of the action, if there
+// are no ids.
+func (s Selection) Query(action Action) ports.DeadLetterQuery {
+	return ports.DeadLetterQuery{State: action.From(), OrderID: s.OrderID, Reason: s.Reason}
 }
 
 // signature returns the author of a decision as the store keeps it: 1 to 128

@@ -55,8 +55,8 @@ func NewHandler(service *Service, log *slog.Logger) (*Handler, error) {
 		"/dead-letters":      {http.MethodGet: h.list},
 		"/dead-letters/{id}": {http.MethodGet: h.show},
 	}
-	for _, decision := range []Decision{Replay, Discard, Restore} {
-		routes["/dead-letters/"+string(decision)] = httpapi.Methods{http.MethodPost: h.decide(decision)}
+	for _, action := range []Action{Replay, Discard, Restore} {
+		routes["/dead-letters/"+string(action)] = httpapi.Methods{http.MethodPost: h.decide(action)}
 	}
 	h.API = httpapi.NewOperatorAPI(routes, log)
 	return h, nil
@@ -135,13 +135,12 @@ func answerTo(err error) error {
 
 // problem returns nil for an error that is not in its table.
 func problem(err error) *httpapi.Problem {
-	var refusal *Refusal
 	var unreadable *ports.UnreadableError
 	switch {
 	case errors.Is(err, ErrNotRecorded):
 		return &httpapi.Problem{Code: "not_noted", Detail: ErrNotRecorded.Error() + ": it did not answer, or somebody else has decided; look at the dead letter again"}
-	case errors.As(err, &refusal):
-		return &httpapi.Problem{Code: "wrong_state", Detail: refusal.Error()}
+	case errors.Is(err, ErrWrongState):
+		return &httpapi.Problem{Code: "wrong_state", Detail: err.Error()}
 	case errors.As(err, &unreadable):
 		return httpapi.Unreadable("the dead letter", unreadable)
 	case errors.Is(err, ports.ErrNotFound):

@@ -103,7 +103,7 @@ func TestHandler(t *testing.T) {
 		{"POST", "/dead-letters/replay", `{"reason":"address","dry_run":true}`, nil, 200, `^{"decision":"replay","dry_run":true,"matched":2,"done":0,"failed":\[\],"has_more":false,"next_cursor":null}$`},
 		{"GET", "/dead-letters?limit=1", "", nil, 200, l0},
 		{"POST", "/dead-letters/replay", `{"reason":"address"}`, nil, 200, `^{"decision":"replay","dry_run":false,"matched":2,"done":2,"failed":\[\]`},
-		{"POST", "/dead-letters/replay", `{"ids":["l0","l9"]}`, nil, 200, `"matched":2,"done":0,"failed":\[{"id":"l0","code":"wrong_state","detail":"it is replayed; only a waiting dead letter can be replayed"},{"id":"l9","code":"not_found",.*}\]`},
+		{"POST", "/dead-letters/replay", `{"ids":["l0","l9"]}`, nil, 200, `"matched":2,"done":0,"failed":\[{"id":"l0","code":"wrong_state","detail":"wrong state: it is replayed; only a waiting dead letter can be replayed"},{"id":"l9","code":"not_found",.*}\]`},
 		{"POST", "/dead-letters/discard", `{"all":true,"limit":1}`, nil, 200, `"matched":1,"done":1,"failed":\[\],"has_more":true,"next_cursor":".+"}$`},
 		{"POST", "/dead-letters/restore", `{"all":true}`, nil, 200, `"matched":1,"done":1`},
 		{"POST", "/dead-letters/discard", `{"ids":["l3"]}`, []string{"Sec-Fetch-Site", "same-origin"}, 200, `"done":1`},

@@ -62,7 +62,7 @@ func (d *decisionRequest) check() error {
 
 // decisionJSON is the answer to a decision.
 type decisionJSON struct {
-	Decision   Decision      `json:"decision"`
+	Decision   Action        `json:"decision"`
 	DryRun     bool          `json:"dry_run"`
 	Matched    int           `json:"matched"` // dead letters that the request selects
 	Done       int           `json:"done"`
@@ -78,7 +78,7 @@ type failureJSON struct {
 	Detail string `json:"detail"`
 }
 
-func (h *Handler) decide(decision Decision) httpapi.HandlerFunc {
+func (h *Handler) decide(action Action) httpapi.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		request := decisionRequest{Limit: maxPage}
 		if err := httpapi.ReadObject(w, r, "a decision", request.fields()...); err != nil {
@@ -92,10 +92,10 @@ func (h *Handler) decide(decision Decision) httpapi.HandlerFunc {
 		if err := httpapi.ReservePage(ctx, w, maxPage); err != nil { // for the list and for the answer
 			return err
 		}
-		answer := decisionJSON{Decision: decision, DryRun: request.DryRun, Failed: []failureJSON{}}
+		answer := decisionJSON{Decision: action, DryRun: request.DryRun, Failed: []failureJSON{}}
 		ids := request.UniqueIDs()
 		if len(ids) == 0 {
-			query := request.Query(decision)
+			query := request.Query(action)
 			query.Limit, query.Cursor = request.Limit, request.Cursor
 			page, err := h.service.List(ctx, query)
 			if err != nil {
@@ -110,13 +110,8 @@ func (h *Handler) decide(decision Decision) httpapi.HandlerFunc {
 			}
 		}
 		answer.Matched = len(ids)
-		var errs []error
-		if request.DryRun {
-			errs = h.service.Check(ctx, decision, ids...)
-		} else {
-			errs = h.service.Decide(ctx, decision, cmp.Or(request.By, "http "+r.RemoteAddr), ids...)
-		}
-		for i, err := range errs {
+		decision := Decision{Action: action, By: cmp.Or(request.By, "http "+r.RemoteAddr), DryRun: request.DryRun}
+		for i, err := range h.service.Decide(ctx, decision, ids...) {
 			switch {
 			case err != nil:
 				answer.Failed = append(answer.Failed, h.failure(ctx, ids[i], err))

@@ -80,77 +80,53 @@ func canonical(id string) string {
 // store did not record that.
 var ErrNotRecorded = errors.New("its message was put back into the queue, but the store did not record that")
 
-// Refusal is returned when a dead letter is not in the state that the decision is
-// about.
-type Refusal struct {
-	Decision Decision
-	State    ports.DeadLetterState
-}
+// ErrWrongState is returned when a dead letter is not in the state from which the
+// action starts.
+var ErrWrongState = errors.New("wrong state")
 
-func (r *Refusal) Error() string {
-	return fmt.Sprintf("it is %s; only a %s dead letter can be %s", r.State, r.Decision.From(), r.Decision.Past())
-}
-
-// Decide carries out the decision about each of the dead letters, and records by
-// as its author: the first 128 visible characters. It returns one error for each
-// id: nil, a [*Refusal], [ports.ErrNotFound], [ports.ErrChanged] if somebody else
-// has decided meanwhile, or an error of the store or the broker.
+// Decide carries out the decision about each of the dead letters. It returns one
+// error for each id: nil, [ErrWrongState], [ports.ErrNotFound], [ports.ErrChanged]
+// if somebody else has decided meanwhile, or an error of the store or the broker.
 //
 // A replayed message keeps its event id and starts at its first attempt. If it
 // fails again, its dead letter waits again and shows all failures. After a crash
 // between replaying and recording, the dead letter still waits. If it is replayed
 // once more, the delivery log finds the repeat.
-func (s *Service) Decide(ctx context.Context, decision Decision, by string, ids ...string) []error {
-	by = signature(by)
-	return forEach(ids, func(id string) error {
-		record, err := s.open(ctx, decision, id)
-		if err != nil {
-			return err
-		}
-		if decision == Replay {
-			err = s.replay(ctx, record, by)
-		} else {
-			err = s.store.Settle(ctx, record, decision.to(), by)
-		}
-		if err == nil {
-			s.log.InfoContext(ctx, "dead letter settled", "decision", string(decision), "id", record.ID, "by", by)
-		}
-		return err
-	})
-}
-
-// Check returns the errors that Decide would return now for wrong states and
-// unknown ids, and changes nothing.
-func (s *Service) Check(ctx context.Context, decision Decision, ids ...string) []error {
-	return forEach(ids, func(id string) error {
-		_, err := s.open(ctx, decision, id)
-		return err
-	})
-}
-
-// forEach calls do for each id, 16 at once, and returns the errors in order.
-func forEach(ids []string, do func(id string) error) []error {
+func (s *Service) Decide(ctx context.Context, decision Decision, ids ...string) []error {
+	decision.By = signature(decision.By)
 	errs := make([]error, len(ids))
-	slots := make(chan struct{}, 16)
+	slots := make(chan struct{}, 16) // for dead letters at the same time
 	var calls sync.WaitGroup
 	for i, id := range ids {
 		slots <- struct{}{}
 		calls.Go(func() {
 			defer func() { <-slots }()
-			errs[i] = do(id)
+			errs[i] = s.decide(ctx, decision, id)
 		})
 	}
 	calls.Wait()
 	return errs
 }
 
-// open returns the dead letter if the decision can be carried out.
-func (s *Service) open(ctx context.Context, decision Decision, id string) (ports.DeadLetterRecord, error) {
+func (s *Service) decide(ctx context.Context, decision Decision, id string) error {
+	action, by := decision.Action, decision.By
 	record, err := s.Get(ctx, id)
-	if err == nil && record.State != decision.From() {
-		err = &Refusal{decision, record.State}
+	switch {
+	case err != nil:
+		return err
+	case record.State != action.From():
+		return fmt.Errorf("%w: it is %s; only a %s dead letter can be %s", ErrWrongState, record.State, action.From(), action.Past())
+	case decision.DryRun:
+		return nil
+	case action == Replay:
+		err = s.replay(ctx, record, by)
+	default:
+		err = s.store.Settle(ctx, record, action.to(), by)
 	}
-	return record, err
+	if err == nil {
+		s.log.InfoContext(ctx, "dead letter settled", "decision", string(action), "id", record.ID, "by", by)
+	}
+	return err
 }
 
 func (s *Service) replay(ctx context.Context, record ports.DeadLetterRecord, by string) error {
@@ -175,7 +151,7 @@ func (s *Service) checkReplayed(ctx context.Context, before ports.DeadLetterReco
 	if err != nil {
 		return err
 	}
-	failedAgain := now.State == ports.Waiting && !now.LastFailure().LastFailure.Equal(before.LastFailure().LastFailure)
+	failedAgain := now.State == ports.Waiting && !now.LatestFailure().LastFailure.Equal(before.LatestFailure().LastFailure)
 	if now.State == ports.Replayed || failedAgain {
 		return nil
 	}

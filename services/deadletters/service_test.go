@@ -93,10 +93,10 @@ func (f *fixture) publish(t *testing.T, events ...domain.Event) {
 }
 
 // decide carries out the decision and waits until its effects have settled.
-func (f *fixture) decide(t *testing.T, decision deadletters.Decision, ids ...string) []error {
+func (f *fixture) decide(t *testing.T, action deadletters.Action, ids ...string) []error {
 	t.Helper()
 	time.Sleep(time.Second) // so that no two failures have the same LastFailure
-	errs := f.service.Decide(t.Context(), decision, "me", ids...)
+	errs := f.service.Decide(t.Context(), deadletters.Decision{Action: action, By: "me"}, ids...)
 	synctest.Wait()
 	return errs
 }
@@ -201,7 +201,7 @@ func TestDiscardAndRestore(t *testing.T) {
 	})
 }
 
-// Each dead letter has an error of its own, and Check changes nothing.
+// Each dead letter has an error of its own, and a dry run changes nothing.
 func TestDecideRefusesWrongStates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, event := newFixture(t), newEvent(t)
@@ -219,12 +219,12 @@ func TestDecideRefusesWrongStates(t *testing.T) {
 			}
 		}
 		const unknown = "get dead letter x: not found"
-		check(f.service.Check(t.Context(), deadletters.Replay, id, "x"), "<nil>", unknown)
-		check(f.service.Check(t.Context(), deadletters.Restore, id), "it is waiting; only a discarded dead letter can be restored")
+		check(f.service.Decide(t.Context(), deadletters.Decision{Action: deadletters.Replay, DryRun: true}, id, "x"), "<nil>", unknown)
+		check(f.service.Decide(t.Context(), deadletters.Decision{Action: deadletters.Restore, DryRun: true}, id), "wrong state: it is waiting; only a discarded dead letter can be restored")
 		f.check(t, ports.Waiting, map[string]int{id: 1})
 		check(f.decide(t, deadletters.Discard, id, "x"), "<nil>", unknown)
-		check(f.decide(t, deadletters.Discard, id), "it is discarded; only a waiting dead letter can be discarded")
-		check(f.decide(t, deadletters.Replay, id), "it is discarded; only a waiting dead letter can be replayed")
+		check(f.decide(t, deadletters.Discard, id), "wrong state: it is discarded; only a waiting dead letter can be discarded")
+		check(f.decide(t, deadletters.Replay, id), "wrong state: it is discarded; only a waiting dead letter can be replayed")
 	})
 }
 
@@ -236,7 +236,7 @@ func TestReplayWhileBrokerIsUnavailable(t *testing.T) {
 		t.Fatal(err)
 	}
 	queue.EXPECT().Replay(gomock.Any(), "x", ports.Message{}).Return(ports.ErrUnavailable)
-	errs := newService(t, store, queue, discard).Decide(t.Context(), deadletters.Replay, "me", "x")
+	errs := newService(t, store, queue, discard).Decide(t.Context(), deadletters.Decision{Action: deadletters.Replay, By: "me"}, "x")
 	if !errors.Is(errs[0], ports.ErrUnavailable) {
 		t.Errorf("got %v, want %v", errs[0], ports.ErrUnavailable)
 	}
@@ -271,7 +271,7 @@ func TestReplayOfChangedDeadLetter(t *testing.T) {
 				store.EXPECT().Settle(gomock.Any(), gomock.Any(), ports.Replayed, "me").Return(ports.ErrChanged),
 				store.EXPECT().Get(gomock.Any(), "x").Return(tt.now, nil),
 			)
-			errs := newService(t, store, queue, discard).Decide(t.Context(), deadletters.Replay, "me", "x")
+			errs := newService(t, store, queue, discard).Decide(t.Context(), deadletters.Decision{Action: deadletters.Replay, By: "me"}, "x")
 			if !errors.Is(errs[0], tt.want) {
 				t.Errorf("got %v, want %v", errs[0], tt.want)
 			}
@@ -289,7 +289,7 @@ func TestReplayIsRecordedAfterCancellation(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	queue := mocks.NewMockDeadLetterQueue(gomock.NewController(t))
 	queue.EXPECT().Replay(gomock.Any(), "x", ports.Message{}).Do(func(context.Context, string, ports.Message) { cancel() })
-	if errs := newService(t, store, queue, discard).Decide(ctx, deadletters.Replay, "me", "x"); errs[0] != nil {
+	if errs := newService(t, store, queue, discard).Decide(ctx, deadletters.Decision{Action: deadletters.Replay, By: "me"}, "x"); errs[0] != nil {
 		t.Error(errs[0])
 	}
 	if got, err := store.Get(t.Context(), "x"); err != nil || got.State != ports.Replayed {

@@ -34,7 +34,7 @@ func newFailure(f ports.Failure) Failure {
 // NewSummary returns the summary of the dead letter.
 func NewSummary(r ports.DeadLetterRecord) Summary {
 	s := Summary{
-		ID: r.ID, State: r.State, Failure: newFailure(r.LastFailure()),
+		ID: r.ID, State: r.State, Failure: newFailure(r.LatestFailure()),
 		TimesAside: len(r.Failures), Since: httpapi.FormatTime(r.Since), SettledBy: r.SettledBy,
 	}
 	if !r.SettledAt.IsZero() {

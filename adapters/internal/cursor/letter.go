@@ -10,7 +10,7 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// Letter is where a dead letter stands in a list.
+// Letter is the place of a dead letter in a list.
 type Letter struct {
 	Since time.Time
 	ID    string
@@ -27,17 +27,17 @@ func (l Letter) Compare(m Letter) int {
 	return cmp.Or(l.Since.Compare(m.Since), cmp.Compare(l.ID, m.ID))
 }
 
-// EncodeLetter returns the cursor of what comes after l. It begins with a
-// checksum: any text may be a dead letter's id, so that alone would not tell a
-// cursor from what is none.
+// EncodeLetter returns the cursor of the page that starts after l. It begins with a
+// checksum, which distinguishes cursors from other text: any text may be the id of
+// a dead letter.
 func EncodeLetter(l Letter) string {
 	data := pack(l.Since, l.ID)
 	sum := binary.BigEndian.AppendUint32(nil, crc32.ChecksumIEEE(data))
 	return base64.RawURLEncoding.EncodeToString(append(sum, data...))
 }
 
-// DecodeLetter returns the place of a cursor that EncodeLetter made, or an
-// error that wraps [ports.ErrInvalidCursor].
+// DecodeLetter is the inverse of EncodeLetter. It returns an error that wraps
+// [ports.ErrInvalidCursor] for any other text.
 func DecodeLetter(s string) (Letter, error) {
 	data, err := base64.RawURLEncoding.Strict().DecodeString(s)
 	if err != nil || len(data) < crc32.Size+timeSize {

@@ -48,7 +48,7 @@ func (d *discardLetters) Run(ctx context.Context, c *app.Common, s app.Streams) 
 
 // decide finds the dead letters, asks for confirmation unless it has that, and
 // decides about those that it had found before it asked.
-func (sel *selection) decide(ctx context.Context, c *app.Common, streams app.Streams, decision deadletters.Decision, confirmed bool) error {
+func (sel *selection) decide(ctx context.Context, c *app.Common, streams app.Streams, action deadletters.Action, confirmed bool) error {
 	order, reason, err := sel.filters.read()
 	if err != nil {
 		return err
@@ -63,25 +63,19 @@ func (sel *selection) decide(ctx context.Context, c *app.Common, streams app.Str
 	return withSession(ctx, c, streams, func(s session) (err error) {
 		ids := selection.UniqueIDs()
 		if len(ids) == 0 {
-			if ids, err = s.ids(ctx, selection.Query(decision)); err != nil {
+			if ids, err = s.ids(ctx, selection.Query(action)); err != nil {
 				return err
 			}
 			if len(ids) == 0 && order != "" {
-				return fmt.Errorf("no dead letter of order %s is %s", order, decision.From())
+				return fmt.Errorf("no dead letter of order %s is %s", order, action.From())
 			}
 		}
-		if sel.DryRun {
-			check := func(ids ...string) []error { return s.service.Check(ctx, decision, ids...) }
-			return s.carryOut(ctx, check, decision, ids, "would be "+decision.Past(), sel.JSON)
-		}
-		if len(ids) > 0 && !confirmed {
-			if err := s.confirm(ctx, decision, len(ids)); err != nil {
+		if len(ids) > 0 && !confirmed && !sel.DryRun {
+			if err := s.confirm(ctx, action, len(ids)); err != nil {
 				return err
 			}
 		}
-		by := operator()
-		decide := func(ids ...string) []error { return s.service.Decide(ctx, decision, by, ids...) }
-		return s.carryOut(ctx, decide, decision, ids, decision.Past(), sel.JSON)
+		return s.carryOut(ctx, deadletters.Decision{Action: action, By: operator(), DryRun: sel.DryRun}, ids, sel.JSON)
 	})
 }
 
@@ -98,8 +92,8 @@ func operator() string {
 	return name
 }
 
-func (s session) confirm(ctx context.Context, decision deadletters.Decision, count int) error {
-	fmt.Fprintf(s.err, "%s %s? They can be restored until %s. Type yes: ", decision, letters(count),
+func (s session) confirm(ctx context.Context, action deadletters.Action, count int) error {
+	fmt.Fprintf(s.err, "%s %s? They can be restored until %s. Type yes: ", action, letters(count),
 		time.Now().Add(ports.DeadLetterRetention).Format(time.DateOnly))
 	answer := make(chan string, 1)
 	go func() { // nothing can interrupt the read; it ends with the process at the latest
@@ -119,11 +113,15 @@ func (s session) confirm(ctx context.Context, decision deadletters.Decision, cou
 }
 
 // carryOut decides in batches, and prints its progress.
-func (s session) carryOut(ctx context.Context, do func(ids ...string) []error, decision deadletters.Decision, ids []string, done string, asJSON bool) error {
+func (s session) carryOut(ctx context.Context, decision deadletters.Decision, ids []string, asJSON bool) error {
 	const batch = 100
+	done := decision.Action.Past()
+	if decision.DryRun {
+		done = "would be " + done
+	}
 	count, failed := 0, 0
 	for some := range slices.Chunk(ids, batch) {
-		for i, err := range do(some...) {
+		for i, err := range s.service.Decide(ctx, decision, some...) {
 			s.printResult(some[i], done, err, asJSON)
 			if err != nil {
 				failed++
@@ -144,7 +142,7 @@ func (s session) carryOut(ctx context.Context, do func(ids ...string) []error, d
 	}
 	fmt.Fprintf(s.err, "%s %s\n", letters(count), done)
 	if failed > 0 {
-		return fmt.Errorf("%s could not be %s", letters(failed), decision.Past())
+		return fmt.Errorf("%s could not be %s", letters(failed), decision.Action.Past())
 	}
 	return nil
 }
