@@ -1,8 +1,8 @@
-// Package notification is the notification service: it tells users of events,
+// Package notification is the notification service: it notifies users of events,
 // once per event and channel.
 //
-// [Service.Handle] is a [ports.Handler]; [Handler] answers over HTTP what was
-// sent. A program gives them their adapters and runs them:
+// [Service.Handle] is a [ports.Handler]. [Handler] is the HTTP interface, which
+// shows the notifications. A program gives both their adapters and runs them:
 //
 //	service, err := notification.NewService(deliveries, log, channel)
 //	handler, err := notification.NewHandler(service, store, consumer, log)

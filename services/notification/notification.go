@@ -15,7 +15,7 @@ import (
 	"example.com/orderflow/services/internal/wiring"
 )
 
-// Service tells users of events.
+// Service notifies users of events.
 type Service struct {
 	deliveries ports.DeliveryLog
 	channels   []ports.Channel
@@ -24,19 +24,20 @@ type Service struct {
 	claimed    claimed
 }
 
-// NewService returns a service that sends every event by every channel, and
-// keeps in the delivery log what was sent. It returns an error without a
-// delivery log or a channel, for a log whose claims last no longer than a handler
-// may take by default, 30 s, for a channel without a proper name, and for two of
-// one name, which would take each other's notifications for sent. Without a
-// logger it uses slog.Default().
+// NewService returns a service that sends every event by every channel and records
+// that in the delivery log. It returns an error if
+//   - the delivery log or a channel is nil, or there is no channel
+//   - the log's claims last 30 s or less, the time that a handler may take
+//   - a channel has no valid name, or the name of another one
+//
+// If log is nil, the service uses slog.Default().
 func NewService(deliveries ports.DeliveryLog, log *slog.Logger, channels ...ports.Channel) (*Service, error) {
 	const what = "notification service"
 	if err := wiring.Check(what, wiring.Part{Name: "a delivery log", Given: deliveries}); err != nil {
 		return nil, err
 	}
 	if lease := deliveries.ClaimLease(); lease <= handlerTime {
-		return nil, fmt.Errorf("%s: the delivery log's claims last %v; a handler may take %v, and another notifier would send the same again, so they must last longer", what, lease, handlerTime)
+		return nil, fmt.Errorf("%s: the delivery log's claims last %v; they must last longer than a handler may take, %v, or another notifier sends the same again", what, lease, handlerTime)
 	}
 	if err := checkChannels(channels); err != nil {
 		return nil, fmt.Errorf("%s: %w", what, err)
@@ -49,13 +50,13 @@ func NewService(deliveries ports.DeliveryLog, log *slog.Logger, channels ...port
 }
 
 const (
-	handlerTime        = 30 * time.Second // which consumers give a handler where nothing else is set
+	handlerTime        = 30 * time.Second // the consumers' default
 	longestChannelName = 32
 )
 
 func checkChannels(channels []ports.Channel) error {
 	if len(channels) == 0 {
-		return errors.New("no channel was given; it would acknowledge events and tell nobody")
+		return errors.New("no channel was given; it would acknowledge events without notifying anybody")
 	}
 	names := make(map[string]bool, len(channels))
 	for i, channel := range channels {
@@ -67,20 +68,22 @@ func checkChannels(channels []ports.Channel) error {
 		case name == "" || len(name) > longestChannelName || strings.ContainsFunc(name, func(c rune) bool { return c <= ' ' || c > '~' }):
 			return fmt.Errorf("channel %d of %d is named %q; a name is 1 to %d visible ASCII characters", i+1, len(channels), name, longestChannelName)
 		case names[name]:
-			return fmt.Errorf("two channels are named %q; the delivery log tells channels by their names", name)
+			return fmt.Errorf("two channels are named %q; the delivery log distinguishes channels by their names", name)
 		}
 		names[name] = true
 	}
 	return nil
 }
 
-// Handle sends the event by every channel that the delivery log does not show
-// it sent by. It is a [ports.Handler]: nil once each has it; an error marked
-// by [ports.Permanent] if the channels that have not never will; one marked by
-// [ports.Postpone] if no receiver has refused it: the delivery log or a receiver
-// is out of reach, or another notifier holds the claim.
+// Handle sends the event by every channel by which the delivery log has not
+// recorded it yet. It is a [ports.Handler] and returns
+//   - nil once every channel has sent it
+//   - an error marked by [ports.Permanent] if the other channels never will
+//   - an error marked by [ports.Postpone] if the others could not try: the delivery
+//     log or a receiver is unavailable, or another notifier has the claim
+//   - any other error if a receiver has failed
 func (s *Service) Handle(ctx context.Context, delivery ports.Delivery) error {
-	var failed, postponed, never []error
+	var failed, postponed, permanent []error
 	for _, channel := range s.channels {
 		err := s.notify(ctx, channel, delivery)
 		switch {
@@ -88,20 +91,20 @@ func (s *Service) Handle(ctx context.Context, delivery ports.Delivery) error {
 		case ports.IsPostponed(err):
 			postponed = append(postponed, err)
 		case ports.IsPermanent(err):
-			never = append(never, err)
+			permanent = append(permanent, err)
 		default:
 			failed = append(failed, err)
 		}
 	}
-	// One verdict for all channels: the others' errors go along as text, or
-	// their marks would count too.
+	// The marks of one group are the result. The errors of the other groups become
+	// text, because their marks would count too.
 	switch {
 	case len(failed) > 0:
-		return join(failed, postponed, never)
+		return join(failed, postponed, permanent)
 	case len(postponed) > 0:
-		return join(postponed, never)
+		return join(postponed, permanent)
 	}
-	return ports.Permanent(errors.Join(never...))
+	return ports.Permanent(errors.Join(permanent...))
 }
 
 func join(errs []error, asText ...[]error) error {
@@ -113,12 +116,11 @@ func join(errs []error, asText ...[]error) error {
 	return errors.Join(errs...)
 }
 
-// notify checks, sends, records, in this order: a process that dies between
-// sending and recording leaves a notification that will be sent again, never
-// one that was not sent.
+// notify claims, sends and records, in this order. After a crash between sending
+// and recording the notification is sent again. No crash can lose it.
 func (s *Service) notify(ctx context.Context, channel ports.Channel, delivery ports.Delivery) error {
 	event := delivery.Event
-	// The cause comes first: lists of dead letters show only a reason's beginning.
+	// The cause comes first, because lists of dead letters cut the reason.
 	failed := func(what string, err error) error {
 		return fmt.Errorf("%w (channel %s, %s)", err, channel.Name(), what)
 	}
@@ -128,12 +130,12 @@ func (s *Service) notify(ctx context.Context, channel ports.Channel, delivery po
 	case errors.Is(err, ports.ErrExists):
 		return nil
 	case err != nil:
-		return failed("check", notOfTheEvent(err))
+		return failed("check", postponeUnlessPermanent(err))
 	}
 	if err := channel.Send(ctx, event); err != nil {
 		s.release(ctx, claim, event.ID)
-		if ctx.Err() != nil { // the receiver took too long, or the service stops: nobody has refused
-			err = notOfTheEvent(err)
+		if ctx.Err() != nil { // the receiver took too long, or the service stops
+			err = postponeUnlessPermanent(err)
 		}
 		return failed("send", err)
 	}
@@ -143,23 +145,21 @@ func (s *Service) notify(ctx context.Context, channel ports.Channel, delivery po
 	}
 	if err := s.record(ctx, claim, notification); err != nil {
 		err = failed("record", err)
-		s.log.ErrorContext(ctx, "a notification is out, but not recorded; it may go out again", "event_id", event.ID, "error", err)
-		return notOfTheEvent(err)
+		s.log.ErrorContext(ctx, "notification sent, but not recorded; it may be sent again", "event_id", event.ID, "error", err)
+		return postponeUnlessPermanent(err)
 	}
 	return nil
 }
 
-// notOfTheEvent marks an error as one that costs no attempt, unless it says that
-// no repetition will help.
-func notOfTheEvent(err error) error {
+func postponeUnlessPermanent(err error) error {
 	if ports.IsPermanent(err) {
 		return err
 	}
 	return ports.Postpone(err)
 }
 
-// claim waits for a delivery log that is away as long as the handler may: the
-// event would only come straight back.
+// claim waits for an unavailable delivery log until the handler's time is up. If it
+// returned earlier, the event would come back at once.
 func (s *Service) claim(ctx context.Context, event domain.EventID, channel string) (claim ports.DeliveryClaim, err error) {
 	err = s.store.UntilAvailable(ctx, func() error {
 		claim, err = s.deliveries.Claim(ctx, event, channel)
@@ -171,23 +171,23 @@ func (s *Service) claim(ctx context.Context, event domain.EventID, channel strin
 	return claim, err
 }
 
-// record tries as long as the handler may: the notification is out, and every
-// moment in which the log does not know it is one in which a crash repeats it.
+// record waits for an unavailable delivery log until the handler's time is up: until
+// the notification is recorded, a crash makes another notifier send it again.
 func (s *Service) record(ctx context.Context, claim ports.DeliveryClaim, n domain.Notification) error {
 	return s.store.UntilAvailable(ctx, func() error { return claim.Record(ctx, n) })
 }
 
-// release gives the claim back, so that the next attempt need not wait until
-// it runs out; if that fails, it runs out.
+// release gives the claim back, so that the next attempt does not have to wait until
+// it runs out.
 func (s *Service) release(ctx context.Context, claim ports.DeliveryClaim, event domain.EventID) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
 	if err := claim.Release(ctx); err != nil {
-		s.log.WarnContext(ctx, "claim on a notification not released; it runs out", "event_id", event, "error", err)
+		s.log.WarnContext(ctx, "claim on a delivery not released; it will run out", "event_id", event, "error", err)
 	}
 }
 
-// Sent returns what was sent about the order, oldest first.
+// Sent returns the notifications about the order, oldest first.
 func (s *Service) Sent(ctx context.Context, order domain.OrderID) (ports.NotificationList, error) {
 	return s.deliveries.List(ctx, order)
 }

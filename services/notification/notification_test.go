@@ -33,13 +33,14 @@ func newEvent(t testing.TB) domain.Event {
 	return o.Created()
 }
 
-// channel counts what it sends, and fails as told.
+// channel counts the notifications that it sends, and fails with the errors of the
+// test.
 type channel struct {
 	name string
 	mu   sync.Mutex
-	errs []error // of the sends to come; none left: success
+	errs []error // of the next sends, which succeed once the list is empty
 	sent int
-	took time.Duration // how long a send takes
+	took time.Duration // duration of a send
 }
 
 func (c *channel) Name() string { return c.name }
@@ -94,12 +95,12 @@ func TestHandleFailures(t *testing.T) {
 	tests := []struct {
 		name      string
 		log, mail []error
-		want      []string // parts of the error; none: success
+		want      []string // parts of the error; nil: no error
 		permanent bool
 		logSent   int
 		mailSent  int
 	}{
-		{"all well", nil, nil, nil, false, 1, 1},
+		{"no failure", nil, nil, nil, false, 1, 1},
 		{"one busy", []error{busy}, nil, []string{"busy (channel log, send)"}, false, 0, 1},
 		{"one gone", nil, []error{gone}, []string{"no such address (channel mail, send)"}, true, 1, 0},
 		{"both gone", []error{gone}, []error{gone}, []string{"no such address (channel log, send)", "no such address (channel mail, send)"}, true, 0, 0},
@@ -115,7 +116,7 @@ func TestHandleFailures(t *testing.T) {
 			}
 			for _, part := range tt.want {
 				if !strings.Contains(err.Error(), part) {
-					t.Errorf("error %q does not say %q", err, part)
+					t.Errorf("got error %q, want it to contain %q", err, part)
 				}
 			}
 			if ports.IsPermanent(err) != tt.permanent {
@@ -128,12 +129,12 @@ func TestHandleFailures(t *testing.T) {
 	}
 }
 
-func TestHandleTriesOnlyWhatIsMissing(t *testing.T) {
+func TestHandleRetriesOnlyFailedChannels(t *testing.T) {
 	event := newEvent(t)
 	log, mail := &channel{name: "log"}, &channel{name: "mail", errs: []error{errors.New("busy")}}
 	s := must(notification.NewService(new(memory.Deliveries), discard, log, mail))
 	if err := s.Handle(t.Context(), ports.Delivery{Event: event, Attempt: 1}); err == nil {
-		t.Fatal("a failed send is no error")
+		t.Fatal("no error, though a channel failed")
 	}
 	if err := s.Handle(t.Context(), ports.Delivery{Event: event, Attempt: 2}); err != nil {
 		t.Fatalf("second attempt: %v", err)
@@ -147,14 +148,14 @@ func TestHandleTriesOnlyWhatIsMissing(t *testing.T) {
 	}
 }
 
-func TestHandleAtOnceSendsOnce(t *testing.T) {
+func TestConcurrentHandlesSendOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		event := newEvent(t)
 		deliveries := new(memory.Deliveries)
 		slow := &channel{name: "log", took: 10 * time.Second}
 		var wg sync.WaitGroup
 		errs := make([]error, 8)
-		for i := range errs { // as many notifiers as errs, handed the same event
+		for i := range errs { // one notifier each, with the same event
 			wg.Go(func() {
 				s := must(notification.NewService(deliveries, discard, slow))
 				errs[i] = s.Handle(t.Context(), ports.Delivery{Event: event, Attempt: 1})
@@ -170,13 +171,12 @@ func TestHandleAtOnceSendsOnce(t *testing.T) {
 			}
 		}
 		if slow.sent != 1 || claimed != len(errs)-1 {
-			t.Errorf("sent %d times, %d told to come again; want 1 and %d", slow.sent, claimed, len(errs)-1)
+			t.Errorf("sent %d times, %d calls found the claim taken; want 1 and %d", slow.sent, claimed, len(errs)-1)
 		}
 	})
 }
 
-// Once a notification is out, the log is told as long as the handler may last.
-func TestHandleRecordsAgain(t *testing.T) {
+func TestHandleRetriesRecord(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		event := newEvent(t)
 		away := fmt.Errorf("record: %w", ports.ErrUnavailable)
@@ -201,9 +201,9 @@ func TestHandleRecordsAgain(t *testing.T) {
 	})
 }
 
-// Whatever is wrong with the log is waited out and costs no attempt, unless it
-// is wrong with the event's own record: that is set aside at once.
-func TestHandleWithABrokenLog(t *testing.T) {
+// Errors of the log are retried and cost no attempt. An error about the event's own
+// record is permanent.
+func TestHandleWhileLogFails(t *testing.T) {
 	event := newEvent(t)
 	refused := errors.New("not authorized")
 	unreadable := ports.Permanent(&ports.UnreadableError{ID: string(event.ID), Field: "attempt", Reason: "is missing"})
@@ -222,7 +222,7 @@ func TestHandleWithABrokenLog(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			ctrl := gomock.NewController(t)
 			deliveries := newLog(ctrl)
-			least := 10 // as often as there is time for
+			least := 10 // within the handler's time
 			if tt.permanent {
 				least = 1
 			}
@@ -251,8 +251,8 @@ func TestHandleWithABrokenLog(t *testing.T) {
 	}
 }
 
-// A receiver that can't be reached costs no attempt, and its claim is given back.
-func TestHandleWithoutTheReceiver(t *testing.T) {
+// An unavailable receiver costs no attempt, and the claim is released.
+func TestHandleWhileReceiverIsUnavailable(t *testing.T) {
 	event, deliveries := newEvent(t), new(memory.Deliveries)
 	away := ports.Postpone(errors.New("no space left on device"))
 	c := &channel{name: "log", errs: []error{away}}
@@ -265,8 +265,8 @@ func TestHandleWithoutTheReceiver(t *testing.T) {
 	}
 }
 
-// A receiver that takes longer than there is time, or a stop, costs no attempt.
-func TestHandleWhenTimeIsUp(t *testing.T) {
+// The end of the handler's time costs no attempt.
+func TestHandleWhenContextEnds(t *testing.T) {
 	for name, sending := range map[string]time.Duration{"before sending": 0, "while sending": time.Minute} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -291,7 +291,7 @@ func TestHandleWhenTimeIsUp(t *testing.T) {
 					t.Errorf("got %v, want it postponed", err)
 				}
 				if _, err := deliveries.Claim(t.Context(), event.ID, "slow"); err != nil {
-					t.Errorf("claim afterwards: %v, want it given back", err)
+					t.Errorf("claim afterwards: %v, want it released", err)
 				}
 			})
 		})
@@ -304,7 +304,7 @@ func (sendFunc) Name() string { return "slow" }
 
 func (f sendFunc) Send(ctx context.Context, _ domain.Event) error { return f(ctx) }
 
-// lateLog is a delivery log that does something once it has claimed.
+// lateLog is a delivery log that calls then after each claim.
 type lateLog struct {
 	ports.DeliveryLog
 	then func()
@@ -316,18 +316,18 @@ func (l lateLog) Claim(ctx context.Context, event domain.EventID, channel string
 	return claim, err
 }
 
-// While events wait for another notifier's claims, a line a minute says so.
+// While events wait for another notifier's claims, the service logs a line a minute.
 func TestHandleLogsClaimsOfOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		event, deliveries := newEvent(t), &memory.Deliveries{Lease: time.Hour}
-		if _, err := deliveries.Claim(t.Context(), event.ID, "log"); err != nil { // by one that dies
+		if _, err := deliveries.Claim(t.Context(), event.ID, "log"); err != nil { // by a notifier that dies
 			t.Fatal(err)
 		}
 		var log bytes.Buffer
 		s := must(notification.NewService(deliveries, slog.New(slog.NewTextHandler(&log, nil)), &channel{name: "log"}))
 		for range 100 { // almost two minutes
 			if err := s.Handle(t.Context(), ports.Delivery{Event: event, Attempt: 1}); !errors.Is(err, ports.ErrClaimed) {
-				t.Errorf("got %v, want it claimed", err)
+				t.Errorf("got %v, want ErrClaimed", err)
 			}
 			time.Sleep(1100 * time.Millisecond)
 		}
@@ -337,9 +337,9 @@ func TestHandleLogsClaimsOfOthers(t *testing.T) {
 	})
 }
 
-// One channel that waits for another notifier does not keep the others'
-// failures from counting.
-func TestHandleVerdicts(t *testing.T) {
+// The first channel waits for another notifier's claim. Failures of the second
+// still count.
+func TestHandleJoinsErrors(t *testing.T) {
 	busy, gone := errors.New("busy"), ports.Permanent(errors.New("gone"))
 	tests := []struct {
 		name                 string
@@ -365,9 +365,9 @@ func TestHandleVerdicts(t *testing.T) {
 	}
 }
 
-// While the log is away nothing is sent, nothing counts as an attempt, and one
-// line a minute tells of it.
-func TestHandleWithoutTheLog(t *testing.T) {
+// While the log is unavailable, Handle sends nothing, costs no attempt, and logs a
+// line a minute.
+func TestHandleWhileLogIsUnavailable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		event := newEvent(t)
 		away := fmt.Errorf("claim: %w", ports.ErrUnavailable)
@@ -385,7 +385,7 @@ func TestHandleWithoutTheLog(t *testing.T) {
 				t.Errorf("got %v, want it postponed", err)
 			}
 			if d := time.Since(began); d != 30*time.Second {
-				t.Errorf("gave up after %v, want as long as it may", d)
+				t.Errorf("gave up after %v, want 30 s", d)
 			}
 		}
 		if c.sent != 0 {
@@ -398,7 +398,7 @@ func TestHandleWithoutTheLog(t *testing.T) {
 	})
 }
 
-func TestHandleWhenTheLogIsBack(t *testing.T) {
+func TestHandleWhenLogIsAvailableAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		event := newEvent(t)
 		away := fmt.Errorf("claim: %w", ports.ErrUnavailable)

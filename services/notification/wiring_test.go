@@ -10,7 +10,6 @@ import (
 	"example.com/orderflow/services/notification"
 )
 
-// What can't work is refused when it is put together, not at the first event.
 func TestConstructorsRefuse(t *testing.T) {
 	named := func(name string) ports.Channel { return &channel{name: name} }
 	var noChannel *channel
