@@ -12,9 +12,8 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// deadLetter returns the letter that a delivery from the dead letters is. It
-// reports false if the delivery does not say by itself which message it is and
-// when it failed, so that the letter would be another at the next reading.
+// deadLetter reads a delivery from the dead-letter queue. It is incomplete without a
+// message id or the time of its failure: the next reading would make up others.
 func (t Topology) deadLetter(d amqp.Delivery, now time.Time) (letter ports.DeadLetter, complete bool) {
 	failure := t.failure(d)
 	known := !failure.LastFailure.IsZero()
@@ -35,8 +34,8 @@ func letterID(d amqp.Delivery) string {
 	return wire.DeadLetterID(wireMessage(d))
 }
 
-// failure returns why and when the message was set aside; zero: nobody has
-// written it down.
+// failure returns why and when the message was set aside. It is zero if the message
+// does not say.
 func (t Topology) failure(d amqp.Delivery) ports.Failure {
 	failure := writtenFailure(d)
 	if death, ok := t.brokersDeath(d); ok {
@@ -50,15 +49,15 @@ func (t Topology) failure(d amqp.Delivery) ports.Failure {
 			failure.Attempts += deliveryLimit + 1
 		}
 	}
-	if first := failure.FirstFailure; first.IsZero() || first.After(failure.LastFailure) { // the broker's clock has seconds
+	if first := failure.FirstFailure; first.IsZero() || first.After(failure.LastFailure) { // the broker's time is in seconds
 		failure.FirstFailure = failure.LastFailure
 	}
 	return failure
 }
 
-// brokersDeath returns what the broker has noted when it dead-lettered the
-// message from the main queue, which leaves all headers as they were. What we
-// set aside has no such note.
+// brokersDeath returns the entry of the header x-death that the broker added when it
+// dead-lettered the message from the main queue. Messages that our consumers set
+// aside have none.
 func (t Topology) brokersDeath(d amqp.Delivery) (amqp.Table, bool) {
 	deaths, _ := d.Headers["x-death"].([]any) // the latest first
 	for _, entry := range deaths {
@@ -69,8 +68,7 @@ func (t Topology) brokersDeath(d amqp.Delivery) (amqp.Table, bool) {
 	return nil, false
 }
 
-// textHeaders returns what the sender has said, as text and no longer than a
-// frame can take.
+// textHeaders returns the sender's headers as text, shortened to fit into a frame.
 func textHeaders(headers amqp.Table) amqp.Table {
 	text := make(amqp.Table, len(headers))
 	for name, value := range headers {
@@ -115,8 +113,8 @@ func letterMessage(id string, m ports.Message, queue string) message {
 	return message{exchange: amqp.DefaultExchange, key: queue, Publishing: p}
 }
 
-// again returns the letter as a message at the end of the dead letters, where
-// it is read as the same letter.
+// again returns a message for the dead-letter queue that deadLetter reads as the same
+// letter.
 func (t Topology) again(letter ports.DeadLetter) message {
 	m := letterMessage(letter.ID, letter.Message, t.deadLetters())
 	writeFailure(m.Headers, letter.Failure)

@@ -16,17 +16,17 @@ import (
 )
 
 const (
-	drainPrefetch = 50
-	drainPause    = 10 * time.Second // before a letter that was not kept comes again
-	crowd         = 20               // by which that is divided while many are not kept
+	drainPrefetch  = 50
+	drainPause     = 10 * time.Second // before keep gets a letter again
+	crowdedDivisor = 20               // of the pause, while many letters pause
 )
 
 // DeadLetterQueue drains and replays the topology's dead letters. Each call of
 // Drain has a connection of its own.
 type DeadLetterQueue struct {
 	broker *Broker
-	pause  time.Duration // drainPause; tests have less time
-	link   *link         // to publish by
+	pause  time.Duration // drainPause, or less in tests
+	link   *link         // publishes
 }
 
 var _ ports.DeadLetterQueue = (*DeadLetterQueue)(nil)
@@ -36,8 +36,7 @@ func newDeadLetterQueue(b *Broker) *DeadLetterQueue {
 	return &DeadLetterQueue{broker: b, pause: drainPause, link: out}
 }
 
-// Drain drains as the contract has it; its errors are those of
-// [Consumer.Consume].
+// Drain implements [ports.DeadLetterQueue].
 func (q *DeadLetterQueue) Drain(ctx context.Context, keep func(context.Context, ports.DeadLetter) error) error {
 	if keep == nil {
 		return errors.New("drain dead letters: keep is nil")
@@ -59,8 +58,8 @@ func (q *DeadLetterQueue) Drain(ctx context.Context, keep func(context.Context, 
 	return nil
 }
 
-// Replay publishes the letter's message to the main queue, as text where its
-// sender's headers were something else.
+// Replay publishes the message to the main queue. All of its headers are text, even
+// if the sender's were not.
 func (q *DeadLetterQueue) Replay(ctx context.Context, id string, m ports.Message) error {
 	m.Body = bytes.Clone(m.Body) // publish may send it after Replay has returned
 	if err := q.link.publish(ctx, letterMessage(id, m, q.link.topology.Queue))[0]; err != nil {
@@ -76,49 +75,47 @@ type drain struct {
 	keep   func(context.Context, ports.DeadLetter) error
 	limits dispatch.Limits
 	pause  time.Duration
-	held   atomic.Int64 // how many letters that were not kept are in hand
+	held   atomic.Int64 // letters in hold
 
-	crowded func() bool // whether the letters in hand take much room; nil: never
+	crowded func() bool // reports whether the unsettled letters take much room; nil: never
 }
 
-// begin has the letter kept. One that was not goes to the end of the queue,
-// behind all others: to where RabbitMQ puts what is given back, its head, it
-// would return until it is kept, and with enough of its kind be all that is
-// ever looked at. The same completes a letter that is incomplete, and cuts one whose headers
-// leave a frame too little room.
+// begin calls keep. If that fails, it publishes the letter anew, at the end of the
+// queue. RabbitMQ puts a requeued message at the head, where enough failing letters
+// would hold up all others. Publishing anew also completes an incomplete letter, and
+// shortens headers that leave too little room in a frame; keep gets the result.
 func (dr *drain) begin(ctx context.Context, s *session, d amqp.Delivery) (domain.OrderID, func() bool) {
 	return "", func() bool {
 		topology := dr.out.topology
 		letter, complete := topology.deadLetter(d, time.Now())
 		_, leftOut := fit(topology.again(letter).Publishing, s.conn.Config.FrameSize)
-		if complete && len(leftOut) == 0 { // without those headers, what is no event would be another letter
+		if complete && len(leftOut) == 0 { // without those headers, a message that is not an event has another id
 			err := dr.limits.Call(ctx, func(ctx context.Context) error {
 				return dr.keep(ctx, letter)
 			})
 			if err == nil {
 				return true
 			}
-			if !errors.Is(err, ports.ErrUnavailable) { // keep says that itself, once for all
+			if !errors.Is(err, ports.ErrUnavailable) { // keep logs an outage itself, once for all letters
 				dr.in.link.log.logger.Warn("dead letter was not kept; it comes again", "id", letter.ID, "error", bounded(err.Error()))
 			}
 			if !dr.hold(ctx, s) {
 				return false
 			}
-			letter, _ = topology.deadLetter(d, time.Now()) // keep may have changed it
+			letter, _ = topology.deadLetter(d, time.Now()) // keep may have changed the other one
 		}
 		_, ok := dr.out.replace(ctx, s, topology.again(letter))
 		return ok
 	}
 }
 
-// hold waits a while with a letter in hand; it returns false if the letter is
-// to be given back before. Few wait for long; many, so that they leave room for
-// others, take turns.
+// hold pauses with an unsettled letter, and returns false if the session or ctx ends
+// first. Many letters pause briefly, so that they leave room for others.
 func (dr *drain) hold(ctx context.Context, s *session) bool {
 	defer dr.held.Add(-1)
 	pause := dr.pause
 	if dr.held.Add(1) > drainPrefetch/2 || dr.crowded != nil && dr.crowded() {
-		pause /= crowd
+		pause /= crowdedDivisor
 	}
 	select {
 	case <-time.After(pause):
