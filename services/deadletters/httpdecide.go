@@ -1,7 +1,6 @@
 package deadletters
 
 import (
-	"cmp"
 	"context"
 	"net/http"
 	"slices"
@@ -12,9 +11,8 @@ import (
 
 // decisionRequest is the body of a decision.
 type decisionRequest struct {
+	Decision
 	Selection
-	By     string
-	DryRun bool
 	Limit  int
 	Cursor string
 }
@@ -23,41 +21,23 @@ type decisionRequest struct {
 // more than it meant to.
 func (d *decisionRequest) fields() []httpapi.Field {
 	const mustNotBeEmpty = "must not be empty"
+	isWrongID := func(id string) bool { return id == "" || len(id) > 256 } // no dead letter has a longer one
 	return []httpapi.Field{
-		{Name: "ids", Optional: true, To: &d.IDs, Valid: func() bool { return len(d.IDs) > 0 }, Must: mustNotBeEmpty},
+		{Name: "ids", Optional: true, To: &d.IDs, Must: "must be 1 to 1000 ids, each of 1 to 256 bytes", Valid: func() bool {
+			return len(d.IDs) > 0 && len(d.IDs) <= maxPage && !slices.ContainsFunc(d.IDs, isWrongID)
+		}},
 		{Name: "order_id", Optional: true, To: (*string)(&d.OrderID), Must: mustBeOrderID, Valid: func() bool {
 			id, err := domain.ParseOrderID(string(d.OrderID))
 			d.OrderID = id
 			return err == nil
 		}},
-		{Name: "reason", Optional: true, To: &d.Reason, Valid: func() bool { return d.Reason != "" }, Must: mustNotBeEmpty},
+		{Name: "reason", Optional: true, To: &d.Reason, Must: mustNotBeEmpty, Valid: func() bool { return d.Reason != "" }},
 		{Name: "all", Optional: true, To: &d.All},
-		{Name: "by", Optional: true, To: &d.By, Valid: func() bool { return d.By == signature(d.By) }, Must: "must be 1 to 128 visible characters"},
+		{Name: "by", Optional: true, To: &d.By, Must: "must be 1 to 128 visible characters", Valid: func() bool { return d.By == signature(d.By) }},
 		{Name: "dry_run", Optional: true, To: &d.DryRun},
-		{Name: "limit", Optional: true, To: &d.Limit},
-		{Name: "cursor", Optional: true, To: &d.Cursor, Valid: func() bool { return d.Cursor != "" }, Must: mustNotBeEmpty},
+		{Name: "limit", Optional: true, To: &d.Limit, Must: "must be a whole number from 1 to 1000", Valid: func() bool { return d.Limit >= 1 && d.Limit <= maxPage }},
+		{Name: "cursor", Optional: true, To: &d.Cursor, Must: mustNotBeEmpty, Valid: func() bool { return d.Cursor != "" }},
 	}
-}
-
-func (d *decisionRequest) check() error {
-	const maxID = 256 // bytes; no dead letter has a longer id
-	var faults []domain.FieldError
-	if !d.IsValid() {
-		faults = append(faults, domain.FieldError{Field: "ids", Reason: "is one way to select dead letters: give exactly one of ids, order_id, reason, all"})
-	}
-	if slices.ContainsFunc(d.IDs, func(id string) bool { return id == "" || len(id) > maxID }) {
-		faults = append(faults, domain.FieldError{Field: "ids", Reason: "must each have 1 to 256 bytes"})
-	}
-	if len(d.IDs) > maxPage {
-		faults = append(faults, domain.FieldError{Field: "ids", Reason: "must be at most 1000"})
-	}
-	if d.Limit < 1 || d.Limit > maxPage {
-		faults = append(faults, domain.FieldError{Field: "limit", Reason: "must be a whole number from 1 to 1000"})
-	}
-	if len(faults) > 0 {
-		return httpapi.Invalid(faults...)
-	}
-	return nil
 }
 
 // decisionJSON is the answer to a decision.
@@ -80,12 +60,12 @@ type failureJSON struct {
 
 func (h *Handler) decide(action Action) httpapi.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		request := decisionRequest{Limit: maxPage}
+		request := decisionRequest{Decision: Decision{Action: action, By: "http " + r.RemoteAddr}, Limit: maxPage}
 		if err := httpapi.ReadObject(w, r, "a decision", request.fields()...); err != nil {
 			return err
 		}
-		if err := request.check(); err != nil {
-			return err
+		if !request.IsValid() {
+			return httpapi.Invalid(domain.FieldError{Field: "ids", Reason: "is one way to select dead letters: give exactly one of ids, order_id, reason, all"})
 		}
 		ctx, cancel := httpapi.Begin(r, h.RequestTimeout)
 		defer cancel()
@@ -110,8 +90,7 @@ func (h *Handler) decide(action Action) httpapi.HandlerFunc {
 			}
 		}
 		answer.Matched = len(ids)
-		decision := Decision{Action: action, By: cmp.Or(request.By, "http "+r.RemoteAddr), DryRun: request.DryRun}
-		for i, err := range h.service.Decide(ctx, decision, ids...) {
+		for i, err := range h.service.Decide(ctx, request.Decision, ids...) {
 			switch {
 			case err != nil:
 				answer.Failed = append(answer.Failed, h.failure(ctx, ids[i], err))
