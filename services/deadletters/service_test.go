@@ -101,6 +101,13 @@ func (f *fixture) decide(t *testing.T, action deadletters.Action, ids ...string)
 	return errs
 }
 
+func (f *fixture) mustDecide(t *testing.T, action deadletters.Action, id string) {
+	t.Helper()
+	if errs := f.decide(t, action, id); errs[0] != nil {
+		t.Fatalf("%s %s: %v", action, id, errs[0])
+	}
+}
+
 // check fails t unless exactly these dead letters are in the state; the map has
 // their numbers of failures.
 func (f *fixture) check(t *testing.T, state ports.DeadLetterState, want map[string]int) {
@@ -150,16 +157,12 @@ func TestReplay(t *testing.T) {
 		f.publish(t, event)
 
 		f.fail("still no such address")
-		if errs := f.decide(t, deadletters.Replay, id); errs[0] != nil {
-			t.Fatal(errs[0])
-		}
+		f.mustDecide(t, deadletters.Replay, id)
 		f.check(t, ports.Waiting, map[string]int{id: 2}) // it failed again, and kept its first failure
 		f.check(t, ports.Replayed, map[string]int{})
 
 		f.fail("")
-		if errs := f.decide(t, deadletters.Replay, id); errs[0] != nil {
-			t.Fatal(errs[0])
-		}
+		f.mustDecide(t, deadletters.Replay, id)
 		f.check(t, ports.Waiting, map[string]int{})
 		f.check(t, ports.Replayed, map[string]int{id: 2})
 
@@ -176,21 +179,15 @@ func TestDiscardAndRestore(t *testing.T) {
 		id := string(event.ID)
 		f.publish(t, event)
 
-		if errs := f.decide(t, deadletters.Discard, id); errs[0] != nil {
-			t.Fatal(errs[0])
-		}
+		f.mustDecide(t, deadletters.Discard, id)
 		f.check(t, ports.Waiting, map[string]int{})
 		f.check(t, ports.Discarded, map[string]int{id: 1})
 
 		time.Sleep(ports.DeadLetterRetention - time.Hour)
-		if errs := f.decide(t, deadletters.Restore, id); errs[0] != nil {
-			t.Fatal(errs[0])
-		}
+		f.mustDecide(t, deadletters.Restore, id)
 		f.check(t, ports.Waiting, map[string]int{id: 1})
 
-		if errs := f.decide(t, deadletters.Discard, id); errs[0] != nil {
-			t.Fatal(errs[0])
-		}
+		f.mustDecide(t, deadletters.Discard, id)
 		time.Sleep(ports.DeadLetterRetention + time.Hour)
 		if errs := f.decide(t, deadletters.Restore, id); !errors.Is(errs[0], ports.ErrNotFound) {
 			t.Errorf("restore after the retention: got %v, want %v", errs[0], ports.ErrNotFound)
