@@ -28,17 +28,14 @@ const (
 	Restore Action = "restore" // have a discarded one wait again
 )
 
-// From returns the state from which the action starts.
-func (a Action) From() ports.DeadLetterState {
-	if a == Restore {
-		return ports.Discarded
-	}
-	return ports.Waiting
+var transitions = map[Action]struct{ from, to ports.DeadLetterState }{
+	Replay:  {ports.Waiting, ports.Replayed},
+	Discard: {ports.Waiting, ports.Discarded},
+	Restore: {ports.Discarded, ports.Waiting},
 }
 
-func (a Action) to() ports.DeadLetterState {
-	return map[Action]ports.DeadLetterState{Replay: ports.Replayed, Discard: ports.Discarded, Restore: ports.Waiting}[a]
-}
+// From returns the state from which the action starts.
+func (a Action) From() ports.DeadLetterState { return transitions[a].from }
 
 // Past returns the past participle: replayed, discarded or restored.
 func (a Action) Past() string { return strings.TrimSuffix(string(a), "e") + "ed" }

@@ -121,7 +121,7 @@ func (s *Service) decide(ctx context.Context, decision Decision, id string) erro
 	case action == Replay:
 		err = s.replay(ctx, record, by)
 	default:
-		err = s.store.Settle(ctx, record, action.to(), by)
+		err = s.store.Settle(ctx, record, transitions[action].to, by)
 	}
 	if err == nil {
 		s.log.InfoContext(ctx, "dead letter settled", "decision", string(action), "id", record.ID, "by", by)
