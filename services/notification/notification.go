@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"example.com/orderflow/domain"
@@ -21,7 +22,7 @@ type Service struct {
 	channels   []ports.Channel
 	log        *slog.Logger
 	store      retry.Store
-	claimed    claimed
+	claimed    claimedLog
 }
 
 // NewService returns a service that sends every event by every channel and records
@@ -190,4 +191,26 @@ func (s *Service) release(ctx context.Context, claim ports.DeliveryClaim, event 
 // Sent returns the notifications about the order, oldest first.
 func (s *Service) Sent(ctx context.Context, order domain.OrderID) (ports.NotificationList, error) {
 	return s.deliveries.List(ctx, order)
+}
+
+// claimedLog logs that events wait because other notifiers have claimed their
+// deliveries: once a minute with their number, since there may be thousands.
+type claimedLog struct {
+	mu     sync.Mutex
+	events int // since the last line
+	last   time.Time
+}
+
+func (c *claimedLog) note(ctx context.Context, log *slog.Logger, event domain.EventID) {
+	c.mu.Lock()
+	c.events++
+	events, due := c.events, c.last.IsZero() || time.Since(c.last) >= time.Minute
+	if due {
+		c.events, c.last = 0, time.Now()
+	}
+	c.mu.Unlock()
+	if due {
+		log.InfoContext(ctx, "events wait for another notifier's claims; the claims of a dead notifier run out by themselves",
+			"postponed_since_last_line", events, "event_id", event)
+	}
 }
