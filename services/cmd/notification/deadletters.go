@@ -65,17 +65,17 @@ func withSession(ctx context.Context, c *app.Common, s app.Streams, work func(se
 	if err := c.CheckStoreOutlivesProcess(); err != nil {
 		return err
 	}
-	queue, err := c.OpenDeadLetterQueue(log)
+	broker, err := c.OpenBroker(app.BrokerOptions{}, log)
 	if err != nil {
 		return err
 	}
-	defer queue.Close()
+	defer broker.Close()
 	store, err := c.OpenStore(ctx, log)
 	if err != nil {
 		return err
 	}
 	defer store.Close()
-	service, err := deadletters.NewService(store.DeadLetters, queue.DeadLetters, log)
+	service, err := deadletters.NewService(store.DeadLetters, broker.DeadLetters, log)
 	if err != nil {
 		return err
 	}

@@ -64,11 +64,6 @@ func (c *Common) OpenBroker(options BrokerOptions, log *slog.Logger) (*Broker, e
 	return nil, settingError("--broker", c.Broker, err)
 }
 
-// OpenDeadLetterQueue opens the broker for its dead letters alone.
-func (c *Common) OpenDeadLetterQueue(log *slog.Logger) (*Broker, error) {
-	return c.OpenBroker(BrokerOptions{}, log)
-}
-
 // OnBroker returns a component whose errors name the setting of the broker.
 func (c *Common) OnBroker(name string, run func(context.Context) error) Component {
 	return Component{name, func(ctx context.Context) error {
