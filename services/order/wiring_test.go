@@ -12,7 +12,7 @@ import (
 	"example.com/orderflow/services/order"
 )
 
-// What can't work is refused when it is put together, not at the first order.
+// Constructors refuse parts that can't work, before the first order comes.
 func TestConstructorsRefuse(t *testing.T) {
 	orders, broker := new(memory.Orders), new(memory.Broker).Publisher()
 	relay := must(order.NewRelay(orders, broker, discard))
@@ -33,7 +33,7 @@ func TestConstructorsRefuse(t *testing.T) {
 		{"relay with a nil outbox", newRelay(noOrders, broker), "relay needs an outbox"},
 		{"relay without a publisher", newRelay(orders, nil), "relay needs a publisher"},
 		{"relay with too short a lease", newRelay(&memory.Orders{Lease: time.Second}, broker), "claims last 1s"},
-		{"relay with a lease as long as a try", newRelay(&memory.Orders{Lease: 10 * time.Second}, broker), "claims last 10s"},
+		{"relay with a lease as long as publishing may take", newRelay(&memory.Orders{Lease: 10 * time.Second}, broker), "claims last 10s"},
 		{"relay with a lease that is just long enough", newRelay(&memory.Orders{Lease: 11 * time.Second}, broker), ""},
 		{"service", newService(orders, relay), ""},
 		{"service without orders", newService(nil, relay), "order service needs a repository"},
@@ -69,14 +69,14 @@ func TestWithoutALogger(t *testing.T) {
 
 func TestRelayRunsOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := start(t, new(memory.Orders), new(broker))
+		s := start(t, new(outbox), new(broker))
 		synctest.Wait()
 		if err := s.relay.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "has run already") {
 			t.Errorf("a second Run returned %v, want an error at once", err)
 		}
 		s.add(t, 1, 1)
 		time.Sleep(time.Second)
-		s.want(t, 1, 0) // by the first, which goes on
+		s.want(t, 1, 0) // the first Run goes on
 		s.stop()
 	})
 }
