@@ -8,51 +8,57 @@ import (
 
 // EventPublisher hands events to a broker.
 type EventPublisher interface {
-	// Publish returns one error for each event, in their order: nil once the
-	// broker has promised to keep the event and to hand it to the consumers. An
-	// event's error names the event's id and says nothing of the others.
+	// Publish returns one error for each event, in the events' order, and none
+	// for no events. An error is nil once the broker has promised to keep the
+	// event and to hand it to the consumers. It says nothing about the call's
+	// other events, and names the event's id.
 	//
 	// ErrUnavailable is returned when the broker can't be reached, takes nothing
 	// at the moment, or did not answer. The event may be kept or not: publish it
 	// again. Consumers recognise a repeat by the event's id.
 	//
-	// Any other error refuses the event, which was not published: consumers
-	// could not read it. Its type is unknown to the domain, its id is not its
-	// order's, or its time is missing. The error names the event's type, too.
+	// Any other error is returned when Publish refuses the event, because
+	// consumers could not read it: its type is unknown to the domain, its id does
+	// not belong to its order, or its time is missing. The event is not
+	// published. The error names its type, too.
+	//
+	// The caller keeps the slice. Publish may be called concurrently.
 	Publish(ctx context.Context, events ...domain.Event) []error
 }
 
-// EventConsumer takes events from a broker's queue. Several consumers of one
-// queue share its events between them.
+// EventConsumer takes events from a broker's queue. Consumers of one queue share
+// its events.
 type EventConsumer interface {
-	// Consume hands events to handle until ctx ends, then begins no more, waits
-	// for the handlers in hand, and returns nil. It hands over several at once,
-	// but never two of one order; two consumers of one queue may. What it had
-	// taken and not handed over goes back to the queue, as the same attempt.
+	// Consume hands events to handle until ctx ends. Then it starts no more
+	// handlers, waits for those that run, and returns nil. It runs several
+	// handlers at once, but never two for one order; two consumers of one queue
+	// may. Events that it took and did not hand over return to the queue, as the
+	// same attempt.
 	//
-	// A broker that goes away is waited for, not an error; what was in hand
-	// then is handed over again. An error means that consuming can't go on, or
-	// never could: handle is nil, a queue is there with other properties, or
-	// ErrRefused before it has worked.
+	// While the broker is unavailable, Consume waits for it; events that were
+	// being handled come again. An error is returned when consuming can't go on:
+	// handle is nil, the queue exists with other properties, or the broker refuses
+	// the login or a right at the start (ErrRefused).
 	Consume(ctx context.Context, handle Handler) error
 }
 
-// Handler handles one delivery. Its context outlives the one that was given to
-// Consume, so that what is in hand can be finished, but has a bound of its own.
+// Handler handles one delivery. The error that it returns decides what becomes
+// of the event:
 //
-// nil: the event is dealt with and does not come again. An error marked by
-// [Permanent], or a panic: the event is set aside as a dead letter. One marked
-// by [Postpone]: it comes again after a delay, as the same attempt. Any other
-// error: it comes again after a delay, which grows from one attempt to the
-// next, without holding up other orders' events; after the last attempt it
-// becomes a dead letter.
+//   - nil: the event is done and does not come again.
+//   - An error marked by [Permanent], or a panic: the event becomes a dead letter.
+//   - An error marked by [Postpone]: the event comes again after a delay, as the
+//     same attempt.
+//   - Any other error: the event comes again after a delay, as the next attempt.
+//     The delays grow, and hold up no other order's events. After the last
+//     attempt the event becomes a dead letter.
 //
-// Once the context that was given to Consume has ended, a handler has only a
-// short time left.
+// The handler's context has a bound of its own. It does not end with the one
+// that was given to Consume, but the handler then has only a short time left.
 type Handler func(ctx context.Context, delivery Delivery) error
 
-// Delivery is one handing-over of an event.
+// Delivery is an event that a consumer hands to its handler.
 type Delivery struct {
 	Event   domain.Event
-	Attempt int // from 1; counts the handler's failures, kept in the broker
+	Attempt int // from 1; the broker counts the handler's failures
 }

@@ -9,38 +9,39 @@ import (
 
 // OrderRepository keeps orders.
 type OrderRepository interface {
-	// Add keeps the order and, in the same atomic write, its event as one not
-	// known to be published (see [Outbox]). When it returns nil both are on
-	// disk. The caller then holds the claim on the event, as if by Claim.
+	// Add keeps the order and puts its event into the [Outbox], by one atomic
+	// write. Once it returns nil, both are on disk, and the caller holds the
+	// claim on the event, as after Claim.
 	//
-	// ErrExists: an order with that id is kept, and stays as it is.
-	// ErrUnavailable: the order may be kept or not; Add with the same id
-	// settles it. An error marked by [Permanent] says that the repository can't
-	// keep this order.
+	// ErrExists is returned when an order with that id is kept; that order stays
+	// as it is. ErrUnavailable is returned when the order may be kept or not; Add
+	// it again to find out. An error marked by [Permanent] is returned when the
+	// repository can't keep this order.
 	Add(ctx context.Context, order domain.Order) error
 
 	// Get returns the order with that id, with every field as it was added.
 	//
-	// ErrNotFound: there is none. [*UnreadableError]: its record can't be read.
+	// ErrNotFound is returned when no order has that id, [*UnreadableError] when
+	// its record can't be read.
 	Get(ctx context.Context, id domain.OrderID) (domain.Order, error)
 
-	// List returns one page of the orders that query asks for, newest first:
-	// by CreatedAt, then by id, both descending. Following the cursors visits
-	// every order that was there at the start exactly once, whatever is added
+	// List returns one page of the orders that query asks for, newest first: by
+	// CreatedAt, then by id, both descending. A caller that follows the cursors
+	// gets every order that was kept at the start exactly once, whatever is added
 	// meanwhile.
 	//
-	// A record that can't be read is passed over, logged with its id, and
-	// counted.
+	// List skips records that it can't read, logs their ids, and counts them.
 	//
-	// ErrInvalidCursor: query.Cursor is none of this repository's.
+	// ErrInvalidCursor is returned when query.Cursor is not a cursor of this
+	// repository.
 	List(ctx context.Context, query OrderQuery) (OrderPage, error)
 }
 
-// OrderQuery asks for orders.
+// OrderQuery selects a page of orders.
 type OrderQuery struct {
-	UserID string // only this user's; empty: everybody's
-	Limit  int    // at most so many, from 1 to MaxListLimit; outside of it: the nearer end
-	Cursor string // where the page before ended, its NextCursor; empty: from the newest
+	UserID string // orders of this user; empty: of all users
+	Limit  int    // the page's size; List brings it into the range from 1 to MaxListLimit
+	Cursor string // NextCursor of the page before; empty: the first page
 }
 
 // MaxListLimit is the largest page that List returns.
@@ -50,32 +51,32 @@ const MaxListLimit = 1000
 type OrderPage struct {
 	Orders     []domain.Order
 	NextCursor string // opaque; empty on the last page
-	Unreadable int    // how many records were passed over
+	Unreadable int    // records that List skipped
 }
 
-// Outbox keeps the events that are not known to be published, so that none is
-// lost between the write of an order and the broker's promise.
+// Outbox keeps events until they are marked as published. So no event is lost
+// between the write of its order and the broker's promise to keep it.
 //
-// An event in it is claimed or free. A claim runs out after a time that the
-// adapter sets, its lease, so that what a crashed process held is free again.
+// An event in the outbox is claimed or free. A claim runs out after the
+// adapter's lease, so the events that a crashed process had claimed are free
+// again.
 type Outbox interface {
-	// Claim claims up to limit free events and returns them; the result is
-	// empty if there are none. Until the claim runs out, no other call of Claim,
-	// in this process or another, returns them. Those that have been free for
-	// longest come first.
-	//
-	// A limit below 1 claims nothing.
+	// Claim claims up to limit free events and returns them, those that have been
+	// free for longest first. Until a claim runs out, no other call of Claim, in
+	// any process, returns its event. The result is empty if no event is free or
+	// the limit is below 1.
 	Claim(ctx context.Context, limit int) ([]domain.Event, error)
 
-	// MarkPublished takes the events out of the outbox for good, claimed or
-	// not. It passes over ids it does not know, so it may be repeated.
+	// MarkPublished removes the events from the outbox, claimed or not. It
+	// ignores ids that are not in the outbox, so it may be repeated.
 	MarkPublished(ctx context.Context, ids ...domain.EventID) error
 
 	// Release gives up the claims on the events. They stay in the outbox and are
-	// free from the given time on, at the latest after MaxPostponement. A time in
-	// the past frees them at once: the caller is not going to publish them. A
-	// later time keeps events that the broker refuses from coming first each time.
-	// Release passes over ids that are not in the outbox.
+	// free from the time at on, but not later than MaxPostponement from now.
+	//
+	// A time in the past frees events at once that the caller does not publish. A
+	// later time delays events that the broker refuses, so that they don't come
+	// first in each Claim. Release ignores ids that are not in the outbox.
 	Release(ctx context.Context, at time.Time, ids ...domain.EventID) error
 
 	// ClaimLease returns how long a claim lasts.
@@ -83,6 +84,6 @@ type Outbox interface {
 }
 
 // MaxPostponement is how far ahead Release can set the time. A claim that ends
-// later than this and the outbox's lease after now is nobody's: the clock by
-// which it was made was wrong, or has been set back since.
+// later than MaxPostponement and a lease from now was made by a clock that was
+// wrong, or that was set back since: its event is free.
 const MaxPostponement = time.Minute

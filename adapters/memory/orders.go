@@ -12,20 +12,20 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// DefaultOutboxLease is how long a claim on an event lasts where nothing else
-// is set.
+// DefaultOutboxLease is how long a claim on an event lasts by default.
 const DefaultOutboxLease = 15 * time.Second
 
-// Orders keeps orders and their outbox.
+// Orders is an order repository and its outbox. The zero Orders is ready for
+// use; set its field before the first call.
 type Orders struct {
 	Lease time.Duration // how long a claim on an event lasts; 0 or less: DefaultOutboxLease
 
 	mu      sync.Mutex
 	orders  map[domain.OrderID]domain.Order
-	byUser  map[string]*timeline // everybody's under "", which is no user
+	byUser  map[string]*timeline // all orders under "", which is no user's id
 	waiting map[domain.EventID]*unpublished
 	outbox  byFreeAt
-	claims  int // how many there have been
+	claims  int // made so far
 }
 
 var (
@@ -34,7 +34,7 @@ var (
 	_ ports.Pinger          = (*Orders)(nil)
 )
 
-// Ping returns nil: there is no server that could be away.
+// Ping returns nil: no server has to answer.
 func (o *Orders) Ping(context.Context) error { return nil }
 
 // Add keeps the order and its event.
@@ -97,7 +97,7 @@ func (o *Orders) List(ctx context.Context, query ports.OrderQuery) (ports.OrderP
 
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	found := o.byUser[query.UserID].page(after, limit+1) // one more tells whether this page is the last
+	found := o.byUser[query.UserID].page(after, limit+1) // the extra one shows that another page follows
 	var page ports.OrderPage
 	if len(found) > limit {
 		found = found[:limit]
@@ -126,7 +126,7 @@ func (o *Orders) Claim(ctx context.Context, limit int) ([]domain.Event, error) {
 	return events, nil
 }
 
-// MarkPublished takes the events out of the outbox.
+// MarkPublished removes the events from the outbox.
 func (o *Orders) MarkPublished(ctx context.Context, ids ...domain.EventID) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("mark %d events published: %w", len(ids), err)
@@ -142,14 +142,14 @@ func (o *Orders) MarkPublished(ctx context.Context, ids ...domain.EventID) error
 	return nil
 }
 
-// Release has the events wait in the outbox until then.
+// Release gives up the claims on the events, which are free from the time at on.
 func (o *Orders) Release(ctx context.Context, at time.Time, ids ...domain.EventID) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("release %d events: %w", len(ids), err)
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	// By the monotonic clock, which nobody sets back.
+	// The time is measured by the monotonic clock, which is never set back.
 	now := time.Now()
 	at = now.Add(min(at.Sub(now), ports.MaxPostponement))
 	for _, id := range ids {
@@ -168,6 +168,7 @@ func (o *Orders) ClaimLease() time.Duration {
 	return DefaultOutboxLease
 }
 
+// freeAt makes the event free from the time at on.
 func (o *Orders) freeAt(u *unpublished, at time.Time) {
 	o.claims++
 	u.freeAt, u.claim = at, o.claims

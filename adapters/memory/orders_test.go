@@ -50,9 +50,9 @@ func TestOrdersDefaultLease(t *testing.T) {
 	})
 }
 
-// The outbox does as a list of events does, each with the time at which it is
-// free, whatever is called in whatever order while time passes.
-func TestOutboxIsAListWithTimes(t *testing.T) {
+// Random calls have the same results on the outbox as on a list of events, each
+// with the time from which it is free.
+func TestOutboxMatchesAListOfTimes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		// rapid asks a *testing.T for its deadline, which has no meaning here.
 		rapid.Check(struct{ rapid.TB }{t}, func(rt *rapid.T) {
@@ -127,7 +127,8 @@ func TestOutboxIsAListWithTimes(t *testing.T) {
 	})
 }
 
-func TestListLeavesNothingBehind(t *testing.T) {
+// The pages of List together hold every order once, newest first.
+func TestListPagesHoldEveryOrder(t *testing.T) {
 	var orders memory.Orders
 	for i, n := range rand.Perm(3000) {
 		if err := orders.Add(t.Context(), order(t, n)); err != nil {
@@ -161,7 +162,7 @@ func TestListLeavesNothingBehind(t *testing.T) {
 	}
 }
 
-// What one call costs must not grow with what is kept.
+// A call must not become slower as more orders are kept.
 func BenchmarkOrders(b *testing.B) {
 	for _, kept := range []int{1_000, 100_000} {
 		b.Run(fmt.Sprint(kept), func(b *testing.B) {
@@ -205,8 +206,9 @@ func BenchmarkOrders(b *testing.B) {
 	}
 }
 
-// However far away the time is, and whatever clock has told it.
-func TestPostponementHasAnEnd(t *testing.T) {
+// Release frees an event after MaxPostponement at the latest, however far ahead
+// the time is, with or without a monotonic clock reading.
+func TestReleaseHasALatestTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		orders := new(memory.Orders)
 		o := order(t, 1)
@@ -229,7 +231,7 @@ func TestPostponementHasAnEnd(t *testing.T) {
 	})
 }
 
-// A lease that is not set, or can't be meant, is the default.
+// A lease of zero or less means the default.
 func TestDefaultLeases(t *testing.T) {
 	for _, unset := range []time.Duration{0, -1, -time.Hour} {
 		if got := (&memory.Orders{Lease: unset}).ClaimLease(); got != memory.DefaultOutboxLease {

@@ -9,12 +9,12 @@ import (
 // unpublished is an event in the outbox.
 type unpublished struct {
 	event  domain.Event
-	freeAt time.Time // when the claim on it runs out
-	claim  int       // the number of that claim: of two that run out together, the first goes first
+	freeAt time.Time // when the claim runs out
+	claim  int       // the claim's number; among claims that run out together, the lower comes first
 	index  int       // in the heap
 }
 
-// byFreeAt is a heap of events, the one that is free first at its head.
+// byFreeAt is a heap of events; its head is free first.
 type byFreeAt []*unpublished
 
 func (h byFreeAt) Len() int { return len(h) }

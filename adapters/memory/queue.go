@@ -6,12 +6,12 @@ import (
 	"sync"
 )
 
-// queue hands out what was put into it, in that order. The zero queue is
-// ready for use.
+// queue is a first-in, first-out queue without a bound. The zero queue is ready
+// for use.
 type queue[T any] struct {
 	mu      sync.Mutex
 	waiting []T
-	arrived chan struct{} // closed at the next arrival; nil: nobody waits for one
+	arrived chan struct{} // closed by the next put; nil: nobody waits
 }
 
 func (q *queue[T]) put(items ...T) {
@@ -24,7 +24,8 @@ func (q *queue[T]) put(items ...T) {
 	}
 }
 
-// take returns the first of the queue, or false once ctx has ended.
+// take removes and returns the first item. It waits for one until ctx ends, then
+// ok is false.
 func (q *queue[T]) take(ctx context.Context) (first T, ok bool) {
 	for ctx.Err() == nil {
 		q.mu.Lock()
@@ -48,7 +49,7 @@ func (q *queue[T]) take(ctx context.Context) (first T, ok bool) {
 	return first, false
 }
 
-// list returns what is in the queue, and leaves it there.
+// list returns a copy of the items.
 func (q *queue[T]) list() []T {
 	q.mu.Lock()
 	defer q.mu.Unlock()

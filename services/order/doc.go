@@ -1,9 +1,9 @@
-// Package order is the order service: it takes orders over HTTP, keeps them,
-// and sees to it that the event of each reaches the broker.
+// Package order is the order service: it takes orders over HTTP, keeps them, and
+// publishes the event of each to the broker.
 //
 // [Service] holds the use cases, [Handler] is their HTTP interface, [Relay]
-// brings events from the outbox to the broker. A program gives them their
-// adapters and runs them:
+// publishes the outbox's events. A program gives them their adapters and runs
+// them:
 //
 //	relay, err := order.NewRelay(orders, publisher, log)
 //	service, err := order.NewService(orders, relay, log)

@@ -19,8 +19,8 @@ import (
 	"example.com/orderflow/services/order"
 )
 
-// Placing an order with everything in memory, and handling its event: what a
-// unit test of one's own code would do.
+// This example places an order with all adapters in memory, and handles its
+// event, as a unit test of your own code does.
 func Example() {
 	ctx, cancel := context.WithCancel(context.Background())
 	var orders memory.Orders
@@ -54,8 +54,8 @@ func Example() {
 	// Output: order.created Laptop true
 }
 
-// A program of one's own that takes orders into MongoDB and publishes their
-// events to RabbitMQ, until it is told to stop.
+// This program keeps orders in MongoDB and publishes their events to RabbitMQ,
+// until it gets SIGTERM or an interrupt.
 func Example_servers() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -89,7 +89,7 @@ func Example_servers() {
 	running.Go(func() { relay.Run(relaying) })
 	running.Go(func() { log.Print(server.ListenAndServe()) })
 
-	// First no more orders, then what the relay holds, then the connections.
+	// Stop taking orders, then let the relay publish its events, then disconnect.
 	<-ctx.Done()
 	handler.Stop()
 	ending, cancel := context.WithTimeout(context.Background(), 10*time.Second)

@@ -14,7 +14,7 @@ import (
 	"example.com/orderflow/services/internal/wiring"
 )
 
-// Service is what can be done with orders.
+// Service holds the use cases of orders.
 type Service struct {
 	orders ports.OrderRepository
 	relay  *Relay
@@ -22,8 +22,7 @@ type Service struct {
 }
 
 // NewService returns a service that keeps orders in the repository and hands
-// their events to the relay. Without either it returns an error; without a
-// logger it uses slog.Default().
+// their events to the relay. Both are required. A nil log means slog.Default().
 func NewService(orders ports.OrderRepository, relay *Relay, log *slog.Logger) (*Service, error) {
 	if err := wiring.Check("order service", wiring.Part{Name: "a repository", Given: orders}, wiring.Part{Name: "a relay", Given: relay}); err != nil {
 		return nil, err
@@ -40,24 +39,25 @@ type Placement struct {
 	Product  string
 	Quantity int
 
-	// IdempotencyKey, if not empty, makes the placement one that is done once,
-	// however often the user asks for it.
+	// IdempotencyKey, if not empty, lets the user place the order again and still
+	// get one order.
 	IdempotencyKey string
 }
 
-// ErrKeyReused: the idempotency key was used before, for another order.
+// ErrKeyReused is returned when the user's idempotency key belongs to another
+// order.
 var ErrKeyReused = errors.New("idempotency key used before for another order")
 
-// Place keeps a new order and returns it. Once it is returned, the order is on
-// disk and its event will reach the broker, whatever fails from then on.
+// Place keeps a new order and returns it. Then the order is on disk and its
+// event will reach the broker, whatever fails later.
 //
-// With an idempotency key that the user has used before, nothing new is kept:
-// the first order is returned, and replayed is true. If that was for something
-// else, the error wraps [ErrKeyReused].
+// If the user has used the idempotency key before, Place keeps nothing. It
+// returns the first order, and replayed is true. [ErrKeyReused] is returned when
+// the first order differs.
 //
-// A [*domain.InvalidError] says which fields break a rule. An error that wraps
-// [ports.ErrUnavailable] leaves open whether the order was kept; Place with the
-// same key settles it.
+// [*domain.InvalidError] is returned when fields break a rule, and names them.
+// [ports.ErrUnavailable] is returned when the order may be kept or not; place it
+// again with the same key to find out.
 func (s *Service) Place(ctx context.Context, p Placement) (order domain.Order, replayed bool, err error) {
 	id, err := newOrderID(p.UserID, p.IdempotencyKey)
 	if err != nil {
@@ -81,11 +81,11 @@ func (s *Service) Place(ctx context.Context, p Placement) (order domain.Order, r
 	return order, false, nil
 }
 
-// keys is the namespace of the ids that are made from idempotency keys.
+// keys is the namespace of order ids that are made of idempotency keys.
 var keys = uuid.MustParse("6f1f4a3e-8d0b-4f43-9a52-1c0f6b7f2c5d")
 
-// newOrderID makes a user's key the id of its order, so that a repeat meets
-// the order that is there, and no table of keys is needed.
+// newOrderID derives the order's id from the user and the key, if there is a key.
+// So a repeat finds the first order by its id, without a table of keys.
 func newOrderID(userID, key string) (domain.OrderID, error) {
 	if key != "" {
 		return domain.OrderID(uuid.NewSHA1(keys, []byte(userID+"\x00"+key)).String()), nil
@@ -97,7 +97,7 @@ func newOrderID(userID, key string) (domain.OrderID, error) {
 	return domain.OrderID(id.String()), nil
 }
 
-// replay returns the order that is kept under the wanted one's id.
+// replay returns the stored order with the wanted order's id, if both are equal.
 func (s *Service) replay(ctx context.Context, wanted domain.Order) (domain.Order, error) {
 	first, err := s.orders.Get(ctx, wanted.ID)
 	if err != nil {
@@ -115,7 +115,7 @@ func (s *Service) Get(ctx context.Context, id domain.OrderID) (domain.Order, err
 	return s.orders.Get(ctx, id)
 }
 
-// List returns one page of the orders that query asks for, newest first.
+// List returns one page of orders, newest first.
 func (s *Service) List(ctx context.Context, query ports.OrderQuery) (ports.OrderPage, error) {
 	return s.orders.List(ctx, query)
 }
