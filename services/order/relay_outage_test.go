@@ -42,6 +42,22 @@ func TestRelayWhileTheBrokerIsUnavailable(t *testing.T) {
 	}
 }
 
+// A call without an answer in time is an outage, whatever error it returns: the
+// broker has not refused its events.
+func TestRelayCallTimesOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		s := newSystem(new(outbox), &broker{hang: true}, slog.New(slog.NewTextHandler(&log, nil)))
+		s.run(t)
+		s.add(t, 1, 1)
+		time.Sleep(6 * time.Second)
+		s.stop()
+		if got := log.String(); !strings.Contains(got, "events can't be published") || strings.Contains(got, "refused") {
+			t.Errorf("the log says %q, want an outage", got)
+		}
+	})
+}
+
 type publisherFunc func(ctx context.Context, events ...domain.Event) []error
 
 func (f publisherFunc) Publish(ctx context.Context, events ...domain.Event) []error {
