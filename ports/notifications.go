@@ -29,7 +29,8 @@ type Channel interface {
 type DeliveryLog interface {
 	// Claim reserves sending the event's notification by the channel. The
 	// claim is the caller's until it is recorded or released, or runs out after
-	// a time that the adapter sets, its lease.
+	// a time that the adapter sets, its lease. An adapter may end a claim before
+	// that when the process that holds it has ended.
 	//
 	// ErrExists: that notification is recorded as sent; there is nothing to do.
 	// ErrClaimed: somebody else holds the claim. An error marked by [Permanent]

@@ -57,12 +57,12 @@ type OrderPage struct {
 // Outbox keeps events until they are marked as published. So no event is lost
 // between the write of its order and the broker's promise to keep it.
 //
-// An event in the outbox is claimed or free. A claim runs out after the
-// adapter's lease, so the events that a crashed process had claimed are free
-// again.
+// An event in the outbox is claimed or free. A claim ends after the adapter's
+// lease, so the events that a crashed process had claimed are free again. An
+// adapter may end a claim earlier, when the process that holds it has ended.
 type Outbox interface {
 	// Claim claims up to limit free events and returns them, those that have been
-	// free for longest first. Until a claim runs out, no other call of Claim, in
+	// free for longest first. Until a claim ends, no other call of Claim, in
 	// any process, returns its event. The result is empty if no event is free or
 	// the limit is below 1.
 	Claim(ctx context.Context, limit int) ([]domain.Event, error)

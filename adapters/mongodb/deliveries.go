@@ -3,7 +3,6 @@ package mongodb
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -53,7 +52,7 @@ func (d *Deliveries) Claim(ctx context.Context, event domain.EventID, channel st
 	claim := &deliveryClaim{
 		store: d.store,
 		id:    deliveryID{EventID: string(event), Channel: channel},
-		token: rand.Text(),
+		token: d.store.owner.token(),
 	}
 	ctx, cancel := d.store.bound(ctx)
 	defer cancel()
@@ -115,26 +114,54 @@ func (c *deliveryClaim) take(ctx context.Context) error {
 	return outage(ctx, err)
 }
 
-// takeOver takes a claim that has run out. Whoever held it may have recorded
-// in spite of that, up to the moment at which it is another's.
+// takeOver takes a claim that has run out, or whose owner has ended. Its holder
+// may have recorded in spite of that, up to the moment at which the claim changes
+// hands.
 func (c *deliveryClaim) takeOver(ctx context.Context) error {
 	if err := c.checkUnsent(ctx); err != nil {
 		return err
 	}
+	// A claim has run out, too, if its end can't be read, or is so far away that
+	// a wrong clock has made it. Half a lease allows for clocks that differ.
 	now, lease := time.Now(), c.store.options.DeliveryLease
-	result, err := c.store.claimed.UpdateOne(ctx,
-		// Nobody's is also what has no end that can be read, or one so far away
-		// that a clock which was wrong has made it: half a lease is for clocks
-		// that differ.
-		bson.M{"_id": c.id, "free_at": bson.M{"$not": bson.M{"$gt": now, "$lte": now.Add(lease + lease/2)}}},
-		bson.M{"$set": bson.M{"token": c.token, "free_at": now.Add(lease)}})
+	taken, err := c.takeIf(ctx, "free_at", bson.M{"$not": bson.M{"$gt": now, "$lte": now.Add(lease + lease/2)}})
+	if err == nil && !taken {
+		taken, err = c.takeFromEnded(ctx)
+	}
 	switch {
 	case err != nil:
-		return outage(ctx, err)
-	case result.MatchedCount == 0:
+		return err
+	case !taken:
 		return ports.ErrClaimed
 	}
 	return c.checkUnsent(ctx)
+}
+
+// takeFromEnded takes the claim if its owner has ended.
+func (c *deliveryClaim) takeFromEnded(ctx context.Context) (taken bool, err error) {
+	held, err := c.store.claimed.FindOne(ctx, bson.M{"_id": c.id}).Raw()
+	if errors.Is(err, mongo.ErrNoDocuments) {
+		return false, nil
+	}
+	if err != nil {
+		return false, classify(ctx, err)
+	}
+	token, _ := held.Lookup("token").StringValueOK()
+	ended, err := c.store.owner.hasEnded(ctx, token)
+	if err != nil || !ended {
+		return false, err
+	}
+	return c.takeIf(ctx, "token", token)
+}
+
+// takeIf takes the claim if the field has that value.
+func (c *deliveryClaim) takeIf(ctx context.Context, field string, value any) (taken bool, err error) {
+	result, err := c.store.claimed.UpdateOne(ctx, bson.M{"_id": c.id, field: value},
+		bson.M{"$set": bson.M{"token": c.token, "free_at": time.Now().Add(c.store.options.DeliveryLease)}})
+	if err != nil {
+		return false, outage(ctx, err)
+	}
+	return result.MatchedCount > 0, nil
 }
 
 // checkUnsent returns ErrExists if the notification is recorded. A record that

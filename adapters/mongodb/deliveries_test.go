@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -89,8 +90,8 @@ func TestDeliveryDocuments(t *testing.T) {
 	if d := freeAt.Time().Sub(before); d < 44*time.Second || d > 55*time.Second {
 		t.Errorf("the claim runs out after %v, want the default of 45 s", d)
 	}
-	if token, _ := claimed["token"].(string); token == "" {
-		t.Errorf("the claim's token is %v, want some text", claimed["token"])
+	if token, _ := claimed["token"].(string); !strings.HasPrefix(token, store.Owner()+".") {
+		t.Errorf("the claim's token is %q, want it to name its owner, %s", token, store.Owner())
 	}
 	delete(claimed, "token")
 	delete(claimed, "free_at")
@@ -250,7 +251,7 @@ func TestTakeOverBesideARecord(t *testing.T) {
 	dropAtEnd(t, held)
 	claim, sent := claimRunOut(t, held)
 	taking := open(t, url, mongodb.Monitored(&event.CommandMonitor{Started: func(_ context.Context, e *event.CommandStartedEvent) {
-		if e.CommandName == "update" { // after the first look, before the claim changes hands
+		if collection, _ := e.Command.Lookup("update").StringValueOK(); collection == "delivery_claims" { // after the first look, before the claim changes hands
 			if err := claim.Record(bounded(t), sent); err != nil {
 				t.Error(err)
 			}

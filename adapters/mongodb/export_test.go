@@ -1,12 +1,36 @@
 package mongodb
 
 import (
+	"context"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/event"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 )
 
-// Monitored returns options with a monitor of what goes to the server.
-func Monitored(monitor *event.CommandMonitor) Options { return Options{monitor: monitor} }
+// MissedBeats is how many beats an owner misses before it has ended.
+const MissedBeats = missedBeats
+
+// Monitored returns options with a monitor of what goes to the server. Signs of
+// life do not disturb it: only Open sends one.
+func Monitored(monitor *event.CommandMonitor) Options {
+	return Options{monitor: monitor, beat: time.Hour}
+}
+
+// Beating returns options with that pause between two signs of life.
+func Beating(pause time.Duration) Options { return Options{beat: pause} }
 
 // Database returns the store's database, to look behind it.
 func (s *Store) Database() *mongo.Database { return s.orders.Database() }
+
+// Owner returns the id by which the store owns its claims.
+func (s *Store) Owner() string { return s.owner.id }
+
+// Die ends the store's signs of life, as a crash of its process does.
+func (s *Store) Die() { s.owner.stop() }
+
+// EndOwner ends another owner's claims on events.
+func (s *Store) EndOwner(ctx context.Context, id string) error {
+	return s.owner.end(ctx, id, bson.M{"_id": id})
+}

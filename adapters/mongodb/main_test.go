@@ -70,6 +70,7 @@ func dropAtEnd(t testing.TB, store *mongodb.Store) {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()
+		store.Die() // a beat would make a database of that name again
 		if err := store.Database().Drop(ctx); err != nil {
 			t.Errorf("drop database: %v", err)
 		}

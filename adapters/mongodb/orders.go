@@ -40,7 +40,7 @@ type orderDocument struct {
 // event waits to be published.
 type outboxDocument struct {
 	FreeAt time.Time `bson:"free_at"`         // when the claim on the event runs out
-	Claim  string    `bson:"claim,omitempty"` // the token of the Claim that took it last
+	Claim  string    `bson:"claim,omitempty"` // the token of whoever claimed it last
 }
 
 // Add keeps the order with its event. See [ports.OrderRepository].
@@ -68,7 +68,7 @@ func (a addition) Size() int { return len(a.UserID) + len(a.Product) + 300 }
 // insertOrders writes orders of several callers. The claims begin now, however
 // long an order has waited.
 func (s *Store) insertOrders(ctx context.Context, additions []addition) []error {
-	freeAt := time.Now().Add(s.options.OutboxLease)
+	claim := outboxDocument{FreeAt: time.Now().Add(s.options.OutboxLease), Claim: s.owner.token()}
 	documents := make([]orderDocument, len(additions))
 	for i, a := range additions {
 		documents[i] = orderDocument{
@@ -77,7 +77,7 @@ func (s *Store) insertOrders(ctx context.Context, additions []addition) []error 
 			Product:   a.Product,
 			Quantity:  a.Quantity,
 			CreatedAt: a.CreatedAt,
-			Outbox:    outboxDocument{FreeAt: freeAt},
+			Outbox:    claim,
 		}
 	}
 	return insert(ctx, s, s.orders, documents)

@@ -37,8 +37,11 @@ func TestAddWritesDocument(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("document (-want +got):\n%s", diff)
 	}
-	if len(outbox) != 1 || outbox[0].Key != "free_at" {
-		t.Fatalf("outbox is %v, want free_at alone", outbox)
+	if len(outbox) != 2 || outbox[0].Key != "free_at" || outbox[1].Key != "claim" {
+		t.Fatalf("outbox is %v, want free_at and claim alone", outbox)
+	}
+	if token, _ := outbox[1].Value.(string); !strings.HasPrefix(token, store.Owner()+".") {
+		t.Errorf("the claim's token is %q, want it to name its owner, %s", token, store.Owner())
 	}
 	freeAt, _ := outbox[0].Value.(bson.DateTime)
 	if d := freeAt.Time().Sub(before); d < 14*time.Second || d > 25*time.Second {

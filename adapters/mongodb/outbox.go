@@ -2,7 +2,6 @@ package mongodb
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"slices"
 	"time"
@@ -24,7 +23,7 @@ func (o *Orders) Claim(ctx context.Context, limit int) ([]domain.Event, error) {
 	defer cancel()
 
 	// One time for all rounds: what this call has claimed is not free to it.
-	c := claim{orders: o, now: time.Now(), token: rand.Text()}
+	c := claim{orders: o, now: time.Now(), token: o.store.owner.token()}
 	defer func() { c.passed.log(ctx, o.store.options.Logger, o.store.orders) }()
 	lost := c.now.Add(o.ClaimLease() + ports.MaxPostponement) // made by a clock that was wrong
 	var events []domain.Event

@@ -27,7 +27,9 @@ type Options struct {
 	DeliveryLease       time.Duration // how long a claim on a delivery lasts; default: 45 s
 	DeadLetterRetention time.Duration // how long settled dead letters are kept; default: ports.DeadLetterRetention
 
-	monitor *event.CommandMonitor // for tests
+	// For tests.
+	monitor *event.CommandMonitor
+	beat    time.Duration // the pause between two signs of life
 }
 
 func (o Options) withDefaults() Options {
@@ -40,6 +42,7 @@ func (o Options) withDefaults() Options {
 	byDefault(&o.OutboxLease, 15*time.Second)
 	byDefault(&o.DeliveryLease, 45*time.Second)
 	byDefault(&o.DeadLetterRetention, ports.DeadLetterRetention)
+	byDefault(&o.beat, beatInterval)
 	return o
 }
 
@@ -53,6 +56,8 @@ type Store struct {
 	deliveries  *mongo.Collection
 	claimed     *mongo.Collection
 	deadLetters *mongo.Collection
+	owners      *mongo.Collection
+	owner       *owner
 
 	parts struct {
 		orders      Orders
@@ -93,6 +98,7 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 		deliveries:  db.Collection("deliveries"),
 		claimed:     db.Collection("delivery_claims"),
 		deadLetters: db.Collection("dead_letters"),
+		owners:      db.Collection("owners"),
 	}
 	s.parts.orders.store, s.parts.deliveries.store, s.parts.deadLetters.store = s, s, s
 	s.additions = gather.New(s.insertOrders)
@@ -107,7 +113,7 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	return s, nil
 }
 
-func (s *Store) prepare(ctx context.Context) error {
+func (s *Store) prepare(ctx context.Context) (err error) {
 	if err := s.Ping(ctx); err != nil {
 		return err
 	}
@@ -119,7 +125,11 @@ func (s *Store) prepare(ctx context.Context) error {
 	if err := createIndexes(ctx, s.deliveries, deliveryIndexes); err != nil {
 		return err
 	}
-	return createIndexes(ctx, s.deadLetters, deadLetterIndexes)
+	if err := createIndexes(ctx, s.deadLetters, deadLetterIndexes); err != nil {
+		return err
+	}
+	s.owner, err = newOwner(ctx, s)
+	return err
 }
 
 // Ping returns nil if the store does its work. It updates no order: unlike the
@@ -142,6 +152,7 @@ func (s *Store) Close(ctx context.Context) error {
 	s.additions.Close(ctx)
 	s.claims.Close(ctx)
 	s.records.Close(ctx)
+	s.owner.close(ctx)
 	if err := s.client.Disconnect(ctx); err != nil {
 		return fmt.Errorf("close store: %w", err)
 	}

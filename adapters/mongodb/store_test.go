@@ -382,7 +382,7 @@ func TestCommands(t *testing.T) {
 			if _, err := deliveries.Claim(ctx, id, "mail"); !errors.Is(err, ports.ErrClaimed) {
 				t.Errorf("claim what another has: got %v, want ErrClaimed", err)
 			}
-		}, "insert find update"},
+		}, "insert find update find find"},
 		{"DeliveryLog.List", func() { _, err := deliveries.List(ctx, order.ID); must(err) }, "find"},
 		{"DeadLetters.Put", func() { must(letters.Put(ctx, deadLetter("letter", epoch))) }, "update"},
 		{"DeadLetters.Put again", func() { must(letters.Put(ctx, deadLetter("letter", epoch))) }, "update find"},

@@ -1,0 +1,189 @@
+package mongodb
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+)
+
+const (
+	beatInterval = 2 * time.Second
+
+	// An owner whose document has not changed in this many readings in a row has
+	// ended. A reading counts only after a beat of the reader's own, so an outage
+	// of the store ends nobody, and no clocks are compared.
+	missedBeats = 4
+)
+
+// owner is an open store as the owner of claims. It beats: every interval it
+// writes a sign of life to its document in the collection owners. Then it reads
+// the other owners' documents and deletes those whose owners have ended.
+//
+// The token of a claim begins with its owner's id. A claim whose owner has no
+// document is free.
+type owner struct {
+	store *Store
+	id    string
+	beats int
+	last  atomic.Pointer[time.Time] // when the last successful beat began
+	seen  map[string]sighting       // at the last reading, by id
+
+	cancel context.CancelFunc
+	done   sync.WaitGroup
+}
+
+// sighting is an owner's document and how many readings in a row have found it
+// unchanged.
+type sighting struct {
+	document  bson.Raw
+	unchanged int
+}
+
+// newOwner returns an owner that has beaten once and goes on until it is closed.
+func newOwner(ctx context.Context, s *Store) (*owner, error) {
+	o := &owner{store: s, id: rand.Text()}
+	if err := o.round(ctx); err != nil {
+		return nil, err
+	}
+	ctx, o.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	o.done.Go(func() {
+		for {
+			select {
+			case <-time.After(s.options.beat):
+				_ = o.round(ctx) // the store's other callers report an outage
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	return o, nil
+}
+
+// stop ends the beats.
+func (o *owner) stop() {
+	o.cancel()
+	o.done.Wait()
+}
+
+// close ends the beats and frees what the owner has claimed. If the store does
+// not answer, other processes do that later.
+func (o *owner) close(ctx context.Context) {
+	o.stop()
+	if !o.isFresh() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, o.store.options.beat/2)
+	defer cancel()
+	_ = o.end(ctx, o.id, bson.M{"_id": o.id})
+}
+
+// bound is how long a round may take, and how long a beat is fresh: others must
+// see the next beat before they take this owner for ended.
+func (o *owner) bound() time.Duration { return missedBeats / 2 * o.store.options.beat }
+
+func (o *owner) isFresh() bool { return time.Since(*o.last.Load()) <= o.bound() }
+
+// token returns a new token for claims. Without a fresh beat it names no owner,
+// and its claims last for their lease.
+func (o *owner) token() string {
+	if !o.isFresh() {
+		return rand.Text()
+	}
+	return o.id + "." + rand.Text()
+}
+
+// round beats, reads the other owners' documents, and ends owners.
+func (o *owner) round(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, o.bound())
+	defer cancel()
+	before := o.seen
+	o.seen = nil // an error has the count start again
+	if err := o.beat(ctx); err != nil {
+		return err
+	}
+	documents, err := find(ctx, o.store.owners, bson.M{"_id": bson.M{"$ne": o.id}}, options.Find())
+	if err != nil {
+		return fmt.Errorf("read signs of life: %w", err)
+	}
+	seen := make(map[string]sighting)
+	for _, document := range documents {
+		id, ok := document.Lookup("_id").StringValueOK()
+		if !ok {
+			continue
+		}
+		now := sighting{document: document}
+		if last := before[id]; bytes.Equal(last.document, document) {
+			now.unchanged = last.unchanged + 1
+		}
+		seen[id] = now
+		if now.unchanged >= missedBeats {
+			_ = o.end(ctx, id, document) // or in the next round
+		}
+	}
+	o.seen = seen
+	return nil
+}
+
+func (o *owner) beat(ctx context.Context) error {
+	now := time.Now()
+	o.beats++
+	_, err := o.store.owners.UpdateOne(ctx, bson.M{"_id": o.id},
+		bson.M{"$set": bson.M{"beats": o.beats, "at": now}}, options.UpdateOne().SetUpsert(true))
+	if err != nil {
+		return fmt.Errorf("write sign of life: %w", classify(ctx, err))
+	}
+	o.last.Store(&now)
+	return nil
+}
+
+// end frees the events that an owner has claimed, then deletes its document, if
+// that still is the one given; that frees its claims on deliveries. Any process
+// may do so, and may repeat it.
+func (o *owner) end(ctx context.Context, id string, document any) error {
+	now := time.Now()
+	freed, err := o.store.orders.UpdateMany(ctx,
+		bson.M{
+			"outbox.free_at": bson.M{"$gt": now},
+			"outbox.claim":   bson.M{"$gt": id + ".", "$lt": id + "/"}, // the character that follows the full stop
+		},
+		bson.M{"$set": bson.M{"outbox": outboxDocument{FreeAt: now}}})
+	if err != nil {
+		return fmt.Errorf("free events: %w", classify(ctx, err))
+	}
+	deleted, err := o.store.owners.DeleteOne(ctx, document)
+	if err != nil {
+		return fmt.Errorf("delete sign of life: %w", classify(ctx, err))
+	}
+	if id != o.id && freed.ModifiedCount+deleted.DeletedCount > 0 {
+		o.store.options.Logger.WarnContext(ctx, "a process has ended without closing its store; its claims are free",
+			"owner", id, "events_freed", freed.ModifiedCount)
+	}
+	return nil
+}
+
+// hasEnded reports whether the owner that the token names has ended. A token of
+// an earlier version names none.
+func (o *owner) hasEnded(ctx context.Context, token string) (bool, error) {
+	id, _, named := strings.Cut(token, ".")
+	if !named {
+		return false, nil
+	}
+	err := o.store.owners.FindOne(ctx, bson.M{"_id": id}).Err()
+	if errors.Is(err, mongo.ErrNoDocuments) {
+		return true, nil
+	}
+	if err != nil {
+		return false, classify(ctx, err)
+	}
+	return false, nil
+}
