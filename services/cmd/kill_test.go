@@ -1,15 +1,21 @@
 package cmd_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
 )
 
 // Both services are killed in the middle of their work, again and again: every
@@ -26,49 +32,7 @@ func TestKilled(t *testing.T) {
 	awaitReady(t, orders)
 	awaitReady(t, notifications)
 
-	placed := make(map[string]bool)
-	var mu sync.Mutex
-	count := func() int {
-		mu.Lock()
-		defer mu.Unlock()
-		return len(placed)
-	}
-	stop := make(chan struct{})
-	var clients sync.WaitGroup
-	for range 8 {
-		clients.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				var o struct{ ID string }
-				status, err := fetch("POST", "http://"+orders+"/order", `{"user_id":"1","product":"p","quantity":1}`, &o)
-				if err != nil { // killed, or not yet back
-					time.Sleep(10 * time.Millisecond)
-					continue
-				}
-				if status != http.StatusCreated {
-					t.Errorf("answered %d", status)
-					return
-				}
-				mu.Lock()
-				placed[o.ID] = true
-				mu.Unlock()
-			}
-		})
-	}
-	awaitMore := func() {
-		t.Helper()
-		before := count()
-		eventually(t, func() error {
-			if n := count() - before; n < 300 {
-				return fmt.Errorf("%d more orders", n)
-			}
-			return nil
-		})
-	}
+	load := startLoad(t, orders)
 	var logs strings.Builder
 	kill := func(p *process) {
 		t.Helper()
@@ -79,31 +43,16 @@ func TestKilled(t *testing.T) {
 	}
 	const rounds = 3
 	for range rounds {
-		awaitMore()
+		load.awaitMore(t, 300)
 		kill(order)
 		order = startOrder()
-		awaitMore()
+		load.awaitMore(t, 300)
 		kill(notifier)
 		notifier = startNotifier()
 	}
-	awaitMore()
-	close(stop)
-	clients.Wait()
-
-	// What a killed process held is free again when its claims have run out.
-	deadline := time.Now().Add(3 * time.Minute)
-	for id := range placed {
-		for {
-			err := sentOnce(notifications, id)
-			if err == nil {
-				break
-			}
-			if time.Now().After(deadline) {
-				t.Fatal(errors.Join(errors.New("lost"), err))
-			}
-			time.Sleep(100 * time.Millisecond)
-		}
-	}
+	load.awaitMore(t, 300)
+	placed := load.stop()
+	awaitSent(t, notifications, placed)
 	if status := errors.Join(exit(order, order.stop(t, syscall.SIGTERM)), exit(notifier, notifier.stop(t, syscall.SIGTERM))); status != nil {
 		t.Error(status)
 	}
@@ -132,6 +81,200 @@ func TestKilled(t *testing.T) {
 	}
 	t.Logf("%d orders placed, all notified; %d of them repeated by %d kills in the window between sending and recording",
 		len(placed), repeated, rounds)
+}
+
+// What a killed process had claimed is out within 15 s of its death, whether
+// another one runs or it is started again.
+func TestClaimsOfTheKilled(t *testing.T) {
+	const within = 15 * time.Second
+	for _, victim := range []string{"order", "notification"} {
+		for _, another := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, another runs: %v", victim, another), func(t *testing.T) {
+				settings := servers(t)
+				db := openDatabase(t, settings)
+				address := map[string]string{"order": freeAddress(t), "notification": freeAddress(t)}
+				begin := func(name, address string) (p *process, owner string) {
+					t.Helper()
+					before := owners(t, db)
+					p = start(t, name, append(settings, "--addr="+address)...)
+					awaitReady(t, address)
+					for id := range owners(t, db) {
+						if !before[id] {
+							owner = id
+						}
+					}
+					return p, owner
+				}
+				for name, at := range address {
+					if name != victim {
+						begin(name, at)
+					}
+				}
+				killed, owner := begin(victim, address[victim])
+				reader := address["notification"]
+				if another {
+					at := freeAddress(t)
+					begin(victim, at)
+					if victim == "notification" {
+						reader = at
+					}
+				}
+
+				// It is killed again if it had claimed nothing at that moment.
+				for deadline := time.Now().Add(patience); ; {
+					load := startLoad(t, address["order"])
+					load.awaitMore(t, 100)
+					killed.stop(t, syscall.SIGKILL)
+					death := time.Now()
+					placed := load.stop()
+					claims := openClaims(t, db, owner)
+					if !another {
+						time.Sleep(time.Until(death.Add(time.Second))) // a supervisor's pause
+						killed, owner = begin(victim, address[victim])
+					}
+					awaitSent(t, reader, placed)
+					took := time.Since(death)
+					if took > within {
+						t.Errorf("the last of %d orders is notified %v after the kill, want %v at most", len(placed), took, within)
+					}
+					if claims > 0 {
+						t.Logf("%d orders, with %d claims at the kill, are notified after %v", len(placed), claims, took)
+						return
+					}
+					if time.Now().After(deadline) {
+						t.Fatal("it had claimed nothing at any kill")
+					}
+					if another {
+						killed, owner = begin(victim, address[victim])
+					}
+				}
+			})
+		}
+	}
+}
+
+// openDatabase returns the database that the settings name.
+func openDatabase(t *testing.T, settings []string) *mongo.Database {
+	t.Helper()
+	store, err := url.Parse(strings.TrimPrefix(settings[0], "--store="))
+	if err != nil {
+		t.Fatal("the store's URL can't be read")
+	}
+	client, err := mongo.Connect(options.Client().ApplyURI(store.String()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = client.Disconnect(context.Background()) })
+	return client.Database(strings.TrimPrefix(store.Path, "/"))
+}
+
+// owners returns the ids of the processes that have opened the store.
+func owners(t *testing.T, db *mongo.Database) map[string]bool {
+	t.Helper()
+	ids := make(map[string]bool)
+	for _, d := range all(t, db.Collection("owners"), bson.M{}) {
+		ids[d.Lookup("_id").StringValue()] = true
+	}
+	return ids
+}
+
+// openClaims returns how many events and deliveries the owner has claimed, and
+// neither marked nor recorded.
+func openClaims(t *testing.T, db *mongo.Database, owner string) int {
+	t.Helper()
+	its := bson.M{"$gt": owner + ".", "$lt": owner + "/"}
+	events := all(t, db.Collection("orders"), bson.M{"outbox.claim": its})
+	ids := bson.A{}
+	for _, claim := range all(t, db.Collection("delivery_claims"), bson.M{"token": its}) {
+		ids = append(ids, claim.Lookup("_id"))
+	}
+	recorded := all(t, db.Collection("deliveries"), bson.M{"_id": bson.M{"$in": ids}})
+	return len(events) + len(ids) - len(recorded)
+}
+
+func all(t *testing.T, collection *mongo.Collection, filter bson.M) []bson.Raw {
+	t.Helper()
+	var documents []bson.Raw
+	found, err := collection.Find(t.Context(), filter)
+	if err == nil {
+		err = found.All(t.Context(), &documents)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return documents
+}
+
+// load is clients that place orders, each one after the other, until it is stopped.
+type load struct {
+	end     chan struct{}
+	clients sync.WaitGroup
+
+	mu     sync.Mutex
+	placed map[string]bool
+}
+
+func startLoad(t *testing.T, address string) *load {
+	t.Helper()
+	l := &load{end: make(chan struct{}), placed: make(map[string]bool)}
+	for range 8 {
+		l.clients.Go(func() {
+			for {
+				select {
+				case <-l.end:
+					return
+				default:
+				}
+				var o struct{ ID string }
+				status, err := fetch("POST", "http://"+address+"/order", `{"user_id":"1","product":"p","quantity":1}`, &o)
+				if err != nil { // killed, or not yet back
+					time.Sleep(10 * time.Millisecond)
+					continue
+				}
+				if status != http.StatusCreated {
+					t.Errorf("answered %d", status)
+					return
+				}
+				l.mu.Lock()
+				l.placed[o.ID] = true
+				l.mu.Unlock()
+			}
+		})
+	}
+	return l
+}
+
+func (l *load) count() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.placed)
+}
+
+// awaitMore waits until that many more orders are placed.
+func (l *load) awaitMore(t *testing.T, more int) {
+	t.Helper()
+	before := l.count()
+	eventually(t, func() error {
+		if n := l.count() - before; n < more {
+			return fmt.Errorf("%d more orders", n)
+		}
+		return nil
+	})
+}
+
+// stop ends the clients and returns the ids of the orders that were answered.
+func (l *load) stop() map[string]bool {
+	close(l.end)
+	l.clients.Wait()
+	return l.placed
+}
+
+// awaitSent waits until each of the orders is notified once.
+func awaitSent(t *testing.T, notifications string, placed map[string]bool) {
+	t.Helper()
+	for id := range placed {
+		eventually(t, func() error { return sentOnce(notifications, id) })
+	}
 }
 
 func exit(p *process, status int) error {
