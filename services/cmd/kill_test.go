@@ -5,10 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -32,7 +30,7 @@ func TestKilled(t *testing.T) {
 	awaitReady(t, orders)
 	awaitReady(t, notifications)
 
-	load := startLoad(t, orders)
+	load := startLoad(t, orders, 8)
 	var logs strings.Builder
 	kill := func(p *process) {
 		t.Helper()
@@ -122,7 +120,7 @@ func TestClaimsOfTheKilled(t *testing.T) {
 
 				// It is killed again if it had claimed nothing at that moment.
 				for deadline := time.Now().Add(patience); ; {
-					load := startLoad(t, address["order"])
+					load := startLoad(t, address["order"], 8)
 					load.awaitMore(t, 100)
 					killed.stop(t, syscall.SIGKILL)
 					death := time.Now()
@@ -203,78 +201,6 @@ func all(t *testing.T, collection *mongo.Collection, filter bson.M) []bson.Raw {
 		t.Fatal(err)
 	}
 	return documents
-}
-
-// load is clients that place orders, each one after the other, until it is stopped.
-type load struct {
-	end     chan struct{}
-	clients sync.WaitGroup
-
-	mu     sync.Mutex
-	placed map[string]bool
-}
-
-func startLoad(t *testing.T, address string) *load {
-	t.Helper()
-	l := &load{end: make(chan struct{}), placed: make(map[string]bool)}
-	for range 8 {
-		l.clients.Go(func() {
-			for {
-				select {
-				case <-l.end:
-					return
-				default:
-				}
-				var o struct{ ID string }
-				status, err := fetch("POST", "http://"+address+"/order", `{"user_id":"1","product":"p","quantity":1}`, &o)
-				if err != nil { // killed, or not yet back
-					time.Sleep(10 * time.Millisecond)
-					continue
-				}
-				if status != http.StatusCreated {
-					t.Errorf("answered %d", status)
-					return
-				}
-				l.mu.Lock()
-				l.placed[o.ID] = true
-				l.mu.Unlock()
-			}
-		})
-	}
-	return l
-}
-
-func (l *load) count() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return len(l.placed)
-}
-
-// awaitMore waits until that many more orders are placed.
-func (l *load) awaitMore(t *testing.T, more int) {
-	t.Helper()
-	before := l.count()
-	eventually(t, func() error {
-		if n := l.count() - before; n < more {
-			return fmt.Errorf("%d more orders", n)
-		}
-		return nil
-	})
-}
-
-// stop ends the clients and returns the ids of the orders that were answered.
-func (l *load) stop() map[string]bool {
-	close(l.end)
-	l.clients.Wait()
-	return l.placed
-}
-
-// awaitSent waits until each of the orders is notified once.
-func awaitSent(t *testing.T, notifications string, placed map[string]bool) {
-	t.Helper()
-	for id := range placed {
-		eventually(t, func() error { return sentOnce(notifications, id) })
-	}
 }
 
 func exit(p *process, status int) error {

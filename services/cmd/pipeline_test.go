@@ -128,39 +128,12 @@ func TestStopUnderLoad(t *testing.T) {
 	awaitReady(t, orders)
 	awaitReady(t, notifications)
 
-	var mu sync.Mutex
-	var placed []string
-	enough := make(chan struct{})
-	var wg sync.WaitGroup
-	for range 16 {
-		wg.Go(func() {
-			for {
-				var o struct{ ID string }
-				status, err := fetch("POST", "http://"+orders+"/order", `{"user_id":"1","product":"p","quantity":1}`, &o)
-				if err != nil {
-					return // not taken any more
-				}
-				if status != http.StatusCreated {
-					t.Errorf("answered %d", status)
-					return
-				}
-				mu.Lock()
-				placed = append(placed, o.ID)
-				if len(placed) == 200 {
-					close(enough)
-				}
-				mu.Unlock()
-			}
-		})
-	}
-	<-enough
+	load := startLoad(t, orders, 16)
+	load.awaitMore(t, 200)
 	if status := order.stop(t, syscall.SIGTERM); status != 0 {
 		t.Errorf("order: exit status %d", status)
 	}
-	wg.Wait()
-	for _, id := range placed {
-		eventually(t, func() error { return sentOnce(notifications, id) })
-	}
+	awaitSent(t, notifications, load.stop())
 	if status := notifier.stop(t, syscall.SIGINT); status != 0 {
 		t.Errorf("notification: exit status %d", status)
 	}

@@ -1,0 +1,81 @@
+package cmd_test
+
+import (
+	"fmt"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+)
+
+// load is clients that place orders, each one after the other, until it is stopped.
+type load struct {
+	end     chan struct{}
+	clients sync.WaitGroup
+
+	mu     sync.Mutex
+	placed map[string]bool
+}
+
+func startLoad(t *testing.T, address string, clients int) *load {
+	t.Helper()
+	l := &load{end: make(chan struct{}), placed: make(map[string]bool)}
+	for range clients {
+		l.clients.Go(func() {
+			for {
+				select {
+				case <-l.end:
+					return
+				default:
+				}
+				var o struct{ ID string }
+				status, err := fetch("POST", "http://"+address+"/order", `{"user_id":"1","product":"p","quantity":1}`, &o)
+				if err != nil { // stopped, or not yet back
+					time.Sleep(10 * time.Millisecond)
+					continue
+				}
+				if status != http.StatusCreated {
+					t.Errorf("answered %d", status)
+					return
+				}
+				l.mu.Lock()
+				l.placed[o.ID] = true
+				l.mu.Unlock()
+			}
+		})
+	}
+	return l
+}
+
+func (l *load) count() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.placed)
+}
+
+// awaitMore waits until that many more orders are placed.
+func (l *load) awaitMore(t *testing.T, more int) {
+	t.Helper()
+	before := l.count()
+	eventually(t, func() error {
+		if n := l.count() - before; n < more {
+			return fmt.Errorf("%d more orders", n)
+		}
+		return nil
+	})
+}
+
+// stop ends the clients and returns the ids of the orders that were answered.
+func (l *load) stop() map[string]bool {
+	close(l.end)
+	l.clients.Wait()
+	return l.placed
+}
+
+// awaitSent waits until each of the orders is notified once.
+func awaitSent(t *testing.T, notifications string, placed map[string]bool) {
+	t.Helper()
+	for id := range placed {
+		eventually(t, func() error { return sentOnce(notifications, id) })
+	}
+}
