@@ -45,6 +45,5 @@ func TestDeadLettersContract(t *testing.T) {
 func openTwice(t testing.TB, options mongodb.Options) (one, other *mongodb.Store) {
 	url := databaseURL(t)
 	one = open(t, url, options)
-	dropAtEnd(t, one)
 	return one, open(t, url, options)
 }

@@ -141,8 +141,8 @@ func (d *DeadLetters) List(ctx context.Context, query ports.DeadLetterQuery) (pa
 	if err != nil {
 		return page, err
 	}
-	found.passed.log(ctx, d.store.options.Logger, d.store.deadLetters)
-	page.Records, page.Unreadable = found.records, found.passed.count
+	found.skipped.log(ctx, d.store.options.Logger, d.store.deadLetters)
+	page.Records, page.Unreadable = found.records, found.skipped.count
 	if found.more {
 		page.NextCursor = cursor.EncodeLetter(cursor.OfLetter(page.Records[limit-1]))
 	}

@@ -18,10 +18,9 @@ import (
 
 // Deliveries is the log of deliveries.
 //
-// A claim and the record of what was sent are documents of their own, for to
-// insert costs less than to change. Neither is ever deleted here: whoever
-// inserts a claim knows that nothing is recorded, and whoever fails to knows
-// where to look.
+// A claim and a record are separate documents, because inserting costs less than
+// updating. Neither is ever deleted: whoever inserts a claim knows that there is no
+// record, and whoever meets a claim looks for one.
 type Deliveries struct{ store *Store }
 
 var _ ports.DeliveryLog = (*Deliveries)(nil)
@@ -29,7 +28,8 @@ var _ ports.DeliveryLog = (*Deliveries)(nil)
 // Deliveries returns the store's log of deliveries.
 func (s *Store) Deliveries() *Deliveries { return &s.parts.deliveries }
 
-// deliveryID is compared as it is stored: its fields must keep their order.
+// deliveryID must keep the order of its fields, because the server compares it
+// byte by byte.
 type deliveryID struct {
 	EventID string `bson:"event_id"`
 	Channel string `bson:"channel"`
@@ -40,7 +40,7 @@ func (id deliveryID) key() string { return id.EventID + " " + id.Channel }
 type claimDocument struct {
 	ID     deliveryID `bson:"_id"`
 	Token  string     `bson:"token"`
-	FreeAt time.Time  `bson:"free_at"` // when the claim runs out
+	FreeAt time.Time  `bson:"free_at"` // when the claim ends
 }
 
 // ClaimLease returns how long a claim lasts.
@@ -62,7 +62,7 @@ func (d *Deliveries) Claim(ctx context.Context, event domain.EventID, channel st
 	return claim, nil
 }
 
-// List returns what was sent of the order's events. See [ports.DeliveryLog].
+// List returns the notifications recorded for the order. See [ports.DeliveryLog].
 func (d *Deliveries) List(ctx context.Context, order domain.OrderID) (_ ports.NotificationList, err error) {
 	defer describe(&err, "list deliveries of order %s", order)
 	ctx, cancel := d.store.bound(ctx)
@@ -72,8 +72,8 @@ func (d *Deliveries) List(ctx context.Context, order domain.OrderID) (_ ports.No
 		return ports.NotificationList{}, err
 	}
 	all := readPage(slices.Values(documents), len(documents), readNotification)
-	all.passed.log(ctx, d.store.options.Logger, d.store.deliveries)
-	return ports.NotificationList{Notifications: all.records, Unreadable: all.passed.count}, nil
+	all.skipped.log(ctx, d.store.options.Logger, d.store.deliveries)
+	return ports.NotificationList{Notifications: all.records, Unreadable: all.skipped.count}, nil
 }
 
 func readNotification(document bson.Raw) (domain.Notification, error) {
@@ -101,8 +101,7 @@ type deliveryClaim struct {
 	token string
 }
 
-// take inserts the claim together with those of others. Only who meets a
-// document of that id looks closer, for itself.
+// take inserts the claim, and takes it over if it exists.
 func (c *deliveryClaim) take(ctx context.Context) error {
 	err := c.store.claims.Do(ctx, newClaim{id: c.id, token: c.token})
 	switch {
@@ -114,15 +113,14 @@ func (c *deliveryClaim) take(ctx context.Context) error {
 	return outage(ctx, err)
 }
 
-// takeOver takes a claim that has run out, or whose owner has ended. Its holder
-// may have recorded in spite of that, up to the moment at which the claim changes
-// hands.
+// takeOver takes a claim that has ended. Its holder may still record, until the
+// claim changes hands: so it looks for a record before and after.
 func (c *deliveryClaim) takeOver(ctx context.Context) error {
 	if err := c.checkUnsent(ctx); err != nil {
 		return err
 	}
-	// A claim has run out, too, if its end can't be read, or is so far away that
-	// a wrong clock has made it. Half a lease allows for clocks that differ.
+	// A claim has also ended if its end is no time, or was made by a wrong clock.
+	// Half a lease allows for clocks that differ.
 	now, lease := time.Now(), c.store.options.DeliveryLease
 	taken, err := c.takeIf(ctx, "free_at", bson.M{"$not": bson.M{"$gt": now, "$lte": now.Add(lease + lease/2)}})
 	if err == nil && !taken {
@@ -164,8 +162,8 @@ func (c *deliveryClaim) takeIf(ctx context.Context, field string, value any) (ta
 	return result.MatchedCount > 0, nil
 }
 
-// checkUnsent returns ErrExists if the notification is recorded. A record that
-// can't be read is no proof of that, and no repetition makes it one.
+// checkUnsent returns ErrExists if the notification is recorded, and a permanent
+// error if the record is unreadable.
 func (c *deliveryClaim) checkUnsent(ctx context.Context) error {
 	document, err := c.store.deliveries.FindOne(ctx, bson.M{"_id": c.id}).Raw()
 	switch {
@@ -180,7 +178,7 @@ func (c *deliveryClaim) checkUnsent(ctx context.Context) error {
 	return ports.ErrExists
 }
 
-// newClaim is a claim that waits to be written together with others.
+// newClaim is a claim that waits for the next write.
 type newClaim struct {
 	id    deliveryID
 	token string
@@ -190,8 +188,8 @@ func (c newClaim) Key() string { return c.id.key() }
 
 func (c newClaim) Size() int { return len(c.id.key()) + 150 }
 
-// insertClaims writes claims of several callers. They begin now, however long
-// one has waited.
+// insertClaims writes the claims of several callers. The leases begin now, not when
+// the calls began.
 func (s *Store) insertClaims(ctx context.Context, claims []newClaim) []error {
 	freeAt := time.Now().Add(s.options.DeliveryLease)
 	documents := make([]claimDocument, len(claims))
@@ -201,7 +199,7 @@ func (s *Store) insertClaims(ctx context.Context, claims []newClaim) []error {
 	return insert(ctx, s, s.claimed, documents)
 }
 
-// Record keeps the notification as sent. See [ports.DeliveryClaim].
+// Record stores the notification as sent. See [ports.DeliveryClaim].
 func (c *deliveryClaim) Record(ctx context.Context, n domain.Notification) (err error) {
 	defer describe(&err, "record delivery of event %s by %s", c.id.EventID, c.id.Channel)
 	ctx, cancel := c.store.bound(ctx)
@@ -217,7 +215,7 @@ func (c *deliveryClaim) Record(ctx context.Context, n domain.Notification) (err 
 		switch {
 		case errors.Is(taken, ports.ErrExists):
 			return nil
-		case taken == nil: // deleted since
+		case taken == nil: // the record was deleted meanwhile
 			return fmt.Errorf("%w: %w", ports.ErrUnavailable, err)
 		}
 		return taken
@@ -225,7 +223,7 @@ func (c *deliveryClaim) Record(ctx context.Context, n domain.Notification) (err 
 	return outage(ctx, err)
 }
 
-// record is a document that waits to be written together with others.
+// record is a document that waits for the next write.
 type record struct {
 	ID      deliveryID `bson:"_id"`
 	OrderID string     `bson:"order_id"`
@@ -237,17 +235,17 @@ func (r record) Key() string { return r.ID.key() }
 
 func (r record) Size() int { return len(r.ID.key()) + 200 }
 
-// insertRecords writes records of several callers.
+// insertRecords writes the records of several callers.
 func (s *Store) insertRecords(ctx context.Context, records []record) []error {
 	return insert(ctx, s, s.deliveries, records)
 }
 
-// Release gives the claim back. See [ports.DeliveryClaim].
+// Release gives up the claim. See [ports.DeliveryClaim].
 func (c *deliveryClaim) Release(ctx context.Context) (err error) {
 	defer describe(&err, "release delivery of event %s by %s", c.id.EventID, c.id.Channel)
 	ctx, cancel := c.store.bound(ctx)
 	defer cancel()
-	longAgo := time.UnixMilli(0) // free by every clock
+	longAgo := time.UnixMilli(0) // past by every clock
 	_, err = c.store.claimed.UpdateOne(ctx,
 		bson.M{"_id": c.id, "token": c.token},
 		bson.M{"$set": bson.M{"free_at": longAgo}})

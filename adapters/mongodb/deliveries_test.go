@@ -248,7 +248,6 @@ func TestDeliveryClaimOfTheFarFutureIsNobodys(t *testing.T) {
 func TestTakeOverBesideARecord(t *testing.T) {
 	url := databaseURL(t)
 	held := open(t, url, runOut)
-	dropAtEnd(t, held)
 	claim, sent := claimRunOut(t, held)
 	taking := open(t, url, mongodb.Monitored(&event.CommandMonitor{Started: func(_ context.Context, e *event.CommandStartedEvent) {
 		if collection, _ := e.Command.Lookup("update").StringValueOK(); collection == "delivery_claims" { // after the first look, before the claim changes hands

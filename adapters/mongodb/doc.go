@@ -1,45 +1,67 @@
-// Package mongodb keeps orders with their outbox, the log of deliveries, and
-// dead letters in MongoDB.
+// Package mongodb stores orders with their outbox, the delivery log and dead
+// letters in MongoDB.
 //
-// An order and its event are one document: the event follows from the order,
-// so all that marks it as waiting is the field outbox, which goes when the
-// event is published. One write to one document is atomic on every MongoDB, a
-// standalone server included; nothing here needs a transaction, and a sparse
-// index on that field is as large as the backlog.
+// An order and its event are one document, because the event follows from the
+// order. The field outbox marks the event as waiting; publishing removes it. A
+// write to one document is atomic on every MongoDB, a standalone server included,
+// so no transaction is needed. A sparse index on the field is as large as the
+// backlog.
 //
 //	orders      {_id: order id, user_id, product, quantity, created_at,
 //	             outbox: {free_at, claim}}                    until published
 //	delivery_claims
 //	            {_id: {event_id, channel}, token, free_at}
 //	deliveries  {_id: {event_id, channel}, order_id, attempt, sent_at}
+//	owners      {_id: owner id, beats, at}                    while the store is open
 //	dead_letters
 //	            {_id: letter id, message_id, content_type, headers: [{name, value}],
 //	             body, failures: [{reason, attempts, first_failure, last_failure}],
 //	             since, state,
 //	             content_encoding, correlation_id, reply_to,
-//	             type, app_id, timestamp,                     if the sender said them
-//	             settled_at, settled_by, forget_at}           unless it waits
+//	             type, app_id, timestamp,                     if the sender set them
+//	             settled_at, settled_by, forget_at}           once settled
 //
-// Fields that are not named here are passed over, for a later version may have
-// added them. A number may have any type, if it is whole. A field that is
-// missing, has another type or breaks a rule of the domain makes its document
-// unreadable: lists and claims pass over it, log it and count it, and whoever
-// asks for it alone gets a [ports.UnreadableError].
+// Reading ignores other fields, which a later version may have added. A number
+// may have any type, if it is whole. A document is unreadable if a field is
+// missing, has another type or breaks a rule of the domain. Lists and claims skip
+// such a document, log it and count it. A call for that document alone returns a
+// [ports.UnreadableError].
 //
-// A claim whose end, free_at, is no time is nobody's. So is a claim that ends
-// later than the callers' clocks can have made it: on an event, by a lease and
-// [ports.MaxPostponement] from now; on a delivery, by one and a half leases.
+// The record of a delivery prevents a second notification only together with its
+// claim. If somebody deletes one of them, the event is sent again when it comes
+// again. If the record is unreadable, the event fails with a permanent error,
+// but only while its claim exists: claiming is one insert, and looks for a record
+// only if that insert meets a claim.
 //
-// An event is found by its outbox.free_at. If somebody removes that field but
-// leaves outbox, the event is not published: only a search through all orders
-// would find it, by
+// The outbox finds events by outbox.free_at. If somebody removes that field but
+// leaves outbox, the event is never published. This filter finds such orders, by
+// reading all of them:
 //
 //	{outbox: {$exists: true}, "outbox.free_at": {$exists: false}}
 //
-// A record of a delivery that can't be read keeps its event from being sent
-// again, as a permanent error, while its claim is there. Without the claim, the
-// event is sent and then can't be recorded: to claim is one insert, and looks
-// for a record only where there has been a claim.
+// # Claims
+//
+// A claim ends at free_at, the end of its lease, or earlier with its owner. The
+// owner is the open store that made it. The claim's token (in outbox, the field
+// claim) begins with the owner's id and a full stop.
+//
+// Every 2 s an owner increments beats in its document, then reads the other
+// owners' documents. It deletes a document that has not changed in 5 readings in
+// a row, each of them after a successful beat of its own; so an outage that hits
+// all processes ends no claim, and no clocks are compared. Whoever deletes the
+// document first frees the events that this owner has claimed. A claim on a
+// delivery is free if its owner has no document. So the claims of a killed
+// process are free after 8 to 10 s if another process runs. Close frees them at
+// once.
+//
+// A process that was only paused writes its document again. Its earlier claims
+// may be lost, as if their leases had ended. A process whose last beat is older
+// than 4 s makes claims without an owner; they last for the whole lease. So do
+// the claims of earlier versions, which may run at the same time.
+//
+// A claim is free, too, if free_at is no time, or is later than the callers'
+// clocks can have made it: on an event, by a lease and [ports.MaxPostponement]
+// from now; on a delivery, by one and a half leases.
 //
 // # URL
 //
@@ -48,55 +70,51 @@
 //	mongodb://localhost:27017/orderflow
 //	mongodb://user:password@a,b,c/orderflow?replicaSet=rs0&authSource=admin
 //
-// With a user, authSource says where the user is kept; without it MongoDB looks
-// in the database of the path. Options keep their usual meaning, such as
-// maxPoolSize (100) and serverSelectionTimeoutMS (5000). timeoutMS (10000) is
-// the bound of each call, however much longer its context would wait. What the
-// promises rest on can't be set: writes wait for the majority's journal, reads
-// go to the primary. An option that asks for anything else, such as w=1, is an
-// error, and so are one that is given twice, one that the driver does not know or
-// can't use, and a file that it can't read. With mongodb+srv, [Open] also waits
-// for the name server, for as long as the machine's resolver does.
+// With a user, authSource names the user's database; the default is the database
+// in the path. Options keep their usual meaning, such as maxPoolSize (100) and
+// serverSelectionTimeoutMS (5000). timeoutMS (10000) bounds each call, even if its
+// context allows more. The guarantees depend on some options, which can't be
+// changed: writes wait for the majority's journal, and reads go to the primary.
+// Open returns an error for an option that asks for anything else, such as w=1. It
+// does the same for an option that is given twice, that the driver does not know
+// or can't use, or that names an unreadable file. With mongodb+srv, [Open] also
+// waits for the name server, as long as the machine's resolver does.
 //
-// The role readWrite on the database is enough; once the indexes are there, so
-// are the actions find, insert, update, remove and listIndexes.
+// The role readWrite on the database is enough. Once the indexes exist, so are
+// the actions find, insert, update, remove and listIndexes.
 //
 // # Delivery semantics
 //
 // A write that was answered is on the disks of the majority. An event stays in
-// the outbox until it is marked, so it is published at least once: again if the
-// mark was lost, and again if a claim ran out while its holder was still at
-// work. Claims are kept by the callers' clocks, which must agree to well within
-// the lease.
+// the outbox until it is marked, so it is published at least once. It is
+// published again if the mark is lost, or if its claim ends before it is marked.
+// The leases of claims use the callers' clocks, which must agree to well within a
+// lease.
 //
-// Orders, claims and records of deliveries that come while a write of their
-// kind is under way go together as the next one. Each caller gets its own
-// answer, and none has to wait for others to come.
+// Orders, claims and delivery records that arrive during a write of their kind
+// go together as the next write. Each caller gets its own answer, and nobody
+// waits for more callers to arrive.
 //
-// The claim and the record of a delivery keep an event from being sent again
-// only together: without either of them, it would be sent when it comes again.
+// An unreadable document does not stop a claim of others. It stays claimed, and
+// is tried again when that claim ends.
 //
-// A document that can't be read does not stop a claim of others: it is tried
-// again when its claim has run out.
-//
-// A dead letter that was settled is not found from forget_at on, by the callers'
-// clocks; the server deletes it some time later, by a TTL index on that field.
-// One that would not fit into a document, of 16 MiB with its failures, is
-// refused.
+// A settled dead letter is not found from forget_at on, by the callers' clocks.
+// The server deletes it some time later, by a TTL index on that field. A dead
+// letter is refused if it does not fit into a document, of 16 MiB with its
+// failures.
 //
 // # Failure
 //
-// Whatever a server or the driver answers is [ports.ErrUnavailable], whichever
-// code it has; a refused login or right (codes 18 and 13) is [ports.ErrRefused]
-// as well. A write may then have been made or not, and to repeat it is safe.
-// Only an error that speaks of an order or a dead letter itself, because it is
-// too large or fails the collection's validator, is marked by [ports.Permanent].
-// Claims and records of deliveries hold nothing of the event's making: whatever
-// refuses one of them is no fault of the event. [ports.ErrExists] is said of a
-// taken _id alone; a unique index that somebody else has added is an outage to
-// the orders that it refuses.
+// Every error of a server or the driver is [ports.ErrUnavailable], whatever its
+// code; a refused login or right (codes 18 and 13) is [ports.ErrRefused] as well.
+// The write may have happened or not, and it is safe to repeat it. An error is
+// marked by [ports.Permanent] only if it speaks of an order or a dead letter
+// itself, which is too large or fails the collection's validator. Claims and
+// delivery records hold nothing that an event could get wrong, so refusing one is
+// an outage. [ports.ErrExists] is returned for a taken _id only: a conflict with a
+// unique index that somebody has added is an outage.
 //
-// The driver finds the server again by itself; only [Open] is to be called again
-// where it fails. What was gathered into one write shares its fate: a connection
-// that is silently dead fails all of it, after half of timeoutMS.
+// The driver reconnects by itself; only a failed [Open] has to be called again.
+// Calls that share a write share its failure: a connection that is silently dead
+// fails all of them, after half of timeoutMS.
 package mongodb

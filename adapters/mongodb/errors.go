@@ -14,9 +14,8 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// documentFaults are the server's errors that speak of the document which was
-// to be written: no repetition helps. Where a code has other meanings too, the
-// message decides.
+// documentFaults are the server errors that speak of the document in the write,
+// which a retry can't mend. If a code has other meanings too, the message decides.
 var documentFaults = []struct {
 	code    int
 	message string
@@ -34,16 +33,14 @@ var documentFaults = []struct {
 	{525074461, "Document failed valid"}, // DocumentValidationFailure, by FerretDB 2
 }
 
-// Codes by which a server refuses a login or a right.
+// Codes with which a server refuses a login or a right.
 const (
 	unauthorized         = 13
 	authenticationFailed = 18
 )
 
-// classify wraps ports.ErrUnavailable around every error, whatever its code,
-// and the context's error where the context has ended. What speaks of the
-// document itself is not wrapped: a duplicate, and what is marked by
-// ports.Permanent.
+// classify marks errors that speak of the document itself as permanent, and returns
+// a duplicate as it is. Every other error is an outage.
 func classify(ctx context.Context, err error) error {
 	if ctx.Err() == nil && isDocumentFault(err) {
 		return ports.Permanent(err)
@@ -51,8 +48,9 @@ func classify(ctx context.Context, err error) error {
 	return outage(ctx, err)
 }
 
-// outage is classify for documents that hold nothing of the caller's making: if
-// the server refuses one of them, it would refuse them all.
+// outage wraps ports.ErrUnavailable around every error but a duplicate, and the
+// context's error if the context has ended. It replaces classify for claims and
+// records: they hold nothing that the caller could get wrong.
 func outage(ctx context.Context, err error) error {
 	if cause := ctx.Err(); cause != nil {
 		if errors.Is(err, cause) {
@@ -86,8 +84,8 @@ func isDocumentFault(err error) bool {
 	return false
 }
 
-// isRefused reports whether the server refuses the login or a right. A login
-// may also fail because the server is away, or has trouble of its own.
+// isRefused reports whether the server refuses the login or a right. A login can
+// also fail because of the server itself or the network.
 func isRefused(err error) bool {
 	var answer mongo.ServerError
 	if errors.As(err, &answer) && (answer.HasErrorCode(authenticationFailed) || answer.HasErrorCode(unauthorized)) {
@@ -98,20 +96,19 @@ func isRefused(err error) bool {
 		return false
 	}
 	if answer == nil {
-		return true // the driver does not trust the server's answer, or has no such way to log in
+		return true // the driver rejects the server's answer, or does not know the mechanism
 	}
 	return slices.ContainsFunc(answer.ErrorCodes(), func(code int) bool {
 		return slices.Contains([]int{
 			11,   // UserNotFound
 			334,  // MechanismUnavailable
-			8000, // AtlasError, which says no more
+			8000, // AtlasError, without a reason
 		}, code)
 	})
 }
 
-// isDuplicate reports whether the write was refused because its _id is taken,
-// by a document that is as safe as a write that was acknowledged. The collection
-// may have unique indexes of somebody else's: those say nothing of the _id.
+// isDuplicate reports whether a durable document has the write's _id. A conflict
+// with a unique index that somebody has added says nothing of the _id.
 func isDuplicate(err error) bool {
 	if !mongo.IsDuplicateKeyError(err) || lacksConcern(err) {
 		return false
@@ -120,12 +117,12 @@ func isDuplicate(err error) bool {
 	return index == nil || index[1] == "_id_"
 }
 
-// indexName finds the index that a server names before all else: MongoDB as
-// index: NAME, FerretDB as Index 'NAME'.
+// indexName finds the index in the message: MongoDB writes index: NAME, FerretDB
+// Index 'NAME'.
 var indexName = regexp.MustCompile(`\b[iI]ndex:? '?([^ ']+)`)
 
-// lacksConcern reports whether the write may yet be undone: the majority did
-// not confirm it in time.
+// lacksConcern reports whether the write may be rolled back, because the majority
+// did not confirm it in time.
 func lacksConcern(err error) bool {
 	var write mongo.WriteException
 	return errors.As(err, &write) && write.WriteConcernError != nil

@@ -17,9 +17,7 @@ import (
 // behindProxy opens a database of the test's own through a proxy.
 func behindProxy(t *testing.T, query string) (*mongodb.Store, *proxy) {
 	t.Helper()
-	url := databaseURL(t)
-	dropAtEnd(t, open(t, url, mongodb.Options{}))
-	p := newProxy(t, url)
+	p := newProxy(t, databaseURL(t))
 	store := open(t, p.url+query, mongodb.Options{})
 	t.Cleanup(p.Heal) // so that it can be closed without waiting
 	return store, p

@@ -20,10 +20,8 @@ type gate struct {
 // openGated opens a database of the test's own behind a gate.
 func openGated(t *testing.T) (*mongodb.Store, *gate) {
 	t.Helper()
-	url := databaseURL(t)
-	dropAtEnd(t, open(t, url, mongodb.Options{}))
 	g := newGate()
-	return open(t, url, mongodb.Monitored(g.monitor())), g
+	return openWith(t, mongodb.Monitored(g.monitor())), g
 }
 
 func newGate() *gate {

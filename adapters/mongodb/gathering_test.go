@@ -189,9 +189,8 @@ func TestLeasesBeginWhenTheyAreSent(t *testing.T) {
 }
 
 func TestCloseWaitsForWhatIsUnderWay(t *testing.T) {
-	url, gate := databaseURL(t), newGate()
-	dropAtEnd(t, open(t, url, mongodb.Options{}))
-	store, err := mongodb.Open(bounded(t), url, mongodb.Monitored(gate.monitor()))
+	gate := newGate()
+	store, err := mongodb.Open(bounded(t), databaseURL(t), mongodb.Monitored(gate.monitor()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,8 +14,8 @@ import (
 type index struct {
 	name   string
 	keys   bson.D
-	sparse bool // holds only documents that have one of the keys
-	expire bool // has the server delete documents once the time at the key is past
+	sparse bool // holds only documents with one of the keys
+	expire bool // the server deletes documents after the time at the key
 }
 
 var (
@@ -30,7 +30,7 @@ var (
 		{name: "outbox", keys: longestFreeFirst, sparse: true},
 	}
 	deliveryIndexes = []index{
-		{name: "order", keys: bson.D{{Key: "order_id", Value: 1}}}, // which has few
+		{name: "order", keys: bson.D{{Key: "order_id", Value: 1}}}, // an order has few deliveries
 	}
 	deadLetterIndexes = []index{
 		{name: "oldest_first", keys: oldestFirst},
@@ -49,12 +49,12 @@ func createIndexes(ctx context.Context, collection *mongo.Collection, indexes []
 			opts.SetExpireAfterSeconds(0)
 		}
 		_, err := collection.Indexes().CreateOne(ctx, mongo.IndexModel{Keys: index.keys, Options: opts})
-		if err == nil || isRefused(err) && isThere(ctx, collection, index) {
+		if err == nil || isRefused(err) && exists(ctx, collection, index) {
 			continue
 		}
 		if other, ok := conflicting(ctx, collection, index, err); ok {
-			return fmt.Errorf("create index %s of collection %s: index %s is in its way, with other keys or options; "+
-				"drop that with db.%s.dropIndex(%q) and start again",
+			return fmt.Errorf("create index %s of collection %s: another index, %s, conflicts with it; "+
+				"drop that one with db.%s.dropIndex(%q) and start again",
 				index.name, collection.Name(), other, collection.Name(), other)
 		}
 		return fmt.Errorf("create index %s of collection %s: %w", index.name, collection.Name(), classify(ctx, err))
@@ -62,8 +62,8 @@ func createIndexes(ctx context.Context, collection *mongo.Collection, indexes []
 	return nil
 }
 
-// conflicting returns the name of the index because of which the server
-// refused another: one of the same name, or with the same keys.
+// conflicting returns the name of the index that the refused one conflicts with:
+// it has the same name or the same keys.
 func conflicting(ctx context.Context, collection *mongo.Collection, refused index, err error) (string, bool) {
 	const optionsConflict, keySpecsConflict = 85, 86
 	var answer mongo.ServerError
@@ -73,15 +73,14 @@ func conflicting(ctx context.Context, collection *mongo.Collection, refused inde
 	return findIndex(ctx, collection, refused, func(sameName, sameKeys bool) bool { return sameName || sameKeys })
 }
 
-// isThere reports whether the index has been created before, by somebody who
-// may do that.
-func isThere(ctx context.Context, collection *mongo.Collection, wanted index) bool {
+// exists reports whether the index was created before, by a user with that right.
+func exists(ctx context.Context, collection *mongo.Collection, wanted index) bool {
 	_, ok := findIndex(ctx, collection, wanted, func(sameName, sameKeys bool) bool { return sameName && sameKeys })
 	return ok
 }
 
-// findIndex returns the name of the first index of the collection that resembles
-// the wanted one as it is asked.
+// findIndex returns the name of the collection's first index that resembles the
+// wanted one.
 func findIndex(ctx context.Context, collection *mongo.Collection, wanted index, resembles func(sameName, sameKeys bool) bool) (string, bool) {
 	keys, err := bson.Marshal(wanted.keys)
 	if err != nil {

@@ -3,6 +3,7 @@ package mongodb_test
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -14,6 +15,8 @@ import (
 	"github.com/google/uuid"
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/event"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
 	"go.uber.org/goleak"
 
 	"example.com/orderflow/adapters/mongodb"
@@ -23,7 +26,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // databaseURL returns the URL of a database of the test's own, which does not
-// exist yet.
+// exist yet. It is dropped at the end.
 func databaseURL(t testing.TB) string {
 	t.Helper()
 	server := os.Getenv("TEST_STORE_URL")
@@ -34,12 +37,23 @@ func databaseURL(t testing.TB) string {
 	if err != nil {
 		t.Fatal("TEST_STORE_URL is not a URL") // without the error, which would show a password
 	}
-	u.Path = "/orderflow_test_" + strings.ToLower(rand.Text())
+	name := "orderflow_test_" + strings.ToLower(rand.Text())
+	u.Path = "/" + name
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		defer cancel()
+		client, err := mongo.Connect(options.Client().ApplyURI(server))
+		if err == nil {
+			err = errors.Join(client.Database(name).Drop(ctx), client.Disconnect(ctx))
+		}
+		if err != nil {
+			t.Errorf("drop database: %v", err)
+		}
+	})
 	return u.String()
 }
 
-// open opens the store at url, and closes it at the end. The first one to open
-// a database should drop it.
+// open opens the store at url, and closes it at the end.
 func open(t testing.TB, url string, options mongodb.Options) *mongodb.Store {
 	t.Helper()
 	store, err := mongodb.Open(bounded(t), url, options)
@@ -56,25 +70,12 @@ func open(t testing.TB, url string, options mongodb.Options) *mongodb.Store {
 	return store
 }
 
-// openNew opens a database of the test's own, and drops it at the end.
+// openNew opens a database of the test's own.
 func openNew(t testing.TB) *mongodb.Store { return openWith(t, mongodb.Options{}) }
 
 func openWith(t testing.TB, options mongodb.Options) *mongodb.Store {
 	t.Helper()
-	store := open(t, databaseURL(t), options)
-	dropAtEnd(t, store)
-	return store
-}
-
-func dropAtEnd(t testing.TB, store *mongodb.Store) {
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-		defer cancel()
-		store.Die() // a beat would make a database of that name again
-		if err := store.Database().Drop(ctx); err != nil {
-			t.Errorf("drop database: %v", err)
-		}
-	})
+	return open(t, databaseURL(t), options)
 }
 
 // bounded returns the test's context with a bound.

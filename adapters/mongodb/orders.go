@@ -13,7 +13,7 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// Orders keeps orders, and their events until they are published.
+// Orders stores orders, and their events until they are published.
 type Orders struct{ store *Store }
 
 var (
@@ -36,14 +36,13 @@ type orderDocument struct {
 	Outbox    outboxDocument `bson:"outbox"`
 }
 
-// outboxDocument is the part of an order's document that is there while its
-// event waits to be published.
+// outboxDocument marks the event of its order as waiting to be published.
 type outboxDocument struct {
-	FreeAt time.Time `bson:"free_at"`         // when the claim on the event runs out
-	Claim  string    `bson:"claim,omitempty"` // the token of whoever claimed it last
+	FreeAt time.Time `bson:"free_at"`         // when the claim ends
+	Claim  string    `bson:"claim,omitempty"` // its token
 }
 
-// Add keeps the order with its event. See [ports.OrderRepository].
+// Add stores the order with its event. See [ports.OrderRepository].
 func (o *Orders) Add(ctx context.Context, order domain.Order) (err error) {
 	defer describe(&err, "add order %s", order.ID)
 	ctx, cancel := o.store.bound(ctx)
@@ -58,15 +57,15 @@ func (o *Orders) Add(ctx context.Context, order domain.Order) (err error) {
 	return classify(ctx, err)
 }
 
-// addition is an order that waits to be written together with others.
+// addition is an order that waits for the next write.
 type addition struct{ domain.Order }
 
 func (a addition) Key() string { return string(a.ID) }
 
 func (a addition) Size() int { return len(a.UserID) + len(a.Product) + 300 }
 
-// insertOrders writes orders of several callers. The claims begin now, however
-// long an order has waited.
+// insertOrders writes the orders of several callers. The leases begin now, not
+// when the calls began.
 func (s *Store) insertOrders(ctx context.Context, additions []addition) []error {
 	claim := outboxDocument{FreeAt: time.Now().Add(s.options.OutboxLease), Claim: s.owner.token()}
 	documents := make([]orderDocument, len(additions))
@@ -112,8 +111,8 @@ func (o *Orders) List(ctx context.Context, query ports.OrderQuery) (_ ports.Orde
 	if err != nil {
 		return ports.OrderPage{}, err
 	}
-	found.passed.log(ctx, o.store.options.Logger, o.store.orders)
-	page := ports.OrderPage{Orders: found.records, Unreadable: found.passed.count}
+	found.skipped.log(ctx, o.store.options.Logger, o.store.orders)
+	page := ports.OrderPage{Orders: found.records, Unreadable: found.skipped.count}
 	if found.more {
 		page.NextCursor = cursor.Encode(cursor.Of(page.Orders[limit-1]))
 	}
@@ -132,8 +131,8 @@ func listFilter(query ports.OrderQuery) (bson.M, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The first condition is where an index scan starts; the others pass over
-	// what the pages before had. What has no time is sorted by its type.
+	// The first condition is where an index scan starts. The others exclude what
+	// earlier pages had; a value that is no time is sorted by its type.
 	filter["created_at"] = bson.M{"$not": bson.M{"$gt": after.CreatedAt}}
 	filter["$nor"] = bson.A{
 		bson.M{"created_at": bson.M{"$type": typesAfter("date")}},

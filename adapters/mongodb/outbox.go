@@ -13,8 +13,8 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// batch is how many events one command claims or marks at most: many, for some
-// servers sort all that is free to find the first of it.
+// batch limits how many events one command claims or marks. It is large because
+// some servers sort all free events to find the first.
 const batch = 4000
 
 // Claim claims up to limit free events. See [ports.Outbox].
@@ -22,20 +22,19 @@ func (o *Orders) Claim(ctx context.Context, limit int) ([]domain.Event, error) {
 	ctx, cancel := o.store.bound(ctx)
 	defer cancel()
 
-	// One time for all rounds: what this call has claimed is not free to it.
+	// All rounds use one time, so that they don't find their own claims.
 	c := claim{orders: o, now: time.Now(), token: o.store.owner.token()}
-	defer func() { c.passed.log(ctx, o.store.options.Logger, o.store.orders) }()
-	lost := c.now.Add(o.ClaimLease() + ports.MaxPostponement) // made by a clock that was wrong
+	defer func() { c.skipped.log(ctx, o.store.options.Logger, o.store.orders) }()
+	latest := c.now.Add(o.ClaimLease() + ports.MaxPostponement) // a later end was made by a wrong clock
 	var events []domain.Event
-	// Nobody's is also a claim whose end is no time. One without any end is in
-	// no index, and not found.
-	nobodys := bson.M{"$exists": true, "$not": bson.M{"$lte": lost}}
-	for _, free := range []bson.M{{"$lte": c.now}, nobodys} {
+	// A claim without an end is in no index and can't be found.
+	invalid := bson.M{"$exists": true, "$not": bson.M{"$lte": latest}}
+	for _, free := range []bson.M{{"$lte": c.now}, invalid} {
 		for len(events) < limit {
 			want := min(limit-len(events), batch)
 			found, claimed, err := c.round(ctx, free, want)
 			if err != nil && len(events) > 0 {
-				return events, nil // they are worth more than the error, which will be back
+				return events, nil // the next call returns the error, if it lasts
 			}
 			if err != nil {
 				return nil, fmt.Errorf("claim events: %w", err)
@@ -44,21 +43,21 @@ func (o *Orders) Claim(ctx context.Context, limit int) ([]domain.Event, error) {
 			if found < want {
 				break
 			}
-			// Others were quicker with some, or some can't be read: there may be more.
+			// Others may have claimed some of them first, or some are unreadable.
 		}
 	}
 	return events, nil
 }
 
 type claim struct {
-	orders *Orders
-	now    time.Time
-	token  string
-	passed passedOver
+	orders  *Orders
+	now     time.Time
+	token   string
+	skipped skipped
 }
 
-// round looks for up to want events that are free and claims what it can of
-// them. It returns how many it found, and the events that are the caller's now.
+// round finds up to want free events and claims them. It returns how many it
+// found, and the events that it has claimed.
 func (c *claim) round(ctx context.Context, free bson.M, want int) (found int, claimed []domain.Event, err error) {
 	collection := c.orders.store.orders
 	documents, err := find(ctx, collection, bson.M{"outbox.free_at": free}, first(want, longestFreeFirst))
@@ -88,7 +87,7 @@ func (c *claim) round(ctx context.Context, free bson.M, want int) (found int, cl
 	for _, document := range documents {
 		order, err := readOrder(document)
 		if err != nil {
-			c.passed.add(document, err) // left claimed, so that it stops nobody until the claim runs out
+			c.skipped.add(document, err) // it stays claimed, out of the others' way
 			continue
 		}
 		claimed = append(claimed, order.Created())
@@ -96,7 +95,7 @@ func (c *claim) round(ctx context.Context, free bson.M, want int) (found int, cl
 	return found, claimed, nil
 }
 
-// mine returns those of the documents that this claim got.
+// mine returns the documents that this claim holds.
 func (c *claim) mine(ctx context.Context, documents []bson.Raw, ids bson.A) ([]bson.Raw, error) {
 	got, err := find(ctx, c.orders.store.orders,
 		bson.M{"_id": bson.M{"$in": ids}, "outbox.claim": c.token},
@@ -129,8 +128,8 @@ func (o *Orders) Release(ctx context.Context, at time.Time, ids ...domain.EventI
 	return o.update(ctx, ids, waiting, bson.M{"$set": bson.M{"outbox": outboxDocument{FreeAt: at}}})
 }
 
-// update changes the orders of the events that the filter, which it changes,
-// finds.
+// update applies a change to the orders of the events, in batches. It adds their
+// ids to the filter.
 func (o *Orders) update(ctx context.Context, ids []domain.EventID, filter, change bson.M) error {
 	ctx, cancel := o.store.bound(ctx)
 	defer cancel()

@@ -19,37 +19,33 @@ import (
 const (
 	beatInterval = 2 * time.Second
 
-	// An owner whose document has not changed in this many readings in a row has
-	// ended. A reading counts only after a beat of the reader's own, so an outage
-	// of the store ends nobody, and no clocks are compared.
+	// An owner has ended if this many readings in a row, after a first one, find
+	// its document unchanged. A reading counts only after a successful beat of the
+	// reader's own, so an outage of the store ends no owner.
 	missedBeats = 4
 )
 
-// owner is an open store as the owner of claims. It beats: every interval it
-// writes a sign of life to its document in the collection owners. Then it reads
-// the other owners' documents and deletes those whose owners have ended.
-//
-// The token of a claim begins with its owner's id. A claim whose owner has no
-// document is free.
+// owner is an open store as the owner of claims. Each round writes a sign of life,
+// a beat, to its document in the collection owners, then ends the owners whose
+// documents show none. The package documentation describes the rules.
 type owner struct {
 	store *Store
 	id    string
 	beats int
 	last  atomic.Pointer[time.Time] // when the last successful beat began
-	seen  map[string]sighting       // at the last reading, by id
+	seen  map[string]sighting       // in the last round, by id
 
 	cancel context.CancelFunc
 	done   sync.WaitGroup
 }
 
-// sighting is an owner's document and how many readings in a row have found it
-// unchanged.
+// sighting is an owner's document, and how often in a row it was found unchanged.
 type sighting struct {
 	document  bson.Raw
 	unchanged int
 }
 
-// newOwner returns an owner that has beaten once and goes on until it is closed.
+// newOwner returns an owner after its first round. The rounds go on until close.
 func newOwner(ctx context.Context, s *Store) (*owner, error) {
 	o := &owner{store: s, id: rand.Text()}
 	if err := o.round(ctx); err != nil {
@@ -60,7 +56,7 @@ func newOwner(ctx context.Context, s *Store) (*owner, error) {
 		for {
 			select {
 			case <-time.After(s.options.beat):
-				_ = o.round(ctx) // the store's other callers report an outage
+				_ = o.round(ctx) // the store's callers report an outage
 			case <-ctx.Done():
 				return
 			}
@@ -75,8 +71,8 @@ func (o *owner) stop() {
 	o.done.Wait()
 }
 
-// close ends the beats and frees what the owner has claimed. If the store does
-// not answer, other processes do that later.
+// close ends the beats and the owner's claims. If the store does not answer,
+// another process ends them later.
 func (o *owner) close(ctx context.Context) {
 	o.stop()
 	if !o.isFresh() {
@@ -87,14 +83,14 @@ func (o *owner) close(ctx context.Context) {
 	_ = o.end(ctx, o.id, bson.M{"_id": o.id})
 }
 
-// bound is how long a round may take, and how long a beat is fresh: others must
-// see the next beat before they take this owner for ended.
+// bound limits how long a round takes and a beat is fresh, so that other processes
+// see the next beat in time.
 func (o *owner) bound() time.Duration { return missedBeats / 2 * o.store.options.beat }
 
 func (o *owner) isFresh() bool { return time.Since(*o.last.Load()) <= o.bound() }
 
-// token returns a new token for claims. Without a fresh beat it names no owner,
-// and its claims last for their lease.
+// token returns a new token for claims. Without a fresh beat it names no owner, so
+// that the claims last for their whole lease.
 func (o *owner) token() string {
 	if !o.isFresh() {
 		return rand.Text()
@@ -102,12 +98,13 @@ func (o *owner) token() string {
 	return o.id + "." + rand.Text()
 }
 
-// round beats, reads the other owners' documents, and ends owners.
+// round beats, reads the other owners' documents, and ends those that have not
+// changed for too long. After an error the count starts again.
 func (o *owner) round(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, o.bound())
 	defer cancel()
 	before := o.seen
-	o.seen = nil // an error has the count start again
+	o.seen = nil
 	if err := o.beat(ctx); err != nil {
 		return err
 	}
@@ -127,7 +124,7 @@ func (o *owner) round(ctx context.Context) error {
 		}
 		seen[id] = now
 		if now.unchanged >= missedBeats {
-			_ = o.end(ctx, id, document) // or in the next round
+			_ = o.end(ctx, id, document) // if it fails, the next round tries again
 		}
 	}
 	o.seen = seen
@@ -146,15 +143,15 @@ func (o *owner) beat(ctx context.Context) error {
 	return nil
 }
 
-// end frees the events that an owner has claimed, then deletes its document, if
-// that still is the one given; that frees its claims on deliveries. Any process
-// may do so, and may repeat it.
+// end frees the events that an owner has claimed. Then it deletes the owner's
+// document, if that is unchanged, which frees its claims on deliveries. Several
+// processes may end the same owner at once, and repeat it.
 func (o *owner) end(ctx context.Context, id string, document any) error {
 	now := time.Now()
 	freed, err := o.store.orders.UpdateMany(ctx,
 		bson.M{
 			"outbox.free_at": bson.M{"$gt": now},
-			"outbox.claim":   bson.M{"$gt": id + ".", "$lt": id + "/"}, // the character that follows the full stop
+			"outbox.claim":   bson.M{"$gt": id + ".", "$lt": id + "/"}, // "/" follows "."
 		},
 		bson.M{"$set": bson.M{"outbox": outboxDocument{FreeAt: now}}})
 	if err != nil {
@@ -165,14 +162,14 @@ func (o *owner) end(ctx context.Context, id string, document any) error {
 		return fmt.Errorf("delete sign of life: %w", classify(ctx, err))
 	}
 	if id != o.id && freed.ModifiedCount+deleted.DeletedCount > 0 {
-		o.store.options.Logger.WarnContext(ctx, "a process has ended without closing its store; its claims are free",
+		o.store.options.Logger.WarnContext(ctx, "a process ended without closing its store; its claims are free",
 			"owner", id, "events_freed", freed.ModifiedCount)
 	}
 	return nil
 }
 
-// hasEnded reports whether the owner that the token names has ended. A token of
-// an earlier version names none.
+// hasEnded reports whether the token names an owner that has ended. Tokens of
+// earlier versions name no owner.
 func (o *owner) hasEnded(ctx context.Context, token string) (bool, error) {
 	id, _, named := strings.Cut(token, ".")
 	if !named {

@@ -96,7 +96,6 @@ func TestClaimsEndWithTheirOwner(t *testing.T) {
 	options.Logger = slog.New(slog.NewTextHandler(&log, nil))
 	url := databaseURL(t)
 	dead := open(t, url, options)
-	dropAtEnd(t, dead)
 	living, one, other := hold(t, open(t, url, options)), open(t, url, options), open(t, url, options)
 	ctx := bounded(t)
 
@@ -163,7 +162,7 @@ func TestClaimsEndWithTheirOwner(t *testing.T) {
 		slices.Sort(alive)
 		return slices.Equal(owners(t, one), alive)
 	})
-	if line := "a process has ended without closing its store; its claims are free\" owner=" + dead.Owner() + " events_freed=10"; !strings.Contains(log.String(), line) {
+	if line := "a process ended without closing its store; its claims are free\" owner=" + dead.Owner() + " events_freed=10"; !strings.Contains(log.String(), line) {
 		t.Errorf("the log is %q, want it to contain %q", log.String(), line)
 	}
 }
@@ -190,7 +189,6 @@ func (b *logBuffer) String() string {
 func TestCloseFreesClaims(t *testing.T) {
 	url := databaseURL(t)
 	rest := open(t, url, mongodb.Options{})
-	dropAtEnd(t, rest)
 	closing, err := mongodb.Open(bounded(t), url, mongodb.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -226,9 +224,7 @@ func TestOutageEndsNoClaim(t *testing.T) {
 	for name, begin := range outages {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			url := databaseURL(t)
-			dropAtEnd(t, open(t, url, mongodb.Options{}))
-			p := newProxy(t, url)
+			p := newProxy(t, databaseURL(t))
 			one, other := open(t, p.url, mongodb.Beating(beat)), open(t, p.url, mongodb.Beating(beat))
 			t.Cleanup(p.Heal)
 			held := hold(t, one)
@@ -260,7 +256,6 @@ func TestOwnerComesBack(t *testing.T) {
 	t.Parallel()
 	url := databaseURL(t)
 	rest := open(t, url, mongodb.Beating(beat))
-	dropAtEnd(t, rest)
 	p := newProxy(t, url)
 	away := open(t, p.url, mongodb.Beating(beat))
 	t.Cleanup(p.Heal)
@@ -312,9 +307,7 @@ func TestRecordOutlivesItsOwner(t *testing.T) {
 
 // A process that can give no sign of life says so at the start.
 func TestOpenWithoutTheRightToBeat(t *testing.T) {
-	to := databaseURL(t)
-	dropAtEnd(t, open(t, to, mongodb.Options{}))
-	p := newProxy(t, to)
+	p := newProxy(t, databaseURL(t))
 	refused := answers(func(command bson.Raw) bson.D {
 		if collection, _ := command.Lookup("update").StringValueOK(); collection != "owners" {
 			return nil
@@ -330,9 +323,7 @@ func TestOpenWithoutTheRightToBeat(t *testing.T) {
 
 // A store can be closed soon although its server is away.
 func TestCloseWhileTheServerIsAway(t *testing.T) {
-	url := databaseURL(t)
-	dropAtEnd(t, open(t, url, mongodb.Options{}))
-	p := newProxy(t, url)
+	p := newProxy(t, databaseURL(t))
 	store, err := mongodb.Open(bounded(t), p.url, mongodb.Options{})
 	if err != nil {
 		t.Fatal(err)

@@ -11,7 +11,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 )
 
-// find returns the documents that a filter finds.
+// find returns the documents that match the filter.
 func find(ctx context.Context, in *mongo.Collection, filter bson.M, opts *options.FindOptionsBuilder) ([]bson.Raw, error) {
 	cursor, err := in.Find(ctx, filter, opts)
 	if err != nil {
@@ -24,21 +24,22 @@ func find(ctx context.Context, in *mongo.Collection, filter bson.M, opts *option
 	return documents, nil
 }
 
-// first has a find return the first documents of an order, in one round trip.
-func first(limit int, of bson.D) *options.FindOptionsBuilder {
-	return options.Find().SetSort(of).SetLimit(int64(limit)).SetBatchSize(int32(limit + 1))
+// first returns options to find the first documents in a sort order, in one round
+// trip.
+func first(limit int, order bson.D) *options.FindOptionsBuilder {
+	return options.Find().SetSort(order).SetLimit(int64(limit)).SetBatchSize(int32(limit + 1))
 }
 
-// page is what was read of a list: limit records at most.
+// page is one page of a list.
 type page[T any] struct {
 	records []T
 	more    bool // another record follows
-	passed  passedOver
+	skipped skipped
 }
 
-// findPage returns the first records that the filter finds, limit at most; opts
-// ask for one more, which tells of a next page. The documents that can't be read
-// take nobody's place; only where there are some does it ask the server twice.
+// findPage returns the first records that match the filter, limit at most; opts
+// ask for one more, which shows whether another page follows. Unreadable documents
+// take no record's place: if some were found, it asks the server a second time.
 func findPage[T any](
 	ctx context.Context, in *mongo.Collection, filter bson.M, opts *options.FindOptionsBuilder, limit int, read func(bson.Raw) (T, error),
 ) (page[T], error) {
@@ -66,39 +67,38 @@ func findPage[T any](
 	return p, nil
 }
 
-// readPage reads documents up to the first record behind the page. What can't
-// be read between the page's last record and that one is the next page's.
+// readPage reads documents up to the first record after the page. Unreadable
+// documents between the page's last record and that one belong to the next page.
 func readPage[T any](documents iter.Seq[bson.Raw], limit int, read func(bson.Raw) (T, error)) page[T] {
 	var p page[T]
-	var passed passedOver
+	var seen skipped
 	for document := range documents {
 		record, err := read(document)
 		switch {
 		case err != nil:
-			passed.add(document, err)
+			seen.add(document, err)
 		case len(p.records) == limit:
 			p.more = true
 			return p
 		default:
 			p.records = append(p.records, record)
-			p.passed = passed
+			p.skipped = seen
 		}
 	}
-	p.passed = passed
+	p.skipped = seen
 	return p
 }
 
-// passedOver is what a call could not read.
-type passedOver struct {
+// skipped are the unreadable documents of a call.
+type skipped struct {
 	count int
-	ids   []string // of the first
-	fault error    // of the very first
+	ids   []string // the first maxNamed
+	fault error    // of the first
 }
 
-// maxNamed is how many of the records that were passed over the log names.
 const maxNamed = 16
 
-func (p *passedOver) add(document bson.Raw, fault error) {
+func (p *skipped) add(document bson.Raw, fault error) {
 	if p.count++; p.count == 1 {
 		p.fault = fault
 	}
@@ -107,24 +107,24 @@ func (p *passedOver) add(document bson.Raw, fault error) {
 	}
 }
 
-// log says so in one line.
-func (p *passedOver) log(ctx context.Context, log *slog.Logger, in *mongo.Collection) {
+// log writes one line, whatever the count.
+func (p *skipped) log(ctx context.Context, log *slog.Logger, in *mongo.Collection) {
 	if p.count == 0 {
 		return
 	}
-	log.WarnContext(ctx, "records passed over, for they can't be read",
+	log.WarnContext(ctx, "unreadable records skipped",
 		"collection", in.Name(), "count", p.count, "ids", p.ids, "first", p.fault)
 }
 
-// sorted lists BSON's types as a server sorts them. Arrays are left out: their
-// elements decide.
+// sorted lists BSON's types in the order in which a server sorts them. An array
+// sorts by its elements.
 var sorted = []string{
 	"minKey", "undefined", "null", "number", "symbol", "string", "object", "binData", "objectId", "bool", "date", "timestamp",
 	"regex", "dbPointer", "javascript", "javascriptWithScope", "maxKey",
 }
 
-// typesBefore and typesAfter return the types that a server sorts before, or
-// after, this one.
+// typesBefore and typesAfter return the types that a server sorts before and after
+// the named one.
 func typesBefore(name string) []string { return sorted[:slices.Index(sorted, name)] }
 
 func typesAfter(name string) []string { return sorted[slices.Index(sorted, name)+1:] }

@@ -11,10 +11,10 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// reader reads the fields of a document, and keeps the first fault.
+// reader reads the fields of a document and stores the first fault.
 type reader struct {
 	doc    bson.Raw
-	within string // what the document's fields are called by in JSON, before their own names
+	within string // prefix of the fields' names in JSON
 	err    *ports.UnreadableError
 }
 
@@ -24,9 +24,8 @@ func (r *reader) fail(name, reason string) {
 	}
 }
 
-// field returns the named field, which must be there and of the type that as
-// takes. The driver's own decoding would let a missing field pass for a zero,
-// and a number for another kind of number.
+// field returns the named field, as the type that the function as accepts. The
+// driver's own decoding is not strict: it reads a missing field as zero.
 func field[T any](r *reader, name string, as func(bson.RawValue) (T, bool)) T {
 	var value T
 	if r.err != nil {
@@ -44,7 +43,8 @@ func field[T any](r *reader, name string, as func(bson.RawValue) (T, bool)) T {
 	return value
 }
 
-// date is field of a time, in UTC, that can be written as text.
+// date returns the time in the named field, in UTC. It must be possible to write it
+// as text.
 func date(r *reader, name string) time.Time {
 	at := field(r, name, bson.RawValue.TimeOK).UTC()
 	if r.err == nil && !domain.IsWritable(at) {
@@ -53,14 +53,14 @@ func date(r *reader, name string) time.Time {
 	return at
 }
 
-// inside returns a reader of the subdocument in the named field, whose fields
-// stand beside the others in JSON.
+// inside returns a reader of the subdocument in the named field. In JSON its fields
+// are on the same level as the others.
 func inside(r *reader, name string) *reader {
 	doc := field(r, name, bson.RawValue.DocumentOK)
 	return &reader{doc: doc, err: r.err}
 }
 
-// integer takes a number of any type that is whole: other tools write doubles.
+// integer accepts a whole number of any type, because other tools write doubles.
 func integer(value bson.RawValue) (int, bool) {
 	var n big.Rat
 	switch value.Type {
@@ -84,10 +84,10 @@ func integer(value bson.RawValue) (int, bool) {
 	return int(i), n.IsInt() && n.Num().IsInt64() && int64(int(i)) == i
 }
 
-// maxShownID is how much of a record's id is shown; ours have less.
+// maxShownID limits how much of a foreign record's id is shown.
 const maxShownID = 200
 
-// unreadable names the document in which the fault was found.
+// unreadable adds the document's id to the fault.
 func unreadable(document bson.Raw, fault *ports.UnreadableError) error {
 	fault.ID = idOf(document)
 	return fault

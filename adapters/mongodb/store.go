@@ -19,8 +19,7 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// Options are the settings of a store. Durations of 0 or less stand for the
-// defaults.
+// Options are the settings of a store. A duration of 0 or less means the default.
 type Options struct {
 	Logger              *slog.Logger  // nil: slog.Default()
 	OutboxLease         time.Duration // how long a claim on an event lasts; default: 15 s
@@ -72,14 +71,14 @@ type Store struct {
 
 var _ ports.Pinger = (*Store)(nil)
 
-// Building an index over orders that are there already takes its time.
+// indexTimeout is long, because the database may hold many orders when an index is
+// created.
 const indexTimeout = 10 * time.Minute
 
-// Open connects to the database at url, creates the indexes that are missing,
-// and returns once the server has answered. An error that wraps
-// [ports.ErrUnavailable] names the host; waiting and opening again may help. If
-// it wraps [ports.ErrRefused] too, somebody has to change the login or the
-// rights first.
+// Open connects to the database at url, creates missing indexes, and returns once
+// the server has answered. An error that wraps [ports.ErrUnavailable] names the
+// host; opening again later may help. If it also wraps [ports.ErrRefused], a person
+// has to change the login or the rights first.
 func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	opts, database, err := parseURL(url)
 	if err != nil {
@@ -132,8 +131,9 @@ func (s *Store) prepare(ctx context.Context) (err error) {
 	return err
 }
 
-// Ping returns nil if the store does its work. It updates no order: unlike the
-// driver's ping that needs the login, the right to write, and the majority.
+// Ping returns nil if the store works. Unlike the driver's ping, it needs the
+// login, the right to write, and the majority: it is an update that matches no
+// order.
 func (s *Store) Ping(ctx context.Context) error {
 	ctx, cancel := s.bound(ctx)
 	defer cancel()
@@ -144,8 +144,8 @@ func (s *Store) Ping(ctx context.Context) error {
 	return nil
 }
 
-// Close waits for the calls in hand and closes every connection, at the latest
-// when ctx ends.
+// Close waits for calls that have begun, ends the store's claims, and closes every
+// connection, at the latest when ctx ends.
 func (s *Store) Close(ctx context.Context) error {
 	ctx, cancel := s.bound(ctx)
 	defer cancel()
@@ -159,21 +159,21 @@ func (s *Store) Close(ctx context.Context) error {
 	return nil
 }
 
-// bound gives a call its end, whatever its caller's context says.
+// bound limits a call to the store's timeout, even if its context allows more.
 func (s *Store) bound(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, s.timeout)
 }
 
-// describe puts what was attempted before the error, if there is one.
+// describe prefixes an error with what was attempted.
 func describe(err *error, format string, args ...any) {
 	if *err != nil {
 		*err = fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), *err)
 	}
 }
 
-// insert writes documents of several callers, and returns each one's error. It
-// ends well before their calls have to, so that a connection that is silently
-// dead does not use up the time of those that wait behind it.
+// insert writes the documents of several callers and returns an error for each. It
+// takes at most half of a call's time: callers that wait behind a silently dead
+// connection then have time left.
 func insert[T any](ctx context.Context, s *Store, into *mongo.Collection, documents []T) []error {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout/2)
 	defer cancel()
@@ -181,9 +181,9 @@ func insert[T any](ctx context.Context, s *Store, into *mongo.Collection, docume
 	return each(len(documents), err)
 }
 
-// each returns the error of each of the n items of an unordered write, as a
-// write of that item alone would have had it: of no interest to the others is
-// what was wrong with one, but to all that nothing may be durable.
+// each returns an error for each of the n items of an unordered write, as if the
+// item had been written alone. A write error concerns one item; a failed write
+// concern concerns all of them.
 func each(n int, err error) []error {
 	var bulk mongo.BulkWriteException
 	if !errors.As(err, &bulk) {

@@ -231,7 +231,6 @@ func TestOpenCreatesIndexes(t *testing.T) {
 	}
 	wg.Wait()
 	store := open(t, url, mongodb.Options{})
-	dropAtEnd(t, store)
 
 	keys := func(d bson.D) string { return d.String() }
 	want := []description{
@@ -294,7 +293,6 @@ func TestOpenMeetsOtherIndex(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			url := databaseURL(t)
 			store := open(t, url, mongodb.Options{})
-			dropAtEnd(t, store)
 			view := store.Database().Collection("orders").Indexes()
 			if err := view.DropOne(bounded(t), "outbox"); err != nil {
 				t.Fatal(err)
