@@ -21,27 +21,28 @@ import (
 
 const (
 	defaultTimeout   = 10 * time.Second
-	selectionTimeout = 5 * time.Second // covers most elections, and leaves a call time to go on after one
+	selectionTimeout = 5 * time.Second // long enough for most elections, and half of a call
 )
 
-// parseURL returns what to connect with, and the database to use. No error of
-// its shows the user, the password, or an option's value.
+// parseURL returns the client's options and the name of the database. Its errors
+// show no user, password or option's value.
 func parseURL(url string) (*options.ClientOptions, string, error) {
 	journal := true
 	opts := options.Client().
-		// Defaults, which the URL may change.
+		// The URL may change these defaults.
 		SetAppName("orderflow").
 		SetConnectTimeout(selectionTimeout).
 		SetServerSelectionTimeout(selectionTimeout).
 		SetTimeout(defaultTimeout).
 		ApplyURI(url).
-		// What the contract rests on, which it may not. Reads are local: after
-		// an election a majority read may for a moment miss what was
-		// acknowledged before it.
+		// The URL may not change these, because the contract depends on them. Reads
+		// are local: after an election, a majority read may miss an acknowledged
+		// write for a moment.
 		SetWriteConcern(&writeconcern.WriteConcern{W: writeconcern.WCMajority, Journal: &journal}).
 		SetReadConcern(readconcern.Local()).
 		SetReadPreference(readpref.Primary())
-	all := optionsOf(url)
+	scheme, hasLogin, address, query := split(url)
+	all := optionsOf(address, query)
 	if err := opts.Validate(); err != nil {
 		if named := checkOptions(all); named != nil {
 			return nil, "", fmt.Errorf("read URL: %w", named)
@@ -55,24 +56,22 @@ func parseURL(url string) (*options.ClientOptions, string, error) {
 	if err := cmp.Or(checkOptions(all), checkTLS(all, opts.TLSConfig)); err != nil {
 		return nil, "", fmt.Errorf("read URL: %w", err)
 	}
-	if *opts.Timeout == 0 { // to the driver: no bound
+	if *opts.Timeout == 0 { // which means no limit to the driver
 		opts.SetTimeout(defaultTimeout)
 	}
 
-	scheme, rest, _ := strings.Cut(url, "://")
-	login, authSource := "", ""
-	if _, behind, ok := strings.Cut(rest, "@"); ok {
-		rest, login, authSource = behind, "user:password@", "?authSource=admin"
-	}
-	rest, _, _ = strings.Cut(rest, "?")
-	hosts, path, _ := strings.Cut(rest, "/")
+	hosts, path, _ := strings.Cut(address, "/")
 	database, err := neturl.QueryUnescape(path) // as the driver reads it
 	if err != nil || database == "" {
-		return nil, "", fmt.Errorf("read URL: it names no database; put one behind the host, as in %s://%s%s/orderflow%s",
+		login, authSource := "", ""
+		if hasLogin {
+			login, authSource = "user:password@", "?authSource=admin"
+		}
+		return nil, "", fmt.Errorf("read URL: it names no database; add one after the host, as in %s://%s%s/orderflow%s",
 			scheme, login, hosts, authSource)
 	}
 	if strings.ContainsFunc(database, func(r rune) bool { return !unicode.IsGraphic(r) }) {
-		return nil, "", fmt.Errorf("read URL: the name of its database, %q, has a character that does not show; take that out", database)
+		return nil, "", fmt.Errorf("read URL: the database's name, %q, has an invisible character; remove it", database)
 	}
 	if err := checkEffect(all); err != nil {
 		return nil, "", fmt.Errorf("read URL: %w", err)
@@ -80,10 +79,21 @@ func parseURL(url string) (*options.ClientOptions, string, error) {
 	return opts, database, nil
 }
 
+// split returns the parts of a URL as the driver reads them. The address is the
+// hosts and the path.
+func split(url string) (scheme string, hasLogin bool, address, query string) {
+	scheme, address, _ = strings.Cut(url, "://")
+	if _, behind, ok := strings.Cut(address, "@"); ok {
+		hasLogin, address = true, behind
+	}
+	address, query, _ = strings.Cut(address, "?")
+	return scheme, hasLogin, address, query
+}
+
 var quoted = regexp.MustCompile(`"(?:[^"\\]|\\.)*"|address .*`)
 
-// hideQuoted returns the error's text without the parts of a URL that it
-// quotes: where a URL is broken, any part may be the password.
+// hideQuoted returns the error's text without quoted parts of a URL. In a broken
+// URL any part may be the password.
 func hideQuoted(err error) string {
 	return quoted.ReplaceAllString(err.Error(), "…")
 }

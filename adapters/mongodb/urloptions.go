@@ -15,25 +15,17 @@ import (
 	"go.mongodb.org/mongo-driver/v2/x/mongo/driver/connstring"
 )
 
-// option is one of a URL's, as it stands there.
+// option is one option of a URL.
 type option struct {
-	text string
-	name string // in lower case
-}
-
-// value returns the option's value, or its text where that can't be read.
-func (o option) value() string {
-	_, value, _ := strings.Cut(o.text, "=")
-	if read, err := neturl.QueryUnescape(value); err == nil {
-		return read
-	}
-	return value
+	text  string // as it is written
+	name  string // in lower case
+	value string
 }
 
 func (o option) isOneOf(names ...string) bool { return slices.Contains(names, o.name) }
 
-// shown returns the option's name as it is written. What is no name, or stands
-// in what may be the rest of a password, is not shown.
+// shown returns the option's name as it is written. It hides a text that is no
+// name, or that may be the rest of a password.
 func (o option) shown() string {
 	name, _, _ := strings.Cut(o.text, "=")
 	letters := strings.Trim(strings.ToLower(name), "abcdefghijklmnopqrstuvwxyz_") == ""
@@ -51,26 +43,26 @@ func shown(all []option) string {
 	return strings.Join(names, ", ")
 }
 
-// optionsOf returns the options of a URL as the driver reads them. One in which
-// there might be a part of a password has none.
-func optionsOf(url string) []option {
-	_, rest, _ := strings.Cut(url, "://")
-	if _, behind, ok := strings.Cut(rest, "@"); ok {
-		rest = behind
-	}
-	address, query, _ := strings.Cut(rest, "?")
+// optionsOf returns the options of a URL as the driver reads them. It returns none
+// if the query may be a part of the password.
+func optionsOf(address, query string) []option {
 	if !strings.Contains(address, "/") {
 		return nil
 	}
 	var all []option
 	for text := range strings.FieldsFuncSeq(query, func(r rune) bool { return r == '&' || r == ';' }) {
-		name, _, _ := strings.Cut(text, "=")
-		if read, err := neturl.QueryUnescape(name); err == nil {
-			name = read
-		}
-		all = append(all, option{text: text, name: strings.ToLower(name)})
+		name, value, _ := strings.Cut(text, "=")
+		all = append(all, option{text, strings.ToLower(unescape(name)), unescape(value)})
 	}
 	return all
+}
+
+// unescape returns the text itself if its escapes are wrong.
+func unescape(text string) string {
+	if read, err := neturl.QueryUnescape(text); err == nil {
+		return read
+	}
+	return text
 }
 
 var (
@@ -83,8 +75,8 @@ var (
 	compressors = []string{"snappy", "zlib", "zstd"}
 )
 
-// checkOptions returns an error that names the option which can't be read, or
-// which the driver would pass over in silence. No value is shown.
+// checkOptions returns an error that names the first option that can't be read or
+// that the driver would ignore.
 func checkOptions(all []option) error {
 	for _, o := range all {
 		if err := checkOption(o); err != nil {
@@ -95,7 +87,7 @@ func checkOptions(all []option) error {
 }
 
 func checkOption(o option) error {
-	if o.isOneOf("srvmaxhosts", "srvservicename") { // which only a URL with a name server's answer may have
+	if o.isOneOf("srvmaxhosts", "srvservicename") { // the driver accepts these in a mongodb+srv URL only
 		return nil
 	}
 	read, err := connstring.Parse("mongodb://localhost/?" + o.text)
@@ -103,14 +95,14 @@ func checkOption(o option) error {
 	case err != nil:
 		return errors.New(hideQuoted(err))
 	case len(read.UnknownOptions) > 0:
-		return errors.New("there is no such option")
+		return errors.New("unknown option")
 	case o.isOneOf("sockettimeoutms"):
 		return errors.New("it has no effect; set timeoutMS")
 	case o.isOneOf("readpreferencetags", "maxstaleness", "maxstalenessseconds"):
-		return errors.New("it has no effect, for all reads go to the primary; leave it out")
+		return errors.New("it has no effect, because all reads go to the primary; remove it")
 	}
 	if o.isOneOf("readpreference") {
-		if _, err := readpref.ModeFromString(o.value()); err != nil {
+		if _, err := readpref.ModeFromString(o.value); err != nil {
 			return errors.New("invalid value")
 		}
 	}
@@ -122,17 +114,16 @@ func checkOption(o option) error {
 	return nil
 }
 
-// promised are the options which the promises rest on, with the value that the
-// adapter sets whatever the URL says.
-var promised = map[string]string{
+// fixed are the options that the adapter's guarantees depend on, with their values.
+var fixed = map[string]string{
 	"w":                "majority",
 	"journal":          "true",
 	"readconcernlevel": "local",
 	"readpreference":   "primary",
 }
 
-// otherNames are the old names of options, or the second ones.
-var otherNames = map[string]string{
+// synonyms are other names of options.
+var synonyms = map[string]string{
 	"ssl":                             "tls",
 	"sslclientcertificatekeyfile":     "tlscertificatekeyfile",
 	"sslclientcertificatekeypassword": "tlscertificatekeyfilepassword",
@@ -141,28 +132,28 @@ var otherNames = map[string]string{
 	"heartbeatintervalms":             "heartbeatfrequencyms",
 }
 
-// checkEffect returns an error that names the option which would not have the
-// effect that its value asks for.
+// checkEffect returns an error that names the first option that would not have the
+// effect of its value.
 func checkEffect(all []option) error {
 	given := make(map[string]bool)
 	for _, o := range all {
-		name := cmp.Or(otherNames[o.name], o.name)
-		value, isPromised := promised[o.name]
+		name := cmp.Or(synonyms[o.name], o.name)
+		value, isFixed := fixed[o.name]
 		switch {
-		case isPromised && o.value() != value:
-			return fmt.Errorf("option %s: the adapter sets it, to %s; leave it out", o.shown(), value)
+		case isFixed && o.value != value:
+			return fmt.Errorf("option %s: the adapter sets it to %s; remove it", o.shown(), value)
 		case given[name]:
-			return fmt.Errorf("option %s: it is given twice; leave one out", o.shown())
-		case name == "replicaset" && o.value() == "":
-			return fmt.Errorf("option %s: it has no value; name the replica set, or leave it out", o.shown())
+			return fmt.Errorf("option %s: it is given twice; remove one", o.shown())
+		case name == "replicaset" && o.value == "":
+			return fmt.Errorf("option %s: it has no value; name the replica set or remove the option", o.shown())
 		}
 		given[name] = true
 	}
 	return nil
 }
 
-// checkFiles reads the files that the options name: those of the client's
-// certificate together.
+// checkFiles reads the files that the options name. Those of the client's
+// certificate belong together.
 func checkFiles(all []option) error {
 	var certificate []option
 	for _, o := range all {
@@ -179,7 +170,7 @@ func checkFiles(all []option) error {
 		return nil
 	}
 	if !slices.ContainsFunc(certificate, func(o option) bool { return o.isOneOf(certificateOptions...) }) {
-		return fmt.Errorf("option %s: there is no file to read with it; set tlsCertificateKeyFile", shown(certificate))
+		return fmt.Errorf("option %s: it needs a file; set tlsCertificateKeyFile", shown(certificate))
 	}
 	return readFiles(certificate)
 }
@@ -195,13 +186,12 @@ func readFiles(named []option) error {
 	}
 	var file *fs.PathError
 	if errors.As(err, &file) {
-		err = file.Err // without the path, which is the option's value
+		err = file.Err // without the path, an option's value
 	}
 	return fmt.Errorf("option %s: %s", shown(named), hideQuoted(err))
 }
 
-// checkTLS returns an error that names the options which set what TLS is to be
-// like, where it is off.
+// checkTLS returns an error that names the TLS options if TLS is off.
 func checkTLS(all []option, config *tls.Config) error {
 	var set []option
 	off := config == nil
@@ -209,10 +199,10 @@ func checkTLS(all []option, config *tls.Config) error {
 		if o.isOneOf(tlsOptions...) {
 			set = append(set, o)
 		}
-		off = off || o.isOneOf("tls", "ssl") && o.value() == "false"
+		off = off || o.isOneOf("tls", "ssl") && o.value == "false"
 	}
 	if !off || len(set) == 0 {
 		return nil
 	}
-	return fmt.Errorf("option %s: TLS is off; set tls=true, or leave that option out", shown(set))
+	return fmt.Errorf("option %s: TLS is off; set tls=true or remove the option", shown(set))
 }
