@@ -13,7 +13,7 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// outcomes says of each item what its caller makes of the error.
+// outcomes returns what each item's caller makes of its error.
 func outcomes(errs []error) []string {
 	list := make([]string, len(errs))
 	for i, err := range errs {
@@ -49,12 +49,12 @@ func TestEach(t *testing.T) {
 			"each its own", mongo.BulkWriteException{WriteErrors: []mongo.BulkWriteError{at(2, 121), at(0, 11000), at(1, 189)}},
 			[3]string{"exists", "unavailable", "refused"},
 		},
-		{"all may be undone", mongo.BulkWriteException{WriteConcernError: late}, [3]string{"unavailable", "unavailable", "unavailable"}},
+		{"all may be rolled back", mongo.BulkWriteException{WriteConcernError: late}, [3]string{"unavailable", "unavailable", "unavailable"}},
 		{
-			"one taken, by what may be undone", mongo.BulkWriteException{WriteConcernError: late, WriteErrors: []mongo.BulkWriteError{at(1, 11000)}},
+			"one taken, by a document that may be rolled back", mongo.BulkWriteException{WriteConcernError: late, WriteErrors: []mongo.BulkWriteError{at(1, 11000)}},
 			[3]string{"unavailable", "unavailable", "unavailable"},
 		},
-		{"blames nobody", mongo.BulkWriteException{}, [3]string{"unavailable", "unavailable", "unavailable"}},
+		{"names no item", mongo.BulkWriteException{}, [3]string{"unavailable", "unavailable", "unavailable"}},
 		{"not primary", mongo.CommandError{Code: 10107}, [3]string{"unavailable", "unavailable", "unavailable"}},
 		{"connection broke", mongo.CommandError{Labels: []string{"NetworkError"}, Wrapped: io.EOF}, [3]string{"unavailable", "unavailable", "unavailable"}},
 		{"not allowed", mongo.CommandError{Code: 13}, [3]string{"unavailable", "unavailable", "unavailable"}},
@@ -68,7 +68,7 @@ func TestEach(t *testing.T) {
 	}
 }
 
-func TestEachBlamesTheRightOnes(t *testing.T) {
+func TestEachAssignsErrorsToItems(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		codes := rapid.SliceOfN(rapid.SampledFrom([]int{0, 0, 11000, 121, 189}), 1, 50).Draw(t, "codes")
 		words := map[int]string{0: "written", 11000: "exists", 121: "refused", 189: "unavailable"}

@@ -41,7 +41,7 @@ func TestDeadLettersContract(t *testing.T) {
 	})
 }
 
-// openTwice opens one database as two processes would.
+// openTwice opens one database twice, as two processes do.
 func openTwice(t testing.TB, options mongodb.Options) (one, other *mongodb.Store) {
 	url := databaseURL(t)
 	one = open(t, url, options)

@@ -43,7 +43,7 @@ func claimAtOnce(t *testing.T, log *mongodb.Deliveries, event domain.EventID) []
 	return got
 }
 
-func TestOneOfManyGetsTheDelivery(t *testing.T) {
+func TestOneOfManyCallersGetsTheClaim(t *testing.T) {
 	log := openNew(t).Deliveries()
 	for i := range 10 {
 		event := newOrder(t, "ann", epoch).Created().ID
@@ -160,7 +160,7 @@ func TestReadingDeliveriesIsStrict(t *testing.T) {
 
 // What can't be read as a record is no proof that a notification was sent, and
 // is not passed over either.
-func TestRecordThatCannotBeRead(t *testing.T) {
+func TestUnreadableRecord(t *testing.T) {
 	store := openWith(t, runOut)
 	claim, sent := claimRunOut(t, store)
 	id := sent.EventID
@@ -245,7 +245,7 @@ func TestDeliveryClaimOfTheFarFutureIsNobodys(t *testing.T) {
 
 // Who holds a claim that has run out may record while another takes it over,
 // between two of its looks.
-func TestTakeOverBesideARecord(t *testing.T) {
+func TestRecordDuringTakeOver(t *testing.T) {
 	url := databaseURL(t)
 	held := open(t, url, runOut)
 	claim, sent := claimRunOut(t, held)

@@ -37,11 +37,11 @@ func TestClassify(t *testing.T) {
 		{"id taken, says FerretDB", write(11000, "Duplicate key violation on the requested collection: Index '_id_'"), duplicate},
 		{"another's unique key taken, says MongoDB", write(11000, `E11000 duplicate key error collection: a.orders index: user_id_1 dup key: { user_id: "index: _id_ dup" }`), outage},
 		{"another's unique key taken, says FerretDB", write(11000, "Duplicate key violation on the requested collection: Index '_id_x'"), outage},
-		{"id taken, by what may be undone", mongo.WriteException{WriteErrors: taken, WriteConcernError: late}, outage},
-		{"written, but may be undone", mongo.WriteException{WriteConcernError: late}, outage},
+		{"id taken, by a document that may be rolled back", mongo.WriteException{WriteErrors: taken, WriteConcernError: late}, outage},
+		{"written, but may be rolled back", mongo.WriteException{WriteConcernError: late}, outage},
 
 		{"fails the validator", write(121, "Document failed validation"), permanent},
-		{"fails it, by what may be undone", mongo.WriteException{WriteErrors: mongo.WriteErrors{{Code: 121}}, WriteConcernError: late}, outage},
+		{"fails it, by a document that may be rolled back", mongo.WriteException{WriteErrors: mongo.WriteErrors{{Code: 121}}, WriteConcernError: late}, outage},
 		{"fails FerretDB's validator", write(525074461, "Document failed validation"), permanent},
 		{"too large", mongo.CommandError{Code: 10334}, permanent},
 		{"too large to insert", write(2, "object to insert too large. size in bytes: 16777300, max size: 16777216"), permanent},
@@ -67,7 +67,7 @@ func TestClassify(t *testing.T) {
 		{"Atlas has no more room", mongo.CommandError{Code: 8000, Message: "you are over your space quota"}, outage},
 		{"too many requests", mongo.CommandError{Code: 16500}, outage},
 		{"no such command", mongo.CommandError{Code: 59}, outage},
-		{"a code nobody knows", write(987654, "?"), outage},
+		{"unknown code", write(987654, "?"), outage},
 		{"no code at all", write(0, "?"), outage},
 
 		{"login refused", mongo.CommandError{Code: 18}, refused},
@@ -75,10 +75,10 @@ func TestClassify(t *testing.T) {
 		{"not allowed to write", write(13, ""), refused},
 		{"login fails at the driver", fmt.Errorf("connect: %w", &auth.Error{}), refused},
 		{"login fails for Atlas", atLogin(8000), refused},
-		{"login's way not offered", atLogin(334), refused},
+		{"login mechanism not offered", atLogin(334), refused},
 		{"login's user unknown", atLogin(11), refused},
-		{"server has trouble at the login", atLogin(1), outage},
-		{"server goes away at the login", atLogin(0, "NetworkError"), outage},
+		{"server error during the login", atLogin(1), outage},
+		{"connection lost during the login", atLogin(0, "NetworkError"), outage},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -98,7 +98,7 @@ func TestClassify(t *testing.T) {
 				t.Errorf("got %v: %q, want %q", err, got, tt.want)
 			}
 			if !errors.Is(err, ports.ErrUnavailable) && errors.Is(err, ports.ErrRefused) || errors.Is(err, ports.ErrUnavailable) && ports.IsPermanent(err) {
-				t.Errorf("%v says two things at once", err)
+				t.Errorf("%v contradicts itself", err)
 			}
 		})
 	}
@@ -109,7 +109,7 @@ func atLogin(code int32, labels ...string) error {
 	return mongo.CommandError{Code: code, Labels: labels, Wrapped: &auth.Error{}}
 }
 
-func TestClassifyKeepsTheContextsError(t *testing.T) {
+func TestClassifyWrapsTheContextsError(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	for _, err := range []error{io.EOF, context.Canceled, mongo.CommandError{Code: 13}} {

@@ -12,8 +12,8 @@ import (
 // MissedBeats is how many beats an owner misses before it has ended.
 const MissedBeats = missedBeats
 
-// Monitored returns options with a monitor of what goes to the server. Signs of
-// life do not disturb it: only Open sends one.
+// Monitored returns options with a monitor of the commands. Only Open sends a sign
+// of life.
 func Monitored(monitor *event.CommandMonitor) Options {
 	return Options{monitor: monitor, beat: time.Hour}
 }
@@ -21,13 +21,13 @@ func Monitored(monitor *event.CommandMonitor) Options {
 // Beating returns options with that pause between two signs of life.
 func Beating(pause time.Duration) Options { return Options{beat: pause} }
 
-// Database returns the store's database, to look behind it.
+// Database returns the store's database.
 func (s *Store) Database() *mongo.Database { return s.orders.Database() }
 
-// Owner returns the id by which the store owns its claims.
+// Owner returns the store's id as the owner of claims.
 func (s *Store) Owner() string { return s.owner.id }
 
-// Die ends the store's signs of life, as a crash of its process does.
+// Die ends the store's signs of life, as a crash does.
 func (s *Store) Die() { s.owner.stop() }
 
 // EndOwner ends another owner's claims on events.

@@ -23,7 +23,7 @@ func behindProxy(t *testing.T, query string) (*mongodb.Store, *proxy) {
 	return store, p
 }
 
-// calls are all that a store can be asked for.
+// calls returns every call of a store, by name.
 func calls(t *testing.T, store *mongodb.Store, order domain.Order, claim ports.DeliveryClaim) map[string]func(context.Context) error {
 	t.Helper()
 	orders, deliveries, letters := store.Orders(), store.Deliveries(), store.DeadLetters()
@@ -50,8 +50,8 @@ func calls(t *testing.T, store *mongodb.Store, order domain.Order, claim ports.D
 	}
 }
 
-// filled returns an order that the store keeps, beside a claim and a dead letter,
-// and calls about them.
+// filled adds an order, a claim and a dead letter to the store, and returns the
+// order and calls about all of them.
 func filled(ctx context.Context, t *testing.T, store *mongodb.Store) (domain.Order, map[string]func(context.Context) error) {
 	t.Helper()
 	order := newOrder(t, "ann", epoch)
@@ -68,7 +68,7 @@ func filled(ctx context.Context, t *testing.T, store *mongodb.Store) (domain.Ord
 	return order, calls(t, store, order, claim)
 }
 
-func TestServerGoesAway(t *testing.T) {
+func TestOutage(t *testing.T) {
 	store, p := behindProxy(t, "&serverSelectionTimeoutMS=500")
 	ctx := bounded(t)
 	order, all := filled(ctx, t, store)
@@ -104,19 +104,15 @@ func TestServerGoesAway(t *testing.T) {
 	}
 }
 
-// With one connection in the pool, all but one of these calls wait for it: the
-// bound covers that too.
-func TestEveryCallHasABound(t *testing.T) {
+// With one connection in the pool, all but one of these calls wait for it. The
+// timeout includes that.
+func TestEveryCallHasATimeout(t *testing.T) {
 	store, p := behindProxy(t, "&timeoutMS=500&maxPoolSize=1")
 	ctx := bounded(t)
-	order := newOrder(t, "ann", epoch)
-	claim, err := store.Deliveries().Claim(ctx, order.Created().ID, "log")
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, all := filled(ctx, t, store)
 	p.mute.Store(true)
 	var wg sync.WaitGroup
-	for name, call := range calls(t, store, order, claim) {
+	for name, call := range all {
 		wg.Go(func() {
 			start := time.Now()
 			if err := call(ctx); !errors.Is(err, ports.ErrUnavailable) { // a context that would wait for longer
@@ -133,11 +129,7 @@ func TestEveryCallHasABound(t *testing.T) {
 func TestCallsEndWithTheirContext(t *testing.T) {
 	store, p := behindProxy(t, "")
 	ctx := bounded(t)
-	order := newOrder(t, "ann", epoch)
-	claim, err := store.Deliveries().Claim(ctx, order.Created().ID, "log")
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, all := filled(ctx, t, store)
 	p.mute.Store(true)
 	ends := map[string]func() (context.Context, context.CancelFunc){
 		"deadline": func() (context.Context, context.CancelFunc) {
@@ -156,7 +148,7 @@ func TestCallsEndWithTheirContext(t *testing.T) {
 	}
 	var wg sync.WaitGroup
 	for how, end := range ends {
-		for name, call := range calls(t, store, order, claim) {
+		for name, call := range all {
 			wg.Go(func() {
 				ctx, cancel := end()
 				defer cancel()
@@ -176,7 +168,7 @@ func TestCallsEndWithTheirContext(t *testing.T) {
 	wg.Wait()
 }
 
-// Whose answer was lost finds the order there when it asks again.
+// A caller whose answer was lost repeats the call and finds the order.
 func TestAddSettlesLostAnswer(t *testing.T) {
 	store, p := behindProxy(t, "")
 	orders := store.Orders()
@@ -188,7 +180,7 @@ func TestAddSettlesLostAnswer(t *testing.T) {
 	if err := orders.Add(ctx, order); !errors.Is(err, ports.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatalf("got %v, want ErrUnavailable and DeadlineExceeded", err)
 	}
-	p.Cut() // what waits for its answer waits for it no longer
+	p.Cut() // ends the calls that wait for a lost answer
 	p.Heal()
 
 	ctx = bounded(t)

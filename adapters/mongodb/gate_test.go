@@ -10,11 +10,11 @@ import (
 	"example.com/orderflow/adapters/mongodb"
 )
 
-// gate holds every insert back until it is let through, so that the calls that
-// come meanwhile wait together.
+// gate holds back every insert until the test lets it pass, so that later calls wait
+// together.
 type gate struct {
-	stopped chan struct{} // one is sent for each insert that is held back
-	pass    chan struct{} // one is received for each; closed: all may pass
+	stopped chan struct{} // receives one value for each insert that is held back
+	pass    chan struct{} // each value lets one insert pass; closed: all pass
 }
 
 // openGated opens a database of the test's own behind a gate.
@@ -47,7 +47,7 @@ func (g *gate) await(t *testing.T) {
 	}
 }
 
-// hold has a first order be held back at the gate, on its way.
+// hold adds a first order, which is held back at the gate.
 func (g *gate) hold(t *testing.T, orders *mongodb.Orders, wg *sync.WaitGroup) {
 	t.Helper()
 	wg.Go(func() {

@@ -15,7 +15,7 @@ import (
 	"example.com/orderflow/ports"
 )
 
-func TestOneDuplicateDisturbsNoOther(t *testing.T) {
+func TestDuplicateDoesNotAffectOthers(t *testing.T) {
 	var r recorder
 	store := openWith(t, mongodb.Monitored(r.monitor()))
 	orders := store.Orders()
@@ -54,7 +54,7 @@ func TestOneDuplicateDisturbsNoOther(t *testing.T) {
 	}
 }
 
-func TestWhoEndsDisturbsNoOther(t *testing.T) {
+func TestCancelledAddDoesNotAffectOthers(t *testing.T) {
 	store, gate := openGated(t)
 	orders := store.Orders()
 	var others, early, late sync.WaitGroup
@@ -67,7 +67,7 @@ func TestWhoEndsDisturbsNoOther(t *testing.T) {
 			leaving = append(leaving, order)
 			wg.Go(func() {
 				if err := orders.Add(ctx, order); !errors.Is(err, context.Canceled) || !errors.Is(err, ports.ErrUnavailable) {
-					t.Errorf("add, and leave: got %v, want Canceled and ErrUnavailable", err)
+					t.Errorf("add with a context that is cancelled: got %v, want Canceled and ErrUnavailable", err)
 				}
 			})
 		}
@@ -80,14 +80,14 @@ func TestWhoEndsDisturbsNoOther(t *testing.T) {
 		staying = append(staying, order)
 		others.Go(func() {
 			if err := orders.Add(bounded(t), order); err != nil {
-				t.Errorf("add beside those who leave: %v", err)
+				t.Errorf("add beside cancelled calls: %v", err)
 			}
 		})
 	}
 	leaveLate, _ := leave(&late)
 
 	leaveEarly()
-	early.Wait() // although nothing has passed
+	early.Wait() // although no insert has passed
 	gate.pass <- struct{}{}
 	gate.await(t)
 	leaveLate()
@@ -102,13 +102,13 @@ func TestWhoEndsDisturbsNoOther(t *testing.T) {
 	}
 	for _, order := range gone {
 		if _, err := orders.Get(bounded(t), order.ID); !errors.Is(err, ports.ErrNotFound) {
-			t.Errorf("whose caller left before it was sent: got %v, want ErrNotFound", err)
+			t.Errorf("get an order whose call was cancelled before it was sent: got %v, want ErrNotFound", err)
 		}
 	}
 }
 
-// A server takes no document of that size; who waits beside it must not pay.
-func TestHugeOrderDisturbsNoOther(t *testing.T) {
+// The server refuses a document of that size, but not those that wait beside it.
+func TestHugeOrderDoesNotAffectOthers(t *testing.T) {
 	store, gate := openGated(t)
 	orders := store.Orders()
 	var wg sync.WaitGroup
@@ -118,13 +118,13 @@ func TestHugeOrderDisturbsNoOther(t *testing.T) {
 	wg.Go(func() {
 		err := orders.Add(bounded(t), huge)
 		if err == nil || errors.Is(err, ports.ErrUnavailable) || errors.Is(err, ports.ErrExists) {
-			t.Errorf("add what is too large: got %v, want that it is refused", err)
+			t.Errorf("add an order that is too large: got %v, want a refusal", err)
 		}
 	})
 	for range 40 {
 		wg.Go(func() {
 			if err := orders.Add(bounded(t), newOrder(t, "bob", epoch)); err != nil {
-				t.Errorf("add beside what is too large: %v", err)
+				t.Errorf("add beside an order that is too large: %v", err)
 			}
 		})
 	}
@@ -132,8 +132,8 @@ func TestHugeOrderDisturbsNoOther(t *testing.T) {
 	wg.Wait()
 }
 
-// Who waits for others' writes must not lose time of the lease.
-func TestLeasesBeginWhenTheyAreSent(t *testing.T) {
+// Waiting for other callers' writes costs no time of the lease.
+func TestLeaseBeginsWhenTheWriteIsSent(t *testing.T) {
 	const wait = 50 * time.Millisecond
 	store, gate := openGated(t)
 	orders, log := store.Orders(), store.Deliveries()
@@ -165,7 +165,7 @@ func TestLeasesBeginWhenTheyAreSent(t *testing.T) {
 			call(first)
 			gate.await(t)
 			call(second)
-			time.Sleep(wait) // for time to pass; whether the call has come by then only makes the test weaker
+			time.Sleep(wait) // if the call has not begun by then, the test is only weaker
 			sent := time.Now()
 			gate.pass <- struct{}{}
 			gate.await(t)
@@ -188,7 +188,7 @@ func TestLeasesBeginWhenTheyAreSent(t *testing.T) {
 	}
 }
 
-func TestCloseWaitsForWhatIsUnderWay(t *testing.T) {
+func TestCloseWaitsForWrites(t *testing.T) {
 	gate := newGate()
 	store, err := mongodb.Open(bounded(t), databaseURL(t), mongodb.Monitored(gate.monitor()))
 	if err != nil {
@@ -199,7 +199,7 @@ func TestCloseWaitsForWhatIsUnderWay(t *testing.T) {
 	gate.hold(t, orders, &wg)
 	closed := make(chan error, 1)
 	wg.Go(func() { closed <- store.Close(bounded(t)) })
-	// From here on, or soon, nothing more is taken.
+	// Close refuses new calls at once, or soon.
 	ctx := bounded(t)
 	for {
 		short, cancel := context.WithTimeout(ctx, 10*time.Millisecond)
@@ -212,12 +212,12 @@ func TestCloseWaitsForWhatIsUnderWay(t *testing.T) {
 			break
 		}
 		if ctx.Err() != nil {
-			t.Fatal("calls are taken although the store is to close")
+			t.Fatal("the closing store still takes calls")
 		}
 	}
 	select {
 	case err := <-closed:
-		t.Fatalf("closed, with %v, before the write that is under way has its answer", err)
+		t.Fatalf("Close returned %v before the write had its answer", err)
 	default:
 	}
 	close(gate.pass)

@@ -12,7 +12,7 @@ import (
 	"example.com/orderflow/ports"
 )
 
-func TestManyWaitForAServerThatIsAway(t *testing.T) {
+func TestManyCallersDuringAnOutage(t *testing.T) {
 	const callers = 64
 	store, p := behindProxy(t, "&timeoutMS=500&serverSelectionTimeoutMS=300")
 	orders, log := store.Orders(), store.Deliveries()
@@ -61,9 +61,9 @@ func TestManyWaitForAServerThatIsAway(t *testing.T) {
 	}
 }
 
-// Some servers make one transaction of a batch, and lock its documents one
-// after the other.
-func TestTwoProcessesWriteTheSameAtOnce(t *testing.T) {
+// Some servers write a batch in one transaction, and lock its documents one after
+// the other.
+func TestTwoProcessesWriteTheSame(t *testing.T) {
 	const count = 100
 	one, other := openTwice(t, runOut) // so that both may claim a delivery
 	stores := []*mongodb.Store{one, other}

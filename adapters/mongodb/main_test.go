@@ -25,13 +25,13 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// databaseURL returns the URL of a database of the test's own, which does not
-// exist yet. It is dropped at the end.
+// databaseURL returns the URL of a new database for the test, which is dropped at
+// the end.
 func databaseURL(t testing.TB) string {
 	t.Helper()
 	server := os.Getenv("TEST_STORE_URL")
 	if server == "" {
-		t.Skip("needs a server: TEST_STORE_URL is not set, such as to mongodb://localhost:27017/")
+		t.Skip("set TEST_STORE_URL to run this test, such as to mongodb://localhost:27017/")
 	}
 	u, err := url.Parse(server)
 	if err != nil {
@@ -70,7 +70,7 @@ func open(t testing.TB, url string, options mongodb.Options) *mongodb.Store {
 	return store
 }
 
-// openNew opens a database of the test's own.
+// openNew opens a new database.
 func openNew(t testing.TB) *mongodb.Store { return openWith(t, mongodb.Options{}) }
 
 func openWith(t testing.TB, options mongodb.Options) *mongodb.Store {
@@ -78,7 +78,7 @@ func openWith(t testing.TB, options mongodb.Options) *mongodb.Store {
 	return open(t, databaseURL(t), options)
 }
 
-// bounded returns the test's context with a bound.
+// bounded returns the test's context with a timeout.
 func bounded(t testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	t.Cleanup(cancel)
@@ -107,7 +107,7 @@ func document(order domain.Order) bson.M {
 	}
 }
 
-// recorder keeps the commands that go to the server.
+// recorder records the commands that go to the server.
 type recorder struct {
 	mu       sync.Mutex
 	commands []bson.Raw

@@ -49,8 +49,7 @@ func TestAddWritesDocument(t *testing.T) {
 	}
 }
 
-// What is kept must be read as it is, or not at all: never with a zero where a
-// field is missing.
+// A document is read exactly or not at all: a missing field is never zero.
 func TestReadingIsStrict(t *testing.T) {
 	tests := []struct {
 		name  string
@@ -93,7 +92,7 @@ func TestReadingIsStrict(t *testing.T) {
 	orders := store.Orders()
 	for i, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			user := fmt.Sprint("user", i) // who sees this document alone
+			user := fmt.Sprint("user", i) // this user's list holds only this document
 			order := newOrder(t, user, epoch)
 			d := document(order)
 			tt.spoil(d)
@@ -133,8 +132,8 @@ func decimal(s string) bson.Decimal128 {
 	return d
 }
 
-// checkUnreadable fails t unless err says of the record with that id what is
-// wrong with it, or is nil if that is empty.
+// checkUnreadable checks that err is an UnreadableError of that record, with the
+// wanted text; or nil if that is empty.
 func checkUnreadable(t *testing.T, call string, err error, id, want string) {
 	t.Helper()
 	if want == "" {
@@ -152,6 +151,6 @@ func checkUnreadable(t *testing.T, call string, err error, id, want string) {
 	}
 	var invalid *domain.InvalidError
 	if errors.As(err, &invalid) || errors.Is(err, ports.ErrUnavailable) || errors.Is(err, ports.ErrNotFound) {
-		t.Errorf("%s: %v is the fault of nobody who asks, and does not pass", call, err)
+		t.Errorf("%s: %v is neither the caller's fault nor an outage", call, err)
 	}
 }

@@ -18,8 +18,7 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// backlog puts n free events into the outbox, and returns them in the order in
-// which they became free.
+// backlog adds n free events to the outbox and returns them, longest free first.
 func backlog(t testing.TB, store *mongodb.Store, n int) []domain.Event {
 	t.Helper()
 	events := make([]domain.Event, n)
@@ -153,7 +152,7 @@ func TestClaimWhoseEndIsNoTimeIsNobodys(t *testing.T) {
 	}
 }
 
-func TestPostponementHasAnEnd(t *testing.T) {
+func TestReleaseHasALatestTime(t *testing.T) {
 	store := openNew(t)
 	orders := store.Orders()
 	order := newOrder(t, "ann", epoch)
@@ -185,7 +184,7 @@ func TestClaimersShareWithoutOverlap(t *testing.T) {
 	var got []domain.EventID
 	var wg sync.WaitGroup
 	for i := range claimers {
-		limit := 20 + 15*i // of different sizes, so that they win and lose parts of a batch
+		limit := 20 + 15*i // different limits, so that claimers win and lose parts of a batch
 		wg.Go(func() {
 			orders := store.Orders()
 			for {
@@ -197,7 +196,7 @@ func TestClaimersShareWithoutOverlap(t *testing.T) {
 				mu.Lock()
 				got = append(got, eventIDs(events)...)
 				mu.Unlock()
-				if len(events) < limit { // says that no more are free
+				if len(events) < limit { // so no more are free
 					return
 				}
 			}
@@ -212,9 +211,8 @@ func TestClaimersShareWithoutOverlap(t *testing.T) {
 	}
 }
 
-// A document that can't be read must not stand in the way of the others, now
-// or at any later sweep.
-func TestClaimPassesOverWhatItCannotRead(t *testing.T) {
+// An unreadable order does not stop claims of others, now or later.
+func TestClaimSkipsUnreadableOrders(t *testing.T) {
 	var log bytes.Buffer
 	defer slog.SetDefault(slog.Default())
 	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
@@ -298,8 +296,8 @@ func TestMarkPublishedRemovesField(t *testing.T) {
 	}
 }
 
-// No query may read the whole collection. The plans are those of the very
-// commands that the adapter sends.
+// No query may read a whole collection. The test explains the adapter's own
+// commands.
 func TestQueriesUseIndexes(t *testing.T) {
 	var r recorder
 	store := openWith(t, mongodb.Monitored(r.monitor()))
@@ -359,7 +357,7 @@ func TestQueriesUseIndexes(t *testing.T) {
 					}
 				}
 			}
-			last = slices.DeleteFunc(last, func(e bson.E) bool { // what the driver has added
+			last = slices.DeleteFunc(last, func(e bson.E) bool { // added by the driver
 				return strings.HasPrefix(e.Key, "$") || slices.Contains([]string{"lsid", "maxTimeMS", "readConcern"}, e.Key)
 			})
 			plan, err := store.Database().RunCommand(bounded(t), bson.D{{Key: "explain", Value: last}}).Raw()
@@ -374,8 +372,8 @@ func TestQueriesUseIndexes(t *testing.T) {
 	}
 }
 
-// indexesUsed returns the names of the indexes in a plan, MongoDB's or
-// FerretDB's, and "COLLSCAN" for a reading of everything.
+// indexesUsed returns the names of the indexes in a plan of MongoDB or FerretDB, and
+// "COLLSCAN" if it reads the whole collection.
 func indexesUsed(t *testing.T, explained bson.Raw) []string {
 	t.Helper()
 	plan, err := explained.LookupErr("queryPlanner", "winningPlan")

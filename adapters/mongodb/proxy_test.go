@@ -13,27 +13,26 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 )
 
-// proxy stands between the store and its server, to be cut, to lose answers, or
-// to answer itself.
+// proxy is between the store and its server. It can cut connections, lose the
+// server's answers, or answer commands itself.
 type proxy struct {
 	url string
 
 	listener net.Listener
 	server   string
-	mute     atomic.Bool // what the server answers is lost
+	mute     atomic.Bool // the server's answers are lost
 	answers  atomic.Pointer[answers]
 	wg       sync.WaitGroup
 
 	mu   sync.Mutex
-	cut  bool // connections are closed as they come
+	cut  bool // new connections are closed at once
 	open map[net.Conn]bool
 }
 
-// answers gives a command's answer in the server's place; on nil the server
-// gives it.
+// answers returns the answer to a command; nil: the server answers.
 type answers func(command bson.Raw) bson.D
 
-// refuse has the proxy answer the named commands with an error of that code.
+// refuse makes the proxy answer the named commands with an error code.
 func (p *proxy) refuse(code int, commands ...string) {
 	answer := answers(func(command bson.Raw) bson.D {
 		if !slices.Contains(commands, names([]bson.Raw{command})) {
@@ -44,7 +43,7 @@ func (p *proxy) refuse(code int, commands ...string) {
 	p.answers.Store(&answer)
 }
 
-// newProxy starts a proxy before the server of that URL.
+// newProxy starts a proxy for the server of the URL.
 func newProxy(t *testing.T, to string) *proxy {
 	t.Helper()
 	u, err := url.Parse(to)
@@ -57,7 +56,7 @@ func newProxy(t *testing.T, to string) *proxy {
 	}
 	u.Host = p.listener.Addr().String()
 	query := u.Query()
-	query.Set("directConnection", "true") // do not go round the proxy
+	query.Set("directConnection", "true") // don't bypass the proxy
 	u.RawQuery = query.Encode()
 	p.url = u.String()
 	p.wg.Go(p.accept)
@@ -106,8 +105,8 @@ func (p *proxy) accept() {
 	}
 }
 
-// pass hands the client's messages to the server, but for those that are
-// answered here.
+// pass sends the client's messages to the server, except those that the proxy
+// answers.
 func (p *proxy) pass(client, server net.Conn) {
 	const header, flags, kind, opMsg = 16, 4, 1, 2013
 	number := binary.LittleEndian.Uint32
@@ -130,7 +129,7 @@ func (p *proxy) pass(client, server net.Conn) {
 				}
 				reply := make([]byte, header+flags+kind, header+flags+kind+len(document))
 				binary.LittleEndian.PutUint32(reply, uint32(cap(reply)))
-				copy(reply[8:], message[4:8]) // what it answers
+				copy(reply[8:], message[4:8]) // the id of the request
 				binary.LittleEndian.PutUint32(reply[12:], opMsg)
 				if _, err := client.Write(append(reply, document...)); err != nil {
 					return
@@ -144,7 +143,7 @@ func (p *proxy) pass(client, server net.Conn) {
 	}
 }
 
-// keep reports whether the connection may stand.
+// keep reports whether new connections are allowed.
 func (p *proxy) keep(connections ...net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -158,7 +157,7 @@ func (p *proxy) keep(connections ...net.Conn) bool {
 	return !p.cut
 }
 
-// Cut closes every connection, and those to come.
+// Cut closes all connections, and refuses new ones.
 func (p *proxy) Cut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -169,7 +168,7 @@ func (p *proxy) Cut() {
 	clear(p.open)
 }
 
-// Heal lets connections through again, and the server answer.
+// Heal ends what Cut, mute and answers do.
 func (p *proxy) Heal() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

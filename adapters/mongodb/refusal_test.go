@@ -16,8 +16,8 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// Whatever code the server refuses with, it is an outage: nothing of it is the
-// order's or the event's fault, and all goes on when it passes.
+// Every error code of the server is an outage. No order or event is at fault, and
+// calls succeed after it.
 func TestEveryRefusalIsAnOutage(t *testing.T) {
 	store, p := behindProxy(t, "")
 	ctx := bounded(t)
@@ -42,18 +42,13 @@ func TestEveryRefusalIsAnOutage(t *testing.T) {
 	}
 }
 
-// What an error says of the document itself never passes, if the document holds
-// what the caller gave. All claims are alike, and all records: a server that
-// refuses one of them says nothing of the event.
-func TestDocumentsFault(t *testing.T) {
+// An error about the document itself is permanent if the document holds the
+// caller's data. Claims and records don't, so refusing one says nothing of the
+// event.
+func TestDocumentFaultsArePermanent(t *testing.T) {
 	store, p := behindProxy(t, "")
 	ctx := bounded(t)
-	order := newOrder(t, "ann", epoch)
-	claim, err := store.Deliveries().Claim(ctx, order.Created().ID, "log")
-	if err != nil {
-		t.Fatal(err)
-	}
-	all := calls(t, store, order, claim)
+	_, all := filled(ctx, t, store)
 	answer := answersWithWriteError(121, "Document failed validation")
 	p.answers.Store(&answer)
 	for _, name := range []string{"Add", "DeadLetters.Put"} {
@@ -85,9 +80,8 @@ func TestDocumentsFault(t *testing.T) {
 	}
 }
 
-// A unique index that somebody else has added says nothing of the _id: what it
-// refuses is not there already.
-func TestAnothersUniqueIndex(t *testing.T) {
+// A conflict with a unique index that somebody has added is no duplicate _id.
+func TestForeignUniqueIndex(t *testing.T) {
 	store := openNew(t)
 	ctx := bounded(t)
 	for collection, key := range map[string]string{
@@ -139,16 +133,12 @@ func TestAnothersUniqueIndex(t *testing.T) {
 	}
 }
 
-// A record that is said to be there, and is not when it is looked at.
-func TestRecordThatVanishes(t *testing.T) {
+// The insert meets a record that is gone when it is read.
+func TestRecordIsDeletedMeanwhile(t *testing.T) {
 	store, p := behindProxy(t, "")
 	ctx := bounded(t)
-	order := newOrder(t, "ann", epoch)
-	claim, err := store.Deliveries().Claim(ctx, order.Created().ID, "log")
-	if err != nil {
-		t.Fatal(err)
-	}
-	record := calls(t, store, order, claim)["Record"]
+	_, all := filled(ctx, t, store)
+	record := all["Record"]
 	answer := answersWithWriteError(11000, "E11000 duplicate key error collection: a.deliveries index: _id_ dup key: { }")
 	p.answers.Store(&answer)
 	if err := record(ctx); !errors.Is(err, ports.ErrUnavailable) || strings.Contains(err.Error(), "%!") {
@@ -160,8 +150,7 @@ func TestRecordThatVanishes(t *testing.T) {
 	}
 }
 
-// answersWithWriteError answers inserts and updates as a server that refuses the
-// first document.
+// answersWithWriteError refuses the first document of inserts and updates.
 func answersWithWriteError(code int, message string) answers {
 	return func(command bson.Raw) bson.D {
 		if name := names([]bson.Raw{command}); name != "insert" && name != "update" {
@@ -173,7 +162,7 @@ func answersWithWriteError(code int, message string) answers {
 	}
 }
 
-// A server may answer a ping and yet do nothing that it is asked to.
+// A server may answer the driver's ping although it refuses all work.
 func TestPingFailsWhenNothingCanBeWritten(t *testing.T) {
 	store, p := behindProxy(t, "")
 	ctx := bounded(t)
@@ -199,7 +188,7 @@ func TestPingFailsWhenNothingCanBeWritten(t *testing.T) {
 	}
 }
 
-// At the start somebody has to put a refusal right; trouble may pass.
+// At the start, a person has to resolve a refusal; other errors may pass.
 func TestOpenIsRefused(t *testing.T) {
 	databaseURL(t)
 	tests := []struct {
@@ -228,7 +217,7 @@ func TestOpenIsRefused(t *testing.T) {
 			}
 			if tt.command == "saslStart" {
 				u.User = url.UserPassword("nobody", "secret")
-				u.RawQuery += "&authSource=admin&authMechanism=PLAIN" // which is not begun with the greeting
+				u.RawQuery += "&authSource=admin&authMechanism=PLAIN" // which the greeting does not begin
 			}
 			_, err = mongodb.Open(bounded(t), u.String(), mongodb.Options{})
 			if !errors.Is(err, ports.ErrUnavailable) || errors.Is(err, ports.ErrRefused) != tt.refused {
@@ -241,7 +230,7 @@ func TestOpenIsRefused(t *testing.T) {
 	}
 }
 
-// Who may not create indexes needs none of that right once they are there.
+// Once the indexes exist, the right to create them is not needed.
 func TestOpenWithoutTheRightToCreateIndexes(t *testing.T) {
 	to := databaseURL(t)
 	open(t, to, mongodb.Options{}) // which creates them
@@ -253,8 +242,8 @@ func TestOpenWithoutTheRightToCreateIndexes(t *testing.T) {
 	}
 }
 
-// A server that goes away in the middle of a login has not refused it.
-func TestOpenLosesTheServerAtTheLogin(t *testing.T) {
+// A connection that is lost during the login is no refusal.
+func TestOpenLosesTheServerDuringLogin(t *testing.T) {
 	p := newProxy(t, databaseURL(t))
 	answer := answers(func(command bson.Raw) bson.D {
 		if names([]bson.Raw{command}) == "saslStart" {

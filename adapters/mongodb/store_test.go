@@ -99,7 +99,7 @@ func TestOpenRefusesURL(t *testing.T) {
 	}
 }
 
-func TestOpenNamesHostThatIsAway(t *testing.T) {
+func TestOpenNamesUnreachableHost(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -123,7 +123,7 @@ func TestOpenNamesHostThatIsAway(t *testing.T) {
 		{"until its own bound", t.Context(), "mongodb://u:secret@" + host + "/orders?serverSelectionTimeoutMS=200", host, 3 * time.Second, nil},
 		{"until the context's deadline", ctx, "mongodb://u:secret@" + host + "/orders", host, 3 * time.Second, context.DeadlineExceeded},
 		{"not at all", ended, "mongodb://u:secret@" + host + "/orders", host, time.Second, context.Canceled},
-		{"a name nobody knows", t.Context(), "mongodb+srv://u:secret@nowhere.invalid/orders", "nowhere.invalid", time.Minute, nil},
+		{"unknown name", t.Context(), "mongodb+srv://u:secret@nowhere.invalid/orders", "nowhere.invalid", time.Minute, nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -145,8 +145,8 @@ func TestOpenNamesHostThatIsAway(t *testing.T) {
 	}
 }
 
-// A login that is refused may be put right there, and passes then; but somebody
-// has to do that.
+// A refused login is also an outage, because it works once somebody has corrected
+// it on the server.
 func TestOpenWithWrongLogin(t *testing.T) {
 	u, err := url.Parse(databaseURL(t))
 	if err != nil {
@@ -166,7 +166,6 @@ func TestOpenWithWrongLogin(t *testing.T) {
 	}
 }
 
-// What is not set, or can't be meant, is the default.
 func TestDefaultDurations(t *testing.T) {
 	for _, unset := range []time.Duration{0, -1, -time.Hour} {
 		store := openWith(t, mongodb.Options{OutboxLease: unset, DeliveryLease: unset, DeadLetterRetention: unset})
@@ -188,7 +187,7 @@ func TestDefaultDurations(t *testing.T) {
 	}
 }
 
-// description is what an index is for us.
+// description is what matters of an index.
 type description struct {
 	Name, Keys string
 	Sparse     bool
@@ -267,7 +266,7 @@ func TestOpenCreatesIndexes(t *testing.T) {
 	}
 }
 
-func TestOpenMeetsOtherIndex(t *testing.T) {
+func TestOpenReportsConflictingIndex(t *testing.T) {
 	tests := []struct {
 		name  string
 		there mongo.IndexModel
@@ -305,13 +304,14 @@ func TestOpenMeetsOtherIndex(t *testing.T) {
 				t.Fatal("opened")
 			}
 			if !strings.Contains(err.Error(), tt.drop) || errors.Is(err, ports.ErrUnavailable) {
-				t.Errorf("got %v, want the way out, %s", err, tt.drop)
+				t.Errorf("got %v, want it to contain %s", err, tt.drop)
 			}
 		})
 	}
 }
 
-// What is answered must be on disk: every write asks for it. No call makes more round trips than it needs.
+// Every write asks for the majority's journal. No call needs more round trips than
+// these.
 func TestCommands(t *testing.T) {
 	var r recorder
 	options := mongodb.Monitored(r.monitor())

@@ -18,11 +18,10 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// quiet has a store log nothing.
+// quiet makes a store log nothing.
 var quiet = mongodb.Options{Logger: slog.New(slog.DiscardHandler)}
 
-// spoiled returns the document in every way in which it can't be read, of
-// which each has an id of its own.
+// spoiled returns unreadable versions of a document, each with its own id.
 func spoiled(original func() bson.M, times string, fields ...string) []any {
 	var all []any
 	add := func(spoil func(d bson.M)) {
@@ -48,10 +47,9 @@ func spoiled(original func() bson.M, times string, fields ...string) []any {
 	return all
 }
 
-// Each order that can be read is listed once, wherever the others are: between,
-// in the same millisecond, at the end of a page, or all of it. Each of the
-// others is counted once.
-func TestListPassesOverOrders(t *testing.T) {
+// List returns each readable order once and counts each unreadable one once, whether
+// they are mixed, have the same time, or fill the end of a page or all of it.
+func TestListSkipsUnreadableOrders(t *testing.T) {
 	store := openWith(t, quiet)
 	orders := store.Orders()
 	collection := store.Database().Collection("orders")
@@ -102,7 +100,7 @@ func TestListPassesOverOrders(t *testing.T) {
 				t.Errorf("user %q by %d (-want +got):\n%s", user, limit, diff)
 			}
 			if passed != unreadable {
-				t.Errorf("user %q by %d: %d records were passed over, want %d", user, limit, passed, unreadable)
+				t.Errorf("user %q by %d: %d records were skipped, want %d", user, limit, passed, unreadable)
 			}
 		}
 	}
@@ -161,7 +159,7 @@ func TestListSkipsUnreadableLetters(t *testing.T) {
 				t.Errorf("%+v (-want +got):\n%s", query, diff)
 			}
 			if passed != unreadable {
-				t.Errorf("%+v: %d records were passed over, want %d", query, passed, unreadable)
+				t.Errorf("%+v: %d records were skipped, want %d", query, passed, unreadable)
 			}
 		}
 	}
@@ -195,8 +193,8 @@ func TestDeadLetterWithUnwritableTimes(t *testing.T) {
 	}
 }
 
-// One line a call, however many records there are.
-func TestListSaysWhatItPassesOver(t *testing.T) {
+// A call logs one line, however many records it skips.
+func TestListLogsWhatItSkips(t *testing.T) {
 	var log bytes.Buffer
 	store := openWith(t, mongodb.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	orders, deliveries, letters := store.Orders(), store.Deliveries(), store.DeadLetters()
@@ -238,7 +236,7 @@ func TestListSaysWhatItPassesOver(t *testing.T) {
 	for _, tt := range tests {
 		log.Reset()
 		if n, err := tt.call(); err != nil || n != 20 {
-			t.Errorf("%s: %d records were passed over, error %v; want 20", tt.collection, n, err)
+			t.Errorf("%s: %d records were skipped, error %v; want 20", tt.collection, n, err)
 		}
 		line := log.String()
 		if strings.Count(line, "\n") != 1 || strings.Count(line, "level=WARN") != 1 {
@@ -275,9 +273,8 @@ func TestPutToALetterThatCannotBeRead(t *testing.T) {
 	putLetter(t, letters, deadLetter("another", epoch))
 }
 
-// A claim's round may meet records that can't be read among those that others
-// have claimed meanwhile.
-func TestClaimOfOthersBesideWhatItCannotRead(t *testing.T) {
+// A claim finds unreadable orders of every kind among readable ones.
+func TestClaimAmongUnreadableOrders(t *testing.T) {
 	store := openWith(t, quiet)
 	orders := store.Orders()
 	outbox := bson.M{"free_at": time.Now().Add(-2 * time.Hour)}
