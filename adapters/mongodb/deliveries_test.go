@@ -18,7 +18,7 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// claimAtOnce has many callers claim one delivery, and returns the claims they got.
+// claimAtOnce claims one delivery from many callers, and returns the claims they got.
 func claimAtOnce(t *testing.T, log *mongodb.Deliveries, event domain.EventID) []ports.DeliveryClaim {
 	t.Helper()
 	var mu sync.Mutex
@@ -158,105 +158,78 @@ func TestReadingDeliveriesIsStrict(t *testing.T) {
 	}
 }
 
-// What can't be read as a record is no proof that a notification was sent, and
-// is not passed over either.
+// An unreadable record neither proves that the notification was sent, nor lets it be
+// sent again.
 func TestUnreadableRecord(t *testing.T) {
 	store := openWith(t, runOut)
-	claim, sent := claimRunOut(t, store)
-	id := sent.EventID
+	held := hold(t, store)
+	id := held.sent.EventID
 	strange := bson.M{"_id": bson.D{{Key: "event_id", Value: string(id)}, {Key: "channel", Value: "mail"}}}
 	if _, err := store.Database().Collection("deliveries").InsertOne(bounded(t), strange); err != nil {
 		t.Fatal(err)
 	}
 	_, err := store.Deliveries().Claim(bounded(t), id, "mail")
 	checkUnreadable(t, "claim", err, string(id), "order_id is missing")
-	recorded := claim.Record(bounded(t), sent)
+	recorded := held.claim.Record(bounded(t), held.sent)
 	checkUnreadable(t, "record", recorded, string(id), "order_id is missing")
 	if !ports.IsPermanent(err) || !ports.IsPermanent(recorded) {
-		t.Errorf("claim: %v, record: %v; want them to be permanent, for no repetition helps", err, recorded)
+		t.Errorf("claim: %v, record: %v; want permanent errors", err, recorded)
 	}
 }
 
-// runOut makes claims that have run out at once.
+// runOut makes claims that end at once.
 var runOut = mongodb.Options{OutboxLease: time.Nanosecond, DeliveryLease: time.Nanosecond}
 
-// claimRunOut returns a claim that has run out, and what its holder has sent.
-func claimRunOut(t *testing.T, store *mongodb.Store) (ports.DeliveryClaim, domain.Notification) {
-	t.Helper()
-	log := store.Deliveries()
-	order := newOrder(t, "ann", epoch)
-	sent := domain.Notification{EventID: order.Created().ID, OrderID: order.ID, Channel: "mail", Attempt: 1, SentAt: epoch}
-	claim, err := log.Claim(bounded(t), sent.EventID, sent.Channel)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return claim, sent
-}
-
-func TestClaimWithoutAnEndIsFree(t *testing.T) {
-	store := openNew(t)
-	log := store.Deliveries()
-	for _, spoil := range []bson.M{{"$unset": bson.M{"free_at": ""}}, {"$set": bson.M{"free_at": "tomorrow"}}} {
-		event := newOrder(t, "ann", epoch).Created().ID
-		if _, err := log.Claim(bounded(t), event, "mail"); err != nil {
-			t.Fatal(err)
-		}
-		_, err := store.Database().Collection("delivery_claims").UpdateOne(bounded(t), bson.M{"_id.event_id": string(event)}, spoil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := log.Claim(bounded(t), event, "mail"); err != nil {
-			t.Errorf("claim after %v: %v", spoil, err)
-		}
-		if _, err := log.Claim(bounded(t), event, "mail"); !errors.Is(err, ports.ErrClaimed) {
-			t.Errorf("claim after that: got %v, want ErrClaimed", err)
-		}
-	}
-}
-
-// So is one that ends later than any claim of now would.
-func TestDeliveryClaimOfTheFarFutureIsNobodys(t *testing.T) {
+// A claim is free if its end is no time, or is later than the clock of any caller
+// can have made it.
+func TestClaimsWithAnInvalidEndAreFree(t *testing.T) {
 	store := openWith(t, mongodb.Options{DeliveryLease: time.Minute})
 	log := store.Deliveries()
-	for ahead, want := range map[time.Duration]error{
-		30 * time.Second:      ports.ErrClaimed,
-		75 * time.Second:      ports.ErrClaimed, // by a clock that is 15 s ahead
-		2 * time.Minute:       nil,
-		time.Hour:             nil,
-		100 * 365 * time.Hour: nil,
-	} {
+	end := func(at any) bson.M { return bson.M{"$set": bson.M{"free_at": at}} }
+	in := func(d time.Duration) bson.M { return end(time.Now().Add(d)) }
+	tests := []struct {
+		name  string
+		spoil bson.M
+		want  error
+	}{
+		{"missing", bson.M{"$unset": bson.M{"free_at": ""}}, nil},
+		{"text", end("tomorrow"), nil},
+		{"in 30 s", in(30 * time.Second), ports.ErrClaimed},
+		{"in 75 s, by a clock that is 15 s ahead", in(75 * time.Second), ports.ErrClaimed},
+		{"in 2 min", in(2 * time.Minute), nil},
+		{"in 1 h", in(time.Hour), nil},
+		{"in 4 years", in(100 * 365 * time.Hour), nil},
+	}
+	for _, tt := range tests {
 		event := newOrder(t, "ann", epoch).Created().ID
 		if _, err := log.Claim(bounded(t), event, "mail"); err != nil {
 			t.Fatal(err)
 		}
-		_, err := store.Database().Collection("delivery_claims").UpdateOne(bounded(t),
-			bson.M{"_id.event_id": string(event)}, bson.M{"$set": bson.M{"free_at": time.Now().Add(ahead)}})
-		if err != nil {
+		if _, err := store.Database().Collection("delivery_claims").UpdateOne(bounded(t), bson.M{"_id.event_id": string(event)}, tt.spoil); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := log.Claim(bounded(t), event, "mail"); !errors.Is(err, want) {
-			t.Errorf("claim of what another has for %v: got %v, want %v", ahead, err, want)
+		if _, err := log.Claim(bounded(t), event, "mail"); !errors.Is(err, tt.want) {
+			t.Errorf("claim of a claim that ends %s: got %v, want %v", tt.name, err, tt.want)
 		}
 		if _, err := log.Claim(bounded(t), event, "mail"); !errors.Is(err, ports.ErrClaimed) {
-			t.Errorf("claim after that: got %v, want ErrClaimed", err)
+			t.Errorf("claim after that, %s: got %v, want ErrClaimed", tt.name, err)
 		}
 	}
 }
 
-// Who holds a claim that has run out may record while another takes it over,
-// between two of its looks.
+// The holder of an ended claim may record while another caller takes the claim
+// over.
 func TestRecordDuringTakeOver(t *testing.T) {
 	url := databaseURL(t)
-	held := open(t, url, runOut)
-	claim, sent := claimRunOut(t, held)
+	held := hold(t, open(t, url, runOut))
 	taking := open(t, url, mongodb.Monitored(&event.CommandMonitor{Started: func(_ context.Context, e *event.CommandStartedEvent) {
-		if collection, _ := e.Command.Lookup("update").StringValueOK(); collection == "delivery_claims" { // after the first look, before the claim changes hands
-			if err := claim.Record(bounded(t), sent); err != nil {
+		if collection, _ := e.Command.Lookup("update").StringValueOK(); collection == "delivery_claims" { // between the first check and the change of hands
+			if err := held.claim.Record(bounded(t), held.sent); err != nil {
 				t.Error(err)
 			}
 		}
 	}}))
-	if _, err := taking.Deliveries().Claim(bounded(t), sent.EventID, "mail"); !errors.Is(err, ports.ErrExists) {
-		t.Errorf("claim what was recorded meanwhile: got %v, want ErrExists", err)
+	if _, err := taking.Deliveries().Claim(bounded(t), held.sent.EventID, "mail"); !errors.Is(err, ports.ErrExists) {
+		t.Errorf("claim of a delivery that was recorded meanwhile: got %v, want ErrExists", err)
 	}
 }

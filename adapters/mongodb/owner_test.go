@@ -87,6 +87,17 @@ func owners(t *testing.T, store *mongodb.Store) []string {
 	return ids
 }
 
+// refuseBeats makes the proxy answer signs of life with an error code.
+func refuseBeats(p *proxy, code int) {
+	answer := answers(func(command bson.Raw) bson.D {
+		if collection, _ := command.Lookup("update").StringValueOK(); collection != "owners" {
+			return nil
+		}
+		return bson.D{{Key: "ok", Value: 0}, {Key: "code", Value: code}, {Key: "errmsg", Value: "refused by the proxy"}}
+	})
+	p.answers.Store(&answer)
+}
+
 // A dead process's claims go to two others, each claim to one of them. A living
 // process, and one of an earlier version, keep theirs.
 func TestClaimsEndWithTheirOwner(t *testing.T) {
@@ -101,8 +112,7 @@ func TestClaimsEndWithTheirOwner(t *testing.T) {
 
 	earlier := newOrder(t, "bob", epoch)
 	document := document(earlier)
-	inAnHour := bson.M{"free_at": time.Now().Add(10 * time.Second), "claim": "EARLIER"}
-	document["outbox"] = inAnHour
+	document["outbox"] = bson.M{"free_at": time.Now().Add(10 * time.Second), "claim": "EARLIER"}
 	if _, err := dead.Database().Collection("orders").InsertOne(ctx, document); err != nil {
 		t.Fatal(err)
 	}
@@ -261,13 +271,7 @@ func TestOwnerComesBack(t *testing.T) {
 	t.Cleanup(p.Heal)
 	before := hold(t, away)
 
-	noBeats := answers(func(command bson.Raw) bson.D {
-		if collection, _ := command.Lookup("update").StringValueOK(); collection != "owners" {
-			return nil
-		}
-		return bson.D{{Key: "ok", Value: 0}, {Key: "code", Value: 8000}, {Key: "errmsg", Value: "refused by the proxy"}}
-	})
-	p.answers.Store(&noBeats)
+	refuseBeats(p, 8000)
 	eventually(t, "its claim is free", func() bool { return before.taken(t, rest) })
 	meanwhile := hold(t, away)
 	if meanwhile.taken(t, rest) {
@@ -308,13 +312,7 @@ func TestRecordOutlivesItsOwner(t *testing.T) {
 // A process that can give no sign of life says so at the start.
 func TestOpenWithoutTheRightToBeat(t *testing.T) {
 	p := newProxy(t, databaseURL(t))
-	refused := answers(func(command bson.Raw) bson.D {
-		if collection, _ := command.Lookup("update").StringValueOK(); collection != "owners" {
-			return nil
-		}
-		return bson.D{{Key: "ok", Value: 0}, {Key: "code", Value: 13}, {Key: "errmsg", Value: "not authorized on owners"}}
-	})
-	p.answers.Store(&refused)
+	refuseBeats(p, 13)
 	_, err := mongodb.Open(bounded(t), p.url, mongodb.Options{})
 	if !errors.Is(err, ports.ErrRefused) || !strings.Contains(err.Error(), "write sign of life: ") {
 		t.Errorf("got %v, want ErrRefused of a sign of life", err)

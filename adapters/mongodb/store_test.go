@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
@@ -231,38 +232,33 @@ func TestOpenCreatesIndexes(t *testing.T) {
 	wg.Wait()
 	store := open(t, url, mongodb.Options{})
 
-	keys := func(d bson.D) string { return d.String() }
-	want := []description{
-		{"_id_", keys(bson.D{{Key: "_id", Value: int32(1)}}), false, false},
-		{"newest_first", keys(bson.D{{Key: "created_at", Value: int32(-1)}, {Key: "_id", Value: int32(-1)}}), false, false},
-		{"user_newest_first", keys(bson.D{{Key: "user_id", Value: int32(1)}, {Key: "created_at", Value: int32(-1)}, {Key: "_id", Value: int32(-1)}}), false, false},
-		{"outbox", keys(bson.D{{Key: "outbox.free_at", Value: int32(1)}}), true, false},
-	}
-	byName := cmp.Transformer("byName", func(list []description) map[string]description {
-		m := make(map[string]description)
-		for _, d := range list {
-			m[d.Name] = d
+	keys := func(fields ...any) string { // names and directions
+		var d bson.D
+		for i := 0; i < len(fields); i += 2 {
+			d = append(d, bson.E{Key: fields[i].(string), Value: int32(fields[i+1].(int))})
 		}
-		return m
-	})
-	if diff := cmp.Diff(want, indexes(t, store.Database().Collection("orders")), byName); diff != "" {
-		t.Errorf("indexes of orders (-want +got):\n%s", diff)
+		return d.String()
 	}
-	want = []description{
-		{"_id_", keys(bson.D{{Key: "_id", Value: int32(1)}}), false, false},
-		{"order", keys(bson.D{{Key: "order_id", Value: int32(1)}}), false, false},
-	}
-	if diff := cmp.Diff(want, indexes(t, store.Database().Collection("deliveries")), byName); diff != "" {
-		t.Errorf("indexes of deliveries (-want +got):\n%s", diff)
-	}
-	want = []description{
-		{"_id_", keys(bson.D{{Key: "_id", Value: int32(1)}}), false, false},
-		{"oldest_first", keys(bson.D{{Key: "since", Value: int32(1)}, {Key: "_id", Value: int32(1)}}), false, false},
-		{"state_oldest_first", keys(bson.D{{Key: "state", Value: int32(1)}, {Key: "since", Value: int32(1)}, {Key: "_id", Value: int32(1)}}), false, false},
-		{"forget", keys(bson.D{{Key: "forget_at", Value: int32(1)}}), true, true},
-	}
-	if diff := cmp.Diff(want, indexes(t, store.Database().Collection("dead_letters")), byName); diff != "" {
-		t.Errorf("indexes of dead letters (-want +got):\n%s", diff)
+	id := description{"_id_", keys("_id", 1), false, false}
+	for collection, want := range map[string][]description{
+		"orders": {
+			id,
+			{"newest_first", keys("created_at", -1, "_id", -1), false, false},
+			{"user_newest_first", keys("user_id", 1, "created_at", -1, "_id", -1), false, false},
+			{"outbox", keys("outbox.free_at", 1), true, false},
+		},
+		"deliveries": {id, {"order", keys("order_id", 1), false, false}},
+		"dead_letters": {
+			id,
+			{"oldest_first", keys("since", 1, "_id", 1), false, false},
+			{"state_oldest_first", keys("state", 1, "since", 1, "_id", 1), false, false},
+			{"forget", keys("forget_at", 1), true, true},
+		},
+	} {
+		byName := cmpopts.SortSlices(func(a, b description) bool { return a.Name < b.Name })
+		if diff := cmp.Diff(want, indexes(t, store.Database().Collection(collection)), byName); diff != "" {
+			t.Errorf("indexes of %s (-want +got):\n%s", collection, diff)
+		}
 	}
 }
 
