@@ -2,6 +2,7 @@ package mongodb
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -18,14 +19,22 @@ func Monitored(monitor *event.CommandMonitor) Options {
 	return Options{monitor: monitor, beat: time.Hour}
 }
 
-// Beating returns options with that pause between two signs of life.
-func Beating(pause time.Duration) Options { return Options{beat: pause} }
+// Beating returns options with that pause between two signs of life, and no log.
+func Beating(pause time.Duration) Options {
+	return Options{beat: pause, Logger: slog.New(slog.DiscardHandler)}
+}
 
 // Database returns the store's database.
 func (s *Store) Database() *mongo.Database { return s.orders.Database() }
 
 // Owner returns the store's id as the owner of claims.
 func (s *Store) Owner() string { return s.owner.id }
+
+// Round writes a sign of life and ends other owners, as the store does by itself.
+func (s *Store) Round(ctx context.Context) error { return s.owner.round(ctx) }
+
+// IsFresh reports whether the store's last sign of life is fresh.
+func (s *Store) IsFresh() bool { return s.owner.isFresh() }
 
 // Die ends the store's signs of life, as a crash does.
 func (s *Store) Die() { s.owner.stop() }

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -19,8 +18,21 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// beat is the pause between two signs of life in these tests.
-const beat = 150 * time.Millisecond
+// byHand is how the stores of these tests are opened: only Open and Round write
+// signs of life.
+var byHand = mongodb.Beating(time.Hour)
+
+// rounds has the stores write signs of life and end others, n times.
+func rounds(t *testing.T, n int, stores ...*mongodb.Store) {
+	t.Helper()
+	for range n {
+		for _, store := range stores {
+			if err := store.Round(bounded(t)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
 
 // holder is a process that has claimed a delivery and an event.
 type holder struct {
@@ -59,7 +71,7 @@ func (h holder) taken(t *testing.T, by *mongodb.Store) bool {
 // eventually waits until the condition holds.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for ctx := bounded(t); !holds(); time.Sleep(beat / 10) {
+	for ctx := bounded(t); !holds(); time.Sleep(20 * time.Millisecond) {
 		if ctx.Err() != nil {
 			t.Fatalf("waited in vain until %s", what)
 		}
@@ -98,12 +110,11 @@ func refuseBeats(p *proxy, code int) {
 	p.answers.Store(&answer)
 }
 
-// A dead process's claims go to two others, each claim to one of them. A living
-// process, and one of an earlier version, keep theirs.
+// Two processes share a dead process's claims. A living process and one of an earlier
+// version keep theirs.
 func TestClaimsEndWithTheirOwner(t *testing.T) {
-	t.Parallel()
-	var log logBuffer
-	options := mongodb.Beating(beat)
+	var log bytes.Buffer
+	options := byHand
 	options.Logger = slog.New(slog.NewTextHandler(&log, nil))
 	url := databaseURL(t)
 	dead := open(t, url, options)
@@ -134,18 +145,18 @@ func TestClaimsEndWithTheirOwner(t *testing.T) {
 		held = append(held, hold(t, dead))
 		want = append(want, held[len(held)-1].sent.EventID)
 	}
-	dead.Die()
+	all := []*mongodb.Store{living.Store, one, other}
+	rounds(t, mongodb.MissedBeats-1, all...) // after the one in Open
 	if held[0].taken(t, one) {
-		t.Error("a claim is taken from a process that has only just died")
+		t.Error("a claim is taken before its owner has missed enough beats")
 	}
 	if events, err := one.Orders().Claim(ctx, 100); err != nil || len(events) > 0 {
-		t.Errorf("%d events are free, error %v, of a process that has only just died; want none", len(events), err)
+		t.Errorf("%d events are free, error %v, before their owner has missed enough beats; want none", len(events), err)
 	}
-
+	rounds(t, 1, all...)
 	for i, h := range held {
-		eventually(t, "a dead process's claim is free", func() bool { return h.taken(t, one) || h.taken(t, other) })
-		if h.taken(t, one) || h.taken(t, other) {
-			t.Errorf("delivery %d: both have the claim", i)
+		if h.taken(t, one) == h.taken(t, other) {
+			t.Errorf("delivery %d: want exactly one store to have the claim", i)
 		}
 	}
 	var got []domain.EventID
@@ -167,35 +178,18 @@ func TestClaimsEndWithTheirOwner(t *testing.T) {
 	if _, err := one.Deliveries().Claim(ctx, earlier.Created().ID, "mail"); !errors.Is(err, ports.ErrClaimed) {
 		t.Errorf("claim of what a process of an earlier version has: got %v, want ErrClaimed", err)
 	}
-	eventually(t, "only the living are owners", func() bool {
-		alive := []string{living.Owner(), one.Owner(), other.Owner()}
-		slices.Sort(alive)
-		return slices.Equal(owners(t, one), alive)
-	})
+	rounds(t, 1, all...) // the strange one was first read a round later
+	alive := []string{living.Owner(), one.Owner(), other.Owner()}
+	slices.Sort(alive)
+	if diff := cmp.Diff(alive, owners(t, one)); diff != "" {
+		t.Errorf("owners (-want +got):\n%s", diff)
+	}
 	if line := "a process ended without closing its store; its claims are free\" owner=" + dead.Owner() + " events_freed=10"; !strings.Contains(log.String(), line) {
 		t.Errorf("the log is %q, want it to contain %q", log.String(), line)
 	}
 }
 
-// logBuffer is a log that stores write at once.
-type logBuffer struct {
-	mu     sync.Mutex
-	buffer bytes.Buffer
-}
-
-func (b *logBuffer) Write(line []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buffer.Write(line)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buffer.String()
-}
-
-// Nobody has to wait for a process that has closed its store.
+// Close frees the store's claims at once.
 func TestCloseFreesClaims(t *testing.T) {
 	url := databaseURL(t)
 	rest := open(t, url, mongodb.Options{})
@@ -222,8 +216,8 @@ func TestCloseFreesClaims(t *testing.T) {
 	}
 }
 
-// While the store is away, or takes no signs of life from anybody, nobody counts
-// as dead; nor do they just after it is back.
+// An outage of the store for all processes ends no claim, neither during the outage
+// nor just after it.
 func TestOutageEndsNoClaim(t *testing.T) {
 	outages := map[string]func(*proxy){
 		"cut":             (*proxy).Cut,
@@ -235,81 +229,125 @@ func TestOutageEndsNoClaim(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := newProxy(t, databaseURL(t))
-			one, other := open(t, p.url, mongodb.Beating(beat)), open(t, p.url, mongodb.Beating(beat))
+			held, other := hold(t, open(t, p.url, byHand)), open(t, p.url, byHand)
 			t.Cleanup(p.Heal)
-			held := hold(t, one)
 			begin(p)
-			time.Sleep(2 * mongodb.MissedBeats * beat) // for beats to be missed
-			p.Cut()                                    // what waits for a lost answer waits no longer
-			p.Heal()
-			back := time.Now()
-			for time.Since(back) < 3*mongodb.MissedBeats*beat {
-				_, err := other.Deliveries().Claim(bounded(t), held.sent.EventID, held.sent.Channel)
-				if err == nil {
-					t.Fatalf("a living process's claim is taken %v after the outage", time.Since(back))
+			for range 2 * mongodb.MissedBeats {
+				ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+				if err := other.Round(ctx); !errors.Is(err, ports.ErrUnavailable) {
+					t.Errorf("round during the outage: got %v, want ErrUnavailable", err)
 				}
-				if events, err := other.Orders().Claim(bounded(t), 10); err == nil && len(events) > 0 {
-					t.Fatalf("a living process's event is free %v after the outage", time.Since(back))
-				}
-				time.Sleep(beat / 5)
+				cancel()
 			}
-			if alive := owners(t, one); !slices.Contains(alive, one.Owner()) || !slices.Contains(alive, other.Owner()) {
-				t.Errorf("the owners are %q, want %s and %s among them", alive, one.Owner(), other.Owner())
+			p.Cut() // ends the calls that wait for a lost answer
+			p.Heal()
+			eventually(t, "the store is back", func() bool { return other.Round(bounded(t)) == nil })
+			rounds(t, mongodb.MissedBeats-1, other) // finds it first
+			eventually(t, "the holder beats", func() bool { return held.Round(bounded(t)) == nil })
+			rounds(t, 2*mongodb.MissedBeats, held.Store, other)
+			if held.taken(t, other) {
+				t.Error("a living process's claim is taken")
+			}
+			if events, err := other.Orders().Claim(bounded(t), 10); err != nil || len(events) > 0 {
+				t.Errorf("%d events of a living process are free, error %v; want none", len(events), err)
 			}
 		})
 	}
 }
 
-// A process may be cut off for so long that others take it for dead. What it
-// claims meanwhile lasts for its lease; then it goes on as before.
+// After a round that fails, the count of missed beats starts again.
+func TestCountOfMissedBeatsStartsAgain(t *testing.T) {
+	url := databaseURL(t)
+	silent := hold(t, open(t, url, byHand))
+	p := newProxy(t, url)
+	watching := open(t, p.url, byHand) // its first round is in Open
+	rounds(t, mongodb.MissedBeats-1, watching)
+	refuseBeats(p, 8000)
+	if err := watching.Round(bounded(t)); !errors.Is(err, ports.ErrUnavailable) {
+		t.Errorf("round while the store takes no sign of life: got %v, want ErrUnavailable", err)
+	}
+	p.Heal()
+	rounds(t, mongodb.MissedBeats, watching)
+	if silent.taken(t, watching) {
+		t.Error("a claim is taken before its owner has missed enough beats in a row")
+	}
+	rounds(t, 1, watching)
+	if !silent.taken(t, watching) {
+		t.Error("a claim is not taken although its owner has missed enough beats")
+	}
+}
+
+// A process that can't write signs of life loses its claims. What it claims meanwhile
+// lasts for the whole lease. Then it continues as before.
 func TestOwnerComesBack(t *testing.T) {
 	t.Parallel()
+	const beat = 500 * time.Millisecond
 	url := databaseURL(t)
-	rest := open(t, url, mongodb.Beating(beat))
+	rest := open(t, url, byHand)
 	p := newProxy(t, url)
 	away := open(t, p.url, mongodb.Beating(beat))
 	t.Cleanup(p.Heal)
 	before := hold(t, away)
 
 	refuseBeats(p, 8000)
-	eventually(t, "its claim is free", func() bool { return before.taken(t, rest) })
+	eventually(t, "it has no fresh beat", func() bool { return !away.IsFresh() })
+	rounds(t, mongodb.MissedBeats+1, rest)
+	if !before.taken(t, rest) {
+		t.Error("its claim is not taken")
+	}
 	meanwhile := hold(t, away)
 	if meanwhile.taken(t, rest) {
-		t.Error("what it has claimed without a sign of life is taken")
+		t.Error("a claim that it made without a fresh beat is taken")
 	}
 	if err := before.claim.Record(bounded(t), before.sent); err != nil {
-		t.Errorf("record what was claimed before: %v", err)
+		t.Errorf("record a delivery that was claimed before: %v", err)
 	}
 
 	p.Heal()
-	eventually(t, "it is an owner again", func() bool { return slices.Contains(owners(t, rest), away.Owner()) })
+	eventually(t, "it has a fresh beat", away.IsFresh)
 	after := hold(t, away)
 	if after.taken(t, rest) {
-		t.Error("what it claims when it is back is taken")
+		t.Error("a claim that it made afterwards is taken")
 	}
 	away.Die()
-	eventually(t, "what it claimed when it was back is free", func() bool { return after.taken(t, rest) })
+	rounds(t, mongodb.MissedBeats+1, rest)
+	if !after.taken(t, rest) {
+		t.Error("a claim that it made afterwards is not taken when it is dead")
+	}
 	if meanwhile.taken(t, rest) {
-		t.Error("what it has claimed without a sign of life ends with it")
+		t.Error("a claim that it made without a fresh beat ends with it")
 	}
 }
 
-// What a dead process has sent and recorded is not sent again.
+// A store writes signs of life by itself while it is open.
+func TestStoreBeats(t *testing.T) {
+	store := open(t, databaseURL(t), mongodb.Beating(50*time.Millisecond))
+	beats := func() int32 {
+		t.Helper()
+		document, err := store.Database().Collection("owners").FindOne(bounded(t), bson.M{"_id": store.Owner()}).Raw()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return document.Lookup("beats").Int32()
+	}
+	first := beats()
+	eventually(t, "it has beaten three more times", func() bool { return beats() >= first+3 })
+}
+
+// A notification that a dead process has recorded is not sent again.
 func TestRecordOutlivesItsOwner(t *testing.T) {
-	t.Parallel()
-	one, other := openTwice(t, mongodb.Beating(beat))
+	one, other := openTwice(t, byHand)
 	held := hold(t, one)
 	if err := held.claim.Record(bounded(t), held.sent); err != nil {
 		t.Fatal(err)
 	}
-	one.Die()
-	eventually(t, "it is dead", func() bool { return !slices.Contains(owners(t, other), one.Owner()) })
+	rounds(t, mongodb.MissedBeats+1, other)
 	if _, err := other.Deliveries().Claim(bounded(t), held.sent.EventID, held.sent.Channel); !errors.Is(err, ports.ErrExists) {
 		t.Errorf("claim what a dead process has recorded: got %v, want ErrExists", err)
 	}
 }
 
-// A process that can give no sign of life says so at the start.
+// Open fails if the store refuses signs of life.
 func TestOpenWithoutTheRightToBeat(t *testing.T) {
 	p := newProxy(t, databaseURL(t))
 	refuseBeats(p, 13)
@@ -319,7 +357,7 @@ func TestOpenWithoutTheRightToBeat(t *testing.T) {
 	}
 }
 
-// A store can be closed soon although its server is away.
+// Close returns soon although the server does not answer.
 func TestCloseWhileTheServerIsAway(t *testing.T) {
 	p := newProxy(t, databaseURL(t))
 	store, err := mongodb.Open(bounded(t), p.url, mongodb.Options{})
