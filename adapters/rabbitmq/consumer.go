@@ -1,6 +1,7 @@
 package rabbitmq
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,18 +19,16 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// DefaultPrefetch is how many events a consumer has in hand at most where
-// nothing else is set. Brokers' manuals advise 100 to 300; a handler whose
-// writes go together with others' makes good use of some more.
+// DefaultPrefetch is the default of Options.Prefetch. Brokers' manuals advise 100
+// to 300; handlers whose writes are gathered into batches profit from more.
 const DefaultPrefetch = 512
 
-// Consumer hands the queue's events to a handler. Each call of Consume is a
-// consumer of its own, with its own connections.
+// Consumer hands the queue's events to a handler.
 type Consumer struct {
 	broker   *Broker
-	maxPause time.Duration // maxPause; tests have less time
+	maxPause time.Duration // maxPause; shorter in tests
 	mu       sync.Mutex
-	running  map[*link]struct{}
+	running  map[*link]struct{} // of the calls of Consume
 }
 
 var (
@@ -41,10 +40,10 @@ func newConsumer(b *Broker) *Consumer {
 	return &Consumer{broker: b, maxPause: maxPause, running: make(map[*link]struct{})}
 }
 
-// Consume consumes as the contract has it. A login or a right that is refused at
-// the start is an error once it was refused twice, for a broker that goes down
-// during a login looks the same; a [*TopologyError] or an
-// [*InvalidTopologyError] is one at any time.
+// Consume implements [ports.EventConsumer]. It returns a [*TopologyError] or
+// [*InvalidTopologyError] at any time. If it has not consumed yet, it returns
+// [ports.ErrRefused] at the second refusal of a login or right; the first may come
+// from a broker that stops during the login.
 func (c *Consumer) Consume(ctx context.Context, handle ports.Handler) error {
 	if handle == nil {
 		return errors.New("consume events: the handler is nil")
@@ -54,12 +53,9 @@ func (c *Consumer) Consume(ctx context.Context, handle ports.Handler) error {
 	if prefetch <= 0 {
 		prefetch = DefaultPrefetch
 	}
-	prefetch = min(prefetch, math.MaxUint16)
-	in := c.broker.endpoint("orderflow consumer", o.Topology.handingOver())
-	out := c.broker.endpoint("orderflow hand-over", o.Topology.handingOver())
 	w := &work{
-		in:     newIntake(in, o.Topology.Queue, prefetch),
-		out:    newLink(out, startPipeline),
+		in:     newIntake(c.broker.endpoint("orderflow consumer", o.Topology.handingOver()), o.Topology.Queue, min(prefetch, math.MaxUint16)),
+		out:    newLink(c.broker.endpoint("orderflow hand-over", o.Topology.handingOver()), startPipeline),
 		handle: handle,
 		limits: dispatch.Limits{Timeout: o.HandleTimeout, StopTimeout: o.StopTimeout},
 	}
@@ -80,7 +76,7 @@ func (c *Consumer) Consume(ctx context.Context, handle ports.Handler) error {
 	return nil
 }
 
-// Ping returns nil if Consume is at work and its connection answers.
+// Ping returns nil if Consume is running and its connection answers.
 func (c *Consumer) Ping(ctx context.Context) error {
 	c.mu.Lock()
 	running := slices.Collect(maps.Keys(c.running))
@@ -99,43 +95,66 @@ func (c *Consumer) Ping(ctx context.Context) error {
 // work is one call of Consume.
 type work struct {
 	in     *intake
-	out    *link // of its own, for a broker short of memory or disk stops who publishes
+	out    *link // a connection of its own: a broker short of memory or disk blocks those that publish
 	handle ports.Handler
 	limits dispatch.Limits
 }
 
-// begin has the delivery's event handled, unless it is none, and hands over
-// what failed.
+// begin decodes the delivery and returns a function that handles the event.
 func (w *work) begin(ctx context.Context, s *session, d amqp.Delivery) (domain.OrderID, func() bool) {
-	event, decodeErr := wire.Decode(wireMessage(d))
+	event, decodeErr := wire.Decode(wireMessage(republishing(d)))
 	return event.Order.ID, func() bool {
 		failure := ports.Permanent(decodeErr)
 		if failure == nil {
 			failure = w.limits.Call(ctx, func(ctx context.Context) error {
-				return w.handle(ctx, ports.Delivery{Event: event, Attempt: failedAttempts(d) + 1})
+				return w.handle(ctx, ports.Delivery{Event: event, Attempt: failedAttempts(d.Headers) + 1})
 			})
 		}
-		return failure == nil || w.handOver(ctx, s, d, event.ID, failure)
+		if failure == nil {
+			return true
+		}
+		sent, ok := w.out.replace(ctx, s, afterFailure(w.out.topology, d, failure, time.Now()))
+		if ok {
+			w.logFailure(ctx, event.ID, sent, failure)
+		}
+		return ok
 	}
 }
 
-func wireMessage(d amqp.Delivery) ports.Message {
-	headers := make(map[string]string, len(d.Headers))
-	for name, value := range d.Headers {
-		if text, ok := value.(string); ok {
-			headers[name] = text
-		}
+// afterFailure returns the message that replaces a failed one: it waits for its
+// next attempt, or is a dead letter.
+func afterFailure(t Topology, d amqp.Delivery, reason error, now time.Time) message {
+	m := message{exchange: t.deadLetters(), Publishing: republishing(d)}
+	m.Headers = sendersHeaders(d.Headers)
+	m.MessageId = cmp.Or(d.MessageId, wire.NewID()) // returns are matched by it
+	if ports.IsPostponed(reason) {
+		m.exchange, m.key = amqp.DefaultExchange, t.retryQueue(t.Delays[0])
+		return m
 	}
-	return ports.Message{
-		ID:              d.MessageId,
-		ContentType:     d.ContentType,
-		ContentEncoding: d.ContentEncoding,
-		CorrelationID:   d.CorrelationId,
-		ReplyTo:         d.ReplyTo,
-		Type:            d.Type,
-		AppID:           d.AppId,
-		Timestamp:       d.Timestamp.UTC(),
-		Headers:         headers,
-		Body:            d.Body,
+	failure := writtenFailure(d.Headers)
+	failure.Reason = reason.Error()
+	failure.Attempts++
+	failure.FirstFailure = cmp.Or(failure.FirstFailure, now)
+	failure.LastFailure = now
+	writeFailure(m.Headers, failure)
+	if failure.Attempts <= len(t.Delays) && !ports.IsPermanent(reason) {
+		m.exchange, m.key = amqp.DefaultExchange, t.retryQueue(t.Delays[failure.Attempts-1])
+	}
+	return m
+}
+
+// logFailure logs a dead letter by the id that the store lists it under, and an
+// event that comes again by its own id.
+func (w *work) logFailure(ctx context.Context, event domain.EventID, m message, failure error) {
+	delays, log := w.out.topology.Delays, w.in.link.log.logger
+	attempts := failedAttempts(m.Headers)
+	reason := bounded(failure.Error())
+	switch {
+	case m.exchange != amqp.DefaultExchange:
+		log.WarnContext(ctx, "message is set aside as a dead letter", "id", letterID(m.Publishing), "attempts", attempts, "reason", reason)
+	case ports.IsPostponed(failure): // the handler logs its own outage
+		log.DebugContext(ctx, "event is postponed", "event_id", event, "attempts", attempts, "again_in", delays[0].String(), "reason", reason)
+	default:
+		log.WarnContext(ctx, "attempt failed; the event comes again", "event_id", event, "attempts", attempts, "again_in", delays[attempts-1].String(), "reason", reason)
 	}
 }

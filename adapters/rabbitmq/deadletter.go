@@ -24,20 +24,19 @@ func (t Topology) deadLetter(d amqp.Delivery, now time.Time) (letter ports.DeadL
 	complete = known && d.MessageId != ""
 	d.MessageId = cmp.Or(d.MessageId, wire.NewID())
 	d.Headers = textHeaders(d.Headers)
-	return wire.DeadLetter(wireMessage(d), failure), complete
+	return wire.DeadLetter(wireMessage(republishing(d)), failure), complete
 }
 
-// letterID returns the id of the letter that the delivery, which has an id of
-// its own, is.
-func letterID(d amqp.Delivery) string {
-	d.Headers = textHeaders(d.Headers)
-	return wire.DeadLetterID(wireMessage(d))
+// letterID returns the id that the message has as a dead letter.
+func letterID(p amqp.Publishing) string {
+	p.Headers = textHeaders(p.Headers)
+	return wire.DeadLetterID(wireMessage(p))
 }
 
 // failure returns why and when the message was set aside. It is zero if the message
 // does not say.
 func (t Topology) failure(d amqp.Delivery) ports.Failure {
-	failure := writtenFailure(d)
+	failure := writtenFailure(d.Headers)
 	if death, ok := t.brokersDeath(d); ok {
 		at, _ := death["time"].(time.Time)
 		failure.LastFailure = at.UTC()
@@ -84,24 +83,8 @@ func textHeaders(headers amqp.Table) amqp.Table {
 			text[name] = fmt.Sprint(v)
 		}
 	}
-	text, _ = shorten(ownHeaders(text), maxHeaders, 0)
+	text, _ = shorten(sendersHeaders(text), maxHeaders, 0)
 	return text
-}
-
-// delivery returns the message as its queue hands it over.
-func (m message) delivery() amqp.Delivery {
-	return amqp.Delivery{
-		Headers:         m.Headers,
-		ContentType:     m.ContentType,
-		ContentEncoding: m.ContentEncoding,
-		CorrelationId:   m.CorrelationId,
-		ReplyTo:         m.ReplyTo,
-		MessageId:       m.MessageId,
-		Timestamp:       m.Timestamp,
-		Type:            m.Type,
-		AppId:           m.AppId,
-		Body:            m.Body,
-	}
 }
 
 // letterMessage returns the message of the letter with that id, for that queue.

@@ -55,7 +55,7 @@ func TestAfterFailure(t *testing.T) {
 				d.Headers[headerReason] = "another"
 				d.Headers[headerFirstFailure], d.Headers[headerLastFailure] = before, before
 			}
-			got := topology.afterFailure(d, tt.failure, now)
+			got := afterFailure(topology, d, tt.failure, now)
 			if got.exchange != tt.exchange || got.key != tt.key {
 				t.Errorf("goes to exchange %q with key %q, want %q, %q", got.exchange, got.key, tt.exchange, tt.key)
 			}
@@ -87,13 +87,13 @@ func TestAfterFailureKeepsTheSendersMessage(t *testing.T) {
 		AppId: "a", CorrelationId: "c", ReplyTo: "r", Body: []byte("body"),
 		DeliveryMode: amqp.Persistent,
 	}
-	got := Topology{}.afterFailure(d, errors.New("no"), at)
+	got := afterFailure(Topology{}, d, errors.New("no"), at)
 	if diff := cmp.Diff(want, got.Publishing); diff != "" {
 		t.Errorf("message (-want +got):\n%s", diff)
 	}
 
 	d.MessageId = ""
-	one, other := Topology{}.afterFailure(d, errors.New("no"), at), Topology{}.afterFailure(d, errors.New("no"), at)
+	one, other := afterFailure(Topology{}, d, errors.New("no"), at), afterFailure(Topology{}, d, errors.New("no"), at)
 	if one.MessageId == "" || one.MessageId == other.MessageId {
 		t.Errorf("messages without ids got %q and %q, want one each", one.MessageId, other.MessageId)
 	}
@@ -206,7 +206,7 @@ func TestRetryQueueNames(t *testing.T) {
 // A time in a header may be somebody else's, and then any that text can say.
 func TestWrittenFailureHasTimesThatCanBeWritten(t *testing.T) {
 	for _, text := range []string{"0000-01-01T00:00:00Z", "0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00", "soon"} {
-		got := writtenFailure(amqp.Delivery{Headers: amqp.Table{headerFirstFailure: text, headerLastFailure: text}})
+		got := writtenFailure(amqp.Table{headerFirstFailure: text, headerLastFailure: text})
 		if !got.FirstFailure.IsZero() || !got.LastFailure.IsZero() {
 			t.Errorf("%s: read as %v and %v, want none", text, got.FirstFailure, got.LastFailure)
 		}

@@ -17,50 +17,49 @@ import (
 
 const (
 	consumerTag  = "orderflow"
-	leaveTimeout = 2 * time.Second // to take leave of the broker
+	leaveTimeout = 2 * time.Second // to say goodbye to the broker
+	carefulFor   = 5 * time.Second // how long a careful session lasts at least
 )
 
-// intake empties a queue: it takes deliveries, in one session after the other,
-// and has each dealt with.
+var errCareful = errors.New("no unreadable or large message is left; deliveries are taken at full speed again")
+
+// intake consumes from a queue, in one session after the other.
 type intake struct {
 	link  *link
 	queue string
-	slots chan struct{} // one for each delivery in hand, over all sessions
+	slots chan struct{} // one for each unacknowledged delivery, over all sessions
 	room  room          // for their bytes
-	hands dispatch.Group
+	calls dispatch.Group
 
-	// The last session broke on a delivery that the library can't read. In the
-	// next, deliveries come one by one: the broken one alone is in hand when
-	// the session breaks again, until the queue's delivery limit sets it aside.
-	// It comes first, so a session that lasts shows that it is gone.
-	//
-	// The same after a session that had no room for too long, until no large
-	// delivery has come for a while.
+	// careful sessions take deliveries one by one. The next session is careful
+	// after one that broke over an unreadable delivery: that delivery comes first
+	// and alone until the queue's delivery limit sets it aside, and a session that
+	// lasts shows that it is gone. The next session is careful, too, after one that
+	// had no room for too long, until no large delivery has come for a while.
 	careful atomic.Bool
 
-	maxPause time.Duration // tests have less time
+	maxPause time.Duration // maxPause; shorter in tests
 
 	mu   sync.Mutex
-	back []amqp.Delivery // to be given back once all else is settled
+	back []amqp.Delivery // to give back once all others are settled
 }
 
-// carefulFor is how long a session lasts at least in which deliveries come one by
-// one.
-const carefulFor = 5 * time.Second
-
-// dealing is how a delivery is dealt with: deal reports whether it has been, so
-// that the queue may forget it. Those of one order go one after the other.
+// dealing begins to deal with a delivery. deal reports whether the queue may
+// forget the delivery. Deliveries of one order are dealt with one after the other.
 type dealing func(ctx context.Context, s *session, d amqp.Delivery) (order domain.OrderID, deal func() bool)
 
 func newIntake(e endpoint, queue string, prefetch int) *intake {
 	in := &intake{queue: queue, slots: make(chan struct{}, prefetch), maxPause: maxPause}
-	in.link = newLink(e, func(s *session) error {
+	in.link = newLink(e, func(s *session) (err error) {
 		atOnce := prefetch
 		if in.careful.Load() {
 			atOnce = 1
 		}
-		if err := subscribe(s, queue, atOnce); err != nil {
-			return err
+		if err := s.ch.Qos(atOnce, 0, false); err != nil {
+			return fmt.Errorf("set prefetch: %w", err)
+		}
+		if s.deliveries, err = s.ch.Consume(queue, consumerTag, false, false, false, false, nil); err != nil {
+			return fmt.Errorf("subscribe to queue %q: %w", queue, err)
 		}
 		tooLong := func() {
 			if atOnce > 1 {
@@ -73,28 +72,16 @@ func newIntake(e endpoint, queue string, prefetch int) *intake {
 	return in
 }
 
-// subscribe makes s a session that consumes.
-func subscribe(s *session, queue string, prefetch int) (err error) {
-	if err := s.ch.Qos(prefetch, 0, false); err != nil {
-		return fmt.Errorf("set prefetch: %w", err)
-	}
-	s.deliveries, err = s.ch.Consume(queue, consumerTag, false, false, false, false, nil)
-	if err != nil {
-		return fmt.Errorf("subscribe to queue %q: %w", queue, err)
-	}
-	return nil
-}
-
-// run takes deliveries until ctx ends, and returns once all in hand are dealt
-// with or given back. An error means that it can't go on.
+// run takes deliveries until ctx ends, and returns once all are dealt with or
+// given back. It returns an error if it can't go on.
 func (in *intake) run(ctx context.Context, begin dealing) error {
 	var last *session
 	defer func() {
-		in.hands.Wait()
+		in.calls.Wait()
 		if last != nil {
-			last.flush(in.queue)
+			last.settle(in.queue)
 		}
-		for _, d := range in.back { // not before, or flush would get them, and they count twice
+		for _, d := range in.back { // not before settle, which would get them, so that they would count twice
 			d.Nack(false, true)
 		}
 	}()
@@ -108,13 +95,10 @@ func (in *intake) run(ctx context.Context, begin dealing) error {
 			in.careful.Store(isUnreadable(cause) || cause == errNoRoom)
 			continue
 		}
-		if isOfTopology(err) {
-			return err
-		}
 		if errors.Is(err, ports.ErrRefused) {
 			refusals++
 		}
-		if refusals == 2 && last == nil {
+		if isTopologyError(err) || refusals == 2 && last == nil {
 			return err
 		}
 		in.link.pause(ctx)
@@ -122,8 +106,8 @@ func (in *intake) run(ctx context.Context, begin dealing) error {
 	return nil
 }
 
-// receive takes deliveries until the session ends, or until ctx has ended and
-// the broker sends no more.
+// receive takes deliveries until the session ends, or until ctx has ended and the
+// broker has stopped to send.
 func (in *intake) receive(ctx context.Context, s *session, begin dealing) {
 	cancelled := make(chan struct{})
 	s.wg.Go(func() {
@@ -144,23 +128,21 @@ func (in *intake) receive(ctx context.Context, s *session, begin dealing) {
 		in.room.take(bytes)
 		if !in.takeSlot(s) {
 			in.room.give(bytes)
-			continue // what is left is handed out again
+			continue // the broker delivers the rest again
 		}
 		order, deal := begin(ctx, s, d)
 		d.Headers, d.Body = nil, nil // deal has them
-		in.hands.Go(order, func() {
+		in.calls.Go(order, func() {
 			defer func() { <-in.slots }()
-			over := s.life.Err() != nil || ctx.Err() != nil // while it waited for its turn
-			// To settle a delivery fails only if the session is over, and then
-			// the broker takes the delivery back by itself.
-			done := !over && deal()
-			deal = nil
+			stopped := s.life.Err() != nil || ctx.Err() != nil // while it waited for an earlier event of its order
+			done := !stopped && deal()
+			deal = nil // frees the delivery
 			in.room.give(bytes)
 			if done {
 				acks.add(d.DeliveryTag)
 				return
 			}
-			<-cancelled // or it would come straight back
+			<-cancelled // or the broker would deliver it again at once
 			if s.life.Err() == nil {
 				in.mu.Lock()
 				in.back = append(in.back, d)
@@ -169,22 +151,22 @@ func (in *intake) receive(ctx context.Context, s *session, begin dealing) {
 		})
 	}
 	if s.ch.IsClosed() {
-		<-s.life.Done() // it ends with the reason for that
+		<-s.life.Done() // watch ends it with the reason
 	} else if ctx.Err() == nil {
 		s.end(errors.New("the broker ended the subscription, as it does when the queue is deleted"))
 	}
 }
 
-// takeSlot waits for a slot; it returns false if the session ends first. What
-// comes meanwhile would not be counted, so nothing does.
+// takeSlot waits for a slot. It returns false if the session ends first. The
+// session reads nothing meanwhile, because its deliveries would not be counted.
 func (in *intake) takeSlot(s *session) bool {
 	select {
 	case in.slots <- struct{}{}:
 		return true
 	default:
 	}
-	in.room.change(0, 1)
-	defer in.room.change(0, -1)
+	in.room.stall(1)
+	defer in.room.stall(-1)
 	select {
 	case in.slots <- struct{}{}:
 		return true
@@ -193,56 +175,20 @@ func (in *intake) takeSlot(s *session) bool {
 	}
 }
 
-// endCareful ends a session in which deliveries come one by one.
+// endCareful ends a careful session once it has lasted without large deliveries.
 func (in *intake) endCareful(ctx context.Context, s *session) {
 	in.room.calm()
-	for {
-		select {
-		case <-time.After(carefulFor):
-		case <-s.life.Done():
+	for s.pause(ctx, carefulFor) {
+		if in.room.calm() {
+			if s.settle(in.queue) == nil {
+				s.end(errCareful)
+			}
 			return
-		case <-ctx.Done():
-			return
 		}
-		if !in.room.calm() {
-			continue
-		}
-		if s.flush(in.queue) == nil {
-			s.end(errCareful)
-		}
-		return
 	}
 }
 
-// acknowledge sends the words. What fails says only that the session is over,
-// and the broker takes the deliveries back by itself.
-func (s *session) acknowledge(words []acknowledgement) {
-	s.wire.hold()
-	defer s.release()
-	for _, word := range words {
-		_ = s.ch.Ack(word.tag, word.multiple)
-	}
-}
-
-var errCareful = errors.New("nothing is left that could not be read or was too large; deliveries are taken at full speed again")
-
-// flush waits until the queue knows how all of its deliveries were settled. A
-// quorum queue takes some 30 settlements at once from a channel; the others
-// wait in the channel, and if that is closed they are lost and the deliveries
-// come again. A get is answered after them. What it gets goes back.
-//
-// An error says that the session is over, and the deliveries come again.
-func (s *session) flush(queue string) error {
-	return s.ask(func() error {
-		d, got, err := s.ch.Get(queue, false)
-		if got {
-			d.Nack(false, true)
-		}
-		return err
-	})
-}
-
-// closeAll closes the links, taking leave of the broker.
+// closeAll closes the links and says goodbye to the broker.
 func closeAll(links ...*link) {
 	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
 	defer cancel()

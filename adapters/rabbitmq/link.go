@@ -4,31 +4,30 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
-	amqp "github.com/rabbitmq/amqp091-go"
 
 	"example.com/orderflow/ports"
 )
 
-// link keeps one session, opened when it is first asked for and anew when it
-// has ended. Whoever asks meanwhile waits for the one attempt under way.
-// Between attempts lies a pause that grows; who asks in a pause is told at once
-// what the last attempt came to, for a caller with little time, such as a
-// readiness check, has no use for waiting.
+// link keeps one session. It opens the session at the first call and a new one
+// when the session has ended; calls meanwhile share one attempt. Between attempts
+// lies a growing backoff, in which callers get the last error immediately: waiting
+// does not help those with little time, such as a readiness check.
 type link struct {
 	endpoint
 	open func(context.Context) (*session, error)
 	life context.Context // ends when the link is closed
 	stop context.CancelFunc
 
-	mu     sync.Mutex
-	latest *attempt // nil: none yet
-	next   time.Time
-	pauses backoff.BackOff
+	mu      sync.Mutex
+	latest  *attempt // nil: none yet
+	next    time.Time
+	backoff backoff.BackOff
 }
 
 type attempt struct {
@@ -37,16 +36,14 @@ type attempt struct {
 	err     error
 }
 
-const longestPause = 5 * time.Second
+const maxBackoff = 5 * time.Second
 
 func newLink(e endpoint, setUp func(*session) error) *link {
-	pauses := &backoff.ExponentialBackOff{
-		InitialInterval: 100 * time.Millisecond, Multiplier: 2,
-		RandomizationFactor: 0.25, MaxInterval: longestPause * 4 / 5,
-	}
-	pauses.Reset()
-	open := func(ctx context.Context) (*session, error) { return e.open(ctx, setUp) }
-	l := &link{endpoint: e, open: open, pauses: pauses}
+	l := &link{endpoint: e, backoff: &backoff.ExponentialBackOff{
+		InitialInterval: 100 * time.Millisecond, Multiplier: 2, RandomizationFactor: 0.25, MaxInterval: maxBackoff * 4 / 5, // so maxBackoff at most
+	}}
+	l.backoff.Reset()
+	l.open = func(ctx context.Context) (*session, error) { return e.open(ctx, setUp) }
 	l.life, l.stop = context.WithCancel(context.Background())
 	return l
 }
@@ -68,8 +65,8 @@ func (l *link) session(ctx context.Context) (*session, error) {
 	return a.session, nil
 }
 
-// attempt returns the latest attempt to connect, which it begins if there is
-// no session and the pause is over.
+// attempt returns the latest attempt to connect. It begins another if the latest
+// has failed, or its session has ended, and the backoff is over.
 func (l *link) attempt() *attempt {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -82,20 +79,19 @@ func (l *link) attempt() *attempt {
 		close(a.over)
 		return a
 	}
-	// A session that broke off soon counts as a failure, or one that can't
-	// last would be opened again and again without a pause.
-	// Not if that was a delivery's fault, which is set aside only once it has
-	// broken several.
+	// A short session counts as a failure; otherwise one that can't last would be
+	// opened again and again without a pause. An unreadable message is no failure:
+	// it must break several connections before the broker sets it aside.
 	if l.latest != nil && l.latest.session != nil &&
-		(time.Since(l.next) > longestPause || isUnreadable(context.Cause(l.latest.session.life))) {
-		l.pauses.Reset()
+		(time.Since(l.next) > maxBackoff || isUnreadable(context.Cause(l.latest.session.life))) {
+		l.backoff.Reset()
 	}
-	l.next = time.Now().Add(l.pauses.NextBackOff())
+	l.next = time.Now().Add(l.backoff.NextBackOff())
 	l.latest = a
 	go func() { // close waits for it
 		defer close(a.over)
 		a.session, a.err = l.open(l.life)
-		l.note(a.err)
+		l.logAttempt(a.err)
 	}()
 	return a
 }
@@ -110,16 +106,25 @@ func (a *attempt) spent() bool {
 	}
 }
 
-// ping asks the broker for an answer, over a session.
-func (l *link) ping(ctx context.Context) error {
-	s, err := l.session(ctx)
-	if err != nil {
-		return err
+func (l *link) logAttempt(err error) {
+	level, state := slog.LevelError, ""
+	var mismatch *TopologyError
+	switch {
+	case err == nil:
+		l.log.up("connected to the broker")
+		return
+	case l.life.Err() != nil:
+		return
+	case errors.As(err, &mismatch):
+		state = "the broker has a queue or exchange with other properties"
+	case isTopologyError(err):
+		state = "the broker can't have the topology"
+	case errors.Is(err, ports.ErrRefused):
+		state = "the broker refuses the login or a right; trying again"
+	default:
+		level, state = slog.LevelWarn, "no connection to the broker; trying again"
 	}
-	if err := s.ping(ctx); err != nil {
-		return unavailable(err)
-	}
-	return nil
+	l.log.down(level, state, err)
 }
 
 // pause waits until another attempt may begin, or ctx ends.
@@ -133,7 +138,77 @@ func (l *link) pause(ctx context.Context) {
 	}
 }
 
-// close ends the session, taking leave of the broker if ctx lets it.
+// ping returns nil if the broker answers and takes messages.
+func (l *link) ping(ctx context.Context) error {
+	s, err := l.session(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.ping(ctx); err != nil {
+		return unavailable(err)
+	}
+	return nil
+}
+
+// publish publishes the messages and returns an error for each, as
+// [pipeline.publish] does. Before that it removes from them, in place, the headers
+// that do not fit into a frame of the session.
+func (l *link) publish(ctx context.Context, messages ...message) []error {
+	errs := make([]error, len(messages))
+	for i, m := range messages {
+		if errs[i] = ctx.Err(); errs[i] == nil {
+			errs[i] = m.check()
+		}
+	}
+	if !slices.Contains(errs, nil) {
+		return errs
+	}
+	s, err := l.session(ctx)
+	if err != nil {
+		return complete(errs, err)
+	}
+	for i, m := range messages {
+		if errs[i] != nil {
+			continue
+		}
+		var leftOut []string
+		if messages[i].Publishing, leftOut = fit(m.Publishing, s.conn.Config.FrameSize); len(leftOut) > 0 {
+			l.log.logger.WarnContext(ctx, "headers too long for a frame are left out",
+				"message_id", m.MessageId, "count", len(leftOut), "headers", bounded(strings.Join(leftOut, ", ")))
+		}
+	}
+	return s.pipeline.publish(ctx, messages, errs)
+}
+
+// The bounds of replacing a delivery.
+const (
+	replaceTimeout = 3 * time.Second // for one try; a consumer that stops has little more time
+	replacePause   = time.Second     // between two tries
+)
+
+// replace publishes the message that takes the place of a delivery, until the
+// broker has confirmed it. It returns the message as it was sent, and true. Until
+// then the delivery stays unacknowledged: given back, it would come again at once,
+// fail again, and count towards the queue's delivery limit. So a broker that takes
+// no messages stops the consumer once all of its deliveries have failed.
+//
+// It returns false if the session ends, or if ctx ends and one more try fails.
+func (l *link) replace(ctx context.Context, s *session, m message) (sent message, ok bool) {
+	messages := []message{m} // publish removes headers here
+	for {
+		try, cancel := context.WithTimeout(context.WithoutCancel(ctx), replaceTimeout)
+		err := l.publish(try, messages...)[0]
+		cancel()
+		if err == nil {
+			return messages[0], true
+		}
+		if !s.pause(ctx, replacePause) {
+			return m, false
+		}
+	}
+}
+
+// close ends the session. It says goodbye to the broker unless ctx ends first.
 func (l *link) close(ctx context.Context) {
 	l.stop()
 	l.mu.Lock()
@@ -146,29 +221,4 @@ func (l *link) close(ctx context.Context) {
 	if a.session != nil {
 		a.session.close(ctx)
 	}
-}
-
-func (l *link) note(err error) {
-	var mismatch *TopologyError
-	switch {
-	case err == nil:
-		l.log.fine("connected to the broker")
-	case l.life.Err() != nil:
-	case errors.As(err, &mismatch):
-		l.log.trouble(slog.LevelError, "broker has other queues than wanted", "error", err)
-	case isOfTopology(err):
-		l.log.trouble(slog.LevelError, "broker can't have the queues that are wanted", "error", err)
-	case errors.Is(err, ports.ErrRefused):
-		l.log.trouble(slog.LevelError, "the broker refuses the login or a right; it is tried again", "error", err)
-	default:
-		l.log.trouble(slog.LevelWarn, "no connection to the broker; it is tried again", "error", err)
-	}
-}
-
-// isUnreadable reports whether the connection broke on something that the
-// library can't read, such as headers nested too deep, and did not just end:
-// both are a frame error to it.
-func isUnreadable(err error) bool {
-	var e *amqp.Error
-	return errors.As(err, &e) && e.Code == amqp.FrameError && !e.Server && strings.HasPrefix(e.Reason, "Exception (")
 }

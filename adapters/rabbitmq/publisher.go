@@ -1,12 +1,16 @@
 package rabbitmq
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"slices"
+	"sync"
+	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
-	"example.com/orderflow/adapters/wire"
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 )
@@ -23,13 +27,10 @@ func newPublisher(b *Broker) *Publisher {
 	return &Publisher{newLink(b.endpoint("orderflow publisher", b.options.Topology.publishing()), startPipeline)}
 }
 
-// Publish sends all events before it waits for the broker's promises to keep
-// them, and several calls don't wait for each other. While the broker is out of
-// reach, or takes no messages because it is short of memory or disk, Publish
-// fails at once.
-//
-// In addition to the contract: an event that no queue takes gets
-// [ports.ErrUnavailable].
+// Publish sends all events before it waits for their publisher confirms. Calls
+// don't wait for each other. While the broker can't be reached, or takes no
+// messages because it is short of memory or disk, Publish fails at once. An event
+// that no queue takes gets [ports.ErrUnavailable].
 func (p *Publisher) Publish(ctx context.Context, events ...domain.Event) []error {
 	messages := make([]message, len(events))
 	for i, event := range events {
@@ -52,28 +53,205 @@ func (p *Publisher) Ping(ctx context.Context) error {
 	return nil
 }
 
-func eventMessage(exchange string, event domain.Event) message {
-	m, err := wire.Encode(event)
-	return message{exchange, string(event.Type), publishing(m), err}
+// maxUnconfirmed bounds the messages that a session has sent and the broker has
+// not confirmed.
+const maxUnconfirmed = 1024
+
+// pipeline publishes on a session's channel. One goroutine sends all messages,
+// batch by batch. Each caller waits only for the confirms of its own messages.
+type pipeline struct {
+	*session
+	batches chan *batch
+
+	// The latest confirms, in a ring: a message takes the place of the oldest,
+	// which must have come before.
+	ring [maxUnconfirmed]*amqp.DeferredConfirmation
+	next int
+
+	// The broker returns a message that no queue takes, and then confirms it. So
+	// once a message is confirmed, its return can be read.
+	returns  chan amqp.Return
+	mu       sync.Mutex
+	returned map[string]int // by message id: returns that no caller has seen yet
 }
 
-// publishing returns the message as RabbitMQ carries it.
-func publishing(m ports.Message) amqp.Publishing {
-	headers := make(amqp.Table, len(m.Headers))
-	for name, value := range m.Headers {
-		headers[name] = value
+// batch is the messages of one call. Those that have an error are not sent.
+type batch struct {
+	ctx      context.Context
+	messages []message
+	errs     []error
+
+	sent     chan struct{}                // closed once confirms and err are set
+	confirms []*amqp.DeferredConfirmation // nil: not sent
+	err      error                        // why messages were not sent
+}
+
+// startPipeline sets up s as a session that publishes.
+func startPipeline(s *session) error {
+	p := &pipeline{session: s, batches: make(chan *batch), returned: make(map[string]int)}
+	if err := s.ch.Confirm(false); err != nil {
+		return fmt.Errorf("ask for publisher confirms: %w", err)
 	}
-	return amqp.Publishing{
-		Headers:         headers,
-		ContentType:     m.ContentType,
-		ContentEncoding: m.ContentEncoding,
-		DeliveryMode:    amqp.Persistent,
-		CorrelationId:   m.CorrelationID,
-		ReplyTo:         m.ReplyTo,
-		MessageId:       m.ID,
-		Timestamp:       m.Timestamp,
-		Type:            m.Type,
-		AppId:           m.AppID,
-		Body:            m.Body,
+	p.returns = s.ch.NotifyReturn(make(chan amqp.Return, maxUnconfirmed))
+	s.pipeline = p
+	s.wg.Go(p.run)
+	return nil
+}
+
+// publish publishes the messages that have no error yet, and returns an error
+// for each message: nil once the broker has promised to keep it and a queue has
+// taken it. Each message must have an id.
+func (p *pipeline) publish(ctx context.Context, messages []message, errs []error) []error {
+	b := &batch{ctx: ctx, messages: messages, errs: errs, sent: make(chan struct{})}
+	select {
+	case p.batches <- b:
+	case <-ctx.Done():
+		return complete(errs, unavailable(ctx.Err()))
+	case <-p.life.Done():
+		return complete(errs, unavailable(context.Cause(p.life)))
+	}
+	if err := p.wait(ctx, b.sent); err != nil {
+		return complete(errs, unavailable(err))
+	}
+	errs = slices.Clone(errs)
+	for i, confirm := range b.confirms {
+		switch {
+		case errs[i] != nil:
+		case confirm == nil:
+			errs[i] = unavailable(b.err)
+		default:
+			errs[i] = p.confirmed(ctx, confirm)
+		}
+	}
+	p.takeReturned(messages, errs)
+	return errs
+}
+
+// complete returns errs with err for each message that has no error.
+func complete(errs []error, err error) []error {
+	errs = slices.Clone(errs)
+	for i := range errs {
+		errs[i] = cmp.Or(errs[i], err)
+	}
+	return errs
+}
+
+// run sends one batch after the other.
+func (p *pipeline) run() {
+	for {
+		select {
+		case b := <-p.batches:
+			b.err = p.send(b)
+			close(b.sent)
+		case <-p.life.Done():
+			return
+		}
+	}
+}
+
+// send returns why it has not sent all messages of the batch.
+func (p *pipeline) send(b *batch) error {
+	p.wire.hold()
+	defer p.release()
+	b.confirms = make([]*amqp.DeferredConfirmation, len(b.messages))
+	for i, m := range b.messages {
+		if b.errs[i] != nil {
+			continue
+		}
+		if oldest := p.ring[p.next]; oldest != nil {
+			if err := p.makeRoom(oldest); err != nil {
+				return err
+			}
+		}
+		if err := cmp.Or(b.ctx.Err(), context.Cause(p.life), p.checkBlocked()); err != nil {
+			return err
+		}
+		p.readReturns() // so that the channel of returns never overflows
+		confirm, err := p.ch.PublishWithDeferredConfirm(m.exchange, m.key, true, false, m.Publishing)
+		if err != nil {
+			p.end(err)
+			return err
+		}
+		b.confirms[i] = confirm
+		p.ring[p.next] = confirm
+		p.next = (p.next + 1) % len(p.ring)
+	}
+	return nil
+}
+
+// makeRoom waits until the oldest message is confirmed. Its caller may have gone,
+// so no caller's context ends the wait.
+func (p *pipeline) makeRoom(oldest *amqp.DeferredConfirmation) error {
+	select {
+	case <-oldest.Done():
+		return nil
+	default:
+	}
+	p.release() // the message may be in the buffer
+	defer p.wire.hold()
+	return p.await(context.Background(), oldest)
+}
+
+// await waits until the broker confirms or refuses a message. If it does neither
+// in time, the session ends.
+func (p *pipeline) await(ctx context.Context, confirm *amqp.DeferredConfirmation) error {
+	select {
+	case <-confirm.Done():
+		return nil
+	default:
+	}
+	timeout := time.AfterFunc(confirmTimeout, func() { p.end(errNoConfirm) })
+	defer timeout.Stop()
+	return p.wait(ctx, confirm.Done())
+}
+
+// confirmed returns nil once the broker has confirmed a message.
+func (p *pipeline) confirmed(ctx context.Context, confirm *amqp.DeferredConfirmation) error {
+	err := p.await(ctx, confirm)
+	switch {
+	case err != nil:
+	case confirm.Acked():
+		return nil
+	case p.ch.IsClosed(): // then the library resolves what has no answer as refused
+		err = p.wait(ctx, nil)
+	default: // because a queue is full, for example: the message is not to blame
+		err = errors.New("the broker refused the message")
+	}
+	return unavailable(err)
+}
+
+func (p *pipeline) readReturns() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for {
+		select {
+		case r, open := <-p.returns:
+			if !open {
+				return
+			}
+			p.returned[r.MessageId]++
+		default:
+			return
+		}
+	}
+}
+
+// takeReturned sets the errors of the confirmed messages that came back. If two
+// calls send a message of one id and one of the messages comes back, either call
+// may get the error: it is the same event.
+func (p *pipeline) takeReturned(messages []message, errs []error) {
+	p.readReturns()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i, m := range messages {
+		if errs[i] != nil || p.returned[m.MessageId] == 0 {
+			continue
+		}
+		err := fmt.Errorf("no queue takes the message for exchange %q with key %q", m.exchange, m.key)
+		errs[i] = unavailable(err)
+		p.end(err) // the next session declares again what somebody has removed
+		if p.returned[m.MessageId]--; p.returned[m.MessageId] == 0 {
+			delete(p.returned, m.MessageId)
+		}
 	}
 }

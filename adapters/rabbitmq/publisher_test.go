@@ -105,7 +105,7 @@ func TestPublishWhatNoQueueTakes(t *testing.T) {
 		unbind()
 		events := newEvents(t, count)
 		for i, err := range publisher.Publish(bounded(t, patience), events...) {
-			want := fmt.Sprintf("publish event %s: no queue takes the message for exchange %q with key %q", events[i].ID, topology.Exchange, "order.created")
+			want := fmt.Sprintf("publish event %s: unavailable: no queue takes the message for exchange %q with key %q", events[i].ID, topology.Exchange, "order.created")
 			if err == nil || err.Error() != want {
 				t.Fatalf("event %d of %d: error %v, want %s", i+1, count, err, want)
 			}
@@ -145,7 +145,7 @@ func TestPublishWhatTheBrokerRefuses(t *testing.T) {
 	proxy.refuseMessage(t, 4)
 	errs := <-result
 	for _, i := range []int{0, 2} {
-		want := fmt.Sprintf("publish event %s: the broker refused the message", events[i].ID)
+		want := fmt.Sprintf("publish event %s: unavailable: the broker refused the message", events[i].ID)
 		if err := errs[i]; err == nil || err.Error() != want || !errors.Is(err, ports.ErrUnavailable) {
 			t.Errorf("refused event %d: error %v, want %s, an ErrUnavailable", i+1, err, want)
 		}

@@ -61,8 +61,8 @@ func TestRefusedRights(t *testing.T) {
 		"nothing on an empty vhost": {false, "", "", "",
 			"access to exchange", "access to", "access to", "access to"},
 		"no configure on an empty vhost": {false, "", all, all,
-			`declare exchange "order_created.dead-letter", which is not there`, `declare exchange "order_created.dead-letter", which is not there`,
-			`declare exchange "order_created.dead-letter", which is not there`, `declare exchange "order_created.dead-letter", which is not there`},
+			`declare exchange "order_created.dead-letter", which does not exist`, `declare exchange "order_created.dead-letter", which is not there`,
+			`declare exchange "order_created.dead-letter", which does not exist`, `declare exchange "order_created.dead-letter", which is not there`},
 		"no write on an empty vhost": {false, all, "", all,
 			"access to exchange 'amq.default'", "access to exchange 'amq.default'", "access to exchange 'amq.default'", "access to exchange 'amq.default'"},
 		"no read on an empty vhost": {false, all, all, "",
@@ -259,7 +259,7 @@ func TestRefusedLogin(t *testing.T) {
 			"username or password not allowed\": check user, password and auth_mechanism in the broker's URL"},
 		"no permissions on the vhost": {
 			func(v *vhost) string { v.delete("permissions/" + v.name + "/" + v.user); return v.url },
-			"NOT_ALLOWED - access to vhost 'VHOST' refused for user 'USER'\": allow it, by \"rabbitmqctl set_permissions -p 'VHOST' 'USER' "},
+			"NOT_ALLOWED - access to vhost 'VHOST' refused for user 'USER'\": allow it, for example with \"rabbitmqctl set_permissions -p 'VHOST' 'USER' "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -10,55 +10,68 @@ import (
 )
 
 const (
-	// maxHeld is how many bytes of deliveries an intake has in hand before it
-	// takes no more; a prefetch bounds only their number. Events never get there.
+	// maxHeld bounds the bytes of an intake's unacknowledged deliveries; the
+	// prefetch bounds only their number. Events never take so much.
 	maxHeld = 16 << 20
 
-	// maxAhead is how much of one delivery, or of some that are yet to be taken,
-	// is read at full speed.
+	// maxAhead is how many bytes a session reads at full speed before deliveries
+	// with them are counted.
 	maxAhead = 4 << 20
 
-	// A large delivery has at least so many bytes.
+	// large is the size from which a delivery is large.
 	large = 1 << 20
 
-	// maxPause is how long an intake takes nothing. Then it gives back what the
-	// broker has on its way, which may be so much that the broker is short of
-	// memory, and takes no message by which room would be made here.
+	// maxPause bounds how long an intake without room keeps its connection. The
+	// broker holds what it has sent but we have not read. That may leave it short of
+	// memory, so that it takes none of the messages which would make room here.
 	maxPause = 30 * time.Second
 )
 
-var errNoRoom = errors.New("too many bytes were in hand for too long; deliveries are taken one by one")
+var errNoRoom = errors.New("deliveries took too many bytes for too long; they are taken one by one")
 
-// room counts the bytes of the deliveries in hand, over all sessions. While
-// there is no room for more, nothing is read from the broker: it waits.
+// room counts the bytes of the unacknowledged deliveries, over all sessions. While
+// there is no room for more, the sessions read nothing and the broker waits.
 type room struct {
 	mu     sync.Mutex
 	held   int           // bytes
-	stalls int           // who else wants nothing to be read
-	large  int           // how many large deliveries are in hand
-	seen   bool          // a large one has been, since calm was asked
-	takes  int           // of deliveries, ever
-	free   chan struct{} // closed when there is room; nil: there is
+	stalls int           // callers that want nothing to be read
+	large  int           // large deliveries
+	seen   bool          // a large delivery came since the last call of calm
+	takes  int           // deliveries ever taken
+	free   chan struct{} // closed when there is room again; nil: there is room
 }
 
-func (r *room) take(n int) { r.change(n, 0) }
-func (r *room) give(n int) { r.change(-n, 0) }
-
-func (r *room) change(bytes, stalls int) {
+func (r *room) take(bytes int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if bytes > 0 {
-		r.takes++
-	}
+	r.takes++
 	r.held += bytes
-	r.stalls += stalls
-	switch {
-	case bytes >= large:
+	if bytes >= large {
 		r.large++
 		r.seen = true
-	case -bytes >= large:
+	}
+	r.update()
+}
+
+func (r *room) give(bytes int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.held -= bytes
+	if bytes >= large {
 		r.large--
 	}
+	r.update()
+}
+
+// stall adds a caller that wants nothing to be read, or with -1 removes one.
+func (r *room) stall(callers int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.stalls += callers
+	r.update()
+}
+
+func (r *room) update() {
 	full := r.held > maxHeld || r.stalls > 0
 	switch {
 	case full && r.free == nil:
@@ -69,39 +82,30 @@ func (r *room) change(bytes, stalls int) {
 	}
 }
 
-// full returns what is closed when there is room; nil: there is.
+// full returns a channel that is closed when there is room; nil: there is room.
 func (r *room) full() <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.free
 }
 
-// crowded reports whether the deliveries in hand fill half of the room.
-func (r *room) crowded() bool {
+func (r *room) bytes() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.held > maxHeld/2
+	return r.held
 }
 
-// overfull reports whether it is the deliveries that leave no room.
-func (r *room) overfull() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.held > maxHeld
-}
+// crowded reports whether the deliveries fill half of the room.
+func (r *room) crowded() bool { return r.bytes() > maxHeld/2 }
 
-// calm reports whether no large delivery is in hand, nor has been since it was
-// last asked.
+// calm reports whether no large delivery is unacknowledged or has come since the
+// last call.
 func (r *room) calm() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	defer func() { r.seen = false }()
 	return r.large == 0 && !r.seen
 }
-
-// size returns about how many bytes of memory a delivery takes. Headers are
-// kept in tables, which take a few times as much as they do on their way.
-func size(d amqp.Delivery) int { return len(d.Body) + 4*encodedSize(d.Headers) }
 
 // taken returns how many deliveries have been taken.
 func (r *room) taken() int {
@@ -110,25 +114,28 @@ func (r *room) taken() int {
 	return r.takes
 }
 
-// door is where a session's bytes come in.
+// size returns roughly how much memory a delivery takes. Headers become tables,
+// which take a few times as much as their encoded form.
+func size(d amqp.Delivery) int { return len(d.Body) + 4*encodedSize(d.Headers) }
+
+// door lets a session read while there is room.
 type door struct {
 	room    *room
 	closed  <-chan struct{}
 	limit   time.Duration
-	tooLong func() // called if deliveries in hand leave no room for so long
+	tooLong func() // called when deliveries have left no room for limit
 
-	takes, ahead int // bytes that were read since so many deliveries were taken
+	takes, ahead int // bytes read since so many deliveries were taken
 }
 
-// wait waits until there is room for more than the bytes that were read of
-// late.
+// wait waits for room. read is what the last read returned.
 func (d *door) wait(read int) (waited bool, err error) {
 	if takes := d.room.taken(); takes != d.takes {
 		d.takes, d.ahead = takes, 0
 	}
 	d.ahead += read
 	if d.ahead > maxAhead {
-		time.Sleep(time.Duration(read) * time.Millisecond / large) // what was read has yet to be taken, and counted
+		time.Sleep(time.Duration(read) * time.Millisecond / large) // so that the intake can count what was read
 	}
 	for {
 		free := d.room.full()
@@ -141,7 +148,7 @@ func (d *door) wait(read int) (waited bool, err error) {
 		case <-d.closed:
 			return waited, net.ErrClosed
 		case <-time.After(d.limit):
-			if d.room.overfull() {
+			if d.room.bytes() > maxHeld {
 				d.tooLong()
 			}
 		}

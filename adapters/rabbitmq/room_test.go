@@ -159,9 +159,9 @@ func TestLargeDeliveriesInHandForLong(t *testing.T) {
 		got <- d.Event
 		return nil
 	})
-	eventually(t, "there is no room for long", func() bool { return log.count("in hand for too long") == 1 })
+	eventually(t, "there is no room for long", func() bool { return log.count("bytes for too long") == 1 })
 	time.Sleep(7 * time.Second) // one of them is in hand, so deliveries go on to come one by one
-	if n := log.count("in hand for too long") + log.count("at full speed again"); n != 1 {
+	if n := log.count("bytes for too long") + log.count("at full speed again"); n != 1 {
 		t.Errorf("the connection was given up %d times, want once:\n%s", n, log.String())
 	}
 	close(released)

@@ -16,64 +16,62 @@ import (
 
 // The bounds of every wait for the broker.
 const (
-	connectTimeout = 15 * time.Second // from dialling to the last queue declared, if the URL has no other
+	connectTimeout = 15 * time.Second // from dialling to the last declaration; the URL may set another
 	answerTimeout  = 5 * time.Second  // for the answer to one question
-	writeTimeout   = 10 * time.Second // for the network to take what is written
-	confirmTimeout = 30 * time.Second // for the promise to keep a message
+	writeTimeout   = 10 * time.Second // for one write to the network
+	confirmTimeout = 30 * time.Second // for a publisher confirm
 	heartbeat      = 10 * time.Second // a dead link is noticed after one and a half of it
 )
 
-// leastChannels is how many a connection has at once: its own, and one for
-// declaring, or for a question.
-const leastChannels = 2
+// minChannels is how many channels a connection needs at once: its own, and one
+// for declarations or a ping.
+const minChannels = 2
 
 var (
-	errClosed    = errors.New("closed") // by us: no fault
+	errClosed    = errors.New("closed") // by us
 	errNoAnswer  = fmt.Errorf("no answer within %v", answerTimeout)
-	errNoPromise = fmt.Errorf("a message was not confirmed within %v", confirmTimeout)
+	errNoConfirm = fmt.Errorf("a message was not confirmed within %v", confirmTimeout)
 )
 
-// session is one connection to the broker and one channel on it. It is never
-// mended: whatever goes wrong ends it, and the next is made from scratch,
-// topology included. So an acknowledgement can't reach a channel that its
-// delivery did not come from, nor can a confirmation be taken for another's.
+// endpoint is where sessions connect to, and as what.
+type endpoint struct {
+	url      string
+	name     string // of the connection, for operators
+	topology Topology
+	routes   []route // the sessions, or those they work for, publish by these
+	log      *stateLog
+}
+
+// session is one connection to the broker with one channel. Any fault ends the
+// session, and the next one starts from scratch, topology included. So an
+// acknowledgement can't reach another channel than its delivery's, and a confirm
+// can't be taken for another message's.
 //
-// The library waits for the broker without a bound. Every such wait ends with
-// the session, whose socket is closed under it.
+// The library waits for the broker without a bound. Each such wait ends with the
+// session, because that closes the socket.
 type session struct {
 	endpoint
 	conn *amqp.Connection
 	ch   *amqp.Channel
-	wire *boundedConn
+	wire *bufferedConn
 
 	life context.Context // ends with the session; its cause says why
 	end  context.CancelCauseFunc
 	wg   sync.WaitGroup
 
-	blocked atomic.Pointer[string] // why the broker takes no messages; nil: it does
-	pings   chan chan<- error
+	blocked atomic.Pointer[string] // why the broker takes no messages; nil: it takes them
+	pings   chan func()
 
-	// By what the session is for, one of these is set.
-	pipeline   *pipeline
-	deliveries <-chan amqp.Delivery
+	pipeline   *pipeline            // of a session that publishes
+	deliveries <-chan amqp.Delivery // of a session that consumes
 }
 
-// endpoint says where sessions go to, and as what.
-type endpoint struct {
-	url      string
-	name     string // of the connection, for operators
-	topology Topology
-	routes   []route // that are published by, on this connection or for its sake
-	log      *stateLog
-}
-
-// open connects, declares the topology, and has setUp make the channel ready
-// for its purpose.
+// open connects, declares the topology and calls setUp with the session.
 func (e endpoint) open(ctx context.Context, setUp func(*session) error) (*session, error) {
-	timeout := e.connectTimeout()
+	timeout := cmp.Or(time.Duration(e.uri().ConnectionTimeout)*time.Millisecond, connectTimeout)
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("not connected within %v", timeout))
 	defer cancel()
-	s := &session{endpoint: e, pings: make(chan chan<- error)}
+	s := &session{endpoint: e, pings: make(chan func())}
 	s.life, s.end = context.WithCancelCause(context.Background())
 	defer context.AfterFunc(ctx, func() { s.end(context.Cause(ctx)) })()
 
@@ -94,21 +92,34 @@ func (e endpoint) open(ctx context.Context, setUp func(*session) error) (*sessio
 		return nil, cmp.Or(context.Cause(ctx), err)
 	}
 	s.wg.Go(watch)
-	s.wg.Go(s.answerPings)
+	s.wg.Go(s.sendPings)
 	return s, nil
-}
-
-func (e endpoint) connectTimeout() time.Duration {
-	return cmp.Or(time.Duration(e.uri().ConnectionTimeout)*time.Millisecond, connectTimeout)
 }
 
 // uri returns the parts of the URL.
 func (e endpoint) uri() amqp.URI {
-	uri, _ := amqp.ParseURI(e.url) // checkURL has let no other pass
+	uri, _ := amqp.ParseURI(e.url) // Open has checked it
 	return uri
 }
 
-// connect dials and opens the channel. It returns what then watches over both.
+// explain adds to a refusal what a person has to change.
+func (e endpoint) explain(err error) error {
+	if errors.Is(err, amqp.ErrCredentials) || errors.Is(err, amqp.ErrSASL) {
+		return &refusal{err, "check user, password and auth_mechanism in the broker's URL; guest may log in from the broker's own machine only"}
+	}
+	vhost := shellQuote(e.uri().Vhost)
+	switch kind, user, refused := rightRefused(err); {
+	case !refused:
+		return err
+	case kind == "topic":
+		return &refusal{err, fmt.Sprintf("allow the routing key with \"rabbitmqctl clear_topic_permissions -p %s %s\" or set_topic_permissions", vhost, shellQuote(user))}
+	default:
+		return &refusal{err, fmt.Sprintf("allow it, for example with \"rabbitmqctl set_permissions -p %s %s %s\", which replaces the user's permissions there",
+			vhost, shellQuote(user), e.topology.permissions())}
+	}
+}
+
+// connect dials and opens the channel. It returns a function that watches both.
 func (s *session) connect(ctx context.Context) (watch func(), err error) {
 	properties := amqp.NewConnectionProperties()
 	properties.SetClientConnectionName(s.name)
@@ -121,7 +132,7 @@ func (s *session) connect(ctx context.Context) (watch func(), err error) {
 				return nil, err
 			}
 			context.AfterFunc(s.life, func() { conn.Close() })
-			s.wire = &boundedConn{Conn: conn}
+			s.wire = &bufferedConn{Conn: conn}
 			return s.wire, nil
 		},
 	})
@@ -138,100 +149,132 @@ func (s *session) connect(ctx context.Context) (watch func(), err error) {
 	return func() { s.watch(connection, channel, blocked) }, nil
 }
 
-// watch ends the session when the connection or the channel is closed.
+// watch ends the session when its connection or channel is closed.
 func (s *session) watch(connection, channel <-chan *amqp.Error, blocked <-chan amqp.Blocking) {
-	again := time.NewTicker(sayAgain)
+	again := time.NewTicker(logAgain)
 	defer again.Stop()
+	closed := func(err *amqp.Error) {
+		if err == nil {
+			s.end(errClosed)
+			return
+		}
+		s.end(s.explain(err))
+	}
 	for s.life.Err() == nil {
 		select {
 		case b, open := <-blocked:
 			switch {
 			case !open:
-				blocked = nil // the reason follows
+				blocked = nil // connection says why
 			case b.Active:
 				s.blocked.Store(&b.Reason)
-				s.noteBlocked()
+				s.logBlocked()
 			default:
 				s.blocked.Store(nil)
-				s.log.fine("broker takes messages again")
+				s.log.up("the broker takes messages again")
 			}
 		case <-again.C:
-			s.noteBlocked()
+			s.logBlocked()
 		case err := <-connection:
-			s.end(s.explain(closeReason(err)))
+			closed(err)
 		case err := <-channel:
-			s.end(s.explain(closeReason(err)))
+			closed(err)
 		case <-s.life.Done():
 		}
 	}
 	if cause := context.Cause(s.life); cause != errClosed {
-		s.log.trouble(slog.LevelWarn, "disconnected from the broker", "reason", cause)
+		s.log.down(slog.LevelWarn, "disconnected from the broker", cause)
 	}
 }
 
-func (s *session) noteBlocked() {
+func (s *session) logBlocked() {
 	if reason := s.blocked.Load(); reason != nil {
-		s.log.trouble(slog.LevelWarn, "broker takes no messages", "reason", *reason)
+		s.log.down(slog.LevelWarn, "the broker takes no messages", errors.New(*reason))
 	}
 }
 
-// release sends what is held; where that fails, the session is over.
+// checkBlocked returns an error while the broker takes no messages.
+func (s *session) checkBlocked() error {
+	if reason := s.blocked.Load(); reason != nil {
+		return fmt.Errorf("the broker takes no messages: %s", *reason)
+	}
+	return nil
+}
+
+// wait waits until done is closed. It returns an error if ctx or the session ends
+// first.
+func (s *session) wait(ctx context.Context, done <-chan struct{}) error {
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-s.life.Done():
+		return context.Cause(s.life)
+	}
+}
+
+// pause waits for d. It returns false if ctx or the session ends first.
+func (s *session) pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return true
+	case <-ctx.Done():
+	case <-s.life.Done():
+	}
+	return false
+}
+
+// release sends what wire has buffered. If that fails, the session ends.
 func (s *session) release() {
 	if err := s.wire.release(); err != nil {
 		s.end(err)
 	}
 }
 
-func closeReason(err *amqp.Error) error {
-	if err == nil {
-		return errClosed
+// ping returns nil if the broker answers and takes messages.
+func (s *session) ping(ctx context.Context) error {
+	if err := s.checkBlocked(); err != nil {
+		return err
+	}
+	if s.wire.pausing.Load() {
+		return nil // we would not read the answer
+	}
+	var err error
+	answered := make(chan struct{})
+	select {
+	case s.pings <- func() { err = s.ask(s.openAndCloseChannel); close(answered) }:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-s.life.Done():
+		return context.Cause(s.life)
+	}
+	if err := s.wait(ctx, answered); err != nil {
+		return err
 	}
 	return err
 }
 
-// ping asks the broker for an answer.
-func (s *session) ping(ctx context.Context) error {
-	if reason := s.blocked.Load(); reason != nil {
-		return blockedError(*reason)
-	}
-	if s.wire.pausing.Load() {
-		return nil // its answer would be behind what there is no room for
-	}
-	answer := make(chan error, 1)
-	select {
-	case s.pings <- answer:
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-s.life.Done():
-		return context.Cause(s.life)
-	}
-	select {
-	case err := <-answer:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-s.life.Done():
-		return context.Cause(s.life)
-	}
-}
-
-// answerPings opens a channel of its own each time: two questions on one would
-// mix up their answers.
-func (s *session) answerPings() {
+// sendPings sends one ping after the other.
+func (s *session) sendPings() {
 	for {
 		select {
-		case answer := <-s.pings:
-			answer <- s.ask(func() error {
-				ch, err := s.conn.Channel()
-				if err != nil {
-					return err
-				}
-				return ch.Close()
-			})
+		case ping := <-s.pings:
+			ping()
 		case <-s.life.Done():
 			return
 		}
 	}
+}
+
+// openAndCloseChannel asks the broker a question that changes nothing, and does
+// not mix up its answer with those on the session's own channel.
+func (s *session) openAndCloseChannel() error {
+	ch, err := s.conn.Channel()
+	if err != nil {
+		return err
+	}
+	return ch.Close()
 }
 
 // ask ends the session if the broker does not answer the question in time.
@@ -242,8 +285,8 @@ func (s *session) ask(question func() error) error {
 	return question()
 }
 
-// expectAnswer ends the session if ctx has not ended in time. While nothing is
-// read, no answer can come.
+// expectAnswer ends the session unless ctx ends in time. The time does not count
+// while the session reads nothing.
 func (s *session) expectAnswer(ctx context.Context) {
 	timeout := time.AfterFunc(answerTimeout, func() {
 		switch {
@@ -257,14 +300,35 @@ func (s *session) expectAnswer(ctx context.Context) {
 	context.AfterFunc(ctx, func() { timeout.Stop() })
 }
 
-// close takes leave of the broker, or just hangs up if ctx ends first.
-func (s *session) close(ctx context.Context) {
-	defer context.AfterFunc(ctx, func() { s.end(errClosed) })()
-	s.conn.Close() // an error says only that the connection had ended before
-	s.end(errClosed)
-	s.wg.Wait()
+// acknowledge sends the acknowledgements. It ignores errors: they say that the
+// session is over, and then the broker takes the deliveries back.
+func (s *session) acknowledge(acks []acknowledgement) {
+	s.wire.hold()
+	defer s.release()
+	for _, a := range acks {
+		_ = s.ch.Ack(a.tag, a.multiple)
+	}
 }
 
-func blockedError(reason string) error {
-	return fmt.Errorf("the broker takes no messages: %s", reason)
+// settle waits until the queue knows how all of its deliveries were settled. A
+// quorum queue takes some 30 settlements at once from a channel; the others wait
+// in the channel and are lost if it closes, so that their deliveries come again.
+// The broker answers a get after them; what the get returns goes back. An error
+// says that the session is over and deliveries may come again.
+func (s *session) settle(queue string) error {
+	return s.ask(func() error {
+		d, got, err := s.ch.Get(queue, false)
+		if got {
+			d.Nack(false, true)
+		}
+		return err
+	})
+}
+
+// close says goodbye to the broker. If ctx ends first, it just hangs up.
+func (s *session) close(ctx context.Context) {
+	defer context.AfterFunc(ctx, func() { s.end(errClosed) })()
+	s.conn.Close() // an error says that the connection had ended before
+	s.end(errClosed)
+	s.wg.Wait()
 }

@@ -9,61 +9,59 @@ import (
 )
 
 const (
-	sayAgain   = time.Minute // what lasts
+	logAgain   = time.Minute // for trouble that lasts
 	maxReasons = 16          // that are remembered
 )
 
-// stateLog logs what has become of a connection: each change once, however
-// often it is met, and trouble that lasts once a minute, with for how long it
-// has lasted.
+// stateLog logs the state of a connection when it changes, and trouble that lasts
+// once a minute with how long it has lasted. Reasons that alternate are each
+// logged once a minute.
 type stateLog struct {
 	logger *slog.Logger
 	mu     sync.Mutex
 	state  string
-	since  time.Time            // when trouble began; zero: there is none
-	said   map[string]time.Time // which states and reasons, since then
+	since  time.Time            // when trouble began; zero: no trouble
+	logged map[string]time.Time // when each state and reason was last logged, since then
 }
 
-// fine logs that a connection is as it should be.
-func (l *stateLog) fine(state string) {
+// up logs that the connection works again.
+func (l *stateLog) up(state string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.state == state {
-		return
+	if l.state != state {
+		l.state, l.since, l.logged = state, time.Time{}, nil
+		l.logger.Info(state)
 	}
-	l.state, l.since, l.said = state, time.Time{}, nil
-	l.logger.Info(state)
 }
 
-// trouble logs that it is not, and why. Several reasons that take turns are
-// each logged once a minute.
-func (l *stateLog) trouble(level slog.Level, state, name string, reason any) {
+// down logs that the connection does not work, and why.
+func (l *stateLog) down(level slog.Level, state string, reason error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
 	if l.since.IsZero() {
-		l.since, l.said = now, make(map[string]time.Time)
+		l.since, l.logged = now, make(map[string]time.Time)
 	}
 	l.state = state
-	key := state + ": " + kind(slog.AnyValue(reason).String())
-	if last, said := l.said[key]; said && now.Sub(last) < sayAgain {
+	key := state + ": " + generalized(reason.Error())
+	if last, ok := l.logged[key]; ok && now.Sub(last) < logAgain {
 		return
 	}
-	if len(l.said) == maxReasons {
-		clear(l.said)
+	if len(l.logged) == maxReasons {
+		clear(l.logged)
 	}
-	l.said[key] = now
-	args := []any{name, reason}
+	l.logged[key] = now
+	args := []any{"error", reason}
 	if lasted := now.Sub(l.since).Round(time.Second); lasted > 0 {
 		args = append(args, "for", lasted.String())
 	}
 	l.logger.Log(context.Background(), level, state, args...)
 }
 
-// kind returns what two reasons have in common if they are the same to an
-// operator: numbers make no other one, for each attempt to connect has a port of
-// its own, nor does how the other side has hung up.
-func kind(reason string) string {
+// generalized returns what reasons have in common that are the same to an
+// operator. Each attempt to connect has another port, and there are several ways
+// to hang up.
+func generalized(reason string) string {
 	if hungUp.MatchString(reason) {
 		return "hung up"
 	}

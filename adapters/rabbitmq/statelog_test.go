@@ -56,9 +56,9 @@ func TestStateLog(t *testing.T) {
 				for _, step := range tt.steps {
 					time.Sleep(step.after)
 					if step.err == "" {
-						log.fine("connected")
+						log.up("connected")
 					} else {
-						log.trouble(slog.LevelWarn, lost, "error", errors.New(step.err))
+						log.down(slog.LevelWarn, lost, errors.New(step.err))
 					}
 				}
 				var got []string
@@ -85,9 +85,9 @@ func TestStateLog(t *testing.T) {
 func TestStateLogForgetsReasons(t *testing.T) {
 	log := &stateLog{logger: slog.New(slog.DiscardHandler)}
 	for i := range 1000 {
-		log.trouble(slog.LevelWarn, "no connection", "error", errors.New(strings.Repeat("x", i)))
+		log.down(slog.LevelWarn, "no connection", errors.New(strings.Repeat("x", i)))
 	}
-	if n := len(log.said); n > maxReasons {
+	if n := len(log.logged); n > maxReasons {
 		t.Errorf("%d reasons are remembered", n)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"regexp"
 	"strings"
 	"time"
 	"unicode"
@@ -13,12 +14,12 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"example.com/orderflow/adapters/internal/dispatch"
+	"example.com/orderflow/domain"
 )
 
-// Topology names what the events run through. The zero Topology is the usual
-// one. Publishers, consumers and dead-letter queues all declare the whole of it
-// whenever they connect, so none has to come first; they meet if their
-// topologies are the same.
+// Topology names the exchange and the queues. The zero Topology is the usual one.
+// Each part of a [Broker] declares all of it whenever it connects, so it does not
+// matter which one starts first.
 //
 //	Exchange ── order.created ──▶ Queue ──▶ consumer
 //	                               ▲ ▲         │ fails
@@ -31,54 +32,36 @@ import (
 //	                                           ▼
 //	                                   Queue.unreadable
 type Topology struct {
-	Exchange string          // "orders" if empty
-	Queue    string          // "order_created" if empty; the other queues' names begin with it
-	Delays   []time.Duration // between one attempt and the next, from 1 ms to some 49 days; empty: 1s, 10s, 1m, 10m
+	Exchange string          // default: "orders"
+	Queue    string          // default: "order_created"; the names of the other queues begin with it
+	Delays   []time.Duration // between two attempts, from 1 ms to some 49 days; default: 1s, 10s, 1m, 10m
 }
 
-// TopologyError says that an exchange or a queue is there with other
-// properties than the topology asks for. RabbitMQ can't change those, so no
-// repetition helps: somebody has to decide what becomes of it.
-type TopologyError struct {
-	Kind   string // "exchange" or "queue"
-	Name   string
-	Vhost  string
-	Reason string // what is wanted and what is there, in the broker's words
-}
+const (
+	// A message that was delivered to so many consumers which crashed or lost
+	// their connection is suspected to be the cause. The broker dead-letters it.
+	deliveryLimit = 20
 
-func (e *TopologyError) Error() string {
-	remove := "delete it on the broker's management page"
-	if e.Kind == "queue" {
-		remove = fmt.Sprintf("have the consumers it was made for empty it, delete it by \"rabbitmqctl delete_queue --vhost %s %s\"",
-			shellQuote(e.Vhost), shellQuote(e.Name))
+	// The same for dead letters. While the store is down, a readable letter may be
+	// unacknowledged at many stops and lost connections.
+	letterLimit = 50
+
+	// For queues that must never drop a message. A negative limit, RabbitMQ 4's
+	// word for none, loses messages on RabbitMQ 3.
+	noDeliveryLimit = 1_000_000_000
+
+	// maxDelay is the longest TTL that RabbitMQ takes.
+	maxDelay = math.MaxUint32 * time.Millisecond
+)
+
+func (t Topology) withDefaults() Topology {
+	t.Exchange = cmp.Or(t.Exchange, "orders")
+	t.Queue = cmp.Or(t.Queue, "order_created")
+	if len(t.Delays) == 0 {
+		t.Delays = dispatch.DefaultDelays()
 	}
-	return fmt.Sprintf("%s %q is there with other properties, and RabbitMQ can't change them (%s): "+
-		"either %s and start again; or leave it and use another vhost, the path of the broker's URL "+
-		"(\"rabbitmqctl add_vhost NAME\" makes one), or in code another Topology",
-		e.Kind, e.Name, e.Reason, remove)
+	return t
 }
-
-// InvalidTopologyError is returned when RabbitMQ can't have what a [Topology]
-// asks for, be it there or not.
-type InvalidTopologyError struct {
-	Part   string // a field of Topology, or what the broker did not make
-	Reason string
-}
-
-func (e *InvalidTopologyError) Error() string {
-	return fmt.Sprintf("topology can't be used: %s: %s", e.Part, e.Reason)
-}
-
-// isOfTopology reports whether the error says that the topology has to change,
-// or what is there of it. No repetition helps.
-func isOfTopology(err error) bool {
-	var other *TopologyError
-	var invalid *InvalidTopologyError
-	return errors.As(err, &other) || errors.As(err, &invalid)
-}
-
-// maxDelay is the longest that RabbitMQ lets a message wait.
-const maxDelay = math.MaxUint32 * time.Millisecond
 
 // check returns an [*InvalidTopologyError] unless RabbitMQ can have the topology.
 func (t Topology) check() error {
@@ -94,16 +77,17 @@ func (t Topology) check() error {
 			return invalid(part, "%v is longer than %v, RabbitMQ's longest", d, maxDelay)
 		}
 	}
-	names := []struct{ part, name string }{{"Exchange", t.Exchange}}
+	type named struct{ part, name string }
+	names := []named{{"Exchange", t.Exchange}}
 	for _, q := range t.queues() {
-		names = append(names, struct{ part, name string }{"Queue", q.name})
+		names = append(names, named{"Queue", q.name})
 	}
 	for _, n := range names {
 		switch {
 		case len(n.name) > maxShort:
 			return invalid(n.part, "the name %.40q… has %d bytes, and RabbitMQ takes %d at most", n.name, len(n.name), maxShort)
 		case strings.HasPrefix(n.name, "amq.") && n.name != "amq.topic":
-			return invalid(n.part, "the name %q begins with \"amq.\", which RabbitMQ keeps to itself", n.name)
+			return invalid(n.part, "the name %q begins with \"amq.\", which RabbitMQ reserves for itself", n.name)
 		case !utf8.ValidString(n.name) || strings.ContainsFunc(n.name, unicode.IsControl):
 			return invalid(n.part, "the name %q has control characters or is not UTF-8", n.name)
 		}
@@ -111,41 +95,15 @@ func (t Topology) check() error {
 	return nil
 }
 
-func shellQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
-
-const (
-	// A message that so many consumers had in hand when they crashed or lost
-	// their connection is taken for the cause, and dead-lettered by the broker.
-	deliveryLimit = 20
-
-	// The same of dead letters. One that can be read may be in hand for long,
-	// while the store is away, and at each stop and loss of a connection then.
-	letterLimit = 50
-
-	// For queues from which nothing may drop, however often it is looked at. A
-	// negative limit, RabbitMQ 4's word for none, loses messages on RabbitMQ 3.
-	noDeliveryLimit = 1_000_000_000
-)
-
-func (t Topology) withDefaults() Topology {
-	t.Exchange = cmp.Or(t.Exchange, "orders")
-	t.Queue = cmp.Or(t.Queue, "order_created")
-	if len(t.Delays) == 0 {
-		t.Delays = dispatch.DefaultDelays()
-	}
-	return t
-}
-
-// deadLetters is the name of the exchange that dead letters go to and of the
-// queue behind it.
+// deadLetters returns the name of the exchange for dead letters and of its queue.
 func (t Topology) deadLetters() string { return t.Queue + ".dead-letter" }
 
-// unreadable is the name of the queue for dead letters that break the
-// connection of whoever takes them. Nobody here does.
+// unreadable returns the name of the queue for dead letters that break the
+// connection of whoever receives them. Nothing here consumes from it.
 func (t Topology) unreadable() string { return t.Queue + ".unreadable" }
 
-// retryQueue is the name of the queue in which messages wait for d. Each delay
-// has its own, for a message leaves such a queue only at its head.
+// retryQueue returns the name of the queue in which messages wait for d. Each
+// delay has its own queue, because messages leave it only at its head.
 func (t Topology) retryQueue(d time.Duration) string {
 	delay := d.String()
 	if minutes, ok := strings.CutSuffix(delay, "m0s"); ok {
@@ -179,18 +137,152 @@ func (t Topology) queues() []queue {
 	return queues
 }
 
-// atLeastOnce makes a queue that keeps a message it dead-letters until the
-// queue behind it has the message too.
+// atLeastOnce returns the arguments of a queue that keeps a dead-lettered message
+// until the next queue has it.
 func atLeastOnce(exchange, key string, limit int) amqp.Table {
 	args := amqp.Table{
 		amqp.QueueTypeArg:        amqp.QueueTypeQuorum,
 		"x-delivery-limit":       limit,
 		"x-dead-letter-exchange": exchange,
 		"x-dead-letter-strategy": "at-least-once",
-		amqp.QueueOverflowArg:    amqp.QueueOverflowRejectPublish, // the strategy asks for it
+		amqp.QueueOverflowArg:    amqp.QueueOverflowRejectPublish, // the strategy needs it
 	}
 	if key != "" {
 		args["x-dead-letter-routing-key"] = key
 	}
 	return args
+}
+
+// permissions returns the patterns for configure, write and read that allow a
+// user to declare and use the whole topology.
+func (t Topology) permissions() string {
+	names := fmt.Sprintf(`%s|%s(\..*)?`, regexp.QuoteMeta(t.Exchange), regexp.QuoteMeta(t.Queue))
+	own := shellQuote(fmt.Sprintf("^(%s)$", names))
+	return own + " " + shellQuote(fmt.Sprintf(`^(%s|amq\.default)$`, names)) + " " + own
+}
+
+// declare creates what does not exist yet. What the user may not create, it takes
+// as it is: any permission is enough to look whether it exists. Without any
+// permission on it, the session either does not need it or fails to use it.
+func (t Topology) declare(conn *amqp.Connection) error {
+	d := &declaration{conn: conn}
+	for _, x := range []struct{ name, kind string }{
+		{t.deadLetters(), amqp.ExchangeFanout},
+		{t.Exchange, amqp.ExchangeTopic},
+	} {
+		err := d.declare("exchange", x.name, func(ch *amqp.Channel, passive bool) error {
+			declare := ch.ExchangeDeclare
+			if passive {
+				declare = ch.ExchangeDeclarePassive
+			}
+			return declare(x.name, x.kind, true, false, false, false, nil)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	for _, q := range t.queues() {
+		err := d.declare("queue", q.name, func(ch *amqp.Channel, passive bool) error {
+			declare := ch.QueueDeclare
+			if passive {
+				declare = ch.QueueDeclarePassive
+			}
+			_, err := declare(q.name, true, false, false, false, q.args)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	for _, b := range []struct{ queue, key, exchange string }{
+		{t.deadLetters(), "", t.deadLetters()},
+		{t.Queue, string(domain.OrderCreated), t.Exchange},
+	} {
+		err := d.on(func(ch *amqp.Channel) error { return ch.QueueBind(b.queue, b.key, b.exchange, false, nil) })
+		if _, _, refused := rightRefused(err); err != nil && !refused { // if refused, publishers find out whether it is bound
+			return fmt.Errorf("bind queue %q to exchange %q: %w", b.queue, b.exchange, err)
+		}
+	}
+	return d.on((*amqp.Channel).Close)
+}
+
+// declaration declares on a channel of its own, or on several: the broker closes
+// a channel with each refusal.
+type declaration struct {
+	conn *amqp.Connection
+	ch   *amqp.Channel
+}
+
+// on calls f with an open channel.
+func (d *declaration) on(f func(*amqp.Channel) error) (err error) {
+	if d.ch == nil || d.ch.IsClosed() {
+		if d.ch, err = d.conn.Channel(); err != nil {
+			return err
+		}
+	}
+	return f(d.ch)
+}
+
+// declare creates an exchange or a queue. If the user may not, it looks whether
+// the thing exists.
+func (d *declaration) declare(kind, name string, declare func(ch *amqp.Channel, passive bool) error) error {
+	err := d.on(func(ch *amqp.Channel) error { return declare(ch, false) })
+	if err == nil {
+		return nil
+	}
+	var e *amqp.Error
+	if _, _, refused := rightRefused(err); !refused {
+		switch {
+		case !errors.As(err, &e):
+		case e.Code == amqp.PreconditionFailed && strings.Contains(e.Reason, "inequivalent arg"):
+			return &TopologyError{Kind: kind, Name: name, Vhost: d.conn.Config.Vhost, Reason: e.Reason}
+		case e.Code == amqp.PreconditionFailed && strings.Contains(e.Reason, "invalid arg"), strings.Contains(e.Reason, "reserved prefix"):
+			return &InvalidTopologyError{fmt.Sprintf("%s %q", kind, name), e.Reason}
+		}
+		return fmt.Errorf("declare %s %q: %w", kind, name, err)
+	}
+	lookErr := d.on(func(ch *amqp.Channel) error { return declare(ch, true) })
+	if _, _, refused := rightRefused(lookErr); refused || lookErr == nil {
+		return nil
+	}
+	if errors.As(lookErr, &e) && e.Code == amqp.NotFound {
+		return fmt.Errorf("declare %s %q, which does not exist: %w", kind, name, err)
+	}
+	return fmt.Errorf("look for %s %q: %w", kind, name, lookErr)
+}
+
+// route is where messages are published to.
+type route struct{ exchange, key string }
+
+func (t Topology) publishing() []route { return []route{{t.Exchange, string(domain.OrderCreated)}} }
+
+func (t Topology) handingOver() []route {
+	return []route{{t.deadLetters(), ""}, {amqp.DefaultExchange, t.retryQueue(t.Delays[0])}}
+}
+
+func (t Topology) replaying() []route { return []route{{amqp.DefaultExchange, t.Queue}} }
+
+// checkRoutes returns an error unless the user may publish by each of the routes.
+// In a transaction the broker checks rights and exchanges when it receives a
+// message. The rollback drops the message.
+func checkRoutes(conn *amqp.Connection, routes []route) error {
+	ch, err := conn.Channel()
+	if err != nil {
+		return err
+	}
+	closed := ch.NotifyClose(make(chan *amqp.Error, 1))
+	err = ch.Tx()
+	for _, r := range routes {
+		err = cmp.Or(err, ch.Publish(r.exchange, r.key, false, false, amqp.Publishing{}))
+	}
+	err = cmp.Or(err, ch.TxRollback(), ch.Close())
+	if ch.IsClosed() { // by the broker, maybe before the last call
+		if reason := <-closed; reason != nil {
+			err = reason
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("check whether messages may be published: %w", err)
+	}
+	return nil
 }

@@ -24,10 +24,10 @@ func TestQueueOfAnotherKind(t *testing.T) {
 	if _, err := ch.QueueDeclare(topology.Queue, false, false, false, false, nil); err != nil {
 		t.Fatal(err)
 	}
-	want := `queue "QUEUE" is there with other properties, and RabbitMQ can't change them ` +
+	want := `queue "QUEUE" exists with other properties, and RabbitMQ can't change them ` +
 		`(PRECONDITION_FAILED - inequivalent arg 'durable' for queue 'QUEUE' in vhost 'VHOST': received 'true' but current is 'false'): ` +
-		`either have the consumers it was made for empty it, delete it by "rabbitmqctl delete_queue --vhost 'VHOST' 'QUEUE'" and start again; ` +
-		`or leave it and use another vhost, the path of the broker's URL ("rabbitmqctl add_vhost NAME" makes one), or in code another Topology`
+		`either let its own consumers empty it, delete it with "rabbitmqctl delete_queue --vhost 'VHOST' 'QUEUE'" and start again; ` +
+		`or leave it and use another vhost, the path of the broker's URL ("rabbitmqctl add_vhost NAME" creates one), or in code another Topology`
 	check := func(t *testing.T, attempt string, err error) {
 		t.Helper()
 		var mismatch *rabbitmq.TopologyError

@@ -59,7 +59,7 @@ var options = map[string]option{
 	"auth_mechanism":         {many: true, check: checkMechanism},
 	"heartbeat":              {check: between(0, 65535)},
 	"connection_timeout":     {check: between(1, 600_000)},
-	"channel_max":            {check: between(leastChannels, 65535)},
+	"channel_max":            {check: between(minChannels, 65535)},
 }
 
 // checkOptions has an option that would be passed over, or fail with each

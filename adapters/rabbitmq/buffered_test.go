@@ -35,7 +35,7 @@ func pipe(t testing.TB) *writes {
 
 func TestHeldWrites(t *testing.T) {
 	filled := func(size int) []byte { return bytes.Repeat([]byte("x"), size) }
-	small, most, more := filled(100), filled(heldBytes), filled(heldBytes+1)
+	small, most, more := filled(100), filled(maxBuffered), filled(maxBuffered+1)
 	tests := []struct {
 		name   string
 		writes [][]byte
@@ -43,14 +43,14 @@ func TestHeldWrites(t *testing.T) {
 	}{
 		{"little", [][]byte{small, small, small}, []int{300}},
 		{"nothing", nil, nil},
-		{"as much as fits", [][]byte{most}, []int{heldBytes}},
-		{"more than fits", [][]byte{small, most, small}, []int{100, heldBytes, 100}},
-		{"what never fits", [][]byte{small, more, small}, []int{100, heldBytes + 1, 100}},
+		{"as much as fits", [][]byte{most}, []int{maxBuffered}},
+		{"more than fits", [][]byte{small, most, small}, []int{100, maxBuffered, 100}},
+		{"what never fits", [][]byte{small, more, small}, []int{100, maxBuffered + 1, 100}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			w := pipe(t)
-			c := &boundedConn{Conn: w}
+			c := &bufferedConn{Conn: w}
 			c.hold()
 			for _, p := range tt.writes {
 				if n, err := c.Write(p); n != len(p) || err != nil {
@@ -85,12 +85,12 @@ func TestHeldWriteFails(t *testing.T) {
 	broken := errors.New("broken")
 	w := pipe(t)
 	w.err = broken
-	c := &boundedConn{Conn: w}
+	c := &bufferedConn{Conn: w}
 	c.hold()
 	if _, err := c.Write([]byte("small")); err != nil {
 		t.Errorf("what waits fails at once: %v", err)
 	}
-	if _, err := c.Write(make([]byte, heldBytes)); !errors.Is(err, broken) {
+	if _, err := c.Write(make([]byte, maxBuffered)); !errors.Is(err, broken) {
 		t.Errorf("a write that had to go out: got %v, want %v", err, broken)
 	}
 	// There is a hole from now on, behind which nothing may be sent.
@@ -129,7 +129,7 @@ func BenchmarkHold(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			c := &boundedConn{Conn: conn}
+			c := &bufferedConn{Conn: conn}
 			b.SetBytes(batch * size)
 			for b.Loop() {
 				if hold {
