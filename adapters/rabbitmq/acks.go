@@ -6,80 +6,79 @@ import (
 	"sync"
 )
 
-// acks acknowledges the deliveries of one session, many at once where they are
-// next to each other. Whoever is done while another tells the broker leaves it
-// to that one: there is no timer, and the batches grow with the load.
+// acks acknowledges the deliveries of one session, adjacent ones together. While
+// one caller sends acknowledgements, the others add theirs to the next batch: no
+// timer, and the batches grow with the load.
 type acks struct {
-	ack func([]acknowledgement)
+	send func([]acknowledgement)
 
 	mu      sync.Mutex
-	last    uint64              // the latest that was taken
-	inHand  map[uint64]struct{} // taken, and not done
-	done    []uint64            // not told yet
-	telling bool
+	last    uint64              // the latest delivery taken
+	pending map[uint64]struct{} // taken and not acknowledged
+	done    []uint64            // to be acknowledged by the next batch
+	sending bool
 }
 
-// acknowledgement is of one delivery, or of all up to it that have none yet.
+// acknowledgement settles one delivery, or all unsettled ones up to it.
 type acknowledgement struct {
 	tag      uint64
 	multiple bool
 }
 
-func newAcks(ack func([]acknowledgement)) *acks {
-	return &acks{ack: ack, inHand: make(map[uint64]struct{})}
+func newAcks(send func([]acknowledgement)) *acks {
+	return &acks{send: send, pending: make(map[uint64]struct{})}
 }
 
-// take takes note of a delivery. They are taken in the order of their tags.
+// take registers a delivery. Deliveries are taken in the order of their tags.
 func (a *acks) take(tag uint64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.last = tag
-	a.inHand[tag] = struct{}{}
+	a.pending[tag] = struct{}{}
 }
 
-// add has the delivery acknowledged, by this call or by another that is under
-// way.
+// add acknowledges the delivery, in this call or in one that is running.
 func (a *acks) add(tag uint64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.done = append(a.done, tag)
-	if a.telling {
+	if a.sending {
 		return
 	}
-	a.telling = true
+	a.sending = true
 	for len(a.done) > 0 {
 		a.mu.Unlock()
-		runtime.Gosched() // what is done at this moment comes along: see BenchmarkAcks
+		runtime.Gosched() // so that more calls can join the batch: see BenchmarkAcks
 		a.mu.Lock()
 		tags := a.done
 		a.done = nil
 		for _, tag := range tags {
-			delete(a.inHand, tag)
+			delete(a.pending, tag)
 		}
-		lowest := a.last + 1 // in hand
-		for tag := range a.inHand {
+		lowest := a.last + 1
+		for tag := range a.pending {
 			lowest = min(lowest, tag)
 		}
 		a.mu.Unlock()
-		a.ack(words(tags, lowest))
+		a.send(ackPlan(tags, lowest))
 		a.mu.Lock()
 	}
-	a.telling = false
+	a.sending = false
 }
 
-// words acknowledges those below the lowest that is in hand by one word. The
-// others are told one by one: what is in hand may take long, and what is done
-// is not to count as in hand for so long.
-func words(tags []uint64, lowest uint64) []acknowledgement {
+// ackPlan settles the tags below the lowest pending one with one acknowledgement,
+// and the others one by one, so that they don't count as pending as long as that
+// delivery does.
+func ackPlan(tags []uint64, lowest uint64) []acknowledgement {
 	slices.Sort(tags)
 	split, _ := slices.BinarySearch(tags, lowest)
-	var list []acknowledgement
+	var plan []acknowledgement
 	if split > 0 {
-		// The last of them, for the broker knows no more of what it was told of.
-		list = append(list, acknowledgement{tags[split-1], split > 1})
+		// The last of these tags, because the broker refuses a tag that it has settled.
+		plan = append(plan, acknowledgement{tags[split-1], split > 1})
 	}
 	for _, tag := range tags[split:] {
-		list = append(list, acknowledgement{tag, false})
+		plan = append(plan, acknowledgement{tag, false})
 	}
-	return list
+	return plan
 }

@@ -66,8 +66,8 @@ func TestAcks(t *testing.T) {
 				t.Fatalf("%d are not acknowledged, %d are in hand", len(c.outstanding), len(order))
 			}
 		}
-		if len(a.inHand) > 0 {
-			t.Fatalf("%d are remembered in the end", len(a.inHand))
+		if len(a.pending) > 0 {
+			t.Fatalf("%d are remembered in the end", len(a.pending))
 		}
 	})
 }

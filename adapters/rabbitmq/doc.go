@@ -1,48 +1,48 @@
-// Package rabbitmq carries events by RabbitMQ, 3.10 or later: [Publisher] and
-// [Consumer], over the queues of a [Topology], and [DeadLetterQueue] for what
-// the consumers set aside. All queues are quorum queues, so that what RabbitMQ
-// promises to keep is on disk, on most nodes of a cluster.
+// Package rabbitmq carries events over RabbitMQ, 3.10 or later. [Open] returns a
+// [Broker], which has a [Publisher], a [Consumer] and a [DeadLetterQueue] for the
+// queues of one [Topology]. All queues are quorum queues: a message that RabbitMQ
+// has confirmed is on disk, on most nodes of a cluster.
 //
 // # URL
 //
-// As RabbitMQ has it, the virtual host as its path; user and password are
+// A RabbitMQ URI. Its path is the virtual host; user and password are
 // percent-encoded:
 //
 //	amqp://user:password@localhost:5672/
 //	amqps://user:password@broker.example.com/shop?cacertfile=/etc/ssl/broker.pem
 //
-// Without a user it is guest, who may log in only from the broker's own
-// machine. The options are:
+// The default user is guest, who may log in from the broker's own machine only.
+// The options are:
 //
-//	cacertfile, certfile, keyfile  files in PEM, for amqps: alone
-//	server_name_indication         the name that the broker's certificate must have, for amqps: alone
+//	cacertfile, certfile, keyfile  files in PEM, for amqps: only
+//	server_name_indication         the name that the broker's certificate must have, for amqps: only
 //	auth_mechanism                 plain, amqplain or external
 //	heartbeat                      10, in seconds
 //	connection_timeout             15000, in milliseconds
 //	channel_max                    2 or more
 //
-// An option that is unknown, is given twice, has no effect, or has a value that
-// can't be read is an error at once, as is a file that can't be used.
+// Open refuses an option that is unknown, given twice, without effect or
+// unreadable, and a file that can't be used.
 //
 // # Permissions
 //
-// On a virtual host where everything is declared already, nobody needs to
-// configure anything:
+// On a virtual host where everything is declared, no user needs the permission to
+// configure:
 //
-//	                                      write                                          read
-//	Publisher                             ^orders$                                       none
-//	Consumer                              ^(order_created\.dead-letter|amq\.default)$    ^order_created$
-//	DeadLetterQueue: Drain                ^amq\.default$                                 ^order_created\.dead-letter$
-//	DeadLetterQueue: Replay               ^amq\.default$                                 none
+//	                            write                                          read
+//	Publisher                   ^orders$                                       none
+//	Consumer                    ^(order_created\.dead-letter|amq\.default)$    ^order_created$
+//	DeadLetterQueue.Drain       ^amq\.default$                                 ^order_created\.dead-letter$
+//	DeadLetterQueue.Replay      ^amq\.default$                                 none
 //
-// Whoever comes first declares, and needs for that, and for all the others do:
+// The first to connect declares everything, for which these are enough:
 //
 //	configure  ^(orders|order_created(\..*)?)$
 //	write      ^(orders|order_created(\..*)?|amq\.default)$
 //	read       ^(orders|order_created(\..*)?)$
 //
-// What a user may not declare is taken as it is. Whether it is there can be told
-// only where the user has some permission on it.
+// What a user may not declare is assumed to be right. A user with some permission
+// on it at least finds out if it does not exist.
 //
 // # Policies
 //
@@ -52,100 +52,88 @@
 //
 // # Delivery semantics
 //
-// Publish returns nil once the broker has confirmed every event and a queue has
-// taken it; events are persistent. A consumer acknowledges an event once its
-// handler has dealt with it. So each event is handled at least once: again, if
-// an answer or an acknowledgement was lost. Events are not in order.
+// At least once, in no order. Publish returns nil for an event once the broker has
+// confirmed it and a queue has taken it. A consumer acknowledges an event once its
+// handler has returned. If a confirm or an acknowledgement is lost, the event comes
+// again.
 //
-// An event whose handler fails is published anew to the queue of its delay,
-// with a count of its attempts, and dead-letters from there back into the main
-// queue; after the last attempt, or a failure marked as permanent, it is
-// published to the dead letters. The original is acknowledged when the broker
-// has confirmed the new one, so between the two a crash leaves both, not none.
+// A failed event is published to the queue of its delay, with a count of its
+// attempts, and dead-letters from there back into the main queue. After the last
+// attempt, or a permanent failure, it is published to the dead letters. The
+// consumer acknowledges the original once the new message is confirmed; a crash
+// between the two leaves both.
+//
 // A dead letter is the sender's message with these headers:
 //
-//	orderflow-attempts       how often it was handed over, or tried to be
-//	orderflow-reason         why the last attempt failed
+//	orderflow-attempts       how many attempts have failed
+//	orderflow-reason         the last failure's error
 //	orderflow-first-failure  RFC 3339, with milliseconds
 //	orderflow-last-failure   RFC 3339, with milliseconds
 //
-// The broker itself dead-letters, into the same queue, a message that was in
-// the hands of a consumer which crashed or lost its connection for the 21st
-// time. It then has x-death headers that name the reason delivery_limit, and
-// none of these, or those of its last failure. To RabbitMQ before 4.3, a
-// message that is given back when a consumer stops counts the same. Drained,
-// such a letter has failed when the broker's note says, to the second, after
-// 21 attempts and those that orderflow-attempts counts.
+// The broker itself dead-letters a message at the 21st crash or lost connection of
+// a consumer that has not acknowledged it. Before RabbitMQ 4.3, a message that a
+// stopping consumer gives back counts the same. Such a letter has x-death headers
+// with the reason delivery_limit, and the headers above only from an earlier
+// failure. Its time of failure is the broker's, to the second. It has 21 attempts
+// more than orderflow-attempts counts.
 //
-// What somebody else puts among the dead letters is taken for one too, with no
-// attempts. It gets the headers above, and if it has none a message id, before
-// it is drained: only so is it the same letter at each reading.
+// A message that somebody else puts among the dead letters becomes one, with no
+// attempts. Before it is drained it is given the headers above, and a message id if
+// it has none, so that it is the same letter at each reading.
 //
-// A drained letter has its headers as text. It has none of these headers, none
-// of the broker's, and neither CC nor BCC, which would address copies of it. Of
-// headers longer than 64 KiB it lacks the longest.
+// A drained letter has its headers as text, without those above, without the
+// broker's, and without CC and BCC, which would address copies of it. If they are
+// longer than 64 KiB, the longest are left out. Replay keeps the body and these
+// properties: message id, content type and encoding, correlation id, reply-to,
+// type, app id and timestamp. It drops expiration, user id and priority, which
+// would make a replayed message vanish, be refused or overtake others.
 //
-// A message that is put back, set aside or replayed loses the headers that do
-// not fit into a frame (frame_max) of that connection, the longest first. 2 KiB
-// of the frame are left for what the broker adds on the way back. An event's
-// own headers, and those above, may use these 2 KiB and go last. A warning names
-// the headers that were left out.
+// A message that is retried, set aside or replayed loses the headers that do not
+// fit into a frame (frame_max) of that connection, the longest first; a warning
+// names them. 2 KiB of the frame are reserved for the headers that the broker adds
+// on the way back. Only an event's own headers and those above may use the reserve.
 //
-// Beside the headers its body and its properties are kept and replayed: message
-// id, content type and encoding, correlation id, reply-to, type, app id and
-// timestamp. Expiration, user id and priority are not: a replayed message would
-// vanish, be refused or overtake others by them.
-//
-// One that is not kept stays in hand for 10 s, or if it is one of more than 25
-// for half a second, and is then published anew to the end of the dead letters,
-// so that it is behind all others. A crash between that and the acknowledgement
-// leaves it there twice, as the same letter with the same failure.
+// A letter that was not kept is published to the end of the dead letters after 10 s,
+// or after half a second if more than 25 wait. A crash between that and the
+// acknowledgement leaves it twice, as the same letter with the same failure.
 //
 // # Failure
 //
-// Publishers, consumers and dead-letter queues connect when they are used and
-// connect again, with growing pauses of up to 5 s, when the connection is lost;
-// each such change is logged once. A lost connection leaves it open what has
-// become of the messages on their way: Publish and Replay give
-// [ports.ErrUnavailable], and what a consumer or a drain had in hand comes
-// again. A dead link is noticed by heartbeats, after 15 s.
+// Each part connects when it is first used. When it loses its connection, it
+// connects again with a backoff of up to 5 s. Each change is logged once, and an
+// outage again every minute. A lost connection leaves the outcome of pending
+// messages unknown: Publish and Replay return [ports.ErrUnavailable], and
+// unacknowledged deliveries come again. Heartbeats detect a dead link after 15 s.
 //
-// While the broker is short of memory or disk and takes no messages, Publish,
-// Replay and Ping give [ports.ErrUnavailable] at once; a call that is under way
-// waits as long as its context lets it, for what it has sent the broker may yet
-// take, and to send it again would double it. Consumers and drains go on; an
-// event whose handler fails, or a dead letter that is not kept, stays in hand
-// until the broker takes messages again.
+// While the broker is short of memory or disk and takes no messages, Publish, Replay
+// and Ping return [ports.ErrUnavailable] immediately. Pending calls wait until their
+// contexts end, because the broker may still take their messages. Consumers and
+// drains continue, but a failed event, or a letter that was not kept, stays
+// unacknowledged until the broker takes messages again.
 //
-// The library drops the connection over a message whose headers are nested more
-// than 32 deep, or more than 8192. After that, deliveries come one by one, with
-// hardly a pause between connections, until the broker has set the message
-// aside and 5 s have passed: it breaks 21 connections to the main queue and 51
-// to the dead letters, all but the first alone, and ends in a queue of its own,
-// which nobody takes from. A letter that can be read would end there too, if so
-// many connections were lost or, before RabbitMQ 4.3, so many drains stopped
-// while it was in hand.
+// The library drops the connection when it receives a message whose headers are
+// nested more than 32 deep or number more than 8192. The same happens to a foreign
+// message whose headers exceed the frame once the broker has added its own:
+// x-delivery-count at a redelivery, x-death when it dead-letters the message. After
+// that, a consumer takes deliveries one by one and connects almost without pauses,
+// until the broker has set the message aside and 5 s have passed. The message breaks
+// 21 connections to the main queue and 51 to the dead letters. It ends in the queue
+// for unreadable messages, which nothing consumes. A readable letter ends there,
+// too, after as many lost connections, or before RabbitMQ 4.3 stopped drains, while
+// it was unacknowledged.
 //
-// The same happens to a message of somebody else whose headers are near the size
-// of a frame, once the broker has added its own: x-delivery-count when it is
-// delivered again, x-death when the broker itself dead-letters it.
+// A consumer or a drain holds little more than 16 MiB of deliveries, whatever its
+// prefetch; when that is full, it stops reading. After 30 s it connects again and
+// takes deliveries one by one, until no large one has come for 5 s.
 //
-// A consumer or a drain has a few more than 16 MiB in hand at most, whatever
-// its prefetch; while it has no room, it reads nothing from the broker. If that
-// lasts 30 s, it connects anew and takes deliveries one by one, until no large
-// one has come for 5 s.
+// If a queue exists with other properties, calls return a [*TopologyError], which
+// says what to do. Names or delays that RabbitMQ can't have are an
+// [*InvalidTopologyError]. A deleted queue is declared again with the next
+// connection.
 //
-// A queue that is there with other properties is a [*TopologyError], which says
-// what to do. A topology that RabbitMQ can't have, by its names or its delays, is
-// an [*InvalidTopologyError]. A queue that was deleted is declared again with the next connection.
-//
-// A login or a right that is refused is a [ports.ErrRefused], with what would
-// allow it. Consume and Drain end with it if they have not worked before, once
-// it was refused twice: a broker that goes down during a login looks the same.
-// All other refusals may pass by themselves and are [ports.ErrUnavailable] in
-// the broker's words: limits of connections, channels and queues, or a virtual
-// host that is not there yet.
-//
-// While a connection is lost, that is logged when the reason changes and each
-// minute.
+// A refused login or right is a [ports.ErrRefused], which says what would allow it.
+// Consume and Drain return it at the second refusal if they have not worked before:
+// the first may come from a broker that stops during the login. Every other refusal
+// may pass by itself and is a [ports.ErrUnavailable]: limits of connections,
+// channels and queues, or a virtual host that does not exist yet.
 package rabbitmq

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 
@@ -22,48 +21,49 @@ import (
 // The bounds of asking the management API.
 const (
 	managementTimeout = 5 * time.Second  // for one answer
-	policyTimeout     = 30 * time.Second // for all: before 4.0 the broker takes seconds to know a queue's policy
+	policyTimeout     = 30 * time.Second // for all answers: before 4.0 the API knows a queue's policy after seconds
 	policyPause       = 500 * time.Millisecond
-	maxAnswer         = 1 << 20
-	maxNames          = 16 // of faults, and of queues, in an error
+	maxAnswer         = 1 << 20 // bytes
+	maxNames          = 16      // faults, and queues of a fault, in an error's text
 )
 
-// PolicyError is returned when policies are in force that have the topology's
-// queues lose messages. No argument of a queue overrules them.
+// PolicyError is returned when policies make the topology's queues lose messages.
+// No argument of a queue overrules such a policy.
 type PolicyError struct {
 	Faults []PolicyFault
 	wayOut string
 }
 
-// PolicyFault is what one key of a policy does.
+// PolicyFault is the effect of one key of a policy.
 type PolicyFault struct {
-	Policy string // which, in words; there may be an operator policy beside
+	Policy string // the policy's name, with the operator policy's
 	Key    string
 	Effect string
 	Queues []string
 }
 
 func (f PolicyFault) String() string {
-	names := strings.Join(f.Queues[:min(len(f.Queues), maxNames)], ", ")
-	if more := len(f.Queues) - maxNames; more > 0 {
-		names += fmt.Sprintf(" and %d more", more)
-	}
-	return fmt.Sprintf("%s has %s, which %s, on %s", f.Policy, f.Key, f.Effect, names)
+	return fmt.Sprintf("%s has %s, which %s, on %s", f.Policy, f.Key, f.Effect, shortList(f.Queues, ", ", " and "))
 }
 
 func (e *PolicyError) Error() string {
-	var text strings.Builder
+	faults := make([]string, len(e.Faults))
 	for i, f := range e.Faults {
-		if i == maxNames {
-			fmt.Fprintf(&text, "and %d more; ", len(e.Faults)-i)
-			break
-		}
-		text.WriteString(f.String() + "; ")
+		faults[i] = f.String()
 	}
-	return text.String() + e.wayOut
+	return shortList(faults, "; ", "; and ") + "; " + e.wayOut
 }
 
-// add adds a fault, to one of its kind if there is one.
+// shortList joins at most maxNames texts, and counts the others.
+func shortList(texts []string, separator, last string) string {
+	list := strings.Join(texts[:min(len(texts), maxNames)], separator)
+	if more := len(texts) - maxNames; more > 0 {
+		list += fmt.Sprintf("%s%d more", last, more)
+	}
+	return list
+}
+
+// add adds a fault of one queue. It joins faults that differ only in their queues.
 func (e *PolicyError) add(f PolicyFault) {
 	for i, other := range e.Faults {
 		if other.Policy == f.Policy && other.Key == f.Key && other.Effect == f.Effect {
@@ -74,14 +74,14 @@ func (e *PolicyError) add(f PolicyFault) {
 	e.Faults = append(e.Faults, f)
 }
 
-// CheckPolicies asks the management API whether policies have the queues of the
-// topology lose messages, in the virtual host of the broker's URL. It returns a
-// [*PolicyError] if they do, [ports.ErrRefused] if the API refuses the login,
-// and [ports.ErrUnavailable] if it can't tell. Queues that are not there yet
-// are passed over.
+// CheckPolicies asks the management API whether policies make the topology's
+// queues lose messages, in the virtual host of the broker's URL. If so, it returns
+// a [*PolicyError]. It returns [ports.ErrRefused] if the API refuses the login, and
+// [ports.ErrUnavailable] if the API does not answer. It ignores queues that do not
+// exist yet.
 //
-// The management URL is like http://user:password@localhost:15672; without a
-// user it is the broker URL's, who needs the tag management.
+// The management URL is like http://user:password@localhost:15672. The default
+// user is the broker URL's. The user needs the tag management.
 func CheckPolicies(ctx context.Context, managementURL, brokerURL string, topology Topology) error {
 	if err := checkURL(brokerURL); err != nil {
 		return err
@@ -99,10 +99,10 @@ func CheckPolicies(ctx context.Context, managementURL, brokerURL string, topolog
 		return err
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, policyTimeout,
-		fmt.Errorf("%w: the management API did not say within %v which policy it has", ports.ErrUnavailable, policyTimeout))
+		fmt.Errorf("%w: the management API did not tell the queues' policies within %v", ports.ErrUnavailable, policyTimeout))
 	defer cancel()
-	found := &PolicyError{wayOut: fmt.Sprintf("give the queues a policy of their own, by \"rabbitmqctl set_policy -p %s --priority 1000 "+
-		"--apply-to queues orderflow %s '{\"overflow\":\"reject-publish\"}'\"; an operator policy has to be changed or cleared",
+	found := &PolicyError{wayOut: fmt.Sprintf("give the queues a policy of their own, with \"rabbitmqctl set_policy -p %s --priority 1000 "+
+		"--apply-to queues orderflow %s '{\"overflow\":\"reject-publish\"}'\"; change or clear an operator policy",
 		shellQuote(broker.Vhost), shellQuote("^"+regexp.QuoteMeta(topology.Queue)+`(\.|$)`))}
 	for _, q := range topology.queues() {
 		p, err := m.policy(ctx, q.name)
@@ -119,13 +119,6 @@ func CheckPolicies(ctx context.Context, managementURL, brokerURL string, topolog
 	return nil
 }
 
-// management is the management API's part for one virtual host.
-type management struct {
-	queues         *url.URL
-	user, password string
-	client         http.Client
-}
-
 // CheckManagementURL returns an error, without the URL, if [CheckPolicies] can't
 // use it.
 func CheckManagementURL(address string) error {
@@ -134,13 +127,19 @@ func CheckManagementURL(address string) error {
 }
 
 func parseManagementURL(address string) (*url.URL, error) {
-	u, err := url.Parse(address)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "" ||
-		strings.Contains(address, "@") != (u.User != nil) || strings.Count(address, "@") > 1 {
+	u, ok := parseURL(address, "http", "https")
+	if !ok || u.Hostname() == "" || u.RawQuery != "" {
 		return nil, errors.New("read URL of the broker's management: it must be like http://user:password@host:15672, or https:, " +
 			"with every reserved character in user and password percent-encoded")
 	}
 	return u, nil
+}
+
+// management asks the management API about one virtual host.
+type management struct {
+	queues         *url.URL
+	user, password string
+	client         http.Client
 }
 
 func newManagement(address string, broker amqp.URI) (*management, error) {
@@ -165,19 +164,18 @@ func newManagement(address string, broker amqp.URI) (*management, error) {
 	return m, nil
 }
 
-// queuePolicy is what the API says of a queue; effective is nil if it does not
-// know yet.
+// queuePolicy is the API's answer about a queue. Effective is nil if the API does
+// not know it yet.
 type queuePolicy struct {
 	Policy    string          `json:"policy"`
 	Operator  string          `json:"operator_policy"`
 	Effective *map[string]any `json:"effective_policy_definition"`
 }
 
-// policy returns the policy that is in force on a queue, as soon as the API
-// knows it.
+// policy returns the queue's policy as soon as the API knows it.
 func (m *management) policy(ctx context.Context, queue string) (queuePolicy, error) {
 	for {
-		for _, query := range []string{"disable_stats=true", ""} { // before 4.0 only the latter has it, and late
+		for _, query := range []string{"disable_stats=true", ""} { // before 4.0 only the latter works, after a while
 			p, there, err := m.ask(ctx, queue, query)
 			switch {
 			case err != nil:
@@ -213,7 +211,7 @@ func (m *management) ask(ctx context.Context, queue, query string) (p queuePolic
 		return p, false, nil
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return p, false, fmt.Errorf("%w: %w: the management API at %s answers %s to user %q: check user and password, and give the user the tag management "+
-			"by \"rabbitmqctl set_user_tags\" and permissions on the virtual host", ports.ErrUnavailable, ports.ErrRefused, u.Host, res.Status, m.user)
+			"with \"rabbitmqctl set_user_tags\" and permissions on the virtual host", ports.ErrUnavailable, ports.ErrRefused, u.Host, res.Status, m.user)
 	default:
 		return p, false, fmt.Errorf("%w: the management API at %s answers %s", ports.ErrUnavailable, u.Host, res.Status)
 	}
@@ -223,14 +221,14 @@ func (m *management) ask(ctx context.Context, queue, query string) (p queuePolic
 	return p, true, nil
 }
 
-// faults returns what the policy has the queue lose. Arguments overrule its
-// dead-lettering, and a length alone has our queues refuse messages, which
-// loses none; all but the unreadable, which has no bound of its own.
-func (p queuePolicy) faults(q queue) []PolicyFault {
+// faults returns how the policy makes the queue lose messages. The queues'
+// arguments overrule a policy's dead-lettering. A maximum length alone makes our
+// queues refuse messages, which loses none, except the queue for unreadable
+// messages: that has no overflow argument.
+func (p queuePolicy) faults(q queue) (faults []PolicyFault) {
 	if p.Effective == nil {
 		return nil
 	}
-	var faults []PolicyFault
 	add := func(key, effect string) {
 		faults = append(faults, PolicyFault{Policy: p.names(), Key: key, Effect: effect, Queues: []string{q.name}})
 	}
@@ -238,50 +236,38 @@ func (p queuePolicy) faults(q queue) []PolicyFault {
 		n, ok := (*p.Effective)[key].(float64)
 		return n, ok
 	}
-	own := func(key string) (float64, bool) {
-		switch n := q.args[key].(type) {
-		case int:
-			return float64(n), true
-		case int64:
-			return float64(n), true
-		}
-		return 0, false
-	}
 	if ttl, set := number("message-ttl"); set {
-		if delay, waits := own(amqp.QueueMessageTTLArg); !waits || ttl < delay {
-			add("message-ttl", "empties a queue of what has waited so long")
+		if delay, waits := q.args[amqp.QueueMessageTTLArg].(int64); !waits || ttl < float64(delay) {
+			add("message-ttl", "deletes messages that have waited so long")
 		}
 	}
 	if _, set := number("expires"); set {
-		add("expires", "deletes a queue that nobody consumes from, with its messages")
+		add("expires", "deletes a queue without consumers, with its messages")
 	}
 	overflow, set := (*p.Effective)["overflow"].(string)
 	drops := set && overflow != amqp.QueueOverflowRejectPublish
 	_, refuses := q.args[amqp.QueueOverflowArg]
 	if refuses && drops {
-		add("overflow", "drops messages: those beyond a length, and dead letters that can't be kept at once")
+		add("overflow", "drops messages beyond a length, and dead letters that can't be kept at once")
 	}
 	for _, key := range []string{"max-length", "max-length-bytes"} {
 		if _, set := number(key); set && (drops || !refuses && overflow == "") {
 			add(key, "drops messages beyond that length")
 		}
 	}
-	if limit, set := number("delivery-limit"); set {
-		if ours, _ := own("x-delivery-limit"); limit < ours {
-			add("delivery-limit", "sets messages aside, or drops them, that were in hand so often when a connection was lost")
-		}
+	if limit, set := number("delivery-limit"); set && limit < float64(q.args["x-delivery-limit"].(int)) {
+		add("delivery-limit", "sets aside, or drops, messages that were unacknowledged at so many losses of a connection")
 	}
 	return faults
 }
 
 func (p queuePolicy) names() string {
-	names := slices.DeleteFunc([]string{p.Policy, p.Operator}, func(name string) bool { return name == "" })
+	names := fmt.Sprintf("policy %q", p.Policy)
 	switch {
-	case len(names) == 2:
-		return fmt.Sprintf("policy %q with operator policy %q", p.Policy, p.Operator)
+	case p.Operator != "" && p.Policy != "":
+		return fmt.Sprintf("%s with operator policy %q", names, p.Operator)
 	case p.Operator != "":
 		return fmt.Sprintf("operator policy %q", p.Operator)
-	default:
-		return fmt.Sprintf("policy %q", p.Policy)
 	}
+	return names
 }

@@ -171,7 +171,7 @@ func (s *session) watch(connection, channel <-chan *amqp.Error, blocked <-chan a
 				s.logBlocked()
 			default:
 				s.blocked.Store(nil)
-				s.log.up("the broker takes messages again")
+				s.log.up("broker takes messages again")
 			}
 		case <-again.C:
 			s.logBlocked()
@@ -189,7 +189,7 @@ func (s *session) watch(connection, channel <-chan *amqp.Error, blocked <-chan a
 
 func (s *session) logBlocked() {
 	if reason := s.blocked.Load(); reason != nil {
-		s.log.down(slog.LevelWarn, "the broker takes no messages", errors.New(*reason))
+		s.log.down(slog.LevelWarn, "broker takes no messages", errors.New(*reason))
 	}
 }
 

@@ -20,14 +20,20 @@ import (
 var errURL = errors.New("read URL of the broker: it must be like amqp://user:password@host:5672/vhost, or amqps:, " +
 	"with every reserved character in user and password percent-encoded")
 
-// checkURL says nothing of what is wrong with the URL itself: where it is
-// broken, any part of it may be the password. An unescaped character may move
-// the rest of the password into the host, the path or the fragment, which are
-// shown; so the only @ must be the one behind the user.
-func checkURL(address string) error {
+// parseURL parses an address of one of the schemes. It does not say what is wrong:
+// any part of a broken URL may be the password. An unescaped character may move
+// the rest of the password into the host, path or fragment, which errors and logs
+// show, so parseURL accepts no @ except the one after the user.
+func parseURL(address string, schemes ...string) (u *url.URL, ok bool) {
 	u, err := url.Parse(address)
-	if err != nil || u.Scheme != "amqp" && u.Scheme != "amqps" || u.Fragment != "" ||
-		strings.Contains(address, "@") != (u.User != nil) || strings.Count(address, "@") > 1 {
+	return u, err == nil && slices.Contains(schemes, u.Scheme) && u.Fragment == "" &&
+		strings.Contains(address, "@") == (u.User != nil) && strings.Count(address, "@") <= 1
+}
+
+// checkURL returns an error, without the URL, if the broker can't be used by it.
+func checkURL(address string) error {
+	u, ok := parseURL(address, "amqp", "amqps")
+	if !ok {
 		return errURL
 	}
 	if err := checkOptions(u); err != nil {
@@ -38,17 +44,16 @@ func checkURL(address string) error {
 		return errURL
 	}
 	if strings.ContainsFunc(uri.Vhost, func(r rune) bool { return !unicode.IsGraphic(r) }) {
-		return fmt.Errorf("read URL of the broker: the name of its vhost, %q, has a character that does not show; take that out", uri.Vhost)
+		return fmt.Errorf("read URL of the broker: the vhost's name, %q, has an invisible character; remove it", uri.Vhost)
 	}
 	return nil
 }
 
-// option is one of those that a URL may have. Its check says what is wrong with
-// the value, without the value: it may be a part of the password.
+// option is an option of a URL.
 type option struct {
-	tls   bool // it says how to speak TLS
-	many  bool // it may be given several times
-	check func(value string) error
+	tls   bool                     // only for amqps:
+	many  bool                     // may be given several times
+	check func(value string) error // its error omits the value, which may be a part of the password
 }
 
 var options = map[string]option{
@@ -62,8 +67,8 @@ var options = map[string]option{
 	"channel_max":            {check: between(minChannels, 65535)},
 }
 
-// checkOptions has an option that would be passed over, or fail with each
-// attempt to connect, fail at once.
+// checkOptions returns an error for an option that the library would ignore, or
+// that would make each attempt to connect fail.
 func checkOptions(u *url.URL) error {
 	given, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
@@ -74,7 +79,7 @@ func checkOptions(u *url.URL) error {
 		o, known := options[name]
 		switch {
 		case !known:
-			return fmt.Errorf("option %.40q is unknown; there are %s", name, strings.Join(slices.Sorted(maps.Keys(options)), ", "))
+			return fmt.Errorf("option %.40q is unknown; the options are %s", name, strings.Join(slices.Sorted(maps.Keys(options)), ", "))
 		case len(values) > 1 && !o.many:
 			return fmt.Errorf("option %s is given %d times", name, len(values))
 		case o.tls && u.Scheme != "amqps":
@@ -119,7 +124,7 @@ func checkFile(file string) error {
 	return fileError(file, err)
 }
 
-// fileError is in one line, whatever the name.
+// fileError keeps the error in one line, whatever the file's name.
 func fileError(file string, err error) error {
 	var path *fs.PathError
 	if errors.As(err, &path) {
