@@ -3,32 +3,21 @@ package rabbitmq_test
 import (
 	"context"
 	"errors"
+	"maps"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
-	"example.com/orderflow/adapters/rabbitmq"
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 )
 
 func TestConsumerConnectsAgain(t *testing.T) {
-	tests := map[string]func(*testing.T, *proxy, rabbitmq.Topology){
-		"when the connection is cut":            func(t *testing.T, p *proxy, _ rabbitmq.Topology) { p.cut() },
-		"when the broker closes the connection": func(t *testing.T, p *proxy, _ rabbitmq.Topology) { p.closeConnections(t) },
-		"when the broker was away": func(t *testing.T, p *proxy, _ rabbitmq.Topology) {
-			p.refuse(true)
-			p.cut()
-			time.AfterFunc(500*time.Millisecond, func() { p.refuse(false) })
-		},
-		"when the queue is deleted": func(t *testing.T, _ *proxy, topology rabbitmq.Topology) {
-			if _, err := openChannel(t).QueueDelete(topology.Queue, false, false, false); err != nil {
-				t.Fatal(err)
-			}
-		},
-	}
+	tests := maps.Clone(troubles)
+	tests["when the queue is deleted"] = nil
 	for name, trouble := range tests {
 		t.Run(name, func(t *testing.T) {
 			topology := newTopology(t)
@@ -42,11 +31,15 @@ func TestConsumerConnectsAgain(t *testing.T) {
 			publish(t, publisher, first)
 			await(t, got, first)
 
-			trouble(t, proxy, topology)
+			if trouble != nil {
+				trouble(t, proxy)
+			} else if _, err := openChannel(t).QueueDelete(topology.Queue, false, false, false); err != nil {
+				t.Fatal(err)
+			}
 			eventually(t, "the loss is noticed", func() bool { return log.count("disconnected from the broker") == 1 })
-			eventually(t, "the consumer consumes again", func() bool { return consumer.Ping(bounded(t, patience)) == nil })
+			awaitConsuming(t, consumer)
 			eventually(t, "an event is published", func() bool {
-				return errors.Join(publisher.Publish(bounded(t, patience), second)...) == nil
+				return tryPublish(t, publisher, second) == nil
 			})
 			await(t, got, second)
 			if n := log.count("\n"); n > 4 {
@@ -93,7 +86,7 @@ func TestStaleAcknowledgement(t *testing.T) {
 	receive(t, began) // number 1 of the first session
 	for range 2 {
 		proxy.cut()
-		eventually(t, "the consumer consumes again", func() bool { return consumer.Ping(bounded(t, patience)) == nil })
+		awaitConsuming(t, consumer)
 		eventually(t, "it has the event", func() bool { return messages(t, topology.Queue) == 0 })
 	}
 	end <- struct{}{}
@@ -216,7 +209,7 @@ func TestConsumerPing(t *testing.T) {
 		t.Error("answers before it consumes")
 	}
 	stop := consume(t, consumer, handleNothing)
-	eventually(t, "it answers", func() bool { return consumer.Ping(bounded(t, patience)) == nil })
+	awaitConsuming(t, consumer)
 	stop()
 	if err := consumer.Ping(bounded(t, patience)); err == nil {
 		t.Error("answers although it does not consume any more")
@@ -235,7 +228,7 @@ func TestConsumeEndsOnADeadLink(t *testing.T) {
 			}
 			stop := consume(t, consumer, handleNothing)
 			if connected {
-				eventually(t, "it consumes", func() bool { return consumer.Ping(bounded(t, patience)) == nil })
+				awaitConsuming(t, consumer)
 				proxy.swallow()
 			} else {
 				eventually(t, "it connects", proxy.held)
@@ -249,4 +242,99 @@ func TestConsumeEndsOnADeadLink(t *testing.T) {
 			proxy.cut()
 		})
 	}
+}
+
+// To RabbitMQ before 4.3, what a stop gives back counts towards the queue's
+// limit: once, not once more for making sure that all else is settled.
+func TestStopCountsOnce(t *testing.T) {
+	topology := newTopology(t)
+	publish(t, newPublisher(t, brokerURL(t), topology), newEvents(t, 2)...)
+	for n := range 15 {
+		proxy := newProxy(t, nil)
+		consumer := newConsumer(t, through(t, proxy.address), topology)
+		inHand := make(chan struct{}, 2)
+		stop := consume(t, consumer, func(context.Context, ports.Delivery) error {
+			proxy.refuse(true) // so that it can't be handed over, and is given back
+			inHand <- struct{}{}
+			return errors.New("not yet")
+		})
+		receive(t, inHand)
+		receive(t, inHand)
+		stop()
+		if count := messages(t, deadLetters(topology)); count > 0 {
+			t.Fatalf("%d dead letters after %d stops", count, n+1)
+		}
+	}
+}
+
+// A message that breaks the connection of whoever takes it, for the library
+// refuses to read what it and the broker let pass, takes no other with it: not
+// out of the queue, and not out of the dead letters.
+func TestUnreadableMessages(t *testing.T) {
+	topology := newTopology(t)
+	publisher := newPublisher(t, brokerURL(t), topology)
+	before, after := newEvents(t, 5), newEvents(t, 5)
+	publish(t, publisher, before[:2]...)
+
+	headers := amqp.Table{}
+	for range 40 {
+		headers = amqp.Table{"in": headers}
+	}
+	send(t, amqp.DefaultExchange, topology.Queue, amqp.Publishing{Headers: headers})
+	publish(t, publisher, before[2:]...)
+
+	const prefetch = 8
+	handled := make(chan domain.EventID, 1000)
+	var mu sync.Mutex
+	inHand, most := 0, 0
+	consumer := newConsumer(t, brokerURL(t), topology, prefetching(prefetch))
+	consume(t, consumer, func(_ context.Context, d ports.Delivery) error {
+		mu.Lock()
+		inHand++
+		most = max(most, inHand)
+		mu.Unlock()
+		time.Sleep(50 * time.Millisecond)
+		mu.Lock()
+		inHand--
+		mu.Unlock()
+		handled <- d.Event.ID
+		return nil
+	})
+	var box letterbox
+	drain(t, newDeadLetterQueue(t, brokerURL(t), topology), box.keep)
+
+	// It takes some seventy connections, one after the other.
+	for end := time.Now().Add(3 * patience); messages(t, unreadable(topology)) == 0; time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("what can't be read is not put aside after %v", 3*patience)
+		}
+	}
+	publish(t, publisher, after...)
+	missing := map[domain.EventID]bool{}
+	for _, event := range append(before, after...) {
+		missing[event.ID] = true
+	}
+	for len(missing) > 0 {
+		delete(missing, receive(t, handled)) // some more than once: they were in hand when the connection broke
+	}
+	if letters := box.await(t, 0); len(letters) > 0 {
+		t.Errorf("%d dead letters, want none: %+v", len(letters), letters)
+	}
+	if n := messages(t, deadLetters(topology)); n > 0 {
+		t.Errorf("%d messages are left among the dead letters", n)
+	}
+
+	// In the end as many are in hand as before.
+	mu.Lock()
+	most = 0
+	mu.Unlock()
+	eventually(t, "deliveries come at full speed again", func() bool {
+		publish(t, publisher, newEvents(t, prefetch)...)
+		for range prefetch {
+			receive(t, handled)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		return most == prefetch
+	})
 }

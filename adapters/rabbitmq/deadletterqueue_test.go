@@ -139,14 +139,11 @@ func TestReplayOfAStrangersMessage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the consumer consumes", func() bool { return consumer.Ping(bounded(t, patience)) == nil })
-	err = ch.PublishWithContext(t.Context(), amqp.DefaultExchange, topology.Queue, true, false, amqp.Publishing{
+	awaitConsuming(t, consumer)
+	send(t, amqp.DefaultExchange, topology.Queue, amqp.Publishing{
 		Headers:   amqp.Table{"number": int64(1), "CC": []any{other.Name}, "from": "elsewhere"},
 		MessageId: "m", ContentType: "text/plain", Body: []byte("\xff"), DeliveryMode: amqp.Transient,
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	letter := box.await(t, 1)[0]
 	stop()
 	want := map[string]string{"number": "1", "from": "elsewhere"}
@@ -170,15 +167,12 @@ func TestReplayOfAStrangersMessage(t *testing.T) {
 // replayed, whoever set them aside, and whether they are events or not.
 func TestPropertiesOfDeadLetters(t *testing.T) {
 	topology := newTopology(t)
-	if err := newPublisher(t, brokerURL(t), topology).Ping(bounded(t, patience)); err != nil { // so that the queues are there
-		t.Fatal(err)
-	}
+	declareTopology(t, brokerURL(t), topology)
 	uri, err := amqp.ParseURI(brokerURL(t))
 	if err != nil {
 		t.Fatal("TEST_BROKER_URL is no URL of a broker")
 	}
 	at := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
-	ch := openChannel(t)
 	send := func(id, expiration string, headers map[string]string, body []byte) {
 		t.Helper()
 		m := amqp.Publishing{
@@ -188,9 +182,7 @@ func TestPropertiesOfDeadLetters(t *testing.T) {
 		for name, value := range headers {
 			m.Headers[name] = value
 		}
-		if err := ch.PublishWithContext(t.Context(), amqp.DefaultExchange, topology.Queue, true, false, m); err != nil {
-			t.Fatal(err)
-		}
+		send(t, amqp.DefaultExchange, topology.Queue, m)
 	}
 	send("expired", "1", nil, []byte("hello"))
 	eventually(t, "the broker sets a message aside", func() bool { return messages(t, deadLetters(topology)) == 1 })
@@ -263,16 +255,10 @@ func TestPropertiesOfDeadLetters(t *testing.T) {
 func TestDeadLettersPutThereByHand(t *testing.T) {
 	topology := newTopology(t)
 	queue := newDeadLetterQueue(t, brokerURL(t), topology)
-	if err := newPublisher(t, brokerURL(t), topology).Ping(bounded(t, patience)); err != nil { // so that the queues are there
-		t.Fatal(err)
-	}
+	declareTopology(t, brokerURL(t), topology)
 	start := time.Now().Truncate(time.Millisecond)
-	ch := openChannel(t)
 	for range 2 {
-		err := ch.PublishWithContext(t.Context(), amqp.DefaultExchange, deadLetters(topology), true, false, amqp.Publishing{Body: []byte("hello")})
-		if err != nil {
-			t.Fatal(err)
-		}
+		send(t, amqp.DefaultExchange, deadLetters(topology), amqp.Publishing{Body: []byte("hello")})
 	}
 	box := letterbox{fail: func(nth int) error {
 		if nth <= 2 {
@@ -431,20 +417,4 @@ func TestReplayOnADeadLink(t *testing.T) {
 	}
 	proxy.flow()
 	proxy.cut()
-}
-
-func TestClosedDeadLetterQueue(t *testing.T) {
-	broker := open(t, brokerURL(t), newTopology(t))
-	queue, letter := broker.DeadLetterQueue(), ports.DeadLetter{ID: "l"}
-	if err := queue.Replay(bounded(t, patience), letter.ID, letter.Message); err != nil {
-		t.Fatal(err)
-	}
-	for range 2 {
-		if err := broker.Close(bounded(t, patience)); err != nil {
-			t.Fatal(err)
-		}
-		if err := queue.Replay(bounded(t, patience), letter.ID, letter.Message); !errors.Is(err, ports.ErrUnavailable) {
-			t.Errorf("Replay after Close: error %v, want ErrUnavailable", err)
-		}
-	}
 }

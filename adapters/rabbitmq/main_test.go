@@ -155,6 +155,74 @@ func newDeadLetterQueue(t testing.TB, url string, topology rabbitmq.Topology, se
 	return queue
 }
 
+// declareTopology makes the queues exist before the test needs them.
+func declareTopology(t testing.TB, url string, topology rabbitmq.Topology) {
+	t.Helper()
+	if err := newPublisher(t, url, topology).Ping(bounded(t, patience)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func tryPublish(t testing.TB, publisher *rabbitmq.Publisher, events ...domain.Event) error {
+	return errors.Join(publisher.Publish(bounded(t, patience), events...)...)
+}
+
+func publish(t testing.TB, publisher *rabbitmq.Publisher, events ...domain.Event) {
+	t.Helper()
+	if err := tryPublish(t, publisher, events...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// send publishes a message as another program might.
+func send(t testing.TB, exchange, key string, message amqp.Publishing) {
+	t.Helper()
+	if err := openChannel(t).PublishWithContext(t.Context(), exchange, key, true, false, message); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// messages returns how many messages wait in the queue.
+func messages(t testing.TB, queue string) int {
+	t.Helper()
+	q, err := openChannel(t).QueueDeclarePassive(queue, true, false, false, false, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return q.Messages
+}
+
+// peek returns the messages in the queue, which it leaves there.
+func peek(t testing.TB, queue string) []amqp.Delivery {
+	t.Helper()
+	ch := openChannel(t)
+	var all []amqp.Delivery
+	for {
+		d, ok, err := ch.Get(queue, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !ok {
+			break
+		}
+		all = append(all, d)
+	}
+	if len(all) > 0 {
+		if err := all[len(all)-1].Nack(true, true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := ch.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func awaitConsuming(t testing.TB, consumer *rabbitmq.Consumer) {
+	t.Helper()
+	eventually(t, "the consumer consumes", func() bool { return consumer.Ping(bounded(t, patience)) == nil })
+}
+
 // consume runs the consumer until the test ends or stop is called, which
 // waits until it has returned.
 func consume(t testing.TB, consumer *rabbitmq.Consumer, handle ports.Handler) (stop func()) {

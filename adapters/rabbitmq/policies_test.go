@@ -49,9 +49,7 @@ func TestCheckPolicies(t *testing.T) {
 			t.Parallel()
 			v := newVhost(t)
 			v.put(tt.kind+"/"+v.name+"/theirs", map[string]any{"pattern": tt.pattern, "definition": tt.definition, "apply-to": "queues"})
-			if err := newPublisher(t, v.url, usual).Ping(bounded(t, patience)); err != nil {
-				t.Fatal(err)
-			}
+			declareTopology(t, v.url, usual)
 			check := func() error { return rabbitmq.CheckPolicies(bounded(t, 3*patience), v.api, v.url, usual) }
 			err := check()
 			var policies *rabbitmq.PolicyError

@@ -7,6 +7,7 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"time"
 )
 
 // proxy stands between the adapter and the broker, for trouble.
@@ -202,4 +203,15 @@ func (p *proxy) confirmMessage(t testing.TB, number uint64) {
 // refuseMessage has the broker refuse the message of that number.
 func (p *proxy) refuseMessage(t testing.TB, number uint64) {
 	p.say(t, 1, 60, 120, append(binary.BigEndian.AppendUint64(nil, number), 0)...)
+}
+
+// troubles end a connection.
+var troubles = map[string]func(*testing.T, *proxy){
+	"when the connection is cut":            func(_ *testing.T, p *proxy) { p.cut() },
+	"when the broker closes the connection": func(t *testing.T, p *proxy) { p.closeConnections(t) },
+	"when the broker was away": func(_ *testing.T, p *proxy) {
+		p.refuse(true)
+		p.cut()
+		time.AfterFunc(500*time.Millisecond, func() { p.refuse(false) })
+	},
 }

@@ -15,7 +15,6 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"example.com/orderflow/adapters/rabbitmq"
-	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 )
 
@@ -74,7 +73,7 @@ func TestPublishMany(t *testing.T) {
 	var wg sync.WaitGroup
 	for c := range callers {
 		wg.Go(func() {
-			if err := errors.Join(publisher.Publish(bounded(t, patience), events[c*each:(c+1)*each]...)...); err != nil {
+			if err := tryPublish(t, publisher, events[c*each:(c+1)*each]...); err != nil {
 				t.Error(err)
 			}
 		})
@@ -98,7 +97,7 @@ func TestPublishWhatNoQueueTakes(t *testing.T) {
 	heals := func() {
 		t.Helper()
 		eventually(t, "the queue is bound again", func() bool {
-			return errors.Join(publisher.Publish(bounded(t, patience), newEvent(t))...) == nil
+			return tryPublish(t, publisher, newEvent(t)) == nil
 		})
 	}
 	for _, count := range []int{1, 3000} {
@@ -120,7 +119,7 @@ func TestPublishWhatNoQueueTakes(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 20 {
 		wg.Go(func() {
-			if err := errors.Join(publisher.Publish(bounded(t, patience), newEvents(t, 10)...)...); err == nil {
+			if err := tryPublish(t, publisher, newEvents(t, 10)...); err == nil {
 				t.Error("one of several calls was told that its events are kept, which no queue took")
 			}
 		})
@@ -157,16 +156,7 @@ func TestPublishWhatTheBrokerRefuses(t *testing.T) {
 }
 
 func TestPublisherConnectsAgain(t *testing.T) {
-	tests := map[string]func(*testing.T, *proxy){
-		"when the connection is cut":            func(t *testing.T, p *proxy) { p.cut() },
-		"when the broker closes the connection": func(t *testing.T, p *proxy) { p.closeConnections(t) },
-		"when the broker was away": func(t *testing.T, p *proxy) {
-			p.refuse(true)
-			p.cut()
-			time.AfterFunc(500*time.Millisecond, func() { p.refuse(false) })
-		},
-	}
-	for name, trouble := range tests {
+	for name, trouble := range troubles {
 		t.Run(name, func(t *testing.T) {
 			topology := newTopology(t)
 			proxy := newProxy(t, nil)
@@ -179,7 +169,7 @@ func TestPublisherConnectsAgain(t *testing.T) {
 			eventually(t, "the loss is noticed", func() bool { return log.count("disconnected from the broker") == 1 })
 			event := newEvent(t)
 			eventually(t, "events are published again", func() bool {
-				return errors.Join(publisher.Publish(bounded(t, patience), event)...) == nil
+				return tryPublish(t, publisher, event) == nil
 			})
 			if n := messages(t, topology.Queue); n < 2 {
 				t.Errorf("%d messages in the queue, want both", n)
@@ -208,12 +198,12 @@ func TestPublishToADeletedExchange(t *testing.T) {
 	if err := openChannel(t).ExchangeDelete(topology.Exchange, false, false); err != nil {
 		t.Fatal(err)
 	}
-	err := errors.Join(publisher.Publish(bounded(t, patience), newEvent(t))...)
+	err := tryPublish(t, publisher, newEvent(t))
 	if !errors.Is(err, ports.ErrUnavailable) || !strings.Contains(err.Error(), "no exchange") {
 		t.Errorf("error %v, want ErrUnavailable and why", err)
 	}
 	eventually(t, "the exchange is there again", func() bool {
-		return errors.Join(publisher.Publish(bounded(t, patience), newEvent(t))...) == nil
+		return tryPublish(t, publisher, newEvent(t)) == nil
 	})
 	if n := messages(t, topology.Queue); n != 2 {
 		t.Errorf("%d messages in the queue, want 2", n)
@@ -231,7 +221,7 @@ func TestPublishDuringALoss(t *testing.T) {
 	proxy.swallow()
 	results := make(chan error, 10)
 	for range cap(results) {
-		go func() { results <- errors.Join(publisher.Publish(bounded(t, patience), newEvents(t, 10)...)...) }()
+		go func() { results <- tryPublish(t, publisher, newEvents(t, 10)...) }()
 	}
 	eventually(t, "the messages are on their way", func() bool { return proxy.held() })
 	proxy.cut()
@@ -255,7 +245,7 @@ func TestPublishWithoutABroker(t *testing.T) {
 	publisher := newPublisher(t, "amqp://u:secret@"+address+"/", rabbitmq.Topology{}, logInto(&log))
 	for range 30 {
 		start := time.Now()
-		err := errors.Join(publisher.Publish(bounded(t, patience), newEvent(t))...)
+		err := tryPublish(t, publisher, newEvent(t))
 		if !errors.Is(err, ports.ErrUnavailable) || strings.Contains(err.Error(), "secret") {
 			t.Fatalf("error %v, want ErrUnavailable and no password", err)
 		}
@@ -299,7 +289,7 @@ func TestDeadLink(t *testing.T) {
 		ended(t, "Publish of 5000 events", func(ctx context.Context) error { return errors.Join(publisher.Publish(ctx, many...)...) })
 		ended(t, "Publish of 1 event after that", func(ctx context.Context) error { return errors.Join(publisher.Publish(ctx, few...)...) })
 		ended(t, "Close", broker.Close)
-		if err := errors.Join(publisher.Publish(bounded(t, patience), few...)...); !errors.Is(err, ports.ErrUnavailable) {
+		if err := tryPublish(t, publisher, few...); !errors.Is(err, ports.ErrUnavailable) {
 			t.Errorf("Publish after Close: error %v, want ErrUnavailable", err)
 		}
 	})
@@ -354,7 +344,7 @@ func TestBlockedPublisher(t *testing.T) {
 	}
 	proxy.unblock(t)
 	eventually(t, "events are published again", func() bool {
-		return errors.Join(publisher.Publish(bounded(t, patience), newEvent(t))...) == nil
+		return tryPublish(t, publisher, newEvent(t)) == nil
 	})
 	if n := messages(t, topology.Queue); n != 2 {
 		t.Errorf("%d messages in the queue, want 2", n)
@@ -362,36 +352,4 @@ func TestBlockedPublisher(t *testing.T) {
 	if log.count("broker takes messages again") != 1 {
 		t.Errorf("the end of the block was not logged once:\n%s", &log)
 	}
-}
-
-func TestClosedPublisher(t *testing.T) {
-	brokerURL(t)
-	broker := open(t, brokerURL(t), newTopology(t))
-	publisher := broker.Publisher()
-	for range 2 {
-		if err := broker.Close(bounded(t, patience)); err != nil {
-			t.Fatal(err)
-		}
-		if err := errors.Join(publisher.Publish(bounded(t, patience), newEvent(t))...); !errors.Is(err, ports.ErrUnavailable) {
-			t.Errorf("Publish after Close: error %v, want ErrUnavailable", err)
-		}
-	}
-	newPublisher(t, brokerURL(t), newTopology(t)).Ping(bounded(t, patience))
-}
-
-func publish(t testing.TB, publisher *rabbitmq.Publisher, events ...domain.Event) {
-	t.Helper()
-	if err := errors.Join(publisher.Publish(bounded(t, patience), events...)...); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// messages returns how many messages wait in the queue.
-func messages(t testing.TB, queue string) int {
-	t.Helper()
-	q, err := openChannel(t).QueueDeclarePassive(queue, true, false, false, false, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return q.Messages
 }

@@ -61,8 +61,8 @@ func TestRefusedRights(t *testing.T) {
 		"nothing on an empty vhost": {false, "", "", "",
 			"access to exchange", "access to", "access to", "access to"},
 		"no configure on an empty vhost": {false, "", all, all,
-			`declare exchange "order_created.dead-letter", which does not exist`, `declare exchange "order_created.dead-letter", which is not there`,
-			`declare exchange "order_created.dead-letter", which does not exist`, `declare exchange "order_created.dead-letter", which is not there`},
+			`declare exchange "order_created.dead-letter", which does not exist`, `declare exchange "order_created.dead-letter", which does not exist`,
+			`declare exchange "order_created.dead-letter", which does not exist`, `declare exchange "order_created.dead-letter", which does not exist`},
 		"no write on an empty vhost": {false, all, "", all,
 			"access to exchange 'amq.default'", "access to exchange 'amq.default'", "access to exchange 'amq.default'", "access to exchange 'amq.default'"},
 		"no read on an empty vhost": {false, all, all, "",
@@ -84,9 +84,7 @@ func TestRefusedRights(t *testing.T) {
 			t.Parallel()
 			v := newVhost(t)
 			if tt.complete {
-				if err := newPublisher(t, v.url, usual).Ping(bounded(t, patience)); err != nil {
-					t.Fatal(err)
-				}
+				declareTopology(t, v.url, usual)
 			}
 			v.permit(tt.configure, tt.write, tt.read)
 			check := func(t *testing.T, err error, want string) {
@@ -114,7 +112,7 @@ func TestRefusedRights(t *testing.T) {
 				return // the first of the four may have completed it
 			}
 			t.Run("Publish", func(t *testing.T) {
-				check(t, errors.Join(newPublisher(t, v.url, usual).Publish(bounded(t, patience), newEvent(t))...), tt.publisher)
+				check(t, tryPublish(t, newPublisher(t, v.url, usual), newEvent(t)), tt.publisher)
 			})
 			t.Run("Consume", func(t *testing.T) {
 				ends := time.Second
@@ -161,9 +159,7 @@ func TestLeastRights(t *testing.T) {
 	t.Run("each its own, on a complete topology", func(t *testing.T) {
 		t.Parallel()
 		v := newVhost(t)
-		if err := newPublisher(t, v.url, usual).Ping(bounded(t, patience)); err != nil {
-			t.Fatal(err)
-		}
+		declareTopology(t, v.url, usual)
 		user := func(name, write, read string) string {
 			other := *v
 			other.user = v.name + "." + name
@@ -242,7 +238,7 @@ func TestRefusalsThatPass(t *testing.T) {
 			time.Sleep(time.Second) // for several attempts
 			tt.unset(v)
 			event := newEvent(t)
-			eventually(t, "it is published", func() bool { return errors.Join(publisher.Publish(bounded(t, patience), event)...) == nil })
+			eventually(t, "it is published", func() bool { return tryPublish(t, publisher, event) == nil })
 			await(t, got, event)
 		})
 	}
@@ -268,7 +264,7 @@ func TestRefusedLogin(t *testing.T) {
 			want := strings.NewReplacer("VHOST", v.name, "USER", v.user).Replace(tt.want)
 			for _, err := range []error{
 				newPublisher(t, url, usual).Ping(bounded(t, patience)),
-				errors.Join(newPublisher(t, url, usual).Publish(bounded(t, patience), newEvent(t))...),
+				tryPublish(t, newPublisher(t, url, usual), newEvent(t)),
 				newConsumer(t, url, usual).Consume(bounded(t, patience), handleNothing),
 				newDeadLetterQueue(t, url, usual).Drain(bounded(t, patience), keepNothing),
 			} {

@@ -53,9 +53,7 @@ func TestLargeDeliveries(t *testing.T) {
 	t.Parallel()
 	const count, size, most = 12, 8 * mib, 5 // 16 MiB, the one that goes beyond, and two that were on their way
 	topology := newTopology(t)
-	if err := newPublisher(t, brokerURL(t), topology).Ping(bounded(t, patience)); err != nil {
-		t.Fatal(err)
-	}
+	declareTopology(t, brokerURL(t), topology)
 	events := newEvents(t, count)
 	publishLarge(t, topology.Queue, size, events...)
 
@@ -138,9 +136,7 @@ func TestLargeDeliveriesInHandForLong(t *testing.T) {
 	t.Parallel()
 	const count, size = 8, 10 * mib
 	topology := newTopology(t)
-	if err := newPublisher(t, brokerURL(t), topology).Ping(bounded(t, patience)); err != nil {
-		t.Fatal(err)
-	}
+	declareTopology(t, brokerURL(t), topology)
 	events := newEvents(t, count)
 	publishLarge(t, topology.Queue, size, events...)
 	var log logBuffer

@@ -63,14 +63,14 @@ func TestQueueOfAnotherKind(t *testing.T) {
 	})
 	t.Run("after the queue was deleted", func(t *testing.T) {
 		publisher := newPublisher(t, brokerURL(t), topology)
-		if err := errors.Join(publisher.Publish(bounded(t, patience), newEvent(t))...); err == nil {
+		if err := tryPublish(t, publisher, newEvent(t)); err == nil {
 			t.Fatal("published to a queue of another kind")
 		}
 		if _, err := ch.QueueDelete(topology.Queue, false, false, false); err != nil {
 			t.Fatal(err)
 		}
 		eventually(t, "the same publisher publishes", func() bool {
-			return errors.Join(publisher.Publish(bounded(t, patience), newEvent(t))...) == nil
+			return tryPublish(t, publisher, newEvent(t)) == nil
 		})
 	})
 }
@@ -80,7 +80,7 @@ func TestExchangeOfAnotherKind(t *testing.T) {
 	if err := openChannel(t).ExchangeDeclare(topology.Exchange, amqp.ExchangeDirect, true, false, false, false, nil); err != nil {
 		t.Fatal(err)
 	}
-	err := errors.Join(newPublisher(t, brokerURL(t), topology).Publish(bounded(t, patience), newEvent(t))...)
+	err := tryPublish(t, newPublisher(t, brokerURL(t), topology), newEvent(t))
 	var mismatch *rabbitmq.TopologyError
 	if !errors.As(err, &mismatch) || mismatch.Kind != "exchange" || mismatch.Name != topology.Exchange {
 		t.Fatalf("error %v, want a TopologyError of the exchange", err)
@@ -148,7 +148,7 @@ func TestNeitherSideHasToBeFirst(t *testing.T) {
 	t.Run("publisher", func(t *testing.T) {
 		topology := newTopology(t)
 		event := newEvent(t)
-		if err := errors.Join(newPublisher(t, brokerURL(t), topology).Publish(bounded(t, patience), event)...); err != nil {
+		if err := tryPublish(t, newPublisher(t, brokerURL(t), topology), event); err != nil {
 			t.Fatal(err)
 		}
 		got := make(chan domain.Event, 1)
@@ -161,8 +161,8 @@ func TestNeitherSideHasToBeFirst(t *testing.T) {
 		got := make(chan domain.Event, 1)
 		consumer := newConsumer(t, brokerURL(t), topology)
 		consume(t, consumer, handInto(got))
-		eventually(t, "the consumer consumes", func() bool { return consumer.Ping(bounded(t, patience)) == nil })
-		if err := errors.Join(newPublisher(t, brokerURL(t), topology).Publish(bounded(t, patience), event)...); err != nil {
+		awaitConsuming(t, consumer)
+		if err := tryPublish(t, newPublisher(t, brokerURL(t), topology), event); err != nil {
 			t.Fatal(err)
 		}
 		await(t, got, event)

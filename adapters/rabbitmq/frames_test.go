@@ -45,21 +45,19 @@ func TestSmallFrames(t *testing.T) {
 			proxy.frameMax = uint32(frame)
 			consumer := newConsumer(t, through(t, proxy.address), topology)
 			stop := consume(t, consumer, handleNothing)
-			send := func(queue string) {
+			put := func(queue string) {
 				t.Helper()
-				if err := openChannel(t).PublishWithContext(t.Context(), amqp.DefaultExchange, queue, true, false, message); err != nil {
-					t.Fatal(err)
-				}
+				send(t, amqp.DefaultExchange, queue, message)
 			}
-			eventually(t, "it consumes", func() bool { return consumer.Ping(bounded(t, patience)) == nil })
-			send(topology.Queue)
+			awaitConsuming(t, consumer)
+			put(topology.Queue)
 			dead := awaitDeadLetter(t, topology)
 			if dead.Headers["orderflow-attempts"] != "1" || dead.Headers["orderflow-reason"] == nil || dead.CorrelationId != message.CorrelationId {
 				t.Errorf("set aside with headers %.300v and correlation id %.10s…", dead.Headers, dead.CorrelationId)
 			}
 			stop()
 
-			send(deadLetters(topology)) // by somebody else: it has to be completed
+			put(deadLetters(topology)) // by somebody else: it has to be completed
 			box := letterbox{fail: func(nth int) error {
 				if nth <= 2 {
 					return errors.New("not yet")
@@ -115,15 +113,12 @@ func TestSmallFramesComeBack(t *testing.T) {
 					return handInto(handled)(ctx, d)
 				}
 			})
-			eventually(t, "it consumes", func() bool { return consumer.Ping(bounded(t, patience)) == nil })
-			ch := openChannel(t)
+			awaitConsuming(t, consumer)
 			for _, p := range []amqp.Publishing{
 				{MessageId: encoded.ID, ContentType: encoded.ContentType, Headers: headers, Body: encoded.Body},
 				{MessageId: "poison", Headers: amqp.Table{"x-long": strings.Repeat("x", size+350)}, Body: []byte("no event")},
 			} {
-				if err := ch.PublishWithContext(t.Context(), amqp.DefaultExchange, topology.Queue, true, false, p); err != nil {
-					t.Fatal(err)
-				}
+				send(t, amqp.DefaultExchange, topology.Queue, p)
 			}
 			await(t, handled, event)
 			if n := log.count("headers too long for a frame are left out"); size > 6000 && n < 2 {
@@ -161,18 +156,13 @@ func TestLettersAreCutFirst(t *testing.T) {
 		return nil
 	}}
 	drain(t, queue, box.keep)
-	if err := newPublisher(t, brokerURL(t), topology).Ping(bounded(t, patience)); err != nil { // which declares the queues
-		t.Fatal(err)
-	}
-	err := openChannel(t).PublishWithContext(t.Context(), amqp.DefaultExchange, deadLetters(topology), true, false, amqp.Publishing{
+	declareTopology(t, brokerURL(t), topology)
+	send(t, amqp.DefaultExchange, deadLetters(topology), amqp.Publishing{
 		MessageId: "m", Body: []byte("no event"), Headers: amqp.Table{
 			"x-long": strings.Repeat("x", 6500), "orderflow-attempts": "1", "orderflow-reason": "no",
 			"orderflow-first-failure": "2026-11-23T10:00:00.000Z", "orderflow-last-failure": "2026-11-23T10:00:00.000Z",
 		},
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, letter := range box.await(t, 3) {
 		if letter.ID != box.await(t, 1)[0].ID || letter.Failure.Reason != "no" {
 			t.Errorf("letter %s with failure %+v, want always the same one", letter.ID, letter.Failure)
