@@ -1,5 +1,5 @@
-// Package dispatch runs event handlers as the consumer's contract has it:
-// several at once, never two of one order, each with a bound, no panic let out.
+// Package dispatch calls event handlers as [ports.EventConsumer] requires: several
+// at once, never two of one order, with a timeout, and with panics recovered.
 package dispatch
 
 import (
@@ -13,30 +13,28 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// How long a handler may take where nothing else is set: at most, and once its
-// consumer is to stop.
+// The defaults of [Limits].
 const (
 	DefaultTimeout     = 30 * time.Second
 	DefaultStopTimeout = 5 * time.Second
 )
 
-// DefaultDelays returns the delays between one attempt and the next where
-// nothing else is set; after the last comes one more attempt.
+// DefaultDelays returns the default delays between two attempts. One more attempt
+// follows the last delay.
 func DefaultDelays() []time.Duration {
 	return []time.Duration{time.Second, 10 * time.Second, time.Minute, 10 * time.Minute}
 }
 
-// Group runs functions in goroutines of their own, those of one order one
-// after the other in the order of the calls. How many run at once is for the
-// caller to bound. The zero Group is ready for use.
+// Group runs functions in goroutines, those of one order one after the other, as
+// they were passed to Go. It does not bound how many run at once. The zero Group is
+// ready for use.
 type Group struct {
 	wg   sync.WaitGroup
 	mu   sync.Mutex
 	last map[domain.OrderID]chan struct{} // closed when the order's last function has returned
 }
 
-// Go runs f once every earlier function of the same order has returned; at
-// once if it is of none, "".
+// Go runs f after all earlier functions of the order; immediately if order is "".
 func (g *Group) Go(order domain.OrderID, f func()) {
 	if order == "" {
 		g.wg.Go(f)
@@ -67,18 +65,17 @@ func (g *Group) Go(order domain.OrderID, f func()) {
 	})
 }
 
-// Wait returns when every function has.
+// Wait waits until every function has returned.
 func (g *Group) Wait() { g.wg.Wait() }
 
-// Limits say how long a call may take; fields of zero or less stand for the
-// defaults.
+// Limits bound a call. Fields of zero or less stand for the defaults.
 type Limits struct {
 	Timeout     time.Duration
-	StopTimeout time.Duration // once the consumer is to stop
+	StopTimeout time.Duration // after the consumer was stopped
 }
 
-// Call calls f with a context that ends after Timeout, or StopTimeout after ctx
-// has. A panic becomes a permanent error with the place it happened at.
+// Call calls f with a context that ends after Timeout, or StopTimeout after ctx. It
+// returns a panic as a permanent error with the stack.
 func (l Limits) Call(ctx context.Context, f func(context.Context) error) (err error) {
 	own, cancel := context.WithTimeout(context.WithoutCancel(ctx), orDefault(l.Timeout, DefaultTimeout))
 	defer cancel()
@@ -97,9 +94,9 @@ func (l Limits) Call(ctx context.Context, f func(context.Context) error) (err er
 	return f(own)
 }
 
-func orDefault(timeout, usual time.Duration) time.Duration {
+func orDefault(timeout, byDefault time.Duration) time.Duration {
 	if timeout <= 0 {
-		return usual
+		return byDefault
 	}
 	return timeout
 }
