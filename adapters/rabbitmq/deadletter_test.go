@@ -18,7 +18,7 @@ import (
 
 // read is what a message among the dead letters of queue q is read as.
 func read(d amqp.Delivery, now time.Time) (ports.DeadLetter, bool) {
-	return Topology{Queue: "q"}.withDefaults().deadLetter(d, now)
+	return readLetter(Topology{Queue: "q"}.withDefaults(), d, now)
 }
 
 // deliveryOf returns the message as its queue delivers it.
@@ -93,7 +93,7 @@ func TestDeadLetterFailure(t *testing.T) {
 				t.Errorf("headers %v, want none", got.Message.Headers)
 			}
 
-			m := Topology{Queue: "q"}.again(got)
+			m := requeued(Topology{Queue: "q"}, got)
 			if m.exchange != amqp.DefaultExchange || m.key != "q.dead-letter" || m.DeliveryMode != amqp.Persistent {
 				t.Errorf("goes on to exchange %q with key %q, mode %d", m.exchange, m.key, m.DeliveryMode)
 			}
