@@ -15,15 +15,14 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// DefaultPrefetch is how many events a consumer has in hand at most where
-// nothing else is set.
+// DefaultPrefetch is the default of Broker.Prefetch.
 const DefaultPrefetch = 512
 
 // Broker is a queue of events and a queue of dead letters. The zero Broker is
 // ready for use; set its fields before the first call.
 type Broker struct {
-	// Delays lie between one attempt and the next; after the last comes one
-	// more attempt. Empty: a second, growing to ten minutes.
+	// Delays between two attempts; one more attempt follows the last. Default: a
+	// second, growing to ten minutes.
 	Delays []time.Duration
 
 	HandleTimeout time.Duration // how long a handler may take; 0 or less: 30 s
@@ -68,7 +67,7 @@ type message struct {
 	firstFailure time.Time // zero: none yet
 }
 
-// Publish queues the events. See [ports.EventPublisher].
+// Publish implements [ports.EventPublisher].
 func (p Publisher) Publish(ctx context.Context, events ...domain.Event) []error {
 	errs := make([]error, len(events))
 	messages := make([]message, 0, len(events))
@@ -90,7 +89,7 @@ func (p Publisher) Ping(context.Context) error { return nil }
 // Ping returns nil: no server has to answer.
 func (c Consumer) Ping(context.Context) error { return nil }
 
-// Inject queues a message with that body and no headers, as a stranger might.
+// Inject queues a message with that body and no headers, as another program might.
 func (b *Broker) Inject(ctx context.Context, body []byte) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("inject message: %w", err)
@@ -99,8 +98,7 @@ func (b *Broker) Inject(ctx context.Context, body []byte) error {
 	return nil
 }
 
-// Consume hands events to handle until ctx ends. What it has taken by then but
-// not yet handed over goes back to the queue.
+// Consume implements [ports.EventConsumer].
 func (c Consumer) Consume(ctx context.Context, handle ports.Handler) error {
 	b := c.broker
 	if handle == nil {
@@ -112,10 +110,10 @@ func (c Consumer) Consume(ctx context.Context, handle ports.Handler) error {
 	}
 	var handlers dispatch.Group
 	defer handlers.Wait()
-	inHand := make(chan struct{}, prefetch)
+	slots := make(chan struct{}, prefetch)
 	for {
 		select {
-		case inHand <- struct{}{}:
+		case slots <- struct{}{}:
 		case <-ctx.Done():
 			return nil
 		}
@@ -126,12 +124,12 @@ func (c Consumer) Consume(ctx context.Context, handle ports.Handler) error {
 		event, err := wire.Decode(m.Message)
 		if err != nil {
 			b.setAside(m, err)
-			<-inHand
+			<-slots
 			continue
 		}
 		handlers.Go(event.Order.ID, func() {
-			defer func() { <-inHand }()
-			if ctx.Err() != nil { // ended while an earlier event of the order was in hand
+			defer func() { <-slots }()
+			if ctx.Err() != nil { // ended while it waited for an earlier event of its order
 				b.queue.put(m)
 				return
 			}
@@ -151,7 +149,7 @@ func (b *Broker) handle(ctx context.Context, handle ports.Handler, m message, ev
 	if err == nil {
 		return
 	}
-	if ports.IsPostponed(err) { // the handler says what keeps it from its work
+	if ports.IsPostponed(err) { // the handler logs its own outage
 		b.log().Debug("event is postponed", "event_id", event.ID, "attempts", m.attempt-1, "again_in", delays[0].String(), "reason", err)
 		time.AfterFunc(delays[0], func() { b.queue.put(m) })
 		return

@@ -11,16 +11,15 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// DefaultDeliveryLease is how long a claim on a delivery lasts where nothing
-// else is set.
+// DefaultDeliveryLease is the default of Deliveries.Lease.
 const DefaultDeliveryLease = 45 * time.Second
 
-// Deliveries is the log of the notifications that went out.
+// Deliveries is the log of the notifications that were sent.
 type Deliveries struct {
 	Lease time.Duration // how long a claim lasts; 0 or less: DefaultDeliveryLease
 
 	mu      sync.Mutex
-	claims  map[deliveryKey]*claim // in force, or run out and not claimed again
+	claims  map[deliveryKey]*claim // valid ones, and expired ones that were not claimed again
 	sent    map[deliveryKey]bool
 	byOrder map[domain.OrderID][]domain.Notification
 }
@@ -104,7 +103,7 @@ func (c *claim) Record(ctx context.Context, n domain.Notification) error {
 	return nil
 }
 
-// Release gives the claim back unused.
+// Release gives up the claim.
 func (c *claim) Release(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("release delivery of %s: %w", c.key, err)
@@ -112,7 +111,7 @@ func (c *claim) Release(ctx context.Context) error {
 	d := c.log
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.claims[c.key] == c { // and not another's, who came when this one had run out
+	if d.claims[c.key] == c { // not the claim of another that came after this one had expired
 		delete(d.claims, c.key)
 	}
 	return nil

@@ -1,26 +1,24 @@
 // Package memory keeps orders, events, deliveries and dead letters in the memory
-// of one process: the default where no server is set up, and the stand-in for
-// tests.
+// of one process, for tests and for trying the services without servers.
 //
-// The zero [Orders], [Broker], [Deliveries] and [DeadLetters] are ready for use.
-// Fields are set before the first call; copies are not to be made.
+// A [Store] and a [Broker] hand out the parts that are the ports. The zero values of
+// both, and of the store's parts, are ready for use. Set fields before the first
+// call, and don't copy the values.
 //
 // # URL
 //
-// "memory:", without host, path or parameters. What stands behind it is seen by
-// this process alone, and every value is a store of its own.
+// "memory:", without host, path or parameters. Each Store and each Broker is
+// separate, and no other process sees it.
 //
 // # Delivery semantics
 //
-// At least once, as with the servers, for as long as the process lives. The
-// broker carries events in the form in which they travel between processes, so
-// that what works here has no surprise there. Events of one order are never
-// handled at once within one call of Consume. A dead letter that was not kept
-// comes again after 10 s.
+// At least once, as with the servers, while the process lives. The broker encodes
+// and decodes events as the servers' adapters do. One call of Consume never handles
+// two events of one order at once. A dead letter that was not kept comes again after
+// 10 s.
 //
 // # Failure
 //
-// There is no server to be away: a call fails only because its context has
-// ended, and has then changed nothing. When the process ends everything is
-// gone: orders, outbox, queue and dead letters. Nothing bounds how much is kept.
+// A call fails only if its context has ended, and then it has changed nothing. All
+// data is lost when the process ends, and nothing bounds its size.
 package memory

@@ -1,11 +1,10 @@
-// Package wire turns events into messages and back: one form for every broker.
+// Package wire encodes events as messages, and decodes them: one form for every
+// broker.
 //
-// The body is the order as JSON, its first fields id, user_id, product and
-// quantity. What belongs to the event travels beside it, as the attributes of
-// CloudEvents 1.0 (https://github.com/cloudevents/spec) in headers that begin
-// with "ce-". A receiver that knows only the body can read every message; one
-// that knows CloudEvents can tell what happened, when, and whether it has seen
-// it before.
+// The body is the order as JSON, beginning with id, user_id, product and quantity.
+// The headers that begin with "ce-" are the event's attributes by CloudEvents 1.0
+// (https://github.com/cloudevents/spec). A receiver can read the body alone; the
+// attributes add what happened, when, and an id by which it detects a repeat.
 package wire
 
 import (
@@ -31,7 +30,7 @@ const (
 	HeaderType        = "ce-type"
 )
 
-// TimeFormat is that of every time in a message: RFC 3339 with milliseconds.
+// TimeFormat is the format of all times in a message: RFC 3339 with milliseconds.
 const TimeFormat = "2006-01-02T15:04:05.000Z07:00"
 
 const (
@@ -47,9 +46,9 @@ type body struct {
 	CreatedAt string         `json:"created_at"`
 }
 
-// Encode returns the event's message. It refuses an event that has no wire form:
-// one of another type than order.created, or whose id or time can't be its own.
-// Of the order it checks only the time, for what a store has kept must go out.
+// Encode returns the event's message. It refuses an event of another type than
+// order.created, or with a wrong id or time. Of the order it checks only the time,
+// because every stored order must be published.
 func Encode(event domain.Event) (ports.Message, error) {
 	if err := check(event); err != nil {
 		return ports.Message{}, fmt.Errorf("encode event %.100q of type %.100q: %w", event.ID, event.Type, err)
@@ -78,11 +77,10 @@ func Encode(event domain.Event) (ports.Message, error) {
 	}, nil
 }
 
-// check returns an error if Decode would not accept the event, be its order as
-// it may.
+// check returns an error if Decode would refuse the event, whatever its order.
 func check(event domain.Event) error {
 	if event.Type != domain.OrderCreated {
-		return fmt.Errorf("there is no such type of event; the only one is %q", domain.OrderCreated)
+		return fmt.Errorf("unknown type of event; the only one is %q", domain.OrderCreated)
 	}
 	if of, ok := event.ID.OrderID(); !ok || of != event.Order.ID {
 		return fmt.Errorf("its id does not belong to its order %.100q", event.Order.ID)
@@ -96,9 +94,9 @@ func check(event domain.Event) error {
 	return nil
 }
 
-// Decode returns the event of a message that [Encode] made, here or in a later
-// version: it passes over headers and fields that it does not know, and accepts
-// nothing that breaks the domain's rules. It needs only headers and body.
+// Decode returns the event of a message from [Encode] in this or a later version. It
+// ignores unknown headers and fields, and refuses an order that breaks the domain's
+// rules. It needs only headers and body.
 func Decode(m ports.Message) (domain.Event, error) {
 	event, err := decode(m)
 	if err != nil {
@@ -112,7 +110,7 @@ func decode(m ports.Message) (domain.Event, error) {
 		return domain.Event{}, fmt.Errorf("header %s is %q, want %q", HeaderSpecVersion, v, specVersion)
 	}
 	if v := m.Headers[HeaderType]; v != string(domain.OrderCreated) {
-		return domain.Event{}, fmt.Errorf("header %s is %q, which is no type of event", HeaderType, v)
+		return domain.Event{}, fmt.Errorf("header %s is %q, which is not a type of event", HeaderType, v)
 	}
 	at, err := time.Parse(time.RFC3339, m.Headers[HeaderTime])
 	if err != nil {
@@ -132,7 +130,7 @@ func decode(m ports.Message) (domain.Event, error) {
 	}
 	id := domain.EventID(m.Headers[HeaderID])
 	if of, ok := id.OrderID(); !ok || of != order.ID {
-		return domain.Event{}, fmt.Errorf("header %s is %q, no event of order %s", HeaderID, id, order.ID)
+		return domain.Event{}, fmt.Errorf("header %s is %q, which is not an event of order %s", HeaderID, id, order.ID)
 	}
 	if at.IsZero() {
 		return domain.Event{}, errors.New("header " + HeaderTime + " is the zero time")
