@@ -3,10 +3,13 @@ package rabbitmq
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
 	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
 )
 
 // Broker hands out the parts that the services use, the same part each time.
@@ -76,4 +79,66 @@ func (b *Broker) Close(ctx context.Context) error {
 
 func (b *Broker) endpoint(name string, routes []route) endpoint {
 	return endpoint{b.url, name, b.options.Topology, routes, &stateLog{logger: b.options.Logger.With("connection", name)}}
+}
+
+// endpoint is where sessions connect to, and as what.
+type endpoint struct {
+	url      string
+	name     string // of the connection, for operators
+	topology Topology
+	routes   []route // the sessions, or those they work for, publish by these
+	log      *stateLog
+}
+
+// open connects, declares the topology and calls setUp with the session.
+func (e endpoint) open(ctx context.Context, setUp func(*session) error) (*session, error) {
+	timeout := cmp.Or(time.Duration(e.uri().ConnectionTimeout)*time.Millisecond, connectTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("not connected within %v", timeout))
+	defer cancel()
+	s := &session{endpoint: e, pings: make(chan func())}
+	s.life, s.end = context.WithCancelCause(context.Background())
+	defer context.AfterFunc(ctx, func() { s.end(context.Cause(ctx)) })()
+
+	watch, err := s.connect(ctx)
+	if err == nil {
+		err = e.topology.declare(s.conn)
+	}
+	if err == nil {
+		err = checkRoutes(s.conn, e.routes)
+	}
+	if err == nil {
+		err = setUp(s)
+	}
+	if err != nil {
+		err = e.explain(err)
+		s.end(err)
+		s.wg.Wait()
+		return nil, cmp.Or(context.Cause(ctx), err)
+	}
+	s.wg.Go(watch)
+	s.wg.Go(s.sendPings)
+	return s, nil
+}
+
+// uri returns the parts of the URL.
+func (e endpoint) uri() amqp.URI {
+	uri, _ := amqp.ParseURI(e.url) // Open has checked it
+	return uri
+}
+
+// explain adds to a refusal what a person has to change.
+func (e endpoint) explain(err error) error {
+	if errors.Is(err, amqp.ErrCredentials) || errors.Is(err, amqp.ErrSASL) {
+		return &refusal{err, "check user, password and auth_mechanism in the broker's URL; guest may log in from the broker's own machine only"}
+	}
+	vhost := shellQuote(e.uri().Vhost)
+	switch kind, user, refused := rightRefused(err); {
+	case !refused:
+		return err
+	case kind == "topic":
+		return &refusal{err, fmt.Sprintf("allow the routing key with \"rabbitmqctl clear_topic_permissions -p %s %s\" or set_topic_permissions", vhost, shellQuote(user))}
+	default:
+		return &refusal{err, fmt.Sprintf("allow it, for example with \"rabbitmqctl set_permissions -p %s %s %s\", which replaces the user's permissions there",
+			vhost, shellQuote(user), e.topology.permissions())}
+	}
 }
