@@ -8,23 +8,23 @@ import (
 	"pgregory.net/rapid"
 )
 
-// channel is the broker's end of a channel: it knows what is outstanding, and
-// refuses, as RabbitMQ does, what is not.
+// channel is the broker's end of a channel. Like RabbitMQ, it refuses to settle what
+// is not outstanding.
 type channel struct {
 	t           rapid.TB
 	outstanding []uint64
 	done        map[uint64]bool
-	words       int
+	acks        int
 }
 
-func (c *channel) acknowledge(words []acknowledgement) {
-	for _, word := range words {
-		c.ack(word.tag, word.multiple)
+func (c *channel) acknowledge(acks []acknowledgement) {
+	for _, a := range acks {
+		c.ack(a.tag, a.multiple)
 	}
 }
 
 func (c *channel) ack(tag uint64, multiple bool) {
-	c.words++
+	c.acks++
 	i, there := slices.BinarySearch(c.outstanding, tag)
 	if !there {
 		c.t.Fatalf("ack of %d, which is not outstanding", tag)
@@ -35,14 +35,14 @@ func (c *channel) ack(tag uint64, multiple bool) {
 	}
 	for _, acked := range c.outstanding[from : i+1] {
 		if !c.done[acked] {
-			c.t.Fatalf("ack of %d (multiple: %v) acknowledges %d, which is in hand", tag, multiple, acked)
+			c.t.Fatalf("ack of %d (multiple: %v) acknowledges %d, which is pending", tag, multiple, acked)
 		}
 	}
 	c.outstanding = slices.Delete(c.outstanding, from, i+1)
 }
 
-// In whatever order deliveries are done, and however they gather, each is
-// acknowledged at once, and none that is in hand.
+// In any order and any batches, each finished delivery is acknowledged immediately,
+// and no pending one is.
 func TestAcks(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		c := &channel{t: t, done: make(map[uint64]bool)}
@@ -63,7 +63,7 @@ func TestAcks(t *testing.T) {
 			a.add(order[0])
 			order = order[n:]
 			if len(c.outstanding) != len(order) {
-				t.Fatalf("%d are not acknowledged, %d are in hand", len(c.outstanding), len(order))
+				t.Fatalf("%d are not acknowledged, %d are pending", len(c.outstanding), len(order))
 			}
 		}
 		if len(a.pending) > 0 {
@@ -72,7 +72,7 @@ func TestAcks(t *testing.T) {
 	})
 }
 
-func TestAcksOfManyInOneWord(t *testing.T) {
+func TestAdjacentAcksAreOne(t *testing.T) {
 	c := &channel{t: t, done: make(map[uint64]bool)}
 	a := newAcks(c.acknowledge)
 	for tag := uint64(1); tag <= 100; tag++ {
@@ -84,24 +84,24 @@ func TestAcksOfManyInOneWord(t *testing.T) {
 		}
 	}
 	a.add(100)
-	if c.words != 1 || len(c.outstanding) > 0 {
-		t.Errorf("%d words, and %d are left; want one word, and none", c.words, len(c.outstanding))
+	if c.acks != 1 || len(c.outstanding) > 0 {
+		t.Errorf("%d acknowledgements, and %d deliveries are left; want one, and none", c.acks, len(c.outstanding))
 	}
 }
 
-func TestAcksAtOnce(t *testing.T) {
+func TestConcurrentAcks(t *testing.T) {
 	var mu sync.Mutex
 	told := make(map[uint64]int)
 	var lowest uint64 = 1
-	a := newAcks(func(words []acknowledgement) {
+	a := newAcks(func(acks []acknowledgement) {
 		mu.Lock()
 		defer mu.Unlock()
-		for _, word := range words {
-			told[word.tag]++
-			if !word.multiple {
+		for _, ack := range acks {
+			told[ack.tag]++
+			if !ack.multiple {
 				continue
 			}
-			for ; lowest < word.tag; lowest++ {
+			for ; lowest < ack.tag; lowest++ {
 				if told[lowest] == 0 {
 					told[lowest]++
 				}
@@ -128,8 +128,8 @@ func TestAcksAtOnce(t *testing.T) {
 	}
 }
 
-// How many deliveries one word to the broker acknowledges, where two hundred
-// are done at a time, as when one write has recorded them all.
+// How many deliveries one acknowledgement settles if two hundred finish at a time, as
+// after one write has recorded them all.
 func BenchmarkAcks(b *testing.B) {
 	const atOnce = 200
 	words := 0
@@ -151,5 +151,5 @@ func BenchmarkAcks(b *testing.B) {
 		handlers.Wait()
 		first += atOnce
 	}
-	b.ReportMetric(float64(first-1)/float64(words), "deliveries/word")
+	b.ReportMetric(float64(first-1)/float64(words), "deliveries/ack")
 }

@@ -10,14 +10,14 @@ import (
 
 func TestPartsAreTheSameEachTime(t *testing.T) {
 	broker := open(t, "amqp://nowhere.invalid/", rabbitmq.Topology{})
-	if a, b := broker.Publisher(), broker.Publisher(); a != b {
-		t.Error("Publisher returns another publisher each time")
+	parts := func() map[string]any {
+		return map[string]any{"Publisher": broker.Publisher(), "Consumer": broker.Consumer(), "DeadLetterQueue": broker.DeadLetterQueue()}
 	}
-	if a, b := broker.Consumer(), broker.Consumer(); a != b {
-		t.Error("Consumer returns another consumer each time")
-	}
-	if a, b := broker.DeadLetterQueue(), broker.DeadLetterQueue(); a != b {
-		t.Error("DeadLetterQueue returns another queue each time")
+	again := parts()
+	for name, part := range parts() {
+		if part != again[name] {
+			t.Errorf("%s returns another part each time", name)
+		}
 	}
 }
 

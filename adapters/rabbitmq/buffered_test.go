@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// writes is a connection that notes what is written to it.
+// writes is a connection that records the writes.
 type writes struct {
 	net.Conn
 	all [][]byte
@@ -106,8 +106,7 @@ func TestHeldWriteFails(t *testing.T) {
 	}
 }
 
-// What it costs to hand a batch to the network: a write for each message, or
-// all held.
+// The cost of a batch with one write for each message, and with one for all.
 func BenchmarkHold(b *testing.B) {
 	const batch, size = 256, 600
 	message := make([]byte, size)

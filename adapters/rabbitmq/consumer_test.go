@@ -67,8 +67,8 @@ func TestConsumerWaitsForTheBroker(t *testing.T) {
 	await(t, got, event)
 }
 
-// What a handler says after its connection was lost must not reach the broker
-// by the next connection, where the delivery's number is another's.
+// The result of a handler whose connection was lost must not reach the broker by the
+// next connection, where the delivery tag is another delivery's.
 func TestStaleAcknowledgement(t *testing.T) {
 	topology := newTopology(t)
 	proxy := newProxy(t, nil)
@@ -116,7 +116,7 @@ func receive[T any](t testing.TB, from <-chan T) T {
 	}
 }
 
-// What is in hand when a connection is lost counts until its handler ends.
+// A delivery counts until its handler ends, even if its connection is lost before.
 func TestPrefetchBoundsWhatIsInHand(t *testing.T) {
 	topology := newTopology(t)
 	publish(t, newPublisher(t, brokerURL(t), topology), newEvents(t, 10)...)
@@ -133,7 +133,7 @@ func TestPrefetchBoundsWhatIsInHand(t *testing.T) {
 		inHand.Add(-1)
 		return nil
 	})
-	eventually(t, "3 are in hand", func() bool { return begun.Load() == 3 })
+	eventually(t, "3 events are being handled", func() bool { return begun.Load() == 3 })
 	proxy.refuse(true)
 	proxy.cut()
 	other := openChannel(t) // gets the three that come back, so that the consumer will get others
@@ -156,13 +156,13 @@ func TestPrefetchBoundsWhatIsInHand(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	eventually(t, "all are dealt with", func() bool { return begun.Load() == 10 && inHand.Load() == 0 })
+	eventually(t, "all are handled", func() bool { return begun.Load() == 10 && inHand.Load() == 0 })
 	if n := most.Load(); n != 3 {
-		t.Errorf("%d events were in hand at once, want 3", n)
+		t.Errorf("%d events were handled at once, want 3", n)
 	}
 }
 
-// What a consumer can't take in hand is left to others.
+// A consumer leaves what exceeds its prefetch to others.
 func TestPrefetchLeavesTheRest(t *testing.T) {
 	topology := newTopology(t)
 	publish(t, newPublisher(t, brokerURL(t), topology), newEvents(t, 10)...)
@@ -174,11 +174,11 @@ func TestPrefetchLeavesTheRest(t *testing.T) {
 	})
 	eventually(t, "it has 3 of 10 events", func() bool { return messages(t, topology.Queue) == 7 })
 	close(end)
-	eventually(t, "it has dealt with all", func() bool { return messages(t, topology.Queue) == 0 })
+	eventually(t, "all are acknowledged", func() bool { return messages(t, topology.Queue) == 0 })
 	stop()
 }
 
-// More at once than a quorum queue takes from a channel.
+// More acknowledgements at once than a quorum queue takes from a channel.
 func TestConsumerThatStopsForgetsNothing(t *testing.T) {
 	const count = 200
 	topology := newTopology(t)
@@ -190,7 +190,7 @@ func TestConsumerThatStopsForgetsNothing(t *testing.T) {
 		<-end
 		return nil
 	})
-	eventually(t, "all are in hand", func() bool { return begun.Load() == count })
+	eventually(t, "all are being handled", func() bool { return begun.Load() == count })
 	time.AfterFunc(50*time.Millisecond, func() { close(end) })
 	stop()
 	again := make(chan domain.Event, count)
@@ -244,8 +244,8 @@ func TestConsumeEndsOnADeadLink(t *testing.T) {
 	}
 }
 
-// To RabbitMQ before 4.3, what a stop gives back counts towards the queue's
-// limit: once, not once more for making sure that all else is settled.
+// Before RabbitMQ 4.3, what a stopping consumer gives back counts towards the delivery
+// limit: once, and not again because settle gets it from the queue.
 func TestStopCountsOnce(t *testing.T) {
 	topology := newTopology(t)
 	publish(t, newPublisher(t, brokerURL(t), topology), newEvents(t, 2)...)
@@ -267,9 +267,9 @@ func TestStopCountsOnce(t *testing.T) {
 	}
 }
 
-// A message that breaks the connection of whoever takes it, for the library
-// refuses to read what it and the broker let pass, takes no other with it: not
-// out of the queue, and not out of the dead letters.
+// The library refuses to read a message that it and the broker let pass, and drops
+// the connection. Such a message costs no other message: not in the queue, and not
+// among the dead letters.
 func TestUnreadableMessages(t *testing.T) {
 	topology := newTopology(t)
 	publisher := newPublisher(t, brokerURL(t), topology)
@@ -315,7 +315,7 @@ func TestUnreadableMessages(t *testing.T) {
 		missing[event.ID] = true
 	}
 	for len(missing) > 0 {
-		delete(missing, receive(t, handled)) // some more than once: they were in hand when the connection broke
+		delete(missing, receive(t, handled)) // some come more than once, because they were pending when the connection broke
 	}
 	if letters := box.await(t, 0); len(letters) > 0 {
 		t.Errorf("%d dead letters, want none: %+v", len(letters), letters)
@@ -324,7 +324,7 @@ func TestUnreadableMessages(t *testing.T) {
 		t.Errorf("%d messages are left among the dead letters", n)
 	}
 
-	// In the end as many are in hand as before.
+	// In the end, as many are handled at once as before.
 	mu.Lock()
 	most = 0
 	mu.Unlock()

@@ -2,9 +2,8 @@ package rabbitmq
 
 import "time"
 
-// SetPause has letters that were not kept come again after that time.
+// SetPause sets the time after which keep gets a letter again.
 func (q *DeadLetterQueue) SetPause(pause time.Duration) { q.pause = pause }
 
-// SetMaxPause has a consumer without room for more give up its connection after
-// that time.
+// SetMaxPause sets the time after which a consumer without room connects again.
 func (c *Consumer) SetMaxPause(pause time.Duration) { c.maxPause = pause }

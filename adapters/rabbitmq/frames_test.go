@@ -14,8 +14,8 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// Whatever is published fits into the frames of its connection: a broker, or
-// what stands before it, may allow smaller ones than the sender had.
+// Every published message fits into the frames of its connection. A broker, or a
+// proxy before it, may allow smaller frames than the sender's.
 func TestSmallFrames(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("p", 255)
@@ -78,9 +78,9 @@ func TestSmallFrames(t *testing.T) {
 	}
 }
 
-// What the broker adds on the way back still fits into a frame: an event that
-// waits, fails and comes again is handled, and what can't be handled becomes one
-// letter, under the id that the log has given it.
+// The headers that the broker adds on the way back still fit into a frame. An event
+// that is retried is handled in the end; a message that is set aside becomes one
+// letter, with the id that was logged.
 func TestSmallFramesComeBack(t *testing.T) {
 	t.Parallel()
 	for _, size := range []int{5000, 6000, 7000, 7500, 7700} {
@@ -141,9 +141,9 @@ func TestSmallFramesComeBack(t *testing.T) {
 	}
 }
 
-// A letter that the broker has set aside is cut to a frame before it is drained:
-// cut after that, it would be another.
-func TestLettersAreCutFirst(t *testing.T) {
+// A letter's headers are shortened to a frame before it is drained: afterwards, it
+// would become another letter.
+func TestLettersAreShortenedFirst(t *testing.T) {
 	t.Parallel()
 	topology := newTopology(t)
 	proxy := newProxy(t, nil)
@@ -175,8 +175,8 @@ func withHeaders(p amqp.Publishing, headers amqp.Table) amqp.Publishing {
 	return p
 }
 
-// What the library can't write is refused before it breaks the connection.
-func TestTooLongAName(t *testing.T) {
+// A message that the library can't write is refused before it breaks the connection.
+func TestTooLongNames(t *testing.T) {
 	topology := newTopology(t)
 	queue := newDeadLetterQueue(t, brokerURL(t), topology)
 	long := strings.Repeat("x", 256)

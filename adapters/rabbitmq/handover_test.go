@@ -92,7 +92,7 @@ func checkFailureHeaders(t testing.TB, d amqp.Delivery, attempts int, reason str
 	}
 }
 
-// attemptLog keeps the attempts at which a handler was called.
+// attemptLog records the attempts of the handled deliveries.
 type attemptLog struct {
 	mu       sync.Mutex
 	attempts []int
@@ -114,8 +114,8 @@ func (l *attemptLog) got() []int {
 	return slices.Clone(l.attempts)
 }
 
-// A failed event that can't be handed over stays in hand: it neither comes
-// again before its time, nor is it lost.
+// A failed event that can't be published anew stays unacknowledged: it comes again
+// neither early nor never.
 func TestHandOverThatFails(t *testing.T) {
 	t.Parallel()
 	start := func(t *testing.T) (*proxy, rabbitmq.Topology, *attemptLog, func()) {
@@ -140,7 +140,7 @@ func TestHandOverThatFails(t *testing.T) {
 		if diff := cmp.Diff([]int{1, 2}, log.got()); diff != "" {
 			t.Errorf("attempts (-want +got):\n%s", diff)
 		}
-		eventually(t, "it is dealt with", func() bool { return messages(t, topology.Queue) == 0 })
+		eventually(t, "it is acknowledged", func() bool { return messages(t, topology.Queue) == 0 })
 	})
 	t.Run("until the consumer stops", func(t *testing.T) {
 		_, topology, log, stop := start(t)
@@ -161,12 +161,11 @@ func TestHandOverThatFails(t *testing.T) {
 		if diff := cmp.Diff([]int{1, 1, 2}, log.got()); diff != "" {
 			t.Errorf("attempts (-want +got):\n%s", diff)
 		}
-		eventually(t, "it is dealt with", func() bool { return messages(t, topology.Queue) == 0 })
+		eventually(t, "it is acknowledged", func() bool { return messages(t, topology.Queue) == 0 })
 	})
 }
 
-// A retry queue that somebody deletes comes back, and nothing is lost with the
-// next failure.
+// A deleted retry queue is declared again, and the next failed event is not lost.
 func TestHandOverToADeletedQueue(t *testing.T) {
 	topology := newTopology(t)
 	var log attemptLog
@@ -185,7 +184,7 @@ func TestHandOverToADeletedQueue(t *testing.T) {
 	}
 }
 
-// What we write about a message must fit beside what its sender has written.
+// Our headers fit beside the sender's.
 func TestDeadLetterWithFullHeaders(t *testing.T) {
 	topology := newTopology(t)
 	consumer := newConsumer(t, brokerURL(t), topology)

@@ -13,8 +13,7 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// newTestLink returns a link whose attempts to connect are those of open, with
-// the log of it.
+// newTestLink returns a link that connects by calling open, and its log.
 func newTestLink(t *testing.T, open func(context.Context) (*session, error)) (*link, *strings.Builder) {
 	var log strings.Builder
 	l := newLink(loggingInto(&log), nil)
@@ -80,7 +79,7 @@ func TestLinkPausesBetweenAttempts(t *testing.T) {
 				t.Fatalf("error %v, want ErrUnavailable and why", err)
 			}
 			if d := time.Since(start); d != 0 {
-				t.Fatalf("was told after %v, want at once", d)
+				t.Fatalf("got the error after %v, want it immediately", d)
 			}
 			time.Sleep(50 * time.Millisecond)
 		}
@@ -158,7 +157,7 @@ func TestPausesBeginAnewAfterASessionThatLasted(t *testing.T) {
 	})
 }
 
-// A broker that accepts connections and drops them is not stormed.
+// A broker that accepts and drops connections is not flooded with attempts.
 func TestLinkToAFickleBroker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		attempts := 0

@@ -57,7 +57,7 @@ func through(t testing.TB, address string) string {
 	return u.String()
 }
 
-// openChannel returns a channel of the test's own.
+// openChannel returns a channel on a new connection.
 func openChannel(t testing.TB) *amqp.Channel {
 	t.Helper()
 	conn, err := amqp.Dial(brokerURL(t))
@@ -72,7 +72,7 @@ func openChannel(t testing.TB) *amqp.Channel {
 	return ch
 }
 
-// newTopology returns a topology of the test's own, which goes with it.
+// newTopology returns a topology that is deleted after the test.
 func newTopology(t testing.TB, delays ...time.Duration) rabbitmq.Topology {
 	t.Helper()
 	name := "test." + rand.Text()[:12]
@@ -146,8 +146,7 @@ func newConsumer(t testing.TB, url string, topology rabbitmq.Topology, set ...fu
 	return open(t, url, topology, set...).Consumer()
 }
 
-// newDeadLetterQueue returns one that waits for a second only before a letter
-// comes again.
+// newDeadLetterQueue returns a queue in which a letter comes again after a second.
 func newDeadLetterQueue(t testing.TB, url string, topology rabbitmq.Topology, set ...func(*rabbitmq.Options)) *rabbitmq.DeadLetterQueue {
 	t.Helper()
 	queue := open(t, url, topology, set...).DeadLetterQueue()
@@ -223,15 +222,13 @@ func awaitConsuming(t testing.TB, consumer *rabbitmq.Consumer) {
 	eventually(t, "the consumer consumes", func() bool { return consumer.Ping(bounded(t, patience)) == nil })
 }
 
-// consume runs the consumer until the test ends or stop is called, which
-// waits until it has returned.
+// consume runs Consume until the test ends or stop is called; stop waits for it.
 func consume(t testing.TB, consumer *rabbitmq.Consumer, handle ports.Handler) (stop func()) {
 	t.Helper()
 	return run(t, func(ctx context.Context) error { return consumer.Consume(ctx, handle) })
 }
 
-// drain drains the queue until the test ends or stop is called, which waits
-// until it has returned.
+// drain runs Drain until the test ends or stop is called; stop waits for it.
 func drain(t testing.TB, queue *rabbitmq.DeadLetterQueue, keep func(context.Context, ports.DeadLetter) error) (stop func()) {
 	t.Helper()
 	return run(t, func(ctx context.Context) error { return queue.Drain(ctx, keep) })
@@ -296,7 +293,7 @@ func eventually(t testing.TB, what string, done func() bool) {
 	}
 }
 
-// logBuffer keeps what is logged.
+// logBuffer collects the log.
 type logBuffer struct {
 	mu  sync.Mutex
 	buf bytes.Buffer

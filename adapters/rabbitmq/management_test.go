@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// vhost is a virtual host of the test's own, with a user of its own.
+// vhost is a virtual host with a user, for one test.
 type vhost struct {
 	t    testing.TB
 	name string
@@ -20,8 +20,8 @@ type vhost struct {
 	url  string // with the user's
 }
 
-// managementURL returns that of the broker of TEST_BROKER_URL: by custom its
-// port is the broker's plus 10000.
+// managementURL returns the management URL of TEST_BROKER_URL's broker. Its port is,
+// by custom, the broker's plus 10000.
 func managementURL(t testing.TB) string {
 	t.Helper()
 	u, err := url.Parse(brokerURL(t))
@@ -69,7 +69,7 @@ func (v *vhost) permit(configure, write, read string) {
 func (v *vhost) put(path string, body any) { v.call(http.MethodPut, path, body) }
 func (v *vhost) delete(path string)        { v.call(http.MethodDelete, path, nil) }
 
-// call calls the management API; that something is not there is fine.
+// call calls the management API, which may answer 404.
 func (v *vhost) call(method, path string, body any) []byte {
 	v.t.Helper()
 	text, err := json.Marshal(body)

@@ -99,7 +99,7 @@ func TestAfterFailureKeepsTheSendersMessage(t *testing.T) {
 	}
 }
 
-// What has to go for a frame is what matters least, and never more than that.
+// The least important headers are left out, and no more than a frame needs.
 func TestFit(t *testing.T) {
 	x := func(n int) string { return strings.Repeat("x", n) }
 	ours := amqp.Table{headerAttempts: "1", headerReason: x(maxReason), headerFirstFailure: x(24), headerLastFailure: x(24)}
@@ -203,7 +203,7 @@ func TestRetryQueueNames(t *testing.T) {
 	}
 }
 
-// A time in a header may be somebody else's, and then any that text can say.
+// Another program may have written any time into a header.
 func TestWrittenFailureHasTimesThatCanBeWritten(t *testing.T) {
 	for _, text := range []string{"0000-01-01T00:00:00Z", "0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00", "soon"} {
 		got := writtenFailure(amqp.Table{headerFirstFailure: text, headerLastFailure: text})

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// proxy stands between the adapter and the broker, for trouble.
+// proxy stands between the adapter and the broker, and makes trouble.
 type proxy struct {
 	address  string
 	listener net.Listener
@@ -107,8 +107,7 @@ func (p *proxy) copy(to, from net.Conn) {
 	}
 }
 
-// propose has the broker propose another size of frames, if it is its proposal
-// that passes.
+// propose changes the frame size in the broker's proposal.
 func (p *proxy) propose(passing []byte) {
 	tune := []byte{1, 0, 0, 0, 0, 0, 12, 0, 10, 0, 30}
 	if at := bytes.Index(passing, tune); p.frameMax > 0 && at >= 0 {
@@ -126,7 +125,7 @@ func (p *proxy) cut() {
 	p.clients, p.brokers = nil, nil
 }
 
-// refuse has new connections closed at once, or no more.
+// refuse starts or stops to close new connections immediately.
 func (p *proxy) refuse(refusing bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -165,8 +164,8 @@ func (p *proxy) flow() {
 	}
 }
 
-// say tells every client what the broker does not: one method, with its
-// arguments. The broker should be silent at that moment.
+// say sends every client one method with its arguments, as if the broker did. The
+// broker should be silent at that moment.
 func (p *proxy) say(t testing.TB, channel, class, method uint16, arguments ...byte) {
 	t.Helper()
 	frame := []byte{1} // a method

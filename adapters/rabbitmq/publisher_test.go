@@ -15,6 +15,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"example.com/orderflow/adapters/rabbitmq"
+	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 )
 
@@ -64,7 +65,7 @@ func TestPublishedMessage(t *testing.T) {
 	}
 }
 
-// More than may be unconfirmed at once, from several callers.
+// More messages than may be unconfirmed at once, from several callers.
 func TestPublishMany(t *testing.T) {
 	topology := newTopology(t)
 	publisher := newPublisher(t, brokerURL(t), topology)
@@ -120,7 +121,7 @@ func TestPublishWhatNoQueueTakes(t *testing.T) {
 	for range 20 {
 		wg.Go(func() {
 			if err := tryPublish(t, publisher, newEvents(t, 10)...); err == nil {
-				t.Error("one of several calls was told that its events are kept, which no queue took")
+				t.Error("one of several calls returned nil for an event that no queue took")
 			}
 		})
 	}
@@ -128,11 +129,18 @@ func TestPublishWhatNoQueueTakes(t *testing.T) {
 	heals()
 }
 
+// connected returns a broker whose publisher has connected through the proxy.
+func connected(t testing.TB, set ...func(*rabbitmq.Options)) (*proxy, *rabbitmq.Broker, rabbitmq.Topology) {
+	t.Helper()
+	topology, proxy := newTopology(t), newProxy(t, nil)
+	broker := open(t, through(t, proxy.address), topology, set...)
+	publish(t, broker.Publisher(), newEvent(t))
+	return proxy, broker, topology
+}
+
 func TestPublishWhatTheBrokerRefuses(t *testing.T) {
-	topology := newTopology(t)
-	proxy := newProxy(t, nil)
-	publisher := newPublisher(t, through(t, proxy.address), topology)
-	publish(t, publisher, newEvent(t))
+	proxy, broker, _ := connected(t)
+	publisher := broker.Publisher()
 
 	proxy.swallow()
 	events := newEvents(t, 3)
@@ -190,7 +198,7 @@ func TestPublisherConnectsAgain(t *testing.T) {
 	}
 }
 
-// To which the broker answers by closing the channel, not the connection.
+// The broker answers by closing the channel, not the connection.
 func TestPublishToADeletedExchange(t *testing.T) {
 	topology := newTopology(t)
 	publisher := newPublisher(t, brokerURL(t), topology)
@@ -210,13 +218,10 @@ func TestPublishToADeletedExchange(t *testing.T) {
 	}
 }
 
-// A call that is under way when the connection breaks is told so, and not that
-// its events are kept.
+// A call that is pending when the connection breaks returns an error.
 func TestPublishDuringALoss(t *testing.T) {
-	topology := newTopology(t)
-	proxy := newProxy(t, nil)
-	publisher := newPublisher(t, through(t, proxy.address), topology)
-	publish(t, publisher, newEvent(t))
+	proxy, broker, _ := connected(t)
+	publisher := broker.Publisher()
 
 	proxy.swallow()
 	results := make(chan error, 10)
@@ -261,7 +266,7 @@ func TestPublishWithoutABroker(t *testing.T) {
 	}
 }
 
-// Whatever the link does, nothing outlives its context.
+// On a dead link, no call outlives its context.
 func TestDeadLink(t *testing.T) {
 	t.Parallel()
 	ended := func(t *testing.T, what string, call func(ctx context.Context) error) {
@@ -276,18 +281,18 @@ func TestDeadLink(t *testing.T) {
 			t.Errorf("%s: error %v, want one that wraps the context's", what, err)
 		}
 	}
+	publishing := func(publisher *rabbitmq.Publisher, events ...domain.Event) func(context.Context) error {
+		return func(ctx context.Context) error { return errors.Join(publisher.Publish(ctx, events...)...) }
+	}
 	t.Run("while connected", func(t *testing.T) {
-		topology := newTopology(t)
-		proxy := newProxy(t, nil)
-		broker := open(t, through(t, proxy.address), topology)
+		proxy, broker, _ := connected(t)
 		publisher := broker.Publisher()
-		publish(t, publisher, newEvent(t))
 		proxy.swallow()
 		few, many := newEvents(t, 1), newEvents(t, 5000)
 		ended(t, "Ping", publisher.Ping)
-		ended(t, "Publish of 1 event", func(ctx context.Context) error { return errors.Join(publisher.Publish(ctx, few...)...) })
-		ended(t, "Publish of 5000 events", func(ctx context.Context) error { return errors.Join(publisher.Publish(ctx, many...)...) })
-		ended(t, "Publish of 1 event after that", func(ctx context.Context) error { return errors.Join(publisher.Publish(ctx, few...)...) })
+		ended(t, "Publish of 1 event", publishing(publisher, few...))
+		ended(t, "Publish of 5000 events", publishing(publisher, many...))
+		ended(t, "Publish of 1 event after that", publishing(publisher, few...))
 		ended(t, "Close", broker.Close)
 		if err := tryPublish(t, publisher, few...); !errors.Is(err, ports.ErrUnavailable) {
 			t.Errorf("Publish after Close: error %v, want ErrUnavailable", err)
@@ -300,36 +305,31 @@ func TestDeadLink(t *testing.T) {
 		publisher := broker.Publisher()
 		event := newEvent(t)
 		ended(t, "Ping", publisher.Ping)
-		ended(t, "Publish", func(ctx context.Context) error { return errors.Join(publisher.Publish(ctx, event)...) })
+		ended(t, "Publish", publishing(publisher, event))
 		start := time.Now()
 		if err := broker.Close(bounded(t, patience)); err != nil || time.Since(start) > time.Second {
 			t.Errorf("Close: error %v after %v, want none at once", err, time.Since(start))
 		}
 	})
 	t.Run("full", func(t *testing.T) { // so that not even the kernel takes more
-		topology := newTopology(t)
-		proxy := newProxy(t, nil)
-		broker := open(t, through(t, proxy.address), topology)
+		proxy, broker, _ := connected(t)
 		publisher := broker.Publisher()
-		publish(t, publisher, newEvent(t))
 		proxy.swallow()
 		fat := newEvents(t, 60)
 		for i := range fat {
 			fat[i].Order.Product = strings.Repeat("x", 256<<10)
 		}
-		ended(t, "Publish", func(ctx context.Context) error { return errors.Join(publisher.Publish(ctx, fat...)...) })
-		ended(t, "Publish after that", func(ctx context.Context) error { return errors.Join(publisher.Publish(ctx, fat[0])...) })
+		ended(t, "Publish", publishing(publisher, fat...))
+		ended(t, "Publish after that", publishing(publisher, fat[0]))
 		ended(t, "Ping", publisher.Ping)
 		ended(t, "Close", broker.Close)
 	})
 }
 
 func TestBlockedPublisher(t *testing.T) {
-	topology := newTopology(t)
-	proxy := newProxy(t, nil)
 	var log logBuffer
-	publisher := newPublisher(t, through(t, proxy.address), topology, logInto(&log))
-	publish(t, publisher, newEvent(t))
+	proxy, broker, topology := connected(t, logInto(&log))
+	publisher := broker.Publisher()
 
 	proxy.block(t)
 	eventually(t, "the block is noticed", func() bool { return log.count("broker takes no messages") == 1 })

@@ -13,12 +13,11 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// usual is the topology of a virtual host of the test's own, which goes with
-// that.
+// usual is the topology of a virtual host that is deleted after its test.
 var usual = rabbitmq.Topology{Delays: []time.Duration{50 * time.Millisecond, 100 * time.Millisecond}}
 
-// checkWorks fails t unless what is published comes out, fails, is set aside,
-// is drained, is replayed, and comes out again.
+// checkWorks checks that an event is published, handled, set aside, drained,
+// replayed and handled again.
 func checkWorks(t *testing.T, publishing, consuming, replaying string) {
 	t.Helper()
 	publisher := newPublisher(t, publishing, usual)
@@ -147,7 +146,7 @@ func (v *vhost) allow(t testing.TB, err error) {
 	v.permit(command[3], command[4], command[5])
 }
 
-// What each has to be allowed at least, as the package comment says.
+// The permissions in the package comment are enough for each part.
 func TestLeastRights(t *testing.T) {
 	t.Parallel()
 	t.Run("to declare and use everything", func(t *testing.T) {
@@ -175,7 +174,7 @@ func TestLeastRights(t *testing.T) {
 	})
 }
 
-// A user may have any name, and the way out is a command that can be run.
+// The error's command works for any user name.
 func TestRefusedUserWithAQuote(t *testing.T) {
 	t.Parallel()
 	v := newVhost(t)
@@ -190,7 +189,7 @@ func TestRefusedUserWithAQuote(t *testing.T) {
 	}
 }
 
-// What may pass by itself is waited for, in the broker's words.
+// The parts wait for a refusal to end that may pass by itself, and log the broker's words.
 func TestRefusalsThatPass(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -279,7 +278,7 @@ func TestRefusedLogin(t *testing.T) {
 	}
 }
 
-// What has worked is not ended by a refusal, be it of whatever.
+// A refusal does not end a consumer that has worked before.
 func TestRightsTakenFromARunningConsumer(t *testing.T) {
 	t.Parallel()
 	v := newVhost(t)

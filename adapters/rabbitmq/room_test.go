@@ -18,7 +18,7 @@ import (
 
 const mib = 1 << 20
 
-// publishLarge publishes events with a field that nobody knows, of that size.
+// publishLarge publishes events with an unknown field of that size.
 func publishLarge(t testing.TB, queue string, bytesEach int, events ...domain.Event) {
 	t.Helper()
 	ch := openChannel(t)
@@ -48,7 +48,7 @@ func publishLarge(t testing.TB, queue string, bytesEach int, events ...domain.Ev
 	}
 }
 
-// What is in hand has a bound in bytes, and what waits for room is not lost.
+// The bytes of the pending deliveries are bounded, and no delivery that waits for room is lost.
 func TestLargeDeliveries(t *testing.T) {
 	t.Parallel()
 	const count, size, most = 12, 8 * mib, 5 // 16 MiB, the one that goes beyond, and two that were on their way
@@ -57,10 +57,23 @@ func TestLargeDeliveries(t *testing.T) {
 	events := newEvents(t, count)
 	publishLarge(t, topology.Queue, size, events...)
 
-	check := func(t *testing.T, inHand *atomic.Int32, ping func() error, release func()) {
+	// check lets the deliveries wait in deal, for longer than the library waits for
+	// the next bytes at this heartbeat, and then go on.
+	check := func(t *testing.T, ping func() error, run func(deal func(id string)) (stop func()), over func() bool) {
 		t.Helper()
+		var inHand atomic.Int32
+		released := make(chan struct{})
+		var mu sync.Mutex
+		dealt := map[string]int{}
+		stop := run(func(id string) {
+			inHand.Add(1)
+			<-released
+			inHand.Add(-1)
+			mu.Lock()
+			defer mu.Unlock()
+			dealt[id]++
+		})
 		eventually(t, "there is no room for more", func() bool { return inHand.Load() >= 2 })
-		// Longer than the library waits for the next bytes at this heartbeat.
 		for range 4 {
 			time.Sleep(time.Second)
 			if err := ping(); err != nil {
@@ -68,70 +81,48 @@ func TestLargeDeliveries(t *testing.T) {
 			}
 		}
 		if n := inHand.Load(); n > most {
-			t.Errorf("%d of %d MiB each are in hand at once, want %d at most", n, size/mib, most)
+			t.Errorf("%d of %d MiB each are unacknowledged at once, want %d at most", n, size/mib, most)
 		}
-		release()
+		close(released)
+		eventually(t, "all are dealt with", func() bool {
+			mu.Lock()
+			defer mu.Unlock()
+			return len(dealt) == count
+		})
+		eventually(t, "all are settled", over)
+		stop()
+		for _, event := range events {
+			if n := dealt[string(event.ID)]; n != 1 {
+				t.Errorf("event %s was handed over %d times", event.ID, n)
+			}
+		}
 	}
 
 	t.Run("events", func(t *testing.T) {
-		var inHand atomic.Int32
-		released := make(chan struct{})
-		var mu sync.Mutex
-		handled := map[domain.EventID]int{}
 		consumer := newConsumer(t, brokerURL(t)+"?heartbeat=1", topology)
-		stop := consume(t, consumer, func(_ context.Context, d ports.Delivery) error {
-			inHand.Add(1)
-			<-released
-			inHand.Add(-1)
-			mu.Lock()
-			defer mu.Unlock()
-			handled[d.Event.ID]++
-			return ports.Permanent(errors.New("no such address"))
-		})
-		check(t, &inHand, func() error { return consumer.Ping(bounded(t, patience)) }, func() { close(released) })
-		eventually(t, "all are set aside", func() bool { return messages(t, deadLetters(topology)) == count })
-		stop()
-		for _, event := range events {
-			if handled[event.ID] != 1 {
-				t.Errorf("event %s was handed over %d times", event.ID, handled[event.ID])
-			}
-		}
+		check(t, func() error { return consumer.Ping(bounded(t, patience)) }, func(deal func(id string)) func() {
+			return consume(t, consumer, func(_ context.Context, d ports.Delivery) error {
+				deal(string(d.Event.ID))
+				return ports.Permanent(errors.New("no such address"))
+			})
+		}, func() bool { return messages(t, deadLetters(topology)) == count })
 	})
 	t.Run("dead letters", func(t *testing.T) {
-		var inHand atomic.Int32
-		released := make(chan struct{})
-		var mu sync.Mutex
-		kept := map[string]int{}
 		queue := newDeadLetterQueue(t, brokerURL(t)+"?heartbeat=1", topology)
-		stop := drain(t, queue, func(_ context.Context, letter ports.DeadLetter) error {
-			inHand.Add(1)
-			<-released
-			inHand.Add(-1)
-			mu.Lock()
-			defer mu.Unlock()
-			kept[letter.ID]++
-			return nil
-		})
-		check(t, &inHand, func() error { return nil }, func() { close(released) })
-		eventually(t, "all are kept", func() bool {
-			mu.Lock()
-			defer mu.Unlock()
-			return len(kept) == count
-		})
-		stop()
-		for _, event := range events {
-			if kept[string(event.ID)] != 1 {
-				t.Errorf("dead letter %s was kept %d times", event.ID, kept[string(event.ID)])
-			}
-		}
+		check(t, func() error { return nil }, func(deal func(id string)) func() {
+			return drain(t, queue, func(_ context.Context, letter ports.DeadLetter) error {
+				deal(letter.ID)
+				return nil
+			})
+		}, func() bool { return true })
 		if n := messages(t, deadLetters(topology)) + messages(t, unreadable(topology)); n > 0 {
 			t.Errorf("%d messages are left", n)
 		}
 	})
 }
 
-// Where there is no room for long, the broker gets back what it has sent, and
-// sends one by one: so often only that it takes nothing for the fault of that.
+// Without room for long, the consumer connects again and takes deliveries one by one.
+// It does so rarely enough that no delivery reaches its delivery limit.
 func TestLargeDeliveriesInHandForLong(t *testing.T) {
 	t.Parallel()
 	const count, size = 8, 10 * mib
@@ -156,7 +147,7 @@ func TestLargeDeliveriesInHandForLong(t *testing.T) {
 		return nil
 	})
 	eventually(t, "there is no room for long", func() bool { return log.count("bytes for too long") == 1 })
-	time.Sleep(7 * time.Second) // one of them is in hand, so deliveries go on to come one by one
+	time.Sleep(7 * time.Second) // one of them is pending, so deliveries still come one by one
 	if n := log.count("bytes for too long") + log.count("at full speed again"); n != 1 {
 		t.Errorf("the connection was given up %d times, want once:\n%s", n, log.String())
 	}
@@ -170,7 +161,7 @@ func TestLargeDeliveriesInHandForLong(t *testing.T) {
 	}
 	eventually(t, "deliveries come at full speed again", func() bool { return log.count("at full speed again") == 1 })
 	if n := most.Load(); n > 6 {
-		t.Errorf("%d were in hand at once", n)
+		t.Errorf("%d were handled at once", n)
 	}
 	if n := messages(t, deadLetters(topology)); n > 0 {
 		t.Errorf("%d dead letters", n)

@@ -92,8 +92,8 @@ func TestStateLogForgetsReasons(t *testing.T) {
 	}
 }
 
-// An outage is said when it begins, when its reason changes, and each minute.
-func TestLinkSaysHowLongItHasNoConnection(t *testing.T) {
+// An outage is logged when it begins, when its reason changes, and every minute.
+func TestLinkLogsHowLongItHasNoConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
 		l, log := newTestLink(t, func(ctx context.Context) (*session, error) {
@@ -114,7 +114,7 @@ func TestLinkSaysHowLongItHasNoConnection(t *testing.T) {
 	})
 }
 
-func TestSessionSaysHowLongItIsBlocked(t *testing.T) {
+func TestSessionLogsHowLongItIsBlocked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out strings.Builder
 		s := newTestSession()

@@ -90,7 +90,7 @@ func TestExchangeOfAnotherKind(t *testing.T) {
 	}
 }
 
-// What RabbitMQ can't have is refused before anything is asked of it.
+// Open refuses a topology that RabbitMQ can't have.
 func TestInvalidTopology(t *testing.T) {
 	t.Parallel()
 	delays := func(ds ...time.Duration) rabbitmq.Topology { return rabbitmq.Topology{Delays: ds} }
@@ -123,7 +123,7 @@ func TestInvalidTopology(t *testing.T) {
 	}
 }
 
-// The limits themselves work, and so do two delays that are the same.
+// Names and delays at the limits work, and so do two equal delays.
 func TestTopologyAtItsLimits(t *testing.T) {
 	t.Parallel()
 	v := newVhost(t)
@@ -143,7 +143,7 @@ func TestTopologyAtItsLimits(t *testing.T) {
 	await(t, got, event)
 }
 
-// Whoever comes first, what is published then is consumed.
+// Events are consumed, whichever side starts first.
 func TestNeitherSideHasToBeFirst(t *testing.T) {
 	t.Run("publisher", func(t *testing.T) {
 		topology := newTopology(t)

@@ -56,7 +56,7 @@ func TestURL(t *testing.T) {
 	}
 }
 
-// An option that would be passed over, or fail for ever, is an error at once.
+// Open refuses an option that would be ignored, or that would always fail.
 func TestURLOptions(t *testing.T) {
 	dir := t.TempDir()
 	file := func(name string, text []byte) string {
@@ -130,7 +130,7 @@ func TestURLOptions(t *testing.T) {
 	}
 }
 
-// Every option that is taken counts.
+// Every option has its effect.
 func TestURLOptionsCount(t *testing.T) {
 	topology := newTopology(t)
 	with := func(options string) string { return brokerURL(t) + "?" + options }
