@@ -171,4 +171,4 @@ func (b *Broker) limits() dispatch.Limits {
 
 func (b *Broker) log() *slog.Logger { return cmp.Or(b.Logger, slog.Default()) }
 
-func now() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
+func now() time.Time { return domain.TruncateTime(time.Now()) }
