@@ -8,145 +8,86 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
-
-	"example.com/orderflow/services/cmd/proof/harness"
 )
 
-const (
-	costClients = 256
-	fewest      = 10_000 // stored orders, with which more are compared
-)
+const costClients = 256
 
-// cost measures what stored orders cost, and what the processes take.
-func (b *bench) cost() experiment {
-	databases := make(map[int]*filled)
-	stocks := slices.Clone(b.stocks)
-	return experiment{
-		what:    "cost",
-		numbers: []int{5},
-		round: func(ctx context.Context) error {
-			for _, stock := range stocks {
-				if err := b.refill(ctx, databases, stock); err != nil {
-					return err
-				}
-			}
-			defer slices.Reverse(stocks) // each is first as often as last
-			for _, stock := range stocks {
-				f := databases[stock]
-				err := b.play(ctx, ours, 1, f.database, f.stored, func(s *stage) error {
-					defer func() { f.stored += len(s.placed) }()
-					return s.measureCost(ctx, f, stock)
-				})
-				if err != nil {
-					return fmt.Errorf("%d orders: %w", stock, err)
-				}
-			}
-			return nil
-		},
-		tables: func() []*table { return []*table{b.stockTable(), b.processTable()} },
+// measureCosts measures what stored orders cost, and what the processes take. Every
+// database is filled before the first is measured.
+func (b *bench) measureCosts(ctx context.Context) {
+	var turns []func()
+	for _, stored := range b.sizes {
+		b.report("cost: store %d orders", stored)
+		s := b.newStage(ours)
+		defer s.close(ctx)
+		s.fill(ctx, stored, true)
+		turns = append(turns, func() {
+			s.start(ctx, 1)
+			s.measureCost(ctx)
+			s.finish(ctx)
+		})
 	}
-}
-
-// filled is a database with orders, which grows in each round.
-type filled struct {
-	database harness.Database
-	orders   []answered // that filled it
-	stored   int
-}
-
-// refill fills the stock's database the first time, and again once it has grown by
-// more than a tenth.
-func (b *bench) refill(ctx context.Context, databases map[int]*filled, stock int) (err error) {
-	if f := databases[stock]; f != nil {
-		if f.stored-stock <= stock/10 {
-			return nil
-		}
-		if err := b.servers.drop(ctx, f.database); err != nil {
-			return err
-		}
-	}
-	fmt.Fprintf(b.progress, "bench: cost: store %d orders\n", stock)
-	f := &filled{database: b.servers.newDatabase(), stored: stock}
-	databases[stock] = f
-	f.orders, err = b.fill(ctx, f.database, stock, true)
-	return err
+	inTurns(turns)
 }
 
 var reads = []struct {
-	what    string
-	request func(*filled) []byte
+	what string
+	path func(stored []answered) string
 }{
-	{"get", func(f *filled) []byte {
-		order := f.orders[rand.IntN(len(f.orders))].order
-		return get("/orders/" + string(order[:]))
+	{"get", func(stored []answered) string {
+		order := stored[rand.IntN(len(stored))].order
+		return "/orders/" + string(order[:])
 	}},
-	{"list", func(*filled) []byte { return get("/orders?limit=20") }},
-	{"list of a user", func(*filled) []byte { return get("/orders?limit=20&user_id=" + userName(rand.IntN(users))) }},
+	{"list", func([]answered) string { return "/orders?limit=20" }},
+	{"list of a user", func([]answered) string { return "/orders?limit=20&user_id=" + userName(rand.IntN(users)) }},
 }
 
-func (s *stage) measureCost(ctx context.Context, f *filled, stock int) error {
-	for _, p := range s.services() {
+func (s *stage) measureCost(ctx context.Context) {
+	under := name("stock", len(s.filled))
+	for _, p := range s.all {
 		s.figures.addTime(name("ready", p.Name), p.ready)
 		idle, _, err := p.Memory()
-		if err != nil {
-			return err
-		}
+		check(err)
 		s.figures.add(name("memory", p.Name, "idle"), idle/1e6)
 	}
 	for _, read := range reads {
-		all, _, err := load{
-			addresses: s.addresses(), clients: 1, duration: s.duration / 5,
-			request: func(int) []byte { return read.request(f) }, status: http.StatusOK,
-		}.run(ctx)
-		if err != nil {
-			return fmt.Errorf("%s: %w", read.what, err)
-		}
-		s.figures.addPercentiles(name("stock", stock, read.what), latencies(all))
+		l := s.load(1, s.duration/5)
+		l.request, l.status = func(int) []byte { return get(read.path(s.filled)) }, http.StatusOK
+		all, _, err := l.run(ctx)
+		check(err)
+		s.figures.addPercentiles(name(under, read.what), latencies(all))
 	}
-	if err := s.measureAllocations(ctx); err != nil {
-		return err
-	}
-	if err := s.measure(ctx, costClients, name("stock", stock)); err != nil {
-		return err
-	}
-	for _, p := range s.services() {
+	s.measureAllocations(ctx)
+	s.measure(ctx, costClients, under)
+	for _, p := range s.all {
 		_, peak, err := p.Memory()
-		if err != nil {
-			return err
-		}
+		check(err)
 		s.figures.add(name("memory", p.Name, "load"), peak/1e6)
 	}
-	return nil
 }
 
 // measureAllocations adds what each process allocates for an order, from the request
 // to the last record of it.
-func (s *stage) measureAllocations(ctx context.Context) error {
+func (s *stage) measureAllocations(ctx context.Context) {
 	type count struct{ objects, size float64 }
-	before := make(map[*service]count)
-	for _, p := range s.services() {
-		objects, size, err := p.allocated(ctx)
-		if err != nil {
-			return err
+	read := func() (counts []count) {
+		for _, p := range s.all {
+			objects, size, err := p.allocated(ctx)
+			check(err)
+			counts = append(counts, count{objects, size})
 		}
-		before[p] = count{objects, size}
+		return counts
 	}
-	all, err := s.loadNotified(ctx, costClients, 0, s.duration/5)
-	if err != nil {
-		return err
+	before := read()
+	orders := float64(len(s.placeNotified(ctx, costClients, 0, s.duration/5)))
+	for i, after := range read() {
+		s.figures.add(name("allocations", s.all[i].Name), (after.objects-before[i].objects)/orders)
+		s.figures.add(name("allocated", s.all[i].Name), (after.size-before[i].size)/1000/orders)
 	}
-	for _, p := range s.services() {
-		objects, size, err := p.allocated(ctx)
-		if err != nil {
-			return err
-		}
-		s.figures.add(name("allocations", p.Name), (objects-before[p].objects)/float64(len(all)))
-		s.figures.add(name("allocated", p.Name), (size-before[p].size)/1000/float64(len(all)))
-	}
-	return nil
 }
+
+func (b *bench) costTables() []*table { return []*table{b.stockTable(), b.processTable()} }
 
 func (b *bench) stockTable() *table {
 	t := &table{
@@ -155,16 +96,15 @@ func (b *bench) stockTable() *table {
 		head:  []string{"stored", "orders/s", "spread", "get p50 ms", "p99 ms", "list p50 ms", "p99 ms", "a user's p50 ms", "p99 ms"},
 	}
 	f := b.figures
-	for _, stock := range b.stocks {
-		n := name("stock", stock)
-		cells := append([]string{whole(float64(stock))}, f.withSpread(whole, n, "orders")...)
+	for _, stored := range b.sizes {
+		n := name("stock", stored)
+		row := append([]string{whole(float64(stored))}, f.withSpread(whole, n, "orders")...)
 		for _, read := range reads {
-			cells = append(cells, f.cells(short, name(n, read.what), "p50", "p99")...)
+			row = append(row, f.cells(short, name(n, read.what), "p50", "p99")...)
 		}
-		t.row(cells...)
+		t.row(row)
 	}
-	rate := func(stock int) string { return name("stock", stock, "orders") }
-	t.least("1,000,000 stored orders: at least 90 % of the rate with 10,000", f.ratio(rate(1_000_000), rate(fewest)), 0.9, percent)
+	t.least("1,000,000 stored orders: at least 90 % of the rate with 10,000", f.ratio("stock/1000000/orders", "stock/10000/orders"), 0.9, percent)
 	return t
 }
 
@@ -181,12 +121,9 @@ func (b *bench) processTable() *table {
 		memory := name("memory", process)
 		idle, loaded = max(idle, f.median(memory, "idle")), max(loaded, f.median(memory, "load"))
 		ready = max(ready, f.median("ready", process))
-		size := math.NaN()
-		if info, err := os.Stat(filepath.Join(b.folder, process)); err == nil {
-			size = float64(info.Size()) / 1e6
-		}
-		t.row(slices.Concat([]string{process}, f.cells(short, memory, "idle", "load"), f.withSpread(short, "ready", process),
-			[]string{whole(f.median("allocations", process)), short(f.median("allocated", process)), short(size)})...)
+		executable := must(os.Stat(filepath.Join(b.folder, process)))
+		t.row(process, f.cells(short, memory, "idle", "load"), f.withSpread(short, "ready", process), f.cells(whole, "allocations", process),
+			f.cells(short, "allocated", process), short(float64(executable.Size())/1e6))
 	}
 	t.most("each under 100 MB at full load", loaded, 100, mb)
 	t.most("each under 30 MB idle", idle, 30, mb)

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -50,74 +51,72 @@ func parseStat(stat []byte) (id processID, t cpuTime, ok bool) {
 	if open < 0 || end < open {
 		return id, t, false
 	}
-	t.program = string(stat[open+1 : end])
 	const parent, user, system, start = 1, 11, 12, 19 // from the state on
-	fields := bytes.Fields(stat[end+1:])
+	fields := strings.Fields(string(stat[end+1:]))
 	if len(fields) <= start {
 		return id, t, false
 	}
-	id = processID{string(bytes.TrimSpace(stat[:open])), string(fields[start])}
-	if string(fields[parent]) == "2" || t.program == "kthreadd" {
+	inUser, err := strconv.ParseFloat(fields[user], 64)
+	inSystem, err2 := strconv.ParseFloat(fields[system], 64)
+	id = processID{string(bytes.TrimSpace(stat[:open])), fields[start]}
+	t = cpuTime{string(stat[open+1 : end]), (inUser + inSystem) / clockTicks}
+	if fields[parent] == "2" || t.program == "kthreadd" {
 		t.program = kernelThreads
 	}
-	for _, field := range fields[user : system+1] {
-		ticks, err := strconv.ParseFloat(string(field), 64)
-		if err != nil {
-			return id, t, false
-		}
-		t.seconds += ticks / clockTicks
-	}
-	return id, t, true
+	return id, t, err == nil && err2 == nil
 }
 
-// addCPU adds the microseconds of CPU that each program used for an order. A program
-// that only other rounds saw gets 0.
+// addCPU adds the microseconds of CPU that each program used for an order.
 func (f figures) addCPU(under string, before, after cpuTimes, orders int) {
-	ofAll, ofPrograms := name(under, "cpu of all"), name(under, "cpu")+"/"
-	rounds := len(f[ofAll])
 	all := 0.0
 	used := make(map[string]float64)
 	for id, t := range after {
 		share := max(0, t.seconds-before[id].seconds) * 1e6 / float64(orders)
-		used[ofPrograms+t.program] += share
+		used[t.program] += share
 		all += share
 	}
-	for figure := range f {
-		if _, seen := used[figure]; !seen && strings.HasPrefix(figure, ofPrograms) {
-			used[figure] = 0
-		}
+	for program, share := range used {
+		f.add(name(under, "cpu", program), share)
 	}
-	for figure, share := range used {
-		for len(f[figure]) < rounds {
-			f.add(figure, 0)
-		}
-		f.add(figure, share)
+	f.add(name(under, "cpu of all"), all)
+}
+
+// medianCPU returns the median of what a program used, which is 0 in a round that did
+// not see it, or NaN if none did.
+func (f figures) medianCPU(under, program string) float64 {
+	samples := f[name(under, "cpu", program)]
+	if len(samples) == 0 {
+		return math.NaN()
 	}
-	f.add(ofAll, all)
+	unseen := make([]float64, len(f[name(under, "cpu of all")])-len(samples))
+	return median(slices.Concat(samples, unseen))
 }
 
 func (b *bench) cpuTable() *table {
+	most := slices.Max(clients)
 	t := &table{
 		title: "Where the time goes",
 		note: fmt.Sprintf("Microseconds of CPU for an order, by program, until it is notified, with %d clients; bench is the load, and\n"+
-			"in the ceiling the pipeline itself. Processes that ended meanwhile are left out.", slices.Max(b.clients)),
+			"in the ceiling the pipeline itself. Processes that ended meanwhile are left out.", most),
 		head: []string{" program", "ours", "ceiling"},
 	}
-	f := b.figures
-	here, there := rateName(ours, slices.Max(b.clients)), "ceiling"
-	programs := make(map[string]float64) // by our CPU for an order
+	f, here, there := b.figures, rateName(ours, most), "ceiling"
+	used := make(map[string]float64) // by ours, or only by the ceiling: 0
 	for figure := range f {
 		for _, under := range []string{here, there} {
-			program, found := strings.CutPrefix(figure, name(under, "cpu")+"/")
-			if found && f.median(figure) >= 1 {
-				programs[program] = orZero(f.median(here, "cpu", program))
+			program, found := strings.CutPrefix(figure, name(under, "cpu", ""))
+			if found && f.medianCPU(under, program) >= 1 {
+				used[program] = 0
+				if cpu := f.medianCPU(here, program); cpu > 0 {
+					used[program] = cpu
+				}
 			}
 		}
 	}
-	for _, program := range slices.SortedFunc(maps.Keys(programs), func(x, y string) int {
-		return cmp.Or(cmp.Compare(programs[y], programs[x]), cmp.Compare(x, y))
+	for _, program := range slices.SortedFunc(maps.Keys(used), func(x, y string) int {
+		return cmp.Or(cmp.Compare(used[y], used[x]), cmp.Compare(x, y))
 	}) {
-		t.row(program, whole(f.median(here, "cpu", program)), whole(f.median(there, "cpu", program)))
+		t.row(program, whole(f.medianCPU(here, program)), whole(f.medianCPU(there, program)))
 	}
 	t.row("all", whole(f.median(here, "cpu of all")), whole(f.median(there, "cpu of all")))
 	return t

@@ -13,7 +13,7 @@ import (
 func TestParseStat(t *testing.T) {
 	const rest = " 0 0 0 -1 4194560 1 2 3 4 150 50 7 8 20 0 1 0 100"
 	process := processID{"77", "100"}
-	tests := []struct {
+	for _, tt := range []struct {
 		name, stat string
 		id         processID
 		program    string
@@ -27,17 +27,11 @@ func TestParseStat(t *testing.T) {
 		{"no name", "77 order S 1" + rest, processID{}, "", false},
 		{"no number", "77 (order) S 1 0 0 0 -1 4194560 1 2 3 4 x 50 7 8 20 0 1 0 100", processID{}, "", false},
 		{"nothing", "", processID{}, "", false},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			id, got, ok := parseStat([]byte(tt.stat))
-			if ok != tt.ok {
-				t.Fatalf("got %v, want %v", ok, tt.ok)
-			}
-			if want := (cpuTime{tt.program, 2}); ok && (id != tt.id || got != want) {
-				t.Errorf("got %v of %v, want %v of %v", got, id, want, tt.id)
-			}
-		})
+	} {
+		id, got, ok := parseStat([]byte(tt.stat))
+		if want := (cpuTime{tt.program, 2}); ok != tt.ok || ok && (id != tt.id || got != want) {
+			t.Errorf("%s: got %v of %v, %v; want %v of %v, %v", tt.name, got, id, ok, want, tt.id, tt.ok)
+		}
 	}
 }
 
@@ -80,11 +74,16 @@ func TestAddCPU(t *testing.T) {
 	}
 
 	f.addCPU("ours/256", cpuTimes{id("3", "5"): {"idle", 3}}, cpuTimes{id("3", "5"): {"idle", 3.5}, id("7", "20"): {"late", 1}}, 1000)
-	want = figures{
-		"ours/256/cpu/store": {625, 0}, "ours/256/cpu/idle": {0, 500}, "ours/256/cpu/new": {250, 0},
-		"ours/256/cpu/late": {0, 1000}, "ours/256/cpu of all": {875, 1500},
+	if got := f["ours/256/cpu of all"]; len(got) != 2 || got[1] != 1500 {
+		t.Errorf("all of two rounds: got %v, want 1500 in the second", got)
 	}
-	if diff := cmp.Diff(want, f, cmpopts.EquateApprox(0, 1e-9)); diff != "" {
-		t.Errorf("figures of two rounds (-want +got):\n%s", diff)
+	medians := make(map[string]float64)
+	for _, program := range []string{"store", "idle", "new", "late", "never"} {
+		medians[program] = f.medianCPU("ours/256", program)
+	}
+	// A round that did not see a program counts as 0.
+	wantMedians := map[string]float64{"store": 312.5, "idle": 250, "new": 125, "late": 500, "never": math.NaN()}
+	if diff := cmp.Diff(wantMedians, medians, cmpopts.EquateApprox(0, 1e-9), cmpopts.EquateNaNs()); diff != "" {
+		t.Errorf("medians of two rounds (-want +got):\n%s", diff)
 	}
 }

@@ -22,10 +22,10 @@ func name(parts ...any) string {
 	return strings.Join(words, "/")
 }
 
-// rate is a number a second, or NaN.
+// rate is a number a second.
 func rate(count int, took time.Duration) float64 {
-	if count <= 0 || took <= 0 {
-		return math.NaN()
+	if count == 0 {
+		return 0 // whatever it took
 	}
 	return float64(count) / took.Seconds()
 }
@@ -37,10 +37,11 @@ func (f figures) addTime(name string, sample time.Duration) {
 	f.add(name, float64(sample)/float64(time.Millisecond))
 }
 
-// addPercentiles adds the median and the 99th percentile of the sorted times.
-func (f figures) addPercentiles(under string, sorted []time.Duration) {
-	f.addTime(name(under, "p50"), harness.Percentile(sorted, 50))
-	f.addTime(name(under, "p99"), harness.Percentile(sorted, 99))
+// addPercentiles adds the median and the 99th percentile of the times, which it sorts.
+func (f figures) addPercentiles(under string, times []time.Duration) {
+	slices.Sort(times)
+	f.addTime(name(under, "p50"), harness.Percentile(times, 50))
+	f.addTime(name(under, "p99"), harness.Percentile(times, 99))
 }
 
 // median returns the median of a figure, or NaN; the parts are of its name.
@@ -61,10 +62,10 @@ func (f figures) withSpread(form func(float64) string, parts ...any) []string {
 	return []string{form(f.median(parts...)), spread(f[name(parts...)], form)}
 }
 
-// ratio returns the median of the rounds' ratios: two figures of one round met the
-// same machine.
+// ratio returns the median of the rounds' ratios.
 func (f figures) ratio(name, of string) float64 { return median(f.ratios(name, of)) }
 
+// ratios returns each round's ratio: two figures of one round met the same machine.
 func (f figures) ratios(name, of string) []float64 {
 	ratios := make([]float64, min(len(f[name]), len(f[of])))
 	for i := range ratios {
@@ -73,9 +74,9 @@ func (f figures) ratios(name, of string) []float64 {
 	return ratios
 }
 
-// median ignores NaNs.
+// median returns NaN without any samples.
 func median(samples []float64) float64 {
-	sorted := slices.DeleteFunc(slices.Sorted(slices.Values(samples)), math.IsNaN)
+	sorted := slices.Sorted(slices.Values(samples))
 	if len(sorted) == 0 {
 		return math.NaN()
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -12,7 +11,6 @@ import (
 
 	"example.com/orderflow/adapters/mongodb"
 	"example.com/orderflow/domain"
-	"example.com/orderflow/services/cmd/proof/harness"
 )
 
 // users is the number of users in a filled database.
@@ -23,20 +21,16 @@ func userName(n int) string { return fmt.Sprintf("user-%d", n%users) }
 // newID returns an order id like those of ours: stores like ids that grow with time.
 func newID() string { return uuid.Must(uuid.NewV7()).String() }
 
-// fill adds that many orders to the database, as the service does. Their events are
-// published, or wait in the outbox without a claim.
-func (b *bench) fill(ctx context.Context, d harness.Database, orders int, published bool) (added []answered, err error) {
+// fill adds orders and our indexes to the database, as the service does. The orders'
+// events are published, or wait in the outbox without a claim.
+func (s *stage) fill(ctx context.Context, orders int, published bool) {
 	var options mongodb.Options
 	if !published {
 		options.OutboxLease = time.Millisecond
 	}
-	store, err := mongodb.Open(ctx, d.URL.String(), options)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, store.Close(ctx)) }()
-	repository := store.Orders()
-	added = make([]answered, orders)
+	store := must(mongodb.Open(ctx, s.database.URL.String(), options))
+	defer s.remove(ctx, store.Close)
+	s.filled = make([]answered, orders)
 	events := make([]domain.EventID, orders)
 	began := time.Now()
 	group, adding := errgroup.WithContext(ctx)
@@ -47,18 +41,17 @@ func (b *bench) fill(ctx context.Context, d harness.Database, orders int, publis
 			if err != nil {
 				return err
 			}
-			copy(added[n].order[:], order.ID)
+			copy(s.filled[n].order[:], order.ID)
 			events[n] = order.Created().ID
-			return repository.Add(adding, order)
+			return store.Orders().Add(adding, order)
 		})
 	}
-	if err := group.Wait(); err != nil || !published {
-		return added, err
+	check(group.Wait())
+	if !published {
+		s.waited = s.filled
+		return
 	}
 	for some := range slices.Chunk(events, 1000) {
-		if err := repository.MarkPublished(ctx, some...); err != nil {
-			return nil, err
-		}
+		check(store.Orders().MarkPublished(ctx, some...))
 	}
-	return added, nil
 }

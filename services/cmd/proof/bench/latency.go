@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"slices"
 	"time"
 )
 
@@ -11,53 +10,37 @@ var shares = []struct {
 	share float64
 }{{"1/10", 0.1}, {"1/2", 0.5}, {"9/10", 0.9}}
 
-// latency measures the time from an order to its notification.
-func (b *bench) latency() experiment {
-	return experiment{
-		what:    "order to notification",
-		numbers: []int{3},
-		round: func(ctx context.Context) error {
-			return b.playAnew(ctx, ours, 1, func(s *stage) error {
-				if b.best("notified") == "" { // the rates were not measured
-					if err := s.measure(ctx, 64, rateName(ours, 64)); err != nil {
-						return err
-					}
-				}
-				highest := b.figures.median(b.best("notified"))
-				for _, share := range shares {
-					if err := s.measureLatency(ctx, share.share*highest, name("latency", share.text)); err != nil {
-						return err
-					}
-				}
-				return nil
-			})
-		},
-		tables: func() []*table { return []*table{b.latencyTable()} },
+// measureLatencies measures the time from an order to its notification.
+func (b *bench) measureLatencies(ctx context.Context) {
+	s := b.newStage(ours)
+	defer s.close(ctx)
+	s.start(ctx, 1)
+	if b.best("notified") == "" { // the rates were not measured
+		s.measure(ctx, 64, rateName(ours, 64))
 	}
+	highest := b.figures.median(b.best("notified"))
+	for _, share := range shares {
+		s.measureLatency(ctx, share.share*highest, name("latency", share.text))
+	}
+	s.finish(ctx)
 }
 
 // measureLatency places orders at the rate.
-func (s *stage) measureLatency(ctx context.Context, rate float64, under string) error {
+func (s *stage) measureLatency(ctx context.Context, rate float64, under string) {
 	const clients = 256 // enough that one is free when an order is due
-	if _, _, err := s.load(ctx, clients, rate, s.duration/5); err != nil {
-		return err
-	}
-	all, err := s.loadNotified(ctx, clients, rate, s.duration)
-	if err != nil {
-		return err
-	}
+	_, _, err := s.place(ctx, clients, rate, s.duration/5)
+	check(err)
+	all := s.placeNotified(ctx, clients, rate, s.duration)
 	notified := make([]time.Duration, len(all))
 	for i, a := range all {
 		notified[i] = s.notices.at[a.order].Sub(a.since)
 	}
-	slices.Sort(notified)
 	s.figures.add(name(under, "rate"), rate)
 	s.figures.addPercentiles(name(under, "answered"), latencies(all))
 	s.figures.addPercentiles(name(under, "notified"), notified)
-	return nil
 }
 
-func (b *bench) latencyTable() *table {
+func (b *bench) latencyTables() []*table {
 	t := &table{
 		title: "3. Order to notification",
 		note: "Open loop: orders are due at even intervals, at a share of the highest rate at which ours notifies; times\n" +
@@ -67,8 +50,8 @@ func (b *bench) latencyTable() *table {
 	f := b.figures
 	for _, share := range shares {
 		n := name("latency", share.text)
-		t.row(slices.Concat([]string{share.text, whole(f.median(n, "rate"))}, f.cells(short, n, "answered/p50", "answered/p99"),
-			f.withSpread(short, n, "notified", "p50"), f.withSpread(short, n, "notified", "p99"))...)
+		t.row(share.text, f.cells(whole, n, "rate"), f.cells(short, n, "answered/p50", "answered/p99"),
+			f.withSpread(short, n, "notified", "p50"), f.withSpread(short, n, "notified", "p99"))
 	}
-	return t
+	return []*table{t}
 }

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -45,13 +44,14 @@ const answerTimeout = 30 * time.Second
 // run returns the requests that were answered until the time is over or ctx ends, and
 // the time until the last answer. Any other answer is an error.
 func (l load) run(ctx context.Context) ([]answered, time.Duration, error) {
-	connections := make([]*conn, l.clients)
+	connections := make([]net.Conn, l.clients)
 	for i := range connections {
-		c, err := dial(l.addresses[i%len(l.addresses)], time.Now().Add(l.duration+answerTimeout))
+		c, err := net.DialTimeout("tcp", l.addresses[i%len(l.addresses)], 5*time.Second)
 		if err != nil {
 			return nil, 0, fmt.Errorf("load: %w", err)
 		}
 		defer c.Close()
+		_ = c.SetDeadline(time.Now().Add(l.duration + answerTimeout)) // fails if it is closed, as a write does
 		connections[i] = c
 	}
 	began := time.Now()
@@ -65,30 +65,40 @@ func (l load) run(ctx context.Context) ([]answered, time.Duration, error) {
 		})
 	}
 	if err := group.Wait(); err != nil {
-		return nil, 0, fmt.Errorf("load: %w", err)
+		return nil, 0, fmt.Errorf("load by %d clients: %w", l.clients, err)
 	}
 	return slices.Concat(perClient...), time.Since(began), nil
 }
 
-func (l load) client(ctx context.Context, number int, c *conn, pace *pace) ([]answered, error) {
+// client speaks HTTP/1.1 by hand, because it shares the cores with the services. The
+// client of net/http takes several times as much of them.
+func (l load) client(ctx context.Context, number int, connection net.Conn, pace *pace) ([]answered, error) {
+	in := bufio.NewReader(connection)
+	var body bytes.Buffer
 	all := make([]answered, 0, 1024)
 	for {
 		due, ok := pace.next(ctx)
 		if !ok {
 			return all, nil
 		}
-		status, body, err := c.do(l.request(number))
+		if _, err := connection.Write(l.request(number)); err != nil {
+			return nil, fmt.Errorf("send a request: %w", err)
+		}
+		response, err := http.ReadResponse(in, nil)
+		if err == nil {
+			body.Reset()
+			_, err = body.ReadFrom(response.Body)
+		}
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("read an answer: %w", err)
 		}
-		took := time.Since(due)
-		if status != l.status {
-			return nil, fmt.Errorf("answered %d, want %d: %s", status, l.status, body)
+		a := answered{since: due, took: time.Since(due)}
+		if response.StatusCode != l.status {
+			return nil, fmt.Errorf("answered %d, want %d: %s", response.StatusCode, l.status, body.Bytes())
 		}
-		a := answered{since: due, took: took}
 		if l.status == http.StatusCreated {
-			if a.order, ok = readID(body, `"id":"`); !ok {
-				return nil, fmt.Errorf("no id in %q", body)
+			if a.order, ok = readID(body.Bytes(), `"id":"`); !ok {
+				return nil, fmt.Errorf("no id in %q", body.Bytes())
 			}
 		}
 		all = append(all, a)
@@ -130,71 +140,21 @@ func readID(text []byte, before string) (id orderID, ok bool) {
 	return id, found && copy(id[:], after) == len(id)
 }
 
-// latencies returns the times of the answers, sorted.
+// latencies returns the times of the answers.
 func latencies(all []answered) []time.Duration {
-	sorted := make([]time.Duration, len(all))
+	times := make([]time.Duration, len(all))
 	for i, a := range all {
-		sorted[i] = a.took
+		times[i] = a.took
 	}
-	slices.Sort(sorted)
-	return sorted
+	return times
 }
 
-// postOrders returns the request of each client to place an order.
-func postOrders(clients int) func(client int) []byte {
-	requests := make([][]byte, clients)
-	for i := range requests {
-		body := fmt.Sprintf(`{"user_id":"client-%d","product":"Laptop","quantity":1}`, i)
-		requests[i] = fmt.Appendf(nil, "POST /order HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
-	}
-	return func(client int) []byte { return requests[client] }
+// postOrder returns a client's request to place an order.
+func postOrder(client int) []byte {
+	body := fmt.Sprintf(`{"user_id":"client-%d","product":"Laptop","quantity":1}`, client)
+	return fmt.Appendf(nil, "POST /order HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 }
 
 func get(path string) []byte {
 	return fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", path)
-}
-
-// conn is a client's connection: HTTP/1.1, one request at a time. It does little
-// more than read and write, because it shares the cores with the services.
-type conn struct {
-	net.Conn
-	in   *bufio.Reader
-	body bytes.Buffer // of the last answer
-}
-
-func dial(address string, until time.Time) (*conn, error) {
-	c, err := net.DialTimeout("tcp", address, 5*time.Second)
-	if err != nil {
-		return nil, err
-	}
-	return &conn{Conn: c, in: bufio.NewReader(c)}, c.SetDeadline(until)
-}
-
-// do sends a request and returns the answer. The body is valid until the next call.
-func (c *conn) do(request []byte) (status int, body []byte, err error) {
-	if _, err := c.Write(request); err != nil {
-		return 0, nil, fmt.Errorf("send a request: %w", err)
-	}
-	status, err = c.readResponse()
-	if err != nil {
-		return 0, nil, fmt.Errorf("read an answer: %w", err)
-	}
-	return status, c.body.Bytes(), nil
-}
-
-var errConnectionEnds = errors.New("the connection ends with it")
-
-// readResponse reads an answer into c.body. It refuses one that ends the connection.
-func (c *conn) readResponse() (status int, err error) {
-	c.body.Reset()
-	response, err := http.ReadResponse(c.in, nil)
-	if err != nil {
-		return 0, err
-	}
-	defer response.Body.Close()
-	if response.Close {
-		return 0, fmt.Errorf("status %d: %w", response.StatusCode, errConnectionEnds)
-	}
-	_, err = c.body.ReadFrom(response.Body)
-	return response.StatusCode, err
 }

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -47,7 +50,7 @@ func TestLoad(t *testing.T) {
 			all, took, err := load{
 				addresses: []string{orderServer(t, &first).Listener.Addr().String(), orderServer(t, &second).Listener.Addr().String()},
 				clients:   8, rate: tt.rate, duration: 200 * time.Millisecond,
-				request: postOrders(8), status: http.StatusCreated,
+				request: postOrder, status: http.StatusCreated,
 			}.run(t.Context())
 			if err != nil {
 				t.Fatal(err)
@@ -78,23 +81,46 @@ func TestLoad(t *testing.T) {
 
 // A wrong answer ends the load, because it must not count.
 func TestLoadWrongAnswer(t *testing.T) {
-	for _, tt := range []struct {
-		name    string
-		handler http.HandlerFunc
-		want    string
-	}{
-		{"refused", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "too busy", http.StatusServiceUnavailable) }, "answered 503, want 201: too busy"},
-		{"no order", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusCreated); fmt.Fprint(w, "{}") }, `no id in "{}"`},
+	created := "HTTP/1.1 201 Created\r\nContent-Length: 45\r\n\r\n" + `{"id":"0199c3a0-0000-7000-8000-000000000000"}`
+	for _, tt := range []struct{ name, answer, want string }{
+		{"refused", "HTTP/1.1 503 \r\nContent-Length: 8\r\n\r\ntoo busy", "answered 503, want 201: too busy"},
+		{"in chunks", "HTTP/1.1 503 No\r\nTransfer-Encoding: chunked\r\n\r\n3\r\ntoo\r\n5\r\n busy\r\n0\r\n\r\n", "want 201: too busy"},
+		{"no order", "HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\n{}", `no id in "{}"`},
+		{"one answer", created, "load by 1 clients: "},
+		{"without a length", "HTTP/1.1 201 Created\r\n\r\nhello", `no id in "hello"`},
+		{"length in words", "HTTP/1.1 201 Created\r\nContent-Length: five\r\n\r\nhello", "Content-Length"},
+		{"body cut off", created[:len(created)-1], "unexpected EOF"},
+		{"header cut off", "HTTP/1.1 201 Created\r\nContent-Le", "read an answer: "},
+		{"no answer", "", "EOF"},
+		{"other protocol", "SSH-2.0-x\r\n", "malformed HTTP"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			server := httptest.NewServer(tt.handler)
+			server, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
 			defer server.Close()
-			_, _, err := load{
-				addresses: []string{server.Listener.Addr().String()}, clients: 2, duration: time.Minute,
-				request: postOrders(2), status: http.StatusCreated,
+			answered := make(chan error, 1)
+			go func() {
+				connection, err := server.Accept()
+				if err == nil {
+					defer connection.Close()
+					_, err = http.ReadRequest(bufio.NewReader(connection))
+				}
+				if err == nil {
+					_, err = io.WriteString(connection, tt.answer)
+				}
+				answered <- err
+			}()
+			_, _, err = load{
+				addresses: []string{server.Addr().String()}, clients: 1, duration: time.Minute,
+				request: postOrder, status: http.StatusCreated,
 			}.run(t.Context())
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got error %v, want %q", err, tt.want)
+			}
+			if err := <-answered; err != nil {
+				t.Error(err)
 			}
 		})
 	}

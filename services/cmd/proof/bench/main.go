@@ -12,7 +12,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
+	"io"
 	"os"
 	"os/signal"
 	"slices"
@@ -25,12 +25,8 @@ import (
 	"example.com/orderflow/services/cmd/proof/harness"
 )
 
-type settings struct {
-	Run runCommand `cmd:"" default:"withargs" help:"Measure, and print the tables."`
-	Way wayCommand `cmd:"" hidden:""`
-}
-
-type runCommand struct {
+// bench is one run of the program.
+type bench struct {
 	Rounds  int     `default:"5" help:"Number of rounds; the tables show medians (default ${default})."`
 	Seconds float64 `default:"5" help:"Length of a measurement (default ${default})."`
 	Only    []int   `placeholder:"N,…" help:"Only these tables, by number; 1 and 2 are measured together."`
@@ -41,18 +37,32 @@ type runCommand struct {
 
 	Store  string `env:"TEST_STORE_URL" required:"" help:"A store; the run makes databases of its own and drops them."`
 	Broker string `env:"TEST_BROKER_URL" required:"" help:"A broker; the run DELETES the services' queues in its virtual host."`
+
+	duration time.Duration // of a measurement
+	sizes    []int         // numbers of stored orders, and of waiting events
+
+	servers   *harness.Servers
+	folder    string // of the executables and the logs
+	figures   figures
+	remarks   []string // disturbances of the run
+	progress  io.Writer
+	leftovers error // of what the run has made and could not remove
 }
 
 func main() {
-	var s settings
-	parsed := kong.Parse(&s, kong.Name("bench"), kong.Description("Measures the whole system on real servers."))
+	b := bench{figures: make(figures), remarks: []string{}, progress: os.Stderr}
+	commands := struct {
+		Run *bench     `cmd:"" default:"withargs" help:"Measure, and print the tables."`
+		Way wayCommand `cmd:"" hidden:""`
+	}{Run: &b}
+	parsed := kong.Parse(&commands, kong.Name("bench"), kong.Description("Measures the whole system on real servers."))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the program
-	do := s.Run.run
+	do := b.run
 	if strings.HasPrefix(parsed.Command(), "way") {
-		do = s.Way.run
+		do = commands.Way.run
 	}
-	if err := do(ctx); err != nil {
+	if err := errors.Join(attempt(func() { do(ctx) }), b.leftovers); err != nil {
 		if ctx.Err() != nil {
 			err = fmt.Errorf("interrupted: %w", err)
 		}
@@ -61,90 +71,48 @@ func main() {
 	}
 }
 
-// sizes are how much is measured.
-type sizes struct {
-	rounds   int
-	duration time.Duration // of a measurement
-	clients  []int
-	stocks   []int // numbers of stored orders
-	backlogs []int // numbers of waiting events
-}
+// clients are the numbers of clients that place orders at the same time.
+var clients = []int{1, 16, 64, 256}
 
-func (c *runCommand) sizes() (sizes, error) {
-	if c.Rounds < 1 || c.Seconds < 0.1 {
-		return sizes{}, errors.New("--rounds and --seconds: give at least 1 and 0.1")
-	}
-	for _, number := range c.Only {
-		if number < 1 || number > 6 {
-			return sizes{}, fmt.Errorf("--only: there is no table %d; give some of 1 to 6", number)
-		}
-	}
-	s := sizes{
-		rounds: c.Rounds, duration: time.Duration(c.Seconds * float64(time.Second)),
-		clients: []int{1, 16, 64, 256},
-		stocks:  []int{10_000, 100_000}, backlogs: []int{10_000, 100_000},
-	}
-	switch {
-	case c.Quick:
-		s.rounds, s.duration = 1, time.Second
-		s.stocks, s.backlogs = []int{1000}, []int{1000}
-	case c.Large:
-		s.stocks, s.backlogs = append(s.stocks, 1_000_000), append(s.backlogs, 1_000_000)
-	}
-	return s, nil
-}
-
-// experiment measures what its tables show.
+// experiment measures, once in each round, what its tables show.
 type experiment struct {
 	what    string
-	numbers []int                       // of its tables
-	round   func(context.Context) error // each round
+	numbers []int // of its tables
+	round   func(context.Context)
 	tables  func() []*table
 }
 
 // run measures and prints.
-func (c *runCommand) run(ctx context.Context) (err error) {
-	sizes, err := c.sizes()
-	if err != nil {
-		return err
+func (b *bench) run(ctx context.Context) {
+	experiments := []experiment{
+		{"orders a second", []int{1, 2}, b.measureRates, b.rateTables},
+		{"order to notification", []int{3}, b.measureLatencies, b.latencyTables},
+		{"sweep", []int{4}, b.measureSweeps, b.sweepTables},
+		{"cost", []int{5}, b.measureCosts, b.costTables},
+		{"several services", []int{6}, b.measureServices, b.serviceTables},
 	}
-	b := &bench{sizes: sizes, profiles: c.Profile, figures: make(figures), remarks: []string{}, progress: os.Stderr}
-	if b.servers, err = openServers(c.Store, c.Broker); err != nil {
-		return err
-	}
-	defer func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
-		defer cancel()
-		err = errors.Join(err, b.servers.close(ctx))
-	}()
-	machine, err := describeMachine(ctx, b.servers)
-	if err != nil {
-		return err
-	}
-	if err := b.servers.clean(ctx); err != nil {
-		return err
-	}
-	if b.folder, err = os.MkdirTemp("", "bench"); err != nil {
-		return err
-	}
+	check(b.configure())
+	b.servers = must(harness.OpenServers(b.Store, b.Broker))
+	defer b.remove(ctx, b.servers.Close)
+	machine := must(describeMachine(ctx, b.servers))
+	queues := append(slices.Clone(harness.Queues), originalQueue, usualQueue, ceilingQueue)
+	// In the default virtual host, messages of before may be somebody's.
+	check(b.servers.Clean(ctx, b.servers.VHost() == "/", queues...))
+	defer b.remove(ctx, func(ctx context.Context) error { return b.servers.Clean(ctx, false, queues...) })
+	b.folder = must(os.MkdirTemp("", "bench"))
 	defer os.RemoveAll(b.folder)
-	if err := harness.Build(ctx, b.folder, "-trimpath"); err != nil {
-		return err
-	}
+	check(harness.Build(ctx, b.folder, "-trimpath"))
 
-	fmt.Printf("# Benchmark\n\n")
-	machine.print(os.Stdout)
-	fmt.Printf("Rounds: %d, %v a measurement. Figures are medians of all rounds; ratios are medians of each round's ratio.\n\n", b.rounds, b.duration)
-	for _, e := range []experiment{b.rates(), b.latency(), b.sweep(), b.cost(), b.services()} {
-		wanted := func(number int) bool { return slices.Contains(c.Only, number) }
-		if len(c.Only) > 0 && !slices.ContainsFunc(e.numbers, wanted) {
+	fmt.Printf("# Benchmark\n\n%s. Servers, services and load share the machine.\n\n", machine)
+	fmt.Printf("Rounds: %d, %v a measurement. Figures are medians of all rounds; ratios are medians of each round's ratio.\n\n", b.Rounds, b.duration)
+	for _, e := range experiments {
+		wanted := func(number int) bool { return slices.Contains(b.Only, number) }
+		if len(b.Only) > 0 && !slices.ContainsFunc(e.numbers, wanted) {
 			continue
 		}
-		for n := range b.rounds {
-			fmt.Fprintf(b.progress, "bench: %s: round %d of %d\n", e.what, n+1, b.rounds)
-			if err := e.round(ctx); err != nil {
-				return fmt.Errorf("%s: %w", e.what, err)
-			}
+		for n := range b.Rounds {
+			b.report("%s: round %d of %d", e.what, n+1, b.Rounds)
+			e.round(ctx)
 		}
 		for _, t := range e.tables() {
 			t.print(os.Stdout)
@@ -153,37 +121,57 @@ func (c *runCommand) run(ctx context.Context) (err error) {
 	if len(b.remarks) > 0 {
 		fmt.Printf("## Remarks\n\n- %s\n", strings.Join(b.remarks, "\n- "))
 	}
-	if c.JSON == "" {
-		return nil
+	if b.JSON != "" {
+		check(b.write(b.JSON, machine))
 	}
-	return b.write(c.JSON, machine)
 }
 
-// number is null in JSON if it is not finite.
-type number float64
-
-func (n number) MarshalJSON() ([]byte, error) {
-	if math.IsNaN(float64(n)) || math.IsInf(float64(n), 0) {
-		return []byte("null"), nil
+// configure checks the flags, and sets how much is measured.
+func (b *bench) configure() error {
+	if b.Rounds < 1 || b.Seconds < 0.1 {
+		return errors.New("--rounds and --seconds: give at least 1 and 0.1")
 	}
-	return json.Marshal(float64(n))
+	for _, number := range b.Only {
+		if number < 1 || number > 6 {
+			return fmt.Errorf("--only: there is no table %d; give some of 1 to 6", number)
+		}
+	}
+	b.duration = time.Duration(b.Seconds * float64(time.Second))
+	b.sizes = []int{10_000, 100_000}
+	switch {
+	case b.Quick:
+		b.Rounds, b.duration, b.sizes = 1, time.Second, []int{1000}
+	case b.Large:
+		b.sizes = append(b.sizes, 1_000_000)
+	}
+	return nil
+}
+
+// report tells how far the run has come.
+func (b *bench) report(format string, args ...any) {
+	fmt.Fprintf(b.progress, "bench: "+format+"\n", args...)
+}
+
+// remark reports a disturbance at once, and below the tables.
+func (b *bench) remark(format string, args ...any) {
+	b.remarks = append(b.remarks, fmt.Sprintf(format, args...))
+	b.report(format, args...)
+}
+
+// remove removes something that the run has made, even after an interruption.
+func (b *bench) remove(ctx context.Context, do func(context.Context) error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
+	defer cancel()
+	b.leftovers = errors.Join(b.leftovers, do(ctx))
 }
 
 // write writes every figure to the file.
-func (b *bench) write(path string, m machine) error {
-	type summary struct {
-		Median  number   `json:"median"`
-		Samples []number `json:"samples"`
-	}
-	all := make(map[string]summary, len(b.figures))
+func (b *bench) write(path, machine string) error {
+	all := make(map[string]any, len(b.figures))
 	for name, samples := range b.figures {
-		s := summary{Median: number(median(samples))}
-		for _, sample := range samples {
-			s.Samples = append(s.Samples, number(sample))
-		}
-		all[name] = s
+		all[name] = map[string]any{"median": median(samples), "samples": samples}
 	}
-	data, err := json.MarshalIndent(map[string]any{"machine": m, "figures": all, "remarks": b.remarks}, "", "  ")
+	data, err := json.MarshalIndent(map[string]any{"machine": machine, "figures": all, "remarks": b.remarks}, "", "  ")
 	if err != nil {
 		return err
 	}

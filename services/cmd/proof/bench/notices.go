@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -17,7 +18,8 @@ import (
 // first.
 type notices struct {
 	file    *os.File
-	rest    []byte                // of an incomplete line
+	in      *bufio.Reader
+	line    []byte                // as far as it is written
 	at      map[orderID]time.Time // the first notice of each order
 	repeats int
 }
@@ -27,7 +29,7 @@ func readNotices(path string) (*notices, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &notices{file: file, at: make(map[orderID]time.Time)}, nil
+	return &notices{file: file, in: bufio.NewReaderSize(file, 256<<10), at: make(map[orderID]time.Time)}, nil
 }
 
 func (n *notices) close() { n.file.Close() }
@@ -42,8 +44,6 @@ var errLost = errors.New("orders lost")
 // await waits until each of the orders has its notice, and returns when the last was
 // written. It gives up after a silence in which none of these notices came.
 func (n *notices) await(ctx context.Context, orders []answered, silence time.Duration) (last time.Time, err error) {
-	heard := time.Now()
-	missing := orders
 	noticed := func(a answered) bool {
 		at, ok := n.at[a.order]
 		if at.After(last) {
@@ -51,27 +51,26 @@ func (n *notices) await(ctx context.Context, orders []answered, silence time.Dur
 		}
 		return ok
 	}
-	for {
+	for heard := time.Now(); ; {
 		if err := n.read(); err != nil {
 			return last, err
 		}
-		for len(missing) > 0 && noticed(missing[0]) {
-			missing = missing[1:]
-		}
-		if len(missing) == 0 {
-			return last, nil
+		for len(orders) > 0 && noticed(orders[0]) {
+			orders = orders[1:]
 		}
 		if time.Since(heard) > silence {
 			// The loop above stops at the first missing order. Look at all others now.
-			missing = slices.DeleteFunc(slices.Clone(missing), noticed)
+			orders = slices.DeleteFunc(slices.Clone(orders), noticed)
 			if last.After(heard) {
 				heard = last
 			}
-			if time.Since(heard) > silence {
-				return last, fmt.Errorf("%w: %d were answered and are not notified, such as %s", errLost, len(missing), missing[0].order[:])
-			}
 		}
-		if !harness.Sleep(ctx, 10*time.Millisecond) {
+		switch {
+		case len(orders) == 0:
+			return last, nil
+		case time.Since(heard) > silence:
+			return last, fmt.Errorf("%w: %d were answered and are not notified, such as %s", errLost, len(orders), orders[0].order[:])
+		case !harness.Sleep(ctx, 10*time.Millisecond):
 			return last, ctx.Err()
 		}
 	}
@@ -87,25 +86,32 @@ func (n *notices) count(orders []answered) (noticed int) {
 	return noticed
 }
 
+// account checks that each of the orders was notified once, and no other.
+func (n *notices) account(orders []answered) error {
+	if err := n.read(); err != nil {
+		return err
+	}
+	if n.repeats > 0 {
+		return fmt.Errorf("%d notifications were repeated", n.repeats)
+	}
+	if all := len(n.at); all != len(orders) || n.count(orders) != all {
+		return fmt.Errorf("%d orders were notified, want the %d that were answered or had waited", all, len(orders))
+	}
+	return nil
+}
+
 // read reads the log to its present end.
 func (n *notices) read() error {
-	buffer := make([]byte, 256<<10)
 	for {
-		got, err := n.file.Read(buffer)
-		lines := append(n.rest, buffer[:got]...)
-		for {
-			line, after, whole := bytes.Cut(lines, []byte("\n"))
-			if !whole {
-				break
-			}
-			n.readLine(line)
-			lines = after
-		}
-		n.rest = slices.Clone(lines)
-		if errors.Is(err, io.EOF) {
+		part, err := n.in.ReadSlice('\n')
+		n.line = append(n.line, part...)
+		switch {
+		case errors.Is(err, io.EOF):
 			return nil
-		}
-		if err != nil {
+		case err == nil:
+			n.readLine(n.line)
+			n.line = n.line[:0]
+		case !errors.Is(err, bufio.ErrBufferFull):
 			return err
 		}
 	}

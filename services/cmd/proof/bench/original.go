@@ -15,35 +15,20 @@ import (
 // as handled when it delivers it. If the service dies between insert and publish, or
 // the broker is down, nobody is notified of the order.
 
-func (c *wayCommand) placeOriginal(context.Context) (placeFunc, error) {
-	return func(ctx context.Context, order wayOrder, event []byte) error {
-		if _, err := c.orders().InsertOne(ctx, order); err != nil {
-			return fmt.Errorf("insert: %w", err)
-		}
-		channel, err := c.connection.Channel()
-		if err != nil {
-			return fmt.Errorf("open a channel: %w", err)
-		}
-		defer channel.Close()
-		if err := declareOriginal(channel); err != nil {
-			return err
-		}
-		return channel.PublishWithContext(ctx, "", originalQueue, false, false, amqp.Publishing{
-			ContentType: "application/json", Body: event,
-		})
-	}, nil
-}
-
-func declareOriginal(channel *amqp.Channel) error {
-	if _, err := channel.QueueDeclare(originalQueue, false, false, false, false, nil); err != nil {
+func (c *wayCommand) placeOriginal(ctx context.Context, order wayOrder, event []byte) error {
+	if _, err := c.orders.InsertOne(ctx, order); err != nil {
+		return fmt.Errorf("insert: %w", err)
+	}
+	channel, err := c.connection.Channel()
+	if err != nil {
+		return fmt.Errorf("open a channel: %w", err)
+	}
+	defer channel.Close()
+	queue, err := c.declare(channel)
+	if err != nil {
 		return fmt.Errorf("declare the queue: %w", err)
 	}
-	return nil
-}
-
-func consumeOriginal(channel *amqp.Channel) (<-chan amqp.Delivery, error) {
-	if err := declareOriginal(channel); err != nil {
-		return nil, err
-	}
-	return channel.Consume(originalQueue, "", true, false, false, false, nil)
+	return channel.PublishWithContext(ctx, "", queue, false, false, amqp.Publishing{
+		ContentType: "application/json", Body: event,
+	})
 }

@@ -35,28 +35,25 @@ type wayOutbox struct {
 	FreeAt time.Time `bson:"free_at"` // a sweep could take it from then on
 }
 
-func (c *wayCommand) placeOutboxed(ctx context.Context) (placeFunc, error) {
-	waiting := mongo.IndexModel{Keys: bson.M{"outbox.free_at": 1}, Options: options.Index().SetSparse(true)}
-	if _, err := c.orders().Indexes().CreateOne(ctx, waiting); err != nil {
-		return nil, fmt.Errorf("create an index: %w", err)
+var outboxIndex = mongo.IndexModel{Keys: bson.M{"outbox.free_at": 1}, Options: options.Index().SetSparse(true)}
+
+func (c *wayCommand) placeOutboxed(ctx context.Context, order wayOrder, event []byte) error {
+	order.Outbox = &wayOutbox{time.Now().Add(outboxedLease)}
+	if err := c.placeUsual(ctx, order, event); err != nil {
+		return err
 	}
-	place, err := c.placeUsual(ctx)
-	return func(ctx context.Context, order wayOrder, event []byte) error {
-		order.Outbox = &wayOutbox{time.Now().Add(outboxedLease)}
-		if err := place(ctx, order, event); err != nil {
-			return err
+	c.marks.Go(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+		defer cancel()
+		if _, err := c.orders.UpdateOne(ctx, bson.M{"_id": order.ID}, unmark); err != nil {
+			slog.Error("mark", "error", err)
 		}
-		c.marks.Go(func() {
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
-			defer cancel()
-			_, err := c.orders().UpdateOne(ctx, bson.M{"_id": order.ID}, bson.M{"$unset": bson.M{"outbox": ""}})
-			if err != nil {
-				slog.Error("mark", "error", err)
-			}
-		})
-		return nil
-	}, err
+	})
+	return nil
 }
+
+// unmark removes the mark.
+var unmark = bson.M{"$unset": bson.M{"outbox": ""}}
 
 // sendOutboxed claims each delivery, sends it, and records it.
 func (c *wayCommand) sendOutboxed(delivery amqp.Delivery) error {
@@ -69,7 +66,7 @@ func (c *wayCommand) sendOutboxed(delivery amqp.Delivery) error {
 	if err != nil {
 		return fmt.Errorf("claim: %w", err)
 	}
-	if err := send(delivery); err != nil {
+	if err := logOrder(delivery); err != nil {
 		return err
 	}
 	_, err = c.db.Collection(harness.Deliveries).InsertOne(ctx, bson.M{"_id": delivery.MessageId, "sent_at": time.Now()})

@@ -16,87 +16,74 @@ type table struct {
 	note    string
 	head    []string // a space at the beginning aligns the column to the left
 	rows    [][]string
-	targets []target
+	targets [][]string // figures that should be reached
 }
 
-// target is a figure that should be reached.
-type target struct {
-	what    string
-	figure  string
-	reached bool
-	unknown bool // not measured
+// row adds a row. A cell may be a text, a number, or several cells.
+func (t *table) row(cells ...any) {
+	var row []string
+	for _, cell := range cells {
+		switch cell := cell.(type) {
+		case []string:
+			row = append(row, cell...)
+		case int:
+			row = append(row, whole(float64(cell)))
+		default:
+			row = append(row, fmt.Sprint(cell))
+		}
+	}
+	t.rows = append(t.rows, row)
 }
-
-func (t *table) row(cells ...string) { t.rows = append(t.rows, cells) }
 
 // least adds a target: a figure of at least want.
 func (t *table) least(what string, figure, want float64, show func(float64) string) {
-	t.targets = append(t.targets, target{what, show(figure), figure >= want, math.IsNaN(figure)})
+	t.target(what, figure, figure >= want, show)
 }
 
 // most adds a target: a figure of at most want.
 func (t *table) most(what string, figure, want float64, show func(float64) string) {
-	t.targets = append(t.targets, target{what, show(figure), figure <= want, math.IsNaN(figure)})
+	t.target(what, figure, figure <= want, show)
+}
+
+func (t *table) target(what string, figure float64, reached bool, show func(float64) string) {
+	verdict := "missed"
+	switch {
+	case math.IsNaN(figure):
+		verdict = "not measured"
+	case reached:
+		verdict = "reached"
+	}
+	t.targets = append(t.targets, []string{what, show(figure), verdict})
 }
 
 func (t *table) print(w io.Writer) {
-	fmt.Fprintf(w, "## %s\n\n", t.title)
-	if t.note != "" {
-		fmt.Fprintf(w, "%s\n\n", t.note)
-	}
+	fmt.Fprintf(w, "## %s\n\n%s\n\n", t.title, t.note)
 	printRows(w, t.head, t.rows)
-	if len(t.targets) == 0 {
-		return
+	if len(t.targets) > 0 {
+		printRows(w, []string{" target", "measured", " "}, t.targets)
 	}
-	var rows [][]string
-	for _, target := range t.targets {
-		verdict := "missed"
-		switch {
-		case target.unknown:
-			verdict = "not measured"
-		case target.reached:
-			verdict = "reached"
-		}
-		rows = append(rows, []string{target.what, target.figure, verdict})
-	}
-	printRows(w, []string{" target", "measured", " "}, rows)
 }
 
 // printRows prints a Markdown table whose columns line up as plain text too.
 func printRows(w io.Writer, head []string, rows [][]string) {
-	left := make([]bool, len(head))
-	width := make([]int, len(head))
-	titles := make([]string, len(head))
+	titles, rules := make([]string, len(head)), make([]string, len(head))
+	widths := make([]int, len(head)) // negative: aligned to the left
 	for i, title := range head {
-		titles[i], left[i] = strings.CutPrefix(title, " ")
-		width[i] = max(utf8.RuneCountInString(titles[i]), 3)
+		text, left := strings.CutPrefix(title, " ")
+		width := max(utf8.RuneCountInString(text), 3)
 		for _, row := range rows {
-			width[i] = max(width[i], utf8.RuneCountInString(row[i]))
+			width = max(width, utf8.RuneCountInString(row[i]))
+		}
+		titles[i], rules[i], widths[i] = text, strings.Repeat("-", width-1)+":", width
+		if left {
+			rules[i], widths[i] = strings.Repeat("-", width), -width
 		}
 	}
-	line := func(cells []string) {
-		for i, cell := range cells {
-			space := strings.Repeat(" ", width[i]-utf8.RuneCountInString(cell))
-			if left[i] {
-				cell += space
-			} else {
-				cell = space + cell
-			}
-			fmt.Fprintf(w, "| %s ", cell)
+	for _, row := range slices.Concat([][]string{titles, rules}, rows) {
+		for i, cell := range row {
+			fmt.Fprintf(w, "| %*s ", widths[i], cell)
 		}
 		fmt.Fprintln(w, "|")
-	}
-	line(titles)
-	rules := make([]string, len(head))
-	for i := range head {
-		rules[i] = strings.Repeat("-", width[i])
-		if !left[i] {
-			rules[i] = rules[i][1:] + ":"
-		}
-	}
-	line(rules)
-	for _, row := range rows {
-		line(row)
 	}
 	fmt.Fprintln(w)
 }
@@ -110,28 +97,22 @@ func whole(x float64) string {
 	if math.IsNaN(x) || math.IsInf(x, 0) {
 		return nothing
 	}
-	digits := strconv.FormatFloat(math.Abs(x), 'f', 0, 64)
+	digits := strconv.FormatFloat(x, 'f', 0, 64)
 	for i := len(digits) - 3; i > 0; i -= 3 {
 		digits = digits[:i] + "," + digits[i:]
-	}
-	if x < 0 {
-		return "-" + digits
 	}
 	return digits
 }
 
 // short formats with about three digits.
 func short(x float64) string {
-	switch size := math.Abs(x); {
-	case math.IsNaN(x) || math.IsInf(x, 0):
-		return nothing
-	case size >= 99.95:
+	switch {
+	case x >= 99.95 || math.IsNaN(x) || math.IsInf(x, 0):
 		return whole(x)
-	case size >= 9.995:
+	case x >= 9.995:
 		return strconv.FormatFloat(x, 'f', 1, 64)
-	default:
-		return strconv.FormatFloat(x, 'f', 2, 64)
 	}
+	return strconv.FormatFloat(x, 'f', 2, 64)
 }
 
 func unit(show func(float64) string, unit string) func(float64) string {
@@ -153,9 +134,8 @@ var (
 
 // spread formats the range of the samples.
 func spread(samples []float64, show func(float64) string) string {
-	known := slices.DeleteFunc(slices.Clone(samples), math.IsNaN)
-	if len(known) == 0 {
+	if len(samples) == 0 {
 		return nothing
 	}
-	return show(slices.Min(known)) + "–" + show(slices.Max(known))
+	return show(slices.Min(samples)) + "–" + show(slices.Max(samples))
 }

@@ -18,8 +18,8 @@ func TestTable(t *testing.T) {
 		note:  "Closed loop.",
 		head:  []string{"clients", " way", "orders/s", "spread", "ours is"},
 	}
-	table.row("1", "ours", whole(1234.5), spread([]float64{1300, 1200.4, 1234.5}, whole), "")
-	table.row("256", "the original's", short(7.149), spread(nil, whole), times(12.04))
+	table.row(1, "ours", whole(1234.5), spread([]float64{1300, 1200.4, 1234.5}, whole), "")
+	table.row(256, "the original's", []string{short(7.149), spread(nil, whole)}, times(12.04))
 	table.least("at least 12 times", 12.04, 12, times)
 	table.least("at least 13 times", 12.04, 13, times)
 	table.most("at most a third", 0.333, 1.0/3, percent)
@@ -49,7 +49,7 @@ func TestForms(t *testing.T) {
 		x    float64
 		want string
 	}{
-		{whole, 0, "0"}, {whole, 999, "999"}, {whole, 1000, "1,000"}, {whole, 999_999.6, "1,000,000"}, {whole, -1234, "-1,234"},
+		{whole, 0, "0"}, {whole, 999, "999"}, {whole, 1000, "1,000"}, {whole, 999_999.6, "1,000,000"},
 		{whole, math.NaN(), "–"}, {whole, math.Inf(1), "–"},
 		{short, 0.0123, "0.01"}, {short, 9.994, "9.99"}, {short, 9.996, "10.0"}, {short, 99.94, "99.9"}, {short, 99.96, "100"}, {short, 12345, "12,345"},
 		{short, math.NaN(), "–"},

@@ -17,48 +17,42 @@ import (
 // up, nobody is notified of the order. While the broker is down it refuses orders,
 // though it has stored them. A notification without an acknowledgement is sent again.
 
-var usualWriteConcern = func() *writeconcern.WriteConcern {
-	journal := true
-	return &writeconcern.WriteConcern{W: "majority", Journal: &journal}
-}()
+var usualWriteConcern = &writeconcern.WriteConcern{W: "majority", Journal: new(true)}
+
+// quorum makes a queue that is as fast as ours.
+var quorum = amqp.Table{amqp.QueueTypeArg: amqp.QueueTypeQuorum, "x-delivery-limit": 20}
 
 // usualChannels bounds the events under way: a channel serves one request at a time.
 const usualChannels = 64
 
-func (c *wayCommand) placeUsual(context.Context) (placeFunc, error) {
-	pool := make(chan *amqp.Channel, usualChannels)
+func (c *wayCommand) openChannels() {
+	c.channels = make(chan *amqp.Channel, usualChannels)
 	for range usualChannels {
-		channel, err := c.connection.Channel()
-		if err == nil {
-			err = channel.Confirm(false)
-		}
-		if err == nil {
-			err = declareUsual(channel)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("open a channel: %w", err)
-		}
-		pool <- channel
+		channel := must(c.connection.Channel())
+		check(channel.Confirm(false))
+		must(c.declare(channel))
+		c.channels <- channel
 	}
-	return func(ctx context.Context, order wayOrder, event []byte) error {
-		if _, err := c.orders().InsertOne(ctx, order); err != nil {
-			return fmt.Errorf("insert: %w", err)
-		}
-		var channel *amqp.Channel
-		select {
-		case channel = <-pool:
-			defer func() { pool <- channel }()
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		confirmation, err := channel.PublishWithDeferredConfirmWithContext(ctx, "", usualQueue, false, false, amqp.Publishing{
-			ContentType: "application/json", DeliveryMode: amqp.Persistent, MessageId: order.ID, Body: event,
-		})
-		if err != nil {
-			return fmt.Errorf("publish: %w", err)
-		}
-		return awaitConfirm(ctx, confirmation)
-	}, nil
+}
+
+func (c *wayCommand) placeUsual(ctx context.Context, order wayOrder, event []byte) error {
+	if _, err := c.orders.InsertOne(ctx, order); err != nil {
+		return fmt.Errorf("insert: %w", err)
+	}
+	var channel *amqp.Channel
+	select {
+	case channel = <-c.channels:
+		defer func() { c.channels <- channel }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	confirmation, err := channel.PublishWithDeferredConfirmWithContext(ctx, "", usualQueue, false, false, amqp.Publishing{
+		ContentType: "application/json", DeliveryMode: amqp.Persistent, MessageId: order.ID, Body: event,
+	})
+	if err != nil {
+		return fmt.Errorf("publish: %w", err)
+	}
+	return awaitConfirm(ctx, confirmation)
 }
 
 func awaitConfirm(ctx context.Context, confirmation *amqp.DeferredConfirmation) error {
@@ -72,28 +66,8 @@ func awaitConfirm(ctx context.Context, confirmation *amqp.DeferredConfirmation) 
 	return nil
 }
 
-func declareUsual(channel *amqp.Channel) error {
-	if _, err := channel.QueueDeclare(usualQueue, true, false, false, false, quorum); err != nil {
-		return fmt.Errorf("declare the queue: %w", err)
-	}
-	return nil
-}
-
-// quorum makes a queue that is as fast as ours.
-var quorum = amqp.Table{amqp.QueueTypeArg: amqp.QueueTypeQuorum, "x-delivery-limit": 20}
-
-func consumeUsual(channel *amqp.Channel) (<-chan amqp.Delivery, error) {
-	if err := declareUsual(channel); err != nil {
-		return nil, err
-	}
-	if err := channel.Qos(200, 0, false); err != nil {
-		return nil, err
-	}
-	return channel.Consume(usualQueue, "", false, false, false, false, nil)
-}
-
 func sendUsual(delivery amqp.Delivery) error {
-	if err := send(delivery); err != nil {
+	if err := logOrder(delivery); err != nil {
 		return err
 	}
 	return delivery.Ack(false)

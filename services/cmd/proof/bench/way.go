@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"os"
 	"runtime"
 	"strings"
@@ -17,6 +16,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
+	"golang.org/x/sync/errgroup"
 
 	"example.com/orderflow/services/cmd/proof/harness"
 )
@@ -45,6 +45,12 @@ const (
 	notifier     = "notification"
 )
 
+// The queues of the other ways.
+const (
+	originalQueue = "bench_original"
+	usualQueue    = "bench_usual"
+)
+
 // wayCommand runs one service of another way as a process.
 type wayCommand struct {
 	Way       string `arg:"" enum:"original,usual,outboxed"`
@@ -55,7 +61,9 @@ type wayCommand struct {
 	Broker    string `required:""`
 
 	connection *amqp.Connection
+	channels   chan *amqp.Channel // not original: those that are free
 	db         *mongo.Database
+	orders     *mongo.Collection
 	marks      sync.WaitGroup // outboxed: removals of marks
 }
 
@@ -63,70 +71,85 @@ type wayCommand struct {
 const heapFloor = 32 << 20 // bytes
 
 // run serves until ctx ends.
-func (c *wayCommand) run(ctx context.Context) (err error) {
+func (c *wayCommand) run(ctx context.Context) {
 	floor := make([]byte, heapFloor)
 	defer runtime.KeepAlive(floor)
 	slog.SetDefault(slog.New(slog.NewJSONHandler(os.Stdout, nil))) // as ours logs
-	if c.connection, err = amqp.Dial(c.Broker); err != nil {
-		return fmt.Errorf("connect to the broker: %w", err)
-	}
+	servers := must(harness.OpenServers(c.Store, c.Broker))
+	defer servers.Close(context.WithoutCancel(ctx))
+	name := strings.TrimPrefix(servers.Store.Path, "/")
+	c.connection = must(servers.Connect(harness.DialBroker))
 	defer c.connection.Close()
-	closeStore, err := c.openStore(ctx)
-	if err != nil {
-		return err
+
+	concern, place, send, workers := options.Database().SetWriteConcern(usualWriteConcern), c.placeUsual, sendUsual, 1
+	switch c.Way {
+	case original:
+		concern, place, send = options.Database(), c.placeOriginal, logOrder
+	case outboxed:
+		place, send, workers = c.placeOutboxed, c.sendOutboxed, outboxedWorkers
 	}
-	defer closeStore()
+	c.db = servers.Database(name).Client().Database(name, concern)
+	c.orders = c.db.Collection(harness.Orders)
+
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /readyz", func(http.ResponseWriter, *http.Request) {})
+	group, ctx := errgroup.WithContext(ctx)
 	if c.Service == notifier {
-		return c.notify(ctx, mux)
+		channel := must(c.connection.Channel())
+		defer context.AfterFunc(ctx, func() { channel.Close() })() // ends the deliveries
+		deliveries := must(c.consume(channel))
+		for range workers {
+			group.Go(func() error {
+				for delivery := range deliveries {
+					if err := send(delivery); err != nil && ctx.Err() == nil {
+						return fmt.Errorf("notify: %w", err)
+					}
+				}
+				return nil
+			})
+		}
+	} else {
+		c.prepare(ctx)
+		defer c.marks.Wait()
+		mux.HandleFunc("POST /order", func(w http.ResponseWriter, r *http.Request) { handleOrder(w, r, place) })
 	}
-	place, err := map[string]func(context.Context) (placeFunc, error){
-		original: c.placeOriginal, usual: c.placeUsual, outboxed: c.placeOutboxed,
-	}[c.Way](ctx)
-	if err != nil {
-		return err
+	server := &http.Server{Addr: c.Addr, Handler: mux}
+	defer context.AfterFunc(ctx, func() { server.Close() })() // every request has its answer by then
+	group.Go(server.ListenAndServe)
+	if err := group.Wait(); !errors.Is(err, http.ErrServerClosed) {
+		check(err)
 	}
-	defer c.marks.Wait()
-	mux.HandleFunc("POST /order", func(w http.ResponseWriter, r *http.Request) { handleOrder(w, r, place) })
-	return c.serve(ctx, mux)
 }
 
-func (c *wayCommand) openStore(ctx context.Context) (closeStore func(), err error) {
-	address, err := url.Parse(c.Store)
-	if err != nil {
-		return nil, fmt.Errorf("open the store: %w", err)
-	}
-	opts := options.Client().ApplyURI(c.Store)
+// prepare opens what the orders need.
+func (c *wayCommand) prepare(ctx context.Context) {
 	if c.Way != original {
-		opts.SetWriteConcern(usualWriteConcern)
+		c.openChannels()
 	}
-	client, err := mongo.Connect(opts)
-	if err != nil {
-		return nil, fmt.Errorf("open the store: %w", err)
+	if c.Way == outboxed {
+		must(c.orders.Indexes().CreateOne(ctx, outboxIndex))
 	}
-	c.db = client.Database(strings.TrimPrefix(address.Path, "/"))
-	return func() {
-		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-		defer cancel()
-		_ = client.Disconnect(closing)
-	}, nil
 }
 
-func (c *wayCommand) orders() *mongo.Collection { return c.db.Collection(harness.Orders) }
-
-func (c *wayCommand) serve(ctx context.Context, handler http.Handler) error {
-	server := &http.Server{Addr: c.Addr, Handler: handler}
-	stopped := make(chan error, 1)
-	defer context.AfterFunc(ctx, func() {
-		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-		defer cancel()
-		stopped <- server.Shutdown(stopping)
-	})()
-	if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
-		return err
+// declare declares the way's queue, and returns its name.
+func (c *wayCommand) declare(channel *amqp.Channel) (string, error) {
+	name, durable, arguments := usualQueue, true, quorum
+	if c.Way == original {
+		name, durable, arguments = originalQueue, false, nil
 	}
-	return <-stopped
+	_, err := channel.QueueDeclare(name, durable, false, false, false, arguments)
+	return name, err
+}
+
+func (c *wayCommand) consume(channel *amqp.Channel) (<-chan amqp.Delivery, error) {
+	queue, err := c.declare(channel)
+	if err == nil && c.Way != original {
+		err = channel.Qos(200, 0, false)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return channel.Consume(queue, "", c.Way == original, false, false, false, nil)
 }
 
 // wayOrder is an order in requests, in the store, in events and in answers.
@@ -136,7 +159,8 @@ type wayOrder struct {
 	Product  string `json:"product" bson:"product"`
 	Quantity int    `json:"quantity" bson:"quantity"`
 
-	Outbox *wayOutbox `json:"-" bson:"outbox,omitempty"` // until the event is published
+	CreatedAt time.Time  `json:"-" bson:"created_at,omitempty"` // only in the ceiling
+	Outbox    *wayOutbox `json:"-" bson:"outbox,omitempty"`     // until the event is published
 }
 
 // placeFunc stores an order and publishes its event, which is also the answer.
@@ -162,51 +186,12 @@ func handleOrder(w http.ResponseWriter, r *http.Request, place placeFunc) {
 	_, _ = w.Write(event) // the client may have left
 }
 
-// send logs a notification as ours does.
-func send(delivery amqp.Delivery) error {
+// logOrder logs a notification as ours does.
+func logOrder(delivery amqp.Delivery) error {
 	var o wayOrder
 	if err := json.Unmarshal(delivery.Body, &o); err != nil {
 		return err
 	}
 	slog.Info("Received order", "event_id", delivery.MessageId, "order_id", o.ID, "user_id", o.UserID, "product", o.Product, "quantity", o.Quantity)
 	return nil
-}
-
-// notify consumes the way's queue.
-func (c *wayCommand) notify(ctx context.Context, mux *http.ServeMux) error {
-	channel, err := c.connection.Channel()
-	if err != nil {
-		return err
-	}
-	consume, handle, workers := consumeUsual, sendUsual, 1
-	switch c.Way {
-	case original:
-		consume, handle = consumeOriginal, send
-	case outboxed:
-		handle, workers = c.sendOutboxed, outboxedWorkers
-	}
-	deliveries, err := consume(channel)
-	if err != nil {
-		return fmt.Errorf("consume: %w", err)
-	}
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	var handling sync.WaitGroup
-	for range workers {
-		handling.Go(func() {
-			for delivery := range deliveries {
-				if err := handle(delivery); err != nil {
-					stop(fmt.Errorf("notify: %w", err))
-					return
-				}
-			}
-		})
-	}
-	err = c.serve(ctx, mux)
-	if cause := context.Cause(ctx); err == nil && !errors.Is(cause, context.Canceled) {
-		err = cause
-	}
-	_ = channel.Close() // ends the deliveries
-	handling.Wait()
-	return err
 }
