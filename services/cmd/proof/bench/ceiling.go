@@ -35,29 +35,12 @@ const (
 
 type ceiling struct {
 	orders     *mongo.Collection
-	publishing line
-	consuming  line
+	publishing *amqp.Channel
+	wire       *batchConn // of publishing
+	turn       sync.Mutex // to publish
 	deliveries <-chan amqp.Delivery
 
-	turn               sync.Mutex // to publish
 	inserted, consumed atomic.Int64
-}
-
-// line is a channel with a connection of its own.
-type line struct {
-	*amqp.Channel
-	connection *amqp.Connection
-	wire       *batchConn
-}
-
-func openLine(s *harness.Servers) (l line) {
-	l.connection = must(s.Connect(func(network, address string) (net.Conn, error) {
-		conn, err := harness.DialBroker(network, address)
-		l.wire = &batchConn{Conn: conn}
-		return l.wire, err
-	}))
-	l.Channel = must(l.connection.Channel())
-	return l
 }
 
 // batchConn can send many messages in one write. The library writes each by itself.
@@ -98,18 +81,37 @@ func (c *batchConn) batch(do func() error) error {
 func (b *bench) measureCeiling(ctx context.Context) {
 	s := b.newStage("ceiling")
 	defer s.close(ctx)
-	c := &ceiling{orders: s.ordersLikeOurs(ctx), publishing: openLine(b.servers)}
-	defer c.publishing.connection.Close()
-	c.consuming = openLine(b.servers) // acknowledgements don't wait behind events
-	defer c.consuming.connection.Close()
-	must(c.consuming.QueueDeclare(ceilingQueue, true, false, false, false, quorum))
+	c := &ceiling{orders: s.ordersLikeOurs(ctx)}
+	publishing := must(b.servers.Connect(func(network, address string) (net.Conn, error) {
+		conn, err := harness.DialBroker(network, address)
+		c.wire = &batchConn{Conn: conn}
+		return c.wire, err
+	}))
+	defer publishing.Close()
+	consuming := must(b.servers.Connect(harness.DialBroker)) // acknowledgements don't wait behind events
+	channel := must(consuming.Channel())
+	must(channel.QueueDeclare(ceilingQueue, true, false, false, false, quorum))
+	check(channel.Qos(ceilingPrefetch, 0, false))
+	c.deliveries = must(channel.Consume(ceilingQueue, "", false, false, false, false, nil))
+	c.publishing = must(publishing.Channel())
 	check(c.publishing.Confirm(false))
-	check(c.consuming.Qos(ceilingPrefetch, 0, false))
-	c.deliveries = must(c.consuming.Consume(ceilingQueue, "", false, false, false, false, nil))
+	// A broker that lacks memory stops reading; a write to it ignores every context.
+	bounded, cancel := context.WithTimeout(ctx, 2*b.duration+silence)
+	defer cancel()
+	defer context.AfterFunc(bounded, func() {
+		publishing.CloseDeadline(time.Now())
+		consuming.CloseDeadline(time.Now())
+	})()
+	var consumer sync.WaitGroup
+	consumer.Go(c.consume)
+	defer func() {
+		consuming.Close() // ends the deliveries
+		consumer.Wait()
+	}()
 
-	c.run(ctx, b.duration/5)
+	c.run(bounded, b.duration/5)
 	before := readCPU()
-	passed, took := c.run(ctx, b.duration)
+	passed, took := c.run(bounded, b.duration)
 	b.figures.addCPU("ceiling", before, readCPU(), passed)
 	b.figures.add("ceiling", rate(passed, took))
 	if waiting := must(s.database.Waiting(ctx, nil)); waiting > 0 {
@@ -154,34 +156,27 @@ func newOrder() (domain.Event, wayOrder, error) {
 
 // run inserts for that long. It returns how many orders passed the whole pipeline, and
 // the time that took.
-func (c *ceiling) run(ctx context.Context, duration time.Duration) (int, time.Duration) {
-	ctx, cancel := context.WithTimeout(ctx, duration+silence)
-	defer cancel()
-	// A broker that lacks memory stops reading; a write to it ignores every context.
-	defer context.AfterFunc(ctx, func() { c.publishing.wire.Close(); c.consuming.wire.Close() })()
-	c.inserted.Store(0)
-	c.consumed.Store(0)
-	began := time.Now()
-	marked := make(chan struct{}) // closed after the last mark
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error {
-		defer close(marked)
-		var workers errgroup.Group
-		for range ceilingWorkers {
-			workers.Go(func() (err error) {
-				for err == nil && time.Since(began) < duration {
-					err = c.pass(ctx)
-				}
-				return err
-			})
+func (c *ceiling) run(ctx context.Context, duration time.Duration) (passed int, took time.Duration) {
+	earlier, began := c.consumed.Load(), time.Now()
+	var workers errgroup.Group
+	for range ceilingWorkers {
+		workers.Go(func() (err error) {
+			for err == nil && time.Since(began) < duration {
+				err = c.pass(ctx)
+			}
+			return err
+		})
+	}
+	err := workers.Wait()
+	for err == nil && c.consumed.Load() < c.inserted.Load() {
+		if !harness.Sleep(ctx, time.Millisecond) {
+			err = ctx.Err()
 		}
-		return workers.Wait()
-	})
-	group.Go(func() error { return c.consume(ctx, marked) })
-	if err := group.Wait(); err != nil {
+	}
+	if err != nil {
 		check(fmt.Errorf("ceiling: %d orders inserted, %d events consumed: %w", c.inserted.Load(), c.consumed.Load(), err))
 	}
-	return int(c.consumed.Load()), time.Since(began)
+	return int(c.consumed.Load() - earlier), time.Since(began)
 }
 
 // pass inserts a batch, publishes it, and marks it.
@@ -206,7 +201,7 @@ func (c *ceiling) pass(ctx context.Context) error {
 	c.inserted.Add(ceilingBatch)
 
 	c.turn.Lock()
-	err := c.publishing.wire.batch(func() (err error) {
+	err := c.wire.batch(func() (err error) {
 		for i := 0; i < ceilingBatch && err == nil; i++ {
 			promises[i], err = c.publishing.PublishWithDeferredConfirm("", ceilingQueue, false, false, messages[i])
 		}
@@ -227,36 +222,27 @@ func (c *ceiling) pass(ctx context.Context) error {
 	return nil
 }
 
-// consume acknowledges whole batches at once, and the rest at intervals. It returns
-// once every order is marked and its event consumed.
-func (c *ceiling) consume(ctx context.Context, marked <-chan struct{}) error {
+// consume acknowledges whole batches at once, and the rest at intervals, until the
+// connection ends.
+func (c *ceiling) consume() {
 	ticker := time.NewTicker(5 * time.Millisecond)
 	defer ticker.Stop()
 	var last amqp.Delivery
-	for waiting := 0; marked != nil || c.consumed.Load() < c.inserted.Load(); {
+	for waiting := 0; ; {
 		select {
 		case delivery, open := <-c.deliveries:
 			if !open {
-				return errors.New("the broker ended the deliveries")
+				return
 			}
 			last = delivery
 			if waiting++; waiting < ceilingBatch {
 				continue
 			}
 		case <-ticker.C:
-		case <-marked:
-			marked = nil
-		case <-ctx.Done():
-			return ctx.Err()
 		}
-		if waiting == 0 {
-			continue
+		if waiting > 0 && last.Ack(true) == nil { // after an error the connection ends
+			c.consumed.Add(int64(waiting))
+			waiting = 0
 		}
-		if err := last.Ack(true); err != nil {
-			return fmt.Errorf("acknowledge: %w", err)
-		}
-		c.consumed.Add(int64(waiting))
-		waiting = 0
 	}
-	return nil
 }

@@ -14,10 +14,8 @@ import (
 )
 
 // cpuTimes are the seconds of CPU that each running process of this machine has used.
-type cpuTimes map[processID]cpuTime
-
-// processID stays unique when the system uses the pid again.
-type processID struct{ pid, start string }
+// The keys are the pid and the time of the start: the system uses a pid again.
+type cpuTimes map[string]cpuTime
 
 type cpuTime struct {
 	program string
@@ -45,7 +43,7 @@ func readCPU() cpuTimes {
 }
 
 // parseStat parses a file of the format proc_pid_stat(5).
-func parseStat(stat []byte) (id processID, t cpuTime, ok bool) {
+func parseStat(stat []byte) (id string, t cpuTime, ok bool) {
 	// The name stands in parentheses, and may contain some.
 	open, end := bytes.IndexByte(stat, '('), bytes.LastIndexByte(stat, ')')
 	if open < 0 || end < open {
@@ -58,7 +56,7 @@ func parseStat(stat []byte) (id processID, t cpuTime, ok bool) {
 	}
 	inUser, err := strconv.ParseFloat(fields[user], 64)
 	inSystem, err2 := strconv.ParseFloat(fields[system], 64)
-	id = processID{string(bytes.TrimSpace(stat[:open])), fields[start]}
+	id = string(stat[:open]) + fields[start]
 	t = cpuTime{string(stat[open+1 : end]), (inUser + inSystem) / clockTicks}
 	if fields[parent] == "2" || t.program == "kthreadd" {
 		t.program = kernelThreads

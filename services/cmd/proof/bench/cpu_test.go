@@ -12,21 +12,21 @@ import (
 
 func TestParseStat(t *testing.T) {
 	const rest = " 0 0 0 -1 4194560 1 2 3 4 150 50 7 8 20 0 1 0 100"
-	process := processID{"77", "100"}
+	const process = "77 100"
 	for _, tt := range []struct {
 		name, stat string
-		id         processID
+		id         string
 		program    string
 		ok         bool
 	}{
 		{"a program", "77 (order) S 1" + rest, process, "order", true},
 		{"a name with parentheses", "77 (a (b) c) R 1" + rest, process, "a (b) c", true},
 		{"a thread of the kernel", "77 (kworker/0:1) I 2" + rest, process, kernelThreads, true},
-		{"the kernel's first", "2 (kthreadd) S 0" + rest, processID{"2", "100"}, kernelThreads, true},
-		{"cut off", "77 (order) S 1 0 0", processID{}, "", false},
-		{"no name", "77 order S 1" + rest, processID{}, "", false},
-		{"no number", "77 (order) S 1 0 0 0 -1 4194560 1 2 3 4 x 50 7 8 20 0 1 0 100", processID{}, "", false},
-		{"nothing", "", processID{}, "", false},
+		{"the kernel's first", "2 (kthreadd) S 0" + rest, "2 100", kernelThreads, true},
+		{"cut off", "77 (order) S 1 0 0", "", "", false},
+		{"no name", "77 order S 1" + rest, "", "", false},
+		{"no number", "77 (order) S 1 0 0 0 -1 4194560 1 2 3 4 x 50 7 8 20 0 1 0 100", "", "", false},
+		{"nothing", "", "", "", false},
 	} {
 		id, got, ok := parseStat([]byte(tt.stat))
 		if want := (cpuTime{tt.program, 2}); ok != tt.ok || ok && (id != tt.id || got != want) {
@@ -58,10 +58,9 @@ func TestReadCPU(t *testing.T) {
 
 func TestAddCPU(t *testing.T) {
 	f := make(figures)
-	id := func(pid, start string) processID { return processID{pid, start} }
 	f.addCPU("ours/256",
-		cpuTimes{id("1", "5"): {"store", 1}, id("2", "5"): {"store", 8}, id("3", "5"): {"idle", 3}, id("4", "5"): {"gone", 2}, id("5", "5"): {"gone", 2}},
-		cpuTimes{id("1", "5"): {"store", 1.5}, id("3", "5"): {"idle", 3}, id("4", "9"): {"new", 0.25}, id("6", "9"): {"store", 0.125}}, 1000)
+		cpuTimes{"1 5": {"store", 1}, "2 5": {"store", 8}, "3 5": {"idle", 3}, "4 5": {"gone", 2}, "5 5": {"gone", 2}},
+		cpuTimes{"1 5": {"store", 1.5}, "3 5": {"idle", 3}, "4 9": {"new", 0.25}, "6 9": {"store", 0.125}}, 1000)
 	want := figures{
 		// The second process of the store has ended: its use is not subtracted. The third
 		// is new: its use counts whole.
@@ -73,7 +72,7 @@ func TestAddCPU(t *testing.T) {
 		t.Errorf("figures (-want +got):\n%s", diff)
 	}
 
-	f.addCPU("ours/256", cpuTimes{id("3", "5"): {"idle", 3}}, cpuTimes{id("3", "5"): {"idle", 3.5}, id("7", "20"): {"late", 1}}, 1000)
+	f.addCPU("ours/256", cpuTimes{"3 5": {"idle", 3}}, cpuTimes{"3 5": {"idle", 3.5}, "7 20": {"late", 1}}, 1000)
 	if got := f["ours/256/cpu of all"]; len(got) != 2 || got[1] != 1500 {
 		t.Errorf("all of two rounds: got %v, want 1500 in the second", got)
 	}

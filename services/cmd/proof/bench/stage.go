@@ -159,7 +159,7 @@ func (s *stage) finish(ctx context.Context) {
 		check(p.End(syscall.SIGTERM))
 	}
 	if lost := len(s.placed) - s.notices.count(s.placed); lost > 0 {
-		s.remark("%s: of %d orders that were answered, %d are not notified", wayTitle(s.way), len(s.placed), lost)
+		s.remark("%s: of %d orders that were answered, %d are not notified", s.way, len(s.placed), lost)
 	}
 	stored := must(s.database.Count(ctx, harness.Orders))
 	if want := len(s.filled) + len(s.placed); stored != want {

@@ -35,25 +35,16 @@ func (t *table) row(cells ...any) {
 	t.rows = append(t.rows, row)
 }
 
-// least adds a target: a figure of at least want.
-func (t *table) least(what string, figure, want float64, show func(float64) string) {
-	t.target(what, figure, figure >= want, show)
-}
-
-// most adds a target: a figure of at most want.
-func (t *table) most(what string, figure, want float64, show func(float64) string) {
-	t.target(what, figure, figure <= want, show)
-}
-
-func (t *table) target(what string, figure float64, reached bool, show func(float64) string) {
+// target adds a figure that should be reached.
+func (t *table) target(what, figure string, reached bool) {
 	verdict := "missed"
 	switch {
-	case math.IsNaN(figure):
+	case figure == nothing:
 		verdict = "not measured"
 	case reached:
 		verdict = "reached"
 	}
-	t.targets = append(t.targets, []string{what, show(figure), verdict})
+	t.targets = append(t.targets, []string{what, figure, verdict})
 }
 
 func (t *table) print(w io.Writer) {

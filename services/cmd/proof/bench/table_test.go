@@ -20,11 +20,11 @@ func TestTable(t *testing.T) {
 	}
 	table.row(1, "ours", whole(1234.5), spread([]float64{1300, 1200.4, 1234.5}, whole), "")
 	table.row(256, "the original's", []string{short(7.149), spread(nil, whole)}, times(12.04))
-	table.least("at least 12 times", 12.04, 12, times)
-	table.least("at least 13 times", 12.04, 13, times)
-	table.most("at most a third", 0.333, 1.0/3, percent)
-	table.most("at most 60 s", math.NaN(), 60, seconds)
-	table.most("at most 30 MB", 30.1, 30, mb)
+	table.target("at least 12 times", times(12.04), true)
+	table.target("at least 13 times", times(12.04), false)
+	table.target("at most a third", percent(0.333), true)
+	table.target("at most 60 s", seconds(math.NaN()), false)
+	table.target("at most 30 MB", mb(30.1), false)
 	var printed bytes.Buffer
 	table.print(&printed)
 

@@ -26,18 +26,10 @@ const (
 	ours     = "ours"
 	original = "original"
 	usual    = "usual"
-	outboxed = "outboxed"
+	outboxed = "usual with outbox and log"
 )
 
 var ways = []string{ours, original, usual, outboxed}
-
-// wayTitle names a way in tables.
-func wayTitle(way string) string {
-	if way == outboxed {
-		return "usual, with outbox and log"
-	}
-	return way
-}
 
 // The services of each way.
 const (
@@ -53,7 +45,7 @@ const (
 
 // wayCommand runs one service of another way as a process.
 type wayCommand struct {
-	Way       string `arg:"" enum:"original,usual,outboxed"`
+	Way       string `arg:"" enum:"original,usual,usual with outbox and log"`
 	Service   string `arg:"" enum:"order,notification"`
 	Addr      string `required:""`
 	AdminAddr string // ignored, for ours has one
