@@ -69,20 +69,15 @@ func (s *stage) measureCost(ctx context.Context) {
 // measureAllocations adds what each process allocates for an order, from the request
 // to the last record of it.
 func (s *stage) measureAllocations(ctx context.Context) {
-	type count struct{ objects, size float64 }
-	read := func() (counts []count) {
-		for _, p := range s.all {
-			objects, size, err := p.allocated(ctx)
-			check(err)
-			counts = append(counts, count{objects, size})
-		}
-		return counts
+	before := make([]allocations, len(s.all))
+	for i, p := range s.all {
+		before[i] = must(p.allocations(ctx))
 	}
-	before := read()
 	orders := float64(len(s.placeNotified(ctx, costClients, 0, s.duration/5)))
-	for i, after := range read() {
-		s.figures.add(name("allocations", s.all[i].Name), (after.objects-before[i].objects)/orders)
-		s.figures.add(name("allocated", s.all[i].Name), (after.size-before[i].size)/1000/orders)
+	for i, p := range s.all {
+		after := must(p.allocations(ctx))
+		s.figures.add(name("allocations", p.Name), (after.objects-before[i].objects)/orders)
+		s.figures.add(name("allocated", p.Name), (after.bytes-before[i].bytes)/1000/orders)
 	}
 }
 

@@ -50,14 +50,15 @@ type bench struct {
 }
 
 func main() {
-	b := bench{figures: make(figures), remarks: []string{}, progress: os.Stderr}
-	commands := struct {
-		Run *bench     `cmd:"" default:"withargs" help:"Measure, and print the tables."`
+	var commands struct {
+		Run bench      `cmd:"" default:"withargs" help:"Measure, and print the tables."`
 		Way wayCommand `cmd:"" hidden:""`
-	}{Run: &b}
+	}
 	parsed := kong.Parse(&commands, kong.Name("bench"), kong.Description("Measures the whole system on real servers."))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the program
+	b := &commands.Run
+	b.figures, b.remarks, b.progress = make(figures), []string{}, os.Stderr
 	do := b.run
 	if strings.HasPrefix(parsed.Command(), "way") {
 		do = commands.Way.run

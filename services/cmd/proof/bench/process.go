@@ -34,25 +34,26 @@ func (p *process) complaints() (count int, first string) {
 	return count, first
 }
 
-// allocated returns the number of objects and bytes that the process has allocated
-// since it began. The runtime counts them exactly, and its profile ends with them.
-func (p *process) allocated(ctx context.Context) (objects, size float64, err error) {
+// allocations count what a process has allocated since it began.
+type allocations struct{ objects, bytes float64 }
+
+// allocations returns what the runtime has counted exactly: its profile ends with it.
+func (p *process) allocations(ctx context.Context) (a allocations, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	profile, err := p.Profile(ctx, "allocs?debug=1")
 	if err != nil {
-		return 0, 0, err
+		return a, err
 	}
 	defer profile.Close()
 	text, err := io.ReadAll(profile)
-	_, afterSize, _ := strings.Cut(string(text), "# TotalAlloc = ")
-	_, afterObjects, _ := strings.Cut(string(text), "# Mallocs = ")
-	_, sizeErr := fmt.Sscan(afterSize, &size)
-	_, objectsErr := fmt.Sscan(afterObjects, &objects)
-	if err := errors.Join(err, sizeErr, objectsErr); err != nil {
-		return 0, 0, fmt.Errorf("measure the allocations of %s: %w", p.Name, err)
+	for start, count := range map[string]*float64{"# TotalAlloc = ": &a.bytes, "# Mallocs = ": &a.objects} {
+		_, after, _ := strings.Cut(string(text), start)
+		if _, failed := fmt.Sscan(after, count); failed != nil {
+			err = fmt.Errorf("measure the allocations of %s: no %q in its profile: %w", p.Name, start, errors.Join(err, failed))
+		}
 	}
-	return objects, size, nil
+	return a, err
 }
 
 // profileCPU writes a CPU profile of that length to the file.

@@ -89,7 +89,11 @@ func (c *wayCommand) run(ctx context.Context) {
 	if c.Service == notifier {
 		channel := must(c.connection.Channel())
 		defer context.AfterFunc(ctx, func() { channel.Close() })() // ends the deliveries
-		deliveries := must(c.consume(channel))
+		queue := must(c.declare(channel))
+		if c.Way != original {
+			check(channel.Qos(200, 0, false))
+		}
+		deliveries := must(channel.Consume(queue, "", c.Way == original, false, false, false, nil))
 		for range workers {
 			group.Go(func() error {
 				for delivery := range deliveries {
@@ -101,7 +105,12 @@ func (c *wayCommand) run(ctx context.Context) {
 			})
 		}
 	} else {
-		c.prepare(ctx)
+		if c.Way != original {
+			c.openChannels()
+		}
+		if c.Way == outboxed {
+			must(c.orders.Indexes().CreateOne(ctx, outboxIndex))
+		}
 		defer c.marks.Wait()
 		mux.HandleFunc("POST /order", func(w http.ResponseWriter, r *http.Request) { handleOrder(w, r, place) })
 	}
@@ -113,16 +122,6 @@ func (c *wayCommand) run(ctx context.Context) {
 	}
 }
 
-// prepare opens what the orders need.
-func (c *wayCommand) prepare(ctx context.Context) {
-	if c.Way != original {
-		c.openChannels()
-	}
-	if c.Way == outboxed {
-		must(c.orders.Indexes().CreateOne(ctx, outboxIndex))
-	}
-}
-
 // declare declares the way's queue, and returns its name.
 func (c *wayCommand) declare(channel *amqp.Channel) (string, error) {
 	name, durable, arguments := usualQueue, true, quorum
@@ -131,17 +130,6 @@ func (c *wayCommand) declare(channel *amqp.Channel) (string, error) {
 	}
 	_, err := channel.QueueDeclare(name, durable, false, false, false, arguments)
 	return name, err
-}
-
-func (c *wayCommand) consume(channel *amqp.Channel) (<-chan amqp.Delivery, error) {
-	queue, err := c.declare(channel)
-	if err == nil && c.Way != original {
-		err = channel.Qos(200, 0, false)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return channel.Consume(queue, "", c.Way == original, false, false, false, nil)
 }
 
 // wayOrder is an order in requests, in the store, in events and in answers.
