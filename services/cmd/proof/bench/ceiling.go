@@ -62,7 +62,7 @@ func (c *batchConn) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// batch sends in one write what do writes.
+// batch calls do, and sends everything that it writes in one write.
 func (c *batchConn) batch(do func() error) error {
 	c.mu.Lock()
 	c.held = true

@@ -99,22 +99,19 @@ func (b *bench) cpuTable() *table {
 		head: []string{" program", "ours", "ceiling"},
 	}
 	f, here, there := b.figures, rateName(ours, most), "ceiling"
-	used := make(map[string]float64) // by ours, or only by the ceiling: 0
+	used := make(map[string]float64) // by ours
 	for figure := range f {
 		for _, under := range []string{here, there} {
 			program, found := strings.CutPrefix(figure, name(under, "cpu", ""))
 			if found && f.medianCPU(under, program) >= 1 {
-				used[program] = 0
-				if cpu := f.medianCPU(here, program); cpu > 0 {
-					used[program] = cpu
-				}
+				used[program] = f.medianCPU(here, program)
 			}
 		}
 	}
 	for _, program := range slices.SortedFunc(maps.Keys(used), func(x, y string) int {
 		return cmp.Or(cmp.Compare(used[y], used[x]), cmp.Compare(x, y))
 	}) {
-		t.row(program, whole(f.medianCPU(here, program)), whole(f.medianCPU(there, program)))
+		t.row(program, whole(used[program]), whole(f.medianCPU(there, program)))
 	}
 	t.row("all", whole(f.median(here, "cpu of all")), whole(f.median(there, "cpu of all")))
 	return t

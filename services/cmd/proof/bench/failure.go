@@ -1,7 +1,7 @@
 package main
 
-// failure carries an error from check to attempt. Nothing can be measured after an
-// error, so every error ends the run, by way of the deferred functions.
+// failure carries an error from check to attempt. An error ends the run, because
+// nothing can be measured after it. Deferred functions still clean up.
 type failure struct{ error }
 
 // check ends the run if err is not nil. It must run in the goroutine of attempt.

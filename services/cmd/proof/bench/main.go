@@ -97,7 +97,7 @@ func (b *bench) run(ctx context.Context) {
 	defer b.remove(ctx, b.servers.Close)
 	machine := must(describeMachine(ctx, b.servers))
 	queues := append(slices.Clone(harness.Queues), originalQueue, usualQueue, ceilingQueue)
-	// In the default virtual host, messages of before may be somebody's.
+	// In the default virtual host, earlier messages may belong to somebody else.
 	check(b.servers.Clean(ctx, b.servers.VHost() == "/", queues...))
 	defer b.remove(ctx, func(ctx context.Context) error { return b.servers.Clean(ctx, false, queues...) })
 	b.folder = must(os.MkdirTemp("", "bench"))
@@ -148,7 +148,7 @@ func (b *bench) configure() error {
 	return nil
 }
 
-// report tells how far the run has come.
+// report prints how far the run has come.
 func (b *bench) report(format string, args ...any) {
 	fmt.Fprintf(b.progress, "bench: "+format+"\n", args...)
 }

@@ -39,18 +39,11 @@ type allocations struct{ objects, bytes float64 }
 
 // allocations returns what the runtime has counted exactly: its profile ends with it.
 func (p *process) allocations(ctx context.Context) (a allocations, err error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	profile, err := p.Profile(ctx, "allocs?debug=1")
-	if err != nil {
-		return a, err
-	}
-	defer profile.Close()
-	text, err := io.ReadAll(profile)
+	text, err := p.profile(ctx, "allocs?debug=1", 0)
 	for start, count := range map[string]*float64{"# TotalAlloc = ": &a.bytes, "# Mallocs = ": &a.objects} {
 		_, after, _ := strings.Cut(string(text), start)
 		if _, failed := fmt.Sscan(after, count); failed != nil {
-			err = fmt.Errorf("measure the allocations of %s: no %q in its profile: %w", p.Name, start, errors.Join(err, failed))
+			err = errors.Join(err, fmt.Errorf("measure the allocations of %s: no %q in its profile: %w", p.Name, start, failed))
 		}
 	}
 	return a, err
@@ -58,17 +51,21 @@ func (p *process) allocations(ctx context.Context) (a allocations, err error) {
 
 // profileCPU writes a CPU profile of that length to the file.
 func (p *process) profileCPU(ctx context.Context, seconds int, path string) error {
+	profile, err := p.profile(ctx, fmt.Sprintf("profile?seconds=%d", seconds), seconds)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, profile, 0o644)
+}
+
+// profile returns a profile, which the process makes for some seconds.
+func (p *process) profile(ctx context.Context, which string, seconds int) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(seconds+10)*time.Second)
 	defer cancel()
-	profile, err := p.Profile(ctx, fmt.Sprintf("profile?seconds=%d", seconds))
+	profile, err := p.Profile(ctx, which)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer profile.Close()
-	file, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(file, profile)
-	return errors.Join(err, file.Close())
+	return io.ReadAll(profile)
 }

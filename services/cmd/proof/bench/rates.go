@@ -55,7 +55,7 @@ func (b *bench) ratesTable() *table {
 		title: "1. Orders a second",
 		note: "Closed loop: each client waits for its answer. *Notified* is the rate until the last of the orders was\n" +
 			"notified. *Ours is* the factor by which ours is faster, with the range of the rounds. The comments in\n" +
-			"original.go, usual.go and outboxed.go list what the other ways do not promise.",
+			"ways.go list what the other ways do not promise.",
 		head: []string{"clients", " way", "orders/s", "spread", "ours is", "p50 ms", "p99 ms", "notified/s"},
 	}
 	f := b.figures

@@ -122,16 +122,6 @@ func (c *wayCommand) run(ctx context.Context) {
 	}
 }
 
-// declare declares the way's queue, and returns its name.
-func (c *wayCommand) declare(channel *amqp.Channel) (string, error) {
-	name, durable, arguments := usualQueue, true, quorum
-	if c.Way == original {
-		name, durable, arguments = originalQueue, false, nil
-	}
-	_, err := channel.QueueDeclare(name, durable, false, false, false, arguments)
-	return name, err
-}
-
 // wayOrder is an order in requests, in the store, in events and in answers.
 type wayOrder struct {
 	ID       string `json:"id" bson:"_id"`
