@@ -70,8 +70,8 @@ func (l load) run(ctx context.Context) ([]answered, time.Duration, error) {
 	return slices.Concat(perClient...), time.Since(began), nil
 }
 
-// client speaks HTTP/1.1 by hand, because it shares the cores with the services. The
-// client of net/http takes several times as much of them.
+// client writes requests and reads answers itself, because it shares the cores with
+// the services. The client of net/http hands both to other goroutines.
 func (l load) client(ctx context.Context, number int, connection net.Conn, pace *pace) ([]answered, error) {
 	in := bufio.NewReader(connection)
 	var body bytes.Buffer
