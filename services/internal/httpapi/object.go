@@ -51,11 +51,15 @@ func DecodeObject(body []byte, what string, fields ...Field) error {
 			return notJSON(err)
 		}
 		name := token.String()
-		v, err := readValue(d)
+		i := slices.IndexFunc(fields, func(field Field) bool { return field.Name == name })
+		isList := false
+		if i >= 0 {
+			_, isList = fields[i].To.(*[]string)
+		}
+		v, err := readValue(d, isList)
 		if err != nil {
 			return notJSON(err, shown(name))
 		}
-		i := slices.IndexFunc(fields, func(field Field) bool { return field.Name == name })
 		switch {
 		case i < 0:
 			addUnknown(&f, name, fields, Field.name, "a field of ", what)
@@ -98,13 +102,15 @@ func notJSON(err error, fields ...string) error {
 type value struct {
 	kind        jsontext.Kind
 	text        string   // of a string, number or literal
-	strings     []string // of an array, up to the first element that is no string
+	strings     []string // of an array that a field takes, up to the first element that is no string
 	onlyStrings bool     // an array of nothing else
 }
 
-// readValue reads the next value. It does not recurse: a value that is nested
-// deeply would make the goroutine's stack grow by megabytes.
-func readValue(d *jsontext.Decoder) (value, error) {
+// readValue reads the next value. It keeps an array's strings only if the field is
+// a list: many short ones take over ten times the memory of the body. It does not
+// recurse: a value that is nested deeply would make the goroutine's stack grow by
+// megabytes.
+func readValue(d *jsontext.Decoder, isList bool) (value, error) {
 	token, err := d.ReadToken()
 	if err != nil {
 		return value{}, err
@@ -121,7 +127,7 @@ func readValue(d *jsontext.Decoder) (value, error) {
 			return v, err
 		}
 		v.onlyStrings = v.onlyStrings && token.Kind() == jsontext.KindString
-		if v.onlyStrings {
+		if v.onlyStrings && isList {
 			v.strings = append(v.strings, token.String())
 		}
 	}

@@ -128,6 +128,25 @@ func TestDeeplyNestedBody(t *testing.T) {
 	}
 }
 
+// A list of short strings takes ten times the memory of its text, so it is kept only
+// where a field takes it.
+func TestListThatNoFieldTakes(t *testing.T) {
+	for _, name := range []string{"text", "unknown"} {
+		t.Run(name, func(t *testing.T) {
+			body := []byte(`{"` + name + `":[` + strings.Repeat(`"ab",`, 13_000) + `""]}`)
+			var problem *Problem
+			allocations := testing.AllocsPerRun(1, func() {
+				if err := DecodeObject(body, "an object", Field{Name: "text", To: new(string)}); !errors.As(err, &problem) || problem.Status != http.StatusUnprocessableEntity {
+					t.Errorf("got %v, want the field refused", err)
+				}
+			})
+			if allocations > 100 {
+				t.Errorf("%v allocations, want a few", allocations)
+			}
+		})
+	}
+}
+
 func BenchmarkDecodeObject(b *testing.B) {
 	order := []byte(`{"user_id":"123","product":"Laptop","quantity":1}`)
 	b.ReportAllocs()
