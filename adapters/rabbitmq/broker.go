@@ -110,10 +110,9 @@ func (e endpoint) open(ctx context.Context, setUp func(*session) error) (*sessio
 		err = setUp(s)
 	}
 	if err != nil {
-		err = e.explain(err)
-		s.end(err)
+		s.end(e.explain(err))
 		s.wg.Wait()
-		return nil, cmp.Or(context.Cause(ctx), err)
+		return nil, cmp.Or(context.Cause(ctx), context.Cause(s.life)) // a failed write says more than the library's error after it
 	}
 	s.wg.Go(watch)
 	s.wg.Go(s.sendPings)

@@ -14,8 +14,13 @@ const maxBuffered = 64 << 10
 // has no room. Between hold and release it buffers what is written: the library
 // writes each message by itself, at the cost of a system call and a packet.
 // BenchmarkHold shows the difference.
+//
+// Write never returns an error. After one, the library closes its channels while
+// its reader may still send to them, and panics. So a failed write closes the
+// connection instead, and the reader finds that.
 type bufferedConn struct {
 	net.Conn
+	failed func(error) // closes the connection after a failed write
 
 	mu     sync.Mutex
 	held   bool
@@ -59,36 +64,34 @@ func (c *bufferedConn) SetReadDeadline(t time.Time) error {
 func (c *bufferedConn) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.broken != nil {
-		return 0, c.broken
-	}
 	if len(c.buffer)+len(p) > maxBuffered {
-		if err := c.flush(); err != nil {
-			return 0, err
-		}
+		c.flush()
 	}
-	if !c.held || len(p) > maxBuffered {
-		return c.write(p)
+	if c.held && len(p) <= maxBuffered {
+		c.buffer = append(c.buffer, p...)
+	} else {
+		c.write(p)
 	}
-	c.buffer = append(c.buffer, p...)
 	return len(p), nil
 }
 
-func (c *bufferedConn) write(p []byte) (n int, err error) {
-	if err = c.SetWriteDeadline(time.Now().Add(writeTimeout)); err == nil {
-		n, err = c.Conn.Write(p)
+func (c *bufferedConn) write(p []byte) {
+	if c.broken != nil {
+		return
 	}
-	c.broken = err
-	return n, err
+	if c.broken = c.SetWriteDeadline(time.Now().Add(writeTimeout)); c.broken == nil {
+		_, c.broken = c.Conn.Write(p)
+	}
+	if c.broken != nil {
+		c.failed(c.broken)
+	}
 }
 
-func (c *bufferedConn) flush() error {
-	if len(c.buffer) == 0 {
-		return c.broken
+func (c *bufferedConn) flush() {
+	if len(c.buffer) > 0 {
+		c.write(c.buffer)
+		c.buffer = c.buffer[:0]
 	}
-	_, err := c.write(c.buffer)
-	c.buffer = c.buffer[:0]
-	return err
 }
 
 // hold starts to buffer writes.
@@ -99,9 +102,9 @@ func (c *bufferedConn) hold() {
 }
 
 // release sends the buffer, and ends buffering.
-func (c *bufferedConn) release() error {
+func (c *bufferedConn) release() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.held = false
-	return c.flush()
+	c.flush()
 }

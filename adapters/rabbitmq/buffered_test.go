@@ -6,10 +6,14 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"slices"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	amqp "github.com/rabbitmq/amqp091-go"
 )
 
 // writes is a connection that records the writes.
@@ -50,7 +54,7 @@ func TestHeldWrites(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			w := pipe(t)
-			c := &bufferedConn{Conn: w}
+			c := &bufferedConn{Conn: w, failed: func(err error) { t.Error(err) }}
 			c.hold()
 			for _, p := range tt.writes {
 				if n, err := c.Write(p); n != len(p) || err != nil {
@@ -60,9 +64,7 @@ func TestHeldWrites(t *testing.T) {
 			if before := len(w.all); before != max(0, len(tt.want)-1) {
 				t.Errorf("%d writes went out before the release", before)
 			}
-			if err := c.release(); err != nil {
-				t.Error(err)
-			}
+			c.release()
 			if _, err := c.Write([]byte("!")); err != nil { // held no longer
 				t.Error(err)
 			}
@@ -81,28 +83,96 @@ func TestHeldWrites(t *testing.T) {
 	}
 }
 
-func TestHeldWriteFails(t *testing.T) {
+func TestWriteFails(t *testing.T) {
 	broken := errors.New("broken")
-	w := pipe(t)
-	w.err = broken
-	c := &bufferedConn{Conn: w}
-	c.hold()
-	if _, err := c.Write([]byte("small")); err != nil {
-		t.Errorf("what waits fails at once: %v", err)
+	for _, held := range []bool{false, true} {
+		t.Run(fmt.Sprintf("held=%v", held), func(t *testing.T) {
+			w := pipe(t)
+			w.err = broken
+			var failures []error
+			c := &bufferedConn{Conn: w, failed: func(err error) { failures = append(failures, err) }}
+			write := func(size int) {
+				if n, err := c.Write(make([]byte, size)); n != size || err != nil {
+					t.Errorf("the library is told of %d of %d bytes, error %v", n, size, err)
+				}
+			}
+			if held {
+				c.hold()
+			}
+			write(100)
+			if held && len(failures) > 0 {
+				t.Errorf("what waits fails at once: %v", failures)
+			}
+			c.release()
+			// There is a gap from now on, and nothing may be sent behind it.
+			w.err = nil
+			write(100)
+			c.hold()
+			write(maxBuffered)
+			write(100)
+			c.release()
+			if len(w.all) > 0 {
+				t.Errorf("%d writes after the failed one", len(w.all))
+			}
+			if len(failures) != 1 || failures[0] != broken {
+				t.Errorf("failures %v, want one: %v", failures, broken)
+			}
+		})
 	}
-	if _, err := c.Write(make([]byte, maxBuffered)); !errors.Is(err, broken) {
-		t.Errorf("a write that had to go out: got %v, want %v", err, broken)
+}
+
+// breaking is a connection whose writes fail from some time on, while it still
+// has to be read that the broker takes messages again.
+type breaking struct {
+	net.Conn
+	broken, closed atomic.Bool
+}
+
+func (c *breaking) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if !c.broken.Load() || c.closed.Load() {
+		return n, err
 	}
-	// There is a hole from now on, behind which nothing may be sent.
-	w.err = nil
-	if _, err := c.Write([]byte("small")); !errors.Is(err, broken) {
-		t.Errorf("the write after it: got %v, want %v", err, broken)
+	unblocked := []byte{1, 0, 0, 0, 0, 0, 4, 0, 10, 0, 61, 0xCE}
+	return copy(p, bytes.Repeat(unblocked, len(p)/len(unblocked))), nil
+}
+
+func (c *breaking) Write(p []byte) (int, error) {
+	if c.broken.Load() {
+		_ = c.Conn.SetReadDeadline(time.Now()) // wakes Read
+		return 0, errors.New("broken")
 	}
-	if err := c.release(); !errors.Is(err, broken) {
-		t.Errorf("release: got %v, want %v", err, broken)
+	return c.Conn.Write(p)
+}
+
+func (c *breaking) Close() error {
+	c.closed.Store(true)
+	return c.Conn.Close()
+}
+
+// The library must not close its channels while its reader sends to them.
+func TestWriteFailsWhileTheBrokerUnblocks(t *testing.T) {
+	url := os.Getenv("TEST_BROKER_URL")
+	if url == "" {
+		t.Skip("TEST_BROKER_URL is not set")
 	}
-	if _, err := c.Write([]byte("small")); !errors.Is(err, broken) || len(w.all) > 0 {
-		t.Errorf("a write after the release: got %v and %d writes, want %v and none", err, len(w.all), broken)
+	for range 20 {
+		var conn *breaking
+		library, err := amqp.DialConfig(url, amqp.Config{Dial: func(network, address string) (net.Conn, error) {
+			tcp, err := net.Dial(network, address)
+			conn = &breaking{Conn: tcp}
+			return &bufferedConn{Conn: conn, failed: func(error) { conn.Close() }}, err
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		blocked := library.NotifyBlocked(make(chan amqp.Blocking, 1))
+		conn.broken.Store(true)
+		if _, err := library.Channel(); err == nil {
+			t.Error("a channel was opened by a write that failed")
+		}
+		for range blocked { // until it is closed
+		}
 	}
 }
 
@@ -128,7 +198,7 @@ func BenchmarkHold(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			c := &bufferedConn{Conn: conn}
+			c := &bufferedConn{Conn: conn, failed: func(err error) { b.Error(err) }}
 			b.SetBytes(batch * size)
 			for b.Loop() {
 				if hold {
@@ -139,9 +209,7 @@ func BenchmarkHold(b *testing.B) {
 						b.Fatal(err)
 					}
 				}
-				if err := c.release(); err != nil {
-					b.Fatal(err)
-				}
+				c.release()
 			}
 			conn.Close()
 			<-read

@@ -152,7 +152,7 @@ func (p *pipeline) run() {
 // send returns why it has not sent all messages of the batch.
 func (p *pipeline) send(b *batch) error {
 	p.wire.hold()
-	defer p.release()
+	defer p.wire.release()
 	b.confirms = make([]*amqp.DeferredConfirmation, len(b.messages))
 	for i, m := range b.messages {
 		if b.errs[i] != nil {
@@ -187,7 +187,7 @@ func (p *pipeline) makeRoom(oldest *amqp.DeferredConfirmation) error {
 		return nil
 	default:
 	}
-	p.release() // the message may be in the buffer
+	p.wire.release() // the message may be in the buffer
 	defer p.wire.hold()
 	return p.await(context.Background(), oldest)
 }

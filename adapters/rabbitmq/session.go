@@ -69,7 +69,7 @@ func (s *session) connect(ctx context.Context) (watch func(), err error) {
 				return nil, err
 			}
 			context.AfterFunc(s.life, func() { conn.Close() })
-			s.wire = &bufferedConn{Conn: conn}
+			s.wire = &bufferedConn{Conn: conn, failed: s.end}
 			return s.wire, nil
 		},
 	})
@@ -162,13 +162,6 @@ func (s *session) pause(ctx context.Context, d time.Duration) bool {
 	return false
 }
 
-// release sends what wire has buffered. If that fails, the session ends.
-func (s *session) release() {
-	if err := s.wire.release(); err != nil {
-		s.end(err)
-	}
-}
-
 // ping returns nil if the broker answers and takes messages.
 func (s *session) ping(ctx context.Context) error {
 	if err := s.checkBlocked(); err != nil {
@@ -241,7 +234,7 @@ func (s *session) expectAnswer(ctx context.Context) {
 // session is over, and then the broker takes the deliveries back.
 func (s *session) acknowledge(acks []acknowledgement) {
 	s.wire.hold()
-	defer s.release()
+	defer s.wire.release()
 	for _, a := range acks {
 		_ = s.ch.Ack(a.tag, a.multiple)
 	}
