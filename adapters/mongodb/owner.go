@@ -131,7 +131,10 @@ func (o *owner) round(ctx context.Context) error {
 	return nil
 }
 
+// beat takes one pause at most. So after a lost one the next comes in time.
 func (o *owner) beat(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, o.store.options.beat)
+	defer cancel()
 	now := time.Now()
 	o.beats++
 	_, err := o.store.owners.UpdateOne(ctx, bson.M{"_id": o.id},

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -332,6 +333,34 @@ func TestStoreBeats(t *testing.T) {
 	}
 	first := beats()
 	eventually(t, "it has beaten three more times", func() bool { return beats() >= first+3 })
+}
+
+// A sign of life that is lost on the way does not end a living process: the next one
+// comes before others have counted too many readings.
+func TestLostBeatEndsNoOwner(t *testing.T) {
+	const beat = 500 * time.Millisecond
+	url := databaseURL(t)
+	proxy := newProxy(t, url)
+	arrived := make(chan time.Time, 100)
+	var seen atomic.Int32
+	lose := answers(func(command bson.Raw) bson.D {
+		if collection, _ := command.Lookup("update").StringValueOK(); collection != "owners" {
+			return nil
+		}
+		if seen.Add(1) == 3 {
+			time.Sleep(3 * beat) // longer than the beat may take
+			return bson.D{{Key: "ok", Value: 0}, {Key: "code", Value: 1}, {Key: "errmsg", Value: "lost"}}
+		}
+		arrived <- time.Now()
+		return nil
+	})
+	proxy.answers.Store(&lose)
+	open(t, proxy.url, mongodb.Beating(beat))
+	first, second := <-arrived, <-arrived
+	third := <-arrived
+	if gap, most := third.Sub(second), mongodb.MissedBeats*beat; gap >= most {
+		t.Errorf("the next sign of life came %v after the last, want less than %v (the first two: %v)", gap, most, second.Sub(first))
+	}
 }
 
 // A notification that a dead process has recorded is not sent again.
