@@ -1,9 +1,8 @@
 package main
 
 import (
-	"bytes"
+	"bufio"
 	"encoding/binary"
-	"sync"
 
 	"example.com/orderflow/services/cmd/proof/harness"
 )
@@ -11,6 +10,7 @@ import (
 // AMQP 0-9-1: a frame is type (1 byte), channel (2), size (4), payload, 0xCE. A
 // method's payload begins with its class (2) and its number (2).
 const (
+	amqpGreeting    = "AMQP\x00\x00\x09\x01"
 	amqpFrameHeader = 7
 	amqpFrameEnd    = 0xCE
 	amqpMethod      = 1
@@ -22,63 +22,40 @@ const (
 	basicNack    = 120
 )
 
-var amqpGreeting = []byte("AMQP\x00\x00\x09\x01")
-
-func amqpLength(b []byte) int {
-	if b[0] == amqpGreeting[0] {
-		if n := min(len(b), len(amqpGreeting)); !bytes.Equal(b[:n], amqpGreeting[:n]) {
-			return -1
+func readAMQP(r *bufio.Reader) ([]byte, error) {
+	return readMessage(r, amqpFrameHeader, func(header []byte) int {
+		if string(header) == amqpGreeting[:amqpFrameHeader] {
+			return len(amqpGreeting)
 		}
-		return len(amqpGreeting)
-	}
-	if len(b) < amqpFrameHeader {
-		return 0
-	}
-	n := amqpFrameHeader + int(binary.BigEndian.Uint32(b[3:])) + 1
-	if len(b) >= n && b[n-1] != amqpFrameEnd {
-		return -1
-	}
-	return n
+		return amqpFrameHeader + int(binary.BigEndian.Uint32(header[3:])) + 1
+	})
 }
 
-// amqpTap reads a connection to the broker. Each connection of the services
+// newAMQPTap reads a connection to the broker. Each connection of the services
 // consumes one queue at most.
-type amqpTap struct {
-	mu       sync.Mutex
-	consumed string // queue
-}
-
 func newAMQPTap() tap {
-	t := new(amqpTap)
-	return tap{request: t.request, answer: amqpAnswer, length: amqpLength}
-}
-
-func (t *amqpTap) request(frame []byte) step {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	switch method, arguments := basicMethod(frame); method {
-	case basicPublish:
-		return stepPublish
-	case basicConsume: // reserved (2), length of the queue's name (1), name, …
-		if len(arguments) >= 3 && len(arguments) >= 3+int(arguments[2]) {
-			t.consumed = string(arguments[3 : 3+int(arguments[2])])
-		}
-	case basicAck:
-		switch t.consumed {
-		case harness.MainQueue:
-			return stepAck
-		case harness.DeadLetterQueue:
-			return stepLetterAck
-		}
+	ack := step("") // depends on the queue
+	return tap{
+		read: readAMQP,
+		request: func(frame []byte) step {
+			switch method, arguments := basicMethod(frame); method {
+			case basicPublish:
+				return stepPublish
+			case basicConsume: // reserved (2), length of the queue's name (1), name, …
+				queue := string(arguments[3 : 3+int(arguments[2])])
+				ack = map[string]step{harness.MainQueue: stepAck, harness.DeadLetterQueue: stepLetterAck}[queue]
+			case basicAck:
+				return ack
+			}
+			return ""
+		},
+		answer: func(frame []byte) step {
+			if method, _ := basicMethod(frame); method == basicAck || method == basicNack {
+				return stepConfirm
+			}
+			return ""
+		},
 	}
-	return ""
-}
-
-func amqpAnswer(frame []byte) step {
-	if method, _ := basicMethod(frame); method == basicAck || method == basicNack {
-		return stepConfirm
-	}
-	return ""
 }
 
 // basicMethod returns the number and the arguments of a method of class basic.

@@ -1,7 +1,5 @@
 package main
 
-import "example.com/orderflow/services/cmd/proof/harness"
-
 // step is a message by which a process, or a server for it, changes what is stored
 // or promised.
 type step string
@@ -26,22 +24,6 @@ func (s step) answered() step {
 	return s + " answered"
 }
 
-// step recognizes a command by the fields that it writes. The adapter is free to
-// choose the command, and to batch several.
-func (c command) step() step {
-	switch {
-	case c.collection == harness.Orders && c.sets["_id"]:
-		return stepAdd
-	case c.collection == harness.Orders && c.unsets["outbox"]:
-		return stepMark
-	case c.collection == harness.Claims && c.sets["token"]:
-		return stepClaim
-	case c.collection == harness.Deliveries && c.sets["sent_at"]:
-		return stepRecord
-	}
-	return ""
-}
-
 // boundary is a place between two steps at which a process is killed.
 type boundary struct {
 	name    string
@@ -62,3 +44,6 @@ var boundaries = []boundary{
 	{"after a hand-over, before its confirm", programNotification, serverBroker, stepConfirm, true},
 	{"after a letter is kept, before its ack", programNotification, serverBroker, stepLetterAck, true},
 }
+
+// title names a kill at the boundary in the report.
+func (b boundary) title() string { return "kill -9 " + b.name }

@@ -1,13 +1,10 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -19,23 +16,9 @@ import (
 	"example.com/orderflow/services/cmd/proof/harness"
 )
 
-// evidence is everything that the account is made of.
-type evidence struct {
-	requests []*request
-	orders   []storedOrder
-	records  []record
-	sends    []send
-	letters  []deadLetter
-	poison   []string // bodies
-}
-
 type storedOrder struct {
-	ID        string    `bson:"_id"`
-	UserID    string    `bson:"user_id"`
-	Product   string    `bson:"product"`
-	Quantity  int       `bson:"quantity"`
-	CreatedAt time.Time `bson:"created_at"`
-	Outbox    bson.Raw  `bson:"outbox"`
+	Order  `bson:",inline"`
+	Outbox bson.Raw `bson:"outbox"`
 }
 
 // record is the delivery log's entry of a notification.
@@ -51,13 +34,11 @@ type record struct {
 
 // send is the line that the log channel writes as a notification.
 type send struct {
-	EventID  string    `json:"event_id"`
-	OrderID  string    `json:"order_id"`
-	UserID   string    `json:"user_id"`
-	Product  string    `json:"product"`
-	Quantity int       `json:"quantity"`
-	Time     time.Time `json:"time"`
-	process  string
+	Order             // without its id and its time
+	OrderID string    `json:"order_id"`
+	EventID string    `json:"event_id"`
+	Time    time.Time `json:"time"`
+	process string
 }
 
 type deadLetter struct {
@@ -68,8 +49,8 @@ type deadLetter struct {
 }
 
 // readStore reads what the store has at the end.
-func (e *evidence) readStore(ctx context.Context, database harness.Database) error {
-	for collection, into := range map[string]any{harness.Orders: &e.orders, harness.Deliveries: &e.records} {
+func (a *account) readStore(ctx context.Context, database harness.Database) error {
+	for collection, into := range map[string]any{harness.Orders: &a.orders, harness.Deliveries: &a.records} {
 		cursor, err := database.Collection(collection).Find(ctx, bson.M{})
 		if err == nil {
 			err = cursor.All(ctx, into)
@@ -82,63 +63,45 @@ func (e *evidence) readStore(ctx context.Context, database harness.Database) err
 }
 
 // readLogs reads the logs of all processes and all their lives.
-func (e *evidence) readLogs(folder string, journal *journal) error {
+func (a *account) readLogs(folder string) error {
 	files, err := filepath.Glob(filepath.Join(folder, "*-*.log"))
 	if err != nil {
 		return err
 	}
 	for _, name := range files {
-		file, err := os.Open(name)
+		log, err := os.ReadFile(name)
 		if err != nil {
 			return err
 		}
-		process, _, _ := strings.Cut(filepath.Base(name), ".")
-		err = e.readLog(process, file, func(line string) {
-			journal.breaks(logsOnly, "%s: %.200s", filepath.Base(name), line)
-		})
-		file.Close()
-		if err != nil {
-			return fmt.Errorf("read %s: %w", name, err)
-		}
+		a.readLog(filepath.Base(name), string(log))
 	}
 	return nil
 }
 
-// readLog reads one log and passes on every strange line. A kill may cut the last
-// line off. The last line may also be the reason of a failure; the exit status
+// readLog reads one log, whose file is named PROGRAM-NUMBER.LIFE.log. A kill may cut
+// the last line off. The last line may also be the reason of a failure; the exit status
 // decides whether that is excused.
-func (e *evidence) readLog(process string, log io.Reader, strange func(line string)) error {
-	program, _, _ := strings.Cut(process, "-")
-	r := bufio.NewReader(log)
-	for {
-		line, err := r.ReadBytes('\n')
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if bytes.HasPrefix(line, []byte(program+": ")) {
-			if _, more := r.Peek(1); more == io.EOF {
-				return nil
-			}
-		}
+func (a *account) readLog(name, log string) {
+	program, _, _ := strings.Cut(name, "-")
+	process, _, _ := strings.Cut(name, ".")
+	lines := strings.SplitAfter(log, "\n") // the last one is empty, or cut off
+	for n, line := range lines[:len(lines)-1] {
 		s := send{process: process}
+		last := n == len(lines)-2 && lines[n+1] == ""
+		isSend := strings.Contains(line, harness.Notified)
 		switch {
-		case line[0] != '{':
-			strange(strings.TrimSpace(string(line)))
-		case !bytes.Contains(line, []byte(harness.Notified)):
-		case json.Unmarshal(line, &s) != nil:
-			strange(strings.TrimSpace(string(line)))
-		default:
-			e.sends = append(e.sends, s)
+		case last && strings.HasPrefix(line, program+": "):
+		case line[0] != '{', isSend && json.Unmarshal([]byte(line), &s) != nil:
+			a.breaks(logsOnly, "%s: %.200s", name, strings.TrimSpace(line))
+		case isSend:
+			a.sends = append(a.sends, s)
 		}
 	}
 }
 
 // readLetters reads the dead letters through a notifier's admin address.
-func (e *evidence) readLetters(ctx context.Context, admin string) error {
-	e.letters = nil
+func (a *account) readLetters(ctx context.Context, admin string) error {
+	a.letters = nil
 	list := "http://" + admin + "/dead-letters"
 	for query := (url.Values{"state": {"waiting"}, "limit": {"1000"}}); ; {
 		var page struct {
@@ -160,7 +123,7 @@ func (e *evidence) readLetters(ctx context.Context, admin string) error {
 				}
 				letter.Body = string(body)
 			}
-			e.letters = append(e.letters, letter)
+			a.letters = append(a.letters, letter)
 		}
 		if page.NextCursor == "" {
 			return nil

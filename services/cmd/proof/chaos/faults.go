@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -11,18 +12,154 @@ import (
 	"example.com/orderflow/services/cmd/proof/harness"
 )
 
-// linkDelay is the latency that a delayed link adds in each direction.
-const linkDelay = 150 * time.Millisecond
+// allFaults returns each fault for each target that makes a difference. None deletes
+// a queue: its messages would be lost, and nothing promises otherwise.
+func allFaults() []fault {
+	orders, notifiers := names(programOrder), names(programNotification)
+	everyone := slices.Concat(orders, notifiers)
+	again := fault{title: "event published again by hand", make: func(t *trial, ctx context.Context, _ fault) error { return t.publishAgain(ctx, 5) }}
+	poison := fault{title: "poison", make: func(t *trial, ctx context.Context, _ fault) error { return t.putPoison(ctx) }}
+	faults := []fault{
+		again, again, poison, poison,
+		onProcess("SIGTERM", orders, (*trial).terminate),
+		onProcess("SIGTERM", notifiers, (*trial).terminate),
+		onServer(serverBroker, "broker memory alarm", 5*time.Second, 20*time.Second,
+			rabbitmqctl("eval", "rabbit_alarm:set_alarm({{resource_limit, memory, node()}, []})."),
+			rabbitmqctl("eval", "rabbit_alarm:clear_alarm({resource_limit, memory, node()}).")),
+		onServer(serverBroker, "connections closed by the broker", 0, 0, (*trial).closeConnections, nothing),
+	}
+	for _, name := range everyone {
+		faults = append(faults, onProcess("kill -9", []string{name}, (*trial).kill))
+	}
+	for _, b := range boundaries {
+		faults = append(faults, onProcess(b.title(), names(b.program), b.kill))
+	}
+	for _, r := range refusals {
+		refused := onServer(serverStore, r.title, time.Second, 15*time.Second, r.begin, (*trial).endRefusal)
+		refused.needs = "" // the proxies refuse in the store's place
+		faults = append(faults, refused)
+	}
+	longestStop := map[string]time.Duration{serverStore: 15 * time.Second, serverBroker: 30 * time.Second}
+	for _, server := range []string{serverStore, serverBroker} {
+		faults = append(faults,
+			onServer(server, server+" restart", 0, 0, control("restart", server), nothing),
+			onServer(server, server+" stop", time.Second, longestStop[server], control("stop", server), control("start", server)),
+			onLink(server, "cut", everyone, 0, 0, func(l *proxy, _ bool) { l.cut() }),
+			onLink(server, "refused", everyone, time.Second, 20*time.Second, func(l *proxy, on bool) {
+				l.refusing.Store(on)
+				l.cut()
+			}),
+			onLink(server, "delayed", everyone, time.Second, 20*time.Second, func(l *proxy, on bool) { l.slow.Store(on) }),
+			onLink(server, "black-holed", everyone, time.Second, 20*time.Second, (*proxy).hold))
+	}
+	return faults
+}
+
+// onProcess is a fault of one of the processes, which starts again at the end.
+func onProcess(title string, processes []string, make func(t *trial, ctx context.Context, f fault) error) fault {
+	return fault{title: title, processes: processes, most: 2 * time.Second, make: make}
+}
+
+func (t *trial) kill(ctx context.Context, f fault) error {
+	return t.named(f.process).bounce(ctx, syscall.SIGKILL, f.length)
+}
+
+// terminate stops the process as its users do. It may exceed its time only while a
+// server is down.
+func (t *trial) terminate(ctx context.Context, f fault) error {
+	began := time.Now()
+	if err := t.named(f.process).bounce(ctx, syscall.SIGTERM, f.length); err != nil {
+		t.note("%v", err)
+		if !t.disturbed(began.Add(-settleTime), time.Now(), linkName(f.process, serverStore), linkName(f.process, serverBroker), serverStore, serverBroker) {
+			t.breaks(stopsWell, "%v, with both servers up", err)
+		}
+	}
+	return nil
+}
+
+// kill kills the process as soon as it reaches the boundary.
+func (b boundary) kill(t *trial, ctx context.Context, f fault) error {
+	link := t.named(f.process).links[b.server]
+	trap := link.set(b.step)
+	defer func() { link.unset(trap) }()
+	for {
+		if b.poison {
+			if err := t.putPoison(ctx); err != nil {
+				return err
+			}
+		}
+		select {
+		case held := <-trap.sprung:
+			if held.Err() != nil { // another fault was quicker
+				trap = link.set(b.step)
+				continue
+			}
+			t.note("%s: held %s", f.process, b.name)
+			defer held.end()
+			return t.kill(ctx, f)
+		case <-time.After(time.Second): // the other notifier may have got the poison
+		case <-ctx.Done():
+			return fmt.Errorf("never reached: %w", ctx.Err())
+		}
+	}
+}
+
+// onLink is a fault of the link between one of the processes and the server.
+func onLink(server, what string, processes []string, least, most time.Duration, disturb func(link *proxy, on bool)) fault {
+	return fault{title: server + " link " + what, processes: processes, least: least, most: most,
+		make: func(t *trial, ctx context.Context, f fault) error {
+			defer t.begin(f.title, linkName(f.process, server))()
+			link := t.named(f.process).links[server]
+			disturb(link, true)
+			defer disturb(link, false)
+			harness.Sleep(ctx, f.length)
+			return nil
+		}}
+}
+
+// change changes a server.
+type change func(t *trial, ctx context.Context) error
+
+func nothing(*trial, context.Context) error { return nil }
+
+// control runs .ci/services.
+func control(args ...string) change {
+	return func(t *trial, ctx context.Context) error { return t.servers.control(ctx, args...) }
+}
+
+func rabbitmqctl(args ...string) change {
+	return control(append([]string{"rabbitmqctl", "--quiet"}, args...)...)
+}
+
+func (t *trial) closeConnections(ctx context.Context) error {
+	return rabbitmqctl("close_all_connections", "--vhost", t.servers.VHost(), "chaos")(t, ctx)
+}
+
+// onServer is a fault of the server, which suffers one at a time. One that has begun
+// is also undone.
+func onServer(server, title string, least, most time.Duration, do, undo change) fault {
+	return fault{title: title, needs: server, least: least, most: most,
+		make: func(t *trial, ctx context.Context, f fault) error {
+			t.alone[server].Lock()
+			defer t.alone[server].Unlock()
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			defer t.begin(f.title, server, f.title)()
+			whole := context.WithoutCancel(ctx)
+			err := do(t, whole)
+			harness.Sleep(ctx, f.length)
+			return errors.Join(err, undo(t, whole))
+		}}
+}
 
 // makeAll makes each fault of the plan at its time, until the duration is over.
 func (t *trial) makeAll(ctx context.Context, plan []fault) {
 	faults, stop := context.WithTimeout(ctx, t.Duration+lastFaults)
-	defer stop()
 	began := time.Now()
-	reporting, stopReporting := context.WithCancel(ctx)
 	var reporter, making sync.WaitGroup
 	reporter.Go(func() {
-		for harness.Sleep(reporting, 30*time.Second) {
+		for harness.Sleep(faults, 30*time.Second) {
 			fmt.Printf("chaos: %v: %d orders placed\n", time.Since(began).Round(time.Second), t.load.numbers.Load())
 		}
 	})
@@ -31,153 +168,20 @@ func (t *trial) makeAll(ctx context.Context, plan []fault) {
 			break
 		}
 		making.Go(func() {
-			made, err := t.make(faults, f)
-			if err != nil {
-				t.note("%s %s: %v", f.title(), f.process, err)
+			if err := f.make(t, faults, f); err != nil {
+				t.note("%s %s: %v", f.title, f.process, err)
 				if ctx.Err() == nil {
-					t.breaks(faultsMade, "%s %s: %v", f.title(), f.process, err)
+					t.breaks(faultsMade, "%s %s: %v", f.title, f.process, err)
 				}
+				return
 			}
-			if made {
-				t.mu.Lock()
-				t.made[f.title()]++
-				t.mu.Unlock()
-			}
+			t.mu.Lock()
+			defer t.mu.Unlock()
+			t.made[f.title]++
 		})
 	}
 	making.Wait()
-	stopReporting()
-	reporter.Wait()
 	harness.Sleep(ctx, t.Duration-time.Since(began))
-}
-
-// make makes the fault and returns when it is over.
-func (t *trial) make(ctx context.Context, f fault) (made bool, err error) {
-	p := t.named(f.process)
-	switch f.kind {
-	case killAtBoundary:
-		return t.killAt(ctx, p, f)
-	case killAnywhere:
-		return true, p.bounce(ctx, syscall.SIGKILL, f.length)
-	case terminate:
-		return true, t.terminate(ctx, p, f.length)
-	case cutLink, refuseLink, delayLink, swallowLink:
-		t.disturbLink(ctx, p, f)
-		return true, nil
-	case duplicate:
-		return t.publishAgain(ctx, 5)
-	case poison:
-		return t.putPoison(ctx)
-	}
-	return t.disturbServer(ctx, f)
-}
-
-// killAt kills the process as soon as it reaches the boundary.
-func (t *trial) killAt(ctx context.Context, p *process, f fault) (made bool, err error) {
-	link := p.links[f.boundary.server]
-	trap := link.set(f.boundary.step)
-	defer func() { link.unset(trap) }()
-	for {
-		if f.boundary.poison {
-			if _, err := t.putPoison(ctx); err != nil {
-				return false, err
-			}
-		}
-		select {
-		case held := <-trap.sprung:
-			if held.isClosed() { // another fault was quicker
-				trap = link.set(f.boundary.step)
-				continue
-			}
-			t.note("%s: held %s", p.Name, f.boundary.name)
-			err := p.bounce(ctx, syscall.SIGKILL, f.length)
-			held.close()
-			return true, err
-		case <-time.After(time.Second): // the other notifier may have got the poison
-		case <-ctx.Done():
-			return false, fmt.Errorf("never reached: %w", ctx.Err())
-		}
-	}
-}
-
-// terminate stops the process as its users do. It may exceed its time only while a
-// server is down.
-func (t *trial) terminate(ctx context.Context, p *process, pause time.Duration) error {
-	began := time.Now()
-	if err := p.bounce(ctx, syscall.SIGTERM, pause); err != nil {
-		t.note("%v", err)
-		if !t.disturbed(began.Add(-settleTime), time.Now(), linkName(p.Name, serverStore), linkName(p.Name, serverBroker), serverStore, serverBroker) {
-			t.breaks(stopsWell, "%v, with both servers up", err)
-		}
-	}
-	return nil
-}
-
-func (t *trial) disturbLink(ctx context.Context, p *process, f fault) {
-	link := p.links[f.server]
-	defer t.begin(linkName(p.Name, f.server), string(f.kind))()
-	switch f.kind {
-	case cutLink:
-		link.cut()
-	case refuseLink:
-		link.refuse(true)
-		defer link.refuse(false)
-		link.cut()
-	case delayLink:
-		link.slow(linkDelay)
-		defer link.slow(0)
-	case swallowLink:
-		link.swallow()
-		defer link.flow()
-	}
-	harness.Sleep(ctx, f.length)
-}
-
-// disturbServer does to a server what operators and accidents do.
-func (t *trial) disturbServer(ctx context.Context, f fault) (made bool, err error) {
-	server := f.server
-	if f.kind == closeConnections {
-		server = serverBroker
-	}
-	t.alone[server].Lock()
-	defer t.alone[server].Unlock()
-	if ctx.Err() != nil {
-		return false, ctx.Err()
-	}
-	defer t.begin(server, string(f.kind))()
-	whole := context.WithoutCancel(ctx) // a fault that has begun is also undone
-	switch f.kind {
-	case restartServer:
-		_, err = t.servers.control(whole, "restart", server)
-	case stopServer:
-		_, err = t.servers.control(whole, "stop", server)
-		harness.Sleep(ctx, f.length)
-		_, startErr := t.servers.control(whole, "start", server)
-		err = errors.Join(err, startErr)
-	case changeLogin, revokeRights, fillQuota:
-		t.refuse(ctx, f)
-	case alarm:
-		err = t.servers.setAlarm(whole, true)
-		harness.Sleep(ctx, f.length)
-		err = errors.Join(err, t.servers.setAlarm(whole, false))
-	case closeConnections:
-		_, err = t.servers.rabbitmqctl(whole, "close_all_connections", "--vhost", t.servers.VHost(), "chaos")
-	default:
-		err = fmt.Errorf("unknown fault %q", f.kind)
-	}
-	return err == nil, err
-}
-
-// refuse makes the store refuse every process what the fault takes from it. The
-// store asks for a changed login on new connections only, so the old ones are cut.
-func (t *trial) refuse(ctx context.Context, f fault) {
-	for _, p := range t.processes {
-		link := p.links[serverStore]
-		link.answerBy(refusals[f.kind].standIn)
-		defer link.answerBy(acceptLogin)
-		if f.kind == changeLogin {
-			link.cut()
-		}
-	}
-	harness.Sleep(ctx, f.length)
+	stop()
+	reporter.Wait()
 }

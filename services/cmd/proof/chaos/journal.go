@@ -10,7 +10,7 @@ import (
 
 // journal knows when each scope was disturbed, which excuses failures, and what
 // broke a promise. A scope is a process ("order-1"), its link to a server
-// ("order-1 store"), or a server ("store").
+// ("order-1 store"), a server ("store"), or one kind of fault.
 type journal struct {
 	log io.Writer
 
@@ -19,25 +19,24 @@ type journal struct {
 	broken  map[promise][]string
 }
 
-// window is a time in which a scope was disturbed.
+// window is a time in which scopes were disturbed.
 type window struct {
-	scope    string
-	what     string
+	scopes   []string
 	from, to time.Time // to is zero while it lasts
 }
 
 // begin opens a window; end closes it.
-func (j *journal) begin(scope, what string) (end func()) {
-	w := &window{scope: scope, what: what, from: time.Now()}
+func (j *journal) begin(what string, scopes ...string) (end func()) {
+	w := &window{scopes: scopes, from: time.Now()}
 	j.mu.Lock()
 	j.windows = append(j.windows, w)
 	j.mu.Unlock()
-	j.note("%s: %s", scope, what)
+	j.note("%s: %s", scopes[0], what)
 	return sync.OnceFunc(func() {
 		j.mu.Lock()
 		w.to = time.Now()
 		j.mu.Unlock()
-		j.note("%s: over: %s", scope, what)
+		j.note("%s: over: %s", scopes[0], what)
 	})
 }
 
@@ -51,30 +50,12 @@ func (j *journal) note(format string, args ...any) {
 // disturbed reports whether one of the scopes was disturbed at some time between
 // from and to.
 func (j *journal) disturbed(from, to time.Time, scopes ...string) bool {
-	return j.any(func(w *window) bool { return slices.Contains(scopes, w.scope) && w.overlaps(from, to) })
-}
-
-// lasted reports whether one of these disturbed the scope at some time between from
-// and to.
-func (j *journal) lasted(from, to time.Time, scope string, what ...string) bool {
-	return j.any(func(w *window) bool { return w.scope == scope && slices.Contains(what, w.what) && w.overlaps(from, to) })
-}
-
-// began reports whether this began to disturb the scope between from and to.
-func (j *journal) began(from, to time.Time, scope, what string) bool {
-	return j.any(func(w *window) bool {
-		return w.scope == scope && w.what == what && !w.from.Before(from) && !w.from.After(to)
-	})
-}
-
-func (w *window) overlaps(from, to time.Time) bool {
-	return !w.from.After(to) && (w.to.IsZero() || !w.to.Before(from))
-}
-
-func (j *journal) any(match func(*window) bool) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return slices.ContainsFunc(j.windows, match)
+	return slices.ContainsFunc(j.windows, func(w *window) bool {
+		return !w.from.After(to) && (w.to.IsZero() || !w.to.Before(from)) &&
+			slices.ContainsFunc(scopes, func(scope string) bool { return slices.Contains(w.scopes, scope) })
+	})
 }
 
 // breaks notes what broke the promise.
@@ -97,47 +78,45 @@ func (j *journal) breaches(p promise) []string {
 // promise is a line of the report that held or was broken.
 type promise string
 
-const (
-	answeredIsStored promise = "an order answered with 201 is stored as it was answered"
-	storedWasAsked   promise = "every stored order was requested"
-	onlyOneOrder     promise = "one request, one order"
-	replayIsMarked   promise = "a repeated request is answered as a replay"
-	finalAnswer      promise = "a retried request gets a final answer"
-	failsForAReason  promise = "a POST fails only if its process or the store does"
-	answeredInTime   promise = "no POST takes longer than its timeout and 2 s"
-	only201And503    promise = "a POST is answered with 201 or 503"
-	saysWhenAgain    promise = "a 503 says when to ask again"
-	acceptedAnswered promise = "a stopping service answers every accepted request"
-
-	outboxEmpty       promise = "nothing is left in the outbox"
-	queuesEmpty       promise = "nothing is left in the queues"
-	drainsInTime      promise = "the backlog drains in time"
-	catchesUpInTime   promise = "the backlog is empty in time after the broker's return"
-	storedIsNotified  promise = "a stored order is notified"
-	sentAsStored      promise = "a notification matches the stored order"
-	recordedOnce      promise = "a stored order has one delivery on record"
-	recordedAfterSent promise = "a delivery is recorded after it was sent"
-	onceOutsideWindow promise = "no notification repeats outside the window"
-	poisonParked      promise = "every poison body is a dead letter"
-	onlyPoisonParked  promise = "no event is a dead letter"
-	onlyFirstAttempts promise = "an outage costs no attempt"
-
-	livesUntilKilled promise = "no process ends by itself"
-	stopsWell        promise = "SIGTERM ends a process in time, with status 0"
-	logsOnly         promise = "a process writes only its log"
-	nothingLeaks     promise = "processes at rest leak no goroutine or connection"
-	nothingConnected promise = "no connection is left at the end"
-
-	faultsMade    promise = "every fault could be made"
-	boundariesMet promise = "a process was killed at every boundary"
-)
-
 // promises are all promises, in the report's order.
-var promises = []promise{
-	answeredIsStored, storedWasAsked, onlyOneOrder, replayIsMarked, finalAnswer, failsForAReason, answeredInTime,
-	only201And503, saysWhenAgain, acceptedAnswered,
-	outboxEmpty, queuesEmpty, drainsInTime, catchesUpInTime, storedIsNotified, sentAsStored, recordedOnce,
-	recordedAfterSent, onceOutsideWindow, poisonParked, onlyPoisonParked, onlyFirstAttempts,
-	livesUntilKilled, stopsWell, logsOnly, nothingLeaks, nothingConnected,
-	faultsMade, boundariesMet,
+var promises []promise
+
+func promised(line promise) promise {
+	promises = append(promises, line)
+	return line
 }
+
+var (
+	answeredIsStored = promised("an order answered with 201 is stored as it was answered")
+	storedWasAsked   = promised("every stored order was requested")
+	onlyOneOrder     = promised("one request, one order")
+	replayIsMarked   = promised("a repeated request is answered as a replay")
+	finalAnswer      = promised("a retried request gets a final answer")
+	failsForAReason  = promised("a POST fails only if its process or the store does")
+	answeredInTime   = promised("no POST takes longer than its timeout and 2 s")
+	only201And503    = promised("a POST is answered with 201 or 503")
+	saysWhenAgain    = promised("a 503 says when to ask again")
+	acceptedAnswered = promised("a stopping service answers every accepted request")
+
+	outboxEmpty       = promised("nothing is left in the outbox")
+	queuesEmpty       = promised("nothing is left in the queues")
+	drainsInTime      = promised("the backlog drains in time")
+	catchesUpInTime   = promised("the backlog is empty in time after the broker's return")
+	storedIsNotified  = promised("a stored order is notified")
+	sentAsStored      = promised("a notification matches the stored order")
+	recordedOnce      = promised("a stored order has one delivery on record")
+	recordedAfterSent = promised("a delivery is recorded after it was sent")
+	onceOutsideWindow = promised("no notification repeats outside the window")
+	poisonParked      = promised("every poison body is a dead letter")
+	onlyPoisonParked  = promised("no event is a dead letter")
+	onlyFirstAttempts = promised("an outage costs no attempt")
+
+	livesUntilKilled = promised("no process ends by itself")
+	stopsWell        = promised("SIGTERM ends a process in time, with status 0")
+	logsOnly         = promised("a process writes only its log")
+	nothingLeaks     = promised("processes at rest leak no goroutine or connection")
+	nothingConnected = promised("no connection is left at the end")
+
+	faultsMade    = promised("every fault could be made")
+	boundariesMet = promised("a process was killed at every boundary")
+)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -16,43 +15,30 @@ const (
 	afterLimit = time.Second     // orders are placed for longer than it lasts
 )
 
-// limited is what a start under a queue limit measures.
-type limited struct {
-	answered  int           // orders answered with 201
-	meanwhile int           // those before the limit was lifted
-	drained   time.Duration // from the last order until all were notified
-}
-
-// limitQueues sets a limit on the virtual host, or lifts it.
-func (s *servers) limitQueues(ctx context.Context, on bool) error {
-	args := []string{"clear_vhost_limits", "--vhost", s.VHost()}
-	if on {
-		args = []string{"set_vhost_limits", "--vhost", s.VHost(), fmt.Sprintf(`{"max-queues":%d}`, queueLimit)}
-	}
-	_, err := s.rabbitmqctl(ctx, args...)
-	return err
-}
-
 // startLimited starts the services under a queue limit, places orders, lifts the
 // limit, and waits until all are notified.
 func (t *trial) startLimited(ctx context.Context) error {
-	over := t.begin(serverBroker, "queue limit")
+	over := t.begin("queue limit", serverBroker)
 	defer over()
-	if err := t.servers.limitQueues(ctx, true); err != nil {
+	vhost := t.servers.VHost()
+	limit := rabbitmqctl("set_vhost_limits", "--vhost", vhost, fmt.Sprintf(`{"max-queues":%d}`, queueLimit))
+	lift := sync.OnceValue(func() error {
+		return rabbitmqctl("clear_vhost_limits", "--vhost", vhost)(t, context.WithoutCancel(ctx))
+	})
+	defer lift()
+	if err := limit(t, ctx); err != nil {
 		return err
 	}
-	lift := sync.OnceValue(func() error { return t.servers.limitQueues(context.WithoutCancel(ctx), false) })
-	defer lift()
 	if err := t.start(); err != nil {
 		return err
 	}
-	if err := t.awaitReady(ctx, 20*time.Second, t.of(programOrder)...); err != nil {
+	if err := awaitReady(ctx, 20*time.Second, t.of(programOrder)...); err != nil {
 		t.breaks(failsForAReason, "with a queue limit: %v", err)
 	}
 	stopLoad := t.startLoad(ctx)
 	defer stopLoad()
 	harness.Sleep(ctx, limitTime)
-	t.limited = &limited{meanwhile: t.load.answers()}
+	meanwhile := t.load.answers()
 	if _, err := t.servers.depths(); err == nil {
 		t.breaks(faultsMade, "all queues exist in spite of the limit")
 	}
@@ -62,12 +48,11 @@ func (t *trial) startLimited(ctx context.Context) error {
 	over()
 	harness.Sleep(ctx, afterLimit)
 	stopLoad()
-	t.limited.answered = t.load.answers()
+	var drained time.Duration
 	// A process that has ended breaks a promise; the trial goes on all the same.
-	if err := errors.Join(t.revive(), t.awaitReady(ctx, time.Minute, t.processes...)); err != nil {
-		return err
+	err := inTurn(ctx, t.revive, t.drain(drainTimeout, &drained))
+	t.limited = []row{
+		{"answered with 201", t.load.answers()}, {"before it was lifted", meanwhile}, {"drained after", tenths(drained)},
 	}
-	drained, err := t.drain(ctx, drainTimeout)
-	t.limited.drained = drained
 	return err
 }

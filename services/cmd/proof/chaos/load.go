@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"strconv"
 	"sync"
@@ -31,7 +29,7 @@ type load struct {
 
 	mu       sync.Mutex
 	requests []*request
-	answered []string // ids of orders
+	answered []Order // one for each 201
 	took     []time.Duration
 	retries  int
 	replays  int
@@ -40,68 +38,78 @@ type load struct {
 
 // request is an order that a client places.
 type request struct {
-	Number   int
-	UserID   string
-	Product  string
-	Quantity int
-	key      string // empty: none, so the client asks once
-	leaving  bool   // sent while the services were stopping
-
-	Answers []answer // those with 201
-	unknown bool     // no answer, or 503: the order may be stored or not
+	Order          // without an id and a time
+	key     string // empty: none, so the client asks once
+	leaving bool   // sent while the services were stopping
+	answers []Order
 }
 
-type answer struct {
-	ID        string    `json:"id"`
-	UserID    string    `json:"user_id"`
-	Product   string    `json:"product"`
-	Quantity  int       `json:"quantity"`
-	CreatedAt time.Time `json:"created_at"`
+// Order is asked for, answered or stored. Its name is exported for the package bson.
+type Order struct {
+	ID        string    `json:"id,omitempty" bson:"_id"`
+	UserID    string    `json:"user_id" bson:"user_id"`
+	Product   string    `json:"product" bson:"product"`
+	Quantity  int       `json:"quantity" bson:"quantity"`
+	CreatedAt time.Time `json:"created_at,omitzero" bson:"created_at"`
 }
 
 // run places orders until ctx ends. It returns once every client has its final
 // answer, or patience is over.
 func (l *load) run(ctx context.Context, patience time.Duration) {
-	began, first := time.Now(), int(l.numbers.Load())
+	began, first := time.Now(), l.numbers.Load()
 	giveUp, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(patience, cancel) })()
+	l.each(func(c int, transport *http.Transport, random *rand.Rand) {
+		for ctx.Err() == nil {
+			n := l.numbers.Add(1)
+			if l.rate > 0 && !harness.Sleep(ctx, time.Until(began.Add(time.Duration(n-first)*time.Second/time.Duration(l.rate)))) {
+				return
+			}
+			l.place(giveUp, transport, l.request(c, n, random), random)
+		}
+	})
+}
+
+// leave places orders, each on a new connection, until the services stop. A service
+// that was asked must answer.
+func (l *load) leave(ctx context.Context) {
+	l.each(func(c int, transport *http.Transport, random *rand.Rand) {
+		transport.DisableKeepAlives = true
+		for created := true; created && ctx.Err() == nil; {
+			r := l.request(c, l.numbers.Add(1), random)
+			r.leaving = true
+			created = l.ask(ctx, transport, r, l.processes[c%len(l.processes)])
+		}
+	})
+}
+
+// each does the clients' work, side by side.
+func (l *load) each(work func(client int, transport *http.Transport, random *rand.Rand)) {
 	var wg sync.WaitGroup
 	for c := range clients {
 		wg.Go(func() {
 			transport := new(http.Transport)
 			defer transport.CloseIdleConnections()
-			random := rand.New(rand.NewPCG(l.seed, uint64(c)+1))
-			for ctx.Err() == nil {
-				r := l.next(c, random)
-				if l.rate > 0 && !harness.Sleep(ctx, time.Until(began.Add(time.Duration(r.Number-first)*time.Second/time.Duration(l.rate)))) {
-					return
-				}
-				l.add(r)
-				l.place(giveUp, transport, r, random)
-			}
+			work(c, transport, rand.New(rand.NewPCG(l.seed, uint64(c)+1)))
 		})
 	}
 	wg.Wait()
 }
 
-// next makes the next order. Four of five have a key.
-func (l *load) next(client int, random *rand.Rand) *request {
-	n := int(l.numbers.Add(1))
-	r := &request{
-		Number: n, UserID: fmt.Sprintf("client-%d", client),
-		Product: fmt.Sprintf("chaos %d %d", l.seed, n), Quantity: 1 + random.IntN(1000),
-	}
+// request makes a request. Four of five have a key.
+func (l *load) request(client int, number int64, random *rand.Rand) *request {
+	r := &request{Order: Order{
+		UserID:  fmt.Sprintf("client-%d", client),
+		Product: fmt.Sprintf("chaos %d %d", l.seed, number), Quantity: 1 + random.IntN(1000),
+	}}
 	if random.IntN(5) > 0 {
-		r.key = fmt.Sprintf("chaos-%d-%d", l.seed, n)
+		r.key = fmt.Sprintf("chaos-%d-%d", l.seed, number)
 	}
-	return r
-}
-
-func (l *load) add(r *request) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.requests = append(l.requests, r)
+	return r
 }
 
 // place asks until it gets a final answer. Some clients ask once more, as if the
@@ -110,9 +118,7 @@ func (l *load) place(ctx context.Context, transport *http.Transport, r *request,
 	repeat := r.key != "" && random.IntN(20) == 0
 	pause := 20 * time.Millisecond
 	for at := random.IntN(len(l.processes)); ; at++ {
-		p, sent := l.processes[at%len(l.processes)], time.Now()
-		o := r.send(ctx, transport, p.Addr)
-		created := l.judge(p, r, sent, time.Since(sent), o)
+		created := l.ask(ctx, transport, r, l.processes[at%len(l.processes)])
 		if created && repeat {
 			repeat = false
 			continue
@@ -131,26 +137,26 @@ func (l *load) place(ctx context.Context, transport *http.Transport, r *request,
 	}
 }
 
+// ask asks the process and reports whether it answered with 201.
+func (l *load) ask(ctx context.Context, transport *http.Transport, r *request, p *process) (created bool) {
+	sent := time.Now()
+	o := r.send(ctx, transport, p.Addr)
+	return l.judge(p.Name, r, sent, time.Since(sent), o)
+}
+
 // outcome is the result of a POST.
 type outcome struct {
 	status     int
-	answer     answer
+	answer     Order
 	replayed   bool
 	retryAfter string
 	err        error // no answer
 }
 
-// checkRetryAfter demands that a 503 says when to ask again.
-func (l *load) checkRetryAfter(o outcome, where string) {
-	if seconds, err := strconv.Atoi(o.retryAfter); err != nil || seconds <= 0 {
-		l.journal.breaks(saysWhenAgain, "%s: Retry-After %q", where, o.retryAfter)
-	}
-}
-
 // judge keeps the outcome of a POST and reports whether it was a 201. A 503, or no
 // answer, needs an excuse.
-func (l *load) judge(p *process, r *request, sent time.Time, took time.Duration, o outcome) (created bool) {
-	where := fmt.Sprintf("%s at %s, %s, %v", r.Product, p.Name, sent.UTC().Format("15:04:05.000"), took.Round(time.Millisecond))
+func (l *load) judge(process string, r *request, sent time.Time, took time.Duration, o outcome) (created bool) {
+	where := fmt.Sprintf("%s at %s, %s, %v", r.Product, process, sent.UTC().Format("15:04:05.000"), took.Round(time.Millisecond))
 	if took > requestTimeout+2*time.Second {
 		l.journal.breaks(answeredInTime, "%s", where)
 	}
@@ -159,26 +165,25 @@ func (l *load) judge(p *process, r *request, sent time.Time, took time.Duration,
 	switch {
 	case o.status == http.StatusCreated:
 		l.took = append(l.took, took)
-		if len(r.Answers) > 0 && !o.replayed {
+		if len(r.answers) > 0 && !o.replayed {
 			l.journal.breaks(replayIsMarked, "%s", where)
 		}
 		if o.replayed {
 			l.replays++
 		}
-		r.Answers = append(r.Answers, o.answer)
-		l.answered = append(l.answered, o.answer.ID)
+		r.answers = append(r.answers, o.answer)
+		l.answered = append(l.answered, o.answer)
 		return true
 	case o.err == nil && o.status != http.StatusServiceUnavailable:
 		l.journal.breaks(only201And503, "%s: %d", where, o.status)
-	case !l.excused(p, sent, sent.Add(took)):
+	case !l.excused(process, sent, sent.Add(took)):
 		l.journal.breaks(failsForAReason, "%s: status %d, %v", where, o.status, o.err)
 	}
 	if o.status == http.StatusServiceUnavailable {
 		l.refused++
-		l.checkRetryAfter(o, where)
-	}
-	if !isRefused(o.err) {
-		r.unknown = true
+		if seconds, err := strconv.Atoi(o.retryAfter); err != nil || seconds <= 0 {
+			l.journal.breaks(saysWhenAgain, "%s: Retry-After %q", where, o.retryAfter)
+		}
 	}
 	return false
 }
@@ -189,15 +194,15 @@ const settleTime = 12 * time.Second
 
 // excused reports whether a POST may fail: the process or the store was disturbed.
 // The broker's outage is no excuse.
-func (l *load) excused(p *process, sent, end time.Time) bool {
-	return l.journal.disturbed(sent, end, p.Name) ||
-		l.journal.disturbed(sent.Add(-settleTime), end, linkName(p.Name, serverStore), serverStore)
+func (l *load) excused(process string, sent, end time.Time) bool {
+	return l.journal.disturbed(sent, end, process) ||
+		l.journal.disturbed(sent.Add(-settleTime), end, linkName(process, serverStore), serverStore)
 }
 
 func (r *request) send(ctx context.Context, transport *http.Transport, addr string) (o outcome) {
 	ctx, cancel := context.WithTimeout(ctx, 3*requestTimeout)
 	defer cancel()
-	body, err := json.Marshal(map[string]any{"user_id": r.UserID, "product": r.Product, "quantity": r.Quantity})
+	body, err := json.Marshal(r.Order)
 	if err != nil {
 		return outcome{err: err}
 	}
@@ -223,24 +228,18 @@ func (r *request) send(ctx context.Context, transport *http.Transport, addr stri
 	return o
 }
 
-// isRefused reports whether the client could not connect, so it sent nothing.
-func isRefused(err error) bool {
-	var dial *net.OpError
-	return errors.As(err, &dial) && dial.Op == "dial"
-}
-
-// anyAnswered returns the id of a random order: half the time one of the latest.
-func (l *load) anyAnswered() (string, bool) {
+// anyAnswered returns a random order: half the time one of the latest.
+func (l *load) anyAnswered() (o Order, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	ids := l.answered
-	if len(ids) == 0 {
-		return "", false
+	if len(l.answered) == 0 {
+		return Order{}, false
 	}
+	orders := l.answered
 	if rand.IntN(2) == 0 {
-		ids = ids[max(0, len(ids)-100):]
+		orders = orders[max(0, len(orders)-100):]
 	}
-	return ids[rand.IntN(len(ids))], true
+	return orders[rand.IntN(len(orders))], true
 }
 
 // answers counts the answers with 201.
@@ -248,38 +247,4 @@ func (l *load) answers() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.answered)
-}
-
-func (l *load) anyAddress() string { return l.processes[rand.IntN(len(l.processes))].Addr }
-
-// leave places orders, each on a new connection, until the services stop. A service
-// that was asked must answer.
-func (l *load) leave(ctx context.Context) {
-	var wg sync.WaitGroup
-	for c := range clients {
-		wg.Go(func() {
-			transport := &http.Transport{DisableKeepAlives: true}
-			random := rand.New(rand.NewPCG(l.seed, uint64(c)+1+clients))
-			p := l.processes[c%len(l.processes)]
-			for ctx.Err() == nil {
-				r := l.next(c, random)
-				r.leaving = true
-				o := r.send(ctx, transport, p.Addr)
-				switch {
-				case o.status == http.StatusCreated:
-					r.Answers = append(r.Answers, o.answer)
-				case o.status == http.StatusServiceUnavailable:
-					l.checkRetryAfter(o, p.Name+", while it stopped")
-				case o.err == nil:
-					l.journal.breaks(only201And503, "%s, while it stopped: %d", p.Name, o.status)
-				}
-				r.unknown = len(r.Answers) == 0
-				l.add(r)
-				if r.unknown {
-					return
-				}
-			}
-		})
-	}
-	wg.Wait()
 }

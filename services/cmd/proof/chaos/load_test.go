@@ -29,37 +29,36 @@ func TestJudge(t *testing.T) {
 		outcome   outcome
 		before    int // answers
 		breaks    promise
-		unknown   bool
 	}{
-		{"created", "", time.Second, outcome{status: 201}, 0, "", false},
-		{"created again", "", time.Second, outcome{status: 201, replayed: true}, 1, "", false},
-		{"created again, not marked", "", time.Second, outcome{status: 201}, 1, replayIsMarked, false},
-		{"created late", serverStore, 13 * time.Second, outcome{status: 201}, 0, answeredInTime, false},
-		{"another status", serverStore, time.Second, outcome{status: 500}, 0, only201And503, true},
-		{"503 without Retry-After", serverStore, time.Second, outcome{status: 503}, 0, saysWhenAgain, true},
-		{"503 with a word as Retry-After", serverStore, time.Second, outcome{status: 503, retryAfter: "soon"}, 0, saysWhenAgain, true},
-		{"503 with Retry-After 0", serverStore, time.Second, outcome{status: 503, retryAfter: "0"}, 0, saysWhenAgain, true},
-		{"503 without a reason", "", time.Second, outcome{status: 503, retryAfter: "1"}, 0, failsForAReason, true},
-		{"503 with the broker down", serverBroker, time.Second, outcome{status: 503, retryAfter: "1"}, 0, failsForAReason, true},
-		{"503 with the link to the broker cut", "order-1 broker", time.Second, outcome{status: 503, retryAfter: "1"}, 0, failsForAReason, true},
-		{"503 with another process's link to the store cut", "order-2 store", time.Second, outcome{status: 503, retryAfter: "1"}, 0, failsForAReason, true},
-		{"503 with the store down", serverStore, time.Second, outcome{status: 503, retryAfter: "1"}, 0, "", true},
-		{"503 with the link to the store cut", "order-1 store", time.Second, outcome{status: 503, retryAfter: "1"}, 0, "", true},
-		{"no answer", "", time.Second, outcome{err: cut}, 0, failsForAReason, true},
-		{"no answer from a dead process", "order-1", time.Second, outcome{err: cut}, 0, "", true},
-		{"no connection to a dead process", "order-1", time.Second, outcome{err: refused}, 0, "", false},
-		{"no connection to a living one", "", time.Second, outcome{err: refused}, 0, failsForAReason, false},
+		{"created", "", time.Second, outcome{status: 201}, 0, ""},
+		{"created again", "", time.Second, outcome{status: 201, replayed: true}, 1, ""},
+		{"created again, not marked", "", time.Second, outcome{status: 201}, 1, replayIsMarked},
+		{"created late", serverStore, 13 * time.Second, outcome{status: 201}, 0, answeredInTime},
+		{"another status", serverStore, time.Second, outcome{status: 500}, 0, only201And503},
+		{"503 without Retry-After", serverStore, time.Second, outcome{status: 503}, 0, saysWhenAgain},
+		{"503 with a word as Retry-After", serverStore, time.Second, outcome{status: 503, retryAfter: "soon"}, 0, saysWhenAgain},
+		{"503 with Retry-After 0", serverStore, time.Second, outcome{status: 503, retryAfter: "0"}, 0, saysWhenAgain},
+		{"503 without a reason", "", time.Second, outcome{status: 503, retryAfter: "1"}, 0, failsForAReason},
+		{"503 with the broker down", serverBroker, time.Second, outcome{status: 503, retryAfter: "1"}, 0, failsForAReason},
+		{"503 with the link to the broker cut", "order-1 broker", time.Second, outcome{status: 503, retryAfter: "1"}, 0, failsForAReason},
+		{"503 with another process's link to the store cut", "order-2 store", time.Second, outcome{status: 503, retryAfter: "1"}, 0, failsForAReason},
+		{"503 with the store down", serverStore, time.Second, outcome{status: 503, retryAfter: "1"}, 0, ""},
+		{"503 with the link to the store cut", "order-1 store", time.Second, outcome{status: 503, retryAfter: "1"}, 0, ""},
+		{"no answer", "", time.Second, outcome{err: cut}, 0, failsForAReason},
+		{"no answer from a dead process", "order-1", time.Second, outcome{err: cut}, 0, ""},
+		{"no connection to a dead process", "order-1", time.Second, outcome{err: refused}, 0, ""},
+		{"no connection to a living one", "", time.Second, outcome{err: refused}, 0, failsForAReason},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			l := &load{journal: &journal{log: io.Discard}}
 			if tt.disturbed != "" {
-				l.journal.begin(tt.disturbed, "test")
+				l.journal.begin("test", tt.disturbed)
 			}
-			r := &request{Answers: make([]answer, tt.before)}
-			created := l.judge(&process{Command: harness.Command{Name: "order-1"}}, r, time.Now(), tt.took, tt.outcome)
-			if created != (tt.outcome.status == 201) || r.unknown != tt.unknown {
-				t.Errorf("created %v, unknown %v", created, r.unknown)
+			r := &request{answers: make([]Order, tt.before)}
+			created := l.judge("order-1", r, time.Now(), tt.took, tt.outcome)
+			if created != (tt.outcome.status == 201) {
+				t.Errorf("created %v", created)
 			}
 			for _, p := range promises {
 				if got := len(l.journal.breaches(p)) > 0; got != (p == tt.breaks) {
@@ -118,7 +117,7 @@ func TestLoad(t *testing.T) {
 	for _, name := range []string{"order-1", "order-2"} {
 		l.processes = append(l.processes, &process{Command: harness.Command{Name: name, Addr: server.Listener.Addr().String()}})
 	}
-	l.journal.begin(serverStore, "unwell")
+	l.journal.begin("unwell", serverStore)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	s.enough = cancel
@@ -134,14 +133,14 @@ func TestLoad(t *testing.T) {
 	for _, r := range l.requests {
 		switch {
 		case r.key == "":
-			if len(r.Answers) > 1 || r.unknown != (len(r.Answers) == 0) {
+			if len(r.answers) > 1 {
 				t.Errorf("without a key: %+v", r)
 			}
-		case len(r.Answers) == 0:
+		case len(r.answers) == 0:
 			t.Errorf("with a key, never answered: %+v", r)
 		default:
 			keyed++
-			repeated += len(r.Answers) - 1
+			repeated += len(r.answers) - 1
 		}
 	}
 	n := len(l.requests)

@@ -19,13 +19,10 @@ import (
 )
 
 type settings struct {
-	Duration    time.Duration `default:"10m" help:"How long faults happen; one round of all faults takes a minute (default ${default})."`
-	Seed        uint64        `help:"Seed of the faults and the load; random by default."`
-	Rate        int           `default:"150" help:"Orders a second, 0 for as many as possible (default ${default})."`
-	Scenario    string        `enum:"faults,broker-outage" default:"faults" help:"All faults, or one stop of the broker: ${enum}."`
-	BrokerPause time.Duration `name:"brokerpause" default:"30s" help:"How long the scenario broker-outage stops the broker (default ${default})."`
-	Plan        bool          `help:"Print the planned faults and exit."`
-	Race        bool          `help:"Build the executables with the race detector."`
+	Duration time.Duration `default:"10m" help:"How long faults happen; one round of all faults takes a minute (default ${default})."`
+	Seed     uint64        `help:"Seed of the faults and the load; random by default."`
+	Rate     int           `default:"150" help:"Orders a second, 0 for as many as possible (default ${default})."`
+	Scenario string        `enum:"faults,broker-outage" default:"faults" help:"All faults, or one stop of the broker for 30 s: ${enum}."`
 
 	Store  string `env:"TEST_STORE_URL" required:"" help:"A store; the run uses a database of its own."`
 	Broker string `env:"TEST_BROKER_URL" required:"" help:"A broker; the run DELETES the services' queues in its virtual host first."`

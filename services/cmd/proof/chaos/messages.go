@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -51,18 +50,18 @@ func (t *trial) publish(ctx context.Context, messages ...message) error {
 }
 
 // putPoison publishes a message that is no event.
-func (t *trial) putPoison(ctx context.Context) (bool, error) {
+func (t *trial) putPoison(ctx context.Context) error {
 	t.mu.Lock()
 	t.poisonings++
 	m := poisonMessage(t.Seed, t.poisonings)
 	t.mu.Unlock()
 	if err := t.publish(ctx, m); err != nil {
-		return false, err
+		return err
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.poison = append(t.poison, string(m.Body))
-	return true, nil
+	return nil
 }
 
 // poisonMessage is no JSON, other JSON, or no text at all. Some have an id, as if
@@ -88,47 +87,38 @@ func poisonMessage(seed uint64, number int) message {
 func isPoison(body string) bool { return strings.Contains(body, "poison ") }
 
 // publishAgain publishes the events of answered orders, each twice.
-func (t *trial) publishAgain(ctx context.Context, orders int) (bool, error) {
+func (t *trial) publishAgain(ctx context.Context, orders int) error {
 	var messages []message
-	for range orders {
-		m, err := t.anyEvent(ctx)
+	for len(messages) < 2*orders {
+		o, ok := t.load.anyAnswered()
+		if !ok { // none yet
+			if !harness.Sleep(ctx, 200*time.Millisecond) {
+				return ctx.Err()
+			}
+			continue
+		}
+		m, err := o.event()
 		if err != nil {
-			return false, err
+			return err
 		}
 		messages = append(messages, m, m)
 	}
 	if err := t.publish(ctx, messages...); err != nil {
-		return false, err
+		return err
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.duplicates += len(messages)
-	return true, nil
+	return nil
 }
 
-// anyEvent returns the event of an answered order.
-func (t *trial) anyEvent(ctx context.Context) (message, error) {
-	for {
-		err := errors.New("no order was answered yet")
-		if id, ok := t.load.anyAnswered(); ok {
-			var order domain.Order
-			if order, err = readOrder(ctx, t.load.anyAddress(), id); err == nil {
-				event := order.Created()
-				m, err := harness.EventMessage(event)
-				return message{"orders", string(event.Type), m}, err
-			}
-		}
-		if !harness.Sleep(ctx, 200*time.Millisecond) {
-			return message{}, err
-		}
+// event returns the message of the order's event.
+func (o Order) event() (message, error) {
+	order, err := domain.NewOrder(domain.OrderID(o.ID), o.UserID, o.Product, o.Quantity, o.CreatedAt)
+	if err != nil {
+		return message{}, err
 	}
-}
-
-// readOrder reads an order through the API.
-func readOrder(ctx context.Context, addr, id string) (domain.Order, error) {
-	var o answer
-	if err := harness.GetJSON(ctx, "http://"+addr+"/orders/"+id, &o); err != nil {
-		return domain.Order{}, err
-	}
-	return domain.NewOrder(domain.OrderID(o.ID), o.UserID, o.Product, o.Quantity, o.CreatedAt)
+	event := order.Created()
+	m, err := harness.EventMessage(event)
+	return message{"orders", string(event.Type), m}, err
 }

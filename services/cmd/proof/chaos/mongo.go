@@ -1,54 +1,42 @@
 package main
 
 import (
+	"bufio"
 	"encoding/binary"
 	"sync"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/x/bsonx/bsoncore"
 	"go.mongodb.org/mongo-driver/v2/x/mongo/driver/wiremessage"
+
+	"example.com/orderflow/services/cmd/proof/harness"
 )
 
-func mongoLength(b []byte) int {
-	const header = 16
-	if len(b) < 4 {
-		return 0
-	}
-	if n := int(int32(binary.LittleEndian.Uint32(b))); n >= header {
-		return n
-	}
-	return -1
+func readMongo(r *bufio.Reader) ([]byte, error) {
+	return readMessage(r, 16, func(header []byte) int { return int(int32(binary.LittleEndian.Uint32(header))) })
 }
 
-// mongoTap reads a connection to the store. An answer names only its request, so
+// newMongoTap reads a connection to the store. An answer names only its request, so
 // the tap remembers requests until then.
-type mongoTap struct {
-	mu    sync.Mutex
-	asked map[int32]step
-}
-
 func newMongoTap() tap {
-	t := &mongoTap{asked: make(map[int32]step)}
-	return tap{request: t.request, answer: t.answer, length: mongoLength}
-}
-
-func (t *mongoTap) request(message []byte) step {
-	s := readCommand(message).step()
-	if _, id, _, _, _, ok := wiremessage.ReadHeader(message); ok && s != "" {
-		t.mu.Lock()
-		t.asked[id] = s
-		t.mu.Unlock()
+	var asked sync.Map // steps, by the request's id
+	return tap{
+		read: readMongo,
+		request: func(message []byte) step {
+			s := readCommand(message).step()
+			if _, id, _, _, _, ok := wiremessage.ReadHeader(message); ok && s != "" {
+				asked.Store(id, s)
+			}
+			return s
+		},
+		answer: func(message []byte) step {
+			_, _, id, _, _, _ := wiremessage.ReadHeader(message)
+			if s, ok := asked.LoadAndDelete(id); ok {
+				return s.(step).answered()
+			}
+			return ""
+		},
 	}
-	return s
-}
-
-func (t *mongoTap) answer(message []byte) step {
-	_, _, id, _, _, _ := wiremessage.ReadHeader(message)
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	s := t.asked[id]
-	delete(t.asked, id)
-	return s.answered()
 }
 
 // reply makes the answer to a request.
@@ -73,6 +61,22 @@ type command struct {
 	payload          []byte
 }
 
+// step recognizes a command by the fields that it writes. The adapter is free to
+// choose the command, and to batch several.
+func (c command) step() step {
+	switch {
+	case c.collection == harness.Orders && c.sets["_id"]:
+		return stepAdd
+	case c.collection == harness.Orders && c.unsets["outbox"]:
+		return stepMark
+	case c.collection == harness.Claims && c.sets["token"]:
+		return stepClaim
+	case c.collection == harness.Deliveries && c.sets["sent_at"]:
+		return stepRecord
+	}
+	return ""
+}
+
 // readCommand reads a request. What it can't read sets nothing.
 func readCommand(message []byte) command {
 	c := command{sets: make(map[string]bool), unsets: make(map[string]bool)}
@@ -85,59 +89,59 @@ func readCommand(message []byte) command {
 		var kind wiremessage.SectionType
 		var list string
 		var documents []bsoncore.Document
-		if kind, rest, ok = wiremessage.ReadMsgSectionType(rest); !ok {
-			break
-		}
-		if kind == wiremessage.DocumentSequence {
+		kind, rest, ok = wiremessage.ReadMsgSectionType(rest)
+		switch {
+		case ok && kind == wiremessage.DocumentSequence:
 			list, documents, rest, ok = wiremessage.ReadMsgSectionDocumentSequence(rest)
-		} else {
+		case ok:
 			documents = make([]bsoncore.Document, 1)
 			documents[0], rest, ok = wiremessage.ReadMsgSectionSingleDocument(rest)
-			c.readBody(bson.Raw(documents[0]))
 		}
 		for _, d := range documents {
-			c.walk(list, bson.RawValue{Type: bson.TypeEmbeddedDocument, Value: d})
+			var fields bson.D
+			if bson.Unmarshal(d, &fields) != nil || len(fields) == 0 {
+				continue
+			}
+			if list == "" { // the command itself
+				c.name = fields[0].Key
+				c.collection, _ = fields[0].Value.(string)
+			}
+			c.walk(list, fields)
 		}
 	}
 	return c
 }
 
-func (c *command) readBody(body bson.Raw) {
-	if first, err := body.IndexErr(0); err == nil {
-		c.name = first.Key()
-		c.collection, _ = first.Value().StringValueOK()
-	}
-	if c.name == "saslStart" {
-		_, c.payload, _ = body.Lookup("payload").BinaryOK()
-	}
-}
-
 // walk notes what the value under the key writes, at any depth: operators stand in
 // an update, in a list of updates, or in a pipeline.
-func (c *command) walk(key string, value bson.RawValue) {
-	var fields map[string]bool
+func (c *command) walk(key string, value any) {
+	var written map[string]bool
 	switch key {
 	case "documents", "$set", "$setOnInsert":
-		fields = c.sets
+		written = c.sets
 	case "$unset":
-		fields = c.unsets
-		if field, ok := value.StringValueOK(); ok {
-			fields[field] = true
-		}
+		written = c.unsets
 	}
-	if array, ok := value.ArrayOK(); ok {
-		values, _ := array.Values()
-		for _, v := range values {
+	switch value := value.(type) {
+	case bson.Binary:
+		if key == "payload" {
+			c.payload = value.Data
+		}
+	case string:
+		if written != nil { // a pipeline unsets a field by its name
+			written[value] = true
+		}
+	case bson.A:
+		for _, v := range value {
 			c.walk(key, v)
 		}
-	}
-	document, _ := value.DocumentOK()
-	elements, _ := document.Elements()
-	for _, e := range elements {
-		if fields != nil {
-			fields[e.Key()] = true
-		} else {
-			c.walk(e.Key(), e.Value())
+	case bson.D:
+		for _, e := range value {
+			if written != nil {
+				written[e.Key] = true
+			} else {
+				c.walk(e.Key, e.Value)
+			}
 		}
 	}
 }

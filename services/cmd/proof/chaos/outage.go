@@ -16,15 +16,9 @@ const (
 	scenarioFaults = "faults"
 	scenarioOutage = "broker-outage"
 	warmUp         = 10 * time.Second
+	outageTime     = 30 * time.Second
 	catchUp        = 30 * time.Second // in which the backlog must be empty
 )
-
-// outage is what the scenario broker-outage measures.
-type outage struct {
-	down    time.Duration // until the broker answered again
-	backlog int           // events in the outbox then
-	emptied time.Duration // until they had left it
-}
 
 // stopBroker stops the broker once under load, and watches the backlog after its
 // return. The load finds every POST that failed.
@@ -33,43 +27,35 @@ func (t *trial) stopBroker(ctx context.Context) error {
 		return fmt.Errorf("scenario %s: .ci/services did not start the broker, so it can't stop it", scenarioOutage)
 	}
 	harness.Sleep(ctx, warmUp)
-	over := t.begin(serverBroker, string(stopServer))
+	over := t.begin("stop", serverBroker)
 	defer over()
-	o := new(outage)
-	t.outage = o
 	began := time.Now()
-	if _, err := t.servers.control(ctx, "stop", serverBroker); err != nil {
+	if err := t.servers.control(ctx, "stop", serverBroker); err != nil {
 		return err
 	}
-	harness.Sleep(ctx, t.BrokerPause)
+	harness.Sleep(ctx, outageTime)
 	started := make(chan error, 1)
-	go func() {
-		_, err := t.servers.control(context.WithoutCancel(ctx), "start", serverBroker)
-		started <- err
-	}()
-	for t.servers.WithChannel(func(*amqp.Channel) error { return nil }) != nil {
-		if !harness.Sleep(ctx, 100*time.Millisecond) {
-			<-started
-			return context.Cause(ctx)
-		}
-	}
+	go func() { started <- t.servers.control(context.WithoutCancel(ctx), "start", serverBroker) }()
+	await(ctx, 3*time.Minute, func() bool { return t.servers.WithChannel(func(*amqp.Channel) error { return nil }) == nil })
 	back := time.Now()
-	o.down = back.Sub(began)
 	over()
 
-	earlier := bson.M{"created_at": bson.M{"$lte": back}}
-	backlog, err := t.servers.database.Waiting(ctx, earlier)
-	o.backlog = backlog
-	for err == nil && backlog > 0 && time.Since(back) < 3*catchUp {
-		harness.Sleep(ctx, 50*time.Millisecond)
-		backlog, err = t.servers.database.Waiting(ctx, earlier)
+	var err error
+	waiting := func() (events int) {
+		events, err = t.servers.database.Waiting(ctx, bson.M{"created_at": bson.M{"$lte": back}})
+		return events
 	}
-	o.emptied = time.Since(back)
-	if err := errors.Join(err, <-started); err != nil {
+	backlog := waiting()
+	await(ctx, 3*catchUp, func() bool { return waiting() == 0 || err != nil })
+	emptied := time.Since(back)
+	if err := errors.Join(err, <-started, context.Cause(ctx)); err != nil {
 		return err
 	}
-	if o.emptied > catchUp {
-		t.breaks(catchesUpInTime, "after %v", o.emptied.Round(time.Second))
+	if emptied > catchUp {
+		t.breaks(catchesUpInTime, "after %v", emptied.Round(time.Second))
+	}
+	t.outage = []row{
+		{"broker away for", tenths(back.Sub(began))}, {"backlog at its return", backlog}, {"backlog empty after", tenths(emptied)},
 	}
 	harness.Sleep(ctx, warmUp)
 	return nil

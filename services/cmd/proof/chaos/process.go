@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -27,32 +26,37 @@ const (
 // requestTimeout bounds each request to a service.
 const requestTimeout = 10 * time.Second
 
+// instances is the number of processes of each program.
+const instances = 2
+
+// names returns the names of the program's processes.
+func names(program string) (all []string) {
+	for n := range instances {
+		all = append(all, fmt.Sprintf("%s-%d", program, n+1))
+	}
+	return all
+}
+
 // process is a service over all its lives. It reaches each server through a proxy.
 // Each life logs to a file of its own, NAME.NUMBER.log.
 type process struct {
 	harness.Command
-	program string
 	logs    string            // folder
 	links   map[string]*proxy // by server
 	journal *journal
 
+	fresh, rested size
+
 	watchers sync.WaitGroup
 	mu       sync.Mutex // held while it dies or starts
-	life     *life
+	life     *harness.Process
 	lives    int
-	closed   bool // it starts no more
-}
-
-// life is one run of the executable.
-type life struct {
-	*harness.Process
-	number   int
-	expected atomic.Bool // the harness ends it
+	ended    bool // the harness has ended this life
 }
 
 // newProcess returns the process with links to the trial's servers.
 func newProcess(program, name string, t *trial) (*process, error) {
-	p := &process{program: program, logs: t.folder, links: make(map[string]*proxy), journal: t.journal}
+	p := &process{logs: t.folder, links: make(map[string]*proxy), journal: t.journal}
 	store, err := p.link(serverStore, t.servers.database.URL, newMongoTap)
 	if err != nil {
 		return nil, err
@@ -92,25 +96,37 @@ func (p *process) link(server string, u *url.URL, newTap func() tap) (*url.URL, 
 // linkName is the scope of a process's link to a server.
 func linkName(process, server string) string { return process + " " + server }
 
-// start starts the next life. The caller holds p.mu, or is the only one.
+// killed is the scope of the moment at which a process is killed.
+func killed(process string) string { return process + " killed" }
+
+// start starts the next life. The process counts as disturbed until it is ready. The
+// caller holds p.mu.
 func (p *process) start() error {
 	p.lives++
-	run, err := p.Command.Start(filepath.Join(p.logs, fmt.Sprintf("%s.%04d.log", p.Name, p.lives)))
+	life, err := p.Command.Start(filepath.Join(p.logs, fmt.Sprintf("%s.%04d.log", p.Name, p.lives)))
 	if err != nil {
 		return err
 	}
-	l := &life{Process: run, number: p.lives}
-	p.life = l
+	p.life, p.ended = life, false
+	ready := p.journal.begin("start", p.Name)
 	p.watchers.Go(func() {
-		<-l.Done
+		defer ready()
+		if life.AwaitReady(context.Background()) == nil {
+			ready()
+		}
+		<-life.Done
+		p.mu.Lock()
+		defer p.mu.Unlock()
 		switch {
-		case l.expected.Load():
-		case p.refused(l):
-			p.journal.note("%s: the store refused its start: %v", p.Name, l.State())
+		case p.ended || p.life != life:
+		case p.refused(life):
+			p.journal.note("%s: the store refused its start: %v", p.Name, life.State())
 			time.Sleep(time.Second)
-			p.startAfter(l)
+			if err := p.start(); err != nil { // as a supervisor does
+				p.journal.breaks(livesUntilKilled, "%v", err)
+			}
 		default:
-			p.journal.breaks(livesUntilKilled, "%s, life %d: %v", p.Name, l.number, l.State())
+			p.journal.breaks(livesUntilKilled, "%s, life %d: %v", p.Name, p.lives, life.State())
 		}
 	})
 	return nil
@@ -118,75 +134,54 @@ func (p *process) start() error {
 
 // refused reports whether the life ended as it should: at its start, because the
 // store refused its login or its rights, which only a person can change.
-func (p *process) refused(l *life) bool {
-	log, err := os.ReadFile(l.Log)
-	return err == nil && l.State().ExitCode() == 1 &&
+func (p *process) refused(life *harness.Process) bool {
+	log, err := os.ReadFile(life.Log)
+	return err == nil && life.State().ExitCode() == 1 &&
 		!bytes.Contains(log, []byte(`"msg":"listening"`)) && bytes.Contains(log, []byte("refused")) &&
-		p.journal.lasted(l.Began, time.Now(), serverStore, string(changeLogin), string(revokeRights))
-}
-
-// startAfter starts the process if l is still its last life, as a supervisor does.
-func (p *process) startAfter(l *life) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed || p.life != l {
-		return
-	}
-	if err := p.start(); err != nil {
-		p.journal.breaks(livesUntilKilled, "%v", err)
-	}
+		p.journal.disturbed(life.Began, time.Now(), loginChanged, rightsRevoked)
 }
 
 // end sends the signal and waits for the end. The caller holds p.mu.
 func (p *process) end(signal syscall.Signal) error {
-	p.life.expected.Store(true)
+	p.ended = true
 	return p.life.End(signal)
 }
 
-// bounce ends the process by the signal and starts it after the pause. The process
-// counts as disturbed until it is ready.
+// bounce ends the process by the signal and starts it after the pause.
 func (p *process) bounce(ctx context.Context, signal syscall.Signal, pause time.Duration) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	over := p.journal.begin(p.Name, signal.String())
+	defer p.journal.begin(signal.String(), p.Name)()
+	if signal == syscall.SIGKILL {
+		p.journal.begin("killed", killed(p.Name))()
+	}
 	ended := p.end(signal)
 	harness.Sleep(ctx, pause)
 	if err := p.start(); err != nil {
 		return err
 	}
-	p.watchers.Go(func() {
-		defer over()
-		for !harness.Ready(context.Background(), p.Addr) && !p.isClosed() {
-			time.Sleep(20 * time.Millisecond)
-		}
-	})
 	return ended
 }
 
-func (p *process) isClosed() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.closed
-}
-
-// revive starts the process if it has ended.
+// revive starts the process unless it runs.
 func (p *process) revive() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	select {
-	case <-p.life.Done:
-		return p.start()
-	default:
-		return nil
+	if p.life != nil {
+		select {
+		case <-p.life.Done:
+		default:
+			return nil
+		}
 	}
+	return p.start()
 }
 
 // close kills the process and closes its links.
 func (p *process) close() {
 	p.mu.Lock()
-	p.closed = true
 	if p.life != nil {
-		p.life.expected.Store(true)
+		p.ended = true
 		p.life.Kill()
 	}
 	p.mu.Unlock()

@@ -1,11 +1,16 @@
 package main
 
 import (
+	"bufio"
+	"context"
 	"fmt"
+	"io"
 	"net"
-	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"example.com/orderflow/services/cmd/proof/harness"
 )
 
 // proxy stands between one process and one server. It disturbs the link as networks
@@ -16,18 +21,32 @@ type proxy struct {
 	newTap   func() tap
 	wg       sync.WaitGroup
 
-	gate sync.RWMutex // locked while the link holds all bytes back
+	gate     sync.RWMutex // locked while the link holds all bytes back
+	slow     atomic.Bool  // by linkDelay in each direction
+	refusing atomic.Bool  // new connections
+	standIn  atomic.Pointer[standIn]
 
-	mu       sync.Mutex
-	pairs    map[*pair]struct{}
-	refusing bool
-	delay    time.Duration // of each chunk, in each direction
-	traps    []*trap
-	standIn  standIn // nil: the server answers every request
+	mu    sync.Mutex
+	pairs map[*pair]bool
+	traps map[*trap]bool
+}
+
+// linkDelay is the latency that a slow link adds in each direction.
+const linkDelay = 150 * time.Millisecond
+
+// reader reads a whole message.
+type reader func(*bufio.Reader) (message []byte, err error)
+
+// tap reads the messages of one connection.
+type tap struct {
+	read            reader
+	request, answer func(message []byte) step // "" for any other message
 }
 
 // standIn returns the answer to a request in the server's place, or nil.
 type standIn func(request []byte) (answer []byte)
+
+func serverAnswers([]byte) []byte { return nil }
 
 // trap waits for a step. The proxy holds that message back, and all that follow in
 // its direction: the owner of the trap ends the connection.
@@ -36,30 +55,11 @@ type trap struct {
 	sprung chan *pair // has room for one
 }
 
-// pair is a connection of the process with its connection to the server.
+// pair is a connection of the process with its connection to the server. It is done
+// when both are closed.
 type pair struct {
-	client, server net.Conn
-	closed         chan struct{}
-	close          func()
-}
-
-func newPair(client, server net.Conn) *pair {
-	l := &pair{client: client, server: server, closed: make(chan struct{})}
-	l.close = sync.OnceFunc(func() {
-		close(l.closed)
-		client.Close()
-		server.Close()
-	})
-	return l
-}
-
-func (p *pair) isClosed() bool {
-	select {
-	case <-p.closed:
-		return true
-	default:
-		return false
-	}
+	context.Context
+	end context.CancelFunc
 }
 
 func newProxy(server string, newTap func() tap) (*proxy, error) {
@@ -67,10 +67,8 @@ func newProxy(server string, newTap func() tap) (*proxy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open a proxy to %s: %w", server, err)
 	}
-	p := &proxy{
-		server: server, listener: listener, newTap: newTap,
-		pairs: make(map[*pair]struct{}),
-	}
+	p := &proxy{server: server, listener: listener, newTap: newTap, pairs: make(map[*pair]bool), traps: make(map[*trap]bool)}
+	p.answerBy(serverAnswers)
 	p.wg.Go(func() {
 		for {
 			client, err := listener.Accept()
@@ -87,7 +85,7 @@ func (p *proxy) addr() string { return p.listener.Addr().String() }
 
 func (p *proxy) close() {
 	p.listener.Close()
-	p.refuse(true)
+	p.refusing.Store(true)
 	p.cut()
 	p.wg.Wait()
 }
@@ -99,72 +97,64 @@ func (p *proxy) join(client net.Conn) {
 		client.Close()
 		return
 	}
-	l := newPair(client, server)
-	p.locked(func() {
-		if p.refusing {
-			l.close()
-		}
-		p.pairs[l] = struct{}{}
-	})
+	ctx, end := context.WithCancel(context.Background())
+	l := &pair{ctx, end}
+	p.locked(func() { p.pairs[l] = true })
+	if p.refusing.Load() {
+		l.end()
+	}
 	t := p.newTap()
 	var both sync.WaitGroup
-	both.Go(func() { p.copy(l, server, client, &splitter{length: t.length}, t.request, p.answer) })
-	both.Go(func() {
-		p.copy(l, client, server, &splitter{length: t.length}, t.answer, func([]byte) []byte { return nil })
-	})
+	both.Go(func() { p.copy(l, server, client, t.read, t.request, p.answer) })
+	both.Go(func() { p.copy(l, client, server, t.read, t.answer, serverAnswers) })
+	<-l.Done()
+	client.Close()
+	server.Close()
 	both.Wait()
 	p.locked(func() { delete(p.pairs, l) })
 }
 
 // copy passes whole messages on until either side ends or a trap springs. The
 // stand-in's answers go back to the sender.
-func (p *proxy) copy(l *pair, to, from net.Conn, messages *splitter, stepOf func([]byte) step, instead standIn) {
-	defer l.close()
-	buf := make([]byte, 64<<10)
+func (p *proxy) copy(l *pair, to, from net.Conn, read reader, stepOf func([]byte) step, instead standIn) {
+	defer l.end()
+	messages := bufio.NewReaderSize(from, 64<<10)
+	var out, back []byte
 	for {
-		n, err := from.Read(buf)
+		m, err := read(messages)
 		if err != nil {
 			return
 		}
-		messages.add(buf[:n])
-		var out, back []byte
-		var sprung *trap
-		for m := messages.next(); m != nil && sprung == nil; m = messages.next() {
-			if answer := instead(m); answer != nil {
-				back = append(back, answer...)
-			} else if sprung = p.spring(stepOf(m)); sprung == nil {
-				out = append(out, m...)
-			}
+		var held *trap
+		if answer := instead(m); answer != nil {
+			back = append(back, answer...)
+		} else if held = p.spring(stepOf(m)); held == nil {
+			out = append(out, m...)
 		}
-		if len(out)+len(back) > 0 {
-			p.await(l)
-			if _, err := to.Write(out); err != nil {
-				return
-			}
-			if _, err := from.Write(back); err != nil {
-				return
-			}
+		if held == nil && messages.Buffered() > 0 {
+			continue
 		}
-		if sprung != nil {
-			sprung.sprung <- l
-			<-l.closed
+		p.await(l)
+		_, err = to.Write(out)
+		_, backErr := from.Write(back)
+		if err != nil || backErr != nil {
+			return
+		}
+		out, back = nil, nil
+		if held != nil {
+			held.sprung <- l
+			<-l.Done()
 			return
 		}
 	}
 }
 
-// await waits while the link holds bytes back.
+// await waits while the link holds bytes back, and the delay.
 func (p *proxy) await(l *pair) {
 	p.gate.RLock()
 	defer p.gate.RUnlock()
-	p.mu.Lock()
-	delay := p.delay
-	p.mu.Unlock()
-	if delay > 0 {
-		select {
-		case <-time.After(delay):
-		case <-l.closed:
-		}
+	if p.slow.Load() {
+		harness.Sleep(l, linkDelay)
 	}
 }
 
@@ -177,105 +167,68 @@ func (p *proxy) locked(do func()) {
 // set sets a trap for the step.
 func (p *proxy) set(s step) *trap {
 	t := &trap{step: s, sprung: make(chan *pair, 1)}
-	p.locked(func() { p.traps = append(p.traps, t) })
+	p.locked(func() { p.traps[t] = true })
 	return t
 }
 
-func (p *proxy) unset(t *trap) {
-	p.locked(func() { p.traps = slices.DeleteFunc(p.traps, func(other *trap) bool { return other == t }) })
-}
+func (p *proxy) unset(t *trap) { p.locked(func() { delete(p.traps, t) }) }
 
-// spring takes the first trap for the step.
+// spring takes a trap for the step.
 func (p *proxy) spring(s step) *trap {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	i := slices.IndexFunc(p.traps, func(t *trap) bool { return t.step == s })
-	if i < 0 {
-		return nil
+	for t := range p.traps {
+		if t.step == s {
+			delete(p.traps, t)
+			return t
+		}
 	}
-	t := p.traps[i]
-	p.traps = slices.Delete(p.traps, i, i+1)
-	return t
+	return nil
 }
 
 // cut closes every connection.
 func (p *proxy) cut() {
 	p.locked(func() {
 		for l := range p.pairs {
-			l.close()
+			l.end()
 		}
 	})
 }
 
-// refuse turns the refusal of new connections on or off.
-func (p *proxy) refuse(on bool) { p.locked(func() { p.refusing = on }) }
-
-// slow delays all bytes; 0 ends the delay.
-func (p *proxy) slow(delay time.Duration) { p.locked(func() { p.delay = delay }) }
+// hold keeps connections open but holds all bytes back, until it passes them on.
+func (p *proxy) hold(on bool) {
+	if on {
+		p.gate.Lock()
+	} else {
+		p.gate.Unlock()
+	}
+}
 
 // answerBy lets the stand-in answer requests first.
-func (p *proxy) answerBy(s standIn) { p.locked(func() { p.standIn = s }) }
+func (p *proxy) answerBy(s standIn) { p.standIn.Store(&s) }
 
-func (p *proxy) answer(request []byte) []byte {
-	p.mu.Lock()
-	s := p.standIn
-	p.mu.Unlock()
-	if s == nil {
-		return nil
-	}
-	return s(request)
-}
-
-// swallow keeps connections open but holds all bytes back, until flow passes them on.
-func (p *proxy) swallow() { p.gate.Lock() }
-
-func (p *proxy) flow() { p.gate.Unlock() }
+func (p *proxy) answer(request []byte) []byte { return (*p.standIn.Load())(request) }
 
 // connections counts the process's connections.
-func (p *proxy) connections() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return len(p.pairs)
-}
-
-// tap reads the messages of one connection.
-type tap struct {
-	request, answer func(message []byte) step // "" for any other message
-	length          func([]byte) int          // as in splitter
-}
-
-// splitter cuts a stream of bytes into messages.
-type splitter struct {
-	// length returns the length of the message that begins here. 0 asks for more
-	// bytes; less than 0 means that this is no message.
-	length func([]byte) int
-
-	rest []byte
-	lost bool // the stream can't be read: it passes as it comes
+func (p *proxy) connections() (n int) {
+	p.locked(func() { n = len(p.pairs) })
+	return n
 }
 
 // longestMessage exceeds every message: MongoDB's have 48 MB at most.
 const longestMessage = 64 << 20
 
-func (s *splitter) add(b []byte) { s.rest = append(s.rest, b...) }
-
-// next returns the next whole message, or nil. It is valid until the next add.
-func (s *splitter) next() []byte {
-	if len(s.rest) == 0 {
-		s.rest = nil // frees a long message
-		return nil
+// readMessage reads a message whose header says how long all of it is.
+func readMessage(r *bufio.Reader, header int, length func(header []byte) int) ([]byte, error) {
+	head, err := r.Peek(header)
+	if err != nil {
+		return nil, err
 	}
-	n := len(s.rest)
-	if !s.lost {
-		n = s.length(s.rest)
-		if n < 0 || n > longestMessage {
-			s.lost, n = true, len(s.rest)
-		}
+	n := length(head)
+	if n < header || n > longestMessage {
+		return nil, fmt.Errorf("read a message: %x does not begin one", head)
 	}
-	if n == 0 || n > len(s.rest) {
-		return nil
-	}
-	message := s.rest[:n:n]
-	s.rest = s.rest[n:]
-	return message
+	message := make([]byte, n)
+	_, err = io.ReadFull(r, message)
+	return message, err
 }

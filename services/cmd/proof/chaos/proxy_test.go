@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"fmt"
 	"io"
 	"net"
@@ -17,7 +16,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const patience = 10 * time.Second
 
-func lineLength(b []byte) int { return bytes.IndexByte(b, '\n') + 1 }
+func readLine(r *bufio.Reader) ([]byte, error) { return r.ReadBytes('\n') }
 
 // lines is a protocol of lines, in which "step" is a step.
 func lines() tap {
@@ -27,13 +26,13 @@ func lines() tap {
 		}
 		return ""
 	}
-	return tap{request: stepOf, answer: func(m []byte) step { return stepOf(m).answered() }, length: lineLength}
+	return tap{request: stepOf, answer: func(m []byte) step { return stepOf(m).answered() }, read: readLine}
 }
 
 // echo starts a server that answers each line with itself, and a proxy to it.
 func echo(t *testing.T) *proxy {
 	t.Helper()
-	addr, stop := fakeServer(t, lineLength, func(m []byte) []byte { return m })
+	addr, stop := fakeServer(t, readLine, func(m []byte) []byte { return m })
 	p, err := newProxy(addr, lines)
 	if err != nil {
 		t.Fatal(err)
@@ -106,15 +105,15 @@ func TestProxy(t *testing.T) {
 	c = dial(t, p)
 	c.mustAnswer(t)
 
-	p.refuse(true)
+	p.refusing.Store(true)
 	c.mustAnswer(t)
 	dial(t, p).mustBeClosed(t)
-	p.refuse(false)
+	p.refusing.Store(false)
 	dial(t, p).mustAnswer(t)
 
-	p.swallow()
+	p.hold(true)
 	c.mustBeSilent(t)
-	p.flow()
+	p.hold(false)
 	c.SetReadDeadline(time.Now().Add(patience))
 	if line, err := c.ReadString('\n'); err != nil || line != "hello\n" {
 		t.Errorf("the bytes that were held back: got %q, %v", line, err)
@@ -143,19 +142,18 @@ func TestProxy(t *testing.T) {
 			t.Errorf("with a stand-in: %v", got)
 		}
 	}
-	p.answerBy(nil)
+	p.answerBy(serverAnswers)
 	if err := c.ask("refused\n", patience); err != nil {
 		t.Errorf("without a stand-in: %v", err)
 	}
 
-	const delay = 30 * time.Millisecond
-	p.slow(delay)
+	p.slow.Store(true)
 	began := time.Now()
 	c.mustAnswer(t)
-	if took := time.Since(began); took < 2*delay {
-		t.Errorf("answered after %v, want %v in each direction", took, delay)
+	if took := time.Since(began); took < 2*linkDelay {
+		t.Errorf("answered after %v, want %v in each direction", took, linkDelay)
 	}
-	p.slow(0)
+	p.slow.Store(false)
 	c.Close()
 }
 
@@ -190,7 +188,7 @@ func TestTrap(t *testing.T) {
 				if err := other.ask("step\n", patience); err != nil {
 					t.Errorf("another connection: %v", err)
 				}
-				held.close()
+				held.end()
 				c.mustBeClosed(t)
 			case <-time.After(patience):
 				t.Error("the trap did not spring")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"net/url"
 	"slices"
 
@@ -14,6 +15,10 @@ var login = url.UserPassword("chaos", "chaos")
 const (
 	loginMechanism = "PLAIN" // one request, one answer
 	loginPayload   = "\x00chaos\x00chaos"
+
+	loginChanged  = serverStore + " login changed"
+	rightsRevoked = serverStore + " rights revoked"
+	quotaFull     = serverStore + " quota full"
 )
 
 // loginCommands are the steps of a login. The driver takes them on each connection
@@ -23,29 +28,48 @@ var loginCommands = []string{"saslStart", "saslContinue"}
 // freeCommands need no rights.
 var freeCommands = append([]string{"hello", "isMaster", "ismaster", "ping", "endSessions"}, loginCommands...)
 
-// refusal is a store's answer to commands that it refuses.
+// refusal is a fault of a store that refuses commands. Its text is the server's.
 type refusal struct {
+	title   string
 	code    int32
 	name    string // of the code
 	message string
 	refuses func(command string) bool
 }
 
-// refusals are outages that a server reports in an answer to each command.
-var refusals = map[kind]refusal{
-	// In the words of MongoDB, and of FerretDB with authentication.
-	changeLogin: {18, "AuthenticationFailed", "Authentication failed.", func(command string) bool {
+// The first is in the words of MongoDB, and of FerretDB with authentication; the second
+// in those of MongoDB; the third in those of MongoDB's hosted service when the paid
+// disk space is used up: clients can read, and delete.
+var refusals = []refusal{
+	{loginChanged, 18, "AuthenticationFailed", "Authentication failed.", func(command string) bool {
 		return slices.Contains(loginCommands, command)
 	}},
-	// In the words of MongoDB.
-	revokeRights: {13, "Unauthorized", "not authorized on chaos to execute command", func(command string) bool {
+	{rightsRevoked, 13, "Unauthorized", "not authorized on chaos to execute command", func(command string) bool {
 		return !slices.Contains(freeCommands, command)
 	}},
-	// In the words of MongoDB's hosted service when the paid disk space is used up:
-	// clients can read, and delete.
-	fillQuota: {8000, "AtlasError", "you are over your space quota, using 513 MB of 512 MB", func(command string) bool {
+	{quotaFull, 8000, "AtlasError", "you are over your space quota, using 513 MB of 512 MB", func(command string) bool {
 		return slices.Contains([]string{"insert", "update", "findAndModify", "createIndexes"}, command)
 	}},
+}
+
+// begin makes the store refuse every process what the fault takes from it. The store
+// asks for a changed login on new connections only, so the old ones are cut.
+func (r refusal) begin(t *trial, _ context.Context) error {
+	for _, p := range t.processes {
+		p.links[serverStore].answerBy(r.standIn)
+		if r.title == loginChanged {
+			p.links[serverStore].cut()
+		}
+	}
+	return nil
+}
+
+// endRefusal lets the store answer again.
+func (t *trial) endRefusal(context.Context) error {
+	for _, p := range t.processes {
+		p.links[serverStore].answerBy(acceptLogin)
+	}
+	return nil
 }
 
 // standIn answers refused commands. It accepts the login unless that is refused.

@@ -13,60 +13,68 @@ import (
 // longEnough is a duration in which every kind of fault has its turn.
 const longEnough = time.Minute
 
-// report prints the figures and the promises, and reports whether all held.
-func (t *trial) report(out io.Writer, a *account) (held bool) {
-	section := func(title string) { fmt.Fprintf(out, "\n%s\n", title) }
-	figure := func(name string, value any) { fmt.Fprintf(out, "  %-58s %v\n", name, value) }
-	tenths := func(d time.Duration) time.Duration { return d.Round(100 * time.Millisecond) }
+// row is a line of the report.
+type row struct {
+	name  string
+	value any
+}
 
-	section(fmt.Sprintf("faults, seed %d", t.Seed))
+func tenths(d time.Duration) time.Duration { return d.Round(100 * time.Millisecond) }
+
+// report prints the figures and the promises, and reports whether all held.
+func (t *trial) report(out io.Writer) (held bool) {
+	section := func(title string, rows ...row) {
+		fmt.Fprintf(out, "\n%s\n", title)
+		for _, r := range rows {
+			fmt.Fprintf(out, "  %-58s %v\n", r.name, r.value)
+		}
+	}
+
 	allBoundaries := t.Scenario != scenarioOutage && t.Duration >= longEnough
 	for _, b := range boundaries {
-		if allBoundaries && t.made[fault{kind: killAtBoundary, boundary: b}.title()] == 0 {
+		if allBoundaries && t.made[b.title()] == 0 {
 			t.breaks(boundariesMet, "%s", b.name)
 		}
 	}
+	var faults []row
 	for _, title := range slices.Sorted(maps.Keys(t.made)) {
-		figure(title, t.made[title])
+		faults = append(faults, row{title, t.made[title]})
 	}
+	section(fmt.Sprintf("faults, seed %d", t.Seed), faults...)
 
-	section("orders")
-	l := t.load
-	figure("asked for", len(l.requests))
-	figure("answered with 201", a.answered)
-	figure("stored", a.stored)
-	figure("notified", a.notified)
-	figure("requests repeated", l.retries)
-	figure("answered as replays", l.replays)
-	figure("answered with 503", l.refused)
-	figure("events published again by hand", t.duplicates)
-	figure("notifications repeated in the window", a.inWindow)
-	figure("notifications repeated outside", a.repeats-a.inWindow)
-	figure("poison put", len(t.poison))
-	figure("poison parked", a.parked)
+	l, a := t.load, t.account
 	slices.Sort(l.took)
-	figure("201 after, median", harness.Percentile(l.took, 50).Round(10*time.Microsecond))
-	figure("201 after, 99 of 100", harness.Percentile(l.took, 99).Round(10*time.Microsecond))
-	figure("201 after, longest", harness.Percentile(l.took, 100).Round(10*time.Microsecond))
-	figure("drained after", tenths(t.drained))
-	if o := t.outage; o != nil {
-		figure("broker away for", tenths(o.down))
-		figure("backlog at its return", o.backlog)
-		figure("backlog empty after", tenths(o.emptied))
+	after := func(percent float64) time.Duration {
+		return harness.Percentile(l.took, percent).Round(10 * time.Microsecond)
+	}
+	section("orders", append([]row{
+		{"asked for", len(l.requests)},
+		{"answered with 201", a.answered},
+		{"stored", len(a.orders)},
+		{"notified", a.notified},
+		{"requests repeated", l.retries},
+		{"answered as replays", l.replays},
+		{"answered with 503", l.refused},
+		{"events published again by hand", t.duplicates},
+		{"notifications repeated in the window", a.inWindow},
+		{"notifications repeated outside", a.repeats - a.inWindow},
+		{"poison put", len(t.poison)},
+		{"poison parked", a.parked},
+		{"201 after, median", after(50)},
+		{"201 after, 99 of 100", after(99)},
+		{"201 after, longest", after(100)},
+		{"drained after", tenths(t.drained)},
+	}, t.outage...)...)
+
+	if t.limited != nil {
+		section("orders with a queue limit in the way at the start", t.limited...)
 	}
 
-	if l := t.limited; l != nil {
-		section("orders with a queue limit in the way at the start")
-		figure("answered with 201", l.answered)
-		figure("before it was lifted", l.meanwhile)
-		figure("drained after", tenths(l.drained))
-	}
-
-	section("processes, fresh and in the end")
+	var sizes []row
 	for _, p := range t.processes {
-		figure(p.Name, t.fresh[p.Name])
-		figure("", t.rested[p.Name])
+		sizes = append(sizes, row{p.Name, p.fresh}, row{"", p.rested})
 	}
+	section("processes, fresh and in the end", sizes...)
 
 	section("promises")
 	held = true
@@ -74,15 +82,12 @@ func (t *trial) report(out io.Writer, a *account) (held bool) {
 		if p == catchesUpInTime && t.outage == nil || p == boundariesMet && !allBoundaries {
 			continue // not tried
 		}
-		broken := t.breaches(p)
-		if len(broken) == 0 {
-			figure(string(p), "held")
-			continue
+		broken, state := t.breaches(p), "held"
+		if len(broken) > 0 {
+			held, state = false, fmt.Sprintf("BROKEN %d times", len(broken))
 		}
-		held = false
-		figure(string(p), fmt.Sprintf("BROKEN %d times", len(broken)))
-		const few = 5
-		for _, what := range broken[:min(len(broken), few)] {
+		fmt.Fprintf(out, "  %-58s %s\n", p, state)
+		for _, what := range broken[:min(len(broken), 5)] {
 			fmt.Fprintf(out, "      %s\n", what)
 		}
 	}

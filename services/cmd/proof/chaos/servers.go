@@ -60,8 +60,8 @@ func (s *servers) isOurs(ctx context.Context, server string, u *url.URL, port st
 	if !slices.Contains([]string{"localhost", "127.0.0.1", "::1"}, u.Hostname()) || u.Port() != port {
 		return false
 	}
-	out, _ := s.control(ctx, "status") // its exit status is about all servers
-	for line := range strings.Lines(out) {
+	out, _ := s.command(ctx, "status").Output() // its exit status is about all servers
+	for line := range strings.Lines(string(out)) {
 		if fields := strings.Fields(line); len(fields) > 2 && fields[0] == server {
 			return fields[1] == "up" && (fields[2] == "packages" || fields[2] == "docker")
 		}
@@ -69,32 +69,20 @@ func (s *servers) isOurs(ctx context.Context, server string, u *url.URL, port st
 	return false
 }
 
-// control runs .ci/services.
-func (s *servers) control(ctx context.Context, args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
-	defer cancel()
+func (s *servers) command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, filepath.Join(s.root, ".ci", "services"), args...)
 	cmd.Env = slices.DeleteFunc(os.Environ(), func(entry string) bool { return strings.HasPrefix(entry, "TEST_") })
-	var out, errOut bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errOut
-	if err := cmd.Run(); err != nil {
-		return out.String(), fmt.Errorf("services %s: %w: %s", strings.Join(args, " "), err, bytes.TrimSpace(errOut.Bytes()))
-	}
-	return out.String(), nil
+	return cmd
 }
 
-func (s *servers) rabbitmqctl(ctx context.Context, args ...string) (string, error) {
-	return s.control(ctx, append([]string{"rabbitmqctl", "--quiet"}, args...)...)
-}
-
-// setAlarm raises the broker's memory alarm, or clears it: a restart clears it too.
-func (s *servers) setAlarm(ctx context.Context, on bool) error {
-	change := "clear_alarm({resource_limit, memory, node()})"
-	if on {
-		change = "set_alarm({{resource_limit, memory, node()}, []})"
+// control runs .ci/services.
+func (s *servers) control(ctx context.Context, args ...string) error {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
+	defer cancel()
+	if out, err := s.command(ctx, args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("services %s: %w: %s", strings.Join(args, " "), err, bytes.TrimSpace(out))
 	}
-	_, err := s.rabbitmqctl(ctx, "eval", "rabbit_alarm:"+change+".")
-	return err
+	return nil
 }
 
 // depths returns the number of messages in each queue. A missing queue is an
@@ -118,7 +106,7 @@ func (s *servers) depths() (map[string]int, error) {
 func (s *servers) restore(ctx context.Context) error {
 	for server, ours := range s.ours {
 		if ours {
-			if _, err := s.control(ctx, "start", server); err != nil {
+			if err := s.control(ctx, "start", server); err != nil {
 				return err
 			}
 		}

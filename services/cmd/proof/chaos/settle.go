@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -16,28 +15,38 @@ const lastAgain = 100
 
 // settle lets everything come to rest, stops the order services under load, stops
 // the others, and accounts for everything.
-func (t *trial) settle(ctx context.Context) (*account, error) {
-	var err error
-	if t.drained, err = t.drain(ctx, drainTimeout); err != nil {
-		return nil, err
+func (t *trial) settle(ctx context.Context) error {
+	return inTurn(ctx,
+		t.drain(drainTimeout, &t.drained),
+		// Every order is recorded by now, so nothing excuses a second notification.
+		func(ctx context.Context) error { return t.publishAgain(ctx, lastAgain) },
+		t.drain(lastDrainTimeout, new(time.Duration)),
+		t.measureRested,
+		t.leave,
+		t.drain(lastDrainTimeout, new(time.Duration)),
+		t.collect)
+}
+
+// inTurn takes the steps until one fails.
+func inTurn(ctx context.Context, steps ...func(context.Context) error) error {
+	for _, take := range steps {
+		if err := take(ctx); err != nil {
+			return err
+		}
 	}
-	// Every order is recorded by now, so nothing excuses a second notification.
-	if _, err := t.publishAgain(ctx, lastAgain); err != nil {
-		return nil, err
+	return nil
+}
+
+// await asks until the answer is yes, and reports whether it came in time.
+func await(ctx context.Context, timeout time.Duration, yes func() bool) bool {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	for !yes() {
+		if !harness.Sleep(ctx, 100*time.Millisecond) {
+			return false
+		}
 	}
-	if _, err := t.drain(ctx, lastDrainTimeout); err != nil {
-		return nil, err
-	}
-	if err := t.measureRested(ctx); err != nil {
-		return nil, err
-	}
-	if err := t.leave(ctx); err != nil {
-		return nil, err
-	}
-	if _, err := t.drain(ctx, lastDrainTimeout); err != nil {
-		return nil, err
-	}
-	return t.account(ctx)
+	return true
 }
 
 // leave stops the order services while clients ask for more. One starts again, for
@@ -48,38 +57,34 @@ func (t *trial) leave(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		harness.Sleep(ctx, 2*time.Second)
-		t.stop(t.of(programOrder))
+		t.stop(t.of(programOrder)...)
 	})
 	t.load.leave(ctx)
 	wg.Wait()
 	// A signal during its start would end the last service at once.
 	last := t.of(programOrder)[0]
-	return errors.Join(last.revive(), t.awaitReady(ctx, time.Minute, last))
+	return errors.Join(last.revive(), awaitReady(ctx, time.Minute, last))
 }
 
-// account stops the processes that still run, collects the evidence, and accounts
+// collect stops the processes that still run, collects the evidence, and accounts
 // for it.
-func (t *trial) account(ctx context.Context) (*account, error) {
-	e := &evidence{requests: t.load.requests, poison: t.poison}
-	for began := time.Now(); ; {
-		if err := e.readLetters(ctx, t.of(programNotification)[0].Admin); err != nil {
-			return nil, err
-		}
-		// A letter on its way from the broker to the store is in neither.
-		if e.allParked() || time.Since(began) > time.Minute {
-			break
-		}
-		harness.Sleep(ctx, time.Second)
+func (t *trial) collect(ctx context.Context) (err error) {
+	a := &t.account
+	a.requests, a.poison = t.load.requests, t.poison
+	await(ctx, time.Minute, func() bool { // a letter on its way from the broker to the store is in neither
+		err = a.readLetters(ctx, t.of(programNotification)[0].Admin)
+		return err != nil || len(a.notParked()) == 0
+	})
+	if err != nil {
+		return err
 	}
-	t.stop(append(t.of(programNotification), t.of(programOrder)[0]))
-	t.checkLeft()
-	if err := e.readStore(ctx, t.servers.database); err != nil {
-		return nil, err
+	t.stop(append(t.of(programNotification), t.of(programOrder)[0])...)
+	t.checkLeft(ctx)
+	if err := errors.Join(a.readStore(ctx, t.servers.database), a.readLogs(t.folder)); err != nil {
+		return err
 	}
-	if err := e.readLogs(t.folder, t.journal); err != nil {
-		return nil, err
-	}
-	return take(e, t.journal), nil
+	a.settle()
+	return nil
 }
 
 // backlog counts what still waits.
@@ -89,57 +94,44 @@ func (b backlog) String() string {
 	return fmt.Sprintf("%d events in the outbox, %d orders not notified, %d messages in the queues", b.outbox, b.unsent, b.queued)
 }
 
-func (t *trial) backlog(ctx context.Context) (b backlog, err error) {
-	database := t.servers.database
-	if b.outbox, err = database.Waiting(ctx, nil); err != nil {
-		return b, err
-	}
-	stored, err := database.Count(ctx, harness.Orders)
-	if err != nil {
-		return b, err
-	}
-	sent, err := database.Count(ctx, harness.Deliveries)
-	if err != nil {
-		return b, err
-	}
-	b.unsent = stored - sent
-	depths, err := t.servers.depths()
+func (t *trial) backlog(ctx context.Context) (backlog, error) {
+	waiting, err := t.servers.database.Waiting(ctx, nil)
+	stored, storedErr := t.servers.database.Count(ctx, harness.Orders)
+	sent, sentErr := t.servers.database.Count(ctx, harness.Deliveries)
+	depths, depthsErr := t.servers.depths()
+	b := backlog{waiting, stored - sent, 0}
 	for _, n := range depths {
 		b.queued += n
 	}
-	return b, err
+	return b, errors.Join(err, storedErr, sentErr, depthsErr)
 }
 
 // drain waits until nothing waits anywhere. After the timeout, the account finds what
 // is missing.
-func (t *trial) drain(ctx context.Context, timeout time.Duration) (took time.Duration, err error) {
-	began := time.Now()
-	for reported := began; ; {
-		b, err := t.backlog(ctx)
-		took := time.Since(began)
-		if err == nil && b == (backlog{}) {
-			return took, nil
-		}
-		state := b.String()
-		if err != nil { // it may pass
-			state = err.Error()
-		}
-		if took > timeout {
+func (t *trial) drain(timeout time.Duration, took *time.Duration) func(context.Context) error {
+	return func(ctx context.Context) error {
+		began := time.Now()
+		reported, state := began, ""
+		drained := await(ctx, timeout, func() bool {
+			b, err := t.backlog(ctx)
+			if state = b.String(); err != nil { // it may pass
+				state = err.Error()
+			}
+			if time.Since(reported) > 10*time.Second {
+				reported = time.Now()
+				fmt.Printf("chaos: draining: %v\n", state)
+			}
+			return err == nil && b == backlog{}
+		})
+		if *took = time.Since(began); !drained && ctx.Err() == nil {
 			t.breaks(drainsInTime, "after %v: %v", timeout, state)
-			return took, nil
 		}
-		if time.Since(reported) > 10*time.Second {
-			reported = time.Now()
-			fmt.Printf("chaos: draining: %v\n", state)
-		}
-		if !harness.Sleep(ctx, 200*time.Millisecond) {
-			return 0, context.Cause(ctx)
-		}
+		return context.Cause(ctx)
 	}
 }
 
 // checkLeft finds messages and connections that the processes left behind.
-func (t *trial) checkLeft() {
+func (t *trial) checkLeft(ctx context.Context) {
 	depths, err := t.servers.depths()
 	if err != nil {
 		t.breaks(queuesEmpty, "unknown: %v", err)
@@ -151,22 +143,9 @@ func (t *trial) checkLeft() {
 	}
 	for _, p := range t.processes {
 		for server, link := range p.links {
-			open := func() bool { return link.connections() > 0 }
-			for end := time.Now().Add(5 * time.Second); open() && time.Now().Before(end); {
-				time.Sleep(20 * time.Millisecond)
-			}
-			if open() {
+			if !await(ctx, 5*time.Second, func() bool { return link.connections() == 0 }) {
 				t.breaks(nothingConnected, "%s: %d", linkName(p.Name, server), link.connections())
 			}
 		}
 	}
-}
-
-// allParked reports whether every poison body is a dead letter.
-func (e *evidence) allParked() bool {
-	parked := make(map[string]bool, len(e.letters))
-	for _, l := range e.letters {
-		parked[l.Body] = true
-	}
-	return !slices.ContainsFunc(e.poison, func(body string) bool { return !parked[body] })
 }

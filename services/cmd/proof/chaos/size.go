@@ -3,10 +3,9 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"time"
-
-	"example.com/orderflow/services/cmd/proof/harness"
 )
 
 // The most that a process at rest may have.
@@ -57,9 +56,8 @@ func (p *process) size(ctx context.Context) (s size, err error) {
 
 // measureFresh measures the processes before the faults.
 func (t *trial) measureFresh(ctx context.Context) (err error) {
-	t.fresh = make(map[string]size)
 	for _, p := range t.processes {
-		if t.fresh[p.Name], err = p.size(ctx); err != nil {
+		if p.fresh, err = p.size(ctx); err != nil {
 			return err
 		}
 	}
@@ -67,26 +65,17 @@ func (t *trial) measureFresh(ctx context.Context) (err error) {
 }
 
 // measureRested measures the processes at rest, which may take them a moment.
-func (t *trial) measureRested(ctx context.Context) error {
-	t.rested = make(map[string]size)
+func (t *trial) measureRested(ctx context.Context) (err error) {
 	for _, p := range t.processes {
-		fresh := t.fresh[p.Name]
-		for end := time.Now().Add(20 * time.Second); ; {
-			s, err := p.size(ctx)
-			if err != nil {
-				return err
-			}
-			t.rested[p.Name] = s
-			if !s.leaksSince(fresh) {
-				break
-			}
-			if time.Now().After(end) {
-				t.breaks(nothingLeaks, "%s: %v, fresh %v", p.Name, s, fresh)
-				break
-			}
-			if !harness.Sleep(ctx, 200*time.Millisecond) {
-				return ctx.Err()
-			}
+		rested := await(ctx, 20*time.Second, func() bool {
+			p.rested, err = p.size(ctx)
+			return err != nil || !p.rested.leaksSince(p.fresh)
+		})
+		if err != nil || ctx.Err() != nil {
+			return errors.Join(err, ctx.Err())
+		}
+		if !rested {
+			t.breaks(nothingLeaks, "%s: %v, fresh %v", p.Name, p.rested, p.fresh)
 		}
 	}
 	return nil

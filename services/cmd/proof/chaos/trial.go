@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -40,10 +41,9 @@ type trial struct {
 	poisonings int            // poison messages made, which numbers them
 	duplicates int            // events published again
 
-	fresh, rested map[string]size // by process
-	drained       time.Duration
-	outage        *outage
-	limited       *limited
+	drained         time.Duration
+	outage, limited []row // nil if not tried
+	account         account
 }
 
 // run makes the trial and reports whether every promise held.
@@ -66,13 +66,6 @@ func run(ctx context.Context, s *settings) (held bool, err error) {
 			fmt.Printf("chaos: .ci/services did not start the %s: the run does not restart, stop or change it\n", server)
 		}
 	}
-	if s.Plan {
-		for _, f := range plan {
-			fmt.Println(f)
-		}
-		return true, nil
-	}
-
 	folder, err := os.MkdirTemp("", "chaos")
 	if err != nil {
 		return false, err
@@ -86,21 +79,21 @@ func run(ctx context.Context, s *settings) (held bool, err error) {
 		fmt.Fprintln(log, "plan:", f)
 	}
 	binaries := filepath.Join(folder, "bin")
-	if err := harness.Build(ctx, binaries, fmt.Sprintf("-race=%v", s.Race)); err != nil {
+	if err := harness.Build(ctx, binaries); err != nil {
 		return false, err
 	}
 	keep = true // unless every promise held
+	j := &journal{log: log}
 	t := &trial{
-		settings: s, journal: &journal{log: log}, servers: servers, folder: folder, binaries: binaries,
+		settings: s, journal: j, servers: servers, folder: folder, binaries: binaries, account: account{journal: j},
 		alone: map[string]*sync.Mutex{serverStore: {}, serverBroker: {}}, made: make(map[string]int),
 	}
 	defer t.close()
-	account, err := t.play(ctx, plan)
-	if err != nil {
+	if err := t.play(ctx, plan); err != nil {
 		keep = !errors.Is(err, context.Canceled)
 		return false, fmt.Errorf("%w (see %s)", err, folder)
 	}
-	if t.report(os.Stdout, account) {
+	if t.report(os.Stdout) {
 		keep = false
 		return true, os.RemoveAll(folder)
 	}
@@ -110,40 +103,30 @@ func run(ctx context.Context, s *settings) (held bool, err error) {
 }
 
 // play plays the trial and accounts for it.
-func (t *trial) play(ctx context.Context, plan []fault) (*account, error) {
-	if err := t.servers.Clean(ctx, false, harness.Queues...); err != nil {
-		return nil, err
-	}
-	start := t.start
+func (t *trial) play(ctx context.Context, plan []fault) error {
+	start := func(context.Context) error { return t.start() }
 	if t.Scenario == scenarioFaults && t.servers.ours[serverBroker] {
-		start = func() error { return t.startLimited(ctx) }
+		start = t.startLimited
 	}
-	if err := errors.Join(start(), t.awaitReady(ctx, time.Minute, t.processes...)); err != nil {
-		return nil, err
-	}
-	if err := t.suffer(ctx, plan); err != nil {
-		return nil, err
-	}
-	return t.settle(ctx)
+	return inTurn(ctx,
+		func(ctx context.Context) error { return t.servers.Clean(ctx, false, harness.Queues...) },
+		start,
+		func(ctx context.Context) error { return awaitReady(ctx, time.Minute, t.processes...) },
+		t.measureFresh,
+		func(ctx context.Context) error { return t.suffer(ctx, plan) },
+		t.settle)
 }
 
 // suffer runs the load and makes the faults. Then it restores everything.
-func (t *trial) suffer(ctx context.Context, plan []fault) error {
-	if err := t.measureFresh(ctx); err != nil {
-		return err
-	}
+func (t *trial) suffer(ctx context.Context, plan []fault) (err error) {
 	defer t.startLoad(ctx)()
-	var err error
 	if t.Scenario == scenarioOutage {
 		err = t.stopBroker(ctx)
 	} else {
 		t.makeAll(ctx, plan)
 	}
-	err = errors.Join(err, t.servers.restore(context.WithoutCancel(ctx)), t.revive())
-	if err == nil {
-		err = t.awaitReady(ctx, 2*time.Minute, t.processes...)
-	}
-	return errors.Join(err, context.Cause(ctx))
+	return errors.Join(err, t.servers.restore(context.WithoutCancel(ctx)), t.revive(ctx),
+		awaitReady(ctx, 2*time.Minute, t.processes...), context.Cause(ctx))
 }
 
 // startLoad starts the load, or continues it. The function that it returns stops the
@@ -164,13 +147,13 @@ func (t *trial) startLoad(ctx context.Context) (stop func()) {
 // start starts the processes.
 func (t *trial) start() error {
 	for _, program := range []string{programOrder, programNotification} {
-		for n := range instances {
-			p, err := newProcess(program, instance(program, n+1), t)
+		for _, name := range names(program) {
+			p, err := newProcess(program, name, t)
 			if err != nil {
 				return err
 			}
 			t.processes = append(t.processes, p)
-			if err := p.start(); err != nil {
+			if err := p.revive(); err != nil {
 				return err
 			}
 		}
@@ -179,55 +162,45 @@ func (t *trial) start() error {
 }
 
 // of returns the processes of the program.
-func (t *trial) of(program string) []*process {
-	var some []*process
-	for _, p := range t.processes {
-		if p.program == program {
-			some = append(some, p)
-		}
+func (t *trial) of(program string) (some []*process) {
+	for _, name := range names(program) {
+		some = append(some, t.named(name))
 	}
 	return some
 }
 
-// named returns the process of that name, or nil.
+// named returns the process of that name.
 func (t *trial) named(name string) *process {
-	for _, p := range t.processes {
-		if p.Name == name {
-			return p
-		}
-	}
-	return nil
+	return t.processes[slices.IndexFunc(t.processes, func(p *process) bool { return p.Name == name })]
 }
 
-func (t *trial) awaitReady(ctx context.Context, timeout time.Duration, processes ...*process) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
+func awaitReady(ctx context.Context, timeout time.Duration, processes ...*process) error {
 	for _, p := range processes {
-		for !harness.Ready(ctx, p.Addr) {
-			if !harness.Sleep(ctx, 50*time.Millisecond) {
-				return fmt.Errorf("%s is not ready: %w", p.Name, ctx.Err())
-			}
+		if !await(ctx, timeout, func() bool { return harness.Ready(ctx, p.Addr) }) {
+			return fmt.Errorf("%s was not ready in %v", p.Name, timeout)
 		}
 	}
 	return nil
 }
 
 // revive starts the processes that have ended.
-func (t *trial) revive() (err error) {
+func (t *trial) revive(context.Context) (err error) {
 	for _, p := range t.processes {
 		err = errors.Join(err, p.revive())
 	}
 	return err
 }
 
-// stop ends the processes with SIGTERM, all at once.
-func (t *trial) stop(processes []*process) {
+// stop ends the processes with SIGTERM, all at once. They count as disturbed from then
+// on.
+func (t *trial) stop(processes ...*process) {
 	var wg sync.WaitGroup
 	for _, p := range processes {
 		wg.Go(func() {
 			p.mu.Lock()
 			defer p.mu.Unlock()
 			began := time.Now()
+			t.begin("stop", p.Name)
 			err := p.end(syscall.SIGTERM)
 			t.note("%s: stopped after %v: %v", p.Name, time.Since(began).Round(time.Millisecond), err)
 			if err != nil {
