@@ -42,8 +42,7 @@ func newAMQPTap() tap {
 			case basicPublish:
 				return stepPublish
 			case basicConsume: // reserved (2), length of the queue's name (1), name, …
-				queue := string(arguments[3 : 3+int(arguments[2])])
-				ack = map[string]step{harness.MainQueue: stepAck, harness.DeadLetterQueue: stepLetterAck}[queue]
+				ack = map[string]step{harness.MainQueue: stepAck, harness.DeadLetterQueue: stepLetterAck}[string(arguments[3:3+int(arguments[2])])]
 			case basicAck:
 				return ack
 			}

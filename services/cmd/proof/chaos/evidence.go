@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/url"
@@ -42,10 +41,10 @@ type send struct {
 }
 
 type deadLetter struct {
-	ID         string
-	Reason     string
-	Body       string
-	BodyBase64 string `json:"body_base64"`
+	ID     string
+	Reason string
+	Body   string
+	NoText []byte `json:"body_base64"` // a body that is no text
 }
 
 // readStore reads what the store has at the end.
@@ -116,13 +115,7 @@ func (a *account) readLetters(ctx context.Context, admin string) error {
 			if err := harness.GetJSON(ctx, list+"/"+url.PathEscape(l.ID), &letter); err != nil {
 				return fmt.Errorf("read a dead letter: %w", err)
 			}
-			if letter.BodyBase64 != "" {
-				body, err := base64.StdEncoding.DecodeString(letter.BodyBase64)
-				if err != nil {
-					return fmt.Errorf("read dead letter %s: %w", l.ID, err)
-				}
-				letter.Body = string(body)
-			}
+			letter.Body += string(letter.NoText)
 			a.letters = append(a.letters, letter)
 		}
 		if page.NextCursor == "" {

@@ -68,19 +68,16 @@ func (t *trial) putPoison(ctx context.Context) error {
 // another AMQP client had sent them.
 func poisonMessage(seed uint64, number int) message {
 	text := fmt.Sprintf("poison %d %d", seed, number)
-	m := message{amqp.DefaultExchange, harness.MainQueue, amqp.Publishing{DeliveryMode: amqp.Persistent}}
-	switch number % 3 {
-	case 0:
-		m.ContentType, m.Body = "text/plain", []byte(text)
-	case 1:
-		m.ContentType, m.Body = wire.ContentType, fmt.Appendf(nil, `{"poison":%q}`, text)
-	default:
-		m.Body = append([]byte(text), 0, 0xFF, 0xFE, '\n')
-	}
+	m := []amqp.Publishing{
+		{ContentType: "text/plain", Body: []byte(text)},
+		{ContentType: wire.ContentType, Body: fmt.Appendf(nil, `{"poison":%q}`, text)},
+		{Body: []byte(text + "\x00\xFF\xFE\n")},
+	}[number%3]
+	m.DeliveryMode = amqp.Persistent
 	if number%2 == 0 {
 		m.MessageId = text
 	}
-	return m
+	return message{amqp.DefaultExchange, harness.MainQueue, m}
 }
 
 // isPoison reports whether putPoison made the body, confirmed or not.

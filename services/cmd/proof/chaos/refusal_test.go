@@ -81,17 +81,21 @@ func TestRefusals(t *testing.T) {
 
 // Only the processes' own login is accepted in the store's place.
 func TestOtherLogins(t *testing.T) {
-	start := func(payload string) []byte {
-		return opMsgRequest(7, bson.D{{Key: "saslStart", Value: 1}, {Key: "mechanism", Value: loginMechanism},
-			{Key: "payload", Value: bson.Binary{Data: []byte(payload)}}, {Key: "$db", Value: "$external"}}, "")
+	start := func(payload string) bson.D {
+		return bson.D{{Key: "saslStart", Value: 1}, {Key: "mechanism", Value: loginMechanism}, {Key: "payload", Value: bson.Binary{Data: []byte(payload)}}}
 	}
-	if acceptLogin(start(loginPayload)) == nil {
-		t.Error("the processes' login was not accepted")
-	}
-	if acceptLogin(start("\x00somebody\x00else")) != nil {
-		t.Error("another login was accepted in the store's place")
-	}
-	if acceptLogin(opMsgRequest(7, bson.D{{Key: "ping", Value: 1}, {Key: "$db", Value: "test"}}, "")) != nil {
-		t.Error("a ping was answered in the store's place")
+	for _, tt := range []struct {
+		name     string
+		command  bson.D
+		accepted bool
+	}{
+		{"the processes' login", start(loginPayload), true},
+		{"another login", start("\x00somebody\x00else"), false},
+		{"a ping", bson.D{{Key: "ping", Value: 1}}, false},
+	} {
+		request := reply(make([]byte, 16), tt.command)
+		if got := acceptLogin(request) != nil; got != tt.accepted {
+			t.Errorf("%s: accepted in the store's place: %v", tt.name, got)
+		}
 	}
 }
