@@ -73,7 +73,7 @@ func newProcess(program, name string, t *trial) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.Command, err = harness.NewCommand(name, filepath.Join(t.binaries, program),
+	p.Command, err = harness.NewCommand(name, filepath.Join(t.folder, program),
 		"--log-format=json", "--store="+store.String(), "--broker="+broker.String(),
 		"--request-timeout="+requestTimeout.String(), "--shutdown-timeout=10s",
 		"--start-timeout=10m", // a server may be down for long

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -112,11 +111,4 @@ func (s *servers) restore(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-func (s *servers) close(ctx context.Context, drop bool) (err error) {
-	if drop {
-		err = s.database.Drop(ctx)
-	}
-	return errors.Join(err, s.Close(ctx))
 }

@@ -28,8 +28,7 @@ type trial struct {
 	*settings
 	*journal
 	servers   *servers
-	folder    string // for logs
-	binaries  string // folder of the executables
+	folder    string // for the executables and the logs
 	processes []*process
 	load      *load
 
@@ -46,19 +45,19 @@ type trial struct {
 	account         account
 }
 
-// run makes the trial and reports whether every promise held.
+// run makes the trial and reports whether every promise held. Unless it did, the logs
+// and the database are kept.
 func run(ctx context.Context, s *settings) (held bool, err error) {
 	database := fmt.Sprintf("chaos_%d_%06d", s.Seed, rand.IntN(1_000_000))
 	servers, err := openServers(ctx, s.Store, s.Broker, database)
 	if err != nil {
 		return false, err
 	}
-	keep := false
-	defer func() { err = errors.Join(err, servers.close(context.WithoutCancel(ctx), !keep)) }()
+	defer func() { err = errors.Join(err, servers.Close(context.WithoutCancel(ctx))) }()
 
-	plan := draw(s.Seed, s.Duration, func(server string) bool { return servers.ours[server] })
-	if s.Scenario == scenarioOutage {
-		plan = nil
+	var plan []fault
+	if s.Scenario == scenarioFaults {
+		plan = draw(s.Seed, s.Duration, func(server string) bool { return servers.ours[server] })
 	}
 	fmt.Printf("chaos: seed %d, %v, %d faults\n", s.Seed, s.Duration, len(plan))
 	for _, server := range []string{serverStore, serverBroker} {
@@ -78,24 +77,18 @@ func run(ctx context.Context, s *settings) (held bool, err error) {
 	for _, f := range plan {
 		fmt.Fprintln(log, "plan:", f)
 	}
-	binaries := filepath.Join(folder, "bin")
-	if err := harness.Build(ctx, binaries); err != nil {
-		return false, err
-	}
-	keep = true // unless every promise held
 	j := &journal{log: log}
 	t := &trial{
-		settings: s, journal: j, servers: servers, folder: folder, binaries: binaries, account: account{journal: j},
+		settings: s, journal: j, servers: servers, folder: folder, account: account{journal: j},
 		alone: map[string]*sync.Mutex{serverStore: {}, serverBroker: {}}, made: make(map[string]int),
 	}
-	defer t.close()
-	if err := t.play(ctx, plan); err != nil {
-		keep = !errors.Is(err, context.Canceled)
+	err = t.play(ctx, plan)
+	t.close()
+	switch {
+	case ctx.Err() != nil || err == nil && t.report(os.Stdout):
+		return err == nil, errors.Join(err, servers.database.Drop(context.WithoutCancel(ctx)), os.RemoveAll(folder))
+	case err != nil:
 		return false, fmt.Errorf("%w (see %s)", err, folder)
-	}
-	if t.report(os.Stdout) {
-		keep = false
-		return true, os.RemoveAll(folder)
 	}
 	fmt.Printf("\nkept: the logs in %s, the database %s\nagain: --scenario %s --seed %d --duration %v --rate %d\n",
 		folder, database, s.Scenario, s.Seed, s.Duration, s.Rate)
@@ -109,6 +102,7 @@ func (t *trial) play(ctx context.Context, plan []fault) error {
 		start = t.startLimited
 	}
 	return inTurn(ctx,
+		func(ctx context.Context) error { return harness.Build(ctx, t.folder) },
 		func(ctx context.Context) error { return t.servers.Clean(ctx, false, harness.Queues...) },
 		start,
 		func(ctx context.Context) error { return awaitReady(ctx, time.Minute, t.processes...) },
@@ -125,8 +119,8 @@ func (t *trial) suffer(ctx context.Context, plan []fault) (err error) {
 	} else {
 		t.makeAll(ctx, plan)
 	}
-	return errors.Join(err, t.servers.restore(context.WithoutCancel(ctx)), t.revive(ctx),
-		awaitReady(ctx, 2*time.Minute, t.processes...), context.Cause(ctx))
+	return errors.Join(err, t.servers.restore(context.WithoutCancel(ctx)), inTurn(ctx, t.revive,
+		func(ctx context.Context) error { return awaitReady(ctx, 2*time.Minute, t.processes...) }))
 }
 
 // startLoad starts the load, or continues it. The function that it returns stops the
@@ -175,10 +169,13 @@ func (t *trial) named(name string) *process {
 }
 
 func awaitReady(ctx context.Context, timeout time.Duration, processes ...*process) error {
-	for _, p := range processes {
-		if !await(ctx, timeout, func() bool { return harness.Ready(ctx, p.Addr) }) {
-			return fmt.Errorf("%s was not ready in %v", p.Name, timeout)
-		}
+	unready := slices.Clone(processes)
+	ready := func() bool {
+		unready = slices.DeleteFunc(unready, func(p *process) bool { return harness.Ready(ctx, p.Addr) })
+		return len(unready) == 0
+	}
+	if !await(ctx, timeout, ready) {
+		return fmt.Errorf("%s is not ready within %v", unready[0].Name, timeout)
 	}
 	return nil
 }

@@ -123,7 +123,7 @@ func (p *Process) AwaitReady(ctx context.Context) error {
 			return fmt.Errorf("%s ended: %v: %s", p.Name, p.State(), p.tail())
 		case <-ctx.Done():
 			return fmt.Errorf("%s is not ready: %w: %s", p.Name, ctx.Err(), p.tail())
-		case <-time.After(2 * time.Millisecond):
+		case <-time.After(10 * time.Millisecond):
 		}
 	}
 	return nil
