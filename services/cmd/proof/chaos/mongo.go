@@ -23,7 +23,7 @@ func newMongoTap() tap {
 	return tap{
 		read: readMongo,
 		request: func(message []byte) step {
-			s := readCommand(message).step()
+			s := readCommand(message).step
 			if _, id, _, _, _, ok := wiremessage.ReadHeader(message); ok && s != "" {
 				asked.Store(id, s)
 			}
@@ -53,33 +53,27 @@ func reply(request []byte, document bson.D) []byte {
 	return bsoncore.UpdateLength(m, 0, int32(len(m)))
 }
 
-// command is a request: the fields that it sets or unsets in a collection, and the
-// payload of a login. Of a field in a field, only the outer one counts.
+// writes recognizes a step by a field that it sets or unsets in a collection. The
+// adapter is free to choose the command, and to batch several.
+var writes = map[string]step{
+	harness.Orders + " set _id":         stepAdd,
+	harness.Orders + " unset outbox":    stepMark,
+	harness.Claims + " set token":       stepClaim,
+	harness.Deliveries + " set sent_at": stepRecord,
+}
+
+// verbs says what a command does to the fields under a key.
+var verbs = map[string]string{"documents": " set ", "$set": " set ", "$setOnInsert": " set ", "$unset": " unset "}
+
+// command is a request. The payload is that of a login.
 type command struct {
 	name, collection string
-	sets, unsets     map[string]bool
+	step             step
 	payload          []byte
 }
 
-// step recognizes a command by the fields that it writes. The adapter is free to
-// choose the command, and to batch several.
-func (c command) step() step {
-	switch {
-	case c.collection == harness.Orders && c.sets["_id"]:
-		return stepAdd
-	case c.collection == harness.Orders && c.unsets["outbox"]:
-		return stepMark
-	case c.collection == harness.Claims && c.sets["token"]:
-		return stepClaim
-	case c.collection == harness.Deliveries && c.sets["sent_at"]:
-		return stepRecord
-	}
-	return ""
-}
-
-// readCommand reads a request. What it can't read sets nothing.
-func readCommand(message []byte) command {
-	c := command{sets: make(map[string]bool), unsets: make(map[string]bool)}
+// readCommand reads a request. What it can't read is no step.
+func readCommand(message []byte) (c command) {
 	_, _, _, opcode, rest, ok := wiremessage.ReadHeader(message)
 	if !ok || opcode != wiremessage.OpMsg {
 		return c
@@ -113,14 +107,14 @@ func readCommand(message []byte) command {
 }
 
 // walk notes what the value under the key writes, at any depth: operators stand in
-// an update, in a list of updates, or in a pipeline.
+// an update, in a list of updates, or in a pipeline. Of a field in a field, only the
+// outer one counts.
 func (c *command) walk(key string, value any) {
-	var written map[string]bool
-	switch key {
-	case "documents", "$set", "$setOnInsert":
-		written = c.sets
-	case "$unset":
-		written = c.unsets
+	verb, written := verbs[key]
+	note := func(field string) {
+		if s, ok := writes[c.collection+verb+field]; ok {
+			c.step = s
+		}
 	}
 	switch value := value.(type) {
 	case bson.Binary:
@@ -128,17 +122,15 @@ func (c *command) walk(key string, value any) {
 			c.payload = value.Data
 		}
 	case string:
-		if written != nil { // a pipeline unsets a field by its name
-			written[value] = true
-		}
+		note(value) // a pipeline unsets a field by its name
 	case bson.A:
 		for _, v := range value {
 			c.walk(key, v)
 		}
 	case bson.D:
 		for _, e := range value {
-			if written != nil {
-				written[e.Key] = true
+			if written {
+				note(e.Key)
 			} else {
 				c.walk(e.Key, e.Value)
 			}

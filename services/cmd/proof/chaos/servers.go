@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net"
 	"net/url"
 	"os"
 	"os/exec"
@@ -41,11 +40,8 @@ func openServers(ctx context.Context, storeURL, brokerURL, database string) (*se
 		scheme string
 		port   string
 	}{{serverStore, s.Store, "mongodb", "27017"}, {serverBroker, s.Broker, "amqp", "5672"}} {
-		if server.url.Scheme != server.scheme || server.url.Hostname() == "" {
+		if server.url.Scheme != server.scheme || server.url.Hostname() == "" || server.url.Port() == "" {
 			return nil, fmt.Errorf("--%s: give a URL like %s://HOST:PORT/, without TLS: the proxies read the traffic", server.name, server.scheme)
-		}
-		if server.url.Port() == "" {
-			server.url.Host = net.JoinHostPort(server.url.Hostname(), server.port)
 		}
 		s.ours[server.name] = s.isOurs(ctx, server.name, server.url, server.port)
 	}
