@@ -109,16 +109,15 @@ func (a *account) settleDeliveries(orders map[string]storedOrder) {
 	for id := range orders {
 		event := eventOf(id)
 		sent, recorded := sends[event], records[id]
-		switch {
-		case len(sent) == 0:
+		if len(sent) == 0 {
 			a.breaks(storedIsNotified, "%s was not sent", id)
-			continue
-		case len(recorded) == 0:
-			a.notified++
-			a.breaks(recordedOnce, "%s was sent, but not recorded", id)
 			continue
 		}
 		a.notified++
+		if len(recorded) == 0 {
+			a.breaks(recordedOnce, "%s was sent, but not recorded", id)
+			continue
+		}
 		r := recorded[0]
 		if r.ID.EventID != event {
 			a.breaks(recordedOnce, "%s has event %s on record", id, r.ID.EventID)

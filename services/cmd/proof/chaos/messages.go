@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -19,34 +20,35 @@ type message struct {
 	amqp.Publishing
 }
 
+const publishTimeout = 5 * time.Minute // a server may be down for long
+
 // publish repeats until the broker has confirmed every message, or ctx ends. The
 // broker may also keep messages that it has not confirmed.
-func (t *trial) publish(ctx context.Context, messages ...message) error {
-	for {
-		err := t.servers.WithChannel(func(ch *amqp.Channel) error {
-			if err := ch.Confirm(false); err != nil {
+func (t *trial) publish(ctx context.Context, messages ...message) (err error) {
+	send := func(ch *amqp.Channel) error {
+		if err := ch.Confirm(false); err != nil {
+			return err
+		}
+		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+		defer cancel()
+		for _, m := range messages {
+			confirmation, err := ch.PublishWithDeferredConfirm(m.exchange, m.key, true, false, m.Publishing)
+			if err != nil {
 				return err
 			}
-			ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-			defer cancel()
-			for _, m := range messages {
-				confirmation, err := ch.PublishWithDeferredConfirm(m.exchange, m.key, true, false, m.Publishing)
-				if err != nil {
-					return err
-				}
-				if kept, err := confirmation.WaitContext(ctx); err != nil || !kept {
-					return fmt.Errorf("not confirmed: %w", err)
-				}
+			if kept, err := confirmation.WaitContext(ctx); err != nil || !kept {
+				return fmt.Errorf("not confirmed: %w", err)
 			}
-			return nil
-		})
-		if err == nil {
-			return nil
 		}
-		if !harness.Sleep(ctx, 200*time.Millisecond) {
-			return fmt.Errorf("publish by hand: %w", err)
-		}
+		return nil
 	}
+	if !await(ctx, publishTimeout, func() bool {
+		err = t.servers.WithChannel(send)
+		return err == nil
+	}) {
+		return fmt.Errorf("publish by hand: %w", err)
+	}
+	return nil
 }
 
 // putPoison publishes a message that is no event.
@@ -85,16 +87,12 @@ func isPoison(body string) bool { return strings.Contains(body, "poison ") }
 
 // publishAgain publishes the events of answered orders, each twice.
 func (t *trial) publishAgain(ctx context.Context, orders int) error {
+	if !await(ctx, publishTimeout, func() bool { return t.load.answers() > 0 }) {
+		return errors.New("publish again: no order was answered")
+	}
 	var messages []message
-	for len(messages) < 2*orders {
-		o, ok := t.load.anyAnswered()
-		if !ok { // none yet
-			if !harness.Sleep(ctx, 200*time.Millisecond) {
-				return ctx.Err()
-			}
-			continue
-		}
-		m, err := o.event()
+	for range orders {
+		m, err := t.load.anyAnswered().event()
 		if err != nil {
 			return err
 		}
