@@ -37,7 +37,7 @@ func (t *trial) publish(ctx context.Context, messages ...message) (err error) {
 				return err
 			}
 			if kept, err := confirmation.WaitContext(ctx); err != nil || !kept {
-				return fmt.Errorf("not confirmed: %w", err)
+				return errors.Join(errors.New("not confirmed"), err)
 			}
 		}
 		return nil

@@ -123,6 +123,7 @@ func (p *proxy) copy(l *pair, to, from net.Conn, read reader, stepOf func([]byte
 	for {
 		m, err := read(messages)
 		if err != nil {
+			_, _ = to.Write(out) // what came before half a message
 			return
 		}
 		var held *trap

@@ -84,15 +84,13 @@ func run(ctx context.Context, s *settings) (held bool, err error) {
 	}
 	err = t.play(ctx, plan)
 	t.close()
-	switch {
-	case ctx.Err() != nil || err == nil && t.report(os.Stdout):
-		return err == nil, errors.Join(err, servers.database.Drop(context.WithoutCancel(ctx)), os.RemoveAll(folder))
-	case err != nil:
-		return false, fmt.Errorf("%w (see %s)", err, folder)
+	held = err == nil && t.report(os.Stdout)
+	if held || ctx.Err() != nil {
+		return held, errors.Join(err, servers.database.Drop(context.WithoutCancel(ctx)), os.RemoveAll(folder))
 	}
 	fmt.Printf("\nkept: the logs in %s, the database %s\nagain: --scenario %s --seed %d --duration %v --rate %d\n",
 		folder, database, s.Scenario, s.Seed, s.Duration, s.Rate)
-	return false, nil
+	return false, err
 }
 
 // play plays the trial and accounts for it.
