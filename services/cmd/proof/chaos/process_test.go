@@ -16,7 +16,13 @@ func TestProcessLogsIn(t *testing.T) {
 		"mongodb://u:p@h:1/db?x=y":    "mongodb://u:p@STORE/db?directConnection=true&x=y",
 		"mongodb://h:1/db?appName=me": "mongodb://chaos:chaos@STORE/db?appName=me&authMechanism=PLAIN&directConnection=true",
 	} {
-		tr := &trial{servers: &servers{database: harness.Database{URL: parse(t, store)}, Servers: &harness.Servers{Broker: parse(t, "amqp://h:2/")}}}
+		u, err := url.Parse(store)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tr := &trial{servers: &servers{
+			database: harness.Database{URL: u}, Servers: &harness.Servers{Broker: &url.URL{Scheme: "amqp", Host: "h:2"}},
+		}}
 		p, err := newProcess(programOrder, "order-1", tr)
 		if err != nil {
 			t.Fatal(err)
@@ -27,13 +33,4 @@ func TestProcessLogsIn(t *testing.T) {
 		}
 		p.close()
 	}
-}
-
-func parse(t *testing.T, text string) *url.URL {
-	t.Helper()
-	u, err := url.Parse(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return u
 }
