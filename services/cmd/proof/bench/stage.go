@@ -61,7 +61,7 @@ func (s *stage) startProcess(ctx context.Context, name string, n int) *process {
 	s.all = append(s.all, p)
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	check(p.AwaitReady(ctx))
+	check(p.AwaitReady(ctx, 2*time.Millisecond))
 	p.ready = time.Since(p.Began)
 	return p
 }

@@ -111,7 +111,7 @@ func (p *process) start() error {
 	ready := p.journal.begin("start", p.Name)
 	p.watchers.Go(func() {
 		defer ready()
-		if life.AwaitReady(context.Background()) == nil {
+		if life.AwaitReady(context.Background(), 20*time.Millisecond) == nil {
 			ready()
 		}
 		<-life.Done

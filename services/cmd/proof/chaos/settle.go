@@ -27,21 +27,21 @@ func (t *trial) settle(ctx context.Context) error {
 		t.collect)
 }
 
-// inTurn takes the steps until one fails.
+// inTurn runs the steps until one fails.
 func inTurn(ctx context.Context, steps ...func(context.Context) error) error {
-	for _, take := range steps {
-		if err := take(ctx); err != nil {
+	for _, run := range steps {
+		if err := run(ctx); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// await asks until the answer is yes, and reports whether it came in time.
-func await(ctx context.Context, timeout time.Duration, yes func() bool) bool {
+// await polls until it is done, and reports whether that came in time.
+func await(ctx context.Context, timeout time.Duration, done func() bool) bool {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	for !yes() {
+	for !done() {
 		if !harness.Sleep(ctx, 100*time.Millisecond) {
 			return false
 		}

@@ -115,15 +115,16 @@ func (c Command) Start(log string) (*Process, error) {
 // State describes how the process ended, once Done is closed.
 func (p *Process) State() *os.ProcessState { return p.cmd.ProcessState }
 
-// AwaitReady returns once the process is ready, or why it is not.
-func (p *Process) AwaitReady(ctx context.Context) error {
+// AwaitReady asks at the interval, and returns once the process is ready, or why it is
+// not.
+func (p *Process) AwaitReady(ctx context.Context, interval time.Duration) error {
 	for !Ready(ctx, p.Addr) {
 		select {
 		case <-p.Done:
 			return fmt.Errorf("%s ended: %v: %s", p.Name, p.State(), p.tail())
 		case <-ctx.Done():
 			return fmt.Errorf("%s is not ready: %w: %s", p.Name, ctx.Err(), p.tail())
-		case <-time.After(10 * time.Millisecond):
+		case <-time.After(interval):
 		}
 	}
 	return nil
