@@ -29,6 +29,7 @@ func TestReadLog(t *testing.T) {
 		{"a broken send", `{"msg":"Received order",}` + "\n", 0, []string{`{"msg":"Received order",}`}},
 		{"the reason of a failure", line + "notification: consumer was not done\n", 1, nil},
 		{"a reason, and it goes on", "notification: consumer was not done\n" + line, 1, []string{"notification: consumer was not done"}},
+		{"a reason, and cut off", "notification: consumer was not done\n" + line[:100], 0, []string{"notification: consumer was not done"}},
 		{"another program's", "order: consumer was not done\n", 0, []string{"order: consumer was not done"}},
 	}
 	for _, tt := range tests {

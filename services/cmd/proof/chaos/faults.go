@@ -56,7 +56,7 @@ func allFaults() []fault {
 }
 
 // onProcess is a fault of one of the processes, which starts again at the end.
-func onProcess(title string, processes []string, make func(t *trial, ctx context.Context, f fault) error) fault {
+func onProcess(title string, processes []string, make maker) fault {
 	return fault{title: title, processes: processes, most: 2 * time.Second, make: make}
 }
 

@@ -15,12 +15,15 @@ type fault struct {
 	processes   []string // it disturbs one of them
 	needs       string   // server that .ci/services must have started; may be empty
 	least, most time.Duration
-	make        func(t *trial, ctx context.Context, f fault) error // returns when it is over
+	make        maker
 
 	at      time.Duration
 	process string
 	length  time.Duration // until it is over, or the killed process starts again
 }
+
+// maker makes the fault and returns when it is over.
+type maker func(t *trial, ctx context.Context, f fault) error
 
 func (f fault) String() string {
 	text := fmt.Sprintf("%8.1fs  %s", f.at.Seconds(), f.title)

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -133,6 +134,12 @@ func TestProxy(t *testing.T) {
 	c.mustGet(t, "hello\n", "hello\n")
 	if took := time.Since(began); took < 2*linkDelay {
 		t.Errorf("answered after %v, want %v in each direction", took, linkDelay)
+	}
+	began = time.Now()
+	const many = 30
+	c.mustGet(t, strings.Repeat("hello\n", many), slices.Repeat([]string{"hello\n"}, many)...)
+	if took := time.Since(began); took > many*linkDelay {
+		t.Errorf("%d lines at once took %v, want them delayed together", many, took)
 	}
 	p.slow.Store(false)
 	c.Close()
