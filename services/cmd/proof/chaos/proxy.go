@@ -55,11 +55,10 @@ type trap struct {
 	sprung chan *pair // has room for one
 }
 
-// pair is a connection of the process with its connection to the server. It is done
-// when both are closed.
+// pair is a connection of the process with its connection to the server.
 type pair struct {
-	context.Context
-	end context.CancelFunc
+	context.Context        // done when the pair has ended
+	end             func() // closes both
 }
 
 func newProxy(server string, newTap func() tap) (*proxy, error) {
@@ -97,8 +96,12 @@ func (p *proxy) join(client net.Conn) {
 		client.Close()
 		return
 	}
-	ctx, end := context.WithCancel(context.Background())
-	l := &pair{ctx, end}
+	ctx, cancel := context.WithCancel(context.Background())
+	l := &pair{ctx, func() {
+		cancel()
+		client.Close()
+		server.Close()
+	}}
 	p.locked(func() { p.pairs[l] = true })
 	if p.refusing.Load() {
 		l.end()
@@ -107,9 +110,6 @@ func (p *proxy) join(client net.Conn) {
 	var both sync.WaitGroup
 	both.Go(func() { p.copy(l, server, client, t.read, t.request, p.answer) })
 	both.Go(func() { p.copy(l, client, server, t.read, t.answer, serverAnswers) })
-	<-l.Done()
-	client.Close()
-	server.Close()
 	both.Wait()
 	p.locked(func() { delete(p.pairs, l) })
 }
@@ -135,7 +135,7 @@ func (p *proxy) copy(l *pair, to, from net.Conn, read reader, stepOf func([]byte
 		if held == nil && messages.Buffered() > 0 {
 			continue
 		}
-		p.await(l)
+		p.pause(l)
 		_, err = to.Write(out)
 		_, backErr := from.Write(back)
 		if err != nil || backErr != nil {
@@ -150,8 +150,8 @@ func (p *proxy) copy(l *pair, to, from net.Conn, read reader, stepOf func([]byte
 	}
 }
 
-// await waits while the link holds bytes back, and the delay.
-func (p *proxy) await(l *pair) {
+// pause waits while the link holds bytes back, and for the delay of a slow one.
+func (p *proxy) pause(l *pair) {
 	p.gate.RLock()
 	defer p.gate.RUnlock()
 	if p.slow.Load() {
