@@ -1,4 +1,4 @@
-// Package orderflow_test holds the house's one rule about imports.
+// Package orderflow_test checks which packages import which.
 package orderflow_test
 
 import (
@@ -14,14 +14,16 @@ import (
 
 const module = "example.com/orderflow"
 
-// rules say what the packages of a folder may import beside the standard
-// library: paths that end in "/..." mean everything below. The first rule that
-// fits a package is its rule.
-var rules = []struct {
-	folder string
-	may    []string
-	tests  []string // what its tests may import in addition
-}{
+// rule lists the packages that those of a folder may import beside the standard
+// library. A path that ends in "/..." includes all packages below it.
+type rule struct {
+	folder  string
+	imports []string
+	tests   []string // further ones for its tests
+}
+
+// rules are in order: the first whose folder contains a package applies to it.
+var rules = []rule{
 	{"domain", nil, nil},
 	{"ports/mocks", []string{"ports/...", "domain", "go.uber.org/mock/..."}, nil},
 	{"ports", []string{"ports/...", "domain", "github.com/google/go-cmp/..."}, []string{"adapters/memory"}},
@@ -38,10 +40,10 @@ var rules = []struct {
 	{"", nil, nil},
 }
 
-// testing libraries, for the tests of any package
+// All tests may import testLibraries.
 var testLibraries = []string{"github.com/google/go-cmp/...", "go.uber.org/goleak", "go.uber.org/mock/...", "pgregory.net/rapid", "github.com/rabbitmq/amqp091-go", "go.mongodb.org/mongo-driver/v2/..."}
 
-type listed struct {
+type goPackage struct {
 	ImportPath                         string
 	Imports, TestImports, XTestImports []string
 }
@@ -51,57 +53,54 @@ type listed struct {
 func TestImports(t *testing.T) {
 	for _, p := range packages(t) {
 		folder := strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, module), "/")
-		i := slices.IndexFunc(rules, func(r struct {
-			folder     string
-			may, tests []string
-		}) bool {
+		i := slices.IndexFunc(rules, func(r rule) bool {
 			return r.folder == "" || folder == r.folder || strings.HasPrefix(folder, r.folder+"/")
 		})
 		rule := rules[i]
 		for _, path := range p.Imports {
-			if !allowed(path, rule.may) {
+			if !isAllowed(path, rule.imports) {
 				t.Errorf("%s must not import %s", p.ImportPath, path)
 			}
 		}
-		inTests := slices.Concat(rule.may, rule.tests, testLibraries, []string{folder, "ports/..."})
+		inTests := slices.Concat(rule.imports, rule.tests, testLibraries, []string{folder, "ports/..."})
 		for _, path := range slices.Concat(p.TestImports, p.XTestImports) {
-			if !allowed(path, inTests) {
+			if !isAllowed(path, inTests) {
 				t.Errorf("the tests of %s must not import %s", p.ImportPath, path)
 			}
 		}
 	}
 }
 
-func TestTheRuleRefuses(t *testing.T) {
+func TestIsAllowed(t *testing.T) {
 	for _, path := range []string{module + "/adapters/memory", module + "/services/order", "github.com/alecthomas/kong", module + "/domainx"} {
-		if allowed(path, []string{"ports/...", "domain"}) {
-			t.Errorf("%s passes", path)
+		if isAllowed(path, []string{"ports/...", "domain"}) {
+			t.Errorf("%s is allowed", path)
 		}
 	}
 }
 
-func allowed(path string, may []string) bool {
+func isAllowed(path string, imports []string) bool {
 	first, _, _ := strings.Cut(path, "/")
 	if !strings.Contains(first, ".") { // the standard library
 		return true
 	}
 	path = strings.TrimPrefix(path, module+"/")
-	return slices.ContainsFunc(may, func(pattern string) bool {
-		tree, below := strings.CutSuffix(pattern, "/...")
-		return path == tree || below && strings.HasPrefix(path, tree+"/")
+	return slices.ContainsFunc(imports, func(pattern string) bool {
+		root, below := strings.CutSuffix(pattern, "/...")
+		return path == root || below && strings.HasPrefix(path, root+"/")
 	})
 }
 
-func packages(t *testing.T) (all []listed) {
+func packages(t *testing.T) (all []goPackage) {
 	t.Helper()
-	for module, fewest := range map[string]int{".": 10, "services/cmd/proof": 4} {
+	for module, least := range map[string]int{".": 10, "services/cmd/proof": 4} {
 		out, err := exec.Command("go", "list", "-C", module, "-json=ImportPath,Imports,TestImports,XTestImports", "./...").Output()
 		if err != nil {
 			t.Fatal(err)
 		}
 		before := len(all)
 		for decoder := json.NewDecoder(bytes.NewReader(out)); ; {
-			var p listed
+			var p goPackage
 			if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
 				break
 			} else if err != nil {
@@ -109,7 +108,7 @@ func packages(t *testing.T) (all []listed) {
 			}
 			all = append(all, p)
 		}
-		if found := len(all) - before; found < fewest {
+		if found := len(all) - before; found < least {
 			t.Fatalf("go list found only %d packages in %s", found, module)
 		}
 	}

@@ -57,14 +57,14 @@ func checkNewText(s string, limit int) (reason string) {
 	return reason
 }
 
-// isVisible reports whether the character alone shows anything.
+// isVisible reports whether a text of only this character is visible.
 func isVisible(r rune) bool {
 	return !unicode.IsSpace(r) && !unicode.In(r, unicode.Z, unicode.Cf, unicode.Variation_Selector,
 		unicode.Other_Default_Ignorable_Code_Point, unicode.Noncharacter_Code_Point) && !slices.Contains(blanks, r)
 }
 
-// blanks show nothing, although Unicode classifies them as symbols, letters or
-// marks.
+// blanks are the invisible characters that Unicode classifies as symbols, letters
+// or marks.
 var blanks = []rune{
 	'\u2800',     // braille pattern blank
 	'\U00013441', // Egyptian hieroglyph full blank

@@ -52,11 +52,11 @@ func TestNewOrderLimits(t *testing.T) {
 		{"delete", id, "u", "p\u007f", 1, at, "product must not contain control characters"},
 		{"C1 control", id, "u", "p\u0085", 1, at, "product must not contain control characters"},
 		{"replacement", id, "u", "p\ufffd", 1, at, "product must not contain the replacement character U+FFFD, which stands for broken text"},
-		{"a visible one between blanks", id, "\u200bu\u3164", "\u00a0.", 1, at, ""},
-		{"nothing but spaces", id, "u", "  ", 1, at, "product must have a visible character"},
-		{"nothing to see in both", id, "\u00a0", "\u200b\u200d\ufe0f", 1, at, "user_id must have a visible character; product must have a visible character"},
-		{"none ordered", id, "u", "p", 0, at, "quantity must be at least 1"},
-		{"too many", id, "u", "p", 1_000_001, at, "quantity must be at most 1000000"},
+		{"a visible character between invisible ones", id, "\u200bu\u3164", "\u00a0.", 1, at, ""},
+		{"only spaces", id, "u", "  ", 1, at, "product must have a visible character"},
+		{"only invisible characters", id, "\u00a0", "\u200b\u200d\ufe0f", 1, at, "user_id must have a visible character; product must have a visible character"},
+		{"quantity 0", id, "u", "p", 0, at, "quantity must be at least 1"},
+		{"quantity too large", id, "u", "p", 1_000_001, at, "quantity must be at most 1000000"},
 		{"no time", id, "u", "p", 1, time.Time{}, "created_at is missing"},
 		{"first year", id, "u", "p", 1, time.Date(1, 1, 1, 0, 0, 0, 1e6, time.UTC), ""},
 		{"last year", id, "u", "p", 1, time.Date(9999, 12, 31, 23, 59, 59, 999999999, time.UTC), ""},
@@ -98,8 +98,8 @@ func TestInvisibleCharacters(t *testing.T) {
 		'\u180b', '\u180f', '\ufe00', '\ufe0f', '\U000e0100', '\U000e01ef', // variation selectors
 		'\u034f', '\u17b4', '\u17b5', '\u2065', '\ufff0', '\U000e0000', '\U000e0fff', // default-ignorable
 		'\u115f', '\u1160', '\u3164', '\uffa0', // Hangul fillers
-		'\u2800', '\U00013441', '\U00013442', '\U00016fe4', '\U0001d159', // blanks by their name
-		'\ufdd0', '\ufffe', '\U0010ffff', // no characters
+		'\u2800', '\U00013441', '\U00013442', '\U00016fe4', '\U0001d159', // blank symbols, letters and marks
+		'\ufdd0', '\ufffe', '\U0010ffff', // noncharacters
 	}
 	for _, r := range invisible {
 		if _, err := domain.NewOrder(id, "u", string(r), 1, at); err == nil || err.Error() != "product must have a visible character" {
@@ -109,14 +109,14 @@ func TestInvisibleCharacters(t *testing.T) {
 			t.Errorf("%U around a letter: %v", r, err)
 		}
 	}
-	for _, r := range "x0.-界ü\u0301\U0001F6D2\u2801\ue000\u0378" { // the last two are for private use, and not assigned yet
+	for _, r := range "x0.-界ü\u0301\U0001F6D2\u2801\ue000\u0378" { // the last two: a private-use and an unassigned one
 		if _, err := domain.NewOrder(id, "u", string(r), 1, at); err != nil {
 			t.Errorf("%U alone: %v", r, err)
 		}
 	}
 }
 
-// What an earlier version has accepted is read for ever.
+// KnownOrder accepts every order that an earlier version accepted.
 func TestKnownOrder(t *testing.T) {
 	got, err := domain.KnownOrder(id, " ", "\u200b", 1, at)
 	want := domain.Order{ID: id, UserID: " ", Product: "\u200b", Quantity: 1, CreatedAt: at.UTC().Truncate(time.Millisecond)}
@@ -160,12 +160,12 @@ func TestCreated(t *testing.T) {
 	}
 }
 
-func TestEventIDOfNoOrder(t *testing.T) {
+func TestOrderIDOfOtherEventIDs(t *testing.T) {
 	for _, bad := range []domain.EventID{"", "x", domain.EventID(id), domain.EventID(id) + "-", domain.EventID(id) + "+created", "0192f0c1-2d3e-7f4a-8b5c-6d7e8f90123X-created",
 		"-created", domain.EventID(id) + "-created-2", domain.EventID(id) + "-created2", domain.EventID(id) + "-Created", domain.EventID(id) + "-cancelled",
 		domain.EventID(strings.ToUpper(string(id))) + "-created", "x" + domain.EventID(id) + "-created"} {
 		if order, ok := bad.OrderID(); ok {
-			t.Errorf("%q belongs to order %q, want to none", bad, order)
+			t.Errorf("%q: got order %q, want none", bad, order)
 		}
 	}
 }
