@@ -16,17 +16,16 @@ import (
 // memory for it, it returns a problem instead.
 func WriteJSON(w http.ResponseWriter, status int, value any) error {
 	body := encode(value)
-	if !hold(w, len(body)) {
+	if !reserve(w, len(body)) {
 		return outOfMemory()
 	}
 	write(w, status, "application/json", body)
 	return nil
 }
 
-// WriteLarge answers 200 with the value, a struct with fields, and one more member
-// at its end: name holds the content as text if that is UTF-8, otherwise
-// name_base64 holds it in base64. It encodes the content in parts while it writes,
-// so that it needs no memory for the whole.
+// WriteLarge answers 200 with the value, a struct with fields, and adds the content
+// as its last member: as text with this name if it is UTF-8, otherwise in base64
+// with the name and "_base64". It encodes and writes the content in parts of 32 KiB.
 func WriteLarge(w http.ResponseWriter, value any, name string, content []byte) {
 	head := bytes.TrimSuffix(encode(value), []byte("}\n"))
 	text := utf8.Valid(content)
@@ -35,7 +34,7 @@ func WriteLarge(w http.ResponseWriter, value any, name string, content []byte) {
 	}
 	setHeader(w.Header(), "application/json")
 	w.WriteHeader(http.StatusOK)
-	// Writes fail if the client is gone: then there is nobody to report that to.
+	// Writes fail if the client has gone, so nobody would read about the errors.
 	_, _ = fmt.Fprintf(w, `%s,"%s":"`, head, name)
 	if text {
 		writeText(w, content)

@@ -9,7 +9,7 @@ import (
 	"unicode/utf8"
 )
 
-// A member that WriteLarge writes in parts decodes to its content.
+// What WriteLarge writes in parts decodes to the content.
 func FuzzWriteLarge(f *testing.F) {
 	f.Add([]byte(""))
 	f.Add([]byte("\xff\x00"))
@@ -41,14 +41,14 @@ func FuzzWriteLarge(f *testing.F) {
 
 func TestCut(t *testing.T) {
 	for _, tt := range []struct {
-		text string
-		most int
-		want string
+		text  string
+		limit int
+		want  string
 	}{
 		{"", 2, ""}, {"ab", 2, "ab"}, {"abc", 2, "ab…"}, {"éé", 2, "éé"}, {"ééé", 2, "éé…"}, {"a\xffb", 3, "a�b"}, {"a\xff\xfeb", 2, "a�…"},
 	} {
-		if got := cut(tt.text, tt.most); got != tt.want {
-			t.Errorf("%q cut to %d is %q, want %q", tt.text, tt.most, got, tt.want)
+		if got := cut(tt.text, tt.limit); got != tt.want {
+			t.Errorf("cut(%q, %d): got %q, want %q", tt.text, tt.limit, got, tt.want)
 		}
 	}
 }

@@ -18,11 +18,11 @@ const maxBody = 64 << 10
 // bodyTimeout bounds how long a client may take to send a request's body.
 const bodyTimeout = 10 * time.Second
 
-// ReadObject reads the request's body, one JSON object (RFC 8259), and sets its
-// fields. It returns a [*Problem] that lists all faults: unknown, repeated and
-// missing fields and wrong types. Names are case-sensitive. Error texts call the
-// object what, such as "an order". If the body does not arrive within
-// 10 s, the answer is 408.
+// ReadObject reads the request's body, one JSON object (RFC 8259) of up to 64 KiB,
+// and sets its fields, whose names are case-sensitive. It returns a [*Problem] that
+// lists all faults: unknown, repeated and missing fields and wrong types. Its texts
+// call the object what, such as "an order". A body that does not arrive within
+// 10 s is a problem with status 408.
 func ReadObject(w http.ResponseWriter, r *http.Request, what string, fields ...Field) error {
 	if err := checkMediaType(r.Header); err != nil {
 		return err
@@ -31,7 +31,7 @@ func ReadObject(w http.ResponseWriter, r *http.Request, what string, fields ...F
 	if err != nil {
 		return err
 	}
-	defer hold(w, 0)
+	defer reserve(w, 0)
 	return DecodeObject(body, what, fields...)
 }
 
@@ -46,7 +46,7 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	limited := http.MaxBytesReader(w, r.Body, maxBody)
 	body, err := io.ReadAll(io.LimitReader(limited, small))
 	if err == nil && len(body) == small { // there may be more
-		if !hold(w, maxBody) {
+		if !reserve(w, maxBody) {
 			return nil, closeAfter(w, outOfMemory())
 		}
 		whole := bytes.NewBuffer(slices.Grow(body, maxBody-small+bytes.MinRead))

@@ -3,28 +3,28 @@ package httpapi
 import "sync/atomic"
 
 const (
-	// maxConnections is how many connections a process serves if the limit of
-	// open files allows more. An idle one takes about 25 KB, and up to 46 KB if
-	// its last header had 4 KB of short fields.
+	// maxConnections bounds a process's connections if the limit of open files
+	// allows more. An idle one takes about 25 KB of memory, and up to 46 KB if its
+	// last header had 4 KB of short fields.
 	maxConnections = 4096
 
-	// otherFiles is how many open files are left for the rest of the process, such
+	// otherFiles is the number of open files left to the rest of the process, such
 	// as a store's pool of 100 connections; at most two thirds of the limit.
 	otherFiles = 192
 
-	// maxSpare is how many connections a server takes beyond its bound, to answer
-	// health checks and to refuse other requests; fewer if the bound is low.
+	// maxSpare bounds the connections beyond a server's bound. They serve health
+	// checks, and refuse other requests.
 	maxSpare = 16
 )
 
-// bound is how many connections a server serves at once.
+// bound bounds the connections that a server serves at once.
 type bound struct {
 	connections int
-	reason      string // why no more, to follow "as many as"
+	reason      string // why no more: the end of a sentence that has "as many as"
 	attrs       []any  // for the log
 }
 
-// spare returns how many connections more the server takes.
+// spare returns how many connections the server accepts beyond the bound.
 func (b bound) spare() int { return min(maxSpare, max(1, b.connections/2)) }
 
 func fixedBound(connections int) bound {
@@ -34,10 +34,11 @@ func fixedBound(connections int) bound {
 // sharing counts the servers that share the limit of open files.
 var sharing atomic.Int64
 
-// sharedBound returns the bound of one of the servers that share the limit.
+// sharedBound returns the bound of each of the servers that share the limit of
+// open files.
 func sharedBound(files, servers int) bound {
 	servers = max(1, servers)
-	each := (files-min(otherFiles, files*2/3))/servers - 1 // one is being accepted
+	each := (files-min(otherFiles, files*2/3))/servers - 1 // 1 for the connection that Accept returns next
 	allowed := max(1, each-min(maxSpare, max(1, each/3)))
 	if most := maxConnections / servers; most <= allowed {
 		return fixedBound(most)

@@ -6,20 +6,19 @@ import (
 )
 
 const (
-	// memoryBudget is how many bytes all requests and answers of the process may
-	// hold together, not counting small ones. Any number of clients that send or
-	// read slowly takes no more.
+	// memoryBudget bounds the bytes that all requests and answers of the process
+	// hold together, except small ones. So slow clients, however many, take no more.
 	memoryBudget = 32 << 20
 
-	// small is how many bytes a request's header, its body and its answer may
-	// each have without a reservation. An answer with one stored order is small.
+	// small is the size in bytes up to which a header, a body or an answer needs no
+	// reservation. An answer with one stored order is small.
 	small = 4 << 10
 )
 
 // memory is the budget of the process, however many servers it has.
 var memory = newBudget(memoryBudget)
 
-// budget is a number of bytes that callers reserve parts of.
+// budget is a number of bytes. Callers reserve parts of it.
 type budget struct {
 	mu    sync.Mutex
 	free  int

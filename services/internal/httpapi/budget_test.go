@@ -39,7 +39,7 @@ func takeAll(t *testing.T) (release func()) {
 	return release
 }
 
-var large = Routes{
+var budgetRoutes = Routes{
 	"/small": {http.MethodPost: func(w http.ResponseWriter, _ *http.Request) error {
 		return WriteJSON(w, http.StatusCreated, strings.Repeat("x", small-3))
 	}},
@@ -69,10 +69,10 @@ var large = Routes{
 	}},
 }
 
-// While no memory is free, small requests and answers are processed and large ones
-// refused. Every reservation is released.
+// Without free memory, small requests and answers are processed and large ones
+// refused. The end of a request releases all that it has reserved.
 func TestWithoutMemory(t *testing.T) {
-	h := NewHandler(large, NewHealth(), discard)
+	h := NewHandler(budgetRoutes, NewHealth(), discard)
 	body := func(n int) string { return `{"a":"` + strings.Repeat("x", n-len(`{"a":""}`)) + `"}` }
 	tests := []struct {
 		name, method, target, body, header string
@@ -83,11 +83,11 @@ func TestWithoutMemory(t *testing.T) {
 		{"many faults", "GET", "/refused", "", "", 422, 503},
 		{"page", "GET", "/page", "", "", 200, 503},
 		{"small body", "POST", "/body", body(small - 1), "", 201, 201},
-		{"body of 4 KiB", "POST", "/body", body(small), "", 201, 503}, // there might be more
+		{"body of 4 KiB", "POST", "/body", body(small), "", 201, 503}, // more may follow
 		{"large body", "POST", "/body", body(small + 1), "", 201, 503},
-		{"too large a body", "POST", "/body", body(maxBody + 1), "", 413, 413},
+		{"body above the limit", "POST", "/body", body(maxBody + 1), "", 413, 413},
 		{"large header", "POST", "/small", "", strings.Repeat("x", small), 201, 503},
-		{"live", "GET", "/livez", "", "", 200, 200},
+		{"health check", "GET", "/livez", "", "", 200, 200},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -122,11 +122,11 @@ func TestWithoutMemory(t *testing.T) {
 	}
 }
 
-// A page waits briefly for memory that others release.
+// A page waits for memory that another request releases.
 func TestPageWaitsForMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := NewHandler(large, nil, discard)
-		time.AfterFunc(patience/2, takeAll(t))
+		h := NewHandler(budgetRoutes, nil, discard)
+		time.AfterFunc(pageTimeout/2, takeAll(t))
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, httptest.NewRequest("GET", "/page", nil))
 		if w.Code != http.StatusOK {
@@ -135,34 +135,35 @@ func TestPageWaitsForMemory(t *testing.T) {
 	})
 }
 
-// While an answer is written, it holds as many bytes as it has, not as many as were
-// reserved to make it.
+// While an answer is written, it holds memory for its own bytes only, not for the
+// items it was made from.
 func TestHeldWhileWriting(t *testing.T) {
-	h := NewHandler(large, nil, discard)
+	h := NewHandler(budgetRoutes, nil, discard)
 	before := free()
 	for target, want := range map[string]int{"/page": 0, "/large": 100<<10 + 3} {
 		var held int
-		h.ServeHTTP(&unreadAnswer{httptest.NewRecorder(), func() { held = before - free() }}, httptest.NewRequest("GET", target, nil))
+		h.ServeHTTP(&observedAnswer{httptest.NewRecorder(), func() { held = before - free() }}, httptest.NewRequest("GET", target, nil))
 		if held != want {
 			t.Errorf("%s holds %d bytes, want %d", target, held, want)
 		}
 	}
 }
 
-type unreadAnswer struct {
+// observedAnswer calls onWrite before each write.
+type observedAnswer struct {
 	http.ResponseWriter
-	written func()
+	onWrite func()
 }
 
-func (a *unreadAnswer) Write(p []byte) (int, error) {
-	a.written()
+func (a *observedAnswer) Write(p []byte) (int, error) {
+	a.onWrite()
 	return a.ResponseWriter.Write(p)
 }
 
-// net/http keeps a request's first line as long as the connection, so a connection
-// ends after a long one.
+// A connection ends after a request with a long first line, because net/http keeps
+// the line as long as the connection.
 func TestLongFirstLine(t *testing.T) {
-	h := NewHandler(large, nil, discard)
+	h := NewHandler(budgetRoutes, nil, discard)
 	for n, want := range map[int]string{small - len("GET/?"): "", small - len("GET/?") + 1: "close"} {
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, httptest.NewRequest("GET", "/?"+strings.Repeat("x", n), nil))
@@ -172,11 +173,11 @@ func TestLongFirstLine(t *testing.T) {
 	}
 }
 
-func TestBudgetWaitsForItsContext(t *testing.T) {
+func TestBudgetWaitEndsWithContext(t *testing.T) {
 	b := newBudget(10)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if b.wait(ctx, 11) || !b.wait(ctx, 10) || b.take(1) {
-		t.Error("wait took more than is free, or did not take what is free")
+		t.Error("wait reserved more bytes than are free, or did not reserve free ones")
 	}
 }

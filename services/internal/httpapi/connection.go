@@ -12,32 +12,32 @@ import (
 )
 
 const (
-	// headerCost is how many times its size a header of many short fields takes in
-	// memory: a field of 4 bytes takes about 130.
+	// headerCost is the memory for each byte of a header of many short fields: a
+	// field of 4 bytes takes about 130 bytes.
 	headerCost = 32
 
-	// freeHeader is how many bytes of a header need no reservation.
+	// freeHeader is the size in bytes up to which a header needs no reservation.
 	freeHeader = 512
 )
 
-// connection is a connection that a boundedListener has accepted. It reserves
-// memory for a header while it reads it, unless that is tiny, and fails if none
-// is free.
+// connection is a connection that a boundedListener has accepted. While it reads a
+// header above freeHeader, it reserves memory for the header. Reading fails if no
+// memory is free.
 type connection struct {
 	net.Conn
 	accepted  time.Time
 	spare     bool
-	replacing bool         // an idle connection, which was closed for this one
+	replacing bool         // an idle connection was closed for this one
 	idleSince atomic.Int64 // in Unix nanoseconds; 0 during a request
 
 	mu         sync.Mutex
 	headerRead bool // the bytes that follow are not a header's
 	header     int  // bytes of the header read so far
-	held       int  // bytes reserved for it
+	held       int  // bytes reserved for the header
 }
 
-// Read gives the server's buffer a part only: what it reads ahead for the next
-// request is not counted as that header, so it must be little.
+// Read fills at most freeHeader bytes of the server's buffer. Bytes that it reads
+// ahead are not counted as the next request's header, so they must be few.
 func (c *connection) Read(p []byte) (int, error) {
 	if len(p) <= small {
 		p = p[:min(len(p), freeHeader)]
@@ -101,10 +101,10 @@ func withConnection(ctx context.Context, conn net.Conn) context.Context {
 	return context.WithValue(ctx, connectionKey{}, conn)
 }
 
-// onConnection returns a handler that notes the end of each header, and on spare
-// connections refuses everything but health checks.
-func onConnection(handler http.Handler, log *slog.Logger) http.Handler {
-	refuse := exchanges(nil, log, attached, answer(log, func(http.ResponseWriter, *http.Request) error {
+// connectionHandler returns a handler that notes the end of each header. On spare
+// connections it refuses everything but health checks.
+func connectionHandler(handler http.Handler, log *slog.Logger) http.Handler {
+	refuse := withExchange(nil, log, attached, answer(log, func(http.ResponseWriter, *http.Request) error {
 		return Overloaded("too many connections are open; this request was not carried out")
 	}))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// Memory for a large header is reserved while it is read. Without memory, reading
-// fails.
+// A connection reserves memory for a large header while it reads the header. Without
+// memory, reading fails.
 func TestHeaderMemory(t *testing.T) {
 	before := free()
 	read := func(c *connection, client net.Conn, n int) error {
@@ -33,7 +33,7 @@ func TestHeaderMemory(t *testing.T) {
 	c.beginHeader()
 	go client.Write(make([]byte, small))
 	if n, err := c.Read(make([]byte, small)); n > freeHeader || err != nil {
-		t.Errorf("a buffer took %d bytes, %v", n, err)
+		t.Errorf("Read filled a buffer of the server's size with %d bytes, %v", n, err)
 	}
 	if _, err := io.ReadFull(c, make([]byte, small-freeHeader)); err != nil {
 		t.Error(err)

@@ -10,7 +10,7 @@ import (
 // defaultRequestTimeout is the default of [API.RequestTimeout].
 const defaultRequestTimeout = 10 * time.Second
 
-// Begin returns a context for the request's work, with that timeout; 0 means 10 s.
+// Begin returns a context with this timeout for the request's work; 0 means 10 s.
 // Handlers call it after they have read the request, so that a slow client does
 // not use up the time.
 func Begin(r *http.Request, timeout time.Duration) (context.Context, context.CancelFunc) {
@@ -18,15 +18,15 @@ func Begin(r *http.Request, timeout time.Duration) (context.Context, context.Can
 }
 
 // detachedContext is the context of a request that is carried out even if its
-// client is gone: it ends with the server, and has the values of the request's
+// client has gone. It ends with the server, and has the values of the request's
 // own context.
 type detachedContext struct {
 	context.Context // the server's
 	request         context.Context
 }
 
-// Value asks the server's context first: the context package looks there for
-// what it needs to derive contexts without a goroutine for each.
+// Value asks the server's context first: there the context package finds what it
+// needs to derive contexts without a goroutine for each.
 func (c detachedContext) Value(key any) any {
 	if value := c.Context.Value(key); value != nil {
 		return value
@@ -39,7 +39,7 @@ type serverKey struct{}
 // detached returns the request's context without the end of its connection.
 func detached(request context.Context) context.Context {
 	server, ok := request.Value(serverKey{}).(context.Context)
-	if !ok { // served by another package's server: nothing says when it ends
+	if !ok { // another package's server: its end is unknown
 		return context.WithoutCancel(request)
 	}
 	return detachedContext{server, request}

@@ -43,7 +43,7 @@ func TestContextEndsWithServer(t *testing.T) {
 			<-began
 			stop()
 			if err := <-ended; err != context.Canceled {
-				t.Errorf("ended by %v", err)
+				t.Errorf("the context ended with %v", err)
 			}
 			if err := <-served; (err != nil) != tt.fails {
 				t.Errorf("Serve: %v", err)

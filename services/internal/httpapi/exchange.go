@@ -19,12 +19,12 @@ import (
 
 const requestIDHeader = "X-Request-ID"
 
-// exchanges returns a handler that makes each request an exchange: it has an id
-// and the context that contextOf makes of its own, keeps to the memory budget,
-// and is answered with 500 if the handler panics.
-func exchanges(health *Health, log *slog.Logger, contextOf func(context.Context) context.Context, handler http.Handler) http.Handler {
+// withExchange returns a handler that calls handler with each request as an
+// [exchange]. It gives the request an id and the context that contextOf derives,
+// keeps to the memory budget, and answers 500 if handler panics.
+func withExchange(health *Health, log *slog.Logger, contextOf func(context.Context) context.Context, handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if _, ok := w.(*exchange); ok { // this handler is inside another one of ours
+		if _, ok := w.(*exchange); ok { // another withExchange called this one
 			handler.ServeHTTP(w, r.WithContext(contextOf(r.Context())))
 			return
 		}
@@ -41,7 +41,7 @@ func exchanges(health *Health, log *slog.Logger, contextOf func(context.Context)
 				if p == http.ErrAbortHandler {
 					panic(p)
 				}
-				log.ErrorContext(r.Context(), "handler panicked", "method", shown(r.Method), "path", cut(r.URL.Path, longestText),
+				log.ErrorContext(r.Context(), "handler panicked", "method", shown(r.Method), "path", cut(r.URL.Path, maxText),
 					"panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 				internal().Write(e, r)
 			}
@@ -68,13 +68,13 @@ func exchanges(health *Health, log *slog.Logger, contextOf func(context.Context)
 	})
 }
 
-// requestID returns the client's id if it is short visible ASCII, otherwise a
-// new one.
+// requestID returns the client's id if it is 1 to 128 visible ASCII characters,
+// otherwise a new one.
 func requestID(r *http.Request) string {
-	const longest = 128
+	const limit = 128
 	id := r.Header.Get(requestIDHeader)
 	invalid := func(c rune) bool { return c <= ' ' || c > '~' }
-	if id == "" || len(id) > longest || strings.ContainsFunc(id, invalid) {
+	if id == "" || len(id) > limit || strings.ContainsFunc(id, invalid) {
 		return uuid.NewString()
 	}
 	return id
@@ -82,7 +82,7 @@ func requestID(r *http.Request) string {
 
 // headerSize returns about how many bytes the request's header takes.
 func headerSize(r *http.Request) int {
-	const each = 64 // name or value
+	const each = 64 // of a name or value, beside its text
 	n := len(r.Method) + len(r.RequestURI)
 	for name, values := range r.Header {
 		n += each + len(name)
@@ -93,11 +93,11 @@ func headerSize(r *http.Request) int {
 	return n
 }
 
-// isForeign reports whether the path can't be one of ours and would get an
-// answer in plain text from net/http, or a redirect that repeats a long path.
+// isForeign reports whether no route can have the path. net/http would answer it
+// in plain text, or with a redirect that repeats a long path.
 func isForeign(p string) bool {
-	const longest = 1 << 10 // more than any of ours has
-	return !strings.HasPrefix(p, "/") || len(p) > longest && path.Clean(p) != strings.TrimSuffix(p, "/")
+	const limit = 1 << 10 // bytes; no route has as many
+	return !strings.HasPrefix(p, "/") || len(p) > limit && path.Clean(p) != strings.TrimSuffix(p, "/")
 }
 
 // cleanURL returns the URL with a clean path, or "" if its path is clean. Unlike
@@ -117,8 +117,8 @@ func cleanURL(u *url.URL) string {
 	return clean
 }
 
-// exchange is a request with its answer. It reserves what they take of the memory
-// budget until the answer is written.
+// exchange is a request with its answer. Until the answer is written, it holds the
+// memory that both have reserved.
 type exchange struct {
 	http.ResponseWriter
 	health *Health   // may be nil
@@ -130,9 +130,9 @@ type exchange struct {
 // Unwrap is for [http.ResponseController].
 func (e *exchange) Unwrap() http.ResponseWriter { return e.ResponseWriter }
 
-// WriteHeader begins the answer, and closes the connection after it in two cases:
-// the service is stopping, so clients have to go elsewhere before the listener
-// closes; or the request's body has not arrived.
+// WriteHeader begins the answer. The answer closes the connection if the request's
+// body has not arrived, or if the service is stopping: clients have to connect
+// elsewhere before the listener closes.
 func (e *exchange) WriteHeader(status int) {
 	if !e.discard() || e.health.isStopping() {
 		e.Header().Set("Connection", "close")
@@ -140,17 +140,17 @@ func (e *exchange) WriteHeader(status int) {
 	e.ResponseWriter.WriteHeader(status)
 }
 
-// discard reads the body unless the handler has, and reports whether all of it
-// is read. A client may read no answer before it has sent everything, and TCP
-// resets a connection that is closed with unread data. A client that sends slowly
-// delays its answer only briefly.
+// discard reads the body unless the handler has, and reports whether the body was
+// read to its end. A client may read no answer before it has sent everything, and
+// TCP resets a connection that is closed with unread data. A slow client delays its
+// answer by 100 ms at most.
 func (e *exchange) discard() bool {
-	const patience = 100 * time.Millisecond
+	const timeout = 100 * time.Millisecond
 	body := e.takeBody()
 	if body == nil {
 		return true
 	}
-	_ = http.NewResponseController(e.ResponseWriter).SetReadDeadline(time.Now().Add(patience))
+	_ = http.NewResponseController(e.ResponseWriter).SetReadDeadline(time.Now().Add(timeout))
 	_, err := io.CopyN(io.Discard, body, maxBody)
 	return err == io.EOF
 }
@@ -163,8 +163,8 @@ func (e *exchange) takeBody() io.Reader {
 	return body
 }
 
-// resize makes the exchange hold n bytes, more or less than before; take reserves
-// more. It reports false and changes nothing if take fails.
+// resize makes n bytes the exchange's reservation, with take if it grows. It
+// reports false and changes nothing if take fails.
 func (e *exchange) resize(n int, take func(int) bool) bool {
 	if n <= small {
 		n = 0
@@ -185,13 +185,13 @@ func (e *exchange) end() {
 	}
 }
 
-// hold makes the exchange behind w, if w is one, hold n bytes. It reports false
-// and changes nothing if they are not free.
-func hold(w http.ResponseWriter, n int) bool {
+// reserve makes n bytes the reservation of w, if w is an exchange. It reports
+// false and changes nothing if they are not free.
+func reserve(w http.ResponseWriter, n int) bool {
 	e, ok := w.(*exchange)
 	return !ok || e.resize(n, memory.take)
 }
 
 func outOfMemory() *Problem {
-	return Overloaded("too many large requests and answers are being processed; this one was not carried out")
+	return Overloaded("too many large requests and answers are being processed; this request was not carried out")
 }

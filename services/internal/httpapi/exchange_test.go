@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// A body that no handler reads is read if it has arrived, and otherwise delays the
-// answer only briefly.
+// The answer to a request whose handler does not read the body closes the connection
+// unless the whole body arrives within 100 ms.
 func TestUnreadBody(t *testing.T) {
 	const length = "Content-Length: 1000\r\n"
 	for _, tt := range []struct {
@@ -19,15 +19,15 @@ func TestUnreadBody(t *testing.T) {
 		sent         int
 		slow, closes bool
 	}{
-		{"there", length, 1000, false, false},
-		{"there, the last request", length + "Connection: close\r\n", 1000, false, true},
-		{"awaited", length, 10, true, true},
-		{"awaited, the last request", length + "Connection: close\r\n", 10, true, true},
-		{"in chunks", "Transfer-Encoding: chunked\r\n", 10, true, true},
-		{"only if it is wanted", length + "Expect: 100-continue\r\n", 0, false, true},
-		{"none", "", 0, false, false},
+		{"complete body", length, 1000, false, false},
+		{"complete body, last request", length + "Connection: close\r\n", 1000, false, true},
+		{"part of a body", length, 10, true, true},
+		{"part of a body, last request", length + "Connection: close\r\n", 10, true, true},
+		{"part of a chunked body", "Transfer-Encoding: chunked\r\n", 10, true, true},
+		{"body only after 100 Continue", length + "Expect: 100-continue\r\n", 0, false, true},
+		{"no body", "", 0, false, false},
 	} {
-		for request, status := range map[string]int{"GET /x": 200, "POST /x": 405, "POST /nix": 404, "POST /order": 415, "POST /a//b": 307} {
+		for request, status := range map[string]int{"GET /x": 200, "POST /x": 405, "POST /unknown": 404, "POST /order": 415, "POST /a//b": 307} {
 			t.Run(tt.name+", "+request, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					handler := NewHandler(Routes{
@@ -46,7 +46,7 @@ func TestUnreadBody(t *testing.T) {
 						served <- Server{Handler: handler, Connections: 1, Grace: time.Minute, Log: discard}.Serve(ctx, listener)
 					}()
 					client := listener.dial()
-					begin := time.Now()
+					began := time.Now()
 					sent := make(chan error, 1)
 					go func() {
 						_, _ = io.WriteString(client, request+" HTTP/1.1\r\nHost: localhost\r\n"+tt.header+"\r\n")
@@ -58,7 +58,7 @@ func TestUnreadBody(t *testing.T) {
 						t.Fatal(err)
 					}
 					response.Body.Close()
-					took := time.Since(begin)
+					took := time.Since(began)
 					if response.StatusCode != status || response.Close != tt.closes || took > 200*time.Millisecond || took > 0 != tt.slow {
 						t.Errorf("answered %s after %v, closes: %v", response.Status, took, response.Close)
 					}

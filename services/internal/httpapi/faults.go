@@ -9,13 +9,12 @@ import (
 )
 
 const (
-	maxFaults   = 16  // faults that an answer lists
-	longestName = 64  // characters of a name or value from the client
-	longestText = 256 // characters of a reason, a path or a detail
+	maxFaults = 16  // faults that an answer lists
+	maxName   = 64  // characters of a name or value from the client
+	maxText   = 256 // characters of a reason, a path or a detail
 )
 
-// faults collects what is wrong with a request: the first faults in full, and the
-// number of all others.
+// faults collects a request's faults: the first in full, and the number of others.
 type faults struct {
 	first []domain.FieldError
 	more  int
@@ -29,11 +28,11 @@ func (f *faults) add(field, reason string) {
 	case len(f.first) == maxFaults:
 		f.more++
 	default:
-		f.first = append(f.first, domain.FieldError{Field: shown(field), Reason: cut(reason, longestText)})
+		f.first = append(f.first, domain.FieldError{Field: shown(field), Reason: cut(reason, maxText)})
 	}
 }
 
-// addUnknown adds the fault that the client's name is not one of the known ones.
+// addUnknown adds the fault that no known field or parameter has the name.
 func addUnknown[T any](f *faults, name string, known []T, nameOf func(T) string, kind, what string) {
 	if len(f.first) == maxFaults { // there may be thousands: don't make their texts
 		f.more++
@@ -73,14 +72,14 @@ func (f *faults) String() string {
 }
 
 // shown returns a name or value from the client as answers and logs show it.
-func shown(text string) string { return cut(text, longestName) }
+func shown(text string) string { return cut(text, maxName) }
 
-// cut returns the text in valid UTF-8 with at most the first most characters.
-func cut(text string, most int) string {
+// cut returns the first limit characters of the text, in valid UTF-8.
+func cut(text string, limit int) string {
 	text = strings.ToValidUTF8(text, "�")
 	characters := 0
 	for i := range text {
-		if characters == most {
+		if characters == limit {
 			return text[:i] + "…"
 		}
 		characters++

@@ -1,6 +1,6 @@
-// Package httpapi is what the services' HTTP interfaces have in common: routes
-// by method, errors as problem+json, health, and a server with limits on time,
-// memory and connections.
+// Package httpapi has the common parts of the services' HTTP interfaces: routes by
+// method, errors as problem+json, health, and a server with limits on time, memory
+// and connections.
 package httpapi
 
 import (
@@ -15,10 +15,10 @@ import (
 	"example.com/orderflow/services/internal/wiring"
 )
 
-// API is the part that the services' HTTP handlers share, and embed.
+// API is the common part of the services' HTTP handlers, which embed it.
 type API struct {
-	// RequestTimeout bounds the work for a request once it is read; 0 means
-	// 10 s. Set it before first use.
+	// RequestTimeout bounds the work for a request after it was read; 0 means 10 s.
+	// Set it before first use.
 	RequestTimeout time.Duration
 
 	handler http.Handler
@@ -30,8 +30,7 @@ func NewAPI(routes Routes, health *Health, log *slog.Logger) API {
 	return API{handler: NewHandler(routes, health, log), health: health}
 }
 
-// NewOperatorAPI returns an API without health checks that is protected as
-// [ForOperators] does.
+// NewOperatorAPI returns an API that [ForOperators] protects, without health checks.
 func NewOperatorAPI(routes Routes, log *slog.Logger) API {
 	return API{handler: ForOperators(NewHandler(routes, nil, log), log)}
 }
@@ -62,14 +61,13 @@ type Routes map[string]Methods
 // NewHandler returns the handler of the routes and, unless health is nil, of
 // /livez and /readyz.
 //
-// Its errors are JSON too, for unknown paths, wrong methods and panics as well.
-// Only the redirect to a path's clean form and the answers that net/http gives
-// by itself are not. Each answer, and each line logged with the request's
-// context, has a request id: the client's X-Request-ID if it is valid, otherwise
-// a new one.
+// It answers unknown paths, wrong methods and panics with a [Problem], too. It
+// redirects a path that is not clean to its clean form. Each answer, and each line
+// logged with the request's context, has a request id: the client's X-Request-ID if
+// that is 1 to 128 visible ASCII characters, otherwise a new one.
 //
-// The request's context does not end when its client closes the connection or
-// its sending side: a request that was read is carried out. It ends with the
+// The request's context lasts even if the client closes the connection or its
+// sending side: a request that was read is carried out. The context ends with the
 // [Server]; handlers bound their work with [Begin].
 func NewHandler(routes Routes, health *Health, log *slog.Logger) http.Handler {
 	log = wiring.Logger(log)
@@ -82,11 +80,10 @@ func NewHandler(routes Routes, health *Health, log *slog.Logger) http.Handler {
 		mux.Handle(livePath, answer(log, Methods{http.MethodGet: live}.serve))
 		mux.Handle(readyPath, answer(log, Methods{http.MethodGet: health.ready}.serve))
 	}
-	return exchanges(health, log, detached, mux)
+	return withExchange(health, log, detached, mux)
 }
 
-// answer returns a handler that answers with the error of handle, if it returns
-// one.
+// answer returns a handler that calls handle and answers with its error, if any.
 func answer(log *slog.Logger, handle HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		err := handle(w, r)
@@ -96,7 +93,7 @@ func answer(log *slog.Logger, handle HandlerFunc) http.Handler {
 		case errors.As(err, &problem):
 			problem.Write(w, r)
 		default:
-			log.ErrorContext(r.Context(), "request failed", "method", shown(r.Method), "path", cut(r.URL.Path, longestText), "error", err)
+			log.ErrorContext(r.Context(), "request failed", "method", shown(r.Method), "path", cut(r.URL.Path, maxText), "error", err)
 			internal().Write(w, r)
 		}
 	})

@@ -18,7 +18,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var discard = slog.New(slog.DiscardHandler)
 
-// The details of a failure are logged, and not shown to the caller.
+// The log has the details of a failure; the answer does not.
 func TestHandlerFailures(t *testing.T) {
 	var log bytes.Buffer
 	h := httpapi.NewHandler(httpapi.Routes{
@@ -39,7 +39,7 @@ func TestHandlerFailures(t *testing.T) {
 	}
 }
 
-func TestAbortedHandlerStaysAborted(t *testing.T) {
+func TestErrAbortHandlerPassesThrough(t *testing.T) {
 	h := httpapi.NewHandler(httpapi.Routes{
 		"/x": {http.MethodGet: func(http.ResponseWriter, *http.Request) error { panic(http.ErrAbortHandler) }},
 	}, nil, discard)
@@ -74,7 +74,7 @@ func TestRequestIDOfNestedHandlers(t *testing.T) {
 	}
 }
 
-// An unclean path is redirected to the clean one, which is escaped once.
+// A path that is not clean is redirected to its clean form, which is escaped once.
 func TestRedirectToCleanPath(t *testing.T) {
 	h := httpapi.NewHandler(nil, nil, discard)
 	for target, want := range map[string]string{

@@ -22,14 +22,14 @@ const pingTimeout = 2 * time.Second
 // Check is something that a service depends on.
 type Check struct {
 	Name   string
-	Pinger ports.Pinger // may be nil: then there is nothing to check
+	Pinger ports.Pinger // nil: no check
 
 	// Optional checks are reported, but do not make the service unready: it works
 	// without them for a while.
 	Optional bool
 }
 
-// Health answers for liveness and readiness.
+// Health answers /readyz.
 type Health struct {
 	checks   []Check
 	stopping atomic.Bool // set by [API.Stop]
@@ -42,13 +42,12 @@ func NewHealth(checks ...Check) *Health {
 
 func (h *Health) isStopping() bool { return h != nil && h.stopping.Load() }
 
-// live answers 200 as long as the process can answer at all.
+// live answers 200 to /livez, while the process can answer at all.
 func live(w http.ResponseWriter, _ *http.Request) error {
 	return WriteJSON(w, http.StatusOK, map[string]string{"status": "alive"})
 }
 
-// ready answers 200 if the service can work and 503 otherwise, with the state of
-// each check.
+// ready answers 200 if the service can work, otherwise 503, with each check's state.
 func (h *Health) ready(w http.ResponseWriter, r *http.Request) error {
 	answer := struct {
 		Status string            `json:"status"`

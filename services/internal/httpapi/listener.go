@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	// idleTime is how long a connection must have had no request before it may be
-	// closed for a new one, and spareTime how long a spare connection.
+	// A connection may be closed for a new one after idleTime without a request, a
+	// spare connection after spareTime.
 	idleTime  = time.Second
 	spareTime = 200 * time.Millisecond
 )
@@ -34,10 +34,10 @@ type boundedListener struct {
 	room  statelog.State // down while the bound is reached
 
 	mu      sync.Mutex
-	changed *sync.Cond // a connection or the listener was closed, or a wait is over
+	changed *sync.Cond // a connection or the listener was closed, or a spareTime is over
 	closed  bool
 	within  map[*connection]struct{} // the connections within the bound
-	spare   int                      // the number of those beyond it
+	spare   int                      // the number of connections beyond the bound
 	silent  []*connection            // the spare ones without a request, oldest first
 }
 
@@ -104,8 +104,8 @@ func (l *boundedListener) admit(accepted net.Conn) (*connection, error) {
 	}
 }
 
-// closeIdle closes the connection that has been idle for longest, if that is long
-// enough.
+// closeIdle closes the connection that has been idle for longest, unless that is
+// less than idleTime.
 func (l *boundedListener) closeIdle() bool {
 	var longest *connection
 	since := time.Now().Add(-idleTime).UnixNano()
@@ -122,8 +122,8 @@ func (l *boundedListener) closeIdle() bool {
 	return true
 }
 
-// wake makes a waiting admit look again. It takes the lock so that admit can't
-// miss it just before it waits.
+// wake makes a waiting admit check again. It takes the lock, so that an admit that
+// is about to wait can't miss it.
 func (l *boundedListener) wake() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// offered is a listener that accepts the connections it is given; nil makes it
-// fail.
+// offered is a listener that accepts the connections from conns. A nil connection
+// makes Accept fail.
 type offered struct {
 	conns  chan net.Conn
 	closed chan struct{}
@@ -90,7 +90,7 @@ func TestBoundedListener(t *testing.T) {
 			synctest.Wait()
 		}
 		if ended(spare[0]) {
-			t.Error("a spare connection is closed before its request can arrive")
+			t.Error("a spare connection is closed before spareTime is over")
 		}
 		spare = append(spare, listener.dial())
 		time.Sleep(spareTime)
@@ -107,7 +107,7 @@ func TestBoundedListener(t *testing.T) {
 		again := listener.dial()
 		synctest.Wait()
 		if len(l.within) != first || l.spare != most || ended(again) {
-			t.Errorf("%d and %d are open; a connection that has room is closed: %v", len(l.within), l.spare, ended(again))
+			t.Errorf("%d and %d are open; a connection within the bound is closed: %v", len(l.within), l.spare, ended(again))
 		}
 		for _, c := range append(append(within, spare...), again) {
 			c.Close()
@@ -119,8 +119,8 @@ func TestBoundedListener(t *testing.T) {
 	})
 }
 
-// At the bound, the connection that has been idle for longest is closed for the next.
-func TestIdleConnectionsMakeRoom(t *testing.T) {
+// At the bound, a new connection replaces the one that has been idle for longest.
+func TestNewConnectionsReplaceIdleOnes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, listener, log := newBounded(4)
 		defer serveBounded(l)()
@@ -157,7 +157,7 @@ func TestIdleConnectionsMakeRoom(t *testing.T) {
 	})
 }
 
-// Accept, and the connection for which it waits for room, end with the listener.
+// Closing the listener ends an Accept that waits for room, and closes its connection.
 func TestBoundedListenerCloses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, listener, _ := newBounded(0)
@@ -176,7 +176,7 @@ func TestBoundedListenerCloses(t *testing.T) {
 	})
 }
 
-// A lack of files is logged at once, and then once a minute.
+// Accept logs at once, and then once a minute, that the process can't open files.
 func TestTooManyOpenFiles(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, listener, log := newBounded(1)

@@ -17,13 +17,13 @@ type Field struct {
 	Optional bool
 	To       any // receives the value: a *string, *[]string, *int or *bool
 
-	// Valid may be nil. It is called when To has the value; if it reports false, the
-	// field's fault is Must, such as "must not be empty".
+	// Valid checks the value that To has received. If it reports false, the field's
+	// fault is Must, such as "must not be empty". A nil Valid allows every value.
 	Valid func() bool
 	Must  string
 }
 
-// set sets the field to the value, or returns what is wrong with it.
+// set sets the field to the value, or returns the value's fault.
 func (f Field) set(v value) (reason string) {
 	if reason = v.store(f.To); reason == "" && f.Valid != nil && !f.Valid() {
 		return f.Must
@@ -35,10 +35,10 @@ func (f Field) name() string { return f.Name }
 
 // DecodeObject decodes a body that was read already; see [ReadObject].
 func DecodeObject(body []byte, what string, fields ...Field) error {
-	// Duplicate names are faults like others, to be reported together with them.
+	// The decoder allows duplicate names, so that they are listed with other faults.
 	d := jsontext.NewDecoder(bytes.NewBuffer(body), jsontext.AllowDuplicateNames(true))
 	if kind := d.PeekKind(); kind != jsontext.KindBeginObject && kind != jsontext.KindInvalid {
-		return Malformed("the body must be a JSON object, not " + nameOf(kind))
+		return Malformed("the body must be a JSON object, not " + kindName(kind))
 	}
 	if _, err := d.ReadToken(); err != nil {
 		return notJSON(err)
@@ -102,14 +102,13 @@ func notJSON(err error, fields ...string) error {
 type value struct {
 	kind        jsontext.Kind
 	text        string   // of a string, number or literal
-	strings     []string // of an array that a field takes, up to the first element that is no string
-	onlyStrings bool     // an array of nothing else
+	strings     []string // of an array that a field takes, up to the first other element
+	onlyStrings bool     // it is an array of nothing else
 }
 
-// readValue reads the next value. It keeps an array's strings only if the field is
-// a list: many short ones take over ten times the memory of the body. It does not
-// recurse: a value that is nested deeply would make the goroutine's stack grow by
-// megabytes.
+// readValue reads the next value. It keeps an array's strings only if the field is a
+// list: many short ones take over ten times the memory of the body. It does not
+// recurse: a deeply nested value would make the goroutine's stack grow by megabytes.
 func readValue(d *jsontext.Decoder, isList bool) (value, error) {
 	token, err := d.ReadToken()
 	if err != nil {
@@ -133,13 +132,13 @@ func readValue(d *jsontext.Decoder, isList bool) (value, error) {
 	}
 }
 
-// store stores the value in to, or returns why it can't. A whole number that is out
-// of an int's range becomes the nearest int.
+// store stores the value in to, or returns the value's fault. A whole number beyond
+// an int's range becomes the nearest int.
 func (v value) store(to any) (reason string) {
 	switch to := to.(type) {
 	case *string:
 		if v.kind != jsontext.KindString {
-			return "must be a string, not " + nameOf(v.kind)
+			return "must be a string, not " + kindName(v.kind)
 		}
 		*to = v.text
 	case *[]string:
@@ -149,7 +148,7 @@ func (v value) store(to any) (reason string) {
 		*to = v.strings
 	case *int:
 		if v.kind != jsontext.KindNumber {
-			return "must be a whole number, not " + nameOf(v.kind)
+			return "must be a whole number, not " + kindName(v.kind)
 		}
 		n, err := strconv.Atoi(v.text)
 		if err != nil && !errors.Is(err, strconv.ErrRange) {
@@ -158,7 +157,7 @@ func (v value) store(to any) (reason string) {
 		*to = n
 	case *bool:
 		if v.kind != jsontext.KindTrue && v.kind != jsontext.KindFalse {
-			return "must be true or false, not " + nameOf(v.kind)
+			return "must be true or false, not " + kindName(v.kind)
 		}
 		*to = v.kind == jsontext.KindTrue
 	default:
@@ -167,7 +166,7 @@ func (v value) store(to any) (reason string) {
 	return ""
 }
 
-func nameOf(kind jsontext.Kind) string {
+func kindName(kind jsontext.Kind) string {
 	switch kind {
 	case jsontext.KindBeginObject:
 		return "an object"

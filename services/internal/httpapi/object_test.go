@@ -16,9 +16,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// FuzzDecodeObject compares DecodeObject with encoding/json: the same bodies are
-// objects, and their fields have the same values. A lone surrogate is an error
-// for DecodeObject alone.
+// FuzzDecodeObject compares DecodeObject with encoding/json: both accept the same
+// bodies as objects, and decode the same values. Only DecodeObject refuses a lone
+// surrogate.
 func FuzzDecodeObject(f *testing.F) {
 	for _, seed := range []string{
 		`{}`, ` { } `, `{"a":1}`, `{"user_id":"123","product":"Laptop","quantity":1}`,
@@ -55,9 +55,9 @@ func FuzzDecodeObject(f *testing.F) {
 	})
 }
 
-// fieldsOf returns pointers to the values of the fields, as encoding/json decodes
-// them. A body is faulty if a field is repeated or has no value for Field.To; such a
-// value is left zero.
+// fieldsOf returns pointers to the fields' values, as encoding/json decodes them. A
+// body is faulty if a field is repeated or Field.To can't hold its value; then the
+// value is zero.
 func fieldsOf(body []byte) (fields map[string]any, isObject, faulty bool) {
 	if !json.Valid(body) || !utf8.Valid(body) {
 		return nil, false, false
@@ -88,7 +88,7 @@ func fieldsOf(body []byte) (fields map[string]any, isObject, faulty bool) {
 			}
 			_ = json.Unmarshal(raw, fields[name])
 		case isNumber:
-			*number, _ = strconv.Atoi(string(raw)) // the nearest, if it is out of range
+			*number, _ = strconv.Atoi(string(raw)) // out of range: the nearest int
 			fields[name] = number
 		case raw[0] == '[' && json.Unmarshal(raw, &elements) == nil && !slices.Contains(elements, nil):
 			var texts []string
@@ -103,7 +103,7 @@ func fieldsOf(body []byte) (fields map[string]any, isObject, faulty bool) {
 	return fields, true, faulty
 }
 
-// A body that is nested deeply takes little memory.
+// Decoding a deeply nested body takes little memory.
 func TestDeeplyNestedBody(t *testing.T) {
 	for name, body := range map[string]string{
 		"arrays":  `{"a":` + strings.Repeat("[", 9_999) + strings.Repeat("]", 9_999) + "}",

@@ -9,16 +9,15 @@ import (
 	"example.com/orderflow/services/internal/wiring"
 )
 
-// ForOperators protects a handler for operators, who usually reach it by a
-// loopback address, from the web pages that are open in their browsers. It refuses
-// requests from pages of other sites, and requests that change state from pages of
-// other origins. A request that arrives at a loopback address must also name
-// localhost or such an address as its host: a page could have its own name
-// resolved to 127.0.0.1 (DNS rebinding), which makes it the same origin.
+// ForOperators protects a handler for operators from the web pages in their
+// browsers. It refuses requests from pages of other sites, and requests that change
+// state from pages of other origins. A request to a loopback address must also name
+// localhost or a loopback address as its host: a page whose name resolves to
+// 127.0.0.1 (DNS rebinding) has the same origin.
 func ForOperators(handler http.Handler, log *slog.Logger) http.Handler {
 	origins := http.NewCrossOriginProtection()
 	log = wiring.Logger(log)
-	return exchanges(nil, log, attached, answer(log, func(w http.ResponseWriter, r *http.Request) error {
+	return withExchange(nil, log, attached, answer(log, func(w http.ResponseWriter, r *http.Request) error {
 		if arrivedByLoopback(r) && !isLoopbackName(r.Host) {
 			return &Problem{
 				Status: http.StatusForbidden, Code: "foreign_host",

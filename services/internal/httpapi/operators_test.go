@@ -33,7 +33,7 @@ func TestForOperators(t *testing.T) {
 		{"an older browser", "POST", "localhost:9081", loopback, map[string]string{"Origin": "http://shop.example"}, "cross_origin"},
 		{"a sandboxed page", "DELETE", "localhost:9081", loopback, map[string]string{"Origin": "null"}, "cross_origin"},
 		{"a page of the same origin", "POST", "localhost:9081", loopback, map[string]string{"Sec-Fetch-Site": "same-origin", "Origin": "http://localhost:9081"}, ""},
-		{"a page of another origin, reading", "GET", "localhost:9081", loopback, map[string]string{"Sec-Fetch-Site": "cross-site"}, "cross_origin"}, // it could not read the answer, but cause work
+		{"a page of another origin, reading", "GET", "localhost:9081", loopback, map[string]string{"Sec-Fetch-Site": "cross-site"}, "cross_origin"}, // it can't read the answer, but it can cause work
 		{"a page whose name resolves to this machine", "POST", "evil.example:9081", loopback, map[string]string{"Origin": "http://evil.example:9081"}, "foreign_host"},
 		{"a page whose name resolves to this machine, reading", "GET", "evil.example:9081", loopback, nil, "foreign_host"},
 		{"localhost as a part of the name", "GET", "localhost.evil.example:9081", loopback, nil, "foreign_host"},

@@ -9,33 +9,33 @@ import (
 	"example.com/orderflow/domain"
 )
 
-// Limit parses the query parameter limit: a whole number from 1 to most, or usual
-// if text is empty.
-func Limit(text string, usual, most int) (int, error) {
+// Limit parses the query parameter limit: a whole number from 1 to maxLimit. An
+// empty text means defaultLimit.
+func Limit(text string, defaultLimit, maxLimit int) (int, error) {
 	if text == "" {
-		return usual, nil
+		return defaultLimit, nil
 	}
 	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 || n > most {
-		return 0, Invalid(domain.FieldError{Field: "limit", Reason: "must be a whole number from 1 to " + strconv.Itoa(most)})
+	if err != nil || n < 1 || n > maxLimit {
+		return 0, Invalid(domain.FieldError{Field: "limit", Reason: "must be a whole number from 1 to " + strconv.Itoa(maxLimit)})
 	}
 	return n, nil
 }
 
 const (
-	itemMemory = 8 << 10     // that an item of a page may take between the store and the answer
-	patience   = time.Second // that a page waits for memory
+	itemMemory  = 8 << 10     // bytes that an item of a page takes until it is encoded, at most
+	pageTimeout = time.Second // how long a page waits for memory
 )
 
-// ReservePage reserves memory for a page of limit items, before they are loaded,
-// and waits for it briefly. [WritePage] replaces the reservation by the answer's
-// size.
+// ReservePage reserves memory for a page of limit items before the caller loads
+// them. It waits for free memory, 1 s at most. [WritePage] reduces the reservation
+// to the answer's size.
 func ReservePage(ctx context.Context, w http.ResponseWriter, limit int) error {
 	e, ok := w.(*exchange)
 	if !ok {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, pageTimeout)
 	defer cancel()
 	if !e.resize(limit*itemMemory, func(n int) bool { return memory.wait(ctx, n) }) {
 		return outOfMemory()
@@ -44,16 +44,16 @@ func ReservePage(ctx context.Context, w http.ResponseWriter, limit int) error {
 }
 
 // NoteUnreadable sets the answer's header Unreadable-Records to the number of
-// records that a list has skipped because they can't be read.
+// unreadable records that a list has skipped, unless it is 0.
 func NoteUnreadable(w http.ResponseWriter, records int) {
 	if records > 0 {
 		w.Header().Set("Unreadable-Records", strconv.Itoa(records))
 	}
 }
 
-// WritePage answers with one page of a list: each item as show returns it, and
-// the cursor of the next page, which is empty on the last page. See
-// [NoteUnreadable] for unreadable.
+// WritePage answers with one page of a list: each item as show returns it, and the
+// cursor of the next page, empty on the last page. It passes unreadable to
+// [NoteUnreadable].
 func WritePage[T, JSON any](w http.ResponseWriter, items []T, nextCursor string, unreadable int, show func(T) JSON) error {
 	answer := struct {
 		Data       []JSON  `json:"data"`

@@ -15,7 +15,7 @@ import (
 type Problem struct {
 	Status     int
 	Code       string // for programs: short and fixed
-	Detail     string // for people; without details of the service's inside
+	Detail     string // for people; never the text of an internal error
 	Errors     []domain.FieldError
 	RetryAfter time.Duration // rounded up to seconds; 0: no such header
 }
@@ -42,21 +42,22 @@ func Invalid(fields ...domain.FieldError) *Problem {
 	return f.problem()
 }
 
-// Unavailable returns the problem of a request that failed because something that
-// the service needs did not answer.
+// Unavailable returns the problem of a request that failed because the store or
+// the broker did not answer.
 func Unavailable(detail string) *Problem { return tryAgain("unavailable", detail) }
 
-// Overloaded returns the problem of a request that was refused without any work,
-// because the service has too much of it.
+// Overloaded returns the problem of a request that a busy service refused before
+// it did any work for it.
 func Overloaded(detail string) *Problem { return tryAgain("overloaded", detail) }
 
 func tryAgain(code, detail string) *Problem {
 	return &Problem{Status: http.StatusServiceUnavailable, Code: code, Detail: detail, RetryAfter: time.Second}
 }
 
-// Unreadable returns the problem of a stored record that can't be read.
+// Unreadable returns the problem of a stored record that can't be read. what names
+// the record, such as "the order".
 func Unreadable(what string, err *ports.UnreadableError) *Problem {
-	field, reason := shown(err.Field), cut(err.Reason, longestText)
+	field, reason := shown(err.Field), cut(err.Reason, maxText)
 	return &Problem{
 		Status: http.StatusInternalServerError, Code: "unreadable",
 		Detail: what + " is stored, but can't be read: " + field + " " + reason,
@@ -64,11 +65,11 @@ func Unreadable(what string, err *ports.UnreadableError) *Problem {
 	}
 }
 
-// Write answers r with the problem, or with [Overloaded] if it is large and there
-// is no memory for it.
+// Write answers r with the problem, or with [Overloaded] if the problem is large
+// and no memory is free for it.
 func (p *Problem) Write(w http.ResponseWriter, r *http.Request) {
 	body := p.encode(w, r)
-	if !hold(w, len(body)) {
+	if !reserve(w, len(body)) {
 		p = outOfMemory()
 		body = p.encode(w, r)
 	}
@@ -94,7 +95,7 @@ func (p *Problem) encode(w http.ResponseWriter, r *http.Request) []byte {
 		RequestID string  `json:"request_id"`
 	}{
 		Type: "about:blank", Title: http.StatusText(p.Status), Status: p.Status, Detail: p.Detail,
-		Instance: cut(r.URL.Path, longestText), Code: p.Code, RequestID: w.Header().Get(requestIDHeader),
+		Instance: cut(r.URL.Path, maxText), Code: p.Code, RequestID: w.Header().Get(requestIDHeader),
 	}
 	for _, e := range p.Errors {
 		answer.Errors = append(answer.Errors, field{e.Field, e.Reason})

@@ -12,9 +12,8 @@ import (
 type Parameter struct {
 	Name string
 
-	// Without says what a request without the parameter gets, as the end of a
-	// sentence that begins "leave it out to". It is empty if there is no such
-	// request.
+	// Without ends the advice "leave it out to …". It is empty for a required
+	// parameter.
 	Without string
 }
 

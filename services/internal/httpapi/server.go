@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	// headerTimeout bounds how long a client may take to send a request's header,
-	// on a new connection from its beginning.
+	// headerTimeout bounds how long a client may take to send a request's header.
+	// On a new connection it begins when the connection opens.
 	headerTimeout = 5 * time.Second
 
 	// defaultIdleTimeout is the default of [Server.IdleTimeout]. It is longer than
@@ -31,15 +31,15 @@ type Server struct {
 	Handler        http.Handler  // required
 	RequestTimeout time.Duration // the handler's bound on the work for a request; 0: 10 s
 	IdleTimeout    time.Duration // after which a connection without a request is closed; 0: 2 min
-	Connections    int           // bound on open connections; 0: what the limit of open files allows
+	Connections    int           // bound on open connections; 0: as the limit of open files allows, 4096 at most
 	Grace          time.Duration // bound on the time to finish requests during a stop
-	Interrupt      bool          // ends the contexts of running requests at the beginning of a stop
+	Interrupt      bool          // a stop begins by ending the contexts of running requests
 	Log            *slog.Logger  // nil: slog.Default()
 }
 
-// Serve answers requests on the listener until ctx ends. Then it takes no more
-// requests, waits for the running ones and returns. After the grace it closes
-// their connections, ends their contexts and returns an error.
+// Serve answers requests on the listener until ctx ends. Then it accepts no more
+// requests, waits for the running ones and returns nil. If they take longer than
+// Grace, it closes their connections, ends their contexts and returns an error.
 func (s Server) Serve(ctx context.Context, listener net.Listener) error {
 	if err := wiring.Check("server", wiring.Part{Name: "a handler", Given: s.Handler}); err != nil {
 		return err
@@ -59,7 +59,7 @@ func (s Server) Serve(ctx context.Context, listener net.Listener) error {
 	}
 	bounded := newBoundedListener(listener, limit, log)
 	server := &http.Server{
-		Handler:           onConnection(s.Handler, log),
+		Handler:           connectionHandler(s.Handler, log),
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       headerTimeout + bodyTimeout,
 		WriteTimeout:      bodyTimeout + cmp.Or(s.RequestTimeout, defaultRequestTimeout) + 5*time.Second, // from the end of the header on

@@ -32,8 +32,8 @@ func start(t *testing.T, server httpapi.Server) (address string, stop func(), se
 	return listener.Addr().String(), stop, result
 }
 
-// During a stop, a running request is answered and no other is accepted. A request
-// that takes longer than the grace is cut off, and Serve returns an error.
+// During a stop, Serve answers running requests and accepts no others. It cuts off
+// a request that takes longer than the grace, and returns an error.
 func TestServe(t *testing.T) {
 	for _, tt := range []struct {
 		name  string

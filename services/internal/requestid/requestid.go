@@ -21,7 +21,7 @@ func FromContext(ctx context.Context) string {
 }
 
 // Handler returns a handler that adds the context's request id to each line, as
-// request_id. It returns a handler that does so already unchanged.
+// request_id. If h already does so, it returns h.
 func Handler(h slog.Handler) slog.Handler {
 	if _, ok := h.(handler); ok {
 		return h

@@ -9,8 +9,7 @@ import (
 	"example.com/orderflow/services/internal/requestid"
 )
 
-// A line has the id of its context's request, once, however often the handler
-// was wrapped.
+// A line has its context's request id once, even if the handler was wrapped twice.
 func TestHandler(t *testing.T) {
 	var out bytes.Buffer
 	once := requestid.Handler(slog.NewTextHandler(&out, nil))
@@ -23,6 +22,6 @@ func TestHandler(t *testing.T) {
 		t.Errorf("logged %q", lines)
 	}
 	if id := requestid.FromContext(t.Context()); id != "" {
-		t.Errorf("a context of no request has the id %q", id)
+		t.Errorf("a context without a request has the id %q", id)
 	}
 }

@@ -9,12 +9,12 @@ import (
 	"github.com/cenkalti/backoff/v5"
 )
 
-// Until calls try until it reports that it is done or ctx ends, at least once.
-// The pauses between the calls double from 50 ms to longest, each 30 % shorter
-// or longer at random.
-func Until(ctx context.Context, longest time.Duration, try func() (done bool)) {
+// Until calls try, once at least, until try returns true or ctx ends. The pauses
+// between the calls double from 50 ms to maxPause. Each is up to 30 % shorter or
+// longer, at random.
+func Until(ctx context.Context, maxPause time.Duration, try func() (done bool)) {
 	pauses := &backoff.ExponentialBackOff{
-		InitialInterval: 50 * time.Millisecond, Multiplier: 2, MaxInterval: longest, RandomizationFactor: 0.3,
+		InitialInterval: 50 * time.Millisecond, Multiplier: 2, MaxInterval: maxPause, RandomizationFactor: 0.3,
 	}
 	notDone := errors.New("not done")
 	_, _ = backoff.Retry(ctx, func() (struct{}, error) {

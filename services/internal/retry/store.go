@@ -11,18 +11,18 @@ import (
 	"example.com/orderflow/services/internal/statelog"
 )
 
-// Store repeats calls of a store until its outage is over, and logs the outage.
+// Store repeats calls of a store during its outages, and logs the outages.
 type Store struct {
-	Waiting string // what waits for the store meanwhile, such as "notifications"
+	Waiting string // for the log: the work that waits, such as "notifications"
 	Log     *slog.Logger
 
 	state statelog.State
 	calls atomic.Int64 // under way
 }
 
-// UntilAvailable calls the store until ctx ends or the error is nil or the call's own
-// fault: permanent, [ports.ErrExists] or [ports.ErrClaimed]. Any other error is
-// an outage. It returns the last error.
+// UntilAvailable repeats the call until it succeeds, it fails for a reason of its
+// own, or ctx ends. It returns the last error. [ports.ErrExists],
+// [ports.ErrClaimed] and permanent errors are the call's own; all others are outages.
 func (s *Store) UntilAvailable(ctx context.Context, call func() error) (err error) {
 	s.calls.Add(1)
 	defer s.calls.Add(-1)
@@ -30,7 +30,7 @@ func (s *Store) UntilAvailable(ctx context.Context, call func() error) (err erro
 		err = call()
 		outage := err != nil && !ports.IsPermanent(err) && !errors.Is(err, ports.ErrExists) && !errors.Is(err, ports.ErrClaimed)
 		switch {
-		case ctx.Err() != nil: // the error may be the context's, and say nothing about the store
+		case ctx.Err() != nil: // err may be the context's, so the store's state is unknown
 		case outage:
 			s.state.Down(ctx, s.Log, "the store is unavailable; "+s.Waiting+" wait for it", err, "waiting", s.calls.Load())
 		default:

@@ -1,5 +1,5 @@
-// Package statelog logs when something goes down and comes up again, and in
-// between once a minute, instead of each failed attempt.
+// Package statelog logs when something goes down, once a minute while it is down,
+// and when it is up again, instead of each failed attempt.
 package statelog
 
 import (
@@ -24,16 +24,15 @@ type State struct {
 	isDown atomic.Bool
 	mu     sync.Mutex
 	since  time.Time // when it went down; zero: it is up
-	logged bool      // that it went down
-	last   time.Time // the last line that it is down
-	reason string    // the reason in that line, without ids and numbers
+	logged bool      // whether Down has logged since then
+	last   time.Time // when Down last logged
+	reason string    // which it logged then, without ids and numbers
 }
 
-// Down notes a failure. It logs at level warn that the thing is down and why, and
-// from the second line on for how long: when it goes down, when the reason
-// changes, and once a minute. Reasons that differ only in ids and numbers, such as
-// a connection's port, are the same. If the thing goes up and down or its reason
-// changes often, Down logs a line in 5 s at most.
+// Down notes a failure. It logs the reason at level warn when the thing goes down,
+// when the reason changes, and once a minute, but only one line within 5 s. From
+// the second line on it also logs how long the thing has been down. Reasons that
+// differ only in words with digits, such as ids and ports, are the same.
 func (s *State) Down(ctx context.Context, log *slog.Logger, message string, reason error, args ...any) {
 	if length, due := s.down(reason); due {
 		if length > 0 {

@@ -12,12 +12,12 @@ import (
 
 // Part is a required argument of a constructor.
 type Part struct {
-	Name  string // with its article
+	Name  string // with its article, such as "a store"
 	Given any
 }
 
-// Check returns an error that names the first part that is nil, as [IsNil] has it;
-// what names the constructed thing.
+// Check returns an error that names the first nil part, as [IsNil] defines nil.
+// what names the value under construction, such as "relay".
 func Check(what string, parts ...Part) error {
 	for _, p := range parts {
 		if IsNil(p.Given) {
@@ -40,8 +40,8 @@ func IsNil(part any) bool {
 	return false
 }
 
-// Logger returns a logger that adds the context's request id to each line, made
-// from log, or from slog.Default() if log is nil or has no handler.
+// Logger returns a copy of log that adds the context's request id to each line. It
+// uses slog.Default() if log is nil or has no handler.
 func Logger(log *slog.Logger) *slog.Logger {
 	if log == nil || log.Handler() == nil {
 		log = slog.Default()
