@@ -2,11 +2,9 @@ package order_test
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -76,7 +74,7 @@ func postHeader(length int) string {
 	return fmt.Sprintf("POST /order HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n", length)
 }
 
-// readResponse reads an answer and leaves the connection open.
+// readResponse reads an answer, and leaves the connection open.
 func readResponse(t *testing.T, conn net.Conn) (response *http.Response, body string) {
 	t.Helper()
 	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
@@ -90,15 +88,15 @@ func readResponse(t *testing.T, conn net.Conn) (response *http.Response, body st
 	return response, string(data)
 }
 
-// A body that is not complete in time is refused with 408, even if its bytes keep
-// arriving. The time that a body takes does not shorten the store's.
+// A body that is not complete within 10 s is refused with 408, even if its bytes keep
+// arriving. A slow body does not reduce the time for the store.
 func TestSlowBody(t *testing.T) {
 	const chunked = "POST /order HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
 	tests := []struct {
 		name   string
 		header string
 		send   func(net.Conn) // after the header
-		store  time.Duration  // the time it takes
+		store  time.Duration  // the time that the store takes
 		status int
 		code   string
 		after  time.Duration
@@ -162,7 +160,7 @@ func trickle(c net.Conn, text string, pause time.Duration) {
 }
 
 // A truncated order is not placed.
-func TestBrokenOffBody(t *testing.T) {
+func TestTruncatedBody(t *testing.T) {
 	orders := new(memory.Orders)
 	server := httptest.NewServer(newAPI(orders, orders))
 	defer server.Close()
@@ -183,10 +181,10 @@ func TestBrokenOffBody(t *testing.T) {
 	}
 }
 
-// A request that was read is carried out, even if the client then closes its sending
-// side or the whole connection. A client that still reads gets the answer.
-func TestClientThatLeaves(t *testing.T) {
-	leave := map[string]func(*net.TCPConn) error{"sending side": (*net.TCPConn).CloseWrite, "all": (*net.TCPConn).Close}
+// A request that was read is carried out even if the client closes its sending side
+// or the whole connection. A client that still reads gets the answer.
+func TestClientDisconnects(t *testing.T) {
+	disconnects := map[string]func(*net.TCPConn) error{"sending side": (*net.TCPConn).CloseWrite, "all": (*net.TCPConn).Close}
 	requests := map[string]struct {
 		request string
 		status  int
@@ -194,7 +192,7 @@ func TestClientThatLeaves(t *testing.T) {
 		"POST": {postHeader(len(laptop)) + laptop, 201},
 		"GET":  {"GET /orders HTTP/1.1\r\nHost: localhost\r\n\r\n", 200},
 	}
-	for how, leave := range leave {
+	for how, disconnect := range disconnects {
 		for method, tt := range requests {
 			t.Run(method+" "+how, func(t *testing.T) {
 				store := new(memory.Orders)
@@ -232,7 +230,7 @@ func TestClientThatLeaves(t *testing.T) {
 					t.Fatal(err)
 				}
 				<-began
-				if err := leave(conn.(*net.TCPConn)); err != nil {
+				if err := disconnect(conn.(*net.TCPConn)); err != nil {
 					t.Fatal(err)
 				}
 				if err := <-done; err != nil {
@@ -249,8 +247,8 @@ func TestClientThatLeaves(t *testing.T) {
 	}
 }
 
-// While the service stops it answers as before, and each answer is the last of its
-// connection, also the answers to earlier requests.
+// A service that stops answers as before. Each answer closes its connection, also an
+// answer to an earlier request.
 func TestAnswersWhileStopping(t *testing.T) {
 	began, finish := make(chan struct{}), make(chan struct{})
 	orders := mocks.NewMockOrderRepository(gomock.NewController(t))
@@ -278,51 +276,5 @@ func TestAnswersWhileStopping(t *testing.T) {
 		if response.StatusCode != want[what] || response.Header.Get("Connection") != "close" {
 			t.Errorf("%s: %s, Connection %q; want %d, close", what, response.Status, response.Header.Get("Connection"), want[what])
 		}
-	}
-}
-
-// Each line that is logged for a request has its id.
-func TestRequestIDInTheLog(t *testing.T) {
-	var out bytes.Buffer
-	log := slog.New(slog.NewTextHandler(&out, nil))
-	store := new(memory.Orders)
-	h := newLoggingAPI(store, store, log)
-	r := httptest.NewRequest("POST", "/order", strings.NewReader(laptop))
-	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set("X-Request-Id", "abc-1")
-	h.ServeHTTP(httptest.NewRecorder(), r)
-	if line := out.String(); !strings.Contains(line, "order placed") || strings.Count(line, "request_id=abc-1") != 1 {
-		t.Errorf("logged %q", line)
-	}
-}
-
-// A list skips records that can't be read; a request for one says what is wrong
-// with it.
-func TestUnreadableOrder(t *testing.T) {
-	const id = "0192f0c1-2d3e-7f4a-8b5c-6d7e8f901234"
-	unreadable := fmt.Errorf("get order: secret-host: %w", &ports.UnreadableError{ID: id, Field: "quantity", Reason: "must be a whole number"})
-	var out bytes.Buffer
-	log := slog.New(slog.NewTextHandler(&out, nil))
-	orders := mocks.NewMockOrderRepository(gomock.NewController(t))
-	orders.EXPECT().Get(gomock.Any(), gomock.Any()).Return(domain.Order{}, unreadable).Times(2)
-	orders.EXPECT().Add(gomock.Any(), gomock.Any()).Return(ports.ErrExists)
-	orders.EXPECT().List(gomock.Any(), gomock.Any()).Return(ports.OrderPage{Unreadable: 3}, nil)
-	h := newLoggingAPI(orders, new(memory.Orders), log)
-
-	for _, response := range []*http.Response{
-		send(h, "GET", "/orders/"+id, "", ""),
-		sendWithKey(h, laptop, "k"),
-	} {
-		const want = `"detail":"the order is stored, but can't be read: quantity must be a whole number"`
-		body := bodyOf(t, response)
-		if response.StatusCode != 500 || !strings.Contains(body, `"code":"unreadable","errors":[{"field":"quantity","detail":"must be a whole number"}]`) || !strings.Contains(body, want) || strings.Contains(body, "secret") {
-			t.Errorf("answered %s %s", response.Status, body)
-		}
-	}
-	if n := strings.Count(out.String(), "order_id="+id); n != 2 {
-		t.Errorf("logged %d times: %s", n, out.String())
-	}
-	if response := send(h, "GET", "/orders", "", ""); response.StatusCode != 200 || response.Header.Get("Unreadable-Records") != "3" {
-		t.Errorf("the list: %s, %v", response.Status, response.Header)
 	}
 }

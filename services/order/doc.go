@@ -1,4 +1,4 @@
-// Package order is the order service: it takes orders over HTTP, keeps them, and
+// Package order is the order service: it takes orders over HTTP, stores them, and
 // publishes the event of each to the broker.
 //
 // [Service] holds the use cases, [Handler] is their HTTP interface, [Relay]

@@ -19,8 +19,8 @@ import (
 	"example.com/orderflow/services/order"
 )
 
-// This example places an order with all adapters in memory, and handles its
-// event, as a unit test of your own code does.
+// This example places an order and handles its event, with all adapters in memory.
+// Your own unit tests can do the same.
 func Example() {
 	ctx, cancel := context.WithCancel(context.Background())
 	var orders memory.Orders
@@ -89,7 +89,7 @@ func Example_servers() {
 	running.Go(func() { relay.Run(relaying) })
 	running.Go(func() { log.Print(server.ListenAndServe()) })
 
-	// Stop taking orders, then let the relay publish its events, then disconnect.
+	// Stop taking orders, let the relay publish its events, and disconnect.
 	<-ctx.Done()
 	handler.Stop()
 	ending, cancel := context.WithTimeout(context.Background(), 10*time.Second)

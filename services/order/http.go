@@ -29,11 +29,11 @@ const (
 // Errors are application/problem+json (RFC 9457).
 //
 // A request that was read is carried out even if its client closes the sending
-// side or the whole connection: the order of a client that is gone is kept.
+// side or the whole connection.
 type Handler struct {
 	httpapi.API // RequestTimeout, ServeHTTP and Stop
 
-	// MaxInFlight bounds the orders that are being placed at once; 0 means
+	// MaxInFlight bounds the orders that are being placed at once, 1 or more; 0 means
 	// DefaultMaxInFlight. Set it before first use.
 	MaxInFlight int
 
@@ -54,7 +54,7 @@ func NewHandler(service *Service, store, broker ports.Pinger, log *slog.Logger) 
 		return nil, err
 	}
 	if service.orders == nil {
-		return nil, errors.New("order handler needs a service that NewService has made, got a zero value")
+		return nil, errors.New("order handler needs a service made by NewService, got a zero value")
 	}
 	log = wiring.Logger(log)
 	health := httpapi.NewHealth(
@@ -82,7 +82,7 @@ func (h *Handler) place(w http.ResponseWriter, r *http.Request) error {
 	// Count only requests that were read: slow clients must not use up the bound.
 	defer h.inFlight.Add(-1)
 	if most := cmp.Or(h.MaxInFlight, DefaultMaxInFlight); h.inFlight.Add(1) > int64(most) {
-		return httpapi.Overloaded("too many orders are being placed; this one was not")
+		return httpapi.Overloaded("too many orders are being placed; this order was not placed")
 	}
 	ctx, cancel := httpapi.Begin(r, h.RequestTimeout)
 	defer cancel()
@@ -94,7 +94,7 @@ func (h *Handler) place(w http.ResponseWriter, r *http.Request) error {
 		w.Header().Set("Idempotency-Replayed", "true")
 	}
 	w.Header().Set("Location", "/orders/"+string(order.ID))
-	return httpapi.WriteJSON(w, http.StatusCreated, newOrderJSON(order)) // small, so there is memory for it
+	return httpapi.WriteJSON(w, http.StatusCreated, newOrderJSON(order)) // small, so it needs no reservation
 }
 
 func (p *Placement) fields() []httpapi.Field {
@@ -162,7 +162,7 @@ func newOrderJSON(o domain.Order) orderJSON {
 }
 
 // problem returns the answer to an error of the use cases. It returns an unknown
-// error unchanged, which is answered with 500.
+// error unchanged; the answer to that is 500.
 func (h *Handler) problem(ctx context.Context, err error) error {
 	var invalid *domain.InvalidError
 	var unreadable *ports.UnreadableError
@@ -179,11 +179,11 @@ func (h *Handler) problem(ctx context.Context, err error) error {
 			Errors: []domain.FieldError{{Field: keyHeader, Reason: "was used before for another order"}},
 		}
 	case errors.Is(err, ports.ErrNotFound):
-		return &httpapi.Problem{Status: http.StatusNotFound, Code: "not_found", Detail: "there is no order with this id"}
+		return &httpapi.Problem{Status: http.StatusNotFound, Code: "not_found", Detail: "no order has this id"}
 	case errors.Is(err, ports.ErrInvalidCursor):
-		return httpapi.Invalid(domain.FieldError{Field: "cursor", Reason: "must be the next_cursor of another page"})
+		return httpapi.Invalid(domain.FieldError{Field: "cursor", Reason: "must be the next_cursor of an earlier page"})
 	case errors.Is(err, ports.ErrUnavailable), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		return httpapi.Unavailable("the store is unavailable; an order in this request may have been stored or not: send it again with the same Idempotency-Key to find out")
+		return httpapi.Unavailable("the store is unavailable; the order may be stored or not: send the request again with the same Idempotency-Key to find out")
 	}
 	return err
 }

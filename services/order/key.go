@@ -1,6 +1,7 @@
 package order
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -9,13 +10,13 @@ import (
 )
 
 const (
-	keyHeader  = "Idempotency-Key"
-	longestKey = 255
+	keyHeader    = "Idempotency-Key"
+	maxKeyLength = 255
 )
 
-// readKey returns the value of the header Idempotency-Key (an IETF draft): visible
-// ASCII and spaces, bare or quoted as in RFC 8941. A key is the same quoted and
-// bare. Without the header the key is empty.
+// readKey returns the value of the header Idempotency-Key (an IETF draft): 1 to 255
+// visible ASCII characters and spaces, bare or quoted as in RFC 8941. Quotes are not
+// part of the key. Without the header the key is empty.
 func readKey(h http.Header) (string, error) {
 	values := h.Values(keyHeader)
 	if len(values) == 0 {
@@ -39,8 +40,8 @@ func readKey(h http.Header) (string, error) {
 	switch {
 	case key == "":
 		return refuse("is empty")
-	case len(key) > longestKey:
-		return refuse("must have at most 255 characters")
+	case len(key) > maxKeyLength:
+		return refuse(fmt.Sprintf("must have at most %d characters", maxKeyLength))
 	case strings.ContainsFunc(key, func(c rune) bool { return c < ' ' || c > '~' }):
 		return refuse("must contain only visible ASCII characters and spaces")
 	}

@@ -8,7 +8,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// must returns what a constructor made of parts that fit.
+// must returns a constructor's value, and panics if the constructor failed.
 func must[T any](made T, err error) T {
 	if err != nil {
 		panic(err)

@@ -8,8 +8,8 @@ import (
 	"example.com/orderflow/services/internal/httpapi"
 )
 
-// A body that is accepted is valid JSON, and encoding/json decodes it to the same
-// placement. A body that is refused gets a problem.
+// An accepted body is valid JSON, and encoding/json decodes it to the same placement.
+// A refused body gets a problem.
 func FuzzPlacement(f *testing.F) {
 	for _, body := range []string{
 		`{"user_id":"123","product":"Laptop","quantity":1}`,

@@ -28,13 +28,12 @@ const (
 	markPause     = 50 * time.Millisecond
 	markEnough    = 256
 
-	sweepInterval  = time.Second
-	longestBackoff = time.Second
+	sweepInterval = time.Second
+	maxBackoff    = time.Second
 
 	// The relay publishes an event only while its claim holds, so that two
-	// services do not publish the same event. It starts a call within holdFor
-	// after the claim and ends it within claimTimeout, which must be shorter than
-	// the outbox's lease.
+	// services do not publish the same event. A call starts within holdFor after
+	// the claim and ends within claimTimeout. The outbox's lease must be longer.
 	holdFor      = 5 * time.Second
 	callTimeout  = 5 * time.Second
 	claimTimeout = holdFor + callTimeout
@@ -44,8 +43,8 @@ const (
 // Enqueue. Each second it also sweeps the outbox for events that a crash, a full
 // buffer or an outage of the broker left there.
 //
-// Its loops take two contexts. The first is Run's; once it ends, they take on
-// nothing new. The second is for the calls, which may go on for 5 s after that.
+// Its loops take two contexts. When the first, Run's, ends, they start no new work.
+// The second ends 5 s later, and bounds the calls under way.
 type Relay struct {
 	outbox    ports.Outbox
 	publisher ports.EventPublisher
@@ -53,17 +52,17 @@ type Relay struct {
 
 	ran       atomic.Bool
 	fresh     chan claimed
-	published chan domain.EventID // to be marked
-	waiting   atomic.Int64        // events enqueued since the broker last took one, or buffered then
+	published chan domain.EventID // not marked yet
+	waiting   atomic.Int64        // events that wait for the broker, at least
 
 	broker    statelog.State // down: it is unavailable, or refuses everything
 	refusals  refusals
-	batchSize atomic.Int64 // the broker answers for this many events in time
-	swept     statelog.State
-	sweepSize int // the outbox claims this many events in time
+	batchSize atomic.Int64   // events that the broker answers in time, in one call
+	sweeps    statelog.State // down: Claim fails
+	sweepSize int            // events that the outbox claims in time, in one call
 }
 
-// claimed is an event and a time before which it was not claimed.
+// claimed is an event that was claimed at since or later.
 type claimed struct {
 	event domain.Event
 	since time.Time
@@ -88,9 +87,9 @@ func NewRelay(outbox ports.Outbox, publisher ports.EventPublisher, log *slog.Log
 	return r, nil
 }
 
-// Enqueue hands over an event that was just added to the outbox. The caller's
-// claim on it was taken at since or later. Enqueue never waits: if the buffer is
-// full, the event stays in the outbox for the sweep.
+// Enqueue hands over an event that was just added to the outbox, and so claimed, at
+// since or later. Enqueue never waits: if the buffer is full, the event stays in the
+// outbox for the sweep.
 func (r *Relay) Enqueue(event domain.Event, since time.Time) {
 	r.waiting.Add(1)
 	select {
@@ -99,9 +98,9 @@ func (r *Relay) Enqueue(event domain.Event, since time.Time) {
 	}
 }
 
-// Run publishes events until ctx ends. Then it publishes the events that it got
-// before, and returns within 5 s; the outbox keeps the others. A second call of
-// Run returns an error.
+// Run publishes events until ctx ends. Then it publishes the buffered events, and
+// returns within 5 s; the outbox keeps the rest. A second call of Run returns an
+// error.
 func (r *Relay) Run(ctx context.Context) error {
 	if r.outbox == nil {
 		return errors.New("run relay: it was not made by NewRelay")
@@ -123,8 +122,8 @@ func (r *Relay) Run(ctx context.Context) error {
 	return nil
 }
 
-// publishFresh publishes what Enqueue hands over until ctx ends. Then it
-// publishes what is buffered, unless the broker is down.
+// publishFresh publishes the events from Enqueue until ctx ends. Then it publishes
+// the buffered events, unless the broker is down.
 func (r *Relay) publishFresh(ctx, calls context.Context) {
 	var next time.Time // when the next batch is due
 	for ctx.Err() == nil || len(r.fresh) > 0 {
@@ -142,8 +141,8 @@ func (r *Relay) publishFresh(ctx, calls context.Context) {
 	}
 }
 
-// publishClaimed publishes the batch, except for the events whose claims may
-// run out meanwhile: the sweep publishes those.
+// publishClaimed publishes the batch, except the events whose claims may run out
+// meanwhile. It leaves those to the sweep.
 func (r *Relay) publishClaimed(ctx, calls context.Context, batch []claimed) {
 	since := time.Now()
 	var events []domain.Event
@@ -159,7 +158,7 @@ func (r *Relay) publishClaimed(ctx, calls context.Context, batch []claimed) {
 	r.publish(ctx, calls, since, events)
 }
 
-// sweep publishes the outbox's free events, each second until ctx ends.
+// sweep publishes the outbox's free events each second, until ctx ends.
 func (r *Relay) sweep(ctx, calls context.Context) {
 	ticker := time.NewTicker(sweepInterval)
 	defer ticker.Stop()
@@ -174,12 +173,12 @@ func (r *Relay) sweep(ctx, calls context.Context) {
 	}
 }
 
-// sweepOnce claims events by one call and publishes them. more is true if it has
+// sweepOnce claims events with one call and publishes them. more is true if it has
 // published all of them and others may be free.
 func (r *Relay) sweepOnce(ctx, calls context.Context) (more bool) {
 	limit := r.sweepSize
 	if r.broker.IsDown() {
-		limit = min(limit, maxBatch) // enough to see whether it is back
+		limit = min(limit, maxBatch) // enough to find out whether the broker works again
 	}
 	since := time.Now()
 	claiming, cancel := context.WithTimeout(calls, callTimeout)
@@ -188,20 +187,20 @@ func (r *Relay) sweepOnce(ctx, calls context.Context) (more bool) {
 	r.sweepSize = nextSize(r.sweepSize, maxSweep, limit, time.Since(since), err)
 	if err != nil {
 		if ctx.Err() == nil {
-			r.swept.Down(ctx, r.log, "the outbox can't be swept; the relay tries again", err)
+			r.sweeps.Down(ctx, r.log, "the outbox can't be swept; the relay tries again", err)
 		}
 		return false
 	}
-	r.swept.Up(ctx, r.log, "the outbox is swept again")
+	r.sweeps.Up(ctx, r.log, "the outbox is swept again")
 	return r.publish(ctx, calls, since, events) && len(events) == limit
 }
 
-// markPublished marks published events until the channel is closed. Events that
-// stay unmarked are published again.
+// markPublished marks published events until the channel is closed. The sweep
+// publishes unmarked events again.
 func (r *Relay) markPublished(ctx, calls context.Context) {
 	var next time.Time // when the next batch is due
 	var err error
-	failedAtStop := false // then it makes no more calls: each may take callTimeout
+	failedAtStop := false // no more calls then: each may take callTimeout
 	for first := range r.published {
 		ids := gather(ctx, r.published, first, markEnough, maxSweep, next)
 		next = time.Now().Add(markPause)
@@ -218,7 +217,7 @@ func (r *Relay) markPublished(ctx, calls context.Context) {
 func (r *Relay) mark(ctx, calls context.Context, ids []domain.EventID) (err error) {
 	retrying, cancel := context.WithTimeout(ctx, holdFor)
 	defer cancel()
-	retry.Until(retrying, longestBackoff, func() (done bool) {
+	retry.Until(retrying, maxBackoff, func() (done bool) {
 		marking, cancel := context.WithTimeout(calls, callTimeout)
 		defer cancel()
 		err = r.outbox.MarkPublished(marking, ids...)
@@ -227,14 +226,14 @@ func (r *Relay) mark(ctx, calls context.Context, ids []domain.EventID) (err erro
 	return err
 }
 
-// gather returns first and what follows it in the channel, at most `most`
-// items. It waits for enough items, but not after until, ctx's end or the
-// channel's.
-func gather[T any](ctx context.Context, from <-chan T, first T, enough, most int, until time.Time) []T {
-	ctx, cancel := context.WithDeadline(ctx, until)
+// gather returns first and the channel's next items, up to limit. If the channel is
+// empty, it waits for enough items, until the deadline, ctx's end or the channel's
+// close.
+func gather[T any](ctx context.Context, from <-chan T, first T, enough, limit int, deadline time.Time) []T {
+	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
 	items := []T{first}
-	for len(items) < most && (len(from) > 0 || len(items) < enough) {
+	for len(items) < limit && (len(from) > 0 || len(items) < enough) {
 		select {
 		case next, open := <-from:
 			if !open {
@@ -242,7 +241,7 @@ func gather[T any](ctx context.Context, from <-chan T, first T, enough, most int
 			}
 			items = append(items, next)
 		case <-ctx.Done():
-			enough = 0 // take what is there
+			enough = 0 // take only the items that the channel has
 		}
 	}
 	return items

@@ -24,7 +24,7 @@ func TestRelayWhileTheBrokerIsUnavailable(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := start(t, new(outbox), &broker{err: fmt.Errorf("publish: %w", ports.ErrUnavailable), hang: hang})
-				for minute := range 10 { // far more than the relay's memory holds
+				for minute := range 10 { // more events than the relay buffers
 					s.add(t, minute*2000, minute*2000+1999)
 					time.Sleep(time.Minute)
 				}
@@ -42,8 +42,7 @@ func TestRelayWhileTheBrokerIsUnavailable(t *testing.T) {
 	}
 }
 
-// A call without an answer in time is an outage, whatever error it returns: the
-// broker has not refused its events.
+// A call that times out is an outage, whatever error it returns, and no refusal.
 func TestRelayCallTimesOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
@@ -64,10 +63,9 @@ func (f publisherFunc) Publish(ctx context.Context, events ...domain.Event) []er
 	return f(ctx, events...)
 }
 
-// The relay marks what the broker took, releases what it refused, and tries
-// again what it gave no answer for: each by itself, whatever the call's other
-// events came to.
-func TestRelayUsesEachEventsAnswer(t *testing.T) {
+// The relay uses each event's own answer: it marks accepted events, releases refused
+// ones and retries unanswered ones.
+func TestRelayUsesAnswerOfEachEvent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSystem(new(outbox), refusing(t, 2), discard)
 		var mu sync.Mutex
@@ -105,8 +103,8 @@ func TestRelayUsesEachEventsAnswer(t *testing.T) {
 	})
 }
 
-// Refused events hold up no others, are tried at growing intervals, and are
-// published once the broker takes them.
+// Refused events delay no others. The relay retries them at growing intervals, and
+// publishes them once the broker accepts them.
 func TestRelayRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := start(t, new(outbox), refusing(t, 1, 2, 3, 4, 500)) // the oldest among them
@@ -135,7 +133,7 @@ func TestRelayRefused(t *testing.T) {
 	})
 }
 
-// Good events get through, however many are refused before them.
+// The relay publishes good events behind any number of refused ones.
 func TestRelayManyRefused(t *testing.T) {
 	for _, tt := range []struct {
 		refused, good int
@@ -144,7 +142,7 @@ func TestRelayManyRefused(t *testing.T) {
 		t.Run(fmt.Sprintf("%d before %d", tt.refused, tt.good), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				left := new(outbox)
-				leave(t, left, tt.refused+tt.good)
+				addUnclaimed(t, left, tt.refused+tt.good)
 				s := start(t, left, refusing(t, upTo(tt.refused, 1)...))
 				time.Sleep(tt.within)
 				s.want(t, tt.good, 0)
@@ -155,7 +153,7 @@ func TestRelayManyRefused(t *testing.T) {
 	}
 }
 
-// upTo returns each numbers from 0 to limit, step apart.
+// upTo returns the numbers 0, step, 2*step and so on below limit.
 func upTo(limit, step int) (numbers []int) {
 	for n := 0; n < limit; n += step {
 		numbers = append(numbers, n)
@@ -163,8 +161,8 @@ func upTo(limit, step int) (numbers []int) {
 	return numbers
 }
 
-// An outbox that hangs while refused events are released costs one bound, not
-// one an event.
+// Releasing refused events to a hanging outbox takes one timeout, not one for each
+// event.
 func TestRelayReleaseHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := start(t, &outbox{onRelease: hang}, refusing(t, upTo(200, 2)...))
@@ -181,15 +179,15 @@ func TestRelayReleaseHangs(t *testing.T) {
 	})
 }
 
-// A broker that refuses everything is down, as one that is unavailable is: the
-// log has one line a minute, and all events are published within 3 s of its
-// return. That holds although they come one by one.
+// To the relay, a broker that refuses everything is unavailable: the log has one line
+// a minute, and all events are published within 3 s of the broker's return. Events
+// come together or one by one.
 func TestRelayAllRefused(t *testing.T) {
 	for _, tt := range []struct {
 		name             string
 		together, events int
 		lasts            string // in the log
-		more             int    // lines of the log than the outage's
+		more             int    // log lines, at most, beside those of the outage
 	}{
 		{"many together", 1000, 1200, "for=59m", 2},
 		{"one by one", 0, 340, "for=57m", 40},
@@ -225,18 +223,18 @@ func TestRelayAllRefused(t *testing.T) {
 	}
 }
 
-// A slow broker makes a backlog last longer, and gets no event twice.
+// A slow broker delays a backlog, and gets no event twice.
 func TestRelayToASlowBroker(t *testing.T) {
 	for _, tt := range []struct {
-		events int
-		each   time.Duration
+		events   int
+		perEvent time.Duration
 	}{{12_000, time.Millisecond}, {12_000, 6 * time.Millisecond}, {12_000, 15 * time.Millisecond}, {4000, 6 * time.Millisecond}} {
-		t.Run(fmt.Sprintf("%d events, %v each", tt.events, tt.each), func(t *testing.T) {
+		t.Run(fmt.Sprintf("%d events, %v each", tt.events, tt.perEvent), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := newSystem(new(outbox), &broker{each: tt.each}, discard)
+				s := newSystem(new(outbox), &broker{perEvent: tt.perEvent}, discard)
 				s.add(t, 1, tt.events)
 				s.run(t)
-				time.Sleep(time.Duration(tt.events)*tt.each*5/4 + 20*time.Second) // first 15 s for the claims that adding took
+				time.Sleep(time.Duration(tt.events)*tt.perEvent*5/4 + 20*time.Second) // the claims from adding last 15 s
 				s.want(t, tt.events, 0)
 				s.stop()
 				s.wantLeft(t, 0)
@@ -245,11 +243,11 @@ func TestRelayToASlowBroker(t *testing.T) {
 	}
 }
 
-// A broker that can't take a whole batch in time gets smaller ones. Events that
-// it took without an answer in time come again, but not for ever.
+// A broker that can't take a whole batch in time gets smaller batches. It gets events
+// again that it took without a timely answer, but not for ever.
 func TestRelayToAVerySlowBroker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSystem(new(outbox), &broker{each: 100 * time.Millisecond}, discard)
+		s := newSystem(new(outbox), &broker{perEvent: 100 * time.Millisecond}, discard)
 		s.add(t, 1, 1000)
 		s.run(t)
 		time.Sleep(5 * time.Minute)
@@ -267,9 +265,9 @@ func TestRelayRefusedBySlowBroker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const events = 8000
 		b := refusing(t, upTo(events, 2000)...)
-		b.each = time.Millisecond
+		b.perEvent = time.Millisecond
 		left := new(outbox)
-		leave(t, left, events)
+		addUnclaimed(t, left, events)
 		s := start(t, left, b)
 		time.Sleep(20 * time.Second)
 		if published, _ := b.counts(); published != events-len(b.refuses) {

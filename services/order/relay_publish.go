@@ -13,17 +13,17 @@ import (
 	"example.com/orderflow/services/internal/retry"
 )
 
-// publish publishes events that were claimed at since, by calls of batchSize.
-// While the broker is down it tries again with backoff, for as long as the
-// claims hold. Once ctx has ended, it makes one call only. It releases the events
-// that it has not tried. done is true if the broker took or refused all of them.
+// publish publishes events that were claimed at since, batchSize in a call. While
+// the broker is down it retries with backoff, as long as the claims hold. Once ctx
+// has ended, it makes one call only. It releases the events that it has not tried.
+// done is true if the broker accepted or refused all events.
 func (r *Relay) publish(ctx, calls context.Context, since time.Time, events []domain.Event) (done bool) {
 	retrying, cancel := context.WithDeadline(ctx, since.Add(holdFor))
 	defer cancel()
 	for done = true; done && len(events) > 0 && time.Since(since) <= holdFor; {
 		n := min(len(events), int(r.batchSize.Load()))
 		unknown := events[:n]
-		retry.Until(retrying, longestBackoff, func() bool {
+		retry.Until(retrying, maxBackoff, func() bool {
 			unknown = r.publishOnce(calls, since, unknown)
 			return len(unknown) == 0
 		})
@@ -34,9 +34,9 @@ func (r *Relay) publish(ctx, calls context.Context, since time.Time, events []do
 	return done && len(events) == 0
 }
 
-// publishOnce publishes the events by one call. It hands over what the broker
-// took to be marked, and releases what the broker refused. It returns the
-// events that may be published or not; their claims must run out.
+// publishOnce publishes the events with one call. It passes the accepted ones on to
+// be marked, and releases the refused ones. It returns those whose outcome is
+// unknown: they may be published, so their claims must run out.
 func (r *Relay) publishOnce(calls context.Context, since time.Time, events []domain.Event) (unknown []domain.Event) {
 	ctx, cancel := context.WithTimeout(calls, callTimeout)
 	defer cancel()
@@ -44,12 +44,12 @@ func (r *Relay) publishOnce(calls context.Context, since time.Time, events []dom
 	errs := r.publisher.Publish(ctx, events...)
 	took, late := time.Since(began), ctx.Err() != nil
 
-	var taken, refused []domain.Event
+	var accepted, refused []domain.Event
 	var outage, refusal error
 	for i, event := range events {
 		switch err := errs[i]; {
 		case err == nil:
-			taken = append(taken, event)
+			accepted = append(accepted, event)
 		case late || errors.Is(err, ports.ErrUnavailable):
 			unknown, outage = append(unknown, event), err
 		default:
@@ -57,19 +57,19 @@ func (r *Relay) publishOnce(calls context.Context, since time.Time, events []dom
 		}
 	}
 	r.batchSize.Store(int64(nextSize(int(r.batchSize.Load()), maxBatch, len(events), took, outage)))
-	if len(taken) > 0 {
+	if len(accepted) > 0 {
 		r.waiting.Store(int64(len(r.fresh)))
 	}
-	refusesAll := r.refusals.note(len(taken) > 0, refused)
+	refusesAll := r.refusals.note(len(accepted) > 0, refused)
 	switch {
 	case outage != nil || refusesAll:
 		r.broker.Down(calls, r.log, "events can't be published; they wait in the outbox", cmp.Or(outage, refusal),
 			"waiting_at_least", max(r.waiting.Load(), int64(len(unknown)+len(refused))))
-	case len(taken) > 0:
+	case len(accepted) > 0:
 		r.broker.Up(calls, r.log, "events are published again")
 	}
 
-	for _, event := range taken {
+	for _, event := range accepted {
 		r.published <- event.ID
 	}
 	at := time.Now()
@@ -83,8 +83,8 @@ func (r *Relay) publishOnce(calls context.Context, since time.Time, events []dom
 	return unknown
 }
 
-// refusalDelay is as long as the youngest event has waited, between 10 s and a
-// minute, so that the delays grow.
+// refusalDelay returns the time until refused events are tried again: the youngest
+// one's age, but 10 s at least and a minute at most. So the delays grow.
 func refusalDelay(refused []domain.Event) time.Duration {
 	delay := ports.MaxPostponement
 	for _, event := range refused {
@@ -93,8 +93,8 @@ func refusalDelay(refused []domain.Event) time.Duration {
 	return delay
 }
 
-// release gives up the claims on events that were claimed at since, as long as
-// these claims hold for certain. The events are free from the time at on.
+// release gives up the claims on events that were claimed at since, unless those
+// claims may have run out. From the time at on, any relay can claim the events.
 func (r *Relay) release(calls context.Context, since, at time.Time, events []domain.Event) {
 	if len(events) == 0 {
 		return
@@ -110,14 +110,15 @@ func (r *Relay) release(calls context.Context, since, at time.Time, events []dom
 	}
 }
 
-// nextSize halves the size of a call after a slow one, so that calls end in
-// time. It doubles it, up to most, after a fast one of full size.
-func nextSize(size, most, given int, took time.Duration, err error) int {
+// nextSize returns the number of events for the next call, so that calls end in
+// time. It halves the number after a slow call, and doubles it, up to limit, after a
+// fast one of full size.
+func nextSize(size, limit, events int, took time.Duration, err error) int {
 	switch {
 	case took > callTimeout/2:
-		return max(given/2, 1)
-	case took < callTimeout/8 && err == nil && given == size:
-		return min(size*2, most)
+		return max(events/2, 1)
+	case took < callTimeout/8 && err == nil && events == size:
+		return min(size*2, limit)
 	}
 	return size
 }
@@ -125,27 +126,27 @@ func nextSize(size, most, given int, took time.Duration, err error) int {
 // refusals distinguishes a broker that refuses everything from one that refuses
 // some events.
 type refusals struct {
-	mu     sync.Mutex
-	tookAt time.Time        // when the broker last took an event
-	since  []domain.EventID // refused since then, not more than manyRefused
+	mu         sync.Mutex
+	acceptedAt time.Time        // when the broker last accepted an event
+	refused    []domain.EventID // since then, at most manyRefused
 }
 
 const manyRefused = 16
 
-// note records a call's answers. It reports whether the broker refuses
-// everything: it has refused many events, and taken none for a minute. Then the
-// broker is at fault, not the events.
-func (f *refusals) note(took bool, refused []domain.Event) (refusesAll bool) {
+// note notes a call's answers. It reports whether the broker refuses everything:
+// it has refused many events, and accepted no event for a minute. Then the fault is
+// the broker's, not the events'.
+func (f *refusals) note(accepted bool, refused []domain.Event) (refusesAll bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if took {
-		f.tookAt, f.since = time.Now(), nil
+	if accepted {
+		f.acceptedAt, f.refused = time.Now(), nil
 		return false
 	}
 	for _, event := range refused {
-		if len(f.since) < manyRefused && !slices.Contains(f.since, event.ID) {
-			f.since = append(f.since, event.ID)
+		if len(f.refused) < manyRefused && !slices.Contains(f.refused, event.ID) {
+			f.refused = append(f.refused, event.ID)
 		}
 	}
-	return len(refused) > 0 && len(f.since) == manyRefused && time.Since(f.tookAt) > time.Minute
+	return len(refused) > 0 && len(f.refused) == manyRefused && time.Since(f.acceptedAt) > time.Minute
 }

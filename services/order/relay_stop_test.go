@@ -13,8 +13,8 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// At the stop the relay publishes what it was given before, once, and the outbox
-// keeps the rest.
+// A relay that stops publishes each enqueued event once. The outbox keeps the events
+// that the broker does not accept.
 func TestRelayStops(t *testing.T) {
 	const events = 5000
 	tests := []struct {
@@ -50,8 +50,8 @@ func TestRelayStops(t *testing.T) {
 	}
 }
 
-// The relay leaves old events, whose claims may run out, to the sweep, and still
-// publishes younger ones at the stop.
+// A relay that stops publishes young events. It leaves old events, whose claims may
+// run out, to the next sweep.
 func TestRelayStopsWithOldEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSystem(new(outbox), new(broker), discard)
@@ -64,8 +64,8 @@ func TestRelayStopsWithOldEvents(t *testing.T) {
 	})
 }
 
-// At the stop the relay waits for an outbox that hangs once, not once a batch.
-func TestRelayStopsThoughMarksHang(t *testing.T) {
+// A relay that stops waits for a hanging outbox once, not once for each batch.
+func TestRelayStopsWhileMarksHang(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSystem(&outbox{onMark: hang}, new(broker), discard)
 		s.add(t, 1, 5000)
@@ -82,7 +82,7 @@ func TestRelayStopsThoughMarksHang(t *testing.T) {
 	})
 }
 
-// Run returns in time however much is left to do, and however slowly it goes.
+// Run returns within 5 s, even with a long backlog and slow calls.
 func TestRelayStopsInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slow := &outbox{onMark: func(ctx context.Context) error { return sleep(ctx, 3*time.Second) }}
@@ -97,8 +97,8 @@ func TestRelayStopsInTime(t *testing.T) {
 	})
 }
 
-// Events that a sweep has claimed and not tried are free again at once.
-func TestRelayReleasesWhatItHasNotTried(t *testing.T) {
+// The relay releases events that it has claimed but not tried.
+func TestRelayReleasesUntriedEvents(t *testing.T) {
 	const events, batch = 3000, 256
 	start := func(t *testing.T, second func(*system)) *system {
 		s := newSystem(new(outbox), new(broker), discard)
@@ -107,7 +107,7 @@ func TestRelayReleasesWhatItHasNotTried(t *testing.T) {
 				second(s)
 			}
 		}
-		leave(t, s.outbox, events)
+		addUnclaimed(t, s.outbox, events)
 		s.run(t)
 		synctest.Wait()
 		return s
@@ -127,7 +127,7 @@ func TestRelayReleasesWhatItHasNotTried(t *testing.T) {
 			for _, event := range free {
 				got = append(got, event.ID)
 			}
-			slices.Sort(got) // they were released together
+			slices.Sort(got) // released together, they have no order
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("free events (-want +got):\n%s", diff)
 			}

@@ -17,17 +17,17 @@ import (
 	"example.com/orderflow/services/order"
 )
 
-// broker is a publisher that counts. Tests make it fail, hang, slow, or refuse
-// events.
+// broker is a publisher that counts calls and events. Tests make it fail, hang, slow
+// down or refuse events.
 type broker struct {
-	each   time.Duration  // how long it takes for an event
-	before func(call int) // runs before each call, if not nil
+	perEvent time.Duration  // time that an event takes
+	before   func(call int) // if not nil, runs before each call
 
 	mu        sync.Mutex
 	err       error // for every event
 	hang      bool
 	refuses   map[domain.EventID]bool
-	refused   int // how often
+	refused   int // number of refusals
 	published map[domain.EventID]int
 	order     []domain.EventID
 	calls     int
@@ -48,11 +48,11 @@ func (b *broker) Publish(ctx context.Context, events ...domain.Event) []error {
 	errs := make([]error, len(events))
 	for i, event := range events {
 		var late error
-		if b.each > 0 {
-			b.unlocked(func() { late = sleep(ctx, b.each) })
+		if b.perEvent > 0 {
+			b.unlocked(func() { late = sleep(ctx, b.perEvent) })
 		}
 		switch {
-		case late != nil: // it keeps what it had taken, but nobody knows
+		case late != nil: // it keeps the events so far, but the relay can't know
 			return slices.Repeat([]error{fmt.Errorf("publish: %w: %w", ports.ErrUnavailable, late)}, len(events))
 		case b.err != nil:
 			errs[i] = b.err
@@ -82,7 +82,7 @@ func (b *broker) set(err error, hang bool) {
 	b.err, b.hang = err, hang
 }
 
-// counts returns how many events were published, and how many more than once.
+// counts returns the number of published events, and of those published repeatedly.
 func (b *broker) counts() (events, repeated int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -94,7 +94,7 @@ func (b *broker) counts() (events, repeated int) {
 	return len(b.published), repeated
 }
 
-// refusing returns a broker that refuses the events of those orders.
+// refusing returns a broker that refuses these orders' events.
 func refusing(t testing.TB, orders ...int) *broker {
 	b := &broker{refuses: make(map[domain.EventID]bool)}
 	for _, n := range orders {
@@ -103,8 +103,7 @@ func refusing(t testing.TB, orders ...int) *broker {
 	return b
 }
 
-// outbox is an outbox whose calls first do what a test wants, and fail if that
-// fails.
+// outbox is an outbox whose methods call a test's hook first, and return its error.
 type outbox struct {
 	memory.Orders
 	onClaim           func(ctx context.Context, limit int) error
@@ -144,7 +143,7 @@ func (o *outbox) Release(ctx context.Context, at time.Time, ids ...domain.EventI
 	return o.Orders.Release(ctx, at, ids...)
 }
 
-// hang is a call that has no answer.
+// hang waits for ctx's end.
 func hang(ctx context.Context) error {
 	<-ctx.Done()
 	return ctx.Err()
@@ -173,20 +172,20 @@ func eventID(t testing.TB, n int) domain.EventID {
 	return newOrder(t, n).Created().ID
 }
 
-// system is a relay between its outbox and its broker.
+// system is a relay with its outbox and its broker.
 type system struct {
 	outbox *outbox
 	broker *broker
 	relay  *order.Relay
-	end    context.CancelFunc // ends the relay
-	stop   func()             // ends the relay and waits for it
+	end    context.CancelFunc // ends Run's context
+	stop   func()             // ends Run's context and waits for Run
 }
 
 func newSystem(outbox *outbox, b *broker, log *slog.Logger) *system {
 	return &system{outbox: outbox, broker: b, relay: must(order.NewRelay(outbox, b, log))}
 }
 
-// start runs a relay.
+// start returns a system whose relay runs until the test ends.
 func start(t *testing.T, outbox *outbox, b *broker) *system {
 	t.Helper()
 	s := newSystem(outbox, b, discard)
@@ -216,9 +215,9 @@ func (s *system) runStopped(t *testing.T) {
 	}
 }
 
-// leave adds orders, a millisecond apart, and lets the claims on their events
-// run out.
-func leave(t *testing.T, outbox *outbox, orders int) {
+// addUnclaimed adds orders, a millisecond apart, and waits until the claims on their
+// events have run out.
+func addUnclaimed(t *testing.T, outbox *outbox, orders int) {
 	t.Helper()
 	for n := range orders {
 		if err := outbox.Add(t.Context(), newOrder(t, n)); err != nil {
@@ -249,7 +248,7 @@ func (s *system) want(t *testing.T, events, repeated int) {
 	}
 }
 
-// wantLeft fails t unless the outbox keeps that many events.
+// wantLeft fails t unless the outbox keeps this number of events.
 func (s *system) wantLeft(t *testing.T, want int) {
 	t.Helper()
 	time.Sleep(time.Hour) // all claims run out

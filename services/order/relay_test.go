@@ -14,11 +14,11 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// publishPause is how far apart small batches are.
+// publishPause is the relay's pause between small batches.
 const publishPause = 5 * time.Millisecond
 
-// The first event goes at once. Those that follow wait for the pause, unless
-// they are many.
+// The relay publishes the first event at once. Later events wait for the pause,
+// unless 64 of them wait.
 func TestRelayPublishesFreshEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := start(t, new(outbox), new(broker))
@@ -44,7 +44,7 @@ func TestRelayPublishesFreshEvents(t *testing.T) {
 	})
 }
 
-// The relay publishes and marks events together that come one after the other.
+// The relay publishes and marks events in batches, even if they come one by one.
 func TestRelayBoundsTheRateOfCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := start(t, new(outbox), new(broker))
@@ -55,7 +55,7 @@ func TestRelayBoundsTheRateOfCalls(t *testing.T) {
 		began := time.Now()
 		s.stop()
 		if d := time.Since(began); d != 0 {
-			t.Errorf("the stop took %v, want no pause", d)
+			t.Errorf("stopped after %v, want at once", d)
 		}
 		s.want(t, 1000, 0)
 		if most := int(time.Second / publishPause); s.broker.calls < most*4/5 || s.broker.calls > most*6/5 {
@@ -80,7 +80,7 @@ func TestRelaySweepsWhatACrashLeft(t *testing.T) {
 			want = append(want, o.Created().ID)
 		}
 		s := start(t, left, new(broker))
-		s.want(t, 0, 0) // whoever added them may be about to publish them
+		s.want(t, 0, 0) // their claims hold: another relay may be publishing them
 		time.Sleep(left.ClaimLease() + 2*time.Second)
 		s.want(t, 1000, 0)
 		if diff := cmp.Diff(want, s.broker.order); diff != "" {
@@ -132,7 +132,7 @@ func TestRelayWithASlowOutbox(t *testing.T) {
 					}
 					return nil
 				}}
-				leave(t, slow, 5000)
+				addUnclaimed(t, slow, 5000)
 				s := start(t, slow, new(broker))
 				time.Sleep(time.Minute)
 				s.want(t, 5000, 0)

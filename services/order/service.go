@@ -21,43 +21,44 @@ type Service struct {
 	log    *slog.Logger
 }
 
-// NewService returns a service that keeps orders in the repository and hands
+// NewService returns a service that stores orders in the repository and hands
 // their events to the relay. Both are required. A nil log means slog.Default().
 func NewService(orders ports.OrderRepository, relay *Relay, log *slog.Logger) (*Service, error) {
 	if err := wiring.Check("order service", wiring.Part{Name: "a repository", Given: orders}, wiring.Part{Name: "a relay", Given: relay}); err != nil {
 		return nil, err
 	}
 	if relay.outbox == nil {
-		return nil, errors.New("order service needs a relay that NewRelay has made, got a zero value")
+		return nil, errors.New("order service needs a relay made by NewRelay, got a zero value")
 	}
 	return &Service{orders: orders, relay: relay, log: wiring.Logger(log)}, nil
 }
 
-// Placement is what a user asks for.
+// Placement is a user's request for an order. [domain.NewOrder] has the rules of the
+// order's fields.
 type Placement struct {
 	UserID   string
 	Product  string
 	Quantity int
 
-	// IdempotencyKey, if not empty, lets the user place the order again and still
-	// get one order.
+	// IdempotencyKey makes the request repeatable: a user's requests with the same
+	// key place one order. Without a key each request places an order.
 	IdempotencyKey string
 }
 
-// ErrKeyReused is returned when the user's idempotency key belongs to another
+// ErrKeyReused is returned when the user has used the idempotency key for another
 // order.
 var ErrKeyReused = errors.New("idempotency key used before for another order")
 
-// Place keeps a new order and returns it. Then the order is on disk and its
-// event will reach the broker, whatever fails later.
+// Place stores a new order and returns it. From then on its event will reach the
+// broker, whatever fails later.
 //
-// If the user has used the idempotency key before, Place keeps nothing. It
-// returns the first order, and replayed is true. [ErrKeyReused] is returned when
-// the first order differs.
+// If the user has used the idempotency key before, Place stores nothing. It returns
+// the first order, and replayed is true. [ErrKeyReused] is returned when the first
+// order differs.
 //
-// [*domain.InvalidError] is returned when fields break a rule, and names them.
-// [ports.ErrUnavailable] is returned when the order may be kept or not; place it
-// again with the same key to find out.
+// A [*domain.InvalidError], which names the fields, is returned when fields break a
+// rule. [ports.ErrUnavailable] is returned when the order may be stored or not;
+// place it again with the same key to find out.
 func (s *Service) Place(ctx context.Context, p Placement) (order domain.Order, replayed bool, err error) {
 	id, err := newOrderID(p.UserID, p.IdempotencyKey)
 	if err != nil {
@@ -81,14 +82,14 @@ func (s *Service) Place(ctx context.Context, p Placement) (order domain.Order, r
 	return order, false, nil
 }
 
-// keys is the namespace of order ids that are made of idempotency keys.
-var keys = uuid.MustParse("6f1f4a3e-8d0b-4f43-9a52-1c0f6b7f2c5d")
+// keyNamespace is the UUID namespace of the order ids made from idempotency keys.
+var keyNamespace = uuid.MustParse("6f1f4a3e-8d0b-4f43-9a52-1c0f6b7f2c5d")
 
-// newOrderID derives the order's id from the user and the key, if there is a key.
-// So a repeat finds the first order by its id, without a table of keys.
+// newOrderID derives the order's id from the user and the key, so that a repeat
+// finds the first order without a table of keys. Without a key the id is a UUIDv7.
 func newOrderID(userID, key string) (domain.OrderID, error) {
 	if key != "" {
-		return domain.OrderID(uuid.NewSHA1(keys, []byte(userID+"\x00"+key)).String()), nil
+		return domain.OrderID(uuid.NewSHA1(keyNamespace, []byte(userID+"\x00"+key)).String()), nil
 	}
 	id, err := uuid.NewV7()
 	if err != nil {
@@ -97,7 +98,8 @@ func newOrderID(userID, key string) (domain.OrderID, error) {
 	return domain.OrderID(id.String()), nil
 }
 
-// replay returns the stored order with the wanted order's id, if both are equal.
+// replay returns the stored order with the wanted order's id. [ErrKeyReused] is
+// returned when the two differ in more than their time.
 func (s *Service) replay(ctx context.Context, wanted domain.Order) (domain.Order, error) {
 	first, err := s.orders.Get(ctx, wanted.ID)
 	if err != nil {
@@ -110,12 +112,12 @@ func (s *Service) replay(ctx context.Context, wanted domain.Order) (domain.Order
 	return first, nil
 }
 
-// Get returns the order, or an error that wraps [ports.ErrNotFound].
+// Get returns the order. See [ports.OrderRepository].
 func (s *Service) Get(ctx context.Context, id domain.OrderID) (domain.Order, error) {
 	return s.orders.Get(ctx, id)
 }
 
-// List returns one page of orders, newest first.
+// List returns one page of orders, newest first. See [ports.OrderRepository].
 func (s *Service) List(ctx context.Context, query ports.OrderQuery) (ports.OrderPage, error) {
 	return s.orders.List(ctx, query)
 }

@@ -12,7 +12,7 @@ import (
 	"example.com/orderflow/services/order"
 )
 
-// Constructors refuse parts that can't work, before the first order comes.
+// Constructors refuse missing and unfit parts.
 func TestConstructorsRefuse(t *testing.T) {
 	orders, broker := new(memory.Orders), new(memory.Broker).Publisher()
 	relay := must(order.NewRelay(orders, broker, discard))
@@ -32,15 +32,15 @@ func TestConstructorsRefuse(t *testing.T) {
 		{"relay without an outbox", newRelay(nil, broker), "relay needs an outbox"},
 		{"relay with a nil outbox", newRelay(noOrders, broker), "relay needs an outbox"},
 		{"relay without a publisher", newRelay(orders, nil), "relay needs a publisher"},
-		{"relay with too short a lease", newRelay(&memory.Orders{Lease: time.Second}, broker), "claims last 1s"},
+		{"relay with a short lease", newRelay(&memory.Orders{Lease: time.Second}, broker), "claims last 1s"},
 		{"relay with a lease as long as publishing may take", newRelay(&memory.Orders{Lease: 10 * time.Second}, broker), "claims last 10s"},
 		{"relay with a lease that is just long enough", newRelay(&memory.Orders{Lease: 11 * time.Second}, broker), ""},
 		{"service", newService(orders, relay), ""},
 		{"service without orders", newService(nil, relay), "order service needs a repository"},
 		{"service without a relay", newService(orders, nil), "order service needs a relay"},
-		{"service with a zero relay", newService(orders, new(order.Relay)), "a relay that NewRelay has made"},
+		{"service with a zero relay", newService(orders, new(order.Relay)), "a relay made by NewRelay"},
 		{"zero relay", func() error { return new(order.Relay).Run(t.Context()) }, "not made by NewRelay"},
-		{"handler with a zero service", func() error { _, err := order.NewHandler(new(order.Service), nil, nil, discard); return err }, "a service that NewService has made"},
+		{"handler with a zero service", func() error { _, err := order.NewHandler(new(order.Service), nil, nil, discard); return err }, "a service made by NewService"},
 		{"handler without a service", func() error { _, err := order.NewHandler(nil, nil, nil, discard); return err }, "handler needs a service"},
 	}
 	for _, tt := range tests {
@@ -76,7 +76,7 @@ func TestRelayRunsOnce(t *testing.T) {
 		}
 		s.add(t, 1, 1)
 		time.Sleep(time.Second)
-		s.want(t, 1, 0) // the first Run goes on
+		s.want(t, 1, 0) // the first Run still works
 		s.stop()
 	})
 }
