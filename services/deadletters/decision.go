@@ -12,20 +12,20 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// Decision is what an operator decides about dead letters.
+// Decision is an operator's decision about dead letters.
 type Decision struct {
 	Action Action
-	By     string // the operator; of this the store keeps the first 128 visible characters
+	By     string // the operator; the store keeps the first 128 visible characters
 	DryRun bool   // check whether the action is possible, and change nothing
 }
 
-// Action is what can be done with a dead letter.
+// Action is what a decision does with dead letters.
 type Action string
 
 const (
-	Replay  Action = "replay"  // put its message back into the queue
-	Discard Action = "discard" // forget it, after ports.DeadLetterRetention
-	Restore Action = "restore" // have a discarded one wait again
+	Replay  Action = "replay"  // put the messages back into the queue
+	Discard Action = "discard" // delete the dead letters after ports.DeadLetterRetention
+	Restore Action = "restore" // make discarded dead letters wait again
 )
 
 var transitions = map[Action]struct{ from, to ports.DeadLetterState }{
@@ -44,7 +44,7 @@ func (a Action) Past() string { return strings.TrimSuffix(string(a), "e") + "ed"
 type Selection struct {
 	IDs     []string
 	OrderID domain.OrderID // selects those of the order
-	Reason  string         // selects those whose latest reason contains it
+	Reason  string         // selects those whose latest reason contains this text
 	All     bool
 }
 
@@ -59,7 +59,7 @@ func (s Selection) IsValid() bool {
 	return set == 1
 }
 
-// UniqueIDs returns the ids in the form of the store, sorted, each once.
+// UniqueIDs returns the ids in the store's form, sorted, each once.
 func (s Selection) UniqueIDs() []string {
 	ids := make([]string, len(s.IDs))
 	for i, id := range s.IDs {
@@ -69,16 +69,15 @@ func (s Selection) UniqueIDs() []string {
 	return slices.Compact(ids)
 }
 
-// Query returns the query for the selected dead letters of the action, if there
-// are no ids.
+// Query returns the query that finds the action's dead letters when IDs is empty.
 func (s Selection) Query(action Action) ports.DeadLetterQuery {
 	return ports.DeadLetterQuery{State: action.From(), OrderID: s.OrderID, Reason: s.Reason}
 }
 
-// signature returns the author of a decision as the store keeps it: 1 to 128
+// cleanAuthor returns the author of a decision as the store keeps it: 1 to 128
 // visible characters.
-func signature(by string) string {
-	const longest = 128
+func cleanAuthor(by string) string {
+	const limit = 128
 	visible := strings.Map(func(r rune) rune {
 		if r == utf8.RuneError || !unicode.IsPrint(r) {
 			return -1
@@ -86,7 +85,7 @@ func signature(by string) string {
 		return r
 	}, by)
 	characters := []rune(strings.TrimSpace(visible))
-	characters = characters[:min(len(characters), longest)]
+	characters = characters[:min(len(characters), limit)]
 	return cmp.Or(strings.TrimSpace(string(characters)), "unknown")
 }
 

@@ -19,26 +19,26 @@ const (
 
 // Handler is the HTTP interface for operators. The public must not reach it:
 //
-//	GET  /dead-letters?state=&order_id=&reason=&limit=&cursor=    those that wait, oldest first; or state=replayed, discarded, all
+//	GET  /dead-letters?state=&order_id=&reason=&limit=&cursor=    waiting ones, oldest first; or state=replayed, discarded, all
 //	GET  /dead-letters/{id}                                       one, with its message
 //	POST /dead-letters/replay                                     {"ids":[…]}, {"order_id":"…"}, {"reason":"…"} or {"all":true}
 //	POST /dead-letters/discard                                    the same
 //	POST /dead-letters/restore                                    the same, for discarded ones
 //
 // A decision also takes "dry_run":true and "by", its author: by default the
-// client's address. It is about "limit" dead letters at most, from "cursor" on; its
-// answer has the next cursor. The handler refuses requests that change state if
-// they come from a browser's page of another origin.
+// client's address. It covers "limit" dead letters at most, by default and at most
+// 1000, from "cursor" on; its answer has the next cursor. [httpapi.ForOperators]
+// protects the handler from web pages.
 //
-// The header Unreadable-Records is the number of dead letters that a list or a
-// decision has skipped because their records can't be read.
+// The header Unreadable-Records is the number of unreadable records that a list or
+// a decision has skipped.
 //
 // Errors are application/problem+json (RFC 9457).
 type Handler struct {
 	httpapi.API // RequestTimeout and ServeHTTP
 
 	service *Service
-	showing chan struct{} // a dead letter may have 15 MiB, so one is shown at a time
+	showing chan struct{} // bounds them to one at a time: a dead letter may have 15 MiB
 }
 
 // NewHandler returns an error if the service is nil. If log is nil, the handler uses
@@ -66,7 +66,7 @@ func (h *Handler) list(w http.ResponseWriter, r *http.Request) error {
 	ctx, cancel := httpapi.Begin(r, h.RequestTimeout)
 	defer cancel()
 	parameters, err := httpapi.Query(r,
-		httpapi.Parameter{Name: "state", Without: "list those that wait"},
+		httpapi.Parameter{Name: "state", Without: "list waiting ones"},
 		httpapi.Parameter{Name: "order_id", Without: "list those of any order"},
 		httpapi.Parameter{Name: "reason", Without: "list those with any reason"},
 		httpapi.Parameter{Name: "limit", Without: "get 100 per page"},
@@ -92,7 +92,7 @@ func (h *Handler) list(w http.ResponseWriter, r *http.Request) error {
 	}
 	page, err := h.service.List(ctx, query)
 	if err != nil {
-		return answerTo(err)
+		return asProblem(err)
 	}
 	return httpapi.WritePage(w, page.Records, page.NextCursor, page.Unreadable, NewSummary)
 }
@@ -110,7 +110,7 @@ func (h *Handler) show(w http.ResponseWriter, r *http.Request) error {
 	}
 	record, err := h.service.Get(ctx, r.PathValue("id"))
 	if err != nil {
-		return answerTo(err)
+		return asProblem(err)
 	}
 	body := record.Message.Body
 	const large = 64 << 10
@@ -124,21 +124,21 @@ func (h *Handler) show(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// answerTo returns the problem for an error of the service, or the error itself if
-// the caller must not see it.
-func answerTo(err error) error {
+// asProblem returns the problem of an error, or the error itself if the caller must
+// not see its text.
+func asProblem(err error) error {
 	if p := problem(err); p != nil {
 		return p
 	}
 	return err
 }
 
-// problem returns nil for an error that is not in its table.
+// problem returns the problem of an error, or nil for an unknown error.
 func problem(err error) *httpapi.Problem {
 	var unreadable *ports.UnreadableError
 	switch {
 	case errors.Is(err, ErrNotRecorded):
-		return &httpapi.Problem{Code: "not_noted", Detail: ErrNotRecorded.Error() + ": it did not answer, or somebody else has decided; look at the dead letter again"}
+		return &httpapi.Problem{Code: "not_noted", Detail: ErrNotRecorded.Error() + ": it did not answer, or another operator has decided; look at the dead letter again"}
 	case errors.Is(err, ErrWrongState):
 		return &httpapi.Problem{Code: "wrong_state", Detail: err.Error()}
 	case errors.As(err, &unreadable):
@@ -149,9 +149,9 @@ func problem(err error) *httpapi.Problem {
 			Detail: "no dead letter has this id; GET /dead-letters?order_id= lists those of an order",
 		}
 	case errors.Is(err, ports.ErrChanged):
-		return &httpapi.Problem{Code: "changed", Detail: "it has changed: it failed again, or somebody else has decided"}
+		return &httpapi.Problem{Code: "changed", Detail: "it has changed: it failed again, or another operator has decided"}
 	case errors.Is(err, ports.ErrInvalidCursor):
-		return httpapi.Invalid(domain.FieldError{Field: "cursor", Reason: "must be the next_cursor of a page before"})
+		return httpapi.Invalid(domain.FieldError{Field: "cursor", Reason: "must be the next_cursor of an earlier page"})
 	case errors.Is(err, ports.ErrUnavailable), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return httpapi.Unavailable("the store is unavailable")
 	}

@@ -77,7 +77,7 @@ func TestHandler(t *testing.T) {
 		{"GET", "/dead-letters?state=gone", "", nil, 422, `"field":"state","detail":"must be waiting, replayed, discarded or all"`},
 		{"GET", "/dead-letters?limit=1001", "", nil, 422, `"field":"limit","detail":"must be a whole number from 1 to 1000"`},
 		{"GET", "/dead-letters?cursor=x", "", nil, 422, `"field":"cursor","detail":"must be the next_cursor`},
-		{"GET", "/dead-letters?state=&reason&limit=&cursor=", "", nil, 422, `state is empty; leave it out to list those that wait; reason is empty; .*limit is empty; .*cursor is empty`},
+		{"GET", "/dead-letters?state=&reason&limit=&cursor=", "", nil, 422, `state is empty; leave it out to list waiting ones; reason is empty; .*limit is empty; .*cursor is empty`},
 		{"GET", "/dead-letters?stat=x", "", nil, 422, `"field":"stat","detail":"is not a parameter`},
 		{"GET", "/dead-letters/l0", "", nil, 200, `^` + l0 + `,"failures":\[{"reason":"no such address",.*}\],"message_id":"m","content_type":"text/plain","headers":{"a":"b"},"body":"<ok>\\u0000"}$`},
 		{"GET", "/dead-letters/l1", "", nil, 200, `"body_base64":"PG9rPv8="}$`},
@@ -85,7 +85,7 @@ func TestHandler(t *testing.T) {
 		{"DELETE", "/dead-letters/l0", "", nil, 405, `does not support DELETE; use GET, HEAD`},
 		{"GET", "/dead-letters/replay", "", nil, 405, `does not support GET; use POST`},
 
-		{"POST", "/dead-letters/replay", `{}`, nil, 422, `"field":"ids","detail":"is one way to select dead letters: give exactly one of ids, order_id, reason, all"`},
+		{"POST", "/dead-letters/replay", `{}`, nil, 422, `"field":"ids","detail":"or another field must select dead letters: give exactly one of ids, order_id, reason, all"`},
 		{"POST", "/dead-letters/replay", `{"ids":["l0"],"all":true}`, nil, 422, `exactly one of`},
 		{"POST", "/dead-letters/replay", `{"ids":"l0"}`, nil, 422, `"field":"ids","detail":"must be a list of strings"`},
 		{"POST", "/dead-letters/replay", `{"ids":["` + strings.Repeat("x", 257) + `"]}`, nil, 422, `"field":"ids","detail":"must be 1 to 1000 ids, each of 1 to 256 bytes"`},
@@ -136,7 +136,7 @@ func TestHandlerShowsLargeMessages(t *testing.T) {
 	}
 }
 
-// Answers never have the text of an internal error.
+// Answers never contain the text of an internal error.
 func TestHandlerErrors(t *testing.T) {
 	for err, want := range map[error]struct {
 		status int
@@ -171,7 +171,7 @@ func TestHandlerErrors(t *testing.T) {
 
 const orderID = "0192f0c1-2d3e-7f4a-8b5c-6d7e8f901234"
 
-// putLetters stores letters with these ids, each with every property.
+// putLetters stores dead letters with these ids. Their messages have every property.
 func putLetters(t *testing.T, store ports.DeadLetters, ids ...string) {
 	t.Helper()
 	at := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
@@ -262,8 +262,8 @@ func TestHandlerRecordsAuthor(t *testing.T) {
 	}
 }
 
-// The answer names an unreadable record when a request asks for it, and counts it
-// when a list skips it.
+// A request for an unreadable record gets its fault. A list skips and counts such
+// records.
 func TestHandlerUnreadableRecords(t *testing.T) {
 	control := gomock.NewController(t)
 	store := mocks.NewMockDeadLetters(control)

@@ -17,14 +17,14 @@ type decisionRequest struct {
 	Cursor string
 }
 
-// fields refuses empty values: a client whose variable is empty must not select
-// more than it meant to.
+// fields returns the fields of the body. They refuse empty values: a client whose
+// variable is empty must not select more than it meant to.
 func (d *decisionRequest) fields() []httpapi.Field {
 	const mustNotBeEmpty = "must not be empty"
-	isWrongID := func(id string) bool { return id == "" || len(id) > 256 } // no dead letter has a longer one
+	isInvalidID := func(id string) bool { return id == "" || len(id) > 256 } // no dead letter has a longer id
 	return []httpapi.Field{
 		{Name: "ids", Optional: true, To: &d.IDs, Must: "must be 1 to 1000 ids, each of 1 to 256 bytes", Valid: func() bool {
-			return len(d.IDs) > 0 && len(d.IDs) <= maxPage && !slices.ContainsFunc(d.IDs, isWrongID)
+			return len(d.IDs) > 0 && len(d.IDs) <= maxPage && !slices.ContainsFunc(d.IDs, isInvalidID)
 		}},
 		{Name: "order_id", Optional: true, To: (*string)(&d.OrderID), Must: mustBeOrderID, Valid: func() bool {
 			id, err := domain.ParseOrderID(string(d.OrderID))
@@ -33,7 +33,7 @@ func (d *decisionRequest) fields() []httpapi.Field {
 		}},
 		{Name: "reason", Optional: true, To: &d.Reason, Must: mustNotBeEmpty, Valid: func() bool { return d.Reason != "" }},
 		{Name: "all", Optional: true, To: &d.All},
-		{Name: "by", Optional: true, To: &d.By, Must: "must be 1 to 128 visible characters", Valid: func() bool { return d.By == signature(d.By) }},
+		{Name: "by", Optional: true, To: &d.By, Must: "must be 1 to 128 visible characters", Valid: func() bool { return d.By == cleanAuthor(d.By) }},
 		{Name: "dry_run", Optional: true, To: &d.DryRun},
 		{Name: "limit", Optional: true, To: &d.Limit, Must: "must be a whole number from 1 to 1000", Valid: func() bool { return d.Limit >= 1 && d.Limit <= maxPage }},
 		{Name: "cursor", Optional: true, To: &d.Cursor, Must: mustNotBeEmpty, Valid: func() bool { return d.Cursor != "" }},
@@ -44,7 +44,7 @@ func (d *decisionRequest) fields() []httpapi.Field {
 type decisionJSON struct {
 	Decision   Action        `json:"decision"`
 	DryRun     bool          `json:"dry_run"`
-	Matched    int           `json:"matched"` // dead letters that the request selects
+	Matched    int           `json:"matched"` // the selected dead letters
 	Done       int           `json:"done"`
 	Failed     []failureJSON `json:"failed"`
 	HasMore    bool          `json:"has_more"`
@@ -65,7 +65,7 @@ func (h *Handler) decide(action Action) httpapi.HandlerFunc {
 			return err
 		}
 		if !request.IsValid() {
-			return httpapi.Invalid(domain.FieldError{Field: "ids", Reason: "is one way to select dead letters: give exactly one of ids, order_id, reason, all"})
+			return httpapi.Invalid(domain.FieldError{Field: "ids", Reason: "or another field must select dead letters: give exactly one of ids, order_id, reason, all"})
 		}
 		ctx, cancel := httpapi.Begin(r, h.RequestTimeout)
 		defer cancel()
@@ -79,7 +79,7 @@ func (h *Handler) decide(action Action) httpapi.HandlerFunc {
 			query.Limit, query.Cursor = request.Limit, request.Cursor
 			page, err := h.service.List(ctx, query)
 			if err != nil {
-				return answerTo(err)
+				return asProblem(err)
 			}
 			httpapi.NoteUnreadable(w, page.Unreadable)
 			for _, record := range page.Records {

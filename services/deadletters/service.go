@@ -1,5 +1,5 @@
 // Package deadletters is for operators: it stores the messages that could not be
-// handled, lists them, and carries out what operators decide about them.
+// handled, lists them, and carries out the operators' decisions.
 //
 // [Service] holds the use cases, [Handler] is their HTTP interface. A program
 // gives the service a store and a broker's queue, and runs both:
@@ -29,7 +29,7 @@ type Service struct {
 	store ports.DeadLetters
 	queue ports.DeadLetterQueue
 	log   *slog.Logger
-	puts  retry.Store
+	retry retry.Store
 }
 
 // NewService returns an error if the store or the queue is nil. If log is nil, the
@@ -39,16 +39,16 @@ func NewService(store ports.DeadLetters, queue ports.DeadLetterQueue, log *slog.
 		return nil, err
 	}
 	log = wiring.Logger(log)
-	return &Service{store: store, queue: queue, log: log, puts: retry.Store{Waiting: "dead letters", Log: log}}, nil
+	return &Service{store: store, queue: queue, log: log, retry: retry.Store{Waiting: "dead letters", Log: log}}, nil
 }
 
 // Run moves dead letters from the broker into the store until ctx ends. After a
 // crash it may store one again, which changes nothing.
 func (s *Service) Run(ctx context.Context) error {
 	return s.queue.Drain(ctx, func(ctx context.Context, letter ports.DeadLetter) error {
-		err := s.puts.UntilAvailable(ctx, func() error { return s.store.Put(ctx, letter) })
+		err := s.retry.UntilAvailable(ctx, func() error { return s.store.Put(ctx, letter) })
 		if err != nil {
-			return fmt.Errorf("keep dead letter %s: %w", letter.ID, err)
+			return fmt.Errorf("store dead letter %s: %w", letter.ID, err)
 		}
 		return nil
 	})
@@ -64,8 +64,8 @@ func (s *Service) Get(ctx context.Context, id string) (ports.DeadLetterRecord, e
 	return s.store.Get(ctx, canonical(id))
 }
 
-// canonical returns the id as the store has it. An event's id begins with its
-// order's, which callers may write in upper case.
+// canonical returns the id in the store's form. An event's id begins with its
+// order's id, which callers may write in upper case.
 func canonical(id string) string {
 	const uuid = 36
 	if len(id) > uuid && id[uuid] == '-' {
@@ -86,16 +86,16 @@ var ErrWrongState = errors.New("wrong state")
 
 // Decide carries out the decision about each of the dead letters. It returns one
 // error for each id: nil, [ErrWrongState], [ports.ErrNotFound], [ports.ErrChanged]
-// if somebody else has decided meanwhile, or an error of the store or the broker.
+// if another operator has decided meanwhile, or an error of the store or the broker.
 //
 // A replayed message keeps its event id and starts at its first attempt. If it
 // fails again, its dead letter waits again and shows all failures. After a crash
 // between replaying and recording, the dead letter still waits. If it is replayed
-// once more, the delivery log finds the repeat.
+// again, the delivery log recognises the repeat.
 func (s *Service) Decide(ctx context.Context, decision Decision, ids ...string) []error {
-	decision.By = signature(decision.By)
+	decision.By = cleanAuthor(decision.By)
 	errs := make([]error, len(ids))
-	slots := make(chan struct{}, 16) // for dead letters at the same time
+	slots := make(chan struct{}, 16) // bounds the decisions carried out at once
 	var calls sync.WaitGroup
 	for i, id := range ids {
 		slots <- struct{}{}
@@ -133,7 +133,7 @@ func (s *Service) replay(ctx context.Context, record ports.DeadLetterRecord, by 
 	if err := s.queue.Replay(ctx, record.ID, record.Message); err != nil {
 		return err
 	}
-	ctx = context.WithoutCancel(ctx) // the message is out, so record that even if the caller has gone
+	ctx = context.WithoutCancel(ctx) // record the replay even if the caller has gone
 	err := s.store.Settle(ctx, record, ports.Replayed, by)
 	if errors.Is(err, ports.ErrChanged) {
 		err = s.checkReplayed(ctx, record, err)
@@ -145,7 +145,7 @@ func (s *Service) replay(ctx context.Context, record ports.DeadLetterRecord, by 
 }
 
 // checkReplayed returns changed, unless the change shows that the message was
-// replayed: it has failed again already, or somebody else has replayed it too.
+// replayed: it has failed again, or another operator has replayed it, too.
 func (s *Service) checkReplayed(ctx context.Context, before ports.DeadLetterRecord, changed error) error {
 	now, err := s.store.Get(ctx, before.ID)
 	if err != nil {

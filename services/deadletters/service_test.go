@@ -32,7 +32,7 @@ func newEvent(t *testing.T) domain.Event {
 }
 
 // fixture is a running service with a broker and a consumer. The consumer fails
-// for good with the reason failure, unless that is empty.
+// permanently with the reason failure, unless that is empty.
 type fixture struct {
 	service *deadletters.Service
 	store   *memory.DeadLetters
@@ -92,7 +92,7 @@ func (f *fixture) publish(t *testing.T, events ...domain.Event) {
 	synctest.Wait()
 }
 
-// decide carries out the decision and waits until its effects have settled.
+// decide carries out the decision and waits until all goroutines are idle.
 func (f *fixture) decide(t *testing.T, action deadletters.Action, ids ...string) []error {
 	t.Helper()
 	time.Sleep(time.Second) // so that no two failures have the same LastFailure
@@ -108,8 +108,8 @@ func (f *fixture) mustDecide(t *testing.T, action deadletters.Action, id string)
 	}
 }
 
-// check fails t unless exactly these dead letters are in the state; the map has
-// their numbers of failures.
+// check fails t unless exactly these dead letters are in the state, with these
+// numbers of failures.
 func (f *fixture) check(t *testing.T, state ports.DeadLetterState, want map[string]int) {
 	t.Helper()
 	page, err := f.service.List(t.Context(), ports.DeadLetterQuery{State: state, Limit: 100})
@@ -146,29 +146,6 @@ func TestRunStoresDeadLetters(t *testing.T) {
 		}
 		if failure := letter.Failures[0]; failure.Reason != "no such address" || failure.Attempts != 1 {
 			t.Errorf("failure %+v", failure)
-		}
-	})
-}
-
-func TestReplay(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f, event := newFixture(t), newEvent(t)
-		id := string(event.ID)
-		f.publish(t, event)
-
-		f.fail("still no such address")
-		f.mustDecide(t, deadletters.Replay, id)
-		f.check(t, ports.Waiting, map[string]int{id: 2}) // it failed again, and kept its first failure
-		f.check(t, ports.Replayed, map[string]int{})
-
-		f.fail("")
-		f.mustDecide(t, deadletters.Replay, id)
-		f.check(t, ports.Waiting, map[string]int{})
-		f.check(t, ports.Replayed, map[string]int{id: 2})
-
-		want := ports.Delivery{Event: event, Attempt: 1}
-		if diff := cmp.Diff([]ports.Delivery{want, want, want}, f.handled); diff != "" {
-			t.Errorf("handed over (-want +got):\n%s", diff)
 		}
 	})
 }
@@ -225,85 +202,16 @@ func TestDecideRefusesWrongStates(t *testing.T) {
 	})
 }
 
-func TestReplayWhileBrokerIsUnavailable(t *testing.T) {
-	store := new(memory.DeadLetters)
-	queue := mocks.NewMockDeadLetterQueue(gomock.NewController(t))
-	letter := ports.DeadLetter{ID: "x", Failure: ports.Failure{Reason: "r", LastFailure: time.Now()}}
-	if err := store.Put(t.Context(), letter); err != nil {
-		t.Fatal(err)
-	}
-	queue.EXPECT().Replay(gomock.Any(), "x", ports.Message{}).Return(ports.ErrUnavailable)
-	errs := newService(t, store, queue, discard).Decide(t.Context(), deadletters.Decision{Action: deadletters.Replay, By: "me"}, "x")
-	if !errors.Is(errs[0], ports.ErrUnavailable) {
-		t.Errorf("got %v, want %v", errs[0], ports.ErrUnavailable)
-	}
-	if got, err := store.Get(t.Context(), "x"); err != nil || got.State != ports.Waiting {
-		t.Errorf("got %v, %v, want the state waiting", got.State, err)
-	}
-}
-
-// The dead letter changes between its replay and the record of that.
-func TestReplayOfChangedDeadLetter(t *testing.T) {
-	at := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
-	letter := func(state ports.DeadLetterState, failed time.Time) ports.DeadLetterRecord {
-		return ports.DeadLetterRecord{ID: "x", State: state, Failures: []ports.Failure{{LastFailure: failed}}}
-	}
-	tests := []struct {
-		name string
-		now  ports.DeadLetterRecord
-		want error
-	}{
-		{"failed again", letter(ports.Waiting, at.Add(time.Second)), nil},
-		{"replayed by somebody else", letter(ports.Replayed, at), nil},
-		{"discarded by somebody else", letter(ports.Discarded, at), ports.ErrChanged},
-		{"discarded and restored by somebody else", letter(ports.Waiting, at), ports.ErrChanged},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			control := gomock.NewController(t)
-			store, queue := mocks.NewMockDeadLetters(control), mocks.NewMockDeadLetterQueue(control)
-			gomock.InOrder(
-				store.EXPECT().Get(gomock.Any(), "x").Return(letter(ports.Waiting, at), nil),
-				queue.EXPECT().Replay(gomock.Any(), "x", ports.Message{}).Return(nil),
-				store.EXPECT().Settle(gomock.Any(), gomock.Any(), ports.Replayed, "me").Return(ports.ErrChanged),
-				store.EXPECT().Get(gomock.Any(), "x").Return(tt.now, nil),
-			)
-			errs := newService(t, store, queue, discard).Decide(t.Context(), deadletters.Decision{Action: deadletters.Replay, By: "me"}, "x")
-			if !errors.Is(errs[0], tt.want) {
-				t.Errorf("got %v, want %v", errs[0], tt.want)
-			}
-		})
-	}
-}
-
-// The caller's context ends between the replay and the record of that.
-func TestReplayIsRecordedAfterCancellation(t *testing.T) {
-	store := new(memory.DeadLetters)
-	letter := ports.DeadLetter{ID: "x", Failure: ports.Failure{LastFailure: time.Now()}}
-	if err := store.Put(t.Context(), letter); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	queue := mocks.NewMockDeadLetterQueue(gomock.NewController(t))
-	queue.EXPECT().Replay(gomock.Any(), "x", ports.Message{}).Do(func(context.Context, string, ports.Message) { cancel() })
-	if errs := newService(t, store, queue, discard).Decide(ctx, deadletters.Decision{Action: deadletters.Replay, By: "me"}, "x"); errs[0] != nil {
-		t.Error(errs[0])
-	}
-	if got, err := store.Get(t.Context(), "x"); err != nil || got.State != ports.Replayed {
-		t.Errorf("got %v, %v, want the state replayed", got.State, err)
-	}
-}
-
-// Run waits for an unavailable store, and logs that once.
+// Run waits for an unavailable store, and logs its outage once.
 func TestRunWhileStoreIsUnavailable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		control := gomock.NewController(t)
 		store, queue := mocks.NewMockDeadLetters(control), mocks.NewMockDeadLetterQueue(control)
 		var log bytes.Buffer
 		service := newService(t, store, queue, slog.New(slog.NewTextHandler(&log, nil)))
-		away := fmt.Errorf("put: %w", ports.ErrUnavailable)
+		unavailable := fmt.Errorf("put: %w", ports.ErrUnavailable)
 		gomock.InOrder(
-			store.EXPECT().Put(gomock.Any(), gomock.Any()).Return(away).Times(5),
+			store.EXPECT().Put(gomock.Any(), gomock.Any()).Return(unavailable).Times(5),
 			store.EXPECT().Put(gomock.Any(), gomock.Any()).Return(nil),
 			store.EXPECT().Put(gomock.Any(), gomock.Any()).Return(ports.Permanent(errors.New("too large"))), // Run does not retry it
 		)

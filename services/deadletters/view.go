@@ -19,7 +19,7 @@ type Summary struct {
 	SettledBy  string                `json:"settled_by,omitempty"` // who decided
 }
 
-// Failure is why and when a message was set aside.
+// Failure says why and when a message was set aside.
 type Failure struct {
 	Reason       string `json:"reason"`
 	Attempts     int    `json:"attempts"`

@@ -2,7 +2,7 @@
 // once per event and channel.
 //
 // [Service.Handle] is a [ports.Handler]. [Handler] is the HTTP interface, which
-// shows the notifications. A program gives both their adapters and runs them:
+// lists the notifications. A program gives both their adapters and runs them:
 //
 //	service, err := notification.NewService(deliveries, log, channel)
 //	handler, err := notification.NewHandler(service, store, consumer, log)

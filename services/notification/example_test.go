@@ -19,20 +19,20 @@ import (
 	"example.com/orderflow/services/notification"
 )
 
-// postcards is a channel of one's own.
+// postcards is a custom channel.
 type postcards struct{}
 
 func (postcards) Name() string { return "postcard" }
 
 func (postcards) Send(_ context.Context, event domain.Event) error {
 	if event.Order.UserID == "nobody" {
-		return ports.Permanent(errors.New("no address")) // no repetition will help
+		return ports.Permanent(errors.New("no address")) // a retry can't help
 	}
 	fmt.Printf("Dear %s, thank you for ordering %d × %s.\n", event.Order.UserID, event.Order.Quantity, event.Order.Product)
 	return nil
 }
 
-// Notifying by a channel of one's own; the same event again changes nothing.
+// This example notifies by a custom channel. The second delivery sends nothing.
 func Example() {
 	service, err := notification.NewService(new(memory.Deliveries), slog.New(slog.DiscardHandler), postcards{})
 	if err != nil {
@@ -52,8 +52,8 @@ func Example() {
 	// error: <nil>
 }
 
-// A program of one's own that consumes from RabbitMQ and keeps in MongoDB what
-// it has sent, until it is told to stop.
+// This program consumes events from RabbitMQ and records its notifications in
+// MongoDB, until it gets SIGTERM or an interrupt.
 func Example_servers() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -70,23 +70,22 @@ func Example_servers() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	if err := broker.Consumer().Consume(ctx, service.Handle); err != nil { // nil once what was in hand is done
+	if err := broker.Consumer().Consume(ctx, service.Handle); err != nil { // nil when ctx has ended and the handlers have returned
 		log.Print(err)
 	}
 }
 
-// Writing a handler of one's own: what it returns decides what becomes of the
-// event.
+// This example shows what a handler's result does with the event.
 func ExampleService_Handle() {
 	seen := make(map[domain.EventID]bool)
 	var handler ports.Handler = func(_ context.Context, d ports.Delivery) error {
 		switch {
 		case seen[d.Event.ID]:
-			return nil // a repeat: at least once means that it may come again
+			return nil // a repeat: delivery is at least once
 		case d.Event.Order.Quantity > 1000:
-			return ports.Permanent(errors.New("nobody carries that")) // a dead letter, at once
+			return ports.Permanent(errors.New("too heavy to carry")) // a dead letter, at once
 		case d.Attempt < 2:
-			return errors.New("busy") // comes again, after a delay
+			return errors.New("busy") // another attempt, after a delay
 		}
 		seen[d.Event.ID] = true
 		fmt.Println("handled at attempt", d.Attempt)

@@ -13,7 +13,7 @@ import (
 
 // Handler is the service's HTTP interface:
 //
-//	GET /notifications?order_id=     what was sent about an order
+//	GET /notifications?order_id=     the notifications about an order
 //	GET /livez, GET /readyz          health
 //
 // Errors are application/problem+json (RFC 9457).
@@ -34,7 +34,7 @@ func NewHandler(service *Service, store, broker ports.Pinger, log *slog.Logger) 
 		return nil, err
 	}
 	if service.deliveries == nil {
-		return nil, errors.New("notification handler needs a service that NewService has made, got a zero value")
+		return nil, errors.New("notification handler needs a service made by NewService, got a zero value")
 	}
 	checks := []httpapi.Check{{Name: "store", Pinger: store}, {Name: "broker", Pinger: broker}}
 	for _, channel := range service.channels {

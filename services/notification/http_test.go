@@ -56,7 +56,7 @@ func TestNotifications(t *testing.T) {
 	}
 }
 
-// The answer skips records that can't be read, and says how many there are.
+// The answer skips unreadable records and counts them.
 func TestUnreadableNotifications(t *testing.T) {
 	log := newLog(gomock.NewController(t))
 	log.EXPECT().List(gomock.Any(), gomock.Any()).Return(ports.NotificationList{Unreadable: 2}, nil)
@@ -68,7 +68,7 @@ func TestUnreadableNotifications(t *testing.T) {
 	}
 }
 
-// While the service stops, each answer is the last of its connection.
+// While the service stops, each answer closes its connection.
 func TestAnswersWhileStopping(t *testing.T) {
 	h := must(notification.NewHandler(must(notification.NewService(new(memory.Deliveries), discard, &channel{name: "log"})), pinger{}, pinger{}, discard))
 	for _, stopped := range []bool{false, true} {

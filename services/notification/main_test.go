@@ -12,7 +12,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// must returns what a constructor made of parts that fit.
+// must returns a constructor's value, and panics if the constructor failed.
 func must[T any](made T, err error) T {
 	if err != nil {
 		panic(err)
@@ -20,7 +20,7 @@ func must[T any](made T, err error) T {
 	return made
 }
 
-// newLog returns a delivery log whose claims last long enough.
+// newLog returns a mock whose claims last long enough for NewService.
 func newLog(control *gomock.Controller) *mocks.MockDeliveryLog {
 	log := mocks.NewMockDeliveryLog(control)
 	log.EXPECT().ClaimLease().Return(memory.DefaultDeliveryLease).AnyTimes()

@@ -21,15 +21,15 @@ type Service struct {
 	deliveries ports.DeliveryLog
 	channels   []ports.Channel
 	log        *slog.Logger
-	store      retry.Store
+	retry      retry.Store
 	claimed    claimedLog
 }
 
 // NewService returns a service that sends every event by every channel and records
 // that in the delivery log. It returns an error if
-//   - the delivery log or a channel is nil, or there is no channel
+//   - the delivery log or a channel is nil, or no channel is given
 //   - the log's claims last 30 s or less, the time that a handler may take
-//   - a channel has no valid name, or the name of another one
+//   - a channel's name is not 1 to 32 visible ASCII characters, or is another's, too
 //
 // If log is nil, the service uses slog.Default().
 func NewService(deliveries ports.DeliveryLog, log *slog.Logger, channels ...ports.Channel) (*Service, error) {
@@ -37,8 +37,8 @@ func NewService(deliveries ports.DeliveryLog, log *slog.Logger, channels ...port
 	if err := wiring.Check(what, wiring.Part{Name: "a delivery log", Given: deliveries}); err != nil {
 		return nil, err
 	}
-	if lease := deliveries.ClaimLease(); lease <= handlerTime {
-		return nil, fmt.Errorf("%s: the delivery log's claims last %v; they must last longer than a handler may take, %v, or another notifier sends the same again", what, lease, handlerTime)
+	if lease := deliveries.ClaimLease(); lease <= handlerTimeout {
+		return nil, fmt.Errorf("%s: the delivery log's claims last %v; they must last longer than the %v that a handler may take, or another notifier repeats its notifications", what, lease, handlerTimeout)
 	}
 	if err := checkChannels(channels); err != nil {
 		return nil, fmt.Errorf("%s: %w", what, err)
@@ -46,18 +46,18 @@ func NewService(deliveries ports.DeliveryLog, log *slog.Logger, channels ...port
 	log = wiring.Logger(log)
 	return &Service{
 		deliveries: deliveries, channels: slices.Clone(channels), log: log,
-		store: retry.Store{Waiting: "notifications", Log: log},
+		retry: retry.Store{Waiting: "notifications", Log: log},
 	}, nil
 }
 
 const (
-	handlerTime        = 30 * time.Second // the consumers' default
-	longestChannelName = 32
+	handlerTimeout = 30 * time.Second // the consumers' default
+	maxChannelName = 32
 )
 
 func checkChannels(channels []ports.Channel) error {
 	if len(channels) == 0 {
-		return errors.New("no channel was given; it would acknowledge events without notifying anybody")
+		return errors.New("no channel was given; the service would acknowledge events without notifying anybody")
 	}
 	names := make(map[string]bool, len(channels))
 	for i, channel := range channels {
@@ -66,8 +66,8 @@ func checkChannels(channels []ports.Channel) error {
 		}
 		name := channel.Name()
 		switch {
-		case name == "" || len(name) > longestChannelName || strings.ContainsFunc(name, func(c rune) bool { return c <= ' ' || c > '~' }):
-			return fmt.Errorf("channel %d of %d is named %q; a name is 1 to %d visible ASCII characters", i+1, len(channels), name, longestChannelName)
+		case name == "" || len(name) > maxChannelName || strings.ContainsFunc(name, func(c rune) bool { return c <= ' ' || c > '~' }):
+			return fmt.Errorf("channel %d of %d is named %q; a name is 1 to %d visible ASCII characters", i+1, len(channels), name, maxChannelName)
 		case names[name]:
 			return fmt.Errorf("two channels are named %q; the delivery log distinguishes channels by their names", name)
 		}
@@ -76,13 +76,13 @@ func checkChannels(channels []ports.Channel) error {
 	return nil
 }
 
-// Handle sends the event by every channel by which the delivery log has not
-// recorded it yet. It is a [ports.Handler] and returns
-//   - nil once every channel has sent it
-//   - an error marked by [ports.Permanent] if the other channels never will
-//   - an error marked by [ports.Postpone] if the others could not try: the delivery
-//     log or a receiver is unavailable, or another notifier has the claim
-//   - any other error if a receiver has failed
+// Handle sends the event by each channel for which the delivery log has no record of
+// it. It is a [ports.Handler] and returns the first of these that applies:
+//   - an unmarked error if a receiver failed and may succeed later
+//   - an error marked by [ports.Postpone] if the delivery log or a receiver is
+//     unavailable, or another notifier has the claim
+//   - an error marked by [ports.Permanent] if a channel can never send the event
+//   - nil
 func (s *Service) Handle(ctx context.Context, delivery ports.Delivery) error {
 	var failed, postponed, permanent []error
 	for _, channel := range s.channels {
@@ -97,8 +97,8 @@ func (s *Service) Handle(ctx context.Context, delivery ports.Delivery) error {
 			failed = append(failed, err)
 		}
 	}
-	// The marks of one group are the result. The errors of the other groups become
-	// text, because their marks would count too.
+	// The errors of one group keep their marks. Those of the other groups become
+	// text, because their marks would count, too.
 	switch {
 	case len(failed) > 0:
 		return join(failed, postponed, permanent)
@@ -117,11 +117,11 @@ func join(errs []error, asText ...[]error) error {
 	return errors.Join(errs...)
 }
 
-// notify claims, sends and records, in this order. After a crash between sending
-// and recording the notification is sent again. No crash can lose it.
+// notify claims the delivery, sends the notification and records it, in this order.
+// A crash between sending and recording repeats the notification; none loses it.
 func (s *Service) notify(ctx context.Context, channel ports.Channel, delivery ports.Delivery) error {
 	event := delivery.Event
-	// The cause comes first, because lists of dead letters cut the reason.
+	// The cause comes first, because lists of dead letters cut long reasons.
 	failed := func(what string, err error) error {
 		return fmt.Errorf("%w (channel %s, %s)", err, channel.Name(), what)
 	}
@@ -159,10 +159,10 @@ func postponeUnlessPermanent(err error) error {
 	return ports.Postpone(err)
 }
 
-// claim waits for an unavailable delivery log until the handler's time is up. If it
-// returned earlier, the event would come back at once.
+// claim waits for an unavailable delivery log until ctx ends. If it returned earlier,
+// the event would come again at once.
 func (s *Service) claim(ctx context.Context, event domain.EventID, channel string) (claim ports.DeliveryClaim, err error) {
-	err = s.store.UntilAvailable(ctx, func() error {
+	err = s.retry.UntilAvailable(ctx, func() error {
 		claim, err = s.deliveries.Claim(ctx, event, channel)
 		return err
 	})
@@ -172,14 +172,14 @@ func (s *Service) claim(ctx context.Context, event domain.EventID, channel strin
 	return claim, err
 }
 
-// record waits for an unavailable delivery log until the handler's time is up: until
-// the notification is recorded, a crash makes another notifier send it again.
+// record waits for an unavailable delivery log until ctx ends: as long as the
+// notification is not recorded, a crash makes another notifier repeat it.
 func (s *Service) record(ctx context.Context, claim ports.DeliveryClaim, n domain.Notification) error {
-	return s.store.UntilAvailable(ctx, func() error { return claim.Record(ctx, n) })
+	return s.retry.UntilAvailable(ctx, func() error { return claim.Record(ctx, n) })
 }
 
-// release gives the claim back, so that the next attempt does not have to wait until
-// it runs out.
+// release releases the claim, so that the next attempt need not wait until the claim
+// runs out.
 func (s *Service) release(ctx context.Context, claim ports.DeliveryClaim, event domain.EventID) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
@@ -188,13 +188,14 @@ func (s *Service) release(ctx context.Context, claim ports.DeliveryClaim, event 
 	}
 }
 
-// Sent returns the notifications about the order, oldest first.
+// Sent returns the notifications about the order, oldest first. See
+// [ports.DeliveryLog].
 func (s *Service) Sent(ctx context.Context, order domain.OrderID) (ports.NotificationList, error) {
 	return s.deliveries.List(ctx, order)
 }
 
 // claimedLog logs that events wait because other notifiers have claimed their
-// deliveries: once a minute with their number, since there may be thousands.
+// deliveries. It logs their number once a minute: they may be thousands.
 type claimedLog struct {
 	mu     sync.Mutex
 	events int // since the last line

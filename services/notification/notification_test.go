@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -13,12 +12,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"go.uber.org/mock/gomock"
 
 	"example.com/orderflow/adapters/memory"
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
-	"example.com/orderflow/ports/mocks"
 	"example.com/orderflow/services/notification"
 )
 
@@ -33,12 +30,11 @@ func newEvent(t testing.TB) domain.Event {
 	return o.Created()
 }
 
-// channel counts the notifications that it sends, and fails with the errors of the
-// test.
+// channel counts the notifications that it sends, and fails with a test's errors.
 type channel struct {
 	name string
 	mu   sync.Mutex
-	errs []error // of the next sends, which succeed once the list is empty
+	errs []error // of the next sends; sends after those succeed
 	sent int
 	took time.Duration // duration of a send
 }
@@ -134,7 +130,7 @@ func TestHandleRetriesOnlyFailedChannels(t *testing.T) {
 	log, mail := &channel{name: "log"}, &channel{name: "mail", errs: []error{errors.New("busy")}}
 	s := must(notification.NewService(new(memory.Deliveries), discard, log, mail))
 	if err := s.Handle(t.Context(), ports.Delivery{Event: event, Attempt: 1}); err == nil {
-		t.Fatal("no error, though a channel failed")
+		t.Fatal("no error from a channel that failed")
 	}
 	if err := s.Handle(t.Context(), ports.Delivery{Event: event, Attempt: 2}); err != nil {
 		t.Fatalf("second attempt: %v", err)
@@ -176,146 +172,6 @@ func TestConcurrentHandlesSendOnce(t *testing.T) {
 	})
 }
 
-func TestHandleRetriesRecord(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		event := newEvent(t)
-		away := fmt.Errorf("record: %w", ports.ErrUnavailable)
-		ctrl := gomock.NewController(t)
-		claim := mocks.NewMockDeliveryClaim(ctrl)
-		log := newLog(ctrl)
-		log.EXPECT().Claim(gomock.Any(), event.ID, "log").Return(claim, nil)
-		gomock.InOrder(
-			claim.EXPECT().Record(gomock.Any(), gomock.Any()).Return(away).Times(5),
-			claim.EXPECT().Record(gomock.Any(), gomock.Any()).Return(nil),
-		)
-		c := &channel{name: "log"}
-		s := must(notification.NewService(log, discard, c))
-		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-		defer cancel()
-		if err := s.Handle(ctx, ports.Delivery{Event: event, Attempt: 1}); err != nil {
-			t.Error(err)
-		}
-		if c.sent != 1 {
-			t.Errorf("sent %d times", c.sent)
-		}
-	})
-}
-
-// Errors of the log are retried and cost no attempt. An error about the event's own
-// record is permanent.
-func TestHandleWhileLogFails(t *testing.T) {
-	event := newEvent(t)
-	refused := errors.New("not authorized")
-	unreadable := ports.Permanent(&ports.UnreadableError{ID: string(event.ID), Field: "attempt", Reason: "is missing"})
-	for _, tt := range []struct {
-		err       error
-		sent      bool
-		permanent bool
-	}{
-		{refused, false, false},
-		{refused, true, false},
-		{fmt.Errorf("claim: %w", ports.ErrUnavailable), false, false},
-		{fmt.Errorf("record: %w", ports.ErrUnavailable), true, false},
-		{unreadable, false, true},
-		{unreadable, true, true},
-	} {
-		synctest.Test(t, func(t *testing.T) {
-			ctrl := gomock.NewController(t)
-			deliveries := newLog(ctrl)
-			least := 10 // within the handler's time
-			if tt.permanent {
-				least = 1
-			}
-			var calls int
-			broken := func() error { calls++; return tt.err }
-			if tt.sent {
-				claim := mocks.NewMockDeliveryClaim(ctrl)
-				claim.EXPECT().Record(gomock.Any(), gomock.Any()).DoAndReturn(func(context.Context, domain.Notification) error { return broken() }).AnyTimes()
-				deliveries.EXPECT().Claim(gomock.Any(), event.ID, "log").Return(claim, nil)
-			} else {
-				deliveries.EXPECT().Claim(gomock.Any(), event.ID, "log").DoAndReturn(func(context.Context, domain.EventID, string) (ports.DeliveryClaim, error) {
-					return nil, broken()
-				}).AnyTimes()
-			}
-			c := &channel{name: "log"}
-			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-			defer cancel()
-			err := must(notification.NewService(deliveries, discard, c)).Handle(ctx, ports.Delivery{Event: event, Attempt: 1})
-			if !errors.Is(err, tt.err) || ports.IsPermanent(err) != tt.permanent || ports.IsPostponed(err) == tt.permanent {
-				t.Errorf("%v, sent %v: got %v; postponed %v, permanent %v", tt.err, tt.sent, err, ports.IsPostponed(err), ports.IsPermanent(err))
-			}
-			if calls < least || tt.permanent && calls > 1 || tt.sent != (c.sent == 1) {
-				t.Errorf("%v, sent %v: asked the log %d times, sent %d times", tt.err, tt.sent, calls, c.sent)
-			}
-		})
-	}
-}
-
-// An unavailable receiver costs no attempt, and the claim is released.
-func TestHandleWhileReceiverIsUnavailable(t *testing.T) {
-	event, deliveries := newEvent(t), new(memory.Deliveries)
-	away := ports.Postpone(errors.New("no space left on device"))
-	c := &channel{name: "log", errs: []error{away}}
-	s := must(notification.NewService(deliveries, discard, c))
-	if err := s.Handle(t.Context(), ports.Delivery{Event: event, Attempt: 1}); !ports.IsPostponed(err) || !errors.Is(err, away) {
-		t.Errorf("got %v, want it postponed", err)
-	}
-	if err := s.Handle(t.Context(), ports.Delivery{Event: event, Attempt: 1}); err != nil || c.sent != 1 {
-		t.Errorf("then: %v, sent %d times; want it sent", err, c.sent)
-	}
-}
-
-// The end of the handler's time costs no attempt.
-func TestHandleWhenContextEnds(t *testing.T) {
-	for name, sending := range map[string]time.Duration{"before sending": 0, "while sending": time.Minute} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				event, deliveries := newEvent(t), new(memory.Deliveries)
-				slow := sendFunc(func(ctx context.Context) error {
-					select {
-					case <-time.After(sending):
-						return ctx.Err()
-					case <-ctx.Done():
-						return ctx.Err()
-					}
-				})
-				ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-				defer cancel()
-				claiming := lateLog{deliveries, func() {
-					if sending == 0 {
-						cancel()
-					}
-				}}
-				err := must(notification.NewService(claiming, discard, slow)).Handle(ctx, ports.Delivery{Event: event, Attempt: 1})
-				if !ports.IsPostponed(err) || ports.IsPermanent(err) {
-					t.Errorf("got %v, want it postponed", err)
-				}
-				if _, err := deliveries.Claim(t.Context(), event.ID, "slow"); err != nil {
-					t.Errorf("claim afterwards: %v, want it released", err)
-				}
-			})
-		})
-	}
-}
-
-type sendFunc func(context.Context) error
-
-func (sendFunc) Name() string { return "slow" }
-
-func (f sendFunc) Send(ctx context.Context, _ domain.Event) error { return f(ctx) }
-
-// lateLog is a delivery log that calls then after each claim.
-type lateLog struct {
-	ports.DeliveryLog
-	then func()
-}
-
-func (l lateLog) Claim(ctx context.Context, event domain.EventID, channel string) (ports.DeliveryClaim, error) {
-	claim, err := l.DeliveryLog.Claim(ctx, event, channel)
-	l.then()
-	return claim, err
-}
-
 // While events wait for another notifier's claims, the service logs a line a minute.
 func TestHandleLogsClaimsOfOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -337,7 +193,7 @@ func TestHandleLogsClaimsOfOthers(t *testing.T) {
 	})
 }
 
-// The first channel waits for another notifier's claim. Failures of the second
+// The first channel waits for another notifier's claim. The second channel's failures
 // still count.
 func TestHandleJoinsErrors(t *testing.T) {
 	busy, gone := errors.New("busy"), ports.Permanent(errors.New("gone"))
@@ -346,7 +202,7 @@ func TestHandleJoinsErrors(t *testing.T) {
 		mail                 []error
 		postponed, permanent bool
 	}{
-		{"claimed alone", nil, true, false},
+		{"only claimed", nil, true, false},
 		{"claimed and busy", []error{busy}, false, false},
 		{"claimed and gone", []error{gone}, true, false},
 	}
@@ -363,59 +219,4 @@ func TestHandleJoinsErrors(t *testing.T) {
 			}
 		})
 	}
-}
-
-// While the log is unavailable, Handle sends nothing, costs no attempt, and logs a
-// line a minute.
-func TestHandleWhileLogIsUnavailable(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		event := newEvent(t)
-		away := fmt.Errorf("claim: %w", ports.ErrUnavailable)
-		deliveries := newLog(gomock.NewController(t))
-		deliveries.EXPECT().Claim(gomock.Any(), event.ID, "log").Return(nil, away).MinTimes(10)
-		c := &channel{name: "log"}
-		var log bytes.Buffer
-		s := must(notification.NewService(deliveries, slog.New(slog.NewTextHandler(&log, nil)), c))
-		for range 3 {
-			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-			began := time.Now()
-			err := s.Handle(ctx, ports.Delivery{Event: event, Attempt: 1})
-			cancel()
-			if !ports.IsPostponed(err) || ports.IsPermanent(err) {
-				t.Errorf("got %v, want it postponed", err)
-			}
-			if d := time.Since(began); d != 30*time.Second {
-				t.Errorf("gave up after %v, want 30 s", d)
-			}
-		}
-		if c.sent != 0 {
-			t.Error("sent without a claim")
-		}
-		want := "the store is unavailable; notifications wait for it"
-		if n := strings.Count(log.String(), "\n"); n != 2 || strings.Count(log.String(), want) != 2 || !strings.Contains(log.String(), "waiting=1") {
-			t.Errorf("logged, want a line in each minute:\n%s", log.String())
-		}
-	})
-}
-
-func TestHandleWhenLogIsAvailableAgain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		event := newEvent(t)
-		away := fmt.Errorf("claim: %w", ports.ErrUnavailable)
-		ctrl := gomock.NewController(t)
-		claim := mocks.NewMockDeliveryClaim(ctrl)
-		claim.EXPECT().Record(gomock.Any(), gomock.Any()).Return(nil)
-		deliveries := newLog(ctrl)
-		gomock.InOrder(
-			deliveries.EXPECT().Claim(gomock.Any(), event.ID, "log").Return(nil, away).Times(5),
-			deliveries.EXPECT().Claim(gomock.Any(), event.ID, "log").Return(claim, nil),
-		)
-		c := &channel{name: "log"}
-		if err := must(notification.NewService(deliveries, discard, c)).Handle(t.Context(), ports.Delivery{Event: event, Attempt: 1}); err != nil {
-			t.Error(err)
-		}
-		if c.sent != 1 {
-			t.Errorf("sent %d times", c.sent)
-		}
-	})
 }

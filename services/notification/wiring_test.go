@@ -28,15 +28,15 @@ func TestConstructorsRefuse(t *testing.T) {
 		{"claims that are just long enough", newService(&memory.Deliveries{Lease: 31 * time.Second}, named("log")), ""},
 		{"no delivery log", newService(nil, named("log")), "needs a delivery log"},
 		{"no channel", newService(log), "no channel was given"},
-		{"a nil channel", newService(log, named("log"), noChannel), "channel 2 of 2 is nil"},
-		{"two of one name", newService(log, named("log"), named("mail"), named("log")), `two channels are named "log"`},
-		{"an empty name", newService(log, named("")), "1 to 32 visible ASCII characters"},
-		{"too long a name", newService(log, named(strings.Repeat("x", 33))), "1 to 32 visible ASCII characters"},
-		{"a name with a blank", newService(log, named("my mail")), "1 to 32 visible ASCII characters"},
+		{"nil channel", newService(log, named("log"), noChannel), "channel 2 of 2 is nil"},
+		{"two channels with one name", newService(log, named("log"), named("mail"), named("log")), `two channels are named "log"`},
+		{"empty name", newService(log, named("")), "1 to 32 visible ASCII characters"},
+		{"long name", newService(log, named(strings.Repeat("x", 33))), "1 to 32 visible ASCII characters"},
+		{"name with a space", newService(log, named("my mail")), "1 to 32 visible ASCII characters"},
 		{"handler with a zero service", func() error {
 			_, err := notification.NewHandler(new(notification.Service), nil, nil, discard)
 			return err
-		}, "a service that NewService has made"},
+		}, "a service made by NewService"},
 		{"handler without a service", func() error { _, err := notification.NewHandler(nil, nil, nil, discard); return err }, "handler needs a service"},
 	}
 	for _, tt := range tests {
