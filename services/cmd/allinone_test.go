@@ -10,8 +10,7 @@ import (
 	"testing"
 )
 
-// The curl command that allinone prints places an order, and the order is
-// notified.
+// The curl command that allinone prints places an order. Its notification is sent.
 func TestAllInOne(t *testing.T) {
 	p := start(t, "allinone", "--order-addr=localhost:0", "--notification-addr=localhost:0")
 	var welcome string
@@ -49,7 +48,7 @@ func TestAllInOne(t *testing.T) {
 	p.stopWell(t, syscall.SIGTERM)
 }
 
-// The log says at level debug which memory limit holds.
+// The log has the memory limit, at level debug.
 func TestMemoryLimit(t *testing.T) {
 	p, orders, _ := allInOne(t, "--log-level=debug")
 	p.cmd.Env = append(p.cmd.Env, "GOMEMLIMIT=100MiB")

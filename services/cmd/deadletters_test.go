@@ -179,8 +179,8 @@ func TestDeadLetters(t *testing.T) {
 	}
 }
 
-// An order's id finds its dead letters, which have every property of their
-// messages and the author of the decision.
+// An order's id selects its dead letters. They have every property of their messages,
+// and the author of the decision.
 func TestDeadLettersOfAnOrder(t *testing.T) {
 	n := startNotifier(t)
 	command := n.command
@@ -223,7 +223,7 @@ func TestDeadLettersOfAnOrder(t *testing.T) {
 		t.Errorf("show:\n%s", stdout)
 	}
 
-	// Ids that select nothing, and filters that select too much.
+	// Ids that select nothing and filters that would select too much are refused.
 	if _, stderr := command(1, "show", id[:35]+"0"); !strings.Contains(stderr, "dead letters of order "+id[:35]+"0: not found") {
 		t.Errorf("show of an order without letters: %s", stderr)
 	}

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// load is clients that place orders, each one after the other, until it is stopped.
+// load has clients that place orders, each client one by one, until stop is called.
 type load struct {
 	end     chan struct{}
 	clients sync.WaitGroup
@@ -29,8 +29,8 @@ func startLoad(t *testing.T, address string, clients int) *load {
 				default:
 				}
 				var o struct{ ID string }
-				status, err := fetch("POST", "http://"+address+"/order", `{"user_id":"1","product":"p","quantity":1}`, &o)
-				if err != nil { // stopped, or not yet back
+				status, err := fetch("POST", "http://"+address+"/order", laptop, &o)
+				if err != nil { // the service is stopped, or not started yet
 					time.Sleep(10 * time.Millisecond)
 					continue
 				}
@@ -53,7 +53,7 @@ func (l *load) count() int {
 	return len(l.placed)
 }
 
-// awaitMore waits until that many more orders are placed.
+// awaitMore waits until this number of further orders is placed.
 func (l *load) awaitMore(t *testing.T, more int) {
 	t.Helper()
 	before := l.count()

@@ -79,9 +79,8 @@ func startBinary(t *testing.T, folder, name string, args ...string) *process {
 	return prepareBinary(folder, name, args...).start(t)
 }
 
-// prepare returns a process that is not started yet.
+// prepare returns a process that is not started yet. args override its other flags.
 func prepare(name string, args ...string) *process {
-	// Free addresses, for several processes run at once; later flags override them.
 	return prepareBinary(binaries, name, append([]string{"--admin-addr=localhost:0", "--shutdown-delay=0s"}, args...)...)
 }
 
@@ -93,7 +92,7 @@ func prepareBinary(folder, name string, args ...string) *process {
 	return p
 }
 
-// start starts the process. The test's end kills it.
+// start starts the process, and kills it when the test ends.
 func (p *process) start(t *testing.T) *process {
 	t.Helper()
 	if err := p.cmd.Start(); err != nil {
@@ -104,7 +103,7 @@ func (p *process) start(t *testing.T) *process {
 		_ = p.cmd.Wait() // its status is read from ProcessState
 	}()
 	t.Cleanup(func() {
-		_ = p.cmd.Process.Kill() // it may have ended
+		_ = p.cmd.Process.Kill() // fails if the process has ended
 		<-p.done
 		if t.Failed() {
 			t.Logf("%s wrote:\n%s", p.name, tail(p.out.String()))
@@ -121,7 +120,7 @@ func tail(text string) string {
 	return text
 }
 
-// clean removes the executables' variables from the environment.
+// clean returns the environment without the executables' variables.
 func clean(env []string) []string {
 	var kept []string
 	for _, entry := range env {
@@ -194,7 +193,7 @@ func eventually(t *testing.T, check func() error) {
 	}
 }
 
-// freeAddress returns a local address at which nothing listens.
+// freeAddress returns a local address that no process uses.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "localhost:0")

@@ -11,8 +11,8 @@ import (
 
 const laptop = `{"user_id":"1","product":"p","quantity":1}`
 
-// placeOrders places that many orders from several clients at once, and returns
-// the product of each by its id.
+// placeOrders places orders from several clients at once, and returns the product of
+// each by its id.
 func placeOrders(t *testing.T, address string, clients, orders int) map[string]string {
 	t.Helper()
 	placed := make(map[string]string)
@@ -61,7 +61,7 @@ func notificationLines(log string) map[string]int {
 			Msg     string
 			OrderID string `json:"order_id"`
 		}
-		// A killed process may have left a part of a line.
+		// A killed process may leave a part of a line.
 		if json.Unmarshal([]byte(line), &l) == nil && l.Msg == "Received order" {
 			lines[l.OrderID]++
 		}
@@ -69,7 +69,7 @@ func notificationLines(log string) map[string]int {
 	return lines
 }
 
-// sent returns how many notifications the service has recorded for the order.
+// sent returns the number of notifications recorded for the order.
 func sent(t *testing.T, address, id string) int {
 	t.Helper()
 	var list struct{ Data []json.RawMessage }

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
@@ -19,15 +18,14 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 )
 
-// servers returns the settings for the real servers, with a database of the
-// test's own.
+// servers returns the settings for real servers, with a database for this test alone.
 func servers(t *testing.T) []string {
 	t.Helper()
 	store, broker := os.Getenv("TEST_STORE_URL"), os.Getenv("TEST_BROKER_URL")
 	if store == "" || broker == "" {
 		t.Skip("TEST_STORE_URL and TEST_BROKER_URL are not set")
 	}
-	refuseCompetition(t, broker)
+	refuseOtherConsumers(t, broker)
 	u, err := url.Parse(store)
 	if err != nil {
 		t.Fatal("TEST_STORE_URL is not a URL")
@@ -38,8 +36,8 @@ func servers(t *testing.T) []string {
 	return []string{"--store=" + u.String(), "--broker=" + broker, "--log-format=json"}
 }
 
-// refuseCompetition fails the test if another consumer would take its events.
-func refuseCompetition(t *testing.T, broker string) {
+// refuseOtherConsumers fails the test if another consumer would get its events.
+func refuseOtherConsumers(t *testing.T, broker string) {
 	t.Helper()
 	connection, err := amqp.Dial(broker)
 	if err != nil {
@@ -103,7 +101,7 @@ func TestPipeline(t *testing.T) {
 				}
 			}
 			lines := notificationLines(log)
-			maps.DeleteFunc(lines, func(id string, _ int) bool { return placed[id] == "" }) // of other tests
+			maps.DeleteFunc(lines, func(id string, _ int) bool { return placed[id] == "" }) // orders of other tests
 			want := make(map[string]int)
 			for id := range maps.Keys(placed) {
 				want[id] = 1
@@ -129,16 +127,12 @@ func TestStopUnderLoad(t *testing.T) {
 
 	load := startLoad(t, orders, 16)
 	load.awaitMore(t, 200)
-	if status := order.stop(t, syscall.SIGTERM); status != 0 {
-		t.Errorf("order: exit status %d", status)
-	}
+	order.stopWell(t, syscall.SIGTERM)
 	awaitSent(t, notifications, load.stop())
-	if status := notifier.stop(t, syscall.SIGINT); status != 0 {
-		t.Errorf("notification: exit status %d", status)
-	}
+	notifier.stopWell(t, syscall.SIGINT)
 }
 
-// While the broker is down, orders are taken, and /readyz and the log say so.
+// While the broker is down, orders are taken. /readyz and the log report the outage.
 func TestWithoutBroker(t *testing.T) {
 	address := freeAddress(t)
 	p := start(t, "order", "--addr="+address, "--store=memory:", "--broker=amqp://localhost:1/", "--start-timeout=1s", "--log-format=json")
@@ -156,7 +150,7 @@ func TestWithoutBroker(t *testing.T) {
 	check()
 	eventually(t, func() error {
 		if !strings.Contains(p.out.String(), "the broker is unavailable; orders are taken") {
-			return fmt.Errorf("the log does not mention the broker after the start timeout")
+			return errors.New("the log does not report the broker's outage")
 		}
 		return nil
 	})

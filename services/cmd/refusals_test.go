@@ -2,180 +2,19 @@ package cmd_test
 
 import (
 	"bufio"
-	"context"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
-	"runtime"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 )
 
-// Clients that send invalid requests, ask for large pages, and read no answer
-// make the process take 192 MiB at most. Meanwhile, it takes orders.
-func TestRefusalsInBoundedMemory(t *testing.T) {
-	if runtime.GOOS != "linux" {
-		t.Skip("what a process takes is read from /proc")
-	}
-	const (
-		most    = 192 << 10 // KiB
-		clients = 50
-		rounds  = 12
-		pause   = 800 * time.Millisecond
-	)
-	orders := freeAddress(t)
-	p := startBinary(t, buildPlain(t, "allinone"), "allinone", "--order-addr="+orders, "--notification-addr=localhost:0", "--admin-addr=localhost:0", "--log-level=warn")
-	awaitReady(t, orders)
-	large := fmt.Sprintf(`{"user_id":%q,"product":%q,"quantity":1}`, strings.Repeat("界", 128), strings.Repeat("界", 256))
-	for range 100 {
-		if status, err := fetch("POST", "http://"+orders+"/order", large, nil); err != nil || status != http.StatusCreated {
-			t.Fatal(status, err)
-		}
-	}
-
-	var query strings.Builder
-	for i := range 6900 {
-		fmt.Fprintf(&query, "%x&", i)
-	}
-	fields := "{" + strings.Repeat(`"x":1,`, 10_000) + `"y":1}`
-	requests := []string{
-		"GET /orders?" + query.String() + " HTTP/1.1\r\nHost: localhost\r\n\r\n",
-		"POST /order HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: " + strconv.Itoa(len(fields)) + "\r\n\r\n" + fields,
-		strings.Repeat("GET /orders?limit=100 HTTP/1.1\r\nHost: localhost\r\n\r\n", 100),
-		"GET /" + strings.Repeat("/x", 15_000) + " HTTP/1.1\r\nHost: localhost\r\n\r\n",
-	}
-
-	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
-	var all sync.WaitGroup
-	placed := 0
-	all.Go(func() { // a normal client
-		for ctx.Err() == nil {
-			status, err := fetch("POST", "http://"+orders+"/order", laptop, nil)
-			if err != nil || status != http.StatusCreated {
-				t.Errorf("a normal order: status %d, %v", status, err)
-				return
-			}
-			placed++
-			time.Sleep(10 * time.Millisecond) // the orders take memory, too
-		}
-	})
-	for range rounds {
-		for _, request := range requests {
-			for range clients {
-				all.Go(func() { sendAndReadNothing(ctx, orders, request) })
-			}
-		}
-		time.Sleep(pause) // keeps the rate the same on every machine
-	}
-	peak := peakMemory(t, p)
-	stop()
-	all.Wait()
-	if peak > most {
-		t.Errorf("the process took %d MiB, want %d at most", peak>>10, most>>10)
-	}
-	if placed == 0 {
-		t.Error("no order was taken")
-	}
-	t.Logf("took %d MiB at most, and %d orders", peak>>10, placed)
-}
-
-// Many connections with a header of almost 4 KB each, finished or not, make the
-// process take 192 MiB at most.
-func TestHeadersInBoundedMemory(t *testing.T) {
-	if runtime.GOOS != "linux" {
-		t.Skip("what a process takes is read from /proc")
-	}
-	const (
-		most    = 192 << 10 // KiB
-		clients = 3000
-	)
-	const alive = "GET /livez HTTP/1.1\r\nHost: localhost\r\n"
-	unfinished := alive + strings.Repeat("a:\r\n", 980)
-	folder := buildPlain(t, "allinone")
-	for name, request := range map[string]string{
-		"unfinished":                unfinished,
-		"unfinished behind another": alive + "\r\n" + unfinished,
-		"finished":                  unfinished + "\r\n",
-	} {
-		t.Run(name, func(t *testing.T) {
-			orders := freeAddress(t)
-			p := startBinary(t, folder, "allinone", "--order-addr="+orders, "--notification-addr=localhost:0", "--admin-addr=localhost:0", "--log-level=warn")
-			awaitReady(t, orders)
-			for range clients {
-				conn, err := net.Dial("tcp", orders)
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer conn.Close()
-				_, _ = io.WriteString(conn, request) // unless the server has closed the connection
-			}
-			status, err := fetch("POST", "http://"+orders+"/order", laptop, nil)
-			if err != nil || status != http.StatusCreated && status != http.StatusServiceUnavailable {
-				t.Errorf("a normal order: status %d, %v", status, err)
-			}
-			peak := peakMemory(t, p)
-			if peak > most {
-				t.Errorf("the process took %d MiB, want %d at most", peak>>10, most>>10)
-			}
-			t.Logf("took %d MiB at most", peak>>10)
-		})
-	}
-}
-
-// sendAndReadNothing sends the requests on a connection of its own, reads
-// nothing, and keeps the connection until ctx ends.
-func sendAndReadNothing(ctx context.Context, address, requests string) {
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
-	if err != nil {
-		return // the server takes no more connections
-	}
-	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { conn.Close() })()
-	_ = conn.(*net.TCPConn).SetReadBuffer(1 << 10) // the kernel rounds up
-	_, _ = io.WriteString(conn, requests)
-	<-ctx.Done()
-}
-
-// peakMemory returns the highest resident memory of the process so far, in KiB.
-func peakMemory(t *testing.T, p *process) int {
-	t.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
-	if err != nil {
-		t.Fatalf("read the process's status: %v", err)
-	}
-	found := regexp.MustCompile(`VmHWM:\s+(\d+) kB`).FindSubmatch(status)
-	if found == nil {
-		t.Fatalf("no VmHWM in %s", status)
-	}
-	kib, err := strconv.Atoi(string(found[1]))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return kib
-}
-
-// buildPlain builds an executable without the race detector, which takes
-// several times the memory, and returns its folder.
-func buildPlain(t *testing.T, name string) string {
-	t.Helper()
-	dir := t.TempDir()
-	if out, err := exec.Command("go", "build", "-o", dir, "./"+name).CombinedOutput(); err != nil {
-		t.Fatalf("build %s: %v\n%s", name, err, out)
-	}
-	return dir
-}
-
-// Refusals of long requests are short.
+// The answers to long requests are short.
 func TestRefusalsAreShort(t *testing.T) {
 	orders := freeAddress(t)
 	start(t, "allinone", "--order-addr="+orders, "--notification-addr=localhost:0", "--log-level=warn")
@@ -259,9 +98,8 @@ func (c *countingReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// When idle connections reach the limit of open files, /readyz is answered at
-// once, other requests when an idle connection has been closed, and the log says
-// so in one line.
+// When idle connections reach the limit of open files, /readyz is answered at once,
+// other requests after an idle connection is closed. The log has one line about it.
 func TestConnectionsFillOpenFiles(t *testing.T) {
 	for _, limit := range []int{64, 256} {
 		t.Run(strconv.Itoa(limit), func(t *testing.T) {
@@ -271,7 +109,7 @@ func TestConnectionsFillOpenFiles(t *testing.T) {
 			awaitReady(t, orders)
 			const alive = "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
 			var last rawAnswer
-			for i := 0; !last.closes; i++ { // until only the spare ones for health are left
+			for i := 0; !last.closes; i++ { // until only spare connections are left
 				conn, err := net.Dial("tcp", orders)
 				if err != nil {
 					t.Fatal(err)
@@ -281,7 +119,7 @@ func TestConnectionsFillOpenFiles(t *testing.T) {
 					t.Fatalf("connection %d: answered %d", i, last.status)
 				}
 			}
-			for range limit { // silent ones
+			for range limit { // connections without a request
 				conn, err := net.Dial("tcp", orders)
 				if err != nil {
 					t.Fatal(err)

@@ -12,16 +12,16 @@ import (
 	"time"
 )
 
-// alone returns the order service with a store in memory and without a broker.
-func alone(t *testing.T, args ...string) (p *process, address string) {
+// orderAlone returns the order service with a store in memory and without a broker.
+func orderAlone(t *testing.T, args ...string) (p *process, address string) {
 	address = freeAddress(t)
 	return prepare("order", append([]string{"--addr=" + address, "--store=memory:", "--broker=amqp://localhost:1/"}, args...)...), address
 }
 
-// A closed terminal stops the service in order. It sends SIGHUP twice: the system
-// once, the shell once.
+// A service survives two SIGHUPs, of the system and the shell, when its terminal
+// closes: it stops in order.
 func TestHangup(t *testing.T) {
-	p, address := alone(t, "--shutdown-delay=1s")
+	p, address := orderAlone(t, "--shutdown-delay=1s")
 	p.start(t)
 	awaitReady(t, address)
 	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
@@ -39,7 +39,7 @@ func TestHangup(t *testing.T) {
 
 // Under nohup, SIGHUP has no effect.
 func TestHangupUnderNohup(t *testing.T) {
-	p, address := alone(t)
+	p, address := orderAlone(t)
 	p.cmd.Path, p.cmd.Args = "/bin/sh", append([]string{"sh", "-c", `trap "" HUP; exec "$0" "$@"`, filepath.Join(binaries, "order")}, p.cmd.Args[1:]...)
 	p.start(t)
 	awaitReady(t, address)
@@ -50,22 +50,22 @@ func TestHangupUnderNohup(t *testing.T) {
 	p.stopWell(t, syscall.SIGTERM)
 }
 
-// After SIGTERM the service is not ready, but serves for the shutdown delay: no
-// request fails.
+// After SIGTERM the service is unready, but serves for the shutdown delay: no request
+// fails.
 func TestShutdownDelay(t *testing.T) {
-	p, address := alone(t, "--shutdown-delay=10s")
+	p, address := orderAlone(t, "--shutdown-delay=10s")
 	p.start(t)
 	awaitReady(t, address)
 
 	var clients sync.WaitGroup
-	leave := make(chan struct{})
+	end := make(chan struct{})
 	var mu sync.Mutex
 	answers := make(map[string]int)
 	for range 8 {
 		clients.Go(func() {
 			for {
 				select {
-				case <-leave:
+				case <-end:
 					return
 				default:
 				}
@@ -88,7 +88,7 @@ func TestShutdownDelay(t *testing.T) {
 		return nil
 	})
 	time.Sleep(2 * time.Second)
-	close(leave)
+	close(end)
 	clients.Wait()
 	if n := answers[fmt.Sprint(http.StatusCreated, " ", error(nil))]; n == 0 || len(answers) != 1 {
 		t.Errorf("answers: %v", answers)
@@ -105,13 +105,13 @@ func TestShutdownDelay(t *testing.T) {
 
 // ^C skips the shutdown delay.
 func TestNoDelayAfterInterrupt(t *testing.T) {
-	p, address := alone(t, "--shutdown-delay=1h")
+	p, address := orderAlone(t, "--shutdown-delay=1h")
 	p.start(t)
 	awaitReady(t, address)
 	p.stopWell(t, syscall.SIGINT)
 }
 
-// A command that a signal ends fails.
+// A signal ends a command with exit status 1.
 func TestInterruptedCommand(t *testing.T) {
 	p := prepare("notification", "dead-letters", "list", "--store=mongodb://localhost:1/x", "--broker=amqp://localhost:1/")
 	p.start(t)

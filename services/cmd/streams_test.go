@@ -33,7 +33,7 @@ func checkReady(t *testing.T, address, status, log string) {
 	})
 }
 
-// allInOne returns allinone in memory, not started, so that the test can set its
+// allInOne returns allinone in memory. It is not started, so that the test can set its
 // streams.
 func allInOne(t *testing.T, args ...string) (p *process, orders, notifications string) {
 	t.Helper()
@@ -41,7 +41,7 @@ func allInOne(t *testing.T, args ...string) (p *process, orders, notifications s
 	return prepare("allinone", append([]string{"--order-addr=" + orders, "--notification-addr=" + notifications, "--log-format=json"}, args...)...), orders, notifications
 }
 
-// pipe returns a pipe; the test's end closes both ends.
+// pipe returns a pipe, and closes both ends when the test ends.
 func pipe(t *testing.T) (r, w *os.File) {
 	t.Helper()
 	r, w, err := os.Pipe()
@@ -52,8 +52,8 @@ func pipe(t *testing.T) (r, w *os.File) {
 	return r, w
 }
 
-// When the reader of stdout exits, requests are answered as before, no
-// notification is recorded that was not written, and stderr and /readyz say so.
+// When the reader of stdout exits, requests are answered as before, unwritten
+// notifications are not recorded, and stderr and /readyz report the failure.
 func TestStdoutReaderExits(t *testing.T) {
 	p, orders, notifications := allInOne(t)
 	r, w := pipe(t)
@@ -82,7 +82,7 @@ func TestStdoutReaderExits(t *testing.T) {
 	}
 }
 
-// A full disk makes the service not ready, and stderr says so.
+// A full disk makes the service unready, and stderr reports it.
 func TestFullDisk(t *testing.T) {
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	if err != nil {
@@ -113,7 +113,7 @@ func TestStdoutReaderPauses(t *testing.T) {
 	p.start(t)
 	w.Close()
 	awaitReady(t, orders)
-	placed := placeOrders(t, orders, 8, 400) // more than a pipe takes
+	placed := placeOrders(t, orders, 8, 400) // more lines than a pipe holds
 	if len(placed) != 400 {
 		t.Fatalf("%d orders, want 400", len(placed))
 	}
@@ -148,7 +148,7 @@ func TestStdoutReaderPauses(t *testing.T) {
 // The stop does not wait for a reader that pauses.
 func TestStopWhileStdoutReaderPauses(t *testing.T) {
 	p, orders, _ := allInOne(t, "--shutdown-timeout=5s")
-	_, w := pipe(t) // whose reading end stays open
+	_, w := pipe(t) // its reading end stays open
 	p.cmd.Stdout, p.cmd.Stderr = w, w
 	p.start(t)
 	w.Close()
@@ -163,7 +163,7 @@ func TestStopWhileStdoutReaderPauses(t *testing.T) {
 	}
 }
 
-// A service whose stdout is closed says so on stderr.
+// A service whose stdout is closed reports that on stderr.
 func TestClosedStdout(t *testing.T) {
 	p, orders, _ := allInOne(t)
 	p.cmd.Path, p.cmd.Args = "/bin/sh", append([]string{"sh", "-c", `exec "$0" "$@" >&-`, filepath.Join(binaries, "allinone")}, p.cmd.Args[1:]...)
@@ -178,7 +178,7 @@ func TestClosedStdout(t *testing.T) {
 	p.stopWell(t, syscall.SIGTERM)
 }
 
-// SIGPIPE ends commands, as it ends other programs.
+// SIGPIPE ends commands.
 func TestSIGPIPEEndsCommands(t *testing.T) {
 	p := prepare("order")
 	p.cmd.Args = []string{"order", "--help"}

@@ -40,8 +40,8 @@ func TestHelp(t *testing.T) {
 	}
 }
 
-// A wrong setting ends the start with one line. It names the setting and what to
-// do, and shows no password.
+// A wrong setting ends the start with one line. It names the setting and the way out,
+// and hides passwords.
 func TestWrongSettings(t *testing.T) {
 	taken, err := net.Listen("tcp", "localhost:0")
 	if err != nil {
@@ -62,34 +62,34 @@ func TestWrongSettings(t *testing.T) {
 		{"log level", "order", []string{"--log-level=loud"}, nil, 2, []string{"--log-level (LOG_LEVEL)", "debug", "loud"}},
 		{"log level by variable", "order", nil, []string{"LOG_LEVEL=loud"}, 2, []string{"--log-level (LOG_LEVEL)", "debug", "loud"}},
 		{"log format", "allinone", nil, []string{"LOG_FORMAT=xml"}, 2, []string{"--log-format (LOG_FORMAT)", "json", "xml"}},
-		{"no duration", "notification", []string{"--start-timeout=soon"}, nil, 2, []string{"--start-timeout (START_TIMEOUT)", "soon", "duration"}},
+		{"invalid duration", "notification", []string{"--start-timeout=soon"}, nil, 2, []string{"--start-timeout (START_TIMEOUT)", "soon", "duration"}},
 		{"negative duration", "order", nil, []string{"SHUTDOWN_TIMEOUT=-1s"}, 2, []string{"--shutdown-timeout (SHUTDOWN_TIMEOUT)", "-1s", "such as 30s"}},
 		{"store without scheme", "order", []string{"--store=localhost"}, nil, 1, []string{"--store (STORE_URL)", "mongodb://"}},
 		{"store of another kind", "order", []string{"--store=postgres://u:hunter2@h/d"}, nil, 1, []string{"--store (STORE_URL)", `"postgres"`, "mongodb:"}},
 		{"store without database", "order", []string{"--store=mongodb://u:hunter2@localhost:27017"}, nil, 1, []string{"--store (STORE_URL)", "database"}},
-		{"broken store", "order", []string{"--store=mongodb://u:hunter2@loc alhost:x/orders"}, nil, 1, []string{"--store (STORE_URL)"}},
+		{"store with an invalid URL", "order", []string{"--store=mongodb://u:hunter2@loc alhost:x/orders"}, nil, 1, []string{"--store (STORE_URL)"}},
 		{"broker of another kind", "order", nil, []string{"BROKER_URL=kafka://u:hunter2@h"}, 1, []string{"--broker (BROKER_URL)", `"kafka"`, "amqp:"}},
-		{"broken broker", "order", nil, []string{"BROKER_URL=amqp://u:hunter2@h:port/"}, 1, []string{"--broker (BROKER_URL)"}},
-		{"memory broker alone, order", "order", []string{"--broker=memory:", "--store=memory:"}, nil, 1, []string{"--broker (BROKER_URL)", "one process", "allinone"}},
-		{"memory broker alone, notification", "notification", []string{"--broker=memory:"}, nil, 1, []string{"--broker (BROKER_URL)", "one process", "allinone"}},
+		{"broker with an invalid URL", "order", nil, []string{"BROKER_URL=amqp://u:hunter2@h:port/"}, 1, []string{"--broker (BROKER_URL)"}},
+		{"broker in memory, order", "order", []string{"--broker=memory:", "--store=memory:"}, nil, 1, []string{"--broker (BROKER_URL)", "one process", "allinone"}},
+		{"broker in memory, notification", "notification", []string{"--broker=memory:"}, nil, 1, []string{"--broker (BROKER_URL)", "one process", "allinone"}},
 		{"address taken", "allinone", []string{"--order-addr=" + taken.Addr().String(), "--notification-addr=localhost:0", "--admin-addr=localhost:0"}, nil, 1, []string{"--order-addr (ORDER_ADDR)", taken.Addr().String(), "in use", "HOST:PORT"}},
 		{"empty store", "order", nil, []string{"STORE_URL="}, 1, []string{"--store (STORE_URL)", "empty", "default"}},
 		{"slash in the password", "order", []string{"--store=memory:", "--broker=amqp://u:12/hunter2@localhost/"}, nil, 1, []string{"--broker (BROKER_URL)", "percent-encoded"}},
 		{"hash in the password", "order", []string{"--store=memory:", "--broker=amqp://u:p@ss#hunter2@localhost/"}, nil, 1, []string{"--broker (BROKER_URL)", "percent-encoded"}},
 		{"slash in the store's password", "order", []string{"--store=mongodb://u:12/hunter2@localhost/d", "--start-timeout=1s"}, nil, 1, []string{"--store (STORE_URL)"}},
 		{"hash in the store's password", "order", []string{"--store=mongodb://u:p@ss#hunter2@localhost/d", "--start-timeout=1s"}, nil, 1, []string{"--store (STORE_URL)"}},
-		{"no port", "order", []string{"--addr=localhost", "--store=mongodb://localhost:1/orders"}, nil, 2, []string{"--addr (ADDR)", `"localhost"`, "HOST:PORT"}},
+		{"address without port", "order", []string{"--addr=localhost", "--store=mongodb://localhost:1/orders"}, nil, 2, []string{"--addr (ADDR)", `"localhost"`, "HOST:PORT"}},
 		{"admin address taken", "allinone", nil, []string{"ADMIN_ADDR=" + taken.Addr().String(), "ORDER_ADDR=localhost:0", "NOTIFICATION_ADDR=localhost:0"}, 1, []string{"--admin-addr (ADMIN_ADDR)", taken.Addr().String(), "in use", "HOST:PORT"}},
-		{"no orders at once", "order", nil, []string{"MAX_IN_FLIGHT=0"}, 2, []string{"--max-in-flight (MAX_IN_FLIGHT)", "0 is out of range", "4096"}},
-		{"no admin address", "order", []string{"--admin-addr=9080"}, nil, 2, []string{"--admin-addr (ADMIN_ADDR)", `"9080"`, "HOST:PORT"}},
-		{"no dead letters named", "notification", []string{"dead-letters", "replay"}, nil, 2, []string{"ids", "--reason=TEXT", "--all"}},
-		{"dead letters named twice", "notification", []string{"dead-letters", "discard", "x", "--all"}, nil, 2, []string{"ids", "--reason=TEXT", "--all"}},
+		{"no orders in flight", "order", nil, []string{"MAX_IN_FLIGHT=0"}, 2, []string{"--max-in-flight (MAX_IN_FLIGHT)", "0 is out of range", "4096"}},
+		{"invalid admin address", "order", []string{"--admin-addr=9080"}, nil, 2, []string{"--admin-addr (ADMIN_ADDR)", `"9080"`, "HOST:PORT"}},
+		{"no selection of dead letters", "notification", []string{"dead-letters", "replay"}, nil, 2, []string{"ids", "--reason=TEXT", "--all"}},
+		{"two selections of dead letters", "notification", []string{"dead-letters", "discard", "x", "--all"}, nil, 2, []string{"ids", "--reason=TEXT", "--all"}},
 		{"unknown state", "notification", []string{"dead-letters", "list", "--state=gone"}, nil, 2, []string{"--state", `"gone"`, "waiting, replayed, discarded or all"}},
 		{"dead letters in memory", "notification", []string{"dead-letters", "list", "--store=memory:"}, nil, 1, []string{"--store (STORE_URL)", "--admin-addr"}},
 		{"dead letters without a store", "notification", []string{"dead-letters", "list", "--store=mongodb://u:hunter2@localhost:1/d", "--start-timeout=1s"}, nil, 1, []string{"--store (STORE_URL)", "did not answer"}},
-		{"no address", "allinone", nil, []string{"NOTIFICATION_ADDR=8081"}, 2, []string{"--notification-addr (NOTIFICATION_ADDR)", `"8081"`, "HOST:PORT"}},
-		{"store away", "order", []string{"--store=mongodb://u:hunter2@localhost:1/orders", "--start-timeout=1s"}, nil, 1, []string{"--store (STORE_URL)", "localhost:1", "1s"}},
-		{"broker away, notification", "notification", []string{"--store=memory:", "--broker=amqp://u:hunter2@localhost:1/", "--start-timeout=1s"}, nil, 1, []string{"--broker (BROKER_URL)", "localhost:1", "1s"}},
+		{"invalid address", "allinone", nil, []string{"NOTIFICATION_ADDR=8081"}, 2, []string{"--notification-addr (NOTIFICATION_ADDR)", `"8081"`, "HOST:PORT"}},
+		{"unavailable store", "order", []string{"--store=mongodb://u:hunter2@localhost:1/orders", "--start-timeout=1s"}, nil, 1, []string{"--store (STORE_URL)", "localhost:1", "1s"}},
+		{"unavailable broker, notification", "notification", []string{"--store=memory:", "--broker=amqp://u:hunter2@localhost:1/", "--start-timeout=1s"}, nil, 1, []string{"--broker (BROKER_URL)", "localhost:1", "1s"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -149,7 +149,7 @@ func TestHealthcheck(t *testing.T) {
 	if status != 1 || !strings.Contains(stderr, "refused") {
 		t.Errorf("nothing listens: exit status %d, %q", status, stderr)
 	}
-	// Both services of allinone have to be ready.
+	// Both services of allinone must be ready.
 	status, _, _ = run(t, nil, "allinone", "healthcheck", "--order-addr="+address, "--notification-addr="+freeAddress(t))
 	if status != 1 {
 		t.Errorf("one of two services is ready: exit status %d", status)

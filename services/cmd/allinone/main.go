@@ -1,5 +1,5 @@
-// Command allinone is both services in one process, by default with adapters in
-// memory: it needs no servers, and keeps nothing.
+// Command allinone runs both services in one process. By default its adapters are in
+// memory: it needs no servers, and loses everything when it ends.
 package main
 
 import (

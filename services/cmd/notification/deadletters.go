@@ -17,7 +17,7 @@ import (
 )
 
 // deadLetters are the operators' commands. They open the store and the broker
-// themselves, so the service need not run.
+// themselves, whether the service runs or not.
 type deadLetters struct {
 	List    listLetters    `cmd:"" help:"List dead letters, oldest first."`
 	Show    showLetters    `cmd:"" help:"Show dead letters with their messages."`
@@ -35,9 +35,9 @@ type filters struct {
 	Reason *string `placeholder:"TEXT" help:"Only those whose latest reason contains this text."`
 }
 
-// read refuses empty filters: a script whose variable is empty must not select
+// parse refuses empty filters: a script whose variable is empty must not select
 // every dead letter.
-func (f filters) read() (order domain.OrderID, reason string, err error) {
+func (f filters) parse() (order domain.OrderID, reason string, err error) {
 	if f.Order != nil {
 		if order, err = domain.ParseOrderID(*f.Order); err != nil {
 			return "", "", app.UsageErrorf("--order: %q is not an order's id; give a UUID with hyphens", oneLine(*f.Order))
@@ -51,7 +51,7 @@ func (f filters) read() (order domain.OrderID, reason string, err error) {
 	return order, reason, nil
 }
 
-// session is what a command works with.
+// session has a command's streams and service.
 type session struct {
 	in      io.Reader
 	out     *bufio.Writer // keeps its first error for Flush
@@ -62,7 +62,7 @@ type session struct {
 // withSession opens the store and the broker for the command's work.
 func withSession(ctx context.Context, c *app.Common, s app.Streams, work func(session) error) error {
 	log := slog.New(slog.NewTextHandler(s.Err, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	if err := c.CheckStoreOutlivesProcess(); err != nil {
+	if err := c.CheckStoreIsShared(); err != nil {
 		return err
 	}
 	broker, err := c.OpenBroker(app.BrokerOptions{}, log)
@@ -92,7 +92,7 @@ func (s session) flush() error {
 }
 
 type listLetters struct {
-	State string `default:"waiting" help:"In this state: waiting, replayed, discarded or all."`
+	State string `default:"waiting" help:"Only those in this state: waiting, replayed, discarded or all."`
 	Limit int    `default:"0" help:"At most this many; 0: all."`
 	filters
 	output
@@ -103,7 +103,7 @@ func (l *listLetters) Run(ctx context.Context, c *app.Common, streams app.Stream
 	if err != nil {
 		return app.UsageErrorf("--state: %q %w", oneLine(l.State), err)
 	}
-	order, reason, err := l.filters.read()
+	order, reason, err := l.filters.parse()
 	if err != nil {
 		return err
 	}
@@ -117,7 +117,7 @@ func (l *listLetters) Run(ctx context.Context, c *app.Common, streams app.Stream
 		}
 		listed := 0
 		query := ports.DeadLetterQuery{State: state, OrderID: order, Reason: reason}
-		err := s.each(ctx, query, func(record ports.DeadLetterRecord) bool {
+		err := s.forEach(ctx, query, func(record ports.DeadLetterRecord) bool {
 			summary := deadletters.NewSummary(record)
 			if l.JSON {
 				s.printJSON(summary)
@@ -132,13 +132,13 @@ func (l *listLetters) Run(ctx context.Context, c *app.Common, streams app.Stream
 	})
 }
 
-// each calls do with each dead letter of the query, until it returns false. It
-// prints how many could not be read.
-func (s session) each(ctx context.Context, query ports.DeadLetterQuery, do func(ports.DeadLetterRecord) bool) error {
+// forEach calls do with each dead letter of the query, until do returns false. It
+// prints how many unreadable ones it has skipped.
+func (s session) forEach(ctx context.Context, query ports.DeadLetterQuery, do func(ports.DeadLetterRecord) bool) error {
 	unreadable := 0
 	defer func() {
 		if unreadable > 0 {
-			fmt.Fprintf(s.err, "skipped %s that can't be read; the log has the ids\n", letters(unreadable))
+			fmt.Fprintf(s.err, "skipped %s that can't be read; the log has the ids\n", countLetters(unreadable))
 		}
 	}()
 	query.Limit = ports.MaxListLimit
@@ -162,7 +162,7 @@ func (s session) each(ctx context.Context, query ports.DeadLetterQuery, do func(
 
 // ids returns the ids of the query's dead letters.
 func (s session) ids(ctx context.Context, query ports.DeadLetterQuery) (ids []string, err error) {
-	err = s.each(ctx, query, func(record ports.DeadLetterRecord) bool {
+	err = s.forEach(ctx, query, func(record ports.DeadLetterRecord) bool {
 		ids = append(ids, record.ID)
 		return true
 	})
@@ -178,7 +178,7 @@ func (l *showLetters) Run(ctx context.Context, c *app.Common, streams app.Stream
 	return withSession(ctx, c, streams, func(s session) error {
 		var errs []error
 		for _, id := range l.IDs {
-			ids, err := s.named(ctx, id)
+			ids, err := s.resolve(ctx, id)
 			if err != nil {
 				errs = append(errs, err)
 			}
@@ -194,13 +194,13 @@ func (l *showLetters) Run(ctx context.Context, c *app.Common, streams app.Stream
 				}
 			}
 		}
-		return joined(errs)
+		return joinErrors(errs)
 	})
 }
 
-// named returns the id of a dead letter as it is, and for an order's id those of
-// the order's dead letters.
-func (s session) named(ctx context.Context, id string) ([]string, error) {
+// resolve returns the ids of an order's dead letters for the order's id. It returns
+// any other id unchanged.
+func (s session) resolve(ctx context.Context, id string) ([]string, error) {
 	order, err := domain.ParseOrderID(id)
 	if err != nil {
 		return []string{id}, nil
@@ -212,8 +212,8 @@ func (s session) named(ctx context.Context, id string) ([]string, error) {
 	return ids, err
 }
 
-// joined joins the first 16 errors, and counts the others.
-func joined(errs []error) error {
+// joinErrors joins the first 16 errors, and counts the others.
+func joinErrors(errs []error) error {
 	const limit = 16
 	if more := len(errs) - limit; more > 0 {
 		errs = append(errs[:limit:limit], fmt.Errorf("and %d more", more))

@@ -19,8 +19,8 @@ import (
 
 type selection struct {
 	IDs    []string `arg:"" optional:"" name:"id" help:"Ids of dead letters."`
-	All    bool     `help:"All of them."`
-	DryRun bool     `help:"Print which ones, and change nothing."`
+	All    bool     `help:"Select all dead letters."`
+	DryRun bool     `help:"Print the selected dead letters, and change nothing."`
 	filters
 	output
 }
@@ -46,10 +46,10 @@ func (d *discardLetters) Run(ctx context.Context, c *app.Common, s app.Streams) 
 	return d.decide(ctx, c, s, deadletters.Discard, d.Yes)
 }
 
-// decide finds the dead letters, asks for confirmation unless it has that, and
-// decides about those that it had found before it asked.
+// decide selects dead letters, asks for confirmation unless confirmed, and decides
+// about exactly those that it had selected before it asked.
 func (sel *selection) decide(ctx context.Context, c *app.Common, streams app.Streams, action deadletters.Action, confirmed bool) error {
-	order, reason, err := sel.filters.read()
+	order, reason, err := sel.filters.parse()
 	if err != nil {
 		return err
 	}
@@ -75,13 +75,13 @@ func (sel *selection) decide(ctx context.Context, c *app.Common, streams app.Str
 				return err
 			}
 		}
-		return s.carryOut(ctx, deadletters.Decision{Action: action, By: operator(), DryRun: sel.DryRun}, ids, sel.JSON)
+		return s.carryOut(ctx, deadletters.Decision{Action: action, By: currentUser(), DryRun: sel.DryRun}, ids, sel.JSON)
 	})
 }
 
-// operator returns who runs the command, as user@host. In an image without names
-// of users, the user is a number.
-func operator() string {
+// currentUser returns the user who runs the command as user@host. If the system has
+// no name for the user, it returns the user's number.
+func currentUser() string {
 	name := strconv.Itoa(os.Getuid())
 	if u, err := user.Current(); err == nil && u.Username != "" {
 		name = u.Username
@@ -93,10 +93,10 @@ func operator() string {
 }
 
 func (s session) confirm(ctx context.Context, action deadletters.Action, count int) error {
-	fmt.Fprintf(s.err, "%s %s? They can be restored until %s. Type yes: ", action, letters(count),
+	fmt.Fprintf(s.err, "%s %s? They can be restored until %s. Type yes: ", action, countLetters(count),
 		time.Now().Add(ports.DeadLetterRetention).Format(time.DateOnly))
 	answer := make(chan string, 1)
-	go func() { // nothing can interrupt the read; it ends with the process at the latest
+	go func() { // the read can't be interrupted, and may last until the process ends
 		line, _ := bufio.NewReader(s.in).ReadString('\n')
 		answer <- strings.TrimSpace(line)
 	}()
@@ -120,9 +120,9 @@ func (s session) carryOut(ctx context.Context, decision deadletters.Decision, id
 		done = "would be " + done
 	}
 	count, failed := 0, 0
-	for some := range slices.Chunk(ids, batch) {
-		for i, err := range s.service.Decide(ctx, decision, some...) {
-			s.printResult(some[i], done, err, asJSON)
+	for chunk := range slices.Chunk(ids, batch) {
+		for i, err := range s.service.Decide(ctx, decision, chunk...) {
+			s.printResult(chunk[i], done, err, asJSON)
 			if err != nil {
 				failed++
 			} else {
@@ -137,12 +137,12 @@ func (s session) carryOut(ctx context.Context, decision deadletters.Decision, id
 			err = ctx.Err()
 		}
 		if err != nil {
-			return fmt.Errorf("stopped after %s: %w", letters(count), err)
+			return fmt.Errorf("stopped after %s: %w", countLetters(count), err)
 		}
 	}
-	fmt.Fprintf(s.err, "%s %s\n", letters(count), done)
+	fmt.Fprintf(s.err, "%s %s\n", countLetters(count), done)
 	if failed > 0 {
-		return fmt.Errorf("%s could not be %s", letters(failed), decision.Action.Past())
+		return fmt.Errorf("%s could not be %s", countLetters(failed), decision.Action.Past())
 	}
 	return nil
 }

@@ -60,7 +60,7 @@ func (s session) print(record ports.DeadLetterRecord) {
 	}
 }
 
-// indented returns the text's lines, each below the column of values.
+// indented returns the text's lines, indented to the column of values.
 func indented(text string) string {
 	const margin = "\n                "
 	return margin + strings.ReplaceAll(strings.TrimRight(app.Printable(text), "\n"), "\n", margin)
@@ -80,7 +80,7 @@ func oneLine(text string) string {
 	return string(runes)
 }
 
-func letters(count int) string {
+func countLetters(count int) string {
 	if count == 1 {
 		return "1 dead letter"
 	}

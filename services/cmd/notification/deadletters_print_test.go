@@ -15,7 +15,7 @@ import (
 	"example.com/orderflow/services/deadletters"
 )
 
-// A terminal may obey control characters, and strangers may write them.
+// Terminals obey control characters, which may come from strangers.
 func TestPrintEscapesControlCharacters(t *testing.T) {
 	const wicked = "a\x1b[2J\x07\u009bb\r\u202e"
 	var out bytes.Buffer
@@ -51,20 +51,20 @@ func TestPrintEscapesControlCharacters(t *testing.T) {
 	}
 }
 
-// A command may fail for thousands of ids.
-func TestJoinedErrorsAreBounded(t *testing.T) {
-	if joined(nil) != nil {
-		t.Error("no errors are an error")
+// A command that fails for thousands of ids prints few lines.
+func TestJoinErrors(t *testing.T) {
+	if err := joinErrors(nil); err != nil {
+		t.Errorf("no errors joined: got %v, want nil", err)
 	}
 	var errs []error
 	for n := range 1000 {
 		errs = append(errs, fmt.Errorf("error %d", n))
 	}
-	got := joined(errs).Error()
+	got := joinErrors(errs).Error()
 	if lines := strings.Split(got, "\n"); len(lines) != 17 || lines[15] != "error 15" || lines[16] != "and 984 more" {
 		t.Errorf("got:\n%s", got)
 	}
-	if got := joined(errs[:16]).Error(); strings.Contains(got, "more") {
+	if got := joinErrors(errs[:16]).Error(); strings.Contains(got, "more") {
 		t.Errorf("got:\n%s", got)
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"example.com/orderflow/services/cmd/internal/app"
 )
 
-// No command line prints the password of a URL, wherever that stands.
+// No command line prints the password of a URL, wherever the URL stands.
 func TestNoPasswordIsPrinted(t *testing.T) {
 	urls := []string{"mongodb://user:hunter2@host/db", "amqp://u:p@hunter2@h", "amqp://u:p/hunter2@h", "amqp://u:p:hunter2@h", "mongodb://u:p hunter2@h",
 		"u:hunter2@h", "mongodb://u:p\x01hunter2@h", "mongodb://u:p\xffhunter2@h", "http://u:hunter2@h:x"}

@@ -39,7 +39,7 @@ type run struct{}
 
 // Run runs the service until ctx ends.
 func (run) Run(ctx context.Context, s *settings, out *app.Output, log *slog.Logger) error {
-	// 1. Open the broker, without waiting for it, and the store, which has to answer.
+	// 1. Open the broker, without waiting for it. Open the store, and wait for it.
 	broker, err := s.OpenBroker(app.BrokerOptions{Prefetch: s.Prefetch}, log)
 	if err != nil {
 		return err
@@ -51,7 +51,7 @@ func (run) Run(ctx context.Context, s *settings, out *app.Output, log *slog.Logg
 	}
 	defer store.Close()
 
-	// 2. Listen, so that a taken address ends the start here.
+	// 2. Listen. A taken address ends the start here.
 	listener, err := s.Addr.Listen("addr")
 	if err != nil {
 		return err
@@ -63,7 +63,7 @@ func (run) Run(ctx context.Context, s *settings, out *app.Output, log *slog.Logg
 		return err
 	}
 
-	// 4. Make its HTTP handler. Once ctx has ended, its /readyz answers 503.
+	// 4. Make its HTTP handler. Once ctx has ended, /readyz answers 503.
 	handler, err := notification.NewHandler(service, store, broker.Consumer, log)
 	if err != nil {
 		return err

@@ -37,7 +37,7 @@ type run struct{}
 
 // Run runs the service until ctx ends.
 func (run) Run(ctx context.Context, s *settings, log *slog.Logger) error {
-	// 1. Open the broker, without waiting for it, and the store, which has to answer.
+	// 1. Open the broker, without waiting for it. Open the store, and wait for it.
 	broker, err := s.OpenBroker(app.BrokerOptions{}, log)
 	if err != nil {
 		return err
@@ -49,7 +49,7 @@ func (run) Run(ctx context.Context, s *settings, log *slog.Logger) error {
 	}
 	defer store.Close()
 
-	// 2. Listen, so that a taken address ends the start here.
+	// 2. Listen. A taken address ends the start here.
 	listener, err := s.Addr.Listen("addr")
 	if err != nil {
 		return err
@@ -65,13 +65,13 @@ func (run) Run(ctx context.Context, s *settings, log *slog.Logger) error {
 		return err
 	}
 
-	// 4. Make the service, which stores orders and tells the relay.
+	// 4. Make the service, which stores orders and hands their events to the relay.
 	service, err := order.NewService(store.Orders, relay, log)
 	if err != nil {
 		return err
 	}
 
-	// 5. Make its HTTP handler. Once ctx has ended, its /readyz answers 503.
+	// 5. Make its HTTP handler. Once ctx has ended, /readyz answers 503.
 	handler, err := order.NewHandler(service, store, broker.Publisher, log)
 	if err != nil {
 		return err

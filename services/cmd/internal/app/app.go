@@ -1,5 +1,5 @@
-// Package app is what the executables share: the command line, settings, log
-// and output, opening adapters by URL, and running components.
+// Package app has the common parts of the executables: the command line, settings,
+// log and output, opening adapters by URL, and running components.
 package app
 
 import (
@@ -41,16 +41,15 @@ type Streams struct {
 	Out, Err io.Writer
 }
 
-// usageError is an error about the command line that the parser does not find.
+// usageError is an error in the command line that the parser does not find.
 type usageError struct{ error }
 
-// UsageErrorf returns an error about the command line, for which the program
-// exits with status 2.
+// UsageErrorf returns an error in the command line. The program exits with status 2.
 func UsageErrorf(format string, args ...any) error {
 	return usageError{fmt.Errorf(format, args...)}
 }
 
-// Main runs the program as its command line and environment say, and exits.
+// Main runs the command that the command line names, and exits.
 func Main(program Program, settings Settings) {
 	os.Exit(Exec(untilSignal(), program, settings, os.Args[1:], Streams{os.Stdin, os.Stdout, os.Stderr}))
 }
@@ -59,7 +58,7 @@ func Main(program Program, settings Settings) {
 // after wrong usage.
 func Exec(ctx context.Context, program Program, settings Settings, args []string, s Streams) int {
 	s.Err = redacting{s.Err}
-	done := endSoon(ctx)
+	done := forceExit(ctx)
 	defer done()
 	exited := -1
 	parser, err := kong.New(settings,
@@ -75,11 +74,11 @@ func Exec(ctx context.Context, program Program, settings Settings, args []string
 		kong.ConfigureHelp(kong.HelpOptions{NoExpandSubcommands: true}),
 	)
 	if err != nil {
-		panic(err) // wrong tags: every test shows them
+		panic(err) // the tags are wrong; every test finds that
 	}
 	command, err := parser.Parse(args)
 	usage := func(err error) int {
-		text := strings.ReplaceAll(withVariable(parser.Model, err), "\n", `\n`) // of an argument
+		text := strings.ReplaceAll(withVariable(parser.Model, err), "\n", `\n`) // in an argument
 		fmt.Fprintf(s.Err, "%s: %s (see %s --help)\n", program.Name, text, commandOf(program.Name, command, err))
 		return 2
 	}
@@ -92,7 +91,7 @@ func Exec(ctx context.Context, program Program, settings Settings, args []string
 
 	isService := command.Command() == "run"
 	if isService {
-		done() // a service bounds its own end
+		done() // a service has its own shutdown timeout
 		out, errs := openOutputs(program.Name, settings.Shared(), s)
 		defer closeOutputs(program.Name, settings.Shared(), out, errs)
 		s.Err = redacting{errs}
@@ -114,8 +113,8 @@ func Exec(ctx context.Context, program Program, settings Settings, args []string
 	return 1
 }
 
-// commandOf returns the command that the arguments named, if the parser found
-// one, or the program.
+// commandOf returns the command that the parser found in the arguments, or the
+// program.
 func commandOf(program string, parsed *kong.Context, err error) string {
 	var parse *kong.ParseError
 	if errors.As(err, &parse) {
@@ -127,12 +126,12 @@ func commandOf(program string, parsed *kong.Context, err error) string {
 	return parsed.Selected().FullPath()
 }
 
-// fromVariable matches what kong adds to an error about a variable: its value,
-// which may be secret.
+// fromVariable matches the variable's value, which kong adds to an error. The value
+// may be secret.
 var fromVariable = regexp.MustCompile(`(?s) \(from envar .*\)$`)
 
-// withVariable returns the text of the error, with the environment variable
-// beside each flag, for either may have set the value.
+// withVariable returns the error's text with the environment variable beside each
+// flag, because either may have set the value.
 func withVariable(model *kong.Application, err error) string {
 	text := fromVariable.ReplaceAllString(err.Error(), "")
 	for _, flag := range model.Flags {

@@ -26,14 +26,14 @@ type Broker struct {
 	DeadLetters ports.DeadLetterQueue
 	Close       func()
 
-	policies        func(context.Context) error // returns those that would lose events
+	policies        func(context.Context) error // its errors name policies that would lose events
 	checkedPolicies sync.Once
 }
 
 // BrokerOptions say how a program uses the broker.
 type BrokerOptions struct {
 	Prefetch  int  // of the consumer; 0: the default
-	InProcess bool // the broker may be in memory, for both services are in this process
+	InProcess bool // both services are in this process, so the broker may be in memory
 }
 
 // OpenBroker opens the broker that the URL names, without waiting for it.
@@ -47,7 +47,7 @@ func (c *Common) OpenBroker(options BrokerOptions, log *slog.Logger) (*Broker, e
 			Publisher: b.Publisher(), Consumer: b.Consumer(), DeadLetters: b.DeadLetterQueue(), Close: c.closing("broker", b.Close, log),
 		}, nil
 	case scheme == "memory":
-		err = errors.New("a broker in memory carries events within one process, so both services have to be in it; give a URL that begins with amqp: or amqps:, or run allinone")
+		err = errors.New("a broker in memory carries events within one process, so both services must run in that process; give a URL that begins with amqp: or amqps:, or run allinone")
 	case scheme == "amqp" || scheme == "amqps":
 		var b *rabbitmq.Broker
 		if b, err = rabbitmq.Open(c.Broker, rabbitmq.Options{StopTimeout: c.handlersStopTimeout(), Prefetch: options.Prefetch, Logger: log}); err == nil {
@@ -75,8 +75,8 @@ func (c *Common) OnBroker(name string, run func(context.Context) error) Componen
 }
 
 // AwaitPublisher returns the component that waits for the broker and checks its
-// policies, while the order service takes orders without it. It fails only if
-// the broker refuses the service: then somebody has to change something.
+// policies, while the order service takes orders without the broker. It fails only
+// if the broker refuses the service: a person has to change the login or a right.
 func (c *Common) AwaitPublisher(broker *Broker, log *slog.Logger) Component {
 	return c.OnBroker("broker", func(ctx context.Context) error {
 		err := waitFor(ctx, "broker", c.StartTimeout, log, broker.Publisher.Ping)
@@ -84,19 +84,21 @@ func (c *Common) AwaitPublisher(broker *Broker, log *slog.Logger) Component {
 			log.Warn("the broker is unavailable; orders are taken, and their events wait in the outbox", "error", err)
 			err = nil
 		}
-		return c.useBroker(ctx, broker, err, log)
+		return c.afterWait(ctx, broker, err, log)
 	})
 }
 
 // AwaitConsumer returns the component that waits for the broker and checks its
-// policies. It fails if the broker does not answer in time.
+// policies. It fails if the broker does not answer within the start timeout.
 func (c *Common) AwaitConsumer(broker *Broker, log *slog.Logger) Component {
 	return c.OnBroker("broker", func(ctx context.Context) error {
-		return c.useBroker(ctx, broker, waitFor(ctx, "broker", c.StartTimeout, log, broker.Consumer.Ping), log)
+		return c.afterWait(ctx, broker, waitFor(ctx, "broker", c.StartTimeout, log, broker.Consumer.Ping), log)
 	})
 }
 
-func (c *Common) useBroker(ctx context.Context, broker *Broker, err error, log *slog.Logger) error {
+// afterWait checks the policies unless the wait for the broker has failed with err,
+// and returns when ctx ends.
+func (c *Common) afterWait(ctx context.Context, broker *Broker, err error, log *slog.Logger) error {
 	switch {
 	case errors.Is(err, errInterrupted):
 		return nil
@@ -108,8 +110,8 @@ func (c *Common) useBroker(ctx context.Context, broker *Broker, err error, log *
 	return nil
 }
 
-// checkPolicies logs which policies of the broker would lose events, once for
-// each broker.
+// checkPolicies logs the broker's policies that would lose events, once for each
+// Broker.
 func (c *Common) checkPolicies(ctx context.Context, broker *Broker, log *slog.Logger) {
 	if c.BrokerManagement == "" {
 		return

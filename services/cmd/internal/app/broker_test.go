@@ -18,8 +18,8 @@ type ready struct{}
 
 func (ready) Ping(context.Context) error { return nil }
 
-// Policies that lose events are logged once, even if both services check them,
-// and end no service.
+// Policies that lose events are logged once, even if both services check them. They
+// do not end a service.
 func TestPoliciesAreLogged(t *testing.T) {
 	for _, tt := range []struct {
 		name, management string
@@ -27,9 +27,9 @@ func TestPoliciesAreLogged(t *testing.T) {
 		want             string // in the log; empty: nothing
 	}{
 		{"no check", "", errors.New("message-ttl"), ""},
-		{"no fault", "http://u:hunter2@h", nil, ""},
-		{"one fault", "http://u:hunter2@h", fmt.Errorf("look: %w", &rabbitmq.PolicyError{Faults: []rabbitmq.PolicyFault{{Policy: "policy p", Key: "message-ttl", Effect: "empties", Queues: []string{"q"}}}}), `level=ERROR msg="policies of the broker lose events" error="look: policy p has message-ttl, which empties, on q`},
-		{"no answer about policies", "http://u:hunter2@h", errors.New("no vhost"), `level=WARN msg="the broker's policies could not be checked"`},
+		{"no such policy", "http://u:hunter2@h", nil, ""},
+		{"a policy that loses events", "http://u:hunter2@h", fmt.Errorf("look: %w", &rabbitmq.PolicyError{Faults: []rabbitmq.PolicyFault{{Policy: "policy p", Key: "message-ttl", Effect: "empties", Queues: []string{"q"}}}}), `level=ERROR msg="policies of the broker lose events" error="look: policy p has message-ttl, which empties, on q`},
+		{"error of the management API", "http://u:hunter2@h", errors.New("no vhost"), `level=WARN msg="the broker's policies could not be checked"`},
 		{"unavailable", "http://u:hunter2@h", fmt.Errorf("%w: dial", ports.ErrUnavailable), `level=WARN msg="the broker's policies could not be checked"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -19,7 +19,7 @@ type Commands struct {
 
 type printVersion struct{}
 
-// Run prints the program's version, and Go's.
+// Run prints the versions of the program and of Go.
 func (printVersion) Run(program Program, s Streams) error {
 	module, revision := "(devel)", ""
 	if info, ok := debug.ReadBuildInfo(); ok {

@@ -16,9 +16,9 @@ type Component struct {
 	Run  func(context.Context) error
 }
 
-// Shares of the shutdown timeout: eight tenths for the components, half of it for
-// handlers, so that consumers can still hand over what their handlers have left;
-// a third of the rest each for closing store, broker and log.
+// The shutdown timeout is divided: 80 % for the components, the rest in equal parts
+// for closing store, broker and log. A consumer waits for its handlers for half of the
+// components' time, and uses the other half for the events that they have left.
 func (c *Common) stopTimeout() time.Duration         { return c.ShutdownTimeout * 8 / 10 }
 func (c *Common) handlersStopTimeout() time.Duration { return c.ShutdownTimeout * 4 / 10 }
 func (c *Common) closeTimeout() time.Duration        { return (c.ShutdownTimeout - c.stopTimeout()) / 3 }
@@ -26,7 +26,7 @@ func (c *Common) closeTimeout() time.Duration        { return (c.ShutdownTimeout
 // RunAll runs the components until ctx ends or one of them returns. After a
 // signal other than ^C they keep running for the shutdown delay. Then RunAll
 // stops them one by one, the last one first, within the shutdown timeout. It
-// returns the first error and logs the others, which mostly have the same cause.
+// returns the first error, and logs the others: most have the same cause.
 func (c *Common) RunAll(ctx context.Context, log *slog.Logger, components ...Component) error {
 	timeout := c.stopTimeout()
 	type running struct {
@@ -49,7 +49,7 @@ func (c *Common) RunAll(ctx context.Context, log *slog.Logger, components ...Com
 	var first error
 	select {
 	case <-ctx.Done():
-		if c.ShutdownDelay > 0 && !interruptedByHand(ctx) {
+		if c.ShutdownDelay > 0 && !endedByInterrupt(ctx) {
 			log.Info("shutting down: not ready any more, but still serving", "for", c.ShutdownDelay.String(), "reason", context.Cause(ctx))
 			select {
 			case <-time.After(c.ShutdownDelay):

@@ -21,11 +21,11 @@ func TestRunAll(t *testing.T) {
 	failure := errors.New("boom")
 	tests := []struct {
 		name   string
-		fails  bool          // the middle one, after a second
-		slow   time.Duration // how long the middle one takes to stop
+		fails  bool          // the middle component, after a second
+		slow   time.Duration // how long the middle component takes to stop
 		signal time.Duration // when ctx ends
-		ends   []string
-		want   string // part of the error; empty: none
+		ends   []string      // the components in the order in which they end
+		want   string        // part of the error; empty: none
 		took   time.Duration
 	}{
 		{"stopped in reverse order", false, 0, time.Minute, []string{"c", "b", "a"}, "", time.Minute},
@@ -110,7 +110,7 @@ func TestShutdownDelay(t *testing.T) {
 	tests := []struct {
 		name  string
 		cause error
-		ends  time.Duration // of a component by itself, after the signal; 0: it does not
+		ends  time.Duration // when the component ends by itself, after the signal; 0: never
 		took  time.Duration
 	}{
 		{"SIGTERM", signalled{syscall.SIGTERM}, 0, 3 * time.Second},

@@ -12,8 +12,8 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// decoding passes every setting, from a flag or a variable, through [clean], and
-// checks addresses.
+// decoding returns the option that passes every setting, from a flag or a variable,
+// through [clean], and checks addresses.
 func decoding() kong.Option {
 	registry := kong.NewRegistry().RegisterDefaults()
 	mapper := func(of reflect.Type) kong.Mapper { return cleaned{registry.ForType(of)} }
@@ -40,9 +40,9 @@ func (c cleaned) Decode(ctx *kong.DecodeContext, target reflect.Value) error {
 	return c.Mapper.Decode(ctx, target)
 }
 
-// clean returns the value without white space at its end, such as the newline
-// of a file that held a secret. It refuses other control characters, which can
-// only be a mistake. Its error does not show the value, which may be secret.
+// clean returns the value without white space at its end, such as the newline of a
+// secret's file. It refuses other control characters, which can only be a mistake.
+// Its error does not show the value, which may be secret.
 func clean(value string) (string, error) {
 	value = strings.TrimRightFunc(value, unicode.IsSpace)
 	position := 0

@@ -14,8 +14,8 @@ import (
 	"example.com/orderflow/services/internal/requestid"
 )
 
-// logger returns the service's log. Lines about a request have its id. Secrets in
-// errors, which may come from any library, are hidden.
+// logger returns the service's log. Lines about a request have its id. The log hides
+// the secrets in errors, which may come from any library.
 func (c *Common) logger(out io.Writer) *slog.Logger {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
@@ -24,8 +24,8 @@ func (c *Common) logger(out io.Writer) *slog.Logger {
 	return slog.New(requestid.Handler(c.formatted(out, &slog.HandlerOptions{Level: level, ReplaceAttr: hideSecrets})))
 }
 
-// LogChannel returns the channel that writes notifications to the output, among
-// the lines of the log. It is ready while the output can be written.
+// LogChannel returns the channel that writes notifications to the output, between
+// the lines of the log. Its Ping fails while the output can't be written.
 func (c *Common) LogChannel(out *Output) ports.Channel {
 	return logChannel{logchannel.New(c.noticeHandler(out)), out}
 }
@@ -48,8 +48,7 @@ func (c *Common) formatted(w io.Writer, options *slog.HandlerOptions) slog.Handl
 	return slog.NewJSONHandler(escaping{w}, options)
 }
 
-// resumed returns the line that says that the log goes on, after a failure or
-// after lines were dropped.
+// resumed returns the log line that follows a failure or dropped lines.
 func (c *Common) resumed(dropped int) []byte {
 	var line bytes.Buffer
 	log := slog.New(c.formatted(&line, nil))
@@ -85,9 +84,9 @@ func (e escaping) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// noticeHandler is a handler whose Handle returns once its line is written or
-// has failed. Each call has a buffer of its own, for the output writes the lines
-// of several callers together.
+// noticeHandler is a handler whose Handle waits until its line is written or has
+// failed. Each call has its own buffer, because the output writes several callers'
+// lines together.
 type noticeHandler struct {
 	out     *Output
 	open    func(io.Writer) slog.Handler
@@ -103,7 +102,7 @@ type notice struct {
 func newNoticeHandler(out *Output, open func(io.Writer) slog.Handler) *noticeHandler {
 	h := &noticeHandler{out: out, open: open}
 	h.notices.New = func() any {
-		n := &notice{line: line{fate: make(chan error, 1)}}
+		n := &notice{line: line{result: make(chan error, 1)}}
 		n.handler = open(&n.buffer)
 		return n
 	}

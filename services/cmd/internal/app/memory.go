@@ -23,16 +23,16 @@ import (
 // the process to 204 MiB with 400 %, to 158 MiB with the floor.
 const heapFloor = 32 << 20 // bytes
 
-// limitMemory sets Go's memory limit where GOMEMLIMIT does not: to nine tenths of
-// the control group's limit, since a process takes some memory beside Go's. It
-// returns the heap's floor, which lasts as long as the caller keeps it.
+// limitMemory sets Go's memory limit to nine tenths of the control group's limit,
+// unless GOMEMLIMIT sets it: a process takes some memory beside Go's. It returns the
+// heap's floor, which lasts as long as the caller keeps it.
 func limitMemory(root fs.FS, log *slog.Logger) (floor []byte) {
 	limit, source := debug.SetMemoryLimit(-1), "GOMEMLIMIT"
 	if os.Getenv(source) == "" {
 		limit, source = cgroupLimit(root)
 		limit = limit / 10 * 9
 	}
-	if limit > 0 && limit < math.MaxInt64 { // which is no limit
+	if limit > 0 && limit < math.MaxInt64 { // MaxInt64: no limit
 		log.Debug("memory is limited", "bytes", limit, "source", source)
 		debug.SetMemoryLimit(limit + heapFloor) // Go counts the floor
 	}
@@ -43,8 +43,8 @@ func limitMemory(root fs.FS, log *slog.Logger) (floor []byte) {
 // of the groups above it, in bytes, and the file that sets it; 0 if no file does.
 // It reads control groups of versions 1 and 2 at their usual mount points.
 func cgroupLimit(root fs.FS) (limit int64, source string) {
-	const unlimited = 1 << 60                          // version 1 says so with a number near the largest
-	groups, _ := fs.ReadFile(root, "proc/self/cgroup") // only Linux has it
+	const unlimited = 1 << 60                          // version 1 has a larger number for no limit
+	groups, _ := fs.ReadFile(root, "proc/self/cgroup") // only Linux has this file
 	for line := range strings.Lines(string(groups)) {
 		field := strings.SplitN(strings.TrimSuffix(line, "\n"), ":", 3) // number, controllers, path
 		if len(field) < 3 {
@@ -57,8 +57,8 @@ func cgroupLimit(root fs.FS) (limit int64, source string) {
 			}
 			mount, file = "sys/fs/cgroup/memory", "memory.limit_in_bytes"
 		}
-		// In a container, the path may be the host's, which is missing here, and the
-		// mount point the container's own group.
+		// In a container, the path may be the host's. Then it is missing here, and the
+		// mount point is the container's own group.
 		for group := path.Clean("/" + field[2]); ; group = path.Dir(group) {
 			name := path.Join(mount, group, file)
 			text, _ := fs.ReadFile(root, name)

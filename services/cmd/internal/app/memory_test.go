@@ -12,8 +12,8 @@ import (
 
 func TestCgroupLimit(t *testing.T) {
 	const (
-		v1     = "9:name=systemd:/\n4:memory:/docker/1\n0::/\n"
-		noneV1 = "9223372036854771712\n"
+		v1          = "9:name=systemd:/\n4:memory:/docker/1\n0::/\n"
+		unlimitedV1 = "9223372036854771712\n"
 	)
 	tests := []struct {
 		name   string
@@ -34,7 +34,7 @@ func TestCgroupLimit(t *testing.T) {
 			"/sys/fs/cgroup/memory/docker/1/memory.limit_in_bytes"},
 		{"v1, path of the host", map[string]string{"proc/self/cgroup": v1, "sys/fs/cgroup/memory/memory.limit_in_bytes": "67108864\n"}, 64 << 20,
 			"/sys/fs/cgroup/memory/memory.limit_in_bytes"},
-		{"v1, no limit", map[string]string{"proc/self/cgroup": v1, "sys/fs/cgroup/memory/docker/1/memory.limit_in_bytes": noneV1, "sys/fs/cgroup/memory/memory.limit_in_bytes": noneV1}, 0, ""},
+		{"v1, no limit", map[string]string{"proc/self/cgroup": v1, "sys/fs/cgroup/memory/docker/1/memory.limit_in_bytes": unlimitedV1, "sys/fs/cgroup/memory/memory.limit_in_bytes": unlimitedV1}, 0, ""},
 		{"v1, several controllers", map[string]string{"proc/self/cgroup": "3:cpu,memory:/a:b\n", "sys/fs/cgroup/memory/a:b/memory.limit_in_bytes": "1000000\n"}, 1_000_000,
 			"/sys/fs/cgroup/memory/a:b/memory.limit_in_bytes"},
 		{"both versions", map[string]string{"proc/self/cgroup": "4:memory:/a\n0::/a\n", "sys/fs/cgroup/memory/a/memory.limit_in_bytes": "2000000\n", "sys/fs/cgroup/a/memory.max": "1000000\n"},
@@ -65,13 +65,13 @@ func TestLimitMemory(t *testing.T) {
 	for _, tt := range []struct {
 		name     string
 		variable string // GOMEMLIMIT
-		initial  int64  // the limit that Go's runtime has made of the variable
+		initial  int64  // the limit that Go's runtime has read from the variable
 		root     fstest.MapFS
 		limit    int64
 		logged   string
 	}{
-		{"by hand", "50000000", 50_000_000, limited, 50_000_000 + heapFloor, "bytes=50000000 source=GOMEMLIMIT"},
-		{"off by hand", "off", math.MaxInt64, limited, math.MaxInt64, ""},
+		{"by the variable", "50000000", 50_000_000, limited, 50_000_000 + heapFloor, "bytes=50000000 source=GOMEMLIMIT"},
+		{"off by the variable", "off", math.MaxInt64, limited, math.MaxInt64, ""},
 		{"by the control group", "", math.MaxInt64, limited, 90_000_000 + heapFloor, "bytes=90000000 source=/sys/fs/cgroup/memory.max"},
 		{"unlimited", "", math.MaxInt64, fstest.MapFS{}, math.MaxInt64, ""},
 	} {

@@ -5,9 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"log/slog"
-	"os"
 	"strings"
 	"sync"
 	"syscall"
@@ -16,20 +13,16 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-
-	"example.com/orderflow/adapters/logchannel"
-	"example.com/orderflow/domain"
-	"example.com/orderflow/ports"
 )
 
 func resumedPlain(dropped int) []byte { return fmt.Appendf(nil, "again, %d dropped\n", dropped) }
 
-// sink is a writer whose writes have the results that the test sets.
+// sink is a writer. A test sets the results of its writes.
 type sink struct {
 	mu      sync.Mutex
 	got     bytes.Buffer
-	room    int   // bytes that are taken before err
-	err     error // nil: everything is taken
+	room    int   // bytes that it writes before err
+	err     error // nil: it writes all bytes
 	blocked chan struct{}
 }
 
@@ -60,7 +53,7 @@ func (s *sink) String() string {
 	return s.got.String()
 }
 
-func waitedFor(text string) *line { return &line{text: []byte(text), fate: make(chan error, 1)} }
+func newLine(text string) *line { return &line{text: []byte(text), result: make(chan error, 1)} }
 
 var errNoSpace = syscall.ENOSPC
 
@@ -71,20 +64,20 @@ func TestOutputAfterAPartialWrite(t *testing.T) {
 		s := &sink{room: len("one\ntw"), err: errNoSpace}
 		var changes []string
 		o := newOutput(s, resumedPlain, func(err error) { changes = append(changes, fmt.Sprint(err)) })
-		lines := []*line{waitedFor("one\n"), waitedFor("two\n"), {text: []byte("log\n")}, waitedFor("three\n")}
+		lines := []*line{newLine("one\n"), newLine("two\n"), {text: []byte("log\n")}, newLine("three\n")}
 		o.mu.Lock()
 		for _, l := range lines { // all in one batch
-			l.ctx, l.until = t.Context(), time.Now().Add(time.Hour)
+			l.ctx, l.deadline = t.Context(), time.Now().Add(time.Hour)
 			o.put(l)
 		}
 		o.kick()
 		o.mu.Unlock()
 		synctest.Wait()
 		for i, want := range []error{nil, errNoSpace, nil, errNoSpace} {
-			if lines[i].fate == nil {
+			if lines[i].result == nil {
 				continue
 			}
-			if err := <-lines[i].fate; err != want {
+			if err := <-lines[i].result; err != want {
 				t.Errorf("line %d: got %v, want %v", i+1, err, want)
 			}
 		}
@@ -92,7 +85,7 @@ func TestOutputAfterAPartialWrite(t *testing.T) {
 			t.Errorf("ping while writes fail: got %v", err)
 		}
 		s.set(0, nil)
-		if err := o.writeLine(t.Context(), waitedFor("four\n")); err != nil {
+		if err := o.writeLine(t.Context(), newLine("four\n")); err != nil {
 			t.Errorf("once writes succeed: %v", err)
 		}
 		if err := o.Close(t.Context()); err != nil {
@@ -107,7 +100,7 @@ func TestOutputAfterAPartialWrite(t *testing.T) {
 	})
 }
 
-// Ping finds out that writing works again, without another line.
+// Ping succeeds once writing works again, even if no other line is written.
 func TestOutputPingAfterAFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &sink{err: errNoSpace}
@@ -134,8 +127,8 @@ func TestOutputPingAfterAFailure(t *testing.T) {
 	})
 }
 
-// A blocked write delays no caller for longer than the timeout, no log line, no
-// ping, and not the close.
+// A blocked write delays callers, pings and the close only for a bounded time, and
+// log lines not at all.
 func TestOutputDuringABlockedWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &sink{blocked: make(chan struct{})}
@@ -144,18 +137,18 @@ func TestOutputDuringABlockedWrite(t *testing.T) {
 		fmt.Fprintln(o, "first")
 		synctest.Wait()
 		began := time.Now()
-		if err := o.writeLine(t.Context(), waitedFor("second\n")); err != errStuck {
+		if err := o.writeLine(t.Context(), newLine("second\n")); err != errStuck {
 			t.Errorf("got %v, want %v", err, errStuck)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if err := o.writeLine(ctx, waitedFor("third\n")); !errors.Is(err, context.DeadlineExceeded) {
+		if err := o.writeLine(ctx, newLine("third\n")); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v, want the context's end", err)
 		}
 		ctx, cancel = context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if err := o.Ping(ctx); err == nil {
-			t.Error("ping succeeds while a write is blocked")
+			t.Error("ping succeeded while a write was blocked")
 		}
 		const many = 20_000
 		for range many {
@@ -173,7 +166,7 @@ func TestOutputDuringABlockedWrite(t *testing.T) {
 		if diff := cmp.Diff([]string{errStuck.Error()}, changes); diff != "" {
 			t.Errorf("reported changes (-want +got):\n%s", diff)
 		}
-		close(s.blocked) // the rest is written after all
+		close(s.blocked) // now the output writes the rest
 		synctest.Wait()
 		got := s.String()
 		if strings.Contains(got, "second") || strings.Contains(got, "third") {
@@ -186,12 +179,12 @@ func TestOutputDuringABlockedWrite(t *testing.T) {
 	})
 }
 
-// The line in a blocked write may still be written.
+// The error for the line in a blocked write says that the line may still be written.
 func TestOutputOfALineInABlockedWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &sink{blocked: make(chan struct{})}
 		o := newOutput(s, resumedPlain, nil)
-		l := waitedFor("hangs\n")
+		l := newLine("hangs\n")
 		if err := o.writeLine(t.Context(), l); err != errUnderWay {
 			t.Errorf("got %v, want %v", err, errUnderWay)
 		}
@@ -199,125 +192,8 @@ func TestOutputOfALineInABlockedWrite(t *testing.T) {
 		if err := o.Close(t.Context()); err != nil {
 			t.Error(err)
 		}
-		if len(l.fate) > 0 {
+		if len(l.result) > 0 {
 			t.Error("a line has two results")
 		}
 	})
-}
-
-// blockingPipe returns a pipe whose writing end blocks, like the stdout of a
-// service.
-func blockingPipe(t testing.TB) (r, w *os.File) {
-	t.Helper()
-	var ends [2]int
-	if err := syscall.Pipe(ends[:]); err != nil {
-		t.Fatal(err)
-	}
-	syscall.CloseOnExec(ends[0])
-	syscall.CloseOnExec(ends[1])
-	r, w = os.NewFile(uintptr(ends[0]), "reader"), os.NewFile(uintptr(ends[1]), "writer")
-	t.Cleanup(func() { r.Close(); w.Close() })
-	return r, w
-}
-
-// While the reader of a pipe pauses, notifications fail as during an outage of the
-// receiver. Once it continues, it gets no line whose caller got an error.
-func TestOutputToAPausedReader(t *testing.T) {
-	r, w := blockingPipe(t)
-	c := Common{LogFormat: "json", LogLevel: "info"}
-	o := newOutput(w, c.resumed, nil)
-	channel := logchannel.New(c.noticeHandler(o))
-	log := c.logger(o)
-	log.Info("begin")
-
-	const each = 100
-	var mu sync.Mutex
-	sent, failed := make(map[domain.EventID]bool), make(map[domain.EventID]bool)
-	var callers sync.WaitGroup
-	for caller := range 16 {
-		callers.Go(func() {
-			for n := range each {
-				id := domain.OrderID(fmt.Sprintf("0192f0c1-2d3e-7f4a-8b5c-%012d", caller*each+n))
-				order, err := domain.NewOrder(id, "123", "Laptop", 2, time.Now())
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-				event := order.Created()
-				err = channel.Send(ctx, event)
-				cancel()
-				if err != nil && !ports.IsPostponed(err) {
-					t.Errorf("%v is not marked as an outage", err)
-				}
-				mu.Lock()
-				sent[event.ID], failed[event.ID] = err == nil, err != nil
-				mu.Unlock()
-				if err != nil {
-					return
-				}
-			}
-		})
-	}
-	callers.Wait()
-	var read bytes.Buffer
-	var reader sync.WaitGroup
-	reader.Go(func() { _, _ = io.Copy(&read, r) })
-	log.Info("end")
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	if err := o.Close(ctx); err != nil {
-		t.Error(err)
-	}
-	w.Close()
-	reader.Wait()
-
-	failures := 0
-	for id, wanted := range sent {
-		if got := strings.Count(read.String(), string(id)); got > 1 || (got == 1) != wanted {
-			t.Errorf("%s was written %d times, and Send succeeded: %v", id, got, wanted)
-		}
-		if failed[id] {
-			failures++
-		}
-	}
-	if failures != 16 || !strings.Contains(read.String(), `"msg":"end"`) {
-		t.Errorf("%d callers failed in the end, want all 16, or the line end is missing", failures)
-	}
-}
-
-// A notification does not wait for a log line that does not fit into the pipe.
-func TestOutputOfALongLine(t *testing.T) {
-	r, w := blockingPipe(t)
-	c := Common{LogFormat: "json", LogLevel: "info"}
-	o := newOutput(w, c.resumed, nil)
-	h := c.noticeHandler(o)
-	for range 16 { // more than a pipe takes
-		fmt.Fprintln(o, strings.Repeat("x", 5000))
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
-		_ = h.Handle(ctx, slog.NewRecord(began, slog.LevelInfo, "notice", 0)) // it fails once the pipe is full
-		cancel()
-	}
-	go func() { _, _ = io.Copy(io.Discard, r) }()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	if err := o.Close(ctx); err != nil {
-		t.Error(err)
-	}
-}
-
-// A closed pipe makes writes fail.
-func TestOutputToAClosedPipe(t *testing.T) {
-	r, w := blockingPipe(t)
-	o := newOutput(w, resumedPlain, nil)
-	r.Close()
-	if err := o.writeLine(t.Context(), waitedFor("line\n")); !errors.Is(err, syscall.EPIPE) {
-		t.Errorf("got %v, want %v", err, syscall.EPIPE)
-	}
-	if err := o.Ping(t.Context()); !errors.Is(err, syscall.EPIPE) {
-		t.Errorf("ping: got %v", err)
-	}
-	if err := o.Close(t.Context()); err != nil {
-		t.Error(err) // no log line was lost
-	}
 }

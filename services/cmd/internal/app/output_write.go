@@ -12,7 +12,7 @@ func (o *Output) run() {
 	defer close(o.ended)
 	for o.await() {
 		for !o.canWrite(outputCheck) {
-			if o.life.Err() != nil {
+			if o.lifetime.Err() != nil {
 				return
 			}
 		}
@@ -26,10 +26,10 @@ func (o *Output) run() {
 func (o *Output) await() bool {
 	for {
 		o.mu.Lock()
-		mine, over := o.begin(), o.closing && len(o.queue) == 0 && !o.writing
+		hasTurn, over := o.begin(), o.closing && len(o.queue) == 0 && !o.writing
 		o.mu.Unlock()
-		if mine || over {
-			return mine
+		if hasTurn || over {
+			return hasTurn
 		}
 		<-o.wake
 	}
@@ -56,7 +56,7 @@ func (o *Output) end() {
 }
 
 // canWrite waits until a batch can be written without blocking, for wait at most.
-// Until then every line can still be withdrawn.
+// During the wait every line can still be withdrawn.
 func (o *Output) canWrite(wait time.Duration) bool {
 	return o.conn == nil || canWrite(o.conn, wait)
 }
@@ -68,12 +68,12 @@ func (o *Output) fits() bool {
 	return len(o.queue) > 0 && len(o.queue[0].text) < o.batch
 }
 
-// writeBatch writes lines from the queue in one write and reports the result to
-// each line's caller: a write that failed may have written the first lines.
+// writeBatch writes lines from the queue in one write, and sends each line's caller
+// the line's own result: a write that fails may have written the first lines.
 func (o *Output) writeBatch() {
 	head, dropped := o.take()
 	n, err := o.to.Write(o.text)
-	o.last = time.Now()
+	o.wroteAt = time.Now()
 	if err == nil && n < len(o.text) {
 		err = io.ErrShortWrite
 	}
@@ -86,13 +86,13 @@ func (o *Output) writeBatch() {
 		o.dropped -= dropped
 	}
 	for i, l := range o.lines {
-		var fate error
+		var result error
 		if o.ends[i] > n || n < head {
-			fate = err
+			result = err
 		}
-		if l.fate != nil {
-			l.fate <- fate
-		} else if fate != nil {
+		if l.result != nil {
+			l.result <- result
+		} else if result != nil {
 			o.dropped++
 		}
 	}

@@ -10,9 +10,8 @@ import (
 	"time"
 )
 
-// openOutputs returns the outputs through which a running service writes to its
-// streams. From here on a closed pipe makes a write fail; it does not end the
-// process.
+// openOutputs returns the outputs for a running service's streams. It makes writes to
+// a closed pipe fail instead of ending the process.
 func openOutputs(name string, c *Common, s Streams) (out, errs *Output) {
 	signal.Ignore(syscall.SIGPIPE)
 	errs = newOutput(s.Err, func(dropped int) []byte {
@@ -31,13 +30,13 @@ func openOutputs(name string, c *Common, s Streams) (out, errs *Output) {
 	return out, errs
 }
 
-// closeOutputs writes the remaining lines, within the time for closing.
+// closeOutputs writes the remaining lines, within the close timeout.
 func closeOutputs(name string, c *Common, out, errs *Output) {
 	half := c.closeTimeout() / 2
 	if err := closeWithin(half, out); err != nil {
 		fmt.Fprintf(errs, "%s: stdout: %v\n", name, err)
 	}
-	_ = closeWithin(half, errs) // there is no stream left to report it
+	_ = closeWithin(half, errs) // no stream is left to report the error
 }
 
 func closeWithin(timeout time.Duration, o *Output) error {

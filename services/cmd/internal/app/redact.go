@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// Shown returns the URL as people may see it: without its password, and without
-// parameters, which may hold another. Of a URL that an unescaped character may
-// have broken, with a part of the password elsewhere, it returns only the scheme.
+// Shown returns the URL without its password, and without parameters, which may hold
+// another. It returns only the scheme if an unescaped character may have moved a part
+// of the password elsewhere.
 func Shown(address string) string {
 	u, err := url.Parse(address)
 	at := strings.Count(address, "@")
@@ -23,7 +23,7 @@ func Shown(address string) string {
 }
 
 var (
-	// The login of a URL without characters that must be escaped in it.
+	// The login of a URL, without characters that must be escaped.
 	cleanLogin = regexp.MustCompile(`([a-zA-Z][a-zA-Z0-9+.-]*://)([^\s"'/?#@:]*):[^\s"'/?#@:]*@`)
 
 	// Any other login: the password may contain anything, so it ends at the last @.
@@ -45,8 +45,8 @@ var (
 // hidden replaces the @ of a redacted login until all logins are redacted.
 const hidden = "\x00"
 
-// Redact returns the text without logins and parameters of URLs, broken ones
-// included.
+// Redact returns the text without the passwords and parameters of URLs, also of
+// broken ones.
 func Redact(text string) string {
 	text = namedSecret.ReplaceAllString(text, "${1}=…")
 	text = encodedLogin.ReplaceAllString(text, "${1}…%40")
@@ -60,14 +60,15 @@ func Redact(text string) string {
 	return strings.ReplaceAll(text, hidden, "@")
 }
 
-// longestMessage bounds a message, in bytes: it may quote the command line.
-const longestMessage = 4 << 10
+// maxMessage is the size of a message in bytes, at most: it may quote the command
+// line.
+const maxMessage = 4 << 10
 
 func shortened(text string) string {
-	if len(text) <= longestMessage {
+	if len(text) <= maxMessage {
 		return text
 	}
-	return strings.ToValidUTF8(text[:longestMessage/2], "") + " … " + strings.ToValidUTF8(text[len(text)-longestMessage/2:], "")
+	return strings.ToValidUTF8(text[:maxMessage/2], "") + " … " + strings.ToValidUTF8(text[len(text)-maxMessage/2:], "")
 }
 
 // redacting writes messages for people: without secrets, of a bounded length,
@@ -81,8 +82,8 @@ func (r redacting) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Printable returns the text, which may come from strangers, with those
-// characters escaped that control a terminal.
+// Printable returns a text, which may come from strangers, with the characters
+// escaped that control a terminal.
 func Printable(text string) string {
 	var b strings.Builder
 	for _, r := range text {

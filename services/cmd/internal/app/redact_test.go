@@ -46,7 +46,7 @@ func TestRedact(t *testing.T) {
 	}
 }
 
-// Redact hides a password with any characters in it.
+// Redact hides a password whatever characters it has.
 func FuzzRedact(f *testing.F) {
 	f.Add("p", "host/db")
 	f.Add("://", "x@y")
@@ -59,8 +59,8 @@ func FuzzRedact(f *testing.F) {
 	})
 }
 
-// The log shows no secret of an error, even of a wrapped one, and no character
-// that controls a terminal.
+// The log hides the secrets of errors, also of wrapped ones, and characters that
+// control a terminal.
 func TestLogHidesSecrets(t *testing.T) {
 	secret := errors.Join(errors.New("first"), fmt.Errorf("open: %w", errors.New("dial amqp://u:hun/ter2@host")))
 	for _, format := range []string{"json", "text"} {

@@ -28,8 +28,8 @@ func (c *Common) serve(name string, listener net.Listener, server httpapi.Server
 }
 
 const (
-	longestProfile = 2 * time.Minute
-	operators      = 8 // connections at once
+	maxProfileTime   = 2 * time.Minute
+	adminConnections = 8
 )
 
 // AdminServer returns the component that serves operators: the handler, which may
@@ -46,13 +46,13 @@ func (c *Common) AdminServer(handler http.Handler, log *slog.Logger) (Component,
 	mux.Handle("/", handler)
 	mux.Handle("/debug/pprof/", profiles())
 	return c.serve("admin", listener, httpapi.Server{
-		Handler: httpapi.ForOperators(mux, log), RequestTimeout: longestProfile,
-		Connections: operators, Interrupt: true,
+		Handler: httpapi.ForOperators(mux, log), RequestTimeout: maxProfileTime,
+		Connections: adminConnections, Interrupt: true,
 	}, log), nil
 }
 
 // profiles returns the handler of Go's profiles. A profile ends when its client
-// closes the connection, or after [longestProfile].
+// closes the connection, or after [maxProfileTime].
 func profiles() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
@@ -62,11 +62,11 @@ func profiles() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
 		if r.URL.Path != "/debug/pprof/symbol" { // its body is not a form
-			_ = r.ParseMultipartForm(64 << 10) // after an error the profiles, too, go on with what it has read
+			_ = r.ParseMultipartForm(64 << 10) // after an error, pprof uses the fields that were parsed, too
 			for _, text := range r.Form["seconds"] {
-				if seconds, err := strconv.ParseFloat(text, 64); err != nil || !(seconds > 0 && seconds <= longestProfile.Seconds()) {
+				if seconds, err := strconv.ParseFloat(text, 64); err != nil || !(seconds > 0 && seconds <= maxProfileTime.Seconds()) {
 					httpapi.Invalid(domain.FieldError{
-						Field: "seconds", Reason: fmt.Sprintf("must be a number above 0 and at most %.0f", longestProfile.Seconds()),
+						Field: "seconds", Reason: fmt.Sprintf("must be a number above 0 and at most %.0f", maxProfileTime.Seconds()),
 					}).Write(w, r)
 					return
 				}

@@ -9,7 +9,7 @@ import (
 	"example.com/orderflow/services/order"
 )
 
-// Common are the settings of every executable. A ${…} in a tag is the program's
+// Common has the settings of every executable. A ${…} in a tag is the program's
 // default.
 type Common struct {
 	AdminAddr Address `env:"ADMIN_ADDR" default:"localhost:${admin_port}" help:"Address for operators; do not expose it to the public."`
@@ -22,18 +22,18 @@ type Common struct {
 	LogLevel  string `env:"LOG_LEVEL" enum:"debug,info,warn,error" default:"info" help:"Lowest level to log: ${enum}."`
 	LogFormat string `env:"LOG_FORMAT" enum:"json,text" default:"${log_format}" help:"Format of the log: ${enum}."`
 
-	StartTimeout    time.Duration `env:"START_TIMEOUT" default:"60s" help:"How long to wait for store and broker at the start."`
-	RequestTimeout  time.Duration `env:"REQUEST_TIMEOUT" default:"10s" help:"How long the answer to a request may take."`
-	IdleTimeout     time.Duration `env:"IDLE_TIMEOUT" default:"2m" help:"How long a connection may be idle; load balancers must close theirs earlier."`
-	ShutdownDelay   time.Duration `env:"SHUTDOWN_DELAY" default:"3s" help:"How long to keep serving after SIGTERM or SIGHUP, with /readyz answering 503, until load balancers send no more requests; no delay after ^C."`
-	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT" default:"10s" help:"How long unfinished work may take after the shutdown delay."`
+	StartTimeout    time.Duration `env:"START_TIMEOUT" default:"60s" help:"How long to wait for store and broker at the start, up to 1h."`
+	RequestTimeout  time.Duration `env:"REQUEST_TIMEOUT" default:"10s" help:"How long the answer to a request may take, up to 1h."`
+	IdleTimeout     time.Duration `env:"IDLE_TIMEOUT" default:"2m" help:"How long a connection may be idle, up to 1h; load balancers must close theirs earlier."`
+	ShutdownDelay   time.Duration `env:"SHUTDOWN_DELAY" default:"3s" help:"How long to keep serving after SIGTERM or SIGHUP, up to 1h, so that load balancers see /readyz answer 503 and send no more requests; no delay after ^C."`
+	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT" default:"10s" help:"How long unfinished work may take after the shutdown delay, up to 1h."`
 }
 
 // Shared returns the settings of every executable.
 func (c *Common) Shared() *Common { return c }
 
-// Validate refuses wrong settings; its error names the flag. Kong calls it, as
-// it calls the Validate of each embedded struct.
+// Validate refuses wrong settings; its error names the flag. Kong calls the Validate
+// of each embedded struct.
 func (c *Common) Validate() error {
 	for _, d := range []struct {
 		flag  string
@@ -49,9 +49,9 @@ func (c *Common) Validate() error {
 	return c.checkManagement()
 }
 
-// Intake is the setting of a program that takes orders.
+// Intake has the setting of a program that takes orders.
 type Intake struct {
-	MaxInFlight int `env:"MAX_IN_FLIGHT" default:"4096" help:"How many orders may be under way at once; further ones are answered 503."`
+	MaxInFlight int `env:"MAX_IN_FLIGHT" default:"4096" help:"How many orders may be under way at once, 1 or more; the answer to further ones is 503."`
 }
 
 // Validate refuses a wrong setting; its error names the flag.
@@ -62,9 +62,9 @@ func (i *Intake) Validate() error {
 	return nil
 }
 
-// Consuming is the setting of a program that consumes events.
+// Consuming has the setting of a program that consumes events.
 type Consuming struct {
-	Prefetch int `env:"PREFETCH" default:"512" help:"How many events may be under way at once. If the process is killed, at most this many notifications are repeated."`
+	Prefetch int `env:"PREFETCH" default:"512" help:"How many events may be under way at once, 1 to 65535. If the process is killed, at most this many notifications are repeated."`
 }
 
 // Validate refuses a wrong setting; its error names the flag.

@@ -43,8 +43,8 @@ func execute(t *testing.T, args ...string) (status int, e *everything, stderr st
 	return status, e, errs.String()
 }
 
-// Every setting, by flag or variable, loses white space at its end. One with a
-// control character is refused with an error that names it and hides its value.
+// Every setting, by flag or variable, is trimmed at its end. A setting with a control
+// character is refused with an error that names the setting and hides its value.
 func TestEverySettingIsClean(t *testing.T) {
 	model, err := kong.New(new(everything), kong.Vars{"store": program.Store, "broker": program.Broker, "log_format": "json", "admin_port": "1"})
 	if err != nil {
@@ -96,7 +96,7 @@ func TestEverySettingIsClean(t *testing.T) {
 	}
 }
 
-// No command line prints the password of a URL in it.
+// No command line prints the password of a URL.
 func TestNoPasswordIsPrinted(t *testing.T) {
 	urls := []string{"mongodb://user:hunter2@host/db", "amqp://u:p@hunter2@h", "amqp://u:p/hunter2@h", "amqp://u:p:hunter2@h", "mongodb://u:p hunter2@h",
 		"u:hunter2@h", "mongodb://u:p\x01hunter2@h", "mongodb://u:p\xffhunter2@h", "http://u:hunter2@h:x"}
@@ -117,7 +117,7 @@ func TestNoPasswordIsPrinted(t *testing.T) {
 
 func TestSettingsInRange(t *testing.T) {
 	for _, tt := range []struct {
-		arg, want string // empty: it is taken
+		arg, want string // part of the error; empty: none
 	}{
 		{"--shutdown-delay=0s", ""}, {"--shutdown-delay=1h", ""}, {"--shutdown-delay=-1s", "0 to 1h"}, {"--shutdown-delay=61m", "0 to 1h"},
 		{"--idle-timeout=1h", ""}, {"--idle-timeout=0s", "more than 0"}, {"--idle-timeout=2h", "at most 1h"},

@@ -16,9 +16,9 @@ type signalled struct{ os.Signal }
 func (s signalled) Error() string { return s.String() + " received" }
 
 // untilSignal returns a context that ends with SIGTERM or SIGINT, or with SIGHUP
-// unless the process started with it ignored, as under nohup. A second signal
-// kills the process, except SIGHUP: when a terminal closes, the system sends
-// one, and the shell another.
+// unless the process started with SIGHUP ignored, as under nohup. A second SIGTERM or
+// SIGINT kills the process. A second SIGHUP does not: when a terminal closes, the
+// system sends one, and the shell another.
 func untilSignal() context.Context {
 	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
 	if !signal.Ignored(syscall.SIGHUP) {
@@ -27,7 +27,7 @@ func untilSignal() context.Context {
 	ctx, stop := context.WithCancelCause(context.Background())
 	received := make(chan os.Signal, 1)
 	signal.Notify(received, signals...)
-	go func() { // lives as long as the process
+	go func() { // runs until a signal comes or the process ends
 		first := <-received
 		signal.Ignore(syscall.SIGHUP)
 		signal.Stop(received)
@@ -39,10 +39,9 @@ func untilSignal() context.Context {
 // commandStopTimeout is how long a command may take to end after a signal.
 const commandStopTimeout = 5 * time.Second
 
-// endSoon ends the process [commandStopTimeout] after ctx has ended, because a
-// command may wait for the reader of its output. The returned function cancels
-// that.
-func endSoon(ctx context.Context) (done func()) {
+// forceExit ends the process [commandStopTimeout] after ctx has ended, because a
+// command may wait for the reader of its output. The returned function cancels that.
+func forceExit(ctx context.Context) (done func()) {
 	over := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		select {
@@ -54,8 +53,8 @@ func endSoon(ctx context.Context) (done func()) {
 	return sync.OnceFunc(func() { stop(); close(over) })
 }
 
-// interruptedByHand reports whether ^C ended ctx.
-func interruptedByHand(ctx context.Context) bool {
+// endedByInterrupt reports whether ^C ended ctx.
+func endedByInterrupt(ctx context.Context) bool {
 	var s signalled
 	return errors.As(context.Cause(ctx), &s) && s.Signal == os.Interrupt
 }

@@ -47,15 +47,15 @@ func (c *Common) OpenStore(ctx context.Context, log *slog.Logger) (*Store, error
 	return nil, settingError("--store", c.Store, err)
 }
 
-// CheckStoreOutlivesProcess refuses a store that no other process can see.
-func (c *Common) CheckStoreOutlivesProcess() error {
+// CheckStoreIsShared refuses a store in memory, which no other process can see.
+func (c *Common) CheckStoreIsShared() error {
 	if strings.HasPrefix(c.Store, "memory:") {
 		return settingError("--store", c.Store, errors.New("only the service's own process sees a store in memory; ask the service at its --admin-addr, or give a URL that begins with mongodb: instead"))
 	}
 	return nil
 }
 
-// closing returns a function that closes a connection within the time for it.
+// closing returns a function that closes a connection within the close timeout.
 func (c *Common) closing(what string, connection func(context.Context) error, log *slog.Logger) func() {
 	return func() {
 		ctx, cancel := context.WithTimeout(context.Background(), c.closeTimeout())

@@ -15,8 +15,7 @@ import (
 // errInterrupted is returned when a signal ends the start of a service.
 var errInterrupted = errors.New("interrupted while starting")
 
-// quietStart is how long waitFor waits without a log line: most starts take
-// less.
+// quietStart is the time during which waitFor logs nothing: most starts take less.
 const quietStart = time.Second
 
 // waitFor calls try until it returns nil, for timeout at most. It gives up at
@@ -28,7 +27,7 @@ func waitFor(ctx context.Context, what string, timeout time.Duration, log *slog.
 	var (
 		state    statelog.State
 		err      error
-		reason   error // the last error that says more than that time was up
+		reason   error // the last error other than a timeout
 		refusals int   // in a row
 		start    = time.Now()
 	)
@@ -62,7 +61,7 @@ func waitFor(ctx context.Context, what string, timeout time.Duration, log *slog.
 	return err
 }
 
-// isAnswer reports whether the error is a server's answer, by the drivers' types.
+// isAnswer reports whether the error, by its driver's type, is a server's answer.
 func isAnswer(err error) bool {
 	var store interface{ ErrorCodes() []int }
 	var broker interface{ Recoverable() bool }

@@ -22,10 +22,10 @@ type serverError struct{ error }
 
 func (serverError) ErrorCodes() []int { return []int{18} }
 
-// One refusal is retried, for a server that shuts down may refuse once. Any other
-// error of a server is waited out, and named at the end.
+// waitFor retries one refusal, because a server that shuts down may refuse once. It
+// retries other errors of a server until the timeout, and returns the last.
 func TestWaitFor(t *testing.T) {
-	away := fmt.Errorf("dial: %w", ports.ErrUnavailable)
+	unavailable := fmt.Errorf("dial: %w", ports.ErrUnavailable)
 	refused := fmt.Errorf("%w: %w: login", ports.ErrUnavailable, ports.ErrRefused)
 	full := fmt.Errorf("%w: %w", ports.ErrUnavailable, serverError{errors.New("too many queues")})
 	tests := []struct {
@@ -38,17 +38,17 @@ func TestWaitFor(t *testing.T) {
 		logged []string
 	}{
 		{"available at once", []error{nil}, time.Hour, "", 0, 0, nil},
-		{"available later", append(slices.Repeat([]error{away}, 9), nil), time.Hour, "", 5 * time.Second, 30 * time.Second,
+		{"available later", append(slices.Repeat([]error{unavailable}, 9), nil), time.Hour, "", 5 * time.Second, 30 * time.Second,
 			[]string{"waiting for the store", "the store answers"}},
-		{"never available", []error{away}, time.Hour, "the store did not answer within 1m0s: dial: unavailable; start it, or name another",
+		{"never available", []error{unavailable}, time.Hour, "the store did not answer within 1m0s: dial: unavailable; start it, or name another",
 			50 * time.Second, time.Minute, []string{"waiting for the store"}},
 		{"error of the server", []error{full}, time.Hour, "the store could not be used within 1m0s: unavailable: too many queues; correct the cause, or name another",
 			50 * time.Second, time.Minute, []string{"waiting for the store"}},
 		{"another error", []error{errors.New("login refused")}, time.Hour, "login refused", 0, 0, nil},
-		{"interrupted", []error{away}, 7 * time.Second, "interrupted", 7 * time.Second, 7 * time.Second, []string{"waiting for the store"}},
-		{"refused twice in a row", []error{away, refused, refused}, time.Hour, "refused: login", 0, time.Second, nil},
+		{"interrupted", []error{unavailable}, 7 * time.Second, "interrupted", 7 * time.Second, 7 * time.Second, []string{"waiting for the store"}},
+		{"refused twice in a row", []error{unavailable, refused, refused}, time.Hour, "refused: login", 0, time.Second, nil},
 		{"refused once", []error{refused, nil}, time.Hour, "", 0, time.Second, nil},
-		{"refused twice, not in a row", []error{refused, away, refused, nil}, time.Hour, "", 0, time.Second, nil},
+		{"refused twice, not in a row", []error{refused, unavailable, refused, nil}, time.Hour, "", 0, time.Second, nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -84,8 +84,8 @@ func TestWaitFor(t *testing.T) {
 	}
 }
 
-// The reason is logged again when it changes, and each minute. Another port is
-// not another reason.
+// waitFor logs the reason again when it changes, and each minute. A reason with
+// another port is the same.
 func TestWaitForLogsTheReason(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
