@@ -118,8 +118,8 @@ func TestHeadersInBoundedMemory(t *testing.T) {
 	}
 }
 
-// sendAndReadNothing sends the requests on a connection of its own, reads
-// nothing, and keeps the connection until ctx ends.
+// sendAndReadNothing sends the requests on a new connection, reads nothing, and
+// keeps the connection open until ctx ends.
 func sendAndReadNothing(ctx context.Context, address, requests string) {
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
 	if err != nil {

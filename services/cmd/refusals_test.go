@@ -52,7 +52,7 @@ type rawAnswer struct {
 	body         string
 }
 
-// exchange sends the bytes on a connection of its own and reads the answer.
+// exchange sends the request on a new connection and reads the answer.
 func exchange(t *testing.T, address, request string) rawAnswer {
 	t.Helper()
 	conn, err := net.Dial("tcp", address)

@@ -84,9 +84,9 @@ var ErrNotRecorded = errors.New("its message was put back into the queue, but th
 // action starts.
 var ErrWrongState = errors.New("wrong state")
 
-// Decide carries out the decision about each of the dead letters. It returns one
-// error for each id: nil, [ErrWrongState], [ports.ErrNotFound], [ports.ErrChanged]
-// if another operator has decided meanwhile, or an error of the store or the broker.
+// Decide carries out the decision about each of the dead letters, and returns one
+// error for each id. [ErrWrongState], [ErrNotRecorded] and [ports.ErrNotFound] are
+// among them, and [ports.ErrChanged] when another operator has decided meanwhile.
 //
 // A replayed message keeps its event id and starts at its first attempt. If it
 // fails again, its dead letter waits again and shows all failures. After a crash

@@ -175,7 +175,7 @@ func TestDiscardAndRestore(t *testing.T) {
 	})
 }
 
-// Each dead letter has an error of its own, and a dry run changes nothing.
+// Decide returns an error for each dead letter. A dry run changes nothing.
 func TestDecideRefusesWrongStates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, event := newFixture(t), newEvent(t)

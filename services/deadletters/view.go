@@ -16,7 +16,7 @@ type Summary struct {
 	TimesAside int                   `json:"times_set_aside"`
 	Since      string                `json:"since"`                // the first of all failures
 	SettledAt  string                `json:"settled_at,omitempty"` // when it was replayed or discarded
-	SettledBy  string                `json:"settled_by,omitempty"` // who decided
+	SettledBy  string                `json:"settled_by,omitempty"` // the author of the decision
 }
 
 // Failure says why and when a message was set aside.

@@ -14,9 +14,9 @@ const (
 	maxKeyLength = 255
 )
 
-// readKey returns the value of the header Idempotency-Key (an IETF draft): 1 to 255
-// visible ASCII characters and spaces, bare or quoted as in RFC 8941. Quotes are not
-// part of the key. Without the header the key is empty.
+// readKey returns the value of the header Idempotency-Key (an IETF draft), or an
+// empty key without the header. A key is 1 to 255 visible ASCII characters and
+// spaces, bare or quoted as in RFC 8941. Its quotes are not part of it.
 func readKey(h http.Header) (string, error) {
 	values := h.Values(keyHeader)
 	if len(values) == 0 {

@@ -42,7 +42,8 @@ func TestRelayWhileTheBrokerIsUnavailable(t *testing.T) {
 	}
 }
 
-// A call that times out is an outage, whatever error it returns, and no refusal.
+// A call that times out is an outage and no refusal, even if its error does not wrap
+// ErrUnavailable.
 func TestRelayCallTimesOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
@@ -179,9 +180,9 @@ func TestRelayReleaseHangs(t *testing.T) {
 	})
 }
 
-// To the relay, a broker that refuses everything is unavailable: the log has one line
-// a minute, and all events are published within 3 s of the broker's return. Events
-// come together or one by one.
+// A broker that refuses everything is an outage: the log has one line a minute, and
+// the relay publishes all events within 3 s of the broker's return. The events come
+// together or one by one.
 func TestRelayAllRefused(t *testing.T) {
 	for _, tt := range []struct {
 		name             string

@@ -49,8 +49,8 @@ type Placement struct {
 // order.
 var ErrKeyReused = errors.New("idempotency key used before for another order")
 
-// Place stores a new order and returns it. From then on its event will reach the
-// broker, whatever fails later.
+// Place stores a new order and returns it. No later failure keeps the order's event
+// from the broker.
 //
 // If the user has used the idempotency key before, Place stores nothing. It returns
 // the first order, and replayed is true. [ErrKeyReused] is returned when the first

@@ -79,8 +79,8 @@ func (sel *selection) decide(ctx context.Context, c *app.Common, streams app.Str
 	})
 }
 
-// currentUser returns the user who runs the command as user@host. If the system has
-// no name for the user, it returns the user's number.
+// currentUser returns the command's user as user@host. It uses the user's number if
+// the system has no name for the user.
 func currentUser() string {
 	name := strconv.Itoa(os.Getuid())
 	if u, err := user.Current(); err == nil && u.Username != "" {

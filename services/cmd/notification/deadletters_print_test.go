@@ -15,7 +15,7 @@ import (
 	"example.com/orderflow/services/deadletters"
 )
 
-// Terminals obey control characters, which may come from strangers.
+// Messages may contain control characters, and terminals obey them.
 func TestPrintEscapesControlCharacters(t *testing.T) {
 	const wicked = "a\x1b[2J\x07\u009bb\r\u202e"
 	var out bytes.Buffer

@@ -12,8 +12,8 @@ import (
 	"unicode/utf8"
 )
 
-// WriteJSON answers with the value as JSON. If the answer is large and there is no
-// memory for it, it returns a problem instead.
+// WriteJSON answers with the value as JSON. If the answer is large and no memory is
+// free for it, WriteJSON returns a problem instead.
 func WriteJSON(w http.ResponseWriter, status int, value any) error {
 	body := encode(value)
 	if !reserve(w, len(body)) {
@@ -23,9 +23,10 @@ func WriteJSON(w http.ResponseWriter, status int, value any) error {
 	return nil
 }
 
-// WriteLarge answers 200 with the value, a struct with fields, and adds the content
-// as its last member: as text with this name if it is UTF-8, otherwise in base64
-// with the name and "_base64". It encodes and writes the content in parts of 32 KiB.
+// WriteLarge answers 200 with the value, a struct with fields, and the content as
+// the last member. Content in UTF-8 is a text with this name. Other content is in
+// base64, and "_base64" follows the name. WriteLarge encodes the content in parts,
+// so that it needs little memory.
 func WriteLarge(w http.ResponseWriter, value any, name string, content []byte) {
 	head := bytes.TrimSuffix(encode(value), []byte("}\n"))
 	text := utf8.Valid(content)

@@ -9,7 +9,7 @@ const (
 	maxConnections = 4096
 
 	// otherFiles is the number of open files left to the rest of the process, such
-	// as a store's pool of 100 connections; at most two thirds of the limit.
+	// as a store's 100 connections. It is at most two thirds of the limit.
 	otherFiles = 192
 
 	// maxSpare bounds the connections beyond a server's bound. They serve health

@@ -7,7 +7,7 @@ import (
 
 const (
 	// memoryBudget bounds the bytes that all requests and answers of the process
-	// hold together, except small ones. So slow clients, however many, take no more.
+	// hold together, except small ones. So any number of slow clients takes no more.
 	memoryBudget = 32 << 20
 
 	// small is the size in bytes up to which a header, a body or an answer needs no
@@ -15,7 +15,7 @@ const (
 	small = 4 << 10
 )
 
-// memory is the budget of the process, however many servers it has.
+// memory is the budget of the process. All its servers share it.
 var memory = newBudget(memoryBudget)
 
 // budget is a number of bytes. Callers reserve parts of it.

@@ -131,8 +131,8 @@ type exchange struct {
 func (e *exchange) Unwrap() http.ResponseWriter { return e.ResponseWriter }
 
 // WriteHeader begins the answer. The answer closes the connection if the request's
-// body has not arrived, or if the service is stopping: clients have to connect
-// elsewhere before the listener closes.
+// body has not arrived, or if the service is stopping: then clients should connect
+// elsewhere.
 func (e *exchange) WriteHeader(status int) {
 	if !e.discard() || e.health.isStopping() {
 		e.Header().Set("Connection", "close")

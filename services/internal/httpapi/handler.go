@@ -1,6 +1,6 @@
-// Package httpapi has the common parts of the services' HTTP interfaces: routes by
-// method, errors as problem+json, health, and a server with limits on time, memory
-// and connections.
+// Package httpapi has the common parts of the services' HTTP interfaces: routes,
+// errors as problem+json, health, and a server that limits time, memory and
+// connections.
 package httpapi
 
 import (
@@ -63,8 +63,8 @@ type Routes map[string]Methods
 //
 // It answers unknown paths, wrong methods and panics with a [Problem], too. It
 // redirects a path that is not clean to its clean form. Each answer, and each line
-// logged with the request's context, has a request id: the client's X-Request-ID if
-// that is 1 to 128 visible ASCII characters, otherwise a new one.
+// logged with the request's context, has a request id. That is the client's
+// X-Request-ID if it is 1 to 128 visible ASCII characters, otherwise a new id.
 //
 // The request's context lasts even if the client closes the connection or its
 // sending side: a request that was read is carried out. The context ends with the

@@ -12,8 +12,8 @@ import (
 // ForOperators protects a handler for operators from the web pages in their
 // browsers. It refuses requests from pages of other sites, and requests that change
 // state from pages of other origins. A request to a loopback address must also name
-// localhost or a loopback address as its host: a page whose name resolves to
-// 127.0.0.1 (DNS rebinding) has the same origin.
+// localhost or a loopback address as its host. Otherwise a page whose name resolves
+// to 127.0.0.1 (DNS rebinding) would have the same origin.
 func ForOperators(handler http.Handler, log *slog.Logger) http.Handler {
 	origins := http.NewCrossOriginProtection()
 	log = wiring.Logger(log)

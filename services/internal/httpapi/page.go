@@ -51,9 +51,8 @@ func NoteUnreadable(w http.ResponseWriter, records int) {
 	}
 }
 
-// WritePage answers with one page of a list: each item as show returns it, and the
-// cursor of the next page, empty on the last page. It passes unreadable to
-// [NoteUnreadable].
+// WritePage answers with one page of a list, whose items show converts. nextCursor
+// is empty on the last page. WritePage passes unreadable to [NoteUnreadable].
 func WritePage[T, JSON any](w http.ResponseWriter, items []T, nextCursor string, unreadable int, show func(T) JSON) error {
 	answer := struct {
 		Data       []JSON  `json:"data"`

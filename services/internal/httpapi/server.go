@@ -19,7 +19,7 @@ const (
 	headerTimeout = 5 * time.Second
 
 	// defaultIdleTimeout is the default of [Server.IdleTimeout]. It is longer than
-	// the 60 s of the usual load balancers: if the server closed a connection
+	// the 60 s of the usual load balancers. If the server closed a connection
 	// first, the balancer could send a request into it.
 	defaultIdleTimeout = 2 * time.Minute
 

@@ -30,7 +30,7 @@ type State struct {
 }
 
 // Down notes a failure. It logs the reason at level warn when the thing goes down,
-// when the reason changes, and once a minute, but only one line within 5 s. From
+// when the reason changes, and once a minute. It logs at most one line in 5 s. From
 // the second line on it also logs how long the thing has been down. Reasons that
 // differ only in words with digits, such as ids and ports, are the same.
 func (s *State) Down(ctx context.Context, log *slog.Logger, message string, reason error, args ...any) {

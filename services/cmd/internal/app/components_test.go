@@ -105,7 +105,7 @@ func TestRunAllReturnsTheFirstError(t *testing.T) {
 }
 
 // After SIGTERM the components run for the shutdown delay, unless one of them
-// ends. After ^C there is no delay.
+// ends. ^C skips the delay.
 func TestShutdownDelay(t *testing.T) {
 	tests := []struct {
 		name  string

@@ -16,7 +16,7 @@ import (
 
 // BenchmarkNotices sends notifications from 512 callers, the default prefetch. It
 // measures the CPU time of a line with the output, and with slog's handler, which
-// writes each line by itself.
+// writes one line in a call.
 func BenchmarkNotices(b *testing.B) {
 	order, err := domain.NewOrder("0192f0c1-2d3e-7f4a-8b5c-6d7e8f901234", "123", "Laptop", 2, time.Now())
 	if err != nil {

@@ -68,8 +68,8 @@ func (o *Output) fits() bool {
 	return len(o.queue) > 0 && len(o.queue[0].text) < o.batch
 }
 
-// writeBatch writes lines from the queue in one write, and sends each line's caller
-// the line's own result: a write that fails may have written the first lines.
+// writeBatch writes lines from the queue in one write. It sends each line's own
+// result to the line's caller: a write that fails may have written the first lines.
 func (o *Output) writeBatch() {
 	head, dropped := o.take()
 	n, err := o.to.Write(o.text)

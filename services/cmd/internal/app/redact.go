@@ -82,8 +82,8 @@ func (r redacting) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Printable returns a text, which may come from strangers, with the characters
-// escaped that control a terminal.
+// Printable returns the text, which may be anybody's, with the characters escaped
+// that control a terminal.
 func Printable(text string) string {
 	var b strings.Builder
 	for _, r := range text {

@@ -46,7 +46,7 @@ func TestRedact(t *testing.T) {
 	}
 }
 
-// Redact hides a password whatever characters it has.
+// Redact hides passwords with any characters.
 func FuzzRedact(f *testing.F) {
 	f.Add("p", "host/db")
 	f.Add("://", "x@y")

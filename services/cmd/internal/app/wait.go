@@ -18,8 +18,8 @@ var errInterrupted = errors.New("interrupted while starting")
 // quietStart is the time during which waitFor logs nothing: most starts take less.
 const quietStart = time.Second
 
-// waitFor calls try until it returns nil, for timeout at most. It gives up at
-// once after an error that is not [ports.ErrUnavailable], and after
+// waitFor calls try until try returns nil, for timeout at most. It gives up at once
+// after an error that is not [ports.ErrUnavailable]. It also gives up after
 // [ports.ErrRefused] twice in a row: a server that shuts down may refuse once.
 func waitFor(ctx context.Context, what string, timeout time.Duration, log *slog.Logger, try func(context.Context) error) error {
 	bounded, cancel := context.WithTimeout(ctx, timeout)
