@@ -180,8 +180,8 @@ func TestRelayReleaseHangs(t *testing.T) {
 	})
 }
 
-// A broker that refuses everything is an outage: the log has one line a minute, and
-// the relay publishes all events within 3 s of the broker's return. The events come
+// A broker that refuses everything is an outage. The log has one line a minute. The
+// relay publishes all events within 3 s of the broker's return, whether they came
 // together or one by one.
 func TestRelayAllRefused(t *testing.T) {
 	for _, tt := range []struct {
