@@ -10,10 +10,9 @@ import (
 	"example.com/orderflow/domain"
 )
 
-// Message is what a broker carries: an event, or whatever else somebody has put
-// into its queue.
+// Message is what a broker carries: an event, or a message of another program.
 type Message struct {
-	ID          string // an event's is the event's id
+	ID          string // if the message is an event, the event's id
 	ContentType string
 	Headers     map[string]string
 	Body        []byte
@@ -25,7 +24,7 @@ type Message struct {
 	Type            string
 	AppID           string
 
-	Timestamp time.Time // UTC; brokers may cut it to the second; zero: none
+	Timestamp time.Time // UTC; brokers may truncate it to the second; zero: not set
 }
 
 // Clone returns a copy that shares nothing with the message.
@@ -119,21 +118,21 @@ type DeadLetters interface {
 
 	// List returns one page of the records that match the query, by Since, then
 	// by ID, oldest first. A listed record has only the ID of its message, because
-	// the rest may be large. Following the cursors visits every record that
-	// matches all the time exactly once, whatever is put and settled meanwhile.
+	// the rest may be large. A caller that follows the cursors gets every record
+	// that matches throughout exactly once, whatever is put and settled meanwhile.
 	//
 	// List skips, logs and counts records that can't be read.
 	//
 	// ErrInvalidCursor is returned when List did not make query.Cursor.
 	List(ctx context.Context, query DeadLetterQuery) (DeadLetterPage, error)
 
-	// Settle changes the record's state. It keeps by, who decided, unless the new
-	// state is Waiting: 1 to 128 visible characters, checked by the caller. The
-	// caller passes the record as Get or List returned it.
+	// Settle changes the record's state. Unless the new state is Waiting, it stores
+	// by, the name of the person who decided. The caller checks that by has 1 to
+	// 128 visible characters, and passes the record as Get or List returned it.
 	//
 	// ErrChanged is returned when the letter has failed again or somebody else has
-	// settled it since then, and ErrNotFound when the record does not exist. Any
-	// of these, and a state that does not exist, changes nothing.
+	// settled it since then, and ErrNotFound when the record does not exist. After
+	// these errors, and the error for an unknown state, nothing has changed.
 	Settle(ctx context.Context, record DeadLetterRecord, state DeadLetterState, by string) error
 }
 
@@ -142,7 +141,7 @@ type DeadLetterQuery struct {
 	State   DeadLetterState // empty: any
 	OrderID domain.OrderID  // selects IDs that begin with it and a hyphen, as its events' do; empty: all
 	Reason  string          // selects records whose latest failure's reason contains it, byte by byte; empty: all
-	Limit   int             // size of the page, from 1 to MaxListLimit; values outside mean the nearer end
+	Limit   int             // the page's size, from 1 to MaxListLimit; List replaces other values by the nearer bound
 	Cursor  string          // NextCursor of the page before; empty: the first page
 }
 
@@ -157,8 +156,8 @@ type DeadLetterPage struct {
 // aside.
 type DeadLetterQueue interface {
 	// Drain calls keep for each dead letter, several at once, until ctx ends. Then
-	// it starts no more calls, waits for those under way, and returns nil. The
-	// context of a call outlives ctx, but has a bound of its own.
+	// it starts no more calls, waits for those that run, and returns nil. The
+	// context of a call outlives ctx, but has its own timeout.
 	//
 	// The queue forgets a letter once keep has returned nil. After an error or a
 	// panic it hands the letter over again later, and the others without delay.

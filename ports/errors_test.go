@@ -22,7 +22,7 @@ func TestMarks(t *testing.T) {
 		t.Run(m.name, func(t *testing.T) {
 			marked := fmt.Errorf("send: %w", m.mark(cause))
 			if !m.is(marked) {
-				t.Error("a wrapped mark is not seen")
+				t.Error("a wrapped mark is not found")
 			}
 			if !errors.Is(marked, cause) {
 				t.Error("the mark hides its cause")
@@ -31,7 +31,7 @@ func TestMarks(t *testing.T) {
 				t.Errorf("the mark changes the text: got %q, want %q", got, want)
 			}
 			if m.is(cause) || m.is(nil) || m.is(marks[1-i].mark(cause)) {
-				t.Error("what is not marked so counts as marked")
+				t.Error("an error without this mark counts as marked")
 			}
 			if !m.is(marks[1-i].mark(m.mark(cause))) {
 				t.Error("another mark hides the first")

@@ -22,7 +22,7 @@ type EventPublisher interface {
 	// not belong to its order, or its time is missing. The event is not
 	// published. The error names its type, too.
 	//
-	// The caller keeps the slice. Publish may be called concurrently.
+	// The caller keeps the slice.
 	Publish(ctx context.Context, events ...domain.Event) []error
 }
 
@@ -53,8 +53,8 @@ type EventConsumer interface {
 //     The delays grow, and hold up no other order's events. After the last
 //     attempt the event becomes a dead letter.
 //
-// The handler's context has a bound of its own. It does not end with the one
-// that was given to Consume, but the handler then has only a short time left.
+// The handler's context has its own timeout. It outlives Consume's context, but
+// the handler then has only a short time left.
 type Handler func(ctx context.Context, delivery Delivery) error
 
 // Delivery is an event that a consumer hands to its handler.

@@ -2,10 +2,10 @@ package ports
 
 import "context"
 
-// Pinger is what stands behind readiness: an adapter that has a server behind
-// it says whether it does its work.
+// Pinger reports whether the server behind an adapter works. Readiness checks
+// call it.
 type Pinger interface {
-	// Ping returns nil if the server does its work now. One that answers, but
-	// refuses the login or a right, does not.
+	// Ping returns nil if the server works now. It returns an error if the server
+	// answers but refuses the login or a right.
 	Ping(ctx context.Context) error
 }

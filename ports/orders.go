@@ -9,7 +9,7 @@ import (
 
 // OrderRepository keeps orders.
 type OrderRepository interface {
-	// Add keeps the order and puts its event into the [Outbox], by one atomic
+	// Add keeps the order and puts its event into the [Outbox], in one atomic
 	// write. Once it returns nil, both are on disk, and the caller holds the
 	// claim on the event, as after Claim.
 	//
@@ -40,7 +40,7 @@ type OrderRepository interface {
 // OrderQuery selects a page of orders.
 type OrderQuery struct {
 	UserID string // orders of this user; empty: of all users
-	Limit  int    // the page's size; List brings it into the range from 1 to MaxListLimit
+	Limit  int    // the page's size, from 1 to MaxListLimit; List replaces other values by the nearer bound
 	Cursor string // NextCursor of the page before; empty: the first page
 }
 
@@ -74,8 +74,8 @@ type Outbox interface {
 	// Release gives up the claims on the events. They stay in the outbox and are
 	// free from the time at on, but not later than MaxPostponement from now.
 	//
-	// A time in the past frees events at once that the caller does not publish. A
-	// later time delays events that the broker refuses, so that they don't come
+	// Release events with a past time if the caller does not publish them. Release
+	// events with a later time if the broker refuses them, so that they don't come
 	// first in each Claim. Release ignores ids that are not in the outbox.
 	Release(ctx context.Context, at time.Time, ids ...domain.EventID) error
 
@@ -83,7 +83,7 @@ type Outbox interface {
 	ClaimLease() time.Duration
 }
 
-// MaxPostponement is how far ahead Release can set the time. A claim that ends
-// later than MaxPostponement and a lease from now was made by a clock that was
-// wrong, or that was set back since: its event is free.
+// MaxPostponement is how far ahead Release can set the time. If a claim ends later
+// than MaxPostponement plus a lease from now, a wrong clock made it, and its event
+// is free.
 const MaxPostponement = time.Minute
