@@ -1,23 +1,21 @@
-// Package logchannel notifies by writing to a log: one line a notification,
-// for machines to pick up and for people to watch.
+// Package logchannel writes notifications to a log, one line for each.
 //
 // # URL
 //
-// None: it writes to the handler it is given.
+// None: the caller passes a [slog.Handler].
 //
 // # Delivery semantics
 //
 // A notification is sent once its line is written: "Received order" with
-// event_id, order_id, user_id, product and quantity, at level info. A repeat
-// can be told by its event_id.
+// event_id, order_id, user_id, product and quantity, at level info. A repeat has
+// the same event_id.
 //
 // # Failure
 //
-// An error of the handler, such as of a full disk or a reader that has gone, is
-// an outage of the receiver and not the event's fault: it is marked by
-// [ports.Postpone], and the notification comes again without an attempt counted.
-// A handler that blocks, because nobody reads what it writes, blocks the channel;
-// one that heeds its context does not.
+// An error of the handler, such as a full disk or a closed pipe, is an outage of
+// the receiver. Send marks it by [ports.Postpone], so the notification comes again
+// and the attempt does not count. A handler that ignores its context blocks Send
+// as long as its output blocks.
 package logchannel
 
 import (
@@ -36,9 +34,8 @@ type Channel struct {
 
 var _ ports.Channel = (*Channel)(nil)
 
-// New returns a channel that writes to the handler, whatever level the handler
-// is enabled for: a notification is no log line that a level may leave out. A
-// nil handler is that of slog.Default().
+// New returns a channel that writes to the handler, even if the handler is not
+// enabled for level info. A nil handler means that of slog.Default().
 func New(handler slog.Handler) *Channel {
 	if handler == nil {
 		handler = slog.Default().Handler()
@@ -49,8 +46,7 @@ func New(handler slog.Handler) *Channel {
 // Name returns "log".
 func (c *Channel) Name() string { return "log" }
 
-// Send writes the line of the event. Its errors are those of the handler, marked
-// by [ports.Postpone].
+// Send writes the event's line.
 func (c *Channel) Send(ctx context.Context, event domain.Event) error {
 	if err := ctx.Err(); err != nil {
 		return ports.Postpone(err)

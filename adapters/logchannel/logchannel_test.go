@@ -16,7 +16,7 @@ import (
 	"example.com/orderflow/ports/porttest"
 )
 
-// receiver is a log's handler that keeps the ids of the events it was told of.
+// receiver is a handler that keeps the event_id of each line.
 type receiver struct {
 	slog.Handler
 	mu  sync.Mutex
@@ -57,9 +57,9 @@ func newEvent(t *testing.T) domain.Event {
 	return o.Created()
 }
 
-func TestLine(t *testing.T) {
+func TestSendIgnoresHandlersLevel(t *testing.T) {
 	var out bytes.Buffer
-	handler := slog.NewJSONHandler(&out, &slog.HandlerOptions{Level: slog.LevelError}) // which is no reason to drop it
+	handler := slog.NewJSONHandler(&out, &slog.HandlerOptions{Level: slog.LevelError})
 	if err := logchannel.New(handler).Send(t.Context(), newEvent(t)); err != nil {
 		t.Fatal(err)
 	}
@@ -69,15 +69,14 @@ func TestLine(t *testing.T) {
 	}
 }
 
-type full struct{}
+type fullDisk struct{}
 
 var errFull = errors.New("no space left on device")
 
-func (full) Write([]byte) (int, error) { return 0, errFull }
+func (fullDisk) Write([]byte) (int, error) { return 0, errFull }
 
-// What can't be written comes again, and is not the event's fault.
-func TestAFullDiskIsAnErrorThatComesAgain(t *testing.T) {
-	err := logchannel.New(slog.NewJSONHandler(full{}, nil)).Send(t.Context(), newEvent(t))
+func TestSendMarksErrorsAsPostponed(t *testing.T) {
+	err := logchannel.New(slog.NewJSONHandler(fullDisk{}, nil)).Send(t.Context(), newEvent(t))
 	if !errors.Is(err, errFull) || ports.IsPermanent(err) || !ports.IsPostponed(err) {
 		t.Errorf("got %v, want it marked by Postpone", err)
 	}
