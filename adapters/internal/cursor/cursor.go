@@ -1,5 +1,5 @@
-// Package cursor makes the opaque cursors of lists: the place of an order,
-// newest first, or of a dead letter, oldest first, behind which a page goes on.
+// Package cursor encodes the opaque cursors of lists. A cursor is the position of
+// the last order (newest first) or dead letter (oldest first) of a page.
 package cursor
 
 import (
@@ -31,7 +31,7 @@ func (p Position) Before(q Position) bool {
 	return p.ID > q.ID
 }
 
-// Encode returns the cursor of what comes after p.
+// Encode returns the cursor of the page that starts after p.
 func Encode(p Position) string {
 	return base64.RawURLEncoding.EncodeToString(pack(p.CreatedAt, string(p.ID)))
 }

@@ -54,7 +54,7 @@ func FuzzDecode(f *testing.F) {
 			return
 		}
 		if again := cursor.Encode(p); again != s {
-			t.Errorf("%q reads as the position of %q", s, again)
+			t.Errorf("%q decodes to the position of %q", s, again)
 		}
 	})
 }

@@ -53,7 +53,7 @@ func FuzzDecodeLetter(f *testing.F) {
 			return
 		}
 		if again := cursor.EncodeLetter(l); again != s {
-			t.Errorf("%q reads as the place of %q", s, again)
+			t.Errorf("%q decodes to the place of %q", s, again)
 		}
 	})
 }

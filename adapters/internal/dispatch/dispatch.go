@@ -25,9 +25,9 @@ func DefaultDelays() []time.Duration {
 	return []time.Duration{time.Second, 10 * time.Second, time.Minute, 10 * time.Minute}
 }
 
-// Group runs functions in goroutines, those of one order one after the other, as
-// they were passed to Go. It does not bound how many run at once. The zero Group is
-// ready for use.
+// Group runs functions in goroutines. It runs those of one order one after the
+// other, in the order of their calls of Go. It does not bound how many run at once.
+// The zero Group is ready for use.
 type Group struct {
 	wg   sync.WaitGroup
 	mu   sync.Mutex
@@ -68,7 +68,7 @@ func (g *Group) Go(order domain.OrderID, f func()) {
 // Wait waits until every function has returned.
 func (g *Group) Wait() { g.wg.Wait() }
 
-// Limits bound a call. Fields of zero or less stand for the defaults.
+// Limits bound a call. Fields of zero or less mean the defaults.
 type Limits struct {
 	Timeout     time.Duration
 	StopTimeout time.Duration // after the consumer was stopped

@@ -16,7 +16,7 @@ import (
 	"example.com/orderflow/ports"
 )
 
-func TestGroupKeepsAnOrdersTurn(t *testing.T) {
+func TestGroupRunsAnOrdersFunctionsInTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var g dispatch.Group
 		var mu sync.Mutex
@@ -39,7 +39,7 @@ func TestGroupKeepsAnOrdersTurn(t *testing.T) {
 			t.Errorf("ends (-want +got):\n%s", diff)
 		}
 		if d := time.Since(start); d != 5*time.Second {
-			t.Errorf("took %v, want 5s: a's one after the other, b beside them", d)
+			t.Errorf("took %v, want 5s: a's functions one after the other, b's at the same time", d)
 		}
 	})
 }
@@ -52,7 +52,7 @@ func TestCall(t *testing.T) {
 		want      string
 		permanent bool
 	}{
-		{"fine", func(context.Context) error { return nil }, "", false},
+		{"success", func(context.Context) error { return nil }, "", false},
 		{"failure", func(context.Context) error { return failure }, "no", false},
 		{"permanent", func(context.Context) error { return ports.Permanent(failure) }, "no", true},
 		{"panic", func(context.Context) error { panic("boom") }, "panicked: boom", true},
@@ -70,11 +70,11 @@ func TestCall(t *testing.T) {
 	}
 }
 
-func TestHandleIsBounded(t *testing.T) {
+func TestCallIsBounded(t *testing.T) {
 	tests := []struct {
 		name   string
 		limits dispatch.Limits
-		stop   time.Duration // when the consumer is to stop
+		stop   time.Duration // when the call's context ends
 		want   time.Duration
 	}{
 		{"by default", dispatch.Limits{}, time.Hour, 30 * time.Second},
@@ -105,7 +105,7 @@ func TestHandleIsBounded(t *testing.T) {
 	}
 }
 
-func TestGroupLetsWhatHasNoOrderPass(t *testing.T) {
+func TestGroupRunsFunctionsWithoutOrderAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var g dispatch.Group
 		start := time.Now()
@@ -114,26 +114,26 @@ func TestGroupLetsWhatHasNoOrderPass(t *testing.T) {
 		}
 		g.Wait()
 		if d := time.Since(start); d != time.Second {
-			t.Errorf("took %v, want 1s: all at once", d)
+			t.Errorf("took %v, want 1s, because all run at once", d)
 		}
 	})
 }
 
-func TestNoTimeIsTheUsual(t *testing.T) {
+func TestLimitsOfZeroOrLessMeanTheDefaults(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		limits := dispatch.Limits{Timeout: -time.Second, StopTimeout: -time.Second}
 		ctx, cancel := context.WithCancel(t.Context())
 		start := time.Now()
 		err := limits.Call(ctx, func(ctx context.Context) error {
 			if deadline, _ := ctx.Deadline(); deadline.Sub(start) != dispatch.DefaultTimeout {
-				t.Errorf("the call has %v, want %v", deadline.Sub(start), dispatch.DefaultTimeout)
+				t.Errorf("the call's timeout is %v, want %v", deadline.Sub(start), dispatch.DefaultTimeout)
 			}
 			cancel()
 			<-ctx.Done()
 			return ctx.Err()
 		})
 		if d := time.Since(start); d != dispatch.DefaultStopTimeout || !errors.Is(err, context.Canceled) {
-			t.Errorf("once it is to stop, it ends after %v with error %v, want %v", d, err, dispatch.DefaultStopTimeout)
+			t.Errorf("after its context has ended, the call ends after %v with error %v, want %v", d, err, dispatch.DefaultStopTimeout)
 		}
 	})
 }

@@ -1,7 +1,7 @@
-// Package gather makes one write of what many callers bring one by one.
+// Package gather writes the items of concurrent callers in batches.
 //
-// While one write is under way, the calls that arrive wait together and go as
-// the next one. There is no timer: a lone caller waits for nobody, and the
+// While one write runs, new calls wait; the next write takes their items
+// together. No timer delays a write, so a lone caller does not wait, and the
 // batches grow with the load.
 package gather
 
@@ -16,24 +16,24 @@ import (
 	"sync"
 )
 
-// What one batch holds at most, which is well under what servers take. An item
-// that is larger goes by itself, so that its refusal is nobody else's.
+// The bounds of a batch, well below the limits of servers. A larger item is
+// written alone, so that its refusal affects no other caller.
 const (
 	MaxItems = 256
 	MaxBytes = 4 << 20
 )
 
-// ErrClosed is the answer to calls that come after Close.
+// ErrClosed is returned when Do is called after Close.
 var ErrClosed = errors.New("closed")
 
-// Item is what one caller has to write.
+// Item is written by one call of Do.
 type Item interface {
-	// Key names what is written. A batch is in the order of its keys: some
-	// servers lock one document after the other, and batches of two processes
-	// that shared documents in different orders would each wait for the other.
+	// Key identifies the written document. Batches are sorted by key, because some
+	// servers lock the documents one after the other. Two processes that wrote the
+	// same documents in different orders could deadlock.
 	Key() string
 
-	// Size is about how many bytes the item has on its way.
+	// Size returns roughly how many bytes the item takes in a request.
 	Size() int
 }
 
@@ -41,45 +41,45 @@ type Item interface {
 type Gatherer[T Item] struct {
 	write func(ctx context.Context, items []T) []error
 
-	life context.Context // ends when what is under way is to be given up
-	end  context.CancelFunc
-	wg   sync.WaitGroup // of the writer at work
+	lifetime context.Context // its end cancels the running write
+	end      context.CancelFunc
+	wg       sync.WaitGroup // of the goroutine that writes
 
 	mu      sync.Mutex
 	waiting []*call[T] // in the order of their arrival
-	working bool       // a writer is at work, or about to be
+	working bool       // the goroutine that writes is running
 	closed  bool
 }
 
-// call is one caller's item on its way.
+// call is one call of Do.
 type call[T Item] struct {
 	ctx    context.Context
 	item   T
 	key    string
 	size   int
-	batch  *batch[T] // nil: it waits
+	batch  *batch[T] // nil: the item still waits
 	answer chan error
 }
 
 type batch[T Item] struct {
-	ctx     context.Context // ends when nobody waits for the batch any more
+	ctx     context.Context // ends when no caller waits for the batch
 	cancel  context.CancelFunc
 	calls   []*call[T]
-	callers int // how many still wait
+	callers int // callers that still wait
 }
 
-// New returns a gatherer that writes with the function write. That returns an
-// error or nil for each item, at the item's index, and soon after its context
-// has ended.
+// New returns a gatherer that calls write for each batch. write returns an error
+// or nil for each item, at the item's index. It returns soon after its context has
+// ended.
 func New[T Item](write func(ctx context.Context, items []T) []error) *Gatherer[T] {
 	g := &Gatherer[T]{write: write}
-	g.life, g.end = context.WithCancel(context.Background())
+	g.lifetime, g.end = context.WithCancel(context.Background())
 	return g
 }
 
-// Do writes the item and returns its own error. Once ctx ends it waits no
-// longer, and returns the context's error: an item that was not on its way yet
-// stays unwritten, any other may be written or not.
+// Do writes the item and returns the item's error. When ctx ends, Do returns the
+// context's error. Then an item that still waited is not written; an item of a
+// running write may be written or not.
 func (g *Gatherer[T]) Do(ctx context.Context, item T) error {
 	c := &call[T]{ctx: ctx, item: item, key: item.Key(), size: item.Size(), answer: make(chan error, 1)}
 	if err := g.enter(c); err != nil {
@@ -108,7 +108,7 @@ func (g *Gatherer[T]) enter(c *call[T]) error {
 	return nil
 }
 
-// leave takes note that a caller, whose context has ended, waits no longer.
+// leave removes a caller whose context has ended.
 func (g *Gatherer[T]) leave(c *call[T]) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -121,10 +121,10 @@ func (g *Gatherer[T]) leave(c *call[T]) {
 	}
 }
 
-// work writes one batch after the other until nobody waits.
+// work writes one batch after the other until no call waits.
 func (g *Gatherer[T]) work() {
 	for {
-		runtime.Gosched() // who is about to call comes along: see BenchmarkGather
+		runtime.Gosched() // so that more calls can join the batch: see BenchmarkGather
 		b := g.next()
 		if b == nil {
 			return
@@ -137,7 +137,7 @@ func (g *Gatherer[T]) work() {
 	}
 }
 
-// next returns the next batch. If there is none, the writer's work is done.
+// next returns the next batch, or nil if no call waits.
 func (g *Gatherer[T]) next() *batch[T] {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -161,12 +161,12 @@ func (g *Gatherer[T]) next() *batch[T] {
 	}
 	slices.SortStableFunc(b.calls, func(x, y *call[T]) int { return strings.Compare(x.key, y.key) })
 	b.callers = len(b.calls)
-	b.ctx, b.cancel = context.WithCancel(g.life)
+	b.ctx, b.cancel = context.WithCancel(g.lifetime)
 	return b
 }
 
-// try writes the batch. A panic becomes everybody's error, with the place it
-// happened at: they would wait for ever otherwise.
+// try writes the batch. It returns a panic as the error of each caller, with the
+// stack, because the callers would otherwise wait for ever.
 func (g *Gatherer[T]) try(b *batch[T]) (errs []error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -185,8 +185,8 @@ func (g *Gatherer[T]) try(b *batch[T]) (errs []error) {
 	return errs
 }
 
-// Close waits until everybody who waits has an answer. When ctx ends it gives
-// up what is under way.
+// Close waits until each caller has an answer. When ctx ends, Close cancels the
+// running write.
 func (g *Gatherer[T]) Close(ctx context.Context) {
 	g.mu.Lock()
 	g.closed = true

@@ -14,7 +14,7 @@ import (
 	"example.com/orderflow/adapters/internal/gather"
 )
 
-func TestLoneCallerWaitsForNobody(t *testing.T) {
+func TestLoneCallerDoesNotWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var s server
 		c := callers{g: gather.New(s.write)}
@@ -24,14 +24,14 @@ func TestLoneCallerWaitsForNobody(t *testing.T) {
 				t.Error(err)
 			}
 			if took := time.Since(start); took != time.Second {
-				t.Errorf("took %v, want the second of the write itself", took)
+				t.Errorf("took %v, want one second, for the write", took)
 			}
 		}
 		s.check(t, []item{{N: 0}}, []item{{N: 1}}, []item{{N: 2}})
 	})
 }
 
-func TestWhoArrivesDuringAWriteGoesWithTheNext(t *testing.T) {
+func TestCallsDuringAWriteShareTheNext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var s server
 		c := callers{g: gather.New(s.write)}
@@ -42,7 +42,7 @@ func TestWhoArrivesDuringAWriteGoesWithTheNext(t *testing.T) {
 		s.check(t, items(0), row(1, 9), row(10, 5))
 		for i, a := range c.answers {
 			if a.took > 2*time.Second {
-				t.Errorf("caller %d waited for %v, want at most for two writes", i, a.took)
+				t.Errorf("caller %d waited for %v, want at most 2s, for two writes", i, a.took)
 			}
 		}
 	})
@@ -60,14 +60,14 @@ func TestBounds(t *testing.T) {
 	tests := []struct {
 		name  string
 		items []item // that wait together
-		want  []int  // how many of them go in each batch
+		want  []int  // sizes of the batches
 	}{
-		{"as many as may be", row(1, 256), []int{256}},
-		{"one more", row(1, 257), []int{256, 1}},
-		{"as large as may be", sized(mega, mega, 2*mega), []int{3}},
-		{"larger by a byte", sized(mega, mega, 2*mega+1, 7), []int{2, 2}},
-		{"one too large goes alone", sized(1, 20*mega, 2, 3), []int{1, 1, 2}},
-		{"ones too large come first", sized(20*mega, 21*mega, 2), []int{1, 1, 1}},
+		{"MaxItems", row(1, 256), []int{256}},
+		{"MaxItems and one", row(1, 257), []int{256, 1}},
+		{"MaxBytes", sized(mega, mega, 2*mega), []int{3}},
+		{"MaxBytes and one", sized(mega, mega, 2*mega+1, 7), []int{2, 2}},
+		{"a too large item is written alone", sized(1, 20*mega, 2, 3), []int{1, 1, 2}},
+		{"too large items come first", sized(20*mega, 21*mega, 2), []int{1, 1, 1}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -88,7 +88,7 @@ func TestBounds(t *testing.T) {
 	}
 }
 
-func TestBatchIsInTheOrderOfItsKeys(t *testing.T) {
+func TestBatchIsSortedByKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var s server
 		c := callers{g: gather.New(s.write)}
@@ -127,19 +127,19 @@ func TestEachCallerHasItsOwnError(t *testing.T) {
 	})
 }
 
-func TestWhoEndsLeavesTheOthersAlone(t *testing.T) {
+func TestEndedCallerDoesNotAffectOthers(t *testing.T) {
 	tests := []struct {
 		name  string
 		ended []int         // whose contexts end
 		at    time.Duration // when
 		want  [][]item
 	}{
-		{"the first, under way", []int{0}, time.Second / 2, [][]item{items(0), items(1, 2, 3, 4)}},
-		{"the first of those that wait", []int{1}, time.Second / 2, [][]item{items(0), items(2, 3, 4)}},
-		{"the last of those that wait", []int{4}, time.Second / 2, [][]item{items(0), items(1, 2, 3)}},
-		{"all that wait", []int{1, 2, 3, 4}, time.Second / 2, [][]item{items(0)}},
-		{"the first of a batch", []int{1}, time.Second * 3 / 2, [][]item{items(0), items(1, 2, 3, 4)}},
-		{"all but one of a batch", []int{1, 2, 4}, time.Second * 3 / 2, [][]item{items(0), items(1, 2, 3, 4)}},
+		{"the caller of the running write", []int{0}, time.Second / 2, [][]item{items(0), items(1, 2, 3, 4)}},
+		{"the first waiting caller", []int{1}, time.Second / 2, [][]item{items(0), items(2, 3, 4)}},
+		{"the last waiting caller", []int{4}, time.Second / 2, [][]item{items(0), items(1, 2, 3)}},
+		{"all waiting callers", []int{1, 2, 3, 4}, time.Second / 2, [][]item{items(0)}},
+		{"the first caller of a batch", []int{1}, time.Second * 3 / 2, [][]item{items(0), items(1, 2, 3, 4)}},
+		{"all but one caller of a batch", []int{1, 2, 4}, time.Second * 3 / 2, [][]item{items(0), items(1, 2, 3, 4)}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -163,11 +163,11 @@ func TestWhoEndsLeavesTheOthersAlone(t *testing.T) {
 				for n, a := range c.answers {
 					switch {
 					case !ends[n] && a.err != nil:
-						t.Errorf("caller %d, who has not ended: %v", n, a.err)
+						t.Errorf("caller %d, whose context has not ended: %v", n, a.err)
 					case ends[n] && !errors.Is(a.err, context.DeadlineExceeded):
-						t.Errorf("caller %d, who has ended: got %v", n, a.err)
+						t.Errorf("caller %d, whose context has ended: got %v, want DeadlineExceeded", n, a.err)
 					case ends[n] && a.took != tt.at:
-						t.Errorf("caller %d, who ended after %v, was let go after %v", n, tt.at, a.took)
+						t.Errorf("caller %d, whose context ended after %v, got its answer after %v", n, tt.at, a.took)
 					}
 				}
 				c.g.Close(t.Context())
@@ -191,8 +191,8 @@ func TestEndedContextWritesNothing(t *testing.T) {
 	})
 }
 
-// What nobody waits for is not worth holding up others.
-func TestBatchEndsWithTheLastOfItsCallers(t *testing.T) {
+// A batch that no caller waits for must not delay the next one.
+func TestWritesContextEndsWithItsLastCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const forever = 1000 * time.Hour
 		var took []time.Duration
@@ -219,7 +219,7 @@ func TestBatchEndsWithTheLastOfItsCallers(t *testing.T) {
 	})
 }
 
-func TestPanicLeavesNobodyWaiting(t *testing.T) {
+func TestPanicAnswersEachCaller(t *testing.T) {
 	tests := []struct {
 		name  string
 		write func(items []item) []error
@@ -257,7 +257,7 @@ func TestPanicLeavesNobodyWaiting(t *testing.T) {
 	}
 }
 
-func TestCloseWaitsForAllThatWait(t *testing.T) {
+func TestCloseWaitsForWaitingCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var s server
 		c := callers{g: gather.New(s.write)}
@@ -265,7 +265,7 @@ func TestCloseWaitsForAllThatWait(t *testing.T) {
 		start := time.Now()
 		c.g.Close(t.Context())
 		if took := time.Since(start); took != 2*time.Second {
-			t.Errorf("closed after %v, want the two seconds of the two batches", took)
+			t.Errorf("closed after %v, want two seconds, for two batches", took)
 		}
 		c.wait(t)
 		s.check(t, items(0), items(1, 2))
@@ -277,7 +277,7 @@ func TestCloseWaitsForAllThatWait(t *testing.T) {
 	})
 }
 
-func TestCloseGivesUpInTheEnd(t *testing.T) {
+func TestCloseCancelsWriteWhenItsContextEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var s server
 		c := callers{g: gather.New(s.write)}
@@ -292,7 +292,7 @@ func TestCloseGivesUpInTheEnd(t *testing.T) {
 		c.wg.Wait()
 		for i, a := range c.answers {
 			if !errors.Is(a.err, context.Canceled) {
-				t.Errorf("caller %d: got %v, want that it was given up", i, a.err)
+				t.Errorf("caller %d: got %v, want Canceled", i, a.err)
 			}
 		}
 	})

@@ -11,9 +11,9 @@ type word string
 func (w word) Key() string { return string(w) }
 func (w word) Size() int   { return len(w) }
 
-// Whoever gives up leaves nothing behind, however long the write under way
+// A caller whose context ends frees its item, however long the running write
 // takes.
-func TestLeavingFreesTheItem(t *testing.T) {
+func TestEndedCallerFreesItsItem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		open := make(chan struct{})
 		g := New(func(_ context.Context, items []word) []error {
@@ -29,12 +29,12 @@ func TestLeavingFreesTheItem(t *testing.T) {
 		go g.Do(t.Context(), "patient")
 		synctest.Wait()
 		if len(g.waiting) != 101 {
-			t.Fatalf("%d wait, want 101", len(g.waiting))
+			t.Fatalf("%d calls wait, want 101", len(g.waiting))
 		}
 		cancel()
 		synctest.Wait()
 		if len(g.waiting) != 1 || g.waiting[0].item != "patient" {
-			t.Errorf("%d wait, want only the patient one", len(g.waiting))
+			t.Errorf("%d calls wait, want only the one whose context has not ended", len(g.waiting))
 		}
 		close(open)
 		synctest.Wait()

@@ -14,9 +14,9 @@ import (
 )
 
 type visitor struct {
-	After    time.Duration // since the one before
-	Patience time.Duration
-	Item     item
+	After   time.Duration // since the visitor before
+	Timeout time.Duration
+	Item    item
 }
 
 var visitors = rapid.Custom(func(t *rapid.T) []visitor {
@@ -24,8 +24,8 @@ var visitors = rapid.Custom(func(t *rapid.T) []visitor {
 	keys := rapid.Permutation(row(0, len(list))).Draw(t, "keys")
 	for i := range list {
 		list[i] = visitor{
-			After:    time.Duration(rapid.IntRange(0, 3).Draw(t, "after")) * time.Second,
-			Patience: time.Duration(rapid.IntRange(0, 20).Draw(t, "patience"))*time.Second + time.Millisecond,
+			After:   time.Duration(rapid.IntRange(0, 3).Draw(t, "after")) * time.Second,
+			Timeout: time.Duration(rapid.IntRange(0, 20).Draw(t, "timeout"))*time.Second + time.Millisecond,
 			Item: item{
 				N:       keys[i].N,
 				Bytes:   rapid.SampledFrom([]int{1, gather.MaxBytes / 3, gather.MaxBytes, 2 * gather.MaxBytes}).Draw(t, "bytes"),
@@ -36,9 +36,9 @@ var visitors = rapid.Custom(func(t *rapid.T) []visitor {
 	return list
 })
 
-// Whoever comes and goes, and however long writes take: everybody has an
-// answer, and it is true.
-func TestAnswersAreTrue(t *testing.T) {
+// With random arrivals, deadlines and durations of writes, each caller gets the
+// answer that belongs to its item.
+func TestEachCallerGetsItsItemsAnswer(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		all := visitors.Draw(rt, "all")
 		lasts := rapid.SliceOfN(rapid.IntRange(1, 9), 1, 5).Draw(rt, "how long the writes last")
@@ -51,7 +51,7 @@ func TestAnswersAreTrue(t *testing.T) {
 			})}
 			for _, v := range all {
 				time.Sleep(v.After)
-				ctx, cancel := context.WithTimeout(context.Background(), v.Patience)
+				ctx, cancel := context.WithTimeout(context.Background(), v.Timeout)
 				defer cancel()
 				c.call(ctx, v.Item)
 			}
@@ -65,7 +65,7 @@ func TestAnswersAreTrue(t *testing.T) {
 
 func checkBatches(t *rapid.T, s *server, all []visitor) {
 	if s.twice {
-		t.Error("two batches were under way at once")
+		t.Error("two batches were written at once")
 	}
 	last := -1
 	for _, batch := range s.batches {
@@ -82,7 +82,7 @@ func checkBatches(t *rapid.T, s *server, all []visitor) {
 			t.Errorf("a batch of %d items has %d bytes", len(batch), bytes)
 		}
 		if slices.Min(came) <= last {
-			t.Errorf("batch of visitors %v after visitor %d: not in their turn, or twice", came, last)
+			t.Errorf("batch of visitors %v after visitor %d: not in the order of arrival, or written twice", came, last)
 		}
 		last = slices.Max(came)
 	}
@@ -93,16 +93,16 @@ func checkAnswers(t *rapid.T, s *server, all []visitor, answers []*answer) {
 	for i, v := range all {
 		err, took := answers[i].err, answers[i].took
 		switch {
-		case took > v.Patience:
-			t.Errorf("visitor %d with a patience of %v was let go after %v", i, v.Patience, took)
+		case took > v.Timeout:
+			t.Errorf("visitor %d with a timeout of %v got its answer after %v", i, v.Timeout, took)
 		case errors.Is(err, context.DeadlineExceeded):
-			if took < v.Patience {
-				t.Errorf("visitor %d with a patience of %v was let go after %v: %v", i, v.Patience, took, err)
+			if took < v.Timeout {
+				t.Errorf("visitor %d with a timeout of %v got its answer after %v: %v", i, v.Timeout, took, err)
 			}
 		case !slices.Contains(written, v.Item):
-			t.Errorf("visitor %d was not written, and told %v", i, err)
+			t.Errorf("visitor %d's item was not written, and the error is %v", i, err)
 		case errors.Is(err, errRefused) != v.Item.Refused || err != nil && !v.Item.Refused:
-			t.Errorf("visitor %d, refused: %v, was told %v", i, v.Item.Refused, err)
+			t.Errorf("visitor %d, item refused: %v, got error %v", i, v.Item.Refused, err)
 		}
 	}
 }

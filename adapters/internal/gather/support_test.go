@@ -28,12 +28,12 @@ type item struct {
 func (i item) Key() string { return fmt.Sprintf("%09d", i.N) }
 func (i item) Size() int   { return i.Bytes }
 
-// server takes a second for every batch, and notes them.
+// server takes a second for each batch, and keeps the batches.
 type server struct {
 	mu      sync.Mutex
 	batches [][]item
 	busy    bool
-	twice   bool // two were under way at once
+	twice   bool // two batches were written at once
 }
 
 func (s *server) write(ctx context.Context, items []item) []error {
@@ -77,11 +77,11 @@ func (s *server) check(t *testing.T, want ...[]item) {
 		t.Errorf("batches (-want +got):\n%s", diff)
 	}
 	if s.twice {
-		t.Error("two batches were under way at once")
+		t.Error("two batches were written at once")
 	}
 }
 
-// callers call Do in goroutines of their own, one after the other.
+// callers calls Do for each item in a goroutine of its own.
 type callers struct {
 	g       *gather.Gatherer[item]
 	wg      sync.WaitGroup
@@ -108,7 +108,7 @@ func (c *callers) call(ctx context.Context, items ...item) (answers []*answer) {
 	return answers
 }
 
-// wait waits for all answers, none of which may be an error.
+// wait waits for all answers and fails t if one is an error.
 func (c *callers) wait(t *testing.T) {
 	t.Helper()
 	c.wg.Wait()
@@ -119,7 +119,7 @@ func (c *callers) wait(t *testing.T) {
 	}
 }
 
-// items returns items of a byte with these keys.
+// items returns items of one byte with these keys.
 func items(keys ...int) []item {
 	list := make([]item, len(keys))
 	for i, key := range keys {
@@ -128,7 +128,7 @@ func items(keys ...int) []item {
 	return list
 }
 
-// row returns count items of a byte with the keys from that one on.
+// row returns count items of one byte, with consecutive keys.
 func row(from, count int) []item {
 	list := items(make([]int, count)...)
 	for i := range list {
