@@ -24,9 +24,9 @@ func TestDeadLetter(t *testing.T) {
 	if diff := cmp.Diff(ports.DeadLetter{ID: m.ID, Message: m, Failure: failure}, letter); diff != "" {
 		t.Errorf("dead letter (-want +got):\n%s", diff)
 	}
-	m.ID = "a stranger's"
+	m.ID = "another"
 	if got := id(m); got != letter.ID {
-		t.Errorf("with another message id the dead letter's id is %q, want the event's, %q", got, letter.ID)
+		t.Errorf("dead letter of a message with another id: id %q, want the event's id %q", got, letter.ID)
 	}
 }
 
@@ -108,7 +108,7 @@ func TestDeadLetterSharesNothing(t *testing.T) {
 	letter.Message.Headers["a"], letter.Message.Body[0] = "x", 'x'
 	want := ports.Message{Headers: map[string]string{"a": "b"}, Body: []byte("body")}
 	if diff := cmp.Diff(want, m); diff != "" {
-		t.Errorf("message after a change of its letter (-want +got):\n%s", diff)
+		t.Errorf("message after its letter was changed (-want +got):\n%s", diff)
 	}
 }
 

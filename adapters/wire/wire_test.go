@@ -77,7 +77,7 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-func TestDecodeOfALaterVersion(t *testing.T) {
+func TestDecodeOfLaterVersion(t *testing.T) {
 	want := event(t)
 	m, err := wire.Encode(want)
 	if err != nil {
@@ -97,8 +97,8 @@ func TestDecodeOfALaterVersion(t *testing.T) {
 func TestDecodeRefuses(t *testing.T) {
 	tests := []struct {
 		name         string
-		header, text string // sets this header
-		body         string // or replaces the body
+		header, text string // a changed header
+		body         string // if not empty, another body
 		want         string // part of the error
 	}{
 		{"no version", wire.HeaderSpecVersion, "", "", `header ce-specversion is ""`},
@@ -112,12 +112,12 @@ func TestDecodeRefuses(t *testing.T) {
 		{"no id", wire.HeaderID, "", "", `header ce-id is ""`},
 		{"another order's id", wire.HeaderID, "0192f0c1-2d3e-7f4a-8b5c-6d7e8f90ffff-created", "", "not an event of order 0192f0c1-2d3e-7f4a-8b5c-6d7e8f901234"},
 		{"empty body", "", "", " ", "body: unexpected end"},
-		{"no JSON", "", "", "hello", "body: invalid character"},
+		{"not JSON", "", "", "hello", "body: invalid character"},
 		{"list", "", "", "[]", "body: json: cannot unmarshal array"},
 		{"two values", "", "", "{} {}", "body: invalid character"},
 		{"wrong type", "", "", `{"quantity":"1"}`, "body: json: cannot unmarshal string"},
 		{"no creation time", "", "", `{"id":"0192f0c1-2d3e-7f4a-8b5c-6d7e8f901234"}`, "body: created_at"},
-		{"rule broken", "", "", `{"id":"0192f0c1-2d3e-7f4a-8b5c-6d7e8f901234","user_id":"u","product":"p","quantity":0,"created_at":"2026-11-23T10:00:00Z"}`, "body: quantity must be at least 1"},
+		{"broken rule", "", "", `{"id":"0192f0c1-2d3e-7f4a-8b5c-6d7e8f901234","user_id":"u","product":"p","quantity":0,"created_at":"2026-11-23T10:00:00Z"}`, "body: quantity must be at least 1"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
