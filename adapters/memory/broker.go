@@ -27,7 +27,7 @@ type Broker struct {
 
 	HandleTimeout time.Duration // how long a handler may take; 0 or less: 30 s
 	StopTimeout   time.Duration // how long a handler may take after Consume or Drain was stopped; 0 or less: 5 s
-	Prefetch      int           // how many events a call of Consume handles at most at once; 0 or less: DefaultPrefetch
+	Prefetch      int           // the most events that a call of Consume handles at once; 0 or less: DefaultPrefetch
 	Logger        *slog.Logger  // nil: slog.Default()
 
 	queue queue[message]
@@ -63,8 +63,8 @@ func (b *Broker) Close(context.Context) error { return nil }
 
 type message struct {
 	ports.Message
-	attempt      int       // the one that comes next, from 1
-	firstFailure time.Time // zero: none yet
+	attempt      int       // the next attempt, from 1
+	firstFailure time.Time // zero: no failure yet
 }
 
 // Publish implements [ports.EventPublisher].
@@ -89,7 +89,8 @@ func (p Publisher) Ping(context.Context) error { return nil }
 // Ping returns nil: no server has to answer.
 func (c Consumer) Ping(context.Context) error { return nil }
 
-// Inject queues a message with that body and no headers, as another program might.
+// Inject queues a message with this body and without headers, as another program
+// may.
 func (b *Broker) Inject(ctx context.Context, body []byte) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("inject message: %w", err)

@@ -19,7 +19,7 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// consumeFor consumes for as long as d.
+// consumeFor consumes for d.
 func consumeFor(t *testing.T, broker *memory.Broker, d time.Duration, handle ports.Handler) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), d)
@@ -92,30 +92,30 @@ func TestBrokerPrefetch(t *testing.T) {
 				publish(t, &broker, n)
 			}
 			ctx, cancel := context.WithCancel(t.Context())
-			inHand, done := make(chan int, 3*memory.DefaultPrefetch), make(chan error)
+			handling, done := make(chan int, 3*memory.DefaultPrefetch), make(chan error)
 			go func() {
 				done <- broker.Consumer().Consume(ctx, func(context.Context, ports.Delivery) error {
-					inHand <- 1
+					handling <- 1
 					<-ctx.Done()
 					return nil
 				})
 			}()
 			synctest.Wait()
-			if got := len(inHand); got != tt.want {
+			if got := len(handling); got != tt.want {
 				t.Errorf("prefetch %d: %d handlers at once, want %d", tt.set, got, tt.want)
 			}
 			cancel()
 			if err := <-done; err != nil {
 				t.Error(err)
 			}
-			if got := len(inHand); got != tt.want {
-				t.Errorf("prefetch %d: %d events handed over, want none once the context had ended", tt.set, got)
+			if got := len(handling); got != tt.want {
+				t.Errorf("prefetch %d: %d events handled, want none after the context ended", tt.set, got)
 			}
 		})
 	}
 }
 
-// The log names what is set aside as the list of dead letters does.
+// The log names a dead letter by the id that DeadLetters returns.
 func TestBrokerLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
@@ -125,7 +125,7 @@ func TestBrokerLog(t *testing.T) {
 		consumeFor(t, &broker, time.Minute, func(context.Context, ports.Delivery) error {
 			switch calls++; calls {
 			case 1:
-				return ports.Postpone(errors.New("the store is away"))
+				return ports.Postpone(errors.New("the store is unreachable"))
 			case 2:
 				return errors.New("busy")
 			}
@@ -139,14 +139,14 @@ func TestBrokerLog(t *testing.T) {
 		letters := broker.DeadLetters()
 		event := order(t, 1).Created()
 		want := []string{
-			fmt.Sprintf(`"level":"DEBUG","msg":"event is postponed","event_id":%q,"attempts":0,"again_in":"50ms","reason":"the store is away"}`, event.ID),
+			fmt.Sprintf(`"level":"DEBUG","msg":"event is postponed","event_id":%q,"attempts":0,"again_in":"50ms","reason":"the store is unreachable"}`, event.ID),
 			fmt.Sprintf(`"level":"WARN","msg":"attempt failed; the event comes again","event_id":%q,"attempts":1,"again_in":"50ms","reason":"busy"}`, event.ID),
 			fmt.Sprintf(`"level":"WARN","msg":"message is set aside as a dead letter","id":%q,"attempts":2,"reason":"no such address"}`, letters[0].ID),
 			fmt.Sprintf(`"level":"WARN","msg":"message is set aside as a dead letter","id":%q,"attempts":1,"reason":%q}`, letters[1].ID, letters[1].Failure.Reason),
 		}
 		var got []string
 		for line := range strings.Lines(log.String()) {
-			_, line, _ = strings.Cut(strings.TrimSpace(line), ",") // behind the time
+			_, line, _ = strings.Cut(strings.TrimSpace(line), ",") // removes the time
 			got = append(got, line)
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
@@ -197,9 +197,9 @@ func TestDrainPauses(t *testing.T) {
 		var after []time.Duration
 		keep := func(context.Context, ports.DeadLetter) error {
 			after = append(after, time.Since(start))
-			return errors.New("the store is away")
+			return errors.New("the store is unreachable")
 		}
-		for range 2 { // the second has it at once
+		for range 2 { // the second call gets the letter immediately
 			ctx, cancel := context.WithTimeout(t.Context(), 25*time.Second)
 			defer cancel()
 			if err := broker.DeadLetterQueue().Drain(ctx, keep); err != nil {
@@ -219,7 +219,7 @@ func TestDrainPauses(t *testing.T) {
 	})
 }
 
-func TestInjectLeavesTheBodyToTheCaller(t *testing.T) {
+func TestInjectCopiesTheBody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var broker memory.Broker
 		body := []byte("no event")
@@ -229,7 +229,7 @@ func TestInjectLeavesTheBodyToTheCaller(t *testing.T) {
 		clear(body)
 		consumeFor(t, &broker, time.Second, func(context.Context, ports.Delivery) error { return nil })
 		if dead := broker.DeadLetters(); len(dead) != 1 || string(dead[0].Message.Body) != "no event" {
-			t.Errorf("set aside: %+v", dead)
+			t.Errorf("dead letters: %+v, want one with the body before its change", dead)
 		}
 	})
 }

@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	drainedAtOnce = 50               // calls of keep under way
+	drainedAtOnce = 50               // running calls of keep
 	drainPause    = 10 * time.Second // before keep gets a letter again
 )
 

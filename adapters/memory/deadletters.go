@@ -12,7 +12,7 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// DeadLetters stores dead letters. Each call first frees the records whose
+// DeadLetters stores dead letters. Each call first deletes the records whose
 // retention is over.
 type DeadLetters struct {
 	Retention time.Duration // of settled letters; 0 or less: ports.DeadLetterRetention
@@ -25,8 +25,8 @@ type DeadLetters struct {
 
 var _ ports.DeadLetters = (*DeadLetters)(nil)
 
-// begin locks the store for one call, and forgets the records whose retention is
-// over. If it returns no error the caller unlocks.
+// begin locks the store for one call, and deletes the records whose retention is
+// over. If it returns no error, the caller unlocks.
 func (d *DeadLetters) begin(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err

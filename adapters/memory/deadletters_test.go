@@ -50,7 +50,7 @@ func checkDefaultRetention(t *testing.T, unset time.Duration) {
 }
 
 // Random calls give the same results as on a plain list of records. The store
-// frees the records whose retention is over.
+// deletes the records whose retention is over.
 func TestDeadLettersModel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		// rapid asks a *testing.T for its deadline, which has no meaning here.

@@ -19,7 +19,7 @@ type Deliveries struct {
 	Lease time.Duration // how long a claim lasts; 0 or less: DefaultDeliveryLease
 
 	mu      sync.Mutex
-	claims  map[deliveryKey]*claim // valid ones, and expired ones that were not claimed again
+	claims  map[deliveryKey]*claim // the latest of each delivery, even after its lease
 	sent    map[deliveryKey]bool
 	byOrder map[domain.OrderID][]domain.Notification
 }
@@ -111,7 +111,7 @@ func (c *claim) Release(ctx context.Context) error {
 	d := c.log
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.claims[c.key] == c { // not the claim of another that came after this one had expired
+	if d.claims[c.key] == c { // otherwise another caller has claimed it since
 		delete(d.claims, c.key)
 	}
 	return nil

@@ -20,8 +20,8 @@ func laptop() domain.Order {
 	return order
 }
 
-// An order and its event are kept together. The event waits in the outbox until
-// it is marked: first for whoever added the order, then for anybody.
+// Add keeps the order and its event together. The event stays in the outbox until
+// it is marked. Add's caller holds the claim on it for a lease.
 func ExampleOrders() {
 	ctx := context.Background()
 	orders := memory.Orders{Lease: time.Millisecond}
@@ -30,7 +30,7 @@ func ExampleOrders() {
 	fmt.Println(orders.Add(ctx, order))
 	fmt.Println(errors.Is(orders.Add(ctx, order), ports.ErrExists))
 
-	time.Sleep(2 * time.Millisecond) // the lease
+	time.Sleep(2 * time.Millisecond) // longer than the lease
 	events, err := orders.Claim(ctx, 10)
 	fmt.Println(len(events), err)
 	fmt.Println(events[0].Type, orders.MarkPublished(ctx, events[0].ID))
@@ -41,7 +41,7 @@ func ExampleOrders() {
 	// order.created <nil>
 }
 
-// What a handler gives up for good is set aside, with the reason.
+// After a permanent error the broker sets the event aside, with the reason.
 func ExampleBroker() {
 	ctx, stop := context.WithCancel(context.Background())
 	var broker memory.Broker
@@ -63,8 +63,8 @@ func ExampleBroker() {
 	// 0192f0c1-2d3e-7f4a-8b5c-6d7e8f901234-created no such user
 }
 
-// One process at a time sends a notification, and once it is recorded none
-// does.
+// Only one process at a time can claim a notification. After its record, no
+// process can.
 func ExampleDeliveries() {
 	ctx := context.Background()
 	var deliveries memory.Deliveries

@@ -65,8 +65,8 @@ func TestDeadLetters(t *testing.T) {
 	})
 }
 
-// inVirtualTime checks every clause in a bubble of its own, where leases and
-// delays cost nothing.
+// inVirtualTime checks each clause in a synctest bubble of its own, where leases
+// and delays take no real time.
 func inVirtualTime[A any](t *testing.T, clauses []porttest.Clause[A], open func() A) {
 	for _, clause := range clauses {
 		t.Run(clause.Name, func(t *testing.T) {
@@ -88,7 +88,7 @@ func BenchmarkDeliveryLog(b *testing.B) {
 	porttest.BenchmarkDeliveryLog(b, func(testing.TB) porttest.DeliveryLog { return newDeliveryLog() })
 }
 
-func TestPartsAreTheSameEachTime(t *testing.T) {
+func TestMethodsReturnTheSamePart(t *testing.T) {
 	store, broker := new(memory.Store), new(memory.Broker)
 	parts := func() map[string]any {
 		return map[string]any{

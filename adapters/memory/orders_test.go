@@ -50,9 +50,9 @@ func TestOrdersDefaultLease(t *testing.T) {
 	})
 }
 
-// Random calls have the same results on the outbox as on a list of events, each
-// with the time from which it is free.
-func TestOutboxMatchesAListOfTimes(t *testing.T) {
+// Random calls give the same results as on a plain map from events to the times
+// from which they are free.
+func TestOutboxModel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		// rapid asks a *testing.T for its deadline, which has no meaning here.
 		rapid.Check(struct{ rapid.TB }{t}, func(rt *rapid.T) {
@@ -68,7 +68,7 @@ func TestOutboxMatchesAListOfTimes(t *testing.T) {
 					o := order(t, number.Draw(rt, "order"))
 					err := store.Add(ctx, o)
 					if kept[o.ID] != errors.Is(err, ports.ErrExists) || !kept[o.ID] && err != nil {
-						rt.Fatalf("add %s, kept already: %v; error %v", o.ID, kept[o.ID], err)
+						rt.Fatalf("add %s, known: %v; error %v", o.ID, kept[o.ID], err)
 					}
 					if err == nil {
 						kept[o.ID] = true
@@ -90,21 +90,21 @@ func TestOutboxMatchesAListOfTimes(t *testing.T) {
 					if want := max(min(limit, free), 0); len(got) != want {
 						rt.Fatalf("limit %d, %d free: claimed %d events, want %d", limit, free, len(got), want)
 					}
-					var last time.Time // when those that were returned became free
+					var last time.Time // when the last returned event became free
 					for _, event := range got {
 						at, ok := freeAt[event.ID]
 						if !ok || time.Now().Before(at) {
 							rt.Fatalf("claimed %s, which is not free", event.ID)
 						}
 						if at.Before(last) {
-							rt.Fatalf("claimed %s after others that were not free for as long", event.ID)
+							rt.Fatalf("claimed %s after an event that became free later", event.ID)
 						}
 						last = at
 						freeAt[event.ID] = time.Now().Add(lease)
 					}
 					for id, at := range freeAt {
 						if len(got) > 0 && at.Before(last) {
-							rt.Fatalf("left %s out, which was free for longer than others", id)
+							rt.Fatalf("did not claim %s, which became free before the last claimed event", id)
 						}
 					}
 				},
@@ -162,7 +162,7 @@ func TestListPagesHoldEveryOrder(t *testing.T) {
 	}
 }
 
-// A call must not become slower as more orders are kept.
+// The cost of a call must not grow with the number of orders.
 func BenchmarkOrders(b *testing.B) {
 	for _, kept := range []int{1_000, 100_000} {
 		b.Run(fmt.Sprint(kept), func(b *testing.B) {

@@ -9,8 +9,8 @@ import (
 // unpublished is an event in the outbox.
 type unpublished struct {
 	event  domain.Event
-	freeAt time.Time // when the claim runs out
-	claim  int       // the claim's number; among claims that run out together, the lower comes first
+	freeAt time.Time // when the claim ends
+	claim  int       // the claim's number; among claims that end together, the lowest comes first
 	index  int       // in the heap
 }
 

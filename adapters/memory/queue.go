@@ -24,8 +24,8 @@ func (q *queue[T]) put(items ...T) {
 	}
 }
 
-// take removes and returns the first item. It waits for one until ctx ends, then
-// ok is false.
+// take removes and returns the first item. It waits until an item arrives, or until
+// ctx ends; then ok is false.
 func (q *queue[T]) take(ctx context.Context) (first T, ok bool) {
 	for ctx.Err() == nil {
 		q.mu.Lock()

@@ -7,12 +7,12 @@ import (
 	"example.com/orderflow/adapters/internal/cursor"
 )
 
-// maxRun keeps an insertion cheap both within a run and among the runs, up to
-// some millions of orders.
+// maxRun keeps insertions cheap, both within a run and among the runs, up to some
+// millions of orders.
 const maxRun = 512
 
-// timeline keeps the places of orders, newest first, in runs of bounded
-// length: one slice would have to shift everything for each new order.
+// timeline sorts the positions of orders, newest first, in runs of bounded length.
+// One slice would have to move all later positions for each insertion.
 type timeline struct {
 	runs [][]cursor.Position // none is empty
 }
@@ -23,7 +23,7 @@ func (t *timeline) add(p cursor.Position) {
 		return
 	}
 	r, i := t.after(p)
-	if i == 0 && r > 0 { // between two runs: the end of the one before is as good
+	if i == 0 && r > 0 { // between two runs: add to the end of the first
 		r--
 		i = len(t.runs[r])
 	}
@@ -35,7 +35,7 @@ func (t *timeline) add(p cursor.Position) {
 	}
 }
 
-// page returns up to limit places that come after p; nil: from the newest.
+// page returns up to limit positions after p, or the newest ones if p is nil.
 func (t *timeline) page(p *cursor.Position, limit int) []cursor.Position {
 	if t == nil {
 		return nil
@@ -44,15 +44,15 @@ func (t *timeline) page(p *cursor.Position, limit int) []cursor.Position {
 	if p != nil {
 		r, i = t.after(*p)
 	}
-	var places []cursor.Position
-	for ; r < len(t.runs) && len(places) < limit; r, i = r+1, 0 {
+	var page []cursor.Position
+	for ; r < len(t.runs) && len(page) < limit; r, i = r+1, 0 {
 		run := t.runs[r][i:]
-		places = append(places, run[:min(len(run), limit-len(places))]...)
+		page = append(page, run[:min(len(run), limit-len(page))]...)
 	}
-	return places
+	return page
 }
 
-// after returns the run, and the index in it, of the first place after p.
+// after returns the run, and the index in it, of the first position after p.
 func (t *timeline) after(p cursor.Position) (run, i int) {
 	run = sort.Search(len(t.runs), func(r int) bool {
 		last := t.runs[r][len(t.runs[r])-1]

@@ -12,7 +12,7 @@ import (
 	"example.com/orderflow/domain"
 )
 
-// However places arrive, they are read in order, from any of them on.
+// In whatever order positions are added, each page after a position is sorted.
 func TestTimeline(t *testing.T) {
 	epoch := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
 	arrivals := map[string]func(i int) time.Duration{
@@ -39,31 +39,31 @@ func TestTimeline(t *testing.T) {
 				return 1
 			})
 			if diff := cmp.Diff(want, line.page(nil, count+1)); diff != "" {
-				t.Fatalf("places (-want +got):\n%s", diff)
+				t.Fatalf("positions (-want +got):\n%s", diff)
 			}
 			for range 100 {
 				i, limit := rand.IntN(count), rand.IntN(2*maxRun)
 				rest := want[i+1:]
 				if got := line.page(&want[i], limit); !slices.Equal(rest[:min(limit, len(rest))], got) {
-					t.Errorf("%d places after number %d: got %d others", limit, i, len(got))
+					t.Errorf("page of %d positions after number %d: got %d other positions", limit, i, len(got))
 				}
 			}
 			for r, run := range line.runs {
 				if len(run) == 0 || len(run) > maxRun {
-					t.Errorf("run %d has %d places, want 1 to %d", r, len(run), maxRun)
+					t.Errorf("run %d has %d positions, want 1 to %d", r, len(run), maxRun)
 				}
 			}
 		})
 	}
 }
 
-func TestTimelineOfNothing(t *testing.T) {
+func TestEmptyTimeline(t *testing.T) {
 	for _, line := range []*timeline{nil, new(timeline)} {
 		if got := line.page(nil, 10); len(got) > 0 {
-			t.Errorf("got %d places, want none", len(got))
+			t.Errorf("got %d positions, want none", len(got))
 		}
 	}
 	if got := new(timeline).page(&cursor.Position{ID: "a"}, 10); len(got) > 0 {
-		t.Errorf("got %d places after one, want none", len(got))
+		t.Errorf("got %d positions after one, want none", len(got))
 	}
 }
