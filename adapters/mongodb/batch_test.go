@@ -13,7 +13,7 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// outcomes returns what each item's caller makes of its error.
+// outcomes returns the meaning of each item's error.
 func outcomes(errs []error) []string {
 	list := make([]string, len(errs))
 	for i, err := range errs {
@@ -35,7 +35,7 @@ func at(index, code int) mongo.BulkWriteError {
 	return mongo.BulkWriteError{WriteError: mongo.WriteError{Index: index, Code: code}}
 }
 
-func TestEach(t *testing.T) {
+func TestSplitError(t *testing.T) {
 	late := &mongo.WriteConcernError{Code: 64}
 	tests := []struct {
 		name string
@@ -46,7 +46,7 @@ func TestEach(t *testing.T) {
 		{"first taken", mongo.BulkWriteException{WriteErrors: []mongo.BulkWriteError{at(0, 11000)}}, [3]string{"exists", "written", "written"}},
 		{"last taken", mongo.BulkWriteException{WriteErrors: []mongo.BulkWriteError{at(2, 11000)}}, [3]string{"written", "written", "exists"}},
 		{
-			"each its own", mongo.BulkWriteException{WriteErrors: []mongo.BulkWriteError{at(2, 121), at(0, 11000), at(1, 189)}},
+			"three different errors", mongo.BulkWriteException{WriteErrors: []mongo.BulkWriteError{at(2, 121), at(0, 11000), at(1, 189)}},
 			[3]string{"exists", "unavailable", "refused"},
 		},
 		{"all may be rolled back", mongo.BulkWriteException{WriteConcernError: late}, [3]string{"unavailable", "unavailable", "unavailable"}},
@@ -61,21 +61,21 @@ func TestEach(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if diff := cmp.Diff(tt.want[:], outcomes(each(3, tt.err))); diff != "" {
+			if diff := cmp.Diff(tt.want[:], outcomes(splitError(3, tt.err))); diff != "" {
 				t.Errorf("outcomes (-want +got):\n%s", diff)
 			}
 		})
 	}
 }
 
-func TestEachAssignsErrorsToItems(t *testing.T) {
+func TestSplitErrorAssignsErrorsToItems(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		codes := rapid.SliceOfN(rapid.SampledFrom([]int{0, 0, 11000, 121, 189}), 1, 50).Draw(t, "codes")
-		words := map[int]string{0: "written", 11000: "exists", 121: "refused", 189: "unavailable"}
+		wantByCode := map[int]string{0: "written", 11000: "exists", 121: "refused", 189: "unavailable"}
 		var want []string
 		var answer mongo.BulkWriteException
 		for i, code := range codes {
-			want = append(want, words[code])
+			want = append(want, wantByCode[code])
 			if code != 0 {
 				answer.WriteErrors = append(answer.WriteErrors, at(i, code))
 			}
@@ -85,7 +85,7 @@ func TestEachAssignsErrorsToItems(t *testing.T) {
 		if len(answer.WriteErrors) > 0 {
 			err = answer
 		}
-		if diff := cmp.Diff(want, outcomes(each(len(codes), err))); diff != "" {
+		if diff := cmp.Diff(want, outcomes(splitError(len(codes), err))); diff != "" {
 			t.Errorf("outcomes (-want +got):\n%s", diff)
 		}
 	})

@@ -15,7 +15,7 @@ import (
 	"example.com/orderflow/ports/porttest"
 )
 
-// byMany calls do b.N times, from several callers at once.
+// byMany calls do b.N times in all, from concurrent callers.
 func byMany(b *testing.B, callers int, do func(order domain.Order) error) {
 	order := newOrder(b, "ann", epoch)
 	var left atomic.Int64
@@ -42,7 +42,7 @@ func BenchmarkStore(b *testing.B) { porttest.BenchmarkStore(b, openStore) }
 
 func BenchmarkDeliveryLog(b *testing.B) { porttest.BenchmarkDeliveryLog(b, openDeliveryLog) }
 
-// BenchmarkUngathered does the same with a command for each caller, for comparison.
+// BenchmarkUngathered measures the same writes with one command for each caller.
 func BenchmarkUngathered(b *testing.B) {
 	for _, callers := range []int{1, 16, 64, 256, 1024} {
 		b.Run(fmt.Sprintf("Add/callers=%d", callers), func(b *testing.B) {

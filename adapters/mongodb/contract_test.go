@@ -11,7 +11,7 @@ import (
 const shortLease = time.Second
 
 func TestStoreContract(t *testing.T) {
-	t.Parallel() // most of it is waiting for leases
+	t.Parallel() // it mostly waits for leases
 	porttest.Run(t, porttest.StoreClauses(), openStore)
 }
 

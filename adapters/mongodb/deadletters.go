@@ -23,20 +23,20 @@ var _ ports.DeadLetters = (*DeadLetters)(nil)
 // DeadLetters returns the store's dead letters.
 func (s *Store) DeadLetters() *DeadLetters { return &s.parts.deadLetters }
 
-// unforgotten selects records whose retention is not over at that time. The
-// server deletes the others, but only once a minute.
-func unforgotten(at time.Time) bson.M {
+// retained selects records whose retention is not over at that time. The server
+// deletes the others, but only once a minute.
+func retained(at time.Time) bson.M {
 	return bson.M{"forget_at": bson.M{"$not": bson.M{"$lte": at}}}
 }
 
-func unforgottenWithID(at time.Time, id string) bson.M {
-	filter := unforgotten(at)
+func retainedWithID(at time.Time, id string) bson.M {
+	filter := retained(at)
 	filter["_id"] = id
 	return filter
 }
 
-// unsettled unsets the fields that a waiting record does not have.
-var unsettled = bson.M{"settled_at": "", "settled_by": "", "forget_at": ""}
+// settlement has the fields that a waiting record does not have, for $unset.
+var settlement = bson.M{"settled_at": "", "settled_by": "", "forget_at": ""}
 
 // Put implements [ports.DeadLetters].
 func (d *DeadLetters) Put(ctx context.Context, letter ports.DeadLetter) (err error) {
@@ -53,13 +53,13 @@ func (d *DeadLetters) Put(ctx context.Context, letter ports.DeadLetter) (err err
 	change := bson.M{
 		"$setOnInsert": bson.Raw(message),
 		"$set":         bson.M{"state": string(ports.Waiting)},
-		"$unset":       unsettled,
+		"$unset":       settlement,
 		"$push": bson.M{"failures": bson.M{
 			"$each": bson.A{failureDocument(letter.Failure)}, "$sort": bson.M{"last_failure": 1}, "$slice": -ports.MaxFailures,
 		}},
 	}
 	for {
-		filter := unforgottenWithID(time.Now(), letter.ID)
+		filter := retainedWithID(time.Now(), letter.ID)
 		filter["failures.last_failure"] = bson.M{"$ne": letter.Failure.LastFailure}
 		_, err := d.store.deadLetters.UpdateOne(ctx, filter, change, options.UpdateOne().SetUpsert(true))
 		if err == nil {
@@ -68,9 +68,9 @@ func (d *DeadLetters) Put(ctx context.Context, letter ports.DeadLetter) (err err
 		if !isDuplicate(err) {
 			return d.explain(ctx, letter.ID, err)
 		}
-		// A document with the ID exists, so the server could not insert another. It
-		// has this failure already, or its retention is over, or it is newer than
-		// the update: then the next update finds it.
+		// A document with the ID exists, so the server could not insert another. Either
+		// it has this failure, or its retention is over, or another call inserted it
+		// during the update; then the next update finds it.
 		filter["failures.last_failure"] = letter.Failure.LastFailure
 		if known, err := d.exists(ctx, filter); known || err != nil {
 			return err
@@ -113,7 +113,7 @@ func (d *DeadLetters) Get(ctx context.Context, id string) (record ports.DeadLett
 	defer describe(&err, "get dead letter %s", id)
 	ctx, cancel := d.store.bound(ctx)
 	defer cancel()
-	document, err := d.store.deadLetters.FindOne(ctx, unforgottenWithID(time.Now(), id)).Raw()
+	document, err := d.store.deadLetters.FindOne(ctx, retainedWithID(time.Now(), id)).Raw()
 	if errors.Is(err, mongo.ErrNoDocuments) {
 		return record, ports.ErrNotFound
 	}
@@ -133,7 +133,7 @@ func (d *DeadLetters) List(ctx context.Context, query ports.DeadLetterQuery) (pa
 		return page, err
 	}
 	limit := min(max(query.Limit, 1), ports.MaxListLimit)
-	opts := first(limit+1, oldestFirst).SetProjection(listedFields) // the one more shows that a next page exists
+	opts := first(limit+1, oldestFirst).SetProjection(listedFields) // the extra one shows that another page follows
 	if query.OrderID != "" {
 		opts.SetHint(bson.D{{Key: "_id", Value: 1}}) // some servers would scan all letters in the order of the list
 	}
@@ -150,7 +150,7 @@ func (d *DeadLetters) List(ctx context.Context, query ports.DeadLetterQuery) (pa
 }
 
 func letterFilter(query ports.DeadLetterQuery) (bson.M, error) {
-	filter := unforgotten(time.Now())
+	filter := retained(time.Now())
 	if query.State != "" {
 		filter["state"] = string(query.State)
 	}
@@ -167,7 +167,8 @@ func letterFilter(query ports.DeadLetterQuery) (bson.M, error) {
 	if err != nil {
 		return nil, err
 	}
-	// As for orders: since says where the scan of the index starts, $nor what it skips.
+	// As in listFilter, the first condition is where an index scan starts. The others
+	// exclude the letters of earlier pages.
 	filter["since"] = bson.M{"$not": bson.M{"$lt": after.Since}, "$ne": nil}
 	filter["$nor"] = bson.A{
 		bson.M{"since": bson.M{"$type": typesBefore("date")}},
@@ -198,7 +199,7 @@ func (d *DeadLetters) Settle(ctx context.Context, record ports.DeadLetterRecord,
 	ctx, cancel := d.store.bound(ctx)
 	defer cancel()
 	now := time.Now()
-	filter := unforgottenWithID(now, record.ID)
+	filter := retainedWithID(now, record.ID)
 
 	unchanged := maps.Clone(filter)
 	unchanged["state"] = string(record.State)
@@ -212,7 +213,7 @@ func (d *DeadLetters) Settle(ctx context.Context, record ports.DeadLetterRecord,
 	}
 	unchanged["$expr"] = bson.M{"$eq": bson.A{"$failures.last_failure", times}}
 
-	change := bson.M{"$set": bson.M{"state": string(state)}, "$unset": unsettled}
+	change := bson.M{"$set": bson.M{"state": string(state)}, "$unset": settlement}
 	if state != ports.Waiting {
 		forgetAt := now.Add(d.store.options.DeadLetterRetention)
 		change = bson.M{"$set": bson.M{"state": string(state), "settled_at": now, "settled_by": by, "forget_at": forgetAt}}

@@ -16,7 +16,7 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// deadLetter returns a letter that failed last at that time.
+// deadLetter returns a letter whose last failure is at that time.
 func deadLetter(id string, at time.Time) ports.DeadLetter {
 	return ports.DeadLetter{
 		ID: id,
@@ -83,7 +83,7 @@ func TestDeadLetterDocument(t *testing.T) {
 		t.Errorf("settled at %v, want from %v to now", at, before)
 	}
 	if d := forgetAt.Time().Sub(settledAt.Time()); d != ports.DeadLetterRetention {
-		t.Errorf("forgotten after %v, want %v", d, ports.DeadLetterRetention)
+		t.Errorf("forget_at is %v after settled_at, want %v", d, ports.DeadLetterRetention)
 	}
 	want["state"], want["settled_at"], want["settled_by"], want["forget_at"] = "discarded", settledAt, "me", forgetAt
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -207,7 +207,7 @@ func TestConcurrentPutsOfForgottenLetter(t *testing.T) {
 }
 
 // A retry can't mend the error, so it must not be ErrUnavailable.
-func TestPutOfTooLargeLetter(t *testing.T) {
+func TestPutRefusesTooLargeLetter(t *testing.T) {
 	letters := openNew(t).DeadLetters()
 	for _, size := range []int{15 << 20, 16 << 20, 64 << 20} { // more than maxMessage, than a document and than a command may have
 		letter := deadLetter("large", epoch)
@@ -259,7 +259,7 @@ func TestReadingDeadLettersIsStrict(t *testing.T) {
 		{"reply_to as a number", func(d bson.M) { d["reply_to"] = 1 }, "reply_to is of type 32-bit integer"},
 		{"timestamp as text", func(d bson.M) { d["timestamp"] = "now" }, "timestamp is of type string"},
 		{"settled by a number", func(d bson.M) { d["state"], d["settled_at"], d["settled_by"] = "replayed", epoch, 1 }, "settled_by is of type 32-bit integer"},
-		{"settled, but not when", func(d bson.M) { d["state"] = "replayed" }, "settled_at is missing"},
+		{"settled without settled_at", func(d bson.M) { d["state"] = "replayed" }, "settled_at is missing"},
 	}
 	for i, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

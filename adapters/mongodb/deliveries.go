@@ -18,9 +18,9 @@ import (
 
 // Deliveries is the log of deliveries.
 //
-// A claim and a record are separate documents, because inserting costs less than
-// updating. Neither is ever deleted: whoever inserts a claim knows that there is no
-// record, and whoever meets a claim looks for one.
+// A claim and a record are separate documents, because an insert costs less than an
+// update. Neither is ever deleted. So after inserting a claim, a caller knows that
+// no record exists; after finding a claim, it looks for a record.
 type Deliveries struct{ store *Store }
 
 var _ ports.DeliveryLog = (*Deliveries)(nil)
@@ -78,7 +78,7 @@ func (d *Deliveries) List(ctx context.Context, order domain.OrderID) (_ ports.No
 
 func readNotification(document bson.Raw) (domain.Notification, error) {
 	r := reader{doc: document}
-	id := inside(&r, "_id")
+	id := subdocument(&r, "_id")
 	n := domain.Notification{
 		EventID: domain.EventID(field(id, "event_id", bson.RawValue.StringValueOK)),
 		OrderID: domain.OrderID(field(&r, "order_id", bson.RawValue.StringValueOK)),
@@ -113,14 +113,14 @@ func (c *deliveryClaim) take(ctx context.Context) error {
 	return outage(ctx, err)
 }
 
-// takeOver takes a claim that has ended. Its holder may still record, until the
-// claim changes hands: so it looks for a record before and after.
+// takeOver takes a claim that has ended. It looks for a record before and after,
+// because until then the claim's holder may still record.
 func (c *deliveryClaim) takeOver(ctx context.Context) error {
 	if err := c.checkUnsent(ctx); err != nil {
 		return err
 	}
-	// A claim has also ended if its end is no time, or was made by a wrong clock.
-	// Half a lease allows for clocks that differ.
+	// A claim has also ended if its end is not a time, or is more than one and a half
+	// leases ahead: a wrong clock made it. Half a lease allows for clocks that differ.
 	now, lease := time.Now(), c.store.options.DeliveryLease
 	taken, err := c.takeIf(ctx, "free_at", bson.M{"$not": bson.M{"$gt": now, "$lte": now.Add(lease + lease/2)}})
 	if err == nil && !taken {

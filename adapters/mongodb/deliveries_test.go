@@ -18,7 +18,7 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// claimAtOnce claims one delivery from many callers, and returns the claims they got.
+// claimAtOnce has many callers claim one delivery, and returns their claims.
 func claimAtOnce(t *testing.T, log *mongodb.Deliveries, event domain.EventID) []ports.DeliveryClaim {
 	t.Helper()
 	var mu sync.Mutex
@@ -88,7 +88,7 @@ func TestDeliveryDocuments(t *testing.T) {
 	claimed := kept("delivery_claims")
 	freeAt, _ := claimed["free_at"].(bson.DateTime)
 	if d := freeAt.Time().Sub(before); d < 44*time.Second || d > 55*time.Second {
-		t.Errorf("the claim runs out after %v, want the default of 45 s", d)
+		t.Errorf("the claim ends after %v, want the default of 45 s", d)
 	}
 	if token, _ := claimed["token"].(string); !strings.HasPrefix(token, store.Owner()+".") {
 		t.Errorf("the claim's token is %q, want it to name its owner, %s", token, store.Owner())
@@ -177,11 +177,11 @@ func TestUnreadableRecord(t *testing.T) {
 	}
 }
 
-// runOut makes claims that end at once.
+// runOut makes claims that end immediately.
 var runOut = mongodb.Options{OutboxLease: time.Nanosecond, DeliveryLease: time.Nanosecond}
 
-// A claim is free if its end is no time, or is later than the clock of any caller
-// can have made it.
+// A claim is free if its end is not a time, or is so late that a wrong clock made
+// it.
 func TestClaimsWithAnInvalidEndAreFree(t *testing.T) {
 	store := openWith(t, mongodb.Options{DeliveryLease: time.Minute})
 	log := store.Deliveries()
@@ -209,27 +209,27 @@ func TestClaimsWithAnInvalidEndAreFree(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := log.Claim(bounded(t), event, "mail"); !errors.Is(err, tt.want) {
-			t.Errorf("claim of a claim that ends %s: got %v, want %v", tt.name, err, tt.want)
+			t.Errorf("claim a delivery whose claim ends %s: got %v, want %v", tt.name, err, tt.want)
 		}
 		if _, err := log.Claim(bounded(t), event, "mail"); !errors.Is(err, ports.ErrClaimed) {
-			t.Errorf("claim after that, %s: got %v, want ErrClaimed", tt.name, err)
+			t.Errorf("claim again, %s: got %v, want ErrClaimed", tt.name, err)
 		}
 	}
 }
 
-// The holder of an ended claim may record while another caller takes the claim
-// over.
+// The holder of an ended claim may record while another caller takes over the
+// claim.
 func TestRecordDuringTakeOver(t *testing.T) {
 	url := databaseURL(t)
 	held := hold(t, open(t, url, runOut))
 	taking := open(t, url, mongodb.Monitored(&event.CommandMonitor{Started: func(_ context.Context, e *event.CommandStartedEvent) {
-		if collection, _ := e.Command.Lookup("update").StringValueOK(); collection == "delivery_claims" { // between the first check and the change of hands
+		if collection, _ := e.Command.Lookup("update").StringValueOK(); collection == "delivery_claims" { // between the first check and the takeover
 			if err := held.claim.Record(bounded(t), held.sent); err != nil {
 				t.Error(err)
 			}
 		}
 	}}))
 	if _, err := taking.Deliveries().Claim(bounded(t), held.sent.EventID, "mail"); !errors.Is(err, ports.ErrExists) {
-		t.Errorf("claim of a delivery that was recorded meanwhile: got %v, want ErrExists", err)
+		t.Errorf("claim a delivery that was recorded meanwhile: got %v, want ErrExists", err)
 	}
 }

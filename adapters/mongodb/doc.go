@@ -29,9 +29,9 @@
 //
 // The record of a delivery prevents a second notification only together with its
 // claim. If somebody deletes one of them, the event is sent again when it comes
-// again. If the record is unreadable, the event fails with a permanent error,
-// but only while its claim exists: claiming is one insert, and looks for a record
-// only if that insert meets a claim.
+// again. If the record is unreadable, the event fails with a permanent error, but
+// only while its claim exists. Claiming is one insert; it looks for a record only
+// if the insert finds a claim.
 //
 // The outbox finds events by outbox.free_at. If somebody removes that field but
 // leaves outbox, the event is never published. This filter finds such orders, by
@@ -46,11 +46,11 @@
 // claim) begins with the owner's id and a full stop.
 //
 // Every 2 s an owner increments beats in its document, then reads the other
-// owners' documents. It deletes a document that has not changed in 5 readings in
-// a row, each of them after a successful beat of its own; so an outage that hits
-// all processes ends no claim, and no clocks are compared. Whoever deletes the
-// document first frees the events that this owner has claimed. A claim on a
-// delivery is free if its owner has no document. So the claims of a killed
+// owners' documents. It ends an owner whose document has not changed in 5 readings
+// in a row: it frees the events that this owner has claimed, then deletes the
+// document. A reading counts only after a successful beat of the reader, so an
+// outage that hits all processes ends no claim. No clocks are compared. A claim on
+// a delivery is free if its owner has no document. So the claims of a killed
 // process are free after 8 to 10 s if another process runs. Close frees them at
 // once.
 //
@@ -59,9 +59,9 @@
 // than 4 s makes claims without an owner; they last for the whole lease. So do
 // the claims of earlier versions, which may run at the same time.
 //
-// A claim is free, too, if free_at is no time, or is later than the callers'
-// clocks can have made it: on an event, by a lease and [ports.MaxPostponement]
-// from now; on a delivery, by one and a half leases.
+// A claim is also free if free_at is not a time, or is too far ahead: by more than
+// a lease plus [ports.MaxPostponement] for an event, or one and a half leases for a
+// delivery. Only a wrong clock can have made such a claim.
 //
 // # URL
 //
@@ -75,10 +75,10 @@
 // serverSelectionTimeoutMS (5000). timeoutMS (10000) bounds each call, even if its
 // context allows more. The guarantees depend on some options, which can't be
 // changed: writes wait for the majority's journal, and reads go to the primary.
-// Open returns an error for an option that asks for anything else, such as w=1. It
-// does the same for an option that is given twice, that the driver does not know
-// or can't use, or that names an unreadable file. With mongodb+srv, [Open] also
-// waits for the name server, as long as the machine's resolver does.
+// Open returns an error for another value of these, such as w=1. It also returns
+// an error for an option that is given twice, is unknown to the driver, has no
+// effect, or names an unreadable file. With mongodb+srv, [Open] also waits for the
+// name server until the machine's resolver gives up.
 //
 // The role readWrite on the database is enough. Once the indexes exist, so are
 // the actions find, insert, update, remove and listIndexes.
@@ -98,21 +98,21 @@
 // An unreadable document does not stop a claim of others. It stays claimed, and
 // is tried again when that claim ends.
 //
-// A settled dead letter is not found from forget_at on, by the callers' clocks.
-// The server deletes it some time later, by a TTL index on that field. A dead
-// letter is refused if it does not fit into a document, of 16 MiB with its
-// failures.
+// From forget_at on, by the callers' clocks, no call finds a settled dead letter.
+// The server deletes it some time later, by a TTL index on that field. Put refuses
+// a dead letter whose message takes more than 15 MiB, because a document takes at
+// most 16 MiB.
 //
 // # Failure
 //
 // Every error of a server or the driver is [ports.ErrUnavailable], whatever its
 // code; a refused login or right (codes 18 and 13) is [ports.ErrRefused] as well.
 // The write may have happened or not, and it is safe to repeat it. An error is
-// marked by [ports.Permanent] only if it speaks of an order or a dead letter
-// itself, which is too large or fails the collection's validator. Claims and
-// delivery records hold nothing that an event could get wrong, so refusing one is
-// an outage. [ports.ErrExists] is returned for a taken _id only: a conflict with a
-// unique index that somebody has added is an outage.
+// marked by [ports.Permanent] only if an order or a dead letter is too large or
+// fails the collection's validator. An event can't cause the refusal of a claim or
+// a delivery record, so that is an outage. [ports.ErrExists] is returned for a
+// taken _id only: a conflict with a unique index that somebody has added is an
+// outage.
 //
 // The driver reconnects by itself; only a failed [Open] has to be called again.
 // Calls that share a write share its failure: a connection that is silently dead

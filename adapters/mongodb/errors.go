@@ -14,8 +14,8 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// documentFaults are the server errors that speak of the document in the write,
-// which a retry can't mend. If a code has other meanings too, the message decides.
+// documentFaults are the server errors about the written document, which a retry
+// can't mend. If a code has other meanings too, the message decides.
 var documentFaults = []struct {
 	code    int
 	message string
@@ -39,8 +39,8 @@ const (
 	authenticationFailed = 18
 )
 
-// classify marks errors that speak of the document itself as permanent, and returns
-// a duplicate as it is. Every other error is an outage.
+// classify marks errors about the document itself as permanent, and returns a
+// duplicate as it is. Every other error is an outage.
 func classify(ctx context.Context, err error) error {
 	if ctx.Err() == nil && isDocumentFault(err) {
 		return ports.Permanent(err)
@@ -50,7 +50,7 @@ func classify(ctx context.Context, err error) error {
 
 // outage wraps ports.ErrUnavailable around every error but a duplicate, and the
 // context's error if the context has ended. It replaces classify for claims and
-// records: they hold nothing that the caller could get wrong.
+// records, because a caller can't cause their refusal.
 func outage(ctx context.Context, err error) error {
 	if cause := ctx.Err(); cause != nil {
 		if errors.Is(err, cause) {
@@ -108,7 +108,7 @@ func isRefused(err error) bool {
 }
 
 // isDuplicate reports whether a durable document has the write's _id. A conflict
-// with a unique index that somebody has added says nothing of the _id.
+// with a unique index that somebody has added does not count.
 func isDuplicate(err error) bool {
 	if !mongo.IsDuplicateKeyError(err) || lacksConcern(err) {
 		return false

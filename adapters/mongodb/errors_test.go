@@ -14,7 +14,7 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// Every error is an outage, unless it speaks of the document.
+// Every error is an outage, except those about the document.
 func TestClassify(t *testing.T) {
 	const (
 		outage    = "outage"
@@ -33,15 +33,15 @@ func TestClassify(t *testing.T) {
 		want string
 	}{
 		{"id taken", mongo.WriteException{WriteErrors: taken}, duplicate},
-		{"id taken, says MongoDB", write(11000, `E11000 duplicate key error collection: a.orders index: _id_ dup key: { _id: "x" }`), duplicate},
-		{"id taken, says FerretDB", write(11000, "Duplicate key violation on the requested collection: Index '_id_'"), duplicate},
-		{"another's unique key taken, says MongoDB", write(11000, `E11000 duplicate key error collection: a.orders index: user_id_1 dup key: { user_id: "index: _id_ dup" }`), outage},
-		{"another's unique key taken, says FerretDB", write(11000, "Duplicate key violation on the requested collection: Index '_id_x'"), outage},
-		{"id taken, by a document that may be rolled back", mongo.WriteException{WriteErrors: taken, WriteConcernError: late}, outage},
+		{"id taken, by MongoDB", write(11000, `E11000 duplicate key error collection: a.orders index: _id_ dup key: { _id: "x" }`), duplicate},
+		{"id taken, by FerretDB", write(11000, "Duplicate key violation on the requested collection: Index '_id_'"), duplicate},
+		{"conflict with a foreign unique index, by MongoDB", write(11000, `E11000 duplicate key error collection: a.orders index: user_id_1 dup key: { user_id: "index: _id_ dup" }`), outage},
+		{"conflict with a foreign unique index, by FerretDB", write(11000, "Duplicate key violation on the requested collection: Index '_id_x'"), outage},
+		{"id taken by a document that may be rolled back", mongo.WriteException{WriteErrors: taken, WriteConcernError: late}, outage},
 		{"written, but may be rolled back", mongo.WriteException{WriteConcernError: late}, outage},
 
 		{"fails the validator", write(121, "Document failed validation"), permanent},
-		{"fails it, by a document that may be rolled back", mongo.WriteException{WriteErrors: mongo.WriteErrors{{Code: 121}}, WriteConcernError: late}, outage},
+		{"fails the validator, and may be rolled back", mongo.WriteException{WriteErrors: mongo.WriteErrors{{Code: 121}}, WriteConcernError: late}, outage},
 		{"fails FerretDB's validator", write(525074461, "Document failed validation"), permanent},
 		{"too large", mongo.CommandError{Code: 10334}, permanent},
 		{"too large to insert", write(2, "object to insert too large. size in bytes: 16777300, max size: 16777216"), permanent},
@@ -52,11 +52,11 @@ func TestClassify(t *testing.T) {
 		{"too large for FerretDB's upsert", write(302776349, ""), permanent},
 		{"key too long", write(17280, ""), permanent},
 		{"key too long for FerretDB", write(261, "index row requires 12048 bytes, maximum size is 8191"), permanent},
-		{"not to be encoded", mongo.MarshalError{Err: errors.New("no")}, permanent},
+		{"can't be encoded", mongo.MarshalError{Err: errors.New("no")}, permanent},
 		{"too large to send", fmt.Errorf("insert: %w", driver.ErrDocumentTooLarge), permanent},
 
 		{"not primary", mongo.CommandError{Code: 10107}, outage},
-		{"stepped down in the middle", write(189, ""), outage},
+		{"primary stepped down during the write", write(189, ""), outage},
 		{"took too long", mongo.CommandError{Code: 50}, outage},
 		{"overloaded", mongo.CommandError{Code: 462, Labels: []string{"SystemOverloadedError"}}, outage},
 		{"connection broke", mongo.CommandError{Labels: []string{"NetworkError"}, Wrapped: io.EOF}, outage},
@@ -64,11 +64,11 @@ func TestClassify(t *testing.T) {
 		{"closed", mongo.ErrClientDisconnected, outage},
 		{"too many sessions", write(261, "Unable to add session into the cache"), outage},
 		{"another bad value", write(2, "unknown operator"), outage},
-		{"Atlas has no more room", mongo.CommandError{Code: 8000, Message: "you are over your space quota"}, outage},
+		{"Atlas is over its quota", mongo.CommandError{Code: 8000, Message: "you are over your space quota"}, outage},
 		{"too many requests", mongo.CommandError{Code: 16500}, outage},
 		{"no such command", mongo.CommandError{Code: 59}, outage},
 		{"unknown code", write(987654, "?"), outage},
-		{"no code at all", write(0, "?"), outage},
+		{"no code", write(0, "?"), outage},
 
 		{"login refused", mongo.CommandError{Code: 18}, refused},
 		{"not allowed", mongo.CommandError{Code: 13}, refused},
@@ -98,7 +98,7 @@ func TestClassify(t *testing.T) {
 				t.Errorf("got %v: %q, want %q", err, got, tt.want)
 			}
 			if !errors.Is(err, ports.ErrUnavailable) && errors.Is(err, ports.ErrRefused) || errors.Is(err, ports.ErrUnavailable) && ports.IsPermanent(err) {
-				t.Errorf("%v contradicts itself", err)
+				t.Errorf("%v is marked as two kinds of errors", err)
 			}
 		})
 	}

@@ -13,8 +13,7 @@ import (
 // MissedBeats is how many beats an owner misses before it has ended.
 const MissedBeats = missedBeats
 
-// Monitored returns options with a monitor of the commands. Only Open sends a sign
-// of life.
+// Monitored returns options with a command monitor. Only Open writes a sign of life.
 func Monitored(monitor *event.CommandMonitor) Options {
 	return Options{monitor: monitor, beat: time.Hour}
 }

@@ -19,7 +19,7 @@ func behindProxy(t *testing.T, query string) (*mongodb.Store, *proxy) {
 	t.Helper()
 	p := newProxy(t, databaseURL(t))
 	store := open(t, p.url+query, mongodb.Options{})
-	t.Cleanup(p.Heal) // so that it can be closed without waiting
+	t.Cleanup(p.Heal) // so that the store closes without a wait
 	return store, p
 }
 
@@ -50,8 +50,8 @@ func calls(t *testing.T, store *mongodb.Store, order domain.Order, claim ports.D
 	}
 }
 
-// filled adds an order, a claim and a dead letter to the store, and returns the
-// order and calls about all of them.
+// filled adds an order, a claim and a dead letter to the store. It returns the order
+// and the calls that use all three.
 func filled(ctx context.Context, t *testing.T, store *mongodb.Store) (domain.Order, map[string]func(context.Context) error) {
 	t.Helper()
 	order := newOrder(t, "ann", epoch)
@@ -77,22 +77,22 @@ func TestOutage(t *testing.T) {
 	for name, call := range all {
 		start := time.Now()
 		if err := call(ctx); !errors.Is(err, ports.ErrUnavailable) {
-			t.Errorf("%s while the server is away: got %v, want ErrUnavailable", name, err)
+			t.Errorf("%s during the outage: got %v, want ErrUnavailable", name, err)
 		}
 		if d := time.Since(start); d > 5*time.Second {
-			t.Errorf("%s while the server is away took %v", name, d)
+			t.Errorf("%s during the outage took %v", name, d)
 		}
 	}
 
 	p.Heal()
 	for name, call := range all {
-		// The driver may first have to see that the server is back.
+		// The driver may notice the server's return only after some calls.
 		err := call(ctx)
 		for errors.Is(err, ports.ErrUnavailable) && ctx.Err() == nil {
 			err = call(ctx)
 		}
 		if err != nil {
-			t.Errorf("%s when the server is back: %v", name, err)
+			t.Errorf("%s after the outage: %v", name, err)
 		}
 	}
 	got, err := store.Orders().Get(ctx, order.ID)
@@ -115,7 +115,7 @@ func TestEveryCallHasATimeout(t *testing.T) {
 	for name, call := range all {
 		wg.Go(func() {
 			start := time.Now()
-			if err := call(ctx); !errors.Is(err, ports.ErrUnavailable) { // a context that would wait for longer
+			if err := call(ctx); !errors.Is(err, ports.ErrUnavailable) { // ctx ends later than the timeout
 				t.Errorf("%s without an answer: got %v, want ErrUnavailable", name, err)
 			}
 			if d := time.Since(start); d > 3*time.Second {
@@ -155,7 +155,7 @@ func TestCallsEndWithTheirContext(t *testing.T) {
 				start := time.Now()
 				err := call(ctx)
 				took := time.Since(start)
-				<-ctx.Done() // a connection may see the deadline just before
+				<-ctx.Done() // a connection may notice the deadline earlier
 				if !errors.Is(err, ports.ErrUnavailable) || !errors.Is(err, ctx.Err()) {
 					t.Errorf("%s, %s: got %v, want ErrUnavailable and %v", name, how, err, ctx.Err())
 				}

@@ -10,10 +10,10 @@ import (
 	"example.com/orderflow/adapters/mongodb"
 )
 
-// gate holds back every insert until the test lets it pass, so that later calls wait
+// gate stops each insert until the test lets it pass, so that later calls wait
 // together.
 type gate struct {
-	stopped chan struct{} // receives one value for each insert that is held back
+	stopped chan struct{} // receives one value for each stopped insert
 	pass    chan struct{} // each value lets one insert pass; closed: all pass
 }
 
@@ -37,7 +37,7 @@ func (g *gate) monitor() *event.CommandMonitor {
 	}}
 }
 
-// await waits until an insert is held back.
+// await waits until an insert is stopped.
 func (g *gate) await(t *testing.T) {
 	t.Helper()
 	select {
@@ -47,12 +47,12 @@ func (g *gate) await(t *testing.T) {
 	}
 }
 
-// hold adds a first order, which is held back at the gate.
+// hold adds a first order, whose insert the gate stops.
 func (g *gate) hold(t *testing.T, orders *mongodb.Orders, wg *sync.WaitGroup) {
 	t.Helper()
 	wg.Go(func() {
 		if err := orders.Add(bounded(t), newOrder(t, "first", epoch)); err != nil {
-			t.Errorf("add the first: %v", err)
+			t.Errorf("add the first order: %v", err)
 		}
 	})
 	g.await(t)

@@ -33,17 +33,17 @@ func TestDuplicateDoesNotAffectOthers(t *testing.T) {
 			wg.Go(func() {
 				err := orders.Add(bounded(t), order)
 				if order == known && !errors.Is(err, ports.ErrExists) {
-					t.Errorf("add the known one: got %v, want ErrExists", err)
+					t.Errorf("add a known order: got %v, want ErrExists", err)
 				}
 				if order != known && err != nil {
-					t.Errorf("add a new one: %v", err)
+					t.Errorf("add a new order: %v", err)
 				}
 			})
 		}
 		wg.Wait()
 	})
 	if len(commands) > len(all)/2 {
-		t.Errorf("%d orders went in %d commands, want many in one", len(all), len(commands))
+		t.Errorf("%d orders were written by %d commands, want many by one", len(all), len(commands))
 	}
 	page, err := orders.List(bounded(t), ports.OrderQuery{Limit: 1000})
 	if err != nil {
@@ -87,7 +87,7 @@ func TestCancelledAddDoesNotAffectOthers(t *testing.T) {
 	leaveLate, _ := leave(&late)
 
 	leaveEarly()
-	early.Wait() // although no insert has passed
+	early.Wait() // no insert has passed yet
 	gate.pass <- struct{}{}
 	gate.await(t)
 	leaveLate()
@@ -107,7 +107,7 @@ func TestCancelledAddDoesNotAffectOthers(t *testing.T) {
 	}
 }
 
-// The server refuses a document of that size, but not those that wait beside it.
+// The server refuses a document of that size, but not the others that wait.
 func TestHugeOrderDoesNotAffectOthers(t *testing.T) {
 	store, gate := openGated(t)
 	orders := store.Orders()
@@ -132,7 +132,7 @@ func TestHugeOrderDoesNotAffectOthers(t *testing.T) {
 	wg.Wait()
 }
 
-// Waiting for other callers' writes costs no time of the lease.
+// The lease does not include the wait for other callers' writes.
 func TestLeaseBeginsWhenTheWriteIsSent(t *testing.T) {
 	const wait = 50 * time.Millisecond
 	store, gate := openGated(t)
@@ -165,7 +165,7 @@ func TestLeaseBeginsWhenTheWriteIsSent(t *testing.T) {
 			call(first)
 			gate.await(t)
 			call(second)
-			time.Sleep(wait) // if the call has not begun by then, the test is only weaker
+			time.Sleep(wait) // if the call has not begun by then, the test is weaker, but does not fail
 			sent := time.Now()
 			gate.pass <- struct{}{}
 			gate.await(t)
@@ -182,7 +182,7 @@ func TestLeaseBeginsWhenTheWriteIsSent(t *testing.T) {
 			}
 			freeAt, ok := document.Lookup(tt.path...).TimeOK()
 			if !ok || freeAt.Before(sent.Add(tt.lease).Truncate(time.Millisecond)) {
-				t.Errorf("free at %v, want no less than %v after %v, when it was sent", freeAt, tt.lease, sent)
+				t.Errorf("free at %v, want at least %v after the write was sent at %v", freeAt, tt.lease, sent)
 			}
 		})
 	}
@@ -199,20 +199,20 @@ func TestCloseWaitsForWrites(t *testing.T) {
 	gate.hold(t, orders, &wg)
 	closed := make(chan error, 1)
 	wg.Go(func() { closed <- store.Close(bounded(t)) })
-	// Close refuses new calls at once, or soon.
+	// Close refuses new calls, immediately or soon.
 	ctx := bounded(t)
 	for {
 		short, cancel := context.WithTimeout(ctx, 10*time.Millisecond)
 		err := orders.Add(short, newOrder(t, "late", epoch))
 		cancel()
 		if err == nil || !errors.Is(err, ports.ErrUnavailable) {
-			t.Fatalf("add while it closes: got %v, want ErrUnavailable", err)
+			t.Fatalf("add while the store closes: got %v, want ErrUnavailable", err)
 		}
 		if !errors.Is(err, context.DeadlineExceeded) {
 			break
 		}
 		if ctx.Err() != nil {
-			t.Fatal("the closing store still takes calls")
+			t.Fatal("the closing store still accepts calls")
 		}
 	}
 	select {

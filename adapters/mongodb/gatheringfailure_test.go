@@ -63,7 +63,7 @@ func TestManyCallersDuringAnOutage(t *testing.T) {
 
 // Some servers write a batch in one transaction, and lock its documents one after
 // the other.
-func TestTwoProcessesWriteTheSame(t *testing.T) {
+func TestTwoProcessesWriteTheSameDocuments(t *testing.T) {
 	const count = 100
 	one, other := openTwice(t, runOut) // so that both may claim a delivery
 	stores := []*mongodb.Store{one, other}
@@ -72,8 +72,8 @@ func TestTwoProcessesWriteTheSame(t *testing.T) {
 		all = append(all, newOrder(t, "ann", epoch))
 	}
 	ctx := bounded(t)
-	// inTwo calls f for each order, from each store, all at once, and returns
-	// how often f reported true of an order.
+	// inTwo calls f for each order and each store, all at once. It returns how often f
+	// reported true for each order.
 	inTwo := func(f func(store, i int) bool) []int {
 		var mu sync.Mutex
 		var wg sync.WaitGroup

@@ -25,8 +25,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// databaseURL returns the URL of a new database for the test, which is dropped at
-// the end.
+// databaseURL returns the URL of a new database, which is dropped after the test.
 func databaseURL(t testing.TB) string {
 	t.Helper()
 	server := os.Getenv("TEST_STORE_URL")
@@ -35,7 +34,7 @@ func databaseURL(t testing.TB) string {
 	}
 	u, err := url.Parse(server)
 	if err != nil {
-		t.Fatal("TEST_STORE_URL is not a URL") // without the error, which would show a password
+		t.Fatal("TEST_STORE_URL is not a URL") // the error may show a password
 	}
 	name := "orderflow_test_" + strings.ToLower(rand.Text())
 	u.Path = "/" + name
@@ -53,7 +52,7 @@ func databaseURL(t testing.TB) string {
 	return u.String()
 }
 
-// open opens the store at url, and closes it at the end.
+// open opens the store at url, and closes it after the test.
 func open(t testing.TB, url string, options mongodb.Options) *mongodb.Store {
 	t.Helper()
 	store, err := mongodb.Open(bounded(t), url, options)
@@ -107,7 +106,7 @@ func document(order domain.Order) bson.M {
 	}
 }
 
-// recorder records the commands that go to the server.
+// recorder records the commands that the store sends.
 type recorder struct {
 	mu       sync.Mutex
 	commands []bson.Raw

@@ -131,8 +131,8 @@ func listFilter(query ports.OrderQuery) (bson.M, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The first condition is where an index scan starts. The others exclude what
-	// earlier pages had; a value that is no time is sorted by its type.
+	// The first condition is where an index scan starts. The others exclude the orders
+	// of earlier pages. A value that is not a time is sorted by its type.
 	filter["created_at"] = bson.M{"$not": bson.M{"$gt": after.CreatedAt}}
 	filter["$nor"] = bson.A{
 		bson.M{"created_at": bson.M{"$type": typesAfter("date")}},

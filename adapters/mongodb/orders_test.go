@@ -38,14 +38,14 @@ func TestAddWritesDocument(t *testing.T) {
 		t.Errorf("document (-want +got):\n%s", diff)
 	}
 	if len(outbox) != 2 || outbox[0].Key != "free_at" || outbox[1].Key != "claim" {
-		t.Fatalf("outbox is %v, want free_at and claim alone", outbox)
+		t.Fatalf("outbox is %v, want only free_at and claim", outbox)
 	}
 	if token, _ := outbox[1].Value.(string); !strings.HasPrefix(token, store.Owner()+".") {
 		t.Errorf("the claim's token is %q, want it to name its owner, %s", token, store.Owner())
 	}
 	freeAt, _ := outbox[0].Value.(bson.DateTime)
 	if d := freeAt.Time().Sub(before); d < 14*time.Second || d > 25*time.Second {
-		t.Errorf("the claim runs out %v after Add, want the default of 15 s", d)
+		t.Errorf("the claim ends %v after Add, want the default of 15 s", d)
 	}
 }
 
@@ -70,12 +70,12 @@ func TestReadingIsStrict(t *testing.T) {
 		{"quantity as whole decimal", func(d bson.M) { d["quantity"] = decimal("2.000") }, ""},
 		{"quantity as decimal with exponent", func(d bson.M) { d["quantity"] = decimal("0.2E+1") }, ""},
 		{"quantity as double", func(d bson.M) { d["quantity"] = 2.5 }, "quantity is of type double"},
-		{"quantity as endless double", func(d bson.M) { d["quantity"] = math.Inf(1) }, "quantity is of type double"},
-		{"quantity as no number", func(d bson.M) { d["quantity"] = math.NaN() }, "quantity is of type double"},
+		{"quantity as infinite double", func(d bson.M) { d["quantity"] = math.Inf(1) }, "quantity is of type double"},
+		{"quantity is not a number", func(d bson.M) { d["quantity"] = math.NaN() }, "quantity is of type double"},
 		{"quantity as double beyond int64", func(d bson.M) { d["quantity"] = 1e300 }, "quantity is of type double"},
 		{"quantity as decimal", func(d bson.M) { d["quantity"] = decimal("2.5") }, "quantity is of type 128-bit decimal"},
 		{"quantity as huge decimal", func(d bson.M) { d["quantity"] = decimal("2E+6000") }, "quantity is of type 128-bit decimal"},
-		{"quantity as endless decimal", func(d bson.M) { d["quantity"] = decimal("Infinity") }, "quantity is of type 128-bit decimal"},
+		{"quantity as infinite decimal", func(d bson.M) { d["quantity"] = decimal("Infinity") }, "quantity is of type 128-bit decimal"},
 		{"created_at as text", func(d bson.M) { d["created_at"] = "2026-11-23T10:00:00Z" }, "created_at is of type string"},
 		{"created_at as timestamp", func(d bson.M) { d["created_at"] = bson.Timestamp{T: 1} }, "created_at is of type timestamp"},
 		{"empty product", func(d bson.M) { d["product"] = "" }, "product is missing"},
@@ -85,8 +85,8 @@ func TestReadingIsStrict(t *testing.T) {
 		{"created_at is the zero time", func(d bson.M) { d["created_at"] = time.Time{} }, "created_at is missing"},
 		{"created_at after the year 9999", func(d bson.M) { d["created_at"] = bson.DateTime(253402300800000) }, "created_at must be in the years 1 to 9999"},
 		{"created_at before the year 1", func(d bson.M) { d["created_at"] = bson.DateTime(-62135596800001) }, "created_at must be in the years 1 to 9999"},
-		{"created_at as far as it goes", func(d bson.M) { d["created_at"] = bson.DateTime(math.MaxInt64) }, "created_at must be in the years 1 to 9999"},
-		{"id no UUID", func(d bson.M) { d["_id"] = "7" }, "id must be a UUID"},
+		{"created_at is the latest time", func(d bson.M) { d["created_at"] = bson.DateTime(math.MaxInt64) }, "created_at must be in the years 1 to 9999"},
+		{"id is not a UUID", func(d bson.M) { d["_id"] = "7" }, "id must be a UUID"},
 	}
 	store := openNew(t)
 	orders := store.Orders()
@@ -151,6 +151,6 @@ func checkUnreadable(t *testing.T, call string, err error, id, want string) {
 	}
 	var invalid *domain.InvalidError
 	if errors.As(err, &invalid) || errors.Is(err, ports.ErrUnavailable) || errors.Is(err, ports.ErrNotFound) {
-		t.Errorf("%s: %v is neither the caller's fault nor an outage", call, err)
+		t.Errorf("%s: got %v, want neither ErrNotFound nor ErrUnavailable", call, err)
 	}
 }

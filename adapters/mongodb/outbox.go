@@ -43,7 +43,7 @@ func (o *Orders) Claim(ctx context.Context, limit int) ([]domain.Event, error) {
 			if found < want {
 				break
 			}
-			// Others may have claimed some of them first, or some are unreadable.
+			// Another call may have claimed some of them first, or some are unreadable.
 		}
 	}
 	return events, nil
@@ -80,14 +80,14 @@ func (c *claim) round(ctx context.Context, free bson.M, want int) (found int, cl
 	case 0:
 		return found, nil, nil
 	default:
-		if documents, err = c.mine(ctx, documents, ids); err != nil {
+		if documents, err = c.keepClaimed(ctx, documents, ids); err != nil {
 			return 0, nil, err
 		}
 	}
 	for _, document := range documents {
 		order, err := readOrder(document)
 		if err != nil {
-			c.skipped.add(document, err) // it stays claimed, out of the others' way
+			c.skipped.add(document, err) // it stays claimed, so that it does not come first in each Claim
 			continue
 		}
 		claimed = append(claimed, order.Created())
@@ -95,20 +95,20 @@ func (c *claim) round(ctx context.Context, free bson.M, want int) (found int, cl
 	return found, claimed, nil
 }
 
-// mine returns the documents that this claim holds.
-func (c *claim) mine(ctx context.Context, documents []bson.Raw, ids bson.A) ([]bson.Raw, error) {
-	got, err := find(ctx, c.orders.store.orders,
+// keepClaimed returns those of the documents that this claim holds.
+func (c *claim) keepClaimed(ctx context.Context, documents []bson.Raw, ids bson.A) ([]bson.Raw, error) {
+	found, err := find(ctx, c.orders.store.orders,
 		bson.M{"_id": bson.M{"$in": ids}, "outbox.claim": c.token},
 		options.Find().SetProjection(bson.M{"_id": 1}).SetBatchSize(batch+1))
 	if err != nil {
 		return nil, err
 	}
-	mine := make(map[string]bool, len(got))
-	for _, document := range got {
-		mine[document.Lookup("_id").String()] = true
+	claimed := make(map[string]bool, len(found))
+	for _, document := range found {
+		claimed[document.Lookup("_id").String()] = true
 	}
 	return slices.DeleteFunc(documents, func(document bson.Raw) bool {
-		return !mine[document.Lookup("_id").String()]
+		return !claimed[document.Lookup("_id").String()]
 	}), nil
 }
 
@@ -139,8 +139,8 @@ func (o *Orders) update(ctx context.Context, ids []domain.EventID, filter, chang
 			orders = append(orders, order)
 		}
 	}
-	for some := range slices.Chunk(orders, batch) {
-		filter["_id"] = bson.M{"$in": some}
+	for chunk := range slices.Chunk(orders, batch) {
+		filter["_id"] = bson.M{"$in": chunk}
 		if _, err := o.store.orders.UpdateMany(ctx, filter, change); err != nil {
 			return classify(ctx, err)
 		}

@@ -18,7 +18,8 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// backlog adds n free events to the outbox and returns them, longest free first.
+// backlog adds n free events to the outbox, and returns them in the order of their
+// free_at.
 func backlog(t testing.TB, store *mongodb.Store, n int) []domain.Event {
 	t.Helper()
 	events := make([]domain.Event, n)
@@ -29,7 +30,7 @@ func backlog(t testing.TB, store *mongodb.Store, n int) []domain.Event {
 		if i%10 == 0 {
 			user = "ann"
 		}
-		order := newOrder(t, user, epoch.Add(time.Duration(i*7919%n)*time.Second)) // free in another order than created
+		order := newOrder(t, user, epoch.Add(time.Duration(i*7919%n)*time.Second)) // not in the order of free_at
 		events[i] = order.Created()
 		documents[i] = document(order)
 		documents[i]["outbox"] = bson.M{"free_at": since.Add(time.Duration(i) * time.Millisecond)}
@@ -68,7 +69,7 @@ func TestClaimTakesLongestFreeFirst(t *testing.T) {
 	}
 }
 
-// insertClaimed inserts an order whose event another process has claimed until then.
+// insertClaimed inserts an order whose event another process has claimed until freeAt.
 func insertClaimed(t *testing.T, store *mongodb.Store, freeAt any) domain.EventID {
 	t.Helper()
 	order := newOrder(t, "ann", epoch)
@@ -81,7 +82,7 @@ func insertClaimed(t *testing.T, store *mongodb.Store, freeAt any) domain.EventI
 }
 
 // A claim is free if it ends later than any correct clock can have made it.
-func TestClaimOfTheFarFutureIsFree(t *testing.T) {
+func TestClaimThatEndsTooLateIsFree(t *testing.T) {
 	const lease = 20 * time.Second
 	store := openWith(t, mongodb.Options{OutboxLease: lease})
 	now := time.Now()
@@ -109,9 +110,9 @@ func TestClaimOfTheFarFutureIsFree(t *testing.T) {
 	}
 }
 
-// A claim is also free if its end is no time. Other claims and published events stay
-// as they are.
-func TestClaimWhoseEndIsNoTimeIsFree(t *testing.T) {
+// A claim is also free if its end is not a time. Other claims and published events
+// stay as they are.
+func TestClaimWhoseEndIsNotATimeIsFree(t *testing.T) {
 	store := openNew(t)
 	if _, err := store.Database().Collection("orders").InsertOne(bounded(t), document(newOrder(t, "ann", epoch))); err != nil {
 		t.Fatal(err)
@@ -159,7 +160,7 @@ func TestReleaseHasALatestTime(t *testing.T) {
 		t.Fatal(err)
 	}
 	if at := kept.Outbox.FreeAt; at.Before(before.Add(ports.MaxPostponement)) || at.After(time.Now().Add(ports.MaxPostponement)) {
-		t.Errorf("free %v after it was postponed for an hour, want after %v", at.Sub(before), ports.MaxPostponement)
+		t.Errorf("event released for an hour is free after %v, want after %v", at.Sub(before), ports.MaxPostponement)
 	}
 }
 
@@ -183,7 +184,7 @@ func TestClaimersShareWithoutOverlap(t *testing.T) {
 				mu.Lock()
 				got = append(got, eventIDs(events)...)
 				mu.Unlock()
-				if len(events) < limit { // so no more are free
+				if len(events) < limit { // no more events are free
 					return
 				}
 			}
@@ -227,7 +228,7 @@ func TestClaimSkipsUnreadableOrders(t *testing.T) {
 		}
 	}
 	if got, err := orders.Claim(bounded(t), 10); err != nil || len(got) > 0 {
-		t.Errorf("claim of what is left: %v, %v, want nothing: the bad ones stay claimed", got, err)
+		t.Errorf("claim the rest: %v, error %v; want no events, because the unreadable ones stay claimed", got, err)
 	}
 	for _, name := range []string{"no order", "7", "ObjectID"} {
 		if n := strings.Count(strings.ToLower(log.String()), strings.ToLower(name)); n == 0 {
@@ -256,7 +257,7 @@ func TestMarkPublishedRemovesField(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(left) != 1 || left[0].ID != string(events[0].Order.ID) {
-		t.Errorf("%d documents have the field outbox, want only that of the event that was not marked", len(left))
+		t.Errorf("%d documents have the field outbox, want only the document of the unmarked event", len(left))
 	}
 
 	// A repetition succeeds, and the order stays as it is.
@@ -268,7 +269,7 @@ func TestMarkPublishedRemovesField(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := document(events[1].Order)
-	want["quantity"], want["created_at"] = int32(2), bson.NewDateTimeFromTime(events[1].Order.CreatedAt) // as they are decoded
+	want["quantity"], want["created_at"] = int32(2), bson.NewDateTimeFromTime(events[1].Order.CreatedAt) // as the driver decodes them
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("document (-want +got):\n%s", diff)
 	}
@@ -299,7 +300,7 @@ func TestQueriesUseIndexes(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, "outbox"},
-		{"claim of the far future", func(t *testing.T) {
+		{"claim of events with an invalid end", func(t *testing.T) {
 			if _, err := orders.Claim(bounded(t), 1000); err != nil {
 				t.Fatal(err)
 			}
@@ -341,7 +342,7 @@ func TestQueriesUseIndexes(t *testing.T) {
 					}
 				case "update":
 					if last != nil {
-						break // a claim changes what it has found
+						break // Claim updates only documents that it has found
 					}
 					filter := command.Lookup("updates", "0", "q")
 					last = bson.D{{Key: "find", Value: command.Lookup("update")}, {Key: "filter", Value: filter}}
@@ -356,7 +357,7 @@ func TestQueriesUseIndexes(t *testing.T) {
 			}
 			used := indexesUsed(t, plan)
 			if !slices.Equal(used, []string{tt.index}) {
-				t.Errorf("uses %q, want %s alone; plan: %s", used, tt.index, plan)
+				t.Errorf("uses %q, want only %s; plan: %s", used, tt.index, plan)
 			}
 		})
 	}
@@ -396,7 +397,7 @@ func indexesUsed(t *testing.T, explained bson.Raw) []string {
 				if text == "COLLSCAN" || text == "Seq Scan" {
 					used["COLLSCAN"] = true
 				}
-			case "IndexCosts": // what FerretDB weighed, not what it took
+			case "IndexCosts": // the indexes that FerretDB considered
 			default:
 				walk(e.Value())
 			}

@@ -19,9 +19,9 @@ import (
 const (
 	beatInterval = 2 * time.Second
 
-	// An owner has ended if this many readings in a row, after a first one, find
-	// its document unchanged. A reading counts only after a successful beat of the
-	// reader's own, so an outage of the store ends no owner.
+	// An owner has ended if this many readings in a row, after a first one, find its
+	// document unchanged. A reading counts only after a successful beat of the
+	// reader, so an outage of the store ends no owner.
 	missedBeats = 4
 )
 
@@ -39,10 +39,10 @@ type owner struct {
 	done   sync.WaitGroup
 }
 
-// sighting is an owner's document, and how often in a row it was found unchanged.
+// sighting is an owner's document as a round found it.
 type sighting struct {
 	document  bson.Raw
-	unchanged int
+	unchanged int // rounds in a row that found it unchanged
 }
 
 // newOwner returns an owner after its first round. The rounds go on until close.
@@ -148,7 +148,7 @@ func (o *owner) beat(ctx context.Context) error {
 
 // end frees the events that an owner has claimed. Then it deletes the owner's
 // document, if that is unchanged, which frees its claims on deliveries. Several
-// processes may end the same owner at once, and repeat it.
+// processes may end the same owner at once, or repeatedly.
 func (o *owner) end(ctx context.Context, id string, document any) error {
 	now := time.Now()
 	freed, err := o.store.orders.UpdateMany(ctx,

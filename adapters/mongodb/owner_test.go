@@ -19,11 +19,10 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// byHand is how the stores of these tests are opened: only Open and Round write
-// signs of life.
+// byHand opens stores that write signs of life only in Open and Round.
 var byHand = mongodb.Beating(time.Hour)
 
-// rounds has the stores write signs of life and end others, n times.
+// rounds calls Round of each store, n times.
 func rounds(t *testing.T, n int, stores ...*mongodb.Store) {
 	t.Helper()
 	for range n {
@@ -38,7 +37,7 @@ func rounds(t *testing.T, n int, stores ...*mongodb.Store) {
 // holder is a process that has claimed a delivery and an event.
 type holder struct {
 	*mongodb.Store
-	sent  domain.Notification // what it would record
+	sent  domain.Notification // for Record
 	claim ports.DeliveryClaim
 }
 
@@ -58,13 +57,12 @@ func hold(t *testing.T, store *mongodb.Store) holder {
 	return h
 }
 
-// taken reports whether another store can have the holder's claim on its
-// delivery.
+// taken reports whether another store gets the holder's claim on its delivery.
 func (h holder) taken(t *testing.T, by *mongodb.Store) bool {
 	t.Helper()
 	_, err := by.Deliveries().Claim(bounded(t), h.sent.EventID, h.sent.Channel)
 	if err != nil && !errors.Is(err, ports.ErrClaimed) {
-		t.Fatalf("claim of what another has: %v", err)
+		t.Fatalf("claim a claimed delivery: %v", err)
 	}
 	return err == nil
 }
@@ -74,7 +72,7 @@ func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	for ctx := bounded(t); !holds(); time.Sleep(20 * time.Millisecond) {
 		if ctx.Err() != nil {
-			t.Fatalf("waited in vain until %s", what)
+			t.Fatalf("did not happen in time: %s", what)
 		}
 	}
 }
@@ -177,9 +175,9 @@ func TestClaimsEndWithTheirOwner(t *testing.T) {
 		t.Error("a living process's claim is taken")
 	}
 	if _, err := one.Deliveries().Claim(ctx, earlier.Created().ID, "mail"); !errors.Is(err, ports.ErrClaimed) {
-		t.Errorf("claim of what a process of an earlier version has: got %v, want ErrClaimed", err)
+		t.Errorf("claim a delivery that an earlier version has claimed: got %v, want ErrClaimed", err)
 	}
-	rounds(t, 1, all...) // the strange one was first read a round later
+	rounds(t, 1, all...) // the strange owner was first read a round later
 	alive := []string{living.Owner(), one.Owner(), other.Owner()}
 	slices.Sort(alive)
 	if diff := cmp.Diff(alive, owners(t, one)); diff != "" {
@@ -223,8 +221,8 @@ func TestOutageEndsNoClaim(t *testing.T) {
 	outages := map[string]func(*proxy){
 		"cut":             (*proxy).Cut,
 		"mute":            func(p *proxy) { p.mute.Store(true) },
-		"takes no beats":  func(p *proxy) { p.refuse(8000, "update") },
-		"shows no owners": func(p *proxy) { p.refuse(8000, "find") },
+		"refuses beats":   func(p *proxy) { p.refuse(8000, "update") },
+		"refuses to list": func(p *proxy) { p.refuse(8000, "find") },
 	}
 	for name, begin := range outages {
 		t.Run(name, func(t *testing.T) {
@@ -240,10 +238,10 @@ func TestOutageEndsNoClaim(t *testing.T) {
 				}
 				cancel()
 			}
-			p.Cut() // ends the calls that wait for a lost answer
+			p.Cut() // ends calls that wait for a lost answer
 			p.Heal()
 			eventually(t, "the store is back", func() bool { return other.Round(bounded(t)) == nil })
-			rounds(t, mongodb.MissedBeats-1, other) // finds it first
+			rounds(t, mongodb.MissedBeats-1, other) // before the holder's next beat
 			eventually(t, "the holder beats", func() bool { return held.Round(bounded(t)) == nil })
 			rounds(t, 2*mongodb.MissedBeats, held.Store, other)
 			if held.taken(t, other) {
@@ -265,7 +263,7 @@ func TestCountOfMissedBeatsStartsAgain(t *testing.T) {
 	rounds(t, mongodb.MissedBeats-1, watching)
 	refuseBeats(p, 8000)
 	if err := watching.Round(bounded(t)); !errors.Is(err, ports.ErrUnavailable) {
-		t.Errorf("round while the store takes no sign of life: got %v, want ErrUnavailable", err)
+		t.Errorf("round while the store refuses signs of life: got %v, want ErrUnavailable", err)
 	}
 	p.Heal()
 	rounds(t, mongodb.MissedBeats, watching)
@@ -278,8 +276,8 @@ func TestCountOfMissedBeatsStartsAgain(t *testing.T) {
 	}
 }
 
-// A process that can't write signs of life loses its claims. What it claims meanwhile
-// lasts for the whole lease. Then it continues as before.
+// A process that can't write signs of life loses its claims. Its claims from that
+// time last for the whole lease. After its next beat it continues as before.
 func TestOwnerComesBack(t *testing.T) {
 	t.Parallel()
 	const beat = 500 * time.Millisecond
@@ -291,32 +289,32 @@ func TestOwnerComesBack(t *testing.T) {
 	before := hold(t, away)
 
 	refuseBeats(p, 8000)
-	eventually(t, "it has no fresh beat", func() bool { return !away.IsFresh() })
+	eventually(t, "the process has no fresh beat", func() bool { return !away.IsFresh() })
 	rounds(t, mongodb.MissedBeats+1, rest)
 	if !before.taken(t, rest) {
-		t.Error("its claim is not taken")
+		t.Error("the claim of a process without beats is not taken")
 	}
 	meanwhile := hold(t, away)
 	if meanwhile.taken(t, rest) {
-		t.Error("a claim that it made without a fresh beat is taken")
+		t.Error("a claim made without a fresh beat is taken")
 	}
 	if err := before.claim.Record(bounded(t), before.sent); err != nil {
 		t.Errorf("record a delivery that was claimed before: %v", err)
 	}
 
 	p.Heal()
-	eventually(t, "it has a fresh beat", away.IsFresh)
+	eventually(t, "the process has a fresh beat", away.IsFresh)
 	after := hold(t, away)
 	if after.taken(t, rest) {
-		t.Error("a claim that it made afterwards is taken")
+		t.Error("a claim made after the fresh beat is taken")
 	}
 	away.Die()
 	rounds(t, mongodb.MissedBeats+1, rest)
 	if !after.taken(t, rest) {
-		t.Error("a claim that it made afterwards is not taken when it is dead")
+		t.Error("a claim made after the fresh beat is not taken after the process died")
 	}
 	if meanwhile.taken(t, rest) {
-		t.Error("a claim that it made without a fresh beat ends with it")
+		t.Error("a claim made without a fresh beat ends with the process")
 	}
 }
 
@@ -332,7 +330,7 @@ func TestStoreBeats(t *testing.T) {
 		return document.Lookup("beats").Int32()
 	}
 	first := beats()
-	eventually(t, "it has beaten three more times", func() bool { return beats() >= first+3 })
+	eventually(t, "the store has written three more beats", func() bool { return beats() >= first+3 })
 }
 
 // A sign of life that is lost on the way does not end a living process: the next one
@@ -372,7 +370,7 @@ func TestRecordOutlivesItsOwner(t *testing.T) {
 	}
 	rounds(t, mongodb.MissedBeats+1, other)
 	if _, err := other.Deliveries().Claim(bounded(t), held.sent.EventID, held.sent.Channel); !errors.Is(err, ports.ErrExists) {
-		t.Errorf("claim what a dead process has recorded: got %v, want ErrExists", err)
+		t.Errorf("claim a delivery that a dead process has recorded: got %v, want ErrExists", err)
 	}
 }
 
@@ -382,12 +380,12 @@ func TestOpenWithoutTheRightToBeat(t *testing.T) {
 	refuseBeats(p, 13)
 	_, err := mongodb.Open(bounded(t), p.url, mongodb.Options{})
 	if !errors.Is(err, ports.ErrRefused) || !strings.Contains(err.Error(), "write sign of life: ") {
-		t.Errorf("got %v, want ErrRefused of a sign of life", err)
+		t.Errorf("got %v, want ErrRefused for a sign of life", err)
 	}
 }
 
 // Close returns soon although the server does not answer.
-func TestCloseWhileTheServerIsAway(t *testing.T) {
+func TestCloseDuringAnOutage(t *testing.T) {
 	p := newProxy(t, databaseURL(t))
 	store, err := mongodb.Open(bounded(t), p.url, mongodb.Options{})
 	if err != nil {
@@ -399,6 +397,6 @@ func TestCloseWhileTheServerIsAway(t *testing.T) {
 	start := time.Now()
 	_ = store.Close(ctx)
 	if d := time.Since(start); d > 6*time.Second {
-		t.Errorf("took %v, want some 1 s", d)
+		t.Errorf("took %v, want about 1 s", d)
 	}
 }

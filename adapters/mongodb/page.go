@@ -37,9 +37,9 @@ type page[T any] struct {
 	skipped skipped
 }
 
-// findPage returns the first records that match the filter, limit at most; opts
-// ask for one more, which shows whether another page follows. Unreadable documents
-// take no record's place: if some were found, it asks the server a second time.
+// findPage returns the first records that match the filter, at most limit. opts ask
+// for one more document, which shows whether another page follows. If some documents
+// are unreadable, findPage asks the server again, without a limit.
 func findPage[T any](
 	ctx context.Context, in *mongo.Collection, filter bson.M, opts *options.FindOptionsBuilder, limit int, read func(bson.Raw) (T, error),
 ) (page[T], error) {

@@ -13,19 +13,19 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 )
 
-// proxy is between the store and its server. It can cut connections, lose the
-// server's answers, or answer commands itself.
+// proxy forwards messages between the store and its server. It can cut connections,
+// lose the server's answers, or answer commands itself.
 type proxy struct {
 	url string
 
 	listener net.Listener
 	server   string
-	mute     atomic.Bool // the server's answers are lost
+	mute     atomic.Bool // drops the server's answers
 	answers  atomic.Pointer[answers]
 	wg       sync.WaitGroup
 
 	mu   sync.Mutex
-	cut  bool // new connections are closed at once
+	cut  bool // closes new connections immediately
 	open map[net.Conn]bool
 }
 

@@ -24,8 +24,8 @@ func (r *reader) fail(name, reason string) {
 	}
 }
 
-// field returns the named field, as the type that the function as accepts. The
-// driver's own decoding is not strict: it reads a missing field as zero.
+// field returns the named field as the function as converts it. The driver's own
+// decoding is not strict: it reads a missing field as zero.
 func field[T any](r *reader, name string, as func(bson.RawValue) (T, bool)) T {
 	var value T
 	if r.err != nil {
@@ -43,8 +43,8 @@ func field[T any](r *reader, name string, as func(bson.RawValue) (T, bool)) T {
 	return value
 }
 
-// date returns the time in the named field, in UTC. It must be possible to write it
-// as text.
+// date returns the time in the named field, in UTC. A time outside the years 1 to
+// 9999 is a fault.
 func date(r *reader, name string) time.Time {
 	at := field(r, name, bson.RawValue.TimeOK).UTC()
 	if r.err == nil && !domain.IsWritable(at) {
@@ -53,9 +53,9 @@ func date(r *reader, name string) time.Time {
 	return at
 }
 
-// inside returns a reader of the subdocument in the named field. In JSON its fields
-// are on the same level as the others.
-func inside(r *reader, name string) *reader {
+// subdocument returns a reader of the subdocument in the named field. In JSON its
+// fields are on the same level as the others.
+func subdocument(r *reader, name string) *reader {
 	doc := field(r, name, bson.RawValue.DocumentOK)
 	return &reader{doc: doc, err: r.err}
 }

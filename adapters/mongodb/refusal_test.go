@@ -16,8 +16,8 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// Every error code of the server is an outage. No order or event is at fault, and
-// calls succeed after it.
+// Every error code of the server is an outage, caused by no order or event. Calls
+// succeed afterwards.
 func TestEveryRefusalIsAnOutage(t *testing.T) {
 	store, p := behindProxy(t, "")
 	ctx := bounded(t)
@@ -43,8 +43,7 @@ func TestEveryRefusalIsAnOutage(t *testing.T) {
 }
 
 // An error about the document itself is permanent if the document holds the
-// caller's data. Claims and records don't, so refusing one says nothing of the
-// event.
+// caller's data. Claims and records don't, so their refusal is an outage.
 func TestDocumentFaultsArePermanent(t *testing.T) {
 	store, p := behindProxy(t, "")
 	ctx := bounded(t)
@@ -53,12 +52,12 @@ func TestDocumentFaultsArePermanent(t *testing.T) {
 	p.answers.Store(&answer)
 	for _, name := range []string{"Add", "DeadLetters.Put"} {
 		if err := all[name](ctx); !ports.IsPermanent(err) || errors.Is(err, ports.ErrUnavailable) {
-			t.Errorf("%s of what fails the validator: got %v, want a permanent error", name, err)
+			t.Errorf("%s of a document that fails the validator: got %v, want a permanent error", name, err)
 		}
 	}
 	for _, name := range []string{"DeliveryLog.Claim", "Record"} {
 		if err := all[name](ctx); ports.IsPermanent(err) || !errors.Is(err, ports.ErrUnavailable) {
-			t.Errorf("%s of what fails the validator: got %v, want ErrUnavailable", name, err)
+			t.Errorf("%s of a document that fails the validator: got %v, want ErrUnavailable", name, err)
 		}
 	}
 	p.Heal()
@@ -76,11 +75,11 @@ func TestDocumentFaultsArePermanent(t *testing.T) {
 	}
 	p.answers.Store(&answer)
 	if err := all["DeliveryLog.Claim"](ctx); ports.IsPermanent(err) || !errors.Is(err, ports.ErrUnavailable) {
-		t.Errorf("taking over a claim that fails the validator: got %v, want ErrUnavailable", err)
+		t.Errorf("take over a claim that fails the validator: got %v, want ErrUnavailable", err)
 	}
 }
 
-// A conflict with a unique index that somebody has added is no duplicate _id.
+// A conflict with a unique index that somebody has added is not a duplicate _id.
 func TestForeignUniqueIndex(t *testing.T) {
 	store := openNew(t)
 	ctx := bounded(t)
@@ -122,10 +121,10 @@ func TestForeignUniqueIndex(t *testing.T) {
 		}
 		err := calls[name](other, "other")
 		if !errors.Is(err, ports.ErrUnavailable) || errors.Is(err, ports.ErrExists) || errors.Is(err, ports.ErrClaimed) || ctx.Err() != nil {
-			t.Errorf("%s of what another's index refuses: got %v, want ErrUnavailable", name, err)
+			t.Errorf("%s in conflict with a foreign index: got %v, want ErrUnavailable", name, err)
 		}
 		if !strings.Contains(fmt.Sprint(err), "uplicate key") {
-			t.Errorf("%s of what another's index refuses: got %v, want the server's words", name, err)
+			t.Errorf("%s in conflict with a foreign index: got %v, want the server's text", name, err)
 		}
 	}
 	if err := store.Orders().Add(ctx, order); !errors.Is(err, ports.ErrExists) {
@@ -133,7 +132,7 @@ func TestForeignUniqueIndex(t *testing.T) {
 	}
 }
 
-// The insert meets a record that is gone when it is read.
+// The insert finds a record, which is deleted before it is read.
 func TestRecordIsDeletedMeanwhile(t *testing.T) {
 	store, p := behindProxy(t, "")
 	ctx := bounded(t)
@@ -150,7 +149,7 @@ func TestRecordIsDeletedMeanwhile(t *testing.T) {
 	}
 }
 
-// answersWithWriteError refuses the first document of inserts and updates.
+// answersWithWriteError refuses the first document of each insert and update.
 func answersWithWriteError(code int, message string) answers {
 	return func(command bson.Raw) bson.D {
 		if name := names([]bson.Raw{command}); name != "insert" && name != "update" {
@@ -163,7 +162,7 @@ func answersWithWriteError(code int, message string) answers {
 }
 
 // A server may answer the driver's ping although it refuses all work.
-func TestPingFailsWhenNothingCanBeWritten(t *testing.T) {
+func TestPingFailsIfWritesFail(t *testing.T) {
 	store, p := behindProxy(t, "")
 	ctx := bounded(t)
 	p.refuse(13, "insert", "update", "find", "delete")
@@ -217,7 +216,7 @@ func TestOpenIsRefused(t *testing.T) {
 			}
 			if tt.command == "saslStart" {
 				u.User = url.UserPassword("nobody", "secret")
-				u.RawQuery += "&authSource=admin&authMechanism=PLAIN" // which the greeting does not begin
+				u.RawQuery += "&authSource=admin&authMechanism=PLAIN" // the handshake does not include this login
 			}
 			_, err = mongodb.Open(bounded(t), u.String(), mongodb.Options{})
 			if !errors.Is(err, ports.ErrUnavailable) || errors.Is(err, ports.ErrRefused) != tt.refused {
@@ -233,7 +232,7 @@ func TestOpenIsRefused(t *testing.T) {
 // Once the indexes exist, the right to create them is not needed.
 func TestOpenWithoutTheRightToCreateIndexes(t *testing.T) {
 	to := databaseURL(t)
-	open(t, to, mongodb.Options{}) // which creates them
+	open(t, to, mongodb.Options{}) // creates the indexes
 	p := newProxy(t, to)
 	p.refuse(13, "createIndexes")
 	store := open(t, p.url, mongodb.Options{})
@@ -242,8 +241,8 @@ func TestOpenWithoutTheRightToCreateIndexes(t *testing.T) {
 	}
 }
 
-// A connection that is lost during the login is no refusal.
-func TestOpenLosesTheServerDuringLogin(t *testing.T) {
+// A connection that is lost during the login is not a refusal.
+func TestOpenLosesConnectionDuringLogin(t *testing.T) {
 	p := newProxy(t, databaseURL(t))
 	answer := answers(func(command bson.Raw) bson.D {
 		if names([]bson.Raw{command}) == "saslStart" {

@@ -172,19 +172,19 @@ func describe(err *error, format string, args ...any) {
 }
 
 // insert writes the documents of several callers and returns an error for each. It
-// takes at most half of a call's time: callers that wait behind a silently dead
-// connection then have time left.
+// takes at most half of a call's timeout, so that on a silently dead connection the
+// callers of the next write have time left.
 func insert[T any](ctx context.Context, s *Store, into *mongo.Collection, documents []T) []error {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout/2)
 	defer cancel()
 	_, err := into.InsertMany(ctx, documents, options.InsertMany().SetOrdered(false))
-	return each(len(documents), err)
+	return splitError(len(documents), err)
 }
 
-// each returns an error for each of the n items of an unordered write, as if the
-// item had been written alone. A write error concerns one item; a failed write
+// splitError returns an error for each of the n items of an unordered write, as if
+// the item had been written alone. A write error concerns one item; a failed write
 // concern concerns all of them.
-func each(n int, err error) []error {
+func splitError(n int, err error) []error {
 	var bulk mongo.BulkWriteException
 	if !errors.As(err, &bulk) {
 		return slices.Repeat([]error{err}, n)

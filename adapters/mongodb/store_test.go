@@ -32,7 +32,7 @@ func TestOpenRefusesURL(t *testing.T) {
 		{"no host", "mongodb:///orders", "must have at least 1 host"},
 		{"line break in the database", "mongodb://u:secret@localhost/orders%0a", `the database's name, "orders\n", has an invisible character; remove it`},
 		{"escape in the database", "mongodb://u:secret@localhost/orders%1b%5b31m", "has an invisible character"},
-		{"no width in the database", "mongodb://u:secret@localhost/ord\u200b", "has an invisible character"},
+		{"zero-width space in the database", "mongodb://u:secret@localhost/ord\u200b", "has an invisible character"},
 		{"no database", "mongodb://localhost:27017", "names no database; add one after the host, as in mongodb://localhost:27017/orderflow"},
 		{"no database, slash", "mongodb://localhost:27017/", "as in mongodb://localhost:27017/orderflow"},
 		{"no database, options", "mongodb://a:1,b:2/?replicaSet=rs0", "as in mongodb://a:1,b:2/orderflow"},
@@ -43,15 +43,15 @@ func TestOpenRefusesURL(t *testing.T) {
 		{"slash in password", "mongodb://u:x/secret@localhost/orders", "unescaped slash"},
 		{"percent sign in password", "mongodb://u:%secret@localhost/orders", "invalid password"},
 		{"quote in password", `mongodb://u:%"secret@localhost/orders`, "invalid password"},
-		{"host forgotten", "mongodb://u:secret/orders", "invalid host"},
-		{"host forgotten, colons", "mongodb://u:x:secret/orders", "invalid host"},
+		{"missing host", "mongodb://u:secret/orders", "invalid host"},
+		{"missing host, colons", "mongodb://u:x:secret/orders", "invalid host"},
 		{"option without value", "mongodb://u:secret@localhost/orders?tls", "invalid option"},
 		{"option with a secret", "mongodb://localhost/orders?tlsCertificateKeyFilePassword=%secret", "invalid option value"},
 		{"option of a wrong type", "mongodb://u:secret@localhost/orders?timeoutMS=soon", "invalid value"},
 		{"option with a bad percent sign", "mongodb://localhost/orders?appName=%secret", "option appName: "},
-		{"option that there is not", "mongodb://u:secret@localhost/orders?tsl=true", "option tsl: unknown option"},
-		{"option that there is not any more", "mongodb://localhost/orders?replicaSet=rs0&wtimeoutMS=5000", "option wtimeoutMS: unknown option"},
-		{"option of no effect", "mongodb://localhost/orders?socketTimeoutMS=5000", "option socketTimeoutMS: it has no effect; set timeoutMS"},
+		{"unknown option", "mongodb://u:secret@localhost/orders?tsl=true", "option tsl: unknown option"},
+		{"removed option", "mongodb://localhost/orders?replicaSet=rs0&wtimeoutMS=5000", "option wtimeoutMS: unknown option"},
+		{"option without effect", "mongodb://localhost/orders?socketTimeoutMS=5000", "option socketTimeoutMS: it has no effect; set timeoutMS"},
 		{"unknown read preference", "mongodb://localhost/orders?readPreference=secret", "option readPreference: invalid value"},
 		{"unknown compressor", "mongodb://localhost/orders?compressors=zlib,secret", "option compressors: invalid value; the compressors are snappy, zlib, zstd"},
 		{"unknown option, password with question mark", "mongodb://u:x@y/?secret=1@localhost/orders", "option …: "},
@@ -59,20 +59,20 @@ func TestOpenRefusesURL(t *testing.T) {
 		{"no CA file", "mongodb://localhost/orders?tls=true&tlsCAFile=/no/secret.pem", "option tlsCAFile: no such file or directory"},
 		{"no CA file, old name", "mongodb://localhost/orders?sslCertificateAuthorityFile=/no/secret.pem", "option sslCertificateAuthorityFile: no such file or directory"},
 		{"no CA file, name server asked", "mongodb+srv://nowhere.invalid/orders?tlsCAFile=/no/secret.pem", "option tlsCAFile: no such file or directory"},
-		{"CA file is none", "mongodb://localhost/orders?tlsCAFile=main_test.go", "option tlsCAFile: the specified CA file does not contain any valid certificates"},
+		{"CA file without a certificate", "mongodb://localhost/orders?tlsCAFile=main_test.go", "option tlsCAFile: the specified CA file does not contain any valid certificates"},
 		{"CA file is a directory", "mongodb://localhost/orders?tlsCAFile=.", "option tlsCAFile: is a directory"},
 		{"no certificate", "mongodb://localhost/orders?tlsCertificateKeyFile=/no/secret.pem", "option tlsCertificateKeyFile: no such file or directory"},
-		{"certificate is none", "mongodb://localhost/orders?tlsCertificateKeyFile=main_test.go&tlsCertificateKeyFilePassword=secret", "option tlsCertificateKeyFile, tlsCertificateKeyFilePassword: "},
+		{"certificate file without a certificate", "mongodb://localhost/orders?tlsCertificateKeyFile=main_test.go&tlsCertificateKeyFilePassword=secret", "option tlsCertificateKeyFile, tlsCertificateKeyFilePassword: "},
 		{"certificate without key", "mongodb://localhost/orders?tlsCertificateFile=main_test.go", "option tlsCertificateFile: "},
 		{"key without certificate", "mongodb://localhost/orders?tlsPrivateKeyFile=main_test.go", "option tlsPrivateKeyFile: "},
-		{"password of no file", "mongodb://localhost/orders?tls=true&tlsCertificateKeyFilePassword=secret", "option tlsCertificateKeyFilePassword: it needs a file; set tlsCertificateKeyFile"},
+		{"password without a file", "mongodb://localhost/orders?tls=true&tlsCertificateKeyFilePassword=secret", "option tlsCertificateKeyFilePassword: it needs a file; set tlsCertificateKeyFile"},
 		{"TLS off after its options", "mongodb://localhost/orders?tlsDisableOCSPEndpointCheck=true&tls=false", "option tlsDisableOCSPEndpointCheck: TLS is off"},
 		{"TLS off before its options", "mongodb://localhost/orders?ssl=false&tlsDisableOCSPEndpointCheck=true", "option tlsDisableOCSPEndpointCheck: TLS is off"},
 		{"TLS never on", "mongodb://localhost/orders?tlsInsecure=true", "option tlsInsecure: TLS is off; set tls=true"},
-		{"write concern that is not kept", "mongodb://localhost/orders?w=1", "option w: the adapter sets it to majority; remove it"},
-		{"journal that is not kept", "mongodb://localhost/orders?retryWrites=true&Journal=false", "option Journal: the adapter sets it to true; remove it"},
-		{"read concern that is not kept", "mongodb://localhost/orders?readConcernLevel=available", "option readConcernLevel: the adapter sets it to local; remove it"},
-		{"read preference that is not kept", "mongodb://localhost/orders?readPreference=secondary", "option readPreference: the adapter sets it to primary; remove it"},
+		{"other write concern", "mongodb://localhost/orders?w=1", "option w: the adapter sets it to majority; remove it"},
+		{"other journal", "mongodb://localhost/orders?retryWrites=true&Journal=false", "option Journal: the adapter sets it to true; remove it"},
+		{"other read concern", "mongodb://localhost/orders?readConcernLevel=available", "option readConcernLevel: the adapter sets it to local; remove it"},
+		{"other read preference", "mongodb://localhost/orders?readPreference=secondary", "option readPreference: the adapter sets it to primary; remove it"},
 		{"read preference's tags", "mongodb://localhost/orders?readPreferenceTags=dc:x", "option readPreferenceTags: it has no effect"},
 		{"read preference's staleness", "mongodb://localhost/orders?maxStalenessSeconds=100", "option maxStalenessSeconds: it has no effect"},
 		{"option given twice", "mongodb://localhost/orders?appName=a&replicaSet=rs0&appname=b", "option appname: it is given twice; remove one"},
@@ -88,7 +88,7 @@ func TestOpenRefusesURL(t *testing.T) {
 				t.Fatal("opened")
 			}
 			if errors.Is(err, ports.ErrUnavailable) {
-				t.Errorf("%v: says that waiting helps", err)
+				t.Errorf("%v: wraps ErrUnavailable, but waiting can't help", err)
 			}
 			if got := err.Error(); !strings.HasPrefix(got, "open store: ") || !strings.Contains(got, tt.want) {
 				t.Errorf("got %q, want it to contain %q", got, tt.want)
@@ -121,9 +121,9 @@ func TestOpenNamesUnreachableHost(t *testing.T) {
 		within time.Duration
 		cause  error
 	}{
-		{"until its own bound", t.Context(), "mongodb://u:secret@" + host + "/orders?serverSelectionTimeoutMS=200", host, 3 * time.Second, nil},
+		{"until the URL's timeout", t.Context(), "mongodb://u:secret@" + host + "/orders?serverSelectionTimeoutMS=200", host, 3 * time.Second, nil},
 		{"until the context's deadline", ctx, "mongodb://u:secret@" + host + "/orders", host, 3 * time.Second, context.DeadlineExceeded},
-		{"not at all", ended, "mongodb://u:secret@" + host + "/orders", host, time.Second, context.Canceled},
+		{"with an ended context", ended, "mongodb://u:secret@" + host + "/orders", host, time.Second, context.Canceled},
 		{"unknown name", t.Context(), "mongodb+srv://u:secret@nowhere.invalid/orders", "nowhere.invalid", time.Minute, nil},
 	}
 	for _, tt := range tests {
@@ -183,12 +183,12 @@ func TestDefaultDurations(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := letters.Get(bounded(t), letter.ID); err != nil {
-			t.Errorf("retention %v: get what was just settled: %v", unset, err)
+			t.Errorf("retention %v: get a letter right after Settle: %v", unset, err)
 		}
 	}
 }
 
-// description is what matters of an index.
+// description is the part of an index that the tests compare.
 type description struct {
 	Name, Keys string
 	Sparse     bool
@@ -217,11 +217,11 @@ func TestOpenCreatesIndexes(t *testing.T) {
 	url := databaseURL(t)
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	for range 3 { // processes that start at once
+	for range 3 { // processes that start at the same time
 		wg.Go(func() {
 			other, err := mongodb.Open(bounded(t), url, mongodb.Options{})
 			if err != nil {
-				t.Errorf("open at once: %v", err)
+				t.Errorf("open at the same time: %v", err)
 				return
 			}
 			if err := other.Close(context.Background()); err != nil {
@@ -311,7 +311,7 @@ func TestOpenReportsConflictingIndex(t *testing.T) {
 func TestCommands(t *testing.T) {
 	var r recorder
 	options := mongodb.Monitored(r.monitor())
-	options.OutboxLease = time.Nanosecond // free at once
+	options.OutboxLease = time.Nanosecond // so that events are free immediately
 	store := openWith(t, options)
 	orders, deliveries, letters := store.Orders(), store.Deliveries(), store.DeadLetters()
 	ctx := bounded(t)
@@ -359,12 +359,12 @@ func TestCommands(t *testing.T) {
 		{"Release", func() { must(claim.Release(ctx)) }, "update"},
 		{"Record", func() { must(claim.Record(ctx, notification)) }, "insert"},
 		{"Record again", func() { must(claim.Record(ctx, notification)) }, "insert find"},
-		{"DeliveryLog.Claim of what is sent", func() {
+		{"DeliveryLog.Claim of a recorded delivery", func() {
 			if _, err := deliveries.Claim(ctx, id, "log"); !errors.Is(err, ports.ErrExists) {
-				t.Errorf("claim what is sent: got %v, want ErrExists", err)
+				t.Errorf("claim a recorded delivery: got %v, want ErrExists", err)
 			}
 		}, "insert find"},
-		{"DeliveryLog.Claim of what was released", func() {
+		{"DeliveryLog.Claim of a released delivery", func() {
 			claim, err := deliveries.Claim(ctx, id, "mail")
 			must(err)
 			must(claim.Release(ctx))
@@ -372,9 +372,9 @@ func TestCommands(t *testing.T) {
 			_, err = deliveries.Claim(ctx, id, "mail")
 			must(err)
 		}, "insert find update find"},
-		{"DeliveryLog.Claim of what another has", func() {
+		{"DeliveryLog.Claim of a claimed delivery", func() {
 			if _, err := deliveries.Claim(ctx, id, "mail"); !errors.Is(err, ports.ErrClaimed) {
-				t.Errorf("claim what another has: got %v, want ErrClaimed", err)
+				t.Errorf("claim a claimed delivery: got %v, want ErrClaimed", err)
 			}
 		}, "insert find update find find"},
 		{"DeliveryLog.List", func() { _, err := deliveries.List(ctx, order.ID); must(err) }, "find"},
@@ -383,7 +383,7 @@ func TestCommands(t *testing.T) {
 		{"DeadLetters.Put of another failure", func() { must(letters.Put(ctx, deadLetter("letter", epoch.Add(time.Hour)))) }, "update"},
 		{"DeadLetters.Get", func() { _, err := letters.Get(ctx, "letter"); must(err) }, "find"},
 		{"DeadLetters.List", func() { _, err := letters.List(ctx, ports.DeadLetterQuery{Limit: 1000}); must(err) }, "find"},
-		{"Settle of what has changed", func() {
+		{"Settle of a changed record", func() {
 			if err := letters.Settle(ctx, deadLetterRecord("letter", epoch), ports.Replayed, "me"); !errors.Is(err, ports.ErrChanged) {
 				t.Errorf("settle: got %v, want ErrChanged", err)
 			}

@@ -18,7 +18,7 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// quiet makes a store log nothing.
+// quiet opens a store that logs nothing.
 var quiet = mongodb.Options{Logger: slog.New(slog.DiscardHandler)}
 
 // spoiled returns unreadable versions of a document, each with its own id.
@@ -57,7 +57,7 @@ func TestListSkipsUnreadableOrders(t *testing.T) {
 	var documents []any
 	unreadable := 0
 	for i := range 12 {
-		at := epoch.Add(time.Duration(i/3) * time.Millisecond) // three of each time
+		at := epoch.Add(time.Duration(i/3) * time.Millisecond) // three orders of each time
 		order := newOrder(t, "ann", at)
 		want = append(want, order)
 		documents = append(documents, document(order))
@@ -81,7 +81,7 @@ func TestListSkipsUnreadableOrders(t *testing.T) {
 		for _, limit := range []int{1, 2, 3, 5, 12, 13, 1000} {
 			query := ports.OrderQuery{UserID: user, Limit: limit}
 			var got []domain.Order
-			passed := 0
+			skipped := 0
 			for {
 				page, err := orders.List(bounded(t), query)
 				if err != nil {
@@ -91,7 +91,7 @@ func TestListSkipsUnreadableOrders(t *testing.T) {
 					t.Fatalf("a page of %d, want %d", len(page.Orders), limit)
 				}
 				got = append(got, page.Orders...)
-				passed += page.Unreadable
+				skipped += page.Unreadable
 				if query.Cursor = page.NextCursor; query.Cursor == "" {
 					break
 				}
@@ -99,8 +99,8 @@ func TestListSkipsUnreadableOrders(t *testing.T) {
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("user %q by %d (-want +got):\n%s", user, limit, diff)
 			}
-			if passed != unreadable {
-				t.Errorf("user %q by %d: %d records were skipped, want %d", user, limit, passed, unreadable)
+			if skipped != unreadable {
+				t.Errorf("user %q by %d: %d records were skipped, want %d", user, limit, skipped, unreadable)
 			}
 		}
 	}
@@ -141,7 +141,7 @@ func TestListSkipsUnreadableLetters(t *testing.T) {
 		for _, limit := range []int{1, 2, 5, 6, 7, 1000} {
 			query.Limit = limit
 			var got []string
-			passed := 0
+			skipped := 0
 			for {
 				page, err := letters.List(bounded(t), query)
 				if err != nil {
@@ -150,7 +150,7 @@ func TestListSkipsUnreadableLetters(t *testing.T) {
 				for _, l := range page.Records {
 					got = append(got, l.ID)
 				}
-				passed += page.Unreadable
+				skipped += page.Unreadable
 				if query.Cursor = page.NextCursor; query.Cursor == "" {
 					break
 				}
@@ -158,15 +158,15 @@ func TestListSkipsUnreadableLetters(t *testing.T) {
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("%+v (-want +got):\n%s", query, diff)
 			}
-			if passed != unreadable {
-				t.Errorf("%+v: %d records were skipped, want %d", query, passed, unreadable)
+			if skipped != unreadable {
+				t.Errorf("%+v: %d records were skipped, want %d", query, skipped, unreadable)
 			}
 		}
 	}
 }
 
-// RFC 3339 must be able to write the record's own times. The message's timestamp
-// is the sender's: one that can't be written is dropped.
+// A record whose times RFC 3339 can't write is unreadable. If only the sender's
+// timestamp is so, the record is readable, without that timestamp.
 func TestDeadLetterWithUnwritableTimes(t *testing.T) {
 	const year10000 = bson.DateTime(253402300800000)
 	store := openNew(t)
@@ -194,7 +194,7 @@ func TestDeadLetterWithUnwritableTimes(t *testing.T) {
 }
 
 // A call logs one line, however many records it skips.
-func TestListLogsWhatItSkips(t *testing.T) {
+func TestListLogsSkippedRecords(t *testing.T) {
 	var log bytes.Buffer
 	store := openWith(t, mongodb.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	orders, deliveries, letters := store.Orders(), store.Deliveries(), store.DeadLetters()
@@ -253,9 +253,9 @@ func TestListLogsWhatItSkips(t *testing.T) {
 	}
 }
 
-// What the server refuses to change, because of what another has written there,
-// is that letter's fault and no outage.
-func TestPutToALetterThatCannotBeRead(t *testing.T) {
+// If the server refuses to update a record that another program wrote, Put returns
+// a permanent error.
+func TestPutToUnreadableRecord(t *testing.T) {
 	store := openNew(t)
 	letters := store.DeadLetters()
 	for i, failures := range []any{"text", nil, bson.M{"reason": "no"}, 7} {
@@ -302,13 +302,13 @@ func TestClaimAmongUnreadableOrders(t *testing.T) {
 	}
 }
 
-func TestStoreHandsOutTheSameParts(t *testing.T) {
+func TestMethodsReturnTheSamePart(t *testing.T) {
 	store := openWith(t, mongodb.Options{OutboxLease: time.Minute, DeliveryLease: time.Hour})
 	orders, deliveries, letters := store.Orders(), store.Deliveries(), store.DeadLetters()
 	if store.Orders() != orders || store.Deliveries() != deliveries || store.DeadLetters() != letters {
-		t.Error("a part is another one at the second call")
+		t.Error("a method returns another part at the second call")
 	}
 	if orders.ClaimLease() != time.Minute || deliveries.ClaimLease() != time.Hour {
-		t.Errorf("claims last %v in the outbox and %v in the delivery log, want those that were set", orders.ClaimLease(), deliveries.ClaimLease())
+		t.Errorf("claims last %v in the outbox and %v in the delivery log, want the leases in Options", orders.ClaimLease(), deliveries.ClaimLease())
 	}
 }

@@ -56,7 +56,7 @@ func parseURL(url string) (*options.ClientOptions, string, error) {
 	if err := cmp.Or(checkOptions(all), checkTLS(all, opts.TLSConfig)); err != nil {
 		return nil, "", fmt.Errorf("read URL: %w", err)
 	}
-	if *opts.Timeout == 0 { // which means no limit to the driver
+	if *opts.Timeout == 0 { // the driver would set no limit
 		opts.SetTimeout(defaultTimeout)
 	}
 

@@ -24,8 +24,8 @@ type option struct {
 
 func (o option) isOneOf(names ...string) bool { return slices.Contains(names, o.name) }
 
-// shown returns the option's name as it is written. It hides a text that is no
-// name, or that may be the rest of a password.
+// shown returns the option's name as it is written, or … if the text is not a name
+// or may be the rest of a password.
 func (o option) shown() string {
 	name, _, _ := strings.Cut(o.text, "=")
 	letters := strings.Trim(strings.ToLower(name), "abcdefghijklmnopqrstuvwxyz_") == ""
@@ -152,8 +152,8 @@ func checkEffect(all []option) error {
 	return nil
 }
 
-// checkFiles reads the files that the options name. Those of the client's
-// certificate belong together.
+// checkFiles reads the files that the options name. It reads the files of the
+// client's certificate together.
 func checkFiles(all []option) error {
 	var certificate []option
 	for _, o := range all {
