@@ -8,8 +8,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// channel is the broker's end of a channel. Like RabbitMQ, it refuses to settle what
-// is not outstanding.
+// channel is the broker's end of a channel. Like RabbitMQ, it refuses to settle a
+// delivery that is not outstanding.
 type channel struct {
 	t           rapid.TB
 	outstanding []uint64
@@ -58,16 +58,16 @@ func TestAcks(t *testing.T) {
 			for _, tag := range order[:n] {
 				c.done[tag] = true
 			}
-			// As if the first were being told of while the others came.
+			// As if the others finished while the first was being acknowledged.
 			a.done = append(a.done, order[1:n]...)
 			a.add(order[0])
 			order = order[n:]
 			if len(c.outstanding) != len(order) {
-				t.Fatalf("%d are not acknowledged, %d are pending", len(c.outstanding), len(order))
+				t.Fatalf("%d deliveries are not acknowledged, %d are pending", len(c.outstanding), len(order))
 			}
 		}
 		if len(a.pending) > 0 {
-			t.Fatalf("%d are remembered in the end", len(a.pending))
+			t.Fatalf("%d deliveries are pending after all were acknowledged", len(a.pending))
 		}
 	})
 }
@@ -85,7 +85,7 @@ func TestAdjacentAcksAreOne(t *testing.T) {
 	}
 	a.add(100)
 	if c.acks != 1 || len(c.outstanding) > 0 {
-		t.Errorf("%d acknowledgements, and %d deliveries are left; want one, and none", c.acks, len(c.outstanding))
+		t.Errorf("%d acknowledgements left %d deliveries unacknowledged, want one and none", c.acks, len(c.outstanding))
 	}
 }
 
@@ -128,8 +128,8 @@ func TestConcurrentAcks(t *testing.T) {
 	}
 }
 
-// How many deliveries one acknowledgement settles if two hundred finish at a time, as
-// after one write has recorded them all.
+// BenchmarkAcks reports how many deliveries one acknowledgement settles when 200
+// finish at once, as after a write that has recorded all of them.
 func BenchmarkAcks(b *testing.B) {
 	const atOnce = 200
 	words := 0

@@ -25,7 +25,7 @@ type Broker struct {
 // Options configure a [Broker]. All fields have useful zero values.
 type Options struct {
 	Topology      Topology
-	Prefetch      int           // how many unacknowledged events a consumer holds at most; 0 or less: DefaultPrefetch
+	Prefetch      int           // the most unacknowledged events of a consumer; 0 or less: DefaultPrefetch
 	HandleTimeout time.Duration // how long a handler may take; 0 or less: 30 s
 	StopTimeout   time.Duration // how long a handler may take after Consume or Drain was stopped; 0 or less: 5 s
 	Logger        *slog.Logger  // nil: slog.Default()
@@ -81,12 +81,12 @@ func (b *Broker) endpoint(name string, routes []route) endpoint {
 	return endpoint{b.url, name, b.options.Topology, routes, &stateLog{logger: b.options.Logger.With("connection", name)}}
 }
 
-// endpoint is where sessions connect to, and as what.
+// endpoint is the broker that sessions connect to, and the use of the connection.
 type endpoint struct {
 	url      string
 	name     string // of the connection, for operators
 	topology Topology
-	routes   []route // the sessions, or those they work for, publish by these
+	routes   []route // that the connection's user must be allowed to publish to
 	log      *stateLog
 }
 
@@ -96,7 +96,7 @@ func (e endpoint) open(ctx context.Context, setUp func(*session) error) (*sessio
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("not connected within %v", timeout))
 	defer cancel()
 	s := &session{endpoint: e, pings: make(chan func())}
-	s.life, s.end = context.WithCancelCause(context.Background())
+	s.lifetime, s.end = context.WithCancelCause(context.Background())
 	defer context.AfterFunc(ctx, func() { s.end(context.Cause(ctx)) })()
 
 	watch, err := s.connect(ctx)
@@ -112,7 +112,7 @@ func (e endpoint) open(ctx context.Context, setUp func(*session) error) (*sessio
 	if err != nil {
 		s.end(e.explain(err))
 		s.wg.Wait()
-		return nil, cmp.Or(context.Cause(ctx), context.Cause(s.life)) // a failed write says more than the library's error after it
+		return nil, cmp.Or(context.Cause(ctx), context.Cause(s.lifetime)) // a failed write is a better reason than the library's later error
 	}
 	s.wg.Go(watch)
 	s.wg.Go(s.sendPings)
@@ -125,7 +125,7 @@ func (e endpoint) uri() amqp.URI {
 	return uri
 }
 
-// explain adds to a refusal what a person has to change.
+// explain adds to a refusal how to allow the login or the right.
 func (e endpoint) explain(err error) error {
 	if errors.Is(err, amqp.ErrCredentials) || errors.Is(err, amqp.ErrSASL) {
 		return &refusal{err, "check user, password and auth_mechanism in the broker's URL; guest may log in from the broker's own machine only"}

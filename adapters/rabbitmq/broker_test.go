@@ -8,7 +8,7 @@ import (
 	"example.com/orderflow/ports"
 )
 
-func TestPartsAreTheSameEachTime(t *testing.T) {
+func TestMethodsReturnTheSamePart(t *testing.T) {
 	broker := open(t, "amqp://nowhere.invalid/", rabbitmq.Topology{})
 	parts := func() map[string]any {
 		return map[string]any{"Publisher": broker.Publisher(), "Consumer": broker.Consumer(), "DeadLetterQueue": broker.DeadLetterQueue()}

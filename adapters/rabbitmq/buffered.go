@@ -10,14 +10,14 @@ import (
 // maxBuffered bounds the bytes in a buffer.
 const maxBuffered = 64 << 10
 
-// bufferedConn gives each write a deadline, and stops reading while its intake
-// has no room. Between hold and release it buffers what is written: the library
-// writes each message by itself, at the cost of a system call and a packet.
-// BenchmarkHold shows the difference.
+// bufferedConn gives each write a deadline, and stops reading while its intake has
+// no room. Between hold and release it buffers writes, because the library writes
+// each message alone, at the cost of a system call and a packet. BenchmarkHold
+// shows the difference.
 //
-// Write never returns an error. After one, the library closes its channels while
-// its reader may still send to them, and panics. So a failed write closes the
-// connection instead, and the reader finds that.
+// Write never returns an error. After an error the library would close its channels
+// while its reader may still send to them, and panic. So a failed write closes the
+// connection instead, and the reader finds it closed.
 type bufferedConn struct {
 	net.Conn
 	failed func(error) // closes the connection after a failed write
@@ -25,25 +25,25 @@ type bufferedConn struct {
 	mu     sync.Mutex
 	held   bool
 	buffer []byte
-	broken error // the first failed write's: after a gap, the broker would misread what follows
+	broken error // of the first failed write; after a gap the broker would misread later bytes
 
-	door     atomic.Pointer[door] // nil: always open
-	pausing  atomic.Bool          // Read waits at the door
-	read     int                  // bytes, by the last call of Read
-	patience atomic.Int64         // how long the library waits for the next bytes; 0: without a bound
+	throttle    atomic.Pointer[throttle] // nil: none
+	pausing     atomic.Bool              // Read waits for the throttle
+	read        int                      // bytes that the last call of Read returned
+	readTimeout atomic.Int64             // how long the library waits for the next bytes; 0: no limit
 }
 
 func (c *bufferedConn) Read(p []byte) (n int, err error) {
-	if door := c.door.Load(); door != nil {
+	if throttle := c.throttle.Load(); throttle != nil {
 		c.pausing.Store(true)
-		waited, err := door.wait(c.read)
+		waited, err := throttle.wait(c.read)
 		c.pausing.Store(false)
 		if err != nil {
 			return 0, err
 		}
-		if patience := time.Duration(c.patience.Load()); waited && patience > 0 {
-			// The broker gets its full time, for we were the ones who waited.
-			if err := c.Conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		if readTimeout := time.Duration(c.readTimeout.Load()); waited && readTimeout > 0 {
+			// The throttle's wait must not shorten the broker's time.
+			if err := c.Conn.SetReadDeadline(time.Now().Add(readTimeout)); err != nil {
 				return 0, err
 			}
 		}
@@ -53,11 +53,11 @@ func (c *bufferedConn) Read(p []byte) (n int, err error) {
 }
 
 func (c *bufferedConn) SetReadDeadline(t time.Time) error {
-	patience := time.Duration(0)
+	readTimeout := time.Duration(0)
 	if !t.IsZero() {
-		patience = time.Until(t)
+		readTimeout = time.Until(t)
 	}
-	c.patience.Store(int64(patience))
+	c.readTimeout.Store(int64(readTimeout))
 	return c.Conn.SetReadDeadline(t)
 }
 
@@ -101,7 +101,7 @@ func (c *bufferedConn) hold() {
 	c.held = true
 }
 
-// release sends the buffer, and ends buffering.
+// release sends the buffer and stops buffering.
 func (c *bufferedConn) release() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

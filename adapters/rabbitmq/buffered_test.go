@@ -43,13 +43,13 @@ func TestHeldWrites(t *testing.T) {
 	tests := []struct {
 		name   string
 		writes [][]byte
-		want   []int // the sizes of the writes before release, and of the last by it
+		want   []int // sizes of the writes, the last by release
 	}{
 		{"little", [][]byte{small, small, small}, []int{300}},
 		{"nothing", nil, nil},
-		{"as much as fits", [][]byte{most}, []int{maxBuffered}},
-		{"more than fits", [][]byte{small, most, small}, []int{100, maxBuffered, 100}},
-		{"what never fits", [][]byte{small, more, small}, []int{100, maxBuffered + 1, 100}},
+		{"a full buffer", [][]byte{most}, []int{maxBuffered}},
+		{"more than a buffer", [][]byte{small, most, small}, []int{100, maxBuffered, 100}},
+		{"a message larger than the buffer", [][]byte{small, more, small}, []int{100, maxBuffered + 1, 100}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -62,10 +62,10 @@ func TestHeldWrites(t *testing.T) {
 				}
 			}
 			if before := len(w.all); before != max(0, len(tt.want)-1) {
-				t.Errorf("%d writes went out before the release", before)
+				t.Errorf("%d writes before the release", before)
 			}
 			c.release()
-			if _, err := c.Write([]byte("!")); err != nil { // held no longer
+			if _, err := c.Write([]byte("!")); err != nil { // not buffered
 				t.Error(err)
 			}
 			var sizes []int
@@ -77,7 +77,7 @@ func TestHeldWrites(t *testing.T) {
 			}
 			want := append(slices.Concat(tt.writes...), '!')
 			if !bytes.Equal(want, slices.Concat(w.all...)) {
-				t.Error("what went out is not what was written")
+				t.Error("the connection received other bytes than were written")
 			}
 		})
 	}
@@ -93,7 +93,7 @@ func TestWriteFails(t *testing.T) {
 			c := &bufferedConn{Conn: w, failed: func(err error) { failures = append(failures, err) }}
 			write := func(size int) {
 				if n, err := c.Write(make([]byte, size)); n != size || err != nil {
-					t.Errorf("the library is told of %d of %d bytes, error %v", n, size, err)
+					t.Errorf("Write returned %d of %d bytes, error %v", n, size, err)
 				}
 			}
 			if held {
@@ -101,10 +101,10 @@ func TestWriteFails(t *testing.T) {
 			}
 			write(100)
 			if held && len(failures) > 0 {
-				t.Errorf("what waits fails at once: %v", failures)
+				t.Errorf("a buffered write fails: %v", failures)
 			}
 			c.release()
-			// There is a gap from now on, and nothing may be sent behind it.
+			// Bytes are missing now, so the connection must not send any more.
 			w.err = nil
 			write(100)
 			c.hold()
@@ -121,8 +121,8 @@ func TestWriteFails(t *testing.T) {
 	}
 }
 
-// breaking is a connection whose writes fail from some time on, while it still
-// has to be read that the broker takes messages again.
+// breaking is a connection whose writes fail after broken is set. Its reads then
+// return many methods by which the broker says that it takes messages again.
 type breaking struct {
 	net.Conn
 	broken, closed atomic.Bool
@@ -169,14 +169,15 @@ func TestWriteFailsWhileTheBrokerUnblocks(t *testing.T) {
 		blocked := library.NotifyBlocked(make(chan amqp.Blocking, 1))
 		conn.broken.Store(true)
 		if _, err := library.Channel(); err == nil {
-			t.Error("a channel was opened by a write that failed")
+			t.Error("Channel succeeded although its write failed")
 		}
 		for range blocked { // until it is closed
 		}
 	}
 }
 
-// The cost of a batch with one write for each message, and with one for all.
+// BenchmarkHold compares a batch with one write for each message to a batch with one
+// write for all.
 func BenchmarkHold(b *testing.B) {
 	const batch, size = 256, 600
 	message := make([]byte, size)

@@ -19,8 +19,8 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// DefaultPrefetch is the default of Options.Prefetch. Brokers' manuals advise 100
-// to 300; handlers whose writes are gathered into batches profit from more.
+// DefaultPrefetch is the default of Options.Prefetch. RabbitMQ's manual advises 100
+// to 300; more helps handlers whose writes are gathered into batches.
 const DefaultPrefetch = 512
 
 // Consumer hands the queue's events to a handler.
@@ -95,7 +95,7 @@ func (c *Consumer) Ping(ctx context.Context) error {
 // work is one call of Consume.
 type work struct {
 	in     *intake
-	out    *link // a connection of its own: a broker short of memory or disk blocks those that publish
+	out    *link // another connection, because a broker short of memory or disk blocks those that publish
 	handle ports.Handler
 	limits dispatch.Limits
 }
@@ -121,8 +121,8 @@ func (w *work) begin(ctx context.Context, s *session, d amqp.Delivery) (domain.O
 	}
 }
 
-// afterFailure returns the message that replaces a failed one: it waits for its
-// next attempt, or is a dead letter.
+// afterFailure returns the message that replaces a failed one: for a retry queue, or
+// a dead letter.
 func afterFailure(t Topology, d amqp.Delivery, reason error, now time.Time) message {
 	m := message{exchange: t.deadLetters(), Publishing: republishing(d)}
 	m.Headers = sendersHeaders(d.Headers)
@@ -143,8 +143,8 @@ func afterFailure(t Topology, d amqp.Delivery, reason error, now time.Time) mess
 	return m
 }
 
-// logFailure logs a dead letter by the id that the store lists it under, and an
-// event that comes again by its own id.
+// logFailure logs a dead letter by its id in the store, and an event that comes
+// again by the event's id.
 func (w *work) logFailure(ctx context.Context, event domain.EventID, m message, failure error) {
 	delays, log := w.out.topology.Delays, w.in.link.log.logger
 	attempts := failedAttempts(m.Headers)

@@ -43,7 +43,7 @@ func TestConsumerConnectsAgain(t *testing.T) {
 			})
 			await(t, got, second)
 			if n := log.count("\n"); n > 4 {
-				t.Errorf("%d lines were logged, want one a change:\n%s", n, &log)
+				t.Errorf("%d lines were logged, want one for each change:\n%s", n, &log)
 			}
 		})
 	}
@@ -59,7 +59,7 @@ func TestConsumerWaitsForTheBroker(t *testing.T) {
 	consumer := newConsumer(t, through(t, proxy.address), topology, logInto(&log))
 	got := make(chan domain.Event, 1)
 	consume(t, consumer, handInto(got))
-	eventually(t, "the consumer sees that there is no broker", func() bool { return log.count("no connection to the broker") == 1 })
+	eventually(t, "the consumer fails to connect", func() bool { return log.count("no connection to the broker") == 1 })
 	if err := consumer.Ping(bounded(t, patience)); !errors.Is(err, ports.ErrUnavailable) {
 		t.Errorf("ping: error %v, want ErrUnavailable", err)
 	}
@@ -67,8 +67,8 @@ func TestConsumerWaitsForTheBroker(t *testing.T) {
 	await(t, got, event)
 }
 
-// The result of a handler whose connection was lost must not reach the broker by the
-// next connection, where the delivery tag is another delivery's.
+// A handler whose connection was lost must not settle a delivery of the next
+// connection, which uses the same delivery tags.
 func TestStaleAcknowledgement(t *testing.T) {
 	topology := newTopology(t)
 	proxy := newProxy(t, nil)
@@ -83,17 +83,17 @@ func TestStaleAcknowledgement(t *testing.T) {
 		<-end
 		return nil
 	})
-	receive(t, began) // number 1 of the first session
+	receive(t, began) // tag 1 of the first session
 	for range 2 {
 		proxy.cut()
 		awaitConsuming(t, consumer)
-		eventually(t, "it has the event", func() bool { return messages(t, topology.Queue) == 0 })
+		eventually(t, "the consumer has the event", func() bool { return messages(t, topology.Queue) == 0 })
 	}
 	end <- struct{}{}
-	// Number 1 of the third session, which had to wait for its turn. That of
-	// the second has gone with it.
+	// Tag 1 of the third session, which waited for the first handler. The delivery of
+	// the second session ended with it.
 	if d := receive(t, began); d.Attempt != 1 {
-		t.Errorf("it came again as attempt %d, without a failure", d.Attempt)
+		t.Errorf("the event came again as attempt %d, want 1, because no handler failed", d.Attempt)
 	}
 	proxy.refuse(true)
 	proxy.cut()
@@ -101,8 +101,8 @@ func TestStaleAcknowledgement(t *testing.T) {
 
 	proxy.refuse(false)
 	close(end)
-	receive(t, began) // and no other
-	eventually(t, "it is settled", func() bool { return messages(t, topology.Queue) == 0 })
+	receive(t, began)
+	eventually(t, "the event is settled", func() bool { return messages(t, topology.Queue) == 0 })
 }
 
 func receive[T any](t testing.TB, from <-chan T) T {
@@ -117,28 +117,28 @@ func receive[T any](t testing.TB, from <-chan T) T {
 }
 
 // A delivery counts until its handler ends, even if its connection is lost before.
-func TestPrefetchBoundsWhatIsInHand(t *testing.T) {
+func TestPrefetchBoundsRunningHandlers(t *testing.T) {
 	topology := newTopology(t)
 	publish(t, newPublisher(t, brokerURL(t), topology), newEvents(t, 10)...)
 	proxy := newProxy(t, nil)
 	consumer := newConsumer(t, through(t, proxy.address), topology, prefetching(3))
-	var inHand, most, begun atomic.Int64
+	var handling, most, begun atomic.Int64
 	end := make(chan struct{})
 	consume(t, consumer, func(context.Context, ports.Delivery) error {
 		begun.Add(1)
-		if n := inHand.Add(1); n > most.Load() {
+		if n := handling.Add(1); n > most.Load() {
 			most.Store(n)
 		}
 		<-end
-		inHand.Add(-1)
+		handling.Add(-1)
 		return nil
 	})
 	eventually(t, "3 events are being handled", func() bool { return begun.Load() == 3 })
 	proxy.refuse(true)
 	proxy.cut()
-	other := openChannel(t) // gets the three that come back, so that the consumer will get others
+	other := openChannel(t) // gets the three events that come back, so that the consumer gets others
 	var taken []amqp.Delivery
-	eventually(t, "another gets 3", func() bool {
+	eventually(t, "the other channel gets 3 events", func() bool {
 		d, ok, err := other.Get(topology.Queue, false)
 		if err != nil {
 			t.Fatal(err)
@@ -149,20 +149,20 @@ func TestPrefetchBoundsWhatIsInHand(t *testing.T) {
 		return len(taken) == 3
 	})
 	proxy.refuse(false)
-	eventually(t, "the consumer has fetched 3 more", func() bool { return messages(t, topology.Queue) == 4 })
+	eventually(t, "the consumer has fetched 3 more events", func() bool { return messages(t, topology.Queue) == 4 })
 	close(end)
 	for _, d := range taken {
 		if err := d.Ack(false); err != nil {
 			t.Fatal(err)
 		}
 	}
-	eventually(t, "all are handled", func() bool { return begun.Load() == 10 && inHand.Load() == 0 })
+	eventually(t, "all events are handled", func() bool { return begun.Load() == 10 && handling.Load() == 0 })
 	if n := most.Load(); n != 3 {
 		t.Errorf("%d events were handled at once, want 3", n)
 	}
 }
 
-// A consumer leaves what exceeds its prefetch to others.
+// A consumer leaves events beyond its prefetch to other consumers.
 func TestPrefetchLeavesTheRest(t *testing.T) {
 	topology := newTopology(t)
 	publish(t, newPublisher(t, brokerURL(t), topology), newEvents(t, 10)...)
@@ -172,14 +172,15 @@ func TestPrefetchLeavesTheRest(t *testing.T) {
 		<-end
 		return nil
 	})
-	eventually(t, "it has 3 of 10 events", func() bool { return messages(t, topology.Queue) == 7 })
+	eventually(t, "the consumer has 3 of 10 events", func() bool { return messages(t, topology.Queue) == 7 })
 	close(end)
-	eventually(t, "all are acknowledged", func() bool { return messages(t, topology.Queue) == 0 })
+	eventually(t, "all events are acknowledged", func() bool { return messages(t, topology.Queue) == 0 })
 	stop()
 }
 
-// More acknowledgements at once than a quorum queue takes from a channel.
-func TestConsumerThatStopsForgetsNothing(t *testing.T) {
+// The consumer sends more acknowledgements than a quorum queue takes from a channel
+// at once.
+func TestStoppedConsumerAcknowledgesAll(t *testing.T) {
 	const count = 200
 	topology := newTopology(t)
 	publish(t, newPublisher(t, brokerURL(t), topology), newEvents(t, count)...)
@@ -190,7 +191,7 @@ func TestConsumerThatStopsForgetsNothing(t *testing.T) {
 		<-end
 		return nil
 	})
-	eventually(t, "all are being handled", func() bool { return begun.Load() == count })
+	eventually(t, "all handlers run", func() bool { return begun.Load() == count })
 	time.AfterFunc(50*time.Millisecond, func() { close(end) })
 	stop()
 	again := make(chan domain.Event, count)
@@ -198,7 +199,7 @@ func TestConsumerThatStopsForgetsNothing(t *testing.T) {
 	publish(t, newPublisher(t, brokerURL(t), topology), fresh)
 	consume(t, newConsumer(t, brokerURL(t), topology), handInto(again))
 	if event := receive(t, again); event.ID != fresh.ID {
-		t.Errorf("event %s came again, though it was handled", event.ID)
+		t.Errorf("event %s came again after its handler had returned nil", event.ID)
 	}
 }
 
@@ -206,13 +207,13 @@ func TestConsumerPing(t *testing.T) {
 	topology := newTopology(t)
 	consumer := newConsumer(t, brokerURL(t), topology)
 	if err := consumer.Ping(bounded(t, patience)); err == nil {
-		t.Error("answers before it consumes")
+		t.Error("Ping returns nil before Consume")
 	}
 	stop := consume(t, consumer, handleNothing)
 	awaitConsuming(t, consumer)
 	stop()
 	if err := consumer.Ping(bounded(t, patience)); err == nil {
-		t.Error("answers although it does not consume any more")
+		t.Error("Ping returns nil after Consume has returned")
 	}
 }
 
@@ -231,7 +232,7 @@ func TestConsumeEndsOnADeadLink(t *testing.T) {
 				awaitConsuming(t, consumer)
 				proxy.swallow()
 			} else {
-				eventually(t, "it connects", proxy.held)
+				eventually(t, "the consumer connects", proxy.held)
 			}
 			start := time.Now()
 			stop()
@@ -244,22 +245,22 @@ func TestConsumeEndsOnADeadLink(t *testing.T) {
 	}
 }
 
-// Before RabbitMQ 4.3, what a stopping consumer gives back counts towards the delivery
-// limit: once, and not again because settle gets it from the queue.
+// Before RabbitMQ 4.3, a delivery that a stopping consumer gives back counts towards
+// the delivery limit. It must count once, although settle gets a message, too.
 func TestStopCountsOnce(t *testing.T) {
 	topology := newTopology(t)
 	publish(t, newPublisher(t, brokerURL(t), topology), newEvents(t, 2)...)
 	for n := range 15 {
 		proxy := newProxy(t, nil)
 		consumer := newConsumer(t, through(t, proxy.address), topology)
-		inHand := make(chan struct{}, 2)
+		handling := make(chan struct{}, 2)
 		stop := consume(t, consumer, func(context.Context, ports.Delivery) error {
-			proxy.refuse(true) // so that it can't be handed over, and is given back
-			inHand <- struct{}{}
+			proxy.refuse(true) // so that the consumer can't hand it over, and gives it back
+			handling <- struct{}{}
 			return errors.New("not yet")
 		})
-		receive(t, inHand)
-		receive(t, inHand)
+		receive(t, handling)
+		receive(t, handling)
 		stop()
 		if count := messages(t, deadLetters(topology)); count > 0 {
 			t.Fatalf("%d dead letters after %d stops", count, n+1)
@@ -267,9 +268,9 @@ func TestStopCountsOnce(t *testing.T) {
 	}
 }
 
-// The library refuses to read a message that it and the broker let pass, and drops
-// the connection. Such a message costs no other message: not in the queue, and not
-// among the dead letters.
+// The library can write some messages that it can't read. It then drops the
+// connection. Such a message must not cause the loss of another, neither in the main
+// queue nor among the dead letters.
 func TestUnreadableMessages(t *testing.T) {
 	topology := newTopology(t)
 	publisher := newPublisher(t, brokerURL(t), topology)
@@ -286,16 +287,16 @@ func TestUnreadableMessages(t *testing.T) {
 	const prefetch = 8
 	handled := make(chan domain.EventID, 1000)
 	var mu sync.Mutex
-	inHand, most := 0, 0
+	handling, most := 0, 0
 	consumer := newConsumer(t, brokerURL(t), topology, prefetching(prefetch))
 	consume(t, consumer, func(_ context.Context, d ports.Delivery) error {
 		mu.Lock()
-		inHand++
-		most = max(most, inHand)
+		handling++
+		most = max(most, handling)
 		mu.Unlock()
 		time.Sleep(50 * time.Millisecond)
 		mu.Lock()
-		inHand--
+		handling--
 		mu.Unlock()
 		handled <- d.Event.ID
 		return nil
@@ -303,10 +304,10 @@ func TestUnreadableMessages(t *testing.T) {
 	var box letterbox
 	drain(t, newDeadLetterQueue(t, brokerURL(t), topology), box.keep)
 
-	// It takes some seventy connections, one after the other.
+	// The consumer and the drain need about 70 connections, one after the other.
 	for end := time.Now().Add(3 * patience); messages(t, unreadable(topology)) == 0; time.Sleep(100 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("what can't be read is not put aside after %v", 3*patience)
+			t.Fatalf("the unreadable message was not set aside within %v", 3*patience)
 		}
 	}
 	publish(t, publisher, after...)
@@ -315,7 +316,7 @@ func TestUnreadableMessages(t *testing.T) {
 		missing[event.ID] = true
 	}
 	for len(missing) > 0 {
-		delete(missing, receive(t, handled)) // some come more than once, because they were pending when the connection broke
+		delete(missing, receive(t, handled)) // some come again, because they were pending when the connection broke
 	}
 	if letters := box.await(t, 0); len(letters) > 0 {
 		t.Errorf("%d dead letters, want none: %+v", len(letters), letters)
@@ -324,7 +325,7 @@ func TestUnreadableMessages(t *testing.T) {
 		t.Errorf("%d messages are left among the dead letters", n)
 	}
 
-	// In the end, as many are handled at once as before.
+	// Afterwards several events are handled at once again.
 	mu.Lock()
 	most = 0
 	mu.Unlock()

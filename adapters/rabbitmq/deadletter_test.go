@@ -16,7 +16,7 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// read is what a message among the dead letters of queue q is read as.
+// read reads a delivery from the dead-letter queue of queue q.
 func read(d amqp.Delivery, now time.Time) (ports.DeadLetter, bool) {
 	return readLetter(Topology{Queue: "q"}.withDefaults(), d, now)
 }
@@ -45,7 +45,7 @@ func TestDeadLetterFailure(t *testing.T) {
 	death := func(queue, reason string) amqp.Table {
 		return amqp.Table{"queue": queue, "reason": reason, "time": at("2026-11-23T11:00:00Z").In(time.FixedZone("CET", 3600))}
 	}
-	crashes := "set aside by the broker: 21 times a consumer crashed or lost its connection with the message in hand"
+	crashes := "set aside by the broker: 21 times a consumer crashed or lost its connection before it acknowledged the message"
 	tests := []struct {
 		name       string
 		headers    amqp.Table
@@ -56,7 +56,7 @@ func TestDeadLetterFailure(t *testing.T) {
 	}{
 		{"set aside by a consumer", written, nil, "m",
 			ports.Failure{Reason: "busy", Attempts: 2, FirstFailure: at("2026-11-23T10:00:00.001Z"), LastFailure: at("2026-11-23T10:00:01.002Z")}, false},
-		{"by one of an earlier version", amqp.Table{
+		{"by a consumer of an earlier version", amqp.Table{
 			headerAttempts: "1", headerReason: "busy", headerFirstFailure: "2026-11-23T10:00:00Z", headerLastFailure: "2026-11-23T10:00:01Z",
 		}, nil, "m",
 			ports.Failure{Reason: "busy", Attempts: 1, FirstFailure: at("2026-11-23T10:00:00Z"), LastFailure: at("2026-11-23T10:00:01Z")}, false},
@@ -68,12 +68,12 @@ func TestDeadLetterFailure(t *testing.T) {
 			ports.Failure{Reason: crashes, Attempts: 21, FirstFailure: at("2026-11-23T11:00:00Z"), LastFailure: at("2026-11-23T11:00:00Z")}, false},
 		{"by the broker at the message's own expiration", nil, []any{"no entry", death("q", "expired")}, "m",
 			ports.Failure{Reason: "set aside by the broker: expired", FirstFailure: at("2026-11-23T11:00:00Z"), LastFailure: at("2026-11-23T11:00:00Z")}, false},
-		{"by the broker, without a name", nil, []any{death("q", "expired")}, "",
+		{"by the broker, without a message id", nil, []any{death("q", "expired")}, "",
 			ports.Failure{Reason: "set aside by the broker: expired", FirstFailure: at("2026-11-23T11:00:00Z"), LastFailure: at("2026-11-23T11:00:00Z")}, true},
-		{"by somebody else", amqp.Table{headerLastFailure: "yesterday"}, []any{death("another", "expired")}, "m",
-			ports.Failure{Reason: "put among the dead letters by somebody else", FirstFailure: at(now), LastFailure: at(now)}, true},
-		{"by somebody else, without a name", nil, nil, "",
-			ports.Failure{Reason: "put among the dead letters by somebody else", FirstFailure: at(now), LastFailure: at(now)}, true},
+		{"by another program", amqp.Table{headerLastFailure: "yesterday"}, []any{death("another", "expired")}, "m",
+			ports.Failure{Reason: "put into the dead-letter queue by another program", FirstFailure: at(now), LastFailure: at(now)}, true},
+		{"by another program, without a message id", nil, nil, "",
+			ports.Failure{Reason: "put into the dead-letter queue by another program", FirstFailure: at(now), LastFailure: at(now)}, true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -95,11 +95,11 @@ func TestDeadLetterFailure(t *testing.T) {
 
 			m := requeued(Topology{Queue: "q"}, got)
 			if m.exchange != amqp.DefaultExchange || m.key != "q.dead-letter" || m.DeliveryMode != amqp.Persistent {
-				t.Errorf("goes on to exchange %q with key %q, mode %d", m.exchange, m.key, m.DeliveryMode)
+				t.Errorf("requeued to exchange %q with key %q, mode %d", m.exchange, m.key, m.DeliveryMode)
 			}
 			again, complete := read(deliveryOf(m), time.Now())
 			if diff := cmp.Diff(got, again); diff != "" || !complete {
-				t.Errorf("read again it is complete: %v, and (-first +again):\n%s", complete, diff)
+				t.Errorf("second reading, complete: %v, letter (-first +second):\n%s", complete, diff)
 			}
 		})
 	}
@@ -144,8 +144,8 @@ func TestDeadLetterMessage(t *testing.T) {
 	}
 }
 
-// A store may give back letters that another program put there.
-func TestReplayOfAForeignLetter(t *testing.T) {
+// The store may return letters that another program has stored.
+func TestReplayOfForeignLetter(t *testing.T) {
 	m := letterMessage("l", ports.Message{
 		Headers: map[string]string{"x-death": "d", "x-delivery-count": "20", headerAttempts: "9", "from": "elsewhere"},
 	}, "q")
@@ -153,11 +153,11 @@ func TestReplayOfAForeignLetter(t *testing.T) {
 		t.Errorf("headers (-want +got):\n%s", diff)
 	}
 	if m.MessageId != "l" {
-		t.Errorf("message id %q, want the letter's, for the broker names by it what no queue takes", m.MessageId)
+		t.Errorf("message id %q, want the letter's id, by which the broker returns a message that no queue takes", m.MessageId)
 	}
 }
 
-// As text a header may take more room than it had.
+// A header may take more bytes as text than before.
 func TestDeadLetterWithManyHeaders(t *testing.T) {
 	d := amqp.Delivery{MessageId: "m", Headers: amqp.Table{headerLastFailure: "2026-11-23T10:00:00Z"}}
 	for n := range 5000 {
@@ -174,7 +174,7 @@ func TestDeadLetterWithManyHeaders(t *testing.T) {
 	}
 }
 
-// However many letters are not kept, half of what may be in hand is soon free.
+// However many letters are not kept, half of the prefetch is free again soon.
 func TestHold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newTestSession()
@@ -184,7 +184,7 @@ func TestHold(t *testing.T) {
 		for range drainPrefetch {
 			go func() {
 				if !dr.hold(t.Context(), s) {
-					t.Error("given back before its time")
+					t.Error("hold returned false, want true after the pause")
 				}
 				waited <- time.Since(start)
 			}()
@@ -209,7 +209,7 @@ func TestHold(t *testing.T) {
 			t.Errorf("held for %v, want until the session ends", time.Since(start))
 		}
 		if n := dr.held.Load(); n != 0 {
-			t.Errorf("%d letters are held in the end", n)
+			t.Errorf("%d letters are held after all calls have returned", n)
 		}
 	})
 }

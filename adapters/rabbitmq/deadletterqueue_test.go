@@ -19,11 +19,11 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// letterbox keeps what a drain hands over.
+// letterbox keeps the letters that a drain hands over.
 type letterbox struct {
 	mu      sync.Mutex
 	letters []ports.DeadLetter
-	fail    func(nth int) error // nil: none
+	fail    func(nth int) error // nil: never
 }
 
 func (b *letterbox) keep(_ context.Context, letter ports.DeadLetter) error {
@@ -39,7 +39,7 @@ func (b *letterbox) keep(_ context.Context, letter ports.DeadLetter) error {
 func (b *letterbox) await(t testing.TB, count int) []ports.DeadLetter {
 	t.Helper()
 	var letters []ports.DeadLetter
-	eventually(t, "dead letters are drained", func() bool {
+	eventually(t, "dead letters are handed over", func() bool {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		letters = append([]ports.DeadLetter(nil), b.letters...)
@@ -52,14 +52,14 @@ func failForGood(context.Context, ports.Delivery) error {
 	return ports.Permanent(errors.New("no such address"))
 }
 
-// A message that is in hand each time a consumer breaks down is, in the end,
-// set aside by the broker, in the same queue as what we set aside.
+// The broker sets a message aside after 21 consumers have crashed before they
+// acknowledged it. It puts the message into the consumer's dead-letter queue.
 func TestPoison(t *testing.T) {
 	topology := newTopology(t)
 	event := newEvent(t)
 	publish(t, newPublisher(t, brokerURL(t), topology), event)
 	start := time.Now().Truncate(time.Second)
-	breakdowns := 0
+	crashes := 0
 	eventually(t, "the message is set aside", func() bool {
 		ch := openChannel(t)
 		defer ch.Close()
@@ -68,12 +68,12 @@ func TestPoison(t *testing.T) {
 			t.Fatal(err)
 		}
 		if ok {
-			breakdowns++
+			crashes++
 		}
 		return messages(t, deadLetters(topology)) == 1
 	})
-	if want := 21; breakdowns != want {
-		t.Errorf("set aside after %d breakdowns, want %d", breakdowns, want)
+	if want := 21; crashes != want {
+		t.Errorf("set aside after %d crashes, want %d", crashes, want)
 	}
 
 	queue := newDeadLetterQueue(t, brokerURL(t), topology)
@@ -85,7 +85,7 @@ func TestPoison(t *testing.T) {
 		t.Errorf("first and last failure at %v and %v, want both from %v on", failure.FirstFailure, failure.LastFailure, start)
 	}
 	want := ports.Failure{
-		Reason:   "set aside by the broker: 21 times a consumer crashed or lost its connection with the message in hand",
+		Reason:   "set aside by the broker: 21 times a consumer crashed or lost its connection before it acknowledged the message",
 		Attempts: 21,
 	}
 	if diff := cmp.Diff(want, failure, cmpopts.IgnoreTypes(time.Time{})); letter.ID != string(event.ID) || diff != "" {
@@ -112,22 +112,22 @@ func checkAsPublished[ID ~string](t testing.TB, topology rabbitmq.Topology, id I
 	t.Helper()
 	got := peek(t, topology.Queue)
 	if len(got) != 1 {
-		t.Fatalf("%d messages in the queue, want the one that was replayed", len(got))
+		t.Fatalf("%d messages in the queue, want only the replayed one", len(got))
 	}
 	d := got[0]
 	if d.MessageId != string(id) || d.DeliveryMode != amqp.Persistent || !d.Timestamp.Equal(at.Truncate(time.Second)) {
 		t.Errorf("replayed as %q, mode %d, of %v; want %q, persistent, of %v", d.MessageId, d.DeliveryMode, d.Timestamp, id, at)
 	}
 	for name, value := range d.Headers {
-		reading := name == "x-delivery-count" && value == int64(0) // which RabbitMQ 3 adds to all it hands out
+		reading := name == "x-delivery-count" && value == int64(0) // RabbitMQ 3 adds it to each delivery
 		if strings.HasPrefix(name, "x-") && !reading || strings.HasPrefix(name, "orderflow-") || name == "CC" || name == "BCC" {
 			t.Errorf("replayed with header %s: %v", name, value)
 		}
 	}
 }
 
-// What a stranger sent is replayed as it came, but to no other queue.
-func TestReplayOfAStrangersMessage(t *testing.T) {
+// A message of another program is replayed unchanged, but only to the main queue.
+func TestReplayOfForeignMessage(t *testing.T) {
 	topology := newTopology(t)
 	consumer := newConsumer(t, brokerURL(t), topology)
 	stop := consume(t, consumer, handleNothing)
@@ -159,18 +159,18 @@ func TestReplayOfAStrangersMessage(t *testing.T) {
 		t.Fatal(err)
 	}
 	if q.Messages != 1 {
-		t.Errorf("%d copies in the queue that the first sender had named, want none of the replay", q.Messages)
+		t.Errorf("%d messages in the queue of the sender's CC, want only the sender's own", q.Messages)
 	}
 }
 
-// What others say of their messages beside headers and body is kept and
-// replayed, whoever set them aside, and whether they are events or not.
+// The properties that other senders set are kept and replayed. This holds for
+// events and other messages, set aside by the consumer or the broker.
 func TestPropertiesOfDeadLetters(t *testing.T) {
 	topology := newTopology(t)
 	declareTopology(t, brokerURL(t), topology)
 	uri, err := amqp.ParseURI(brokerURL(t))
 	if err != nil {
-		t.Fatal("TEST_BROKER_URL is no URL of a broker")
+		t.Fatal("TEST_BROKER_URL is not the URL of a broker")
 	}
 	at := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
 	send := func(id, expiration string, headers map[string]string, body []byte) {
@@ -220,7 +220,7 @@ func TestPropertiesOfDeadLetters(t *testing.T) {
 		}
 		lines := 1
 		if letter.Message.ID == "expired" {
-			lines = 0 // the broker says nothing to us
+			lines = 0 // the broker set it aside, not the consumer
 		}
 		line := fmt.Sprintf(`"msg":"message is set aside as a dead letter","connection":"orderflow consumer","id":%q,"attempts":%d,"reason":`,
 			letter.ID, letter.Failure.Attempts)
@@ -251,8 +251,9 @@ func TestPropertiesOfDeadLetters(t *testing.T) {
 	}
 }
 
-// Of two that say the same each is a letter, and the same one at each reading.
-func TestDeadLettersPutThereByHand(t *testing.T) {
+// Two equal messages of another program become two letters. Each reading returns the
+// same two.
+func TestForeignMessagesInDeadLetterQueue(t *testing.T) {
 	topology := newTopology(t)
 	queue := newDeadLetterQueue(t, brokerURL(t), topology)
 	declareTopology(t, brokerURL(t), topology)
@@ -262,7 +263,7 @@ func TestDeadLettersPutThereByHand(t *testing.T) {
 	}
 	box := letterbox{fail: func(nth int) error {
 		if nth <= 2 {
-			return errors.New("the store is away")
+			return errors.New("the store is unreachable")
 		}
 		return nil
 	}}
@@ -276,8 +277,8 @@ func TestDeadLettersPutThereByHand(t *testing.T) {
 		}
 		byID[letter.ID] = letter
 		f := letter.Failure
-		if f.Reason != "put among the dead letters by somebody else" || f.Attempts != 0 {
-			t.Errorf("failure %+v, want no attempt of ours", f)
+		if f.Reason != "put into the dead-letter queue by another program" || f.Attempts != 0 {
+			t.Errorf("failure %+v, want 0 attempts by another program", f)
 		}
 		if f.FirstFailure.Before(start) || !f.LastFailure.Equal(f.FirstFailure) || f.LastFailure.After(time.Now()) {
 			t.Errorf("failed at %v and %v, want both from %v on", f.FirstFailure, f.LastFailure, start)
@@ -288,12 +289,12 @@ func TestDeadLettersPutThereByHand(t *testing.T) {
 	}
 }
 
-// A letter that was being kept when the connection was lost comes again as it
-// was, so that whoever keeps it can tell the repeat.
+// If the connection is lost during keep, the letter comes again unchanged, so that
+// the store recognises the repeat.
 func TestDrainConnectsAgain(t *testing.T) {
 	topology := newTopology(t)
 	proxy := newProxy(t, nil)
-	const count = 60 // more than are in hand at once
+	const count = 60 // more than the prefetch
 	setAside(t, topology, count)
 	queue := newDeadLetterQueue(t, through(t, proxy.address), topology)
 	began, end := make(chan struct{}, 1000), make(chan struct{})
@@ -304,12 +305,12 @@ func TestDrainConnectsAgain(t *testing.T) {
 		return box.keep(ctx, letter)
 	})
 	receive(t, began)
-	eventually(t, "as many are in hand as may be", func() bool { return messages(t, deadLetters(topology)) == count-50 })
+	eventually(t, "the drain has as many letters as its prefetch", func() bool { return messages(t, deadLetters(topology)) == count-50 })
 	proxy.cut()
-	eventually(t, "the drain goes on", func() bool { return messages(t, deadLetters(topology)) == count-50 })
+	eventually(t, "the drain has fetched letters again", func() bool { return messages(t, deadLetters(topology)) == count-50 })
 	close(end)
 	seen := map[string]ports.DeadLetter{}
-	eventually(t, "all are kept", func() bool {
+	eventually(t, "all letters are kept", func() bool {
 		for _, letter := range box.await(t, 0) {
 			seen[letter.ID] = letter
 		}
@@ -325,14 +326,14 @@ func TestDrainConnectsAgain(t *testing.T) {
 		}
 	}
 	if handed == count {
-		t.Error("nothing came again, though the connection was lost with letters in hand")
+		t.Error("no letter came again, although the connection was lost during keep")
 	}
 	if n := messages(t, deadLetters(topology)); n != 0 {
 		t.Errorf("%d letters are left, want none", n)
 	}
 }
 
-// setAside has so many events set aside.
+// setAside makes dead letters of count events.
 func setAside(t testing.TB, topology rabbitmq.Topology, count int) {
 	t.Helper()
 	publish(t, newPublisher(t, brokerURL(t), topology), newEvents(t, count)...)
@@ -341,13 +342,13 @@ func setAside(t testing.TB, topology rabbitmq.Topology, count int) {
 	stop()
 }
 
-// What is not kept is not held for long by a drain that stops.
-func TestDrainGivesBackAtTheEnd(t *testing.T) {
+// When a drain stops, it gives back pausing letters immediately.
+func TestStoppedDrainGivesLettersBack(t *testing.T) {
 	topology := newTopology(t)
 	setAside(t, topology, 1)
 	queue := newDeadLetterQueue(t, brokerURL(t), topology)
 	queue.SetPause(time.Hour)
-	box := letterbox{fail: func(int) error { return errors.New("the store is away") }}
+	box := letterbox{fail: func(int) error { return errors.New("the store is unreachable") }}
 	stop := drain(t, queue, box.keep)
 	box.await(t, 1)
 	start := time.Now()
@@ -357,7 +358,7 @@ func TestDrainGivesBackAtTheEnd(t *testing.T) {
 	}
 	eventually(t, "the letter is in the queue", func() bool { return messages(t, deadLetters(topology)) == 1 })
 	if n := len(box.await(t, 1)); n != 1 {
-		t.Errorf("handed over %d times", n)
+		t.Errorf("the letter was handed over %d times, want once", n)
 	}
 }
 
@@ -373,11 +374,11 @@ func TestBlockedDeadLetterQueue(t *testing.T) {
 		case <-kept:
 			return nil
 		default:
-			return errors.New("the store is away")
+			return errors.New("the store is unreachable")
 		}
 	}}
 	drain(t, queue, box.keep)
-	letter := box.await(t, 2)[0] // put at the end of the queue meanwhile, by the connection for that, and now in hand for a while
+	letter := box.await(t, 2)[0] // the second time, after "orderflow replay" has connected to requeue it
 
 	proxy.block(t)
 	eventually(t, "the block is noticed", func() bool { return log.count(`"broker takes no messages" connection="orderflow replay"`) == 1 })
@@ -385,7 +386,7 @@ func TestBlockedDeadLetterQueue(t *testing.T) {
 	err := queue.Replay(bounded(t, patience), letter.ID, letter.Message)
 	if !errors.Is(err, ports.ErrUnavailable) || !strings.Contains(err.Error(), "the broker takes no messages: low on memory") ||
 		!strings.Contains(err.Error(), letter.ID) {
-		t.Errorf("replay: error %v, want ErrUnavailable, why and of what", err)
+		t.Errorf("replay: error %v, want ErrUnavailable with the reason and the letter's id", err)
 	}
 	if d := time.Since(start); d > patience/2 {
 		t.Errorf("the refusal took %v", d)
@@ -394,13 +395,13 @@ func TestBlockedDeadLetterQueue(t *testing.T) {
 	proxy.unblock(t)
 	close(kept)
 	eventually(t, "the letter is kept", func() bool { return messages(t, deadLetters(topology)) == 0 })
-	eventually(t, "it is replayed", func() bool { return queue.Replay(bounded(t, patience), letter.ID, letter.Message) == nil })
+	eventually(t, "the letter is replayed", func() bool { return queue.Replay(bounded(t, patience), letter.ID, letter.Message) == nil })
 	if n := messages(t, topology.Queue); n != 1 {
 		t.Errorf("%d messages in the main queue, want 1", n)
 	}
 }
 
-// Whatever the link does, Replay does not outlive its context.
+// On a dead link, Replay returns soon after its context has ended.
 func TestReplayOnADeadLink(t *testing.T) {
 	topology := newTopology(t)
 	proxy := newProxy(t, nil)

@@ -22,13 +22,13 @@ import (
 const (
 	drainPrefetch  = 50
 	drainPause     = 10 * time.Second // before keep gets a letter again
-	crowdedDivisor = 20               // of the pause, while many letters pause
+	crowdedDivisor = 20               // divides the pause while many letters pause
 )
 
 // DeadLetterQueue drains and replays the topology's dead letters.
 type DeadLetterQueue struct {
 	broker *Broker
-	pause  time.Duration // drainPause, or less in tests
+	pause  time.Duration // drainPause; shorter in tests
 	link   *link         // publishes
 }
 
@@ -84,16 +84,16 @@ type drain struct {
 	crowded func() bool // reports whether the unsettled letters take much room; nil: never
 }
 
-// begin calls keep. If that fails, it publishes the letter anew, at the end of the
-// queue. RabbitMQ puts a requeued message at the head, where enough failing letters
-// would hold up all others. Publishing anew also completes an incomplete letter, and
-// shortens headers that leave too little room in a frame; keep gets the result.
+// begin calls keep. If keep fails, begin publishes the letter again, at the end of
+// the queue. RabbitMQ puts a requeued message at the head, where enough failing
+// letters would block all others. Before keep gets an incomplete letter, or one
+// whose headers leave too little room in a frame, begin publishes its correction.
 func (dr *drain) begin(ctx context.Context, s *session, d amqp.Delivery) (domain.OrderID, func() bool) {
 	return "", func() bool {
 		topology := dr.out.topology
 		letter, complete := readLetter(topology, d, time.Now())
 		_, leftOut := fit(requeued(topology, letter).Publishing, s.conn.Config.FrameSize)
-		if complete && len(leftOut) == 0 { // without those headers, a message that is not an event has another id
+		if complete && len(leftOut) == 0 { // without the left-out headers, a message that is not an event has another id
 			err := dr.limits.Call(ctx, func(ctx context.Context) error {
 				return dr.keep(ctx, letter)
 			})
@@ -106,7 +106,7 @@ func (dr *drain) begin(ctx context.Context, s *session, d amqp.Delivery) (domain
 			if !dr.hold(ctx, s) {
 				return false
 			}
-			letter, _ = readLetter(topology, d, time.Now()) // keep may have changed the other one
+			letter, _ = readLetter(topology, d, time.Now()) // keep may have changed its copy
 		}
 		_, ok := dr.out.replace(ctx, s, requeued(topology, letter))
 		return ok
@@ -124,14 +124,14 @@ func (dr *drain) hold(ctx context.Context, s *session) bool {
 	return s.pause(ctx, pause)
 }
 
-// readLetter reads a delivery from the dead-letter queue. It is incomplete without a
-// message id or the time of its failure: the next reading would make up others.
+// readLetter reads a delivery from the dead-letter queue. A letter without a message
+// id or a time of failure is incomplete: each reading would make up other values.
 func readLetter(t Topology, d amqp.Delivery, now time.Time) (letter ports.DeadLetter, complete bool) {
 	failure := letterFailure(t, d)
 	known := !failure.LastFailure.IsZero()
 	if !known {
 		at := domain.TruncateTime(now)
-		failure = ports.Failure{Reason: "put among the dead letters by somebody else", FirstFailure: at, LastFailure: at}
+		failure = ports.Failure{Reason: "put into the dead-letter queue by another program", FirstFailure: at, LastFailure: at}
 	}
 	complete = known && d.MessageId != ""
 	d.MessageId = cmp.Or(d.MessageId, wire.NewID())
@@ -139,9 +139,9 @@ func readLetter(t Topology, d amqp.Delivery, now time.Time) (letter ports.DeadLe
 	return wire.DeadLetter(wireMessage(republishing(d)), failure), complete
 }
 
-// letterFailure returns why and when the message was set aside. It is zero if the
-// message does not say. If the broker dead-lettered the message from the main queue,
-// that is in its header x-death; our consumers' dead letters have none.
+// letterFailure returns why and when the message was set aside, or a zero Failure if
+// the message does not say. If the broker dead-lettered it from the main queue, its
+// header x-death says so; our consumers' dead letters have no such header.
 func letterFailure(t Topology, d amqp.Delivery) ports.Failure {
 	failure := writtenFailure(d.Headers)
 	deaths, _ := d.Headers["x-death"].([]any) // the latest first
@@ -155,7 +155,7 @@ func letterFailure(t Topology, d amqp.Delivery) ports.Failure {
 		reason, _ := death["reason"].(string)
 		failure.Reason = fmt.Sprintf("set aside by the broker: %s", reason)
 		if reason == "delivery_limit" {
-			failure.Reason = fmt.Sprintf("set aside by the broker: %d times a consumer crashed or lost its connection with the message in hand",
+			failure.Reason = fmt.Sprintf("set aside by the broker: %d times a consumer crashed or lost its connection before it acknowledged the message",
 				deliveryLimit+1)
 			failure.Attempts += deliveryLimit + 1
 		}

@@ -11,7 +11,7 @@
 //	amqp://user:password@localhost:5672/
 //	amqps://user:password@broker.example.com/shop?cacertfile=/etc/ssl/broker.pem
 //
-// The default user is guest, who may log in from the broker's own machine only.
+// The default user is guest, which may log in from the broker's own machine only.
 // The options are:
 //
 //	cacertfile, certfile, keyfile  files in PEM, for amqps: only
@@ -35,14 +35,15 @@
 //	DeadLetterQueue.Drain       ^amq\.default$                                 ^order_created\.dead-letter$
 //	DeadLetterQueue.Replay      ^amq\.default$                                 none
 //
-// The first to connect declares everything, for which these are enough:
+// The first user to connect declares everything and needs these permissions:
 //
 //	configure  ^(orders|order_created(\..*)?)$
 //	write      ^(orders|order_created(\..*)?|amq\.default)$
 //	read       ^(orders|order_created(\..*)?)$
 //
-// What a user may not declare is assumed to be right. A user with some permission
-// on it at least finds out if it does not exist.
+// If a user may not declare a queue or exchange, the adapter assumes that it has
+// the right properties. With any permission on it, a user gets an error if it does
+// not exist.
 //
 // # Policies
 //
@@ -57,11 +58,11 @@
 // handler has returned. If a confirm or an acknowledgement is lost, the event comes
 // again.
 //
-// A failed event is published to the queue of its delay, with a count of its
-// attempts, and dead-letters from there back into the main queue. After the last
-// attempt, or a permanent failure, it is published to the dead letters. The
-// consumer acknowledges the original once the new message is confirmed; a crash
-// between the two leaves both.
+// The consumer publishes a failed event to the queue of its delay, with a count of
+// its attempts. From there the broker dead-letters it back into the main queue.
+// After the last attempt, or a permanent failure, the consumer publishes it to the
+// dead letters. The consumer acknowledges the original once the new message is
+// confirmed; a crash between the two leaves both.
 //
 // A dead letter is the sender's message with these headers:
 //
@@ -74,12 +75,12 @@
 // a consumer that has not acknowledged it. Before RabbitMQ 4.3, a message that a
 // stopping consumer gives back counts the same. Such a letter has x-death headers
 // with the reason delivery_limit, and the headers above only from an earlier
-// failure. Its time of failure is the broker's, to the second. It has 21 attempts
-// more than orderflow-attempts counts.
+// failure. Its time of failure is the broker's, to the second. Its attempts are
+// orderflow-attempts plus 21.
 //
-// A message that somebody else puts among the dead letters becomes one, with no
-// attempts. Before it is drained it is given the headers above, and a message id if
-// it has none, so that it is the same letter at each reading.
+// A message that another program puts into the dead-letter queue becomes a dead
+// letter with 0 attempts. Drain first adds the headers above, and a message id if
+// it has none, so that each reading returns the same letter.
 //
 // A drained letter has its headers as text, without those above, without the
 // broker's, and without CC and BCC, which would address copies of it. If they are
@@ -112,28 +113,28 @@
 // unacknowledged until the broker takes messages again.
 //
 // The library drops the connection when it receives a message whose headers are
-// nested more than 32 deep or number more than 8192. The same happens to a foreign
-// message whose headers exceed the frame once the broker has added its own:
-// x-delivery-count at a redelivery, x-death when it dead-letters the message. After
-// that, a consumer takes deliveries one by one and connects almost without pauses,
-// until the broker has set the message aside and 5 s have passed. The message breaks
-// 21 connections to the main queue and 51 to the dead letters. It ends in the queue
-// for unreadable messages, which nothing consumes. A readable letter ends there,
-// too, after as many lost connections, or before RabbitMQ 4.3 stopped drains, while
-// it was unacknowledged.
+// nested more than 32 deep or number more than 8192. A message of another program
+// does the same if its headers exceed the frame after the broker has added
+// x-delivery-count or x-death. After that, a consumer takes deliveries one by one
+// and connects almost without pauses, until the broker has set the message aside
+// and 5 s have passed. The message breaks 21 connections to the main queue and 51 to
+// the dead letters. It ends in the queue for unreadable messages, which nothing
+// consumes. A readable letter also ends there if it was unacknowledged at 51 lost
+// connections; before RabbitMQ 4.3, stopped drains count too.
 //
 // A consumer or a drain holds little more than 16 MiB of deliveries, whatever its
-// prefetch; when that is full, it stops reading. After 30 s it connects again and
-// takes deliveries one by one, until no large one has come for 5 s.
+// prefetch, and then stops reading. After 30 s without reading it connects again
+// and takes deliveries one by one, until none of 1 MiB or more has come for 5 s.
 //
-// If a queue exists with other properties, calls return a [*TopologyError], which
-// says what to do. Names or delays that RabbitMQ can't have are an
-// [*InvalidTopologyError]. A deleted queue is declared again with the next
-// connection.
+// A [*TopologyError] is returned when a queue or exchange exists with other
+// properties; its text says what to do. An [*InvalidTopologyError] is returned when
+// RabbitMQ does not accept a name or a delay. The next connection declares a deleted
+// queue again.
 //
-// A refused login or right is a [ports.ErrRefused], which says what would allow it.
-// Consume and Drain return it at the second refusal if they have not worked before:
-// the first may come from a broker that stops during the login. Every other refusal
-// may pass by itself and is a [ports.ErrUnavailable]: limits of connections,
-// channels and queues, or a virtual host that does not exist yet.
+// [ports.ErrRefused] is returned when the broker refuses a login or a right; the
+// error says how to allow it. Consume and Drain return it at the second refusal if
+// they have not worked before: the first may come from a broker that stops during
+// the login. Every other refusal may pass by itself and is a [ports.ErrUnavailable]:
+// limits of connections, channels and queues, or a virtual host that does not exist
+// yet.
 package rabbitmq

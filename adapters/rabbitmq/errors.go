@@ -12,8 +12,8 @@ import (
 )
 
 // TopologyError is returned when an exchange or a queue exists with other
-// properties than the topology asks for. RabbitMQ can't change them, so no retry
-// helps: a person has to decide what becomes of it.
+// properties than the topology asks for. RabbitMQ can't change them, so a person
+// has to delete it or choose another topology.
 type TopologyError struct {
 	Kind   string // "exchange" or "queue"
 	Name   string
@@ -33,7 +33,7 @@ func (e *TopologyError) Error() string {
 		e.Kind, e.Name, e.Reason, remove)
 }
 
-// InvalidTopologyError is returned when no RabbitMQ can have the [Topology].
+// InvalidTopologyError is returned when RabbitMQ does not accept the [Topology].
 type InvalidTopologyError struct {
 	Part   string // a field of Topology, or the exchange or queue that the broker refused
 	Reason string
@@ -43,16 +43,16 @@ func (e *InvalidTopologyError) Error() string {
 	return fmt.Sprintf("topology can't be used: %s: %s", e.Part, e.Reason)
 }
 
-// isTopologyError reports whether a person has to change the topology, here or at
-// the broker.
+// isTopologyError reports whether a person has to change the topology, in code or
+// at the broker.
 func isTopologyError(err error) bool {
 	var mismatch *TopologyError
 	var invalid *InvalidTopologyError
 	return errors.As(err, &mismatch) || errors.As(err, &invalid)
 }
 
-// unavailable marks every error as [ports.ErrUnavailable] that may pass by itself
-// or be mended at the broker.
+// unavailable wraps [ports.ErrUnavailable] around every error except those of the
+// topology.
 func unavailable(err error) error {
 	if isTopologyError(err) {
 		return err
@@ -61,9 +61,8 @@ func unavailable(err error) error {
 }
 
 // refusal is a [ports.ErrRefused]: the broker refuses the login or a right, and a
-// person has to change something. A limit that is reached, a missing or stopped
-// virtual host and a silent authorisation service may pass by themselves, and are
-// no refusals.
+// person has to change it. A reached limit, a missing or stopped virtual host and a
+// silent authorisation service are no refusals, because they may pass by themselves.
 type refusal struct {
 	err    error
 	wayOut string
@@ -73,12 +72,12 @@ func (e *refusal) Error() string   { return fmt.Sprintf("%v: %v: %s", ports.ErrR
 func (e *refusal) Unwrap() []error { return []error{ports.ErrRefused, e.err} }
 
 // refusedRight matches "access to vhost 'v' refused for user 'u'", or "write
-// access to exchange 'x' in vhost 'v' refused for user 'u'". The broker appends
-// a reason that may pass, if it has one.
+// access to exchange 'x' in vhost 'v' refused for user 'u'". If the reason may pass
+// by itself, the broker appends it, and refusedRight does not match.
 var refusedRight = regexp.MustCompile(`access to (vhost|exchange|queue|topic) '.*' refused for user '(.*)'$`)
 
-// rightRefused reports whether the broker refused the user a right on a thing of
-// the kind.
+// rightRefused reports whether the broker refused the user a right, and on which
+// kind of object.
 func rightRefused(err error) (kind, user string, refused bool) {
 	var e *amqp.Error
 	if !errors.As(err, &e) || e.Code != amqp.AccessRefused && e.Code != amqp.NotAllowed {

@@ -15,7 +15,7 @@ import (
 )
 
 // Every published message fits into the frames of its connection. A broker, or a
-// proxy before it, may allow smaller frames than the sender's.
+// proxy in front of it, may allow smaller frames than the sender's.
 func TestSmallFrames(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("p", 255)
@@ -57,7 +57,7 @@ func TestSmallFrames(t *testing.T) {
 			}
 			stop()
 
-			put(deadLetters(topology)) // by somebody else: it has to be completed
+			put(deadLetters(topology)) // the drain has to complete it
 			box := letterbox{fail: func(nth int) error {
 				if nth <= 2 {
 					return errors.New("not yet")
@@ -68,7 +68,7 @@ func TestSmallFrames(t *testing.T) {
 			drain(t, queue, box.keep)
 			letter := box.await(t, 4)[0]
 			if n := messages(t, unreadable(topology)); n > 0 {
-				t.Errorf("%d messages can't be read any more", n)
+				t.Errorf("%d messages are in the queue for unreadable messages, want none", n)
 			}
 			letter.Message.Headers = map[string]string{"x-long": strings.Repeat("x", frame)}
 			if err := queue.Replay(bounded(t, patience), letter.ID, letter.Message); err != nil {
@@ -78,9 +78,9 @@ func TestSmallFrames(t *testing.T) {
 	}
 }
 
-// The headers that the broker adds on the way back still fit into a frame. An event
-// that is retried is handled in the end; a message that is set aside becomes one
-// letter, with the id that was logged.
+// The headers that the broker adds later still fit into a frame. A retried event is
+// handled in the end. A message that is set aside becomes one letter, with the logged
+// id.
 func TestSmallFramesComeBack(t *testing.T) {
 	t.Parallel()
 	for _, size := range []int{5000, 6000, 7000, 7500, 7700} {
@@ -106,7 +106,7 @@ func TestSmallFramesComeBack(t *testing.T) {
 			consume(t, consumer, func(ctx context.Context, d ports.Delivery) error {
 				switch calls++; calls {
 				case 1:
-					return ports.Postpone(errors.New("the store is away"))
+					return ports.Postpone(errors.New("the store is unreachable"))
 				case 2, 3:
 					return errors.New("not yet")
 				default:
@@ -122,7 +122,7 @@ func TestSmallFramesComeBack(t *testing.T) {
 			}
 			await(t, handled, event)
 			if n := log.count("headers too long for a frame are left out"); size > 6000 && n < 2 {
-				t.Errorf("%d warnings of headers that were left out, want one for each message:\n%s", n, &log)
+				t.Errorf("%d warnings about left-out headers, want one for each message:\n%s", n, &log)
 			}
 			if n := log.count("disconnected"); n > 0 {
 				t.Errorf("%d connections were lost:\n%s", n, &log)
@@ -132,18 +132,18 @@ func TestSmallFramesComeBack(t *testing.T) {
 			drain(t, newDeadLetterQueue(t, url, topology), box.keep)
 			letter := box.await(t, 1)[0]
 			if log.count("id="+letter.ID) != 1 {
-				t.Errorf("letter %s is another in the log:\n%s", letter.ID, &log)
+				t.Errorf("the log does not name letter %s once:\n%s", letter.ID, &log)
 			}
 			if n := messages(t, unreadable(topology)) + messages(t, deadLetters(topology)); n > 0 || len(box.await(t, 1)) > 1 {
-				t.Errorf("%d messages more can't be read, or are set aside", n)
+				t.Errorf("%d other messages are unreadable or set aside, want none", n)
 			}
 		})
 	}
 }
 
-// A letter's headers are shortened to a frame before it is drained: afterwards, it
-// would become another letter.
-func TestLettersAreShortenedFirst(t *testing.T) {
+// Drain shortens a letter's headers to a frame before keep gets it. Later this would
+// change the letter's id.
+func TestDrainShortensHeadersFirst(t *testing.T) {
 	t.Parallel()
 	topology := newTopology(t)
 	proxy := newProxy(t, nil)
@@ -165,7 +165,7 @@ func TestLettersAreShortenedFirst(t *testing.T) {
 	})
 	for _, letter := range box.await(t, 3) {
 		if letter.ID != box.await(t, 1)[0].ID || letter.Failure.Reason != "no" {
-			t.Errorf("letter %s with failure %+v, want always the same one", letter.ID, letter.Failure)
+			t.Errorf("letter %s with failure %+v, want the same letter each time", letter.ID, letter.Failure)
 		}
 	}
 }
@@ -175,7 +175,8 @@ func withHeaders(p amqp.Publishing, headers amqp.Table) amqp.Publishing {
 	return p
 }
 
-// A message that the library can't write is refused before it breaks the connection.
+// The adapter refuses a message that the library can't write, before it breaks the
+// connection.
 func TestTooLongNames(t *testing.T) {
 	topology := newTopology(t)
 	queue := newDeadLetterQueue(t, brokerURL(t), topology)
@@ -187,10 +188,10 @@ func TestTooLongNames(t *testing.T) {
 	} {
 		err := queue.Replay(bounded(t, patience), "l", m)
 		if err == nil || errors.Is(err, ports.ErrUnavailable) || !strings.Contains(err.Error(), "has 256 bytes") {
-			t.Errorf("%s: error %.100v, want one that says what is too long", name, err)
+			t.Errorf("%s: error %.100v, want one with the length", name, err)
 		}
 	}
 	if err := queue.Replay(bounded(t, patience), "l", ports.Message{}); err != nil {
-		t.Errorf("after that: %v", err)
+		t.Errorf("publish afterwards: %v", err)
 	}
 }

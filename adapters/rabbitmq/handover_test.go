@@ -31,7 +31,7 @@ func TestDeadLetterHeaders(t *testing.T) {
 	}
 	checkFailureHeaders(t, dead, 3, "failure no. 3 and so on", start)
 	for name := range dead.Headers {
-		if strings.HasPrefix(name, "x-") && name != "x-acquired-count" && name != "x-delivery-count" { // which reading it adds
+		if strings.HasPrefix(name, "x-") && name != "x-acquired-count" && name != "x-delivery-count" { // added when the test reads it
 			t.Errorf("the dead letter has the broker's header %s", name)
 		}
 	}
@@ -114,9 +114,9 @@ func (l *attemptLog) got() []int {
 	return slices.Clone(l.attempts)
 }
 
-// A failed event that can't be published anew stays unacknowledged: it comes again
-// neither early nor never.
-func TestHandOverThatFails(t *testing.T) {
+// A failed event that can't be published again stays unacknowledged: it does not come
+// again early, and is not lost.
+func TestFailingHandOver(t *testing.T) {
 	t.Parallel()
 	start := func(t *testing.T) (*proxy, rabbitmq.Topology, *attemptLog, func()) {
 		topology := newTopology(t)
@@ -125,7 +125,7 @@ func TestHandOverThatFails(t *testing.T) {
 		var log attemptLog
 		stop := consume(t, consumer, log.failFirst)
 		awaitConsuming(t, consumer)
-		proxy.refuse(true) // what connects from now on
+		proxy.refuse(true) // only new connections
 		publish(t, newPublisher(t, brokerURL(t), topology), newEvent(t))
 		eventually(t, "the event fails and the hand-over is tried twice", func() bool { return proxy.refused() > 1 })
 		if diff := cmp.Diff([]int{1}, log.got()); diff != "" {
@@ -140,14 +140,14 @@ func TestHandOverThatFails(t *testing.T) {
 		if diff := cmp.Diff([]int{1, 2}, log.got()); diff != "" {
 			t.Errorf("attempts (-want +got):\n%s", diff)
 		}
-		eventually(t, "it is acknowledged", func() bool { return messages(t, topology.Queue) == 0 })
+		eventually(t, "the event is acknowledged", func() bool { return messages(t, topology.Queue) == 0 })
 	})
 	t.Run("until the consumer stops", func(t *testing.T) {
 		_, topology, log, stop := start(t)
 		stop()
 		left := peek(t, topology.Queue)
 		if len(left) != 1 || left[0].Headers["orderflow-attempts"] != nil {
-			t.Errorf("in the queue: %d messages, want the one that failed, as it was", len(left))
+			t.Errorf("%d messages in the queue, want only the failed one, unchanged", len(left))
 		}
 		if diff := cmp.Diff([]int{1}, log.got()); diff != "" {
 			t.Errorf("attempts (-want +got):\n%s", diff)
@@ -172,7 +172,7 @@ func TestHandOverToADeletedQueue(t *testing.T) {
 	consumer := newConsumer(t, brokerURL(t), topology)
 	consume(t, consumer, log.failFirst)
 	publisher := newPublisher(t, brokerURL(t), topology)
-	publish(t, publisher, newEvent(t)) // opens the hand-over
+	publish(t, publisher, newEvent(t)) // opens the hand-over connection
 	eventually(t, "the event comes again", func() bool { return len(log.got()) == 2 })
 	if _, err := openChannel(t).QueueDelete(topology.Queue+".retry.50ms", false, false, false); err != nil {
 		t.Fatal(err)
@@ -184,7 +184,7 @@ func TestHandOverToADeletedQueue(t *testing.T) {
 	}
 }
 
-// Our headers fit beside the sender's.
+// The headers of the failure fit into the frame with the sender's headers.
 func TestDeadLetterWithFullHeaders(t *testing.T) {
 	topology := newTopology(t)
 	consumer := newConsumer(t, brokerURL(t), topology)

@@ -19,8 +19,8 @@ import (
 
 const (
 	consumerTag  = "orderflow"
-	leaveTimeout = 2 * time.Second // to say goodbye to the broker
-	carefulFor   = 5 * time.Second // how long a careful session lasts at least
+	leaveTimeout = 2 * time.Second // for closing connections
+	carefulFor   = 5 * time.Second // the shortest time of a careful session
 )
 
 var errCareful = errors.New("no unreadable or large message is left; deliveries are taken at full speed again")
@@ -33,22 +33,22 @@ type intake struct {
 	room  room          // for their bytes
 	calls dispatch.Group
 
-	// careful sessions take deliveries one by one. The next session is careful
-	// after one that broke over an unreadable delivery: that delivery comes first
-	// and alone until the queue's delivery limit sets it aside, and a session that
-	// lasts shows that it is gone. The next session is careful, too, after one that
+	// careful reports whether the next session takes deliveries one by one. It does
+	// after a session that broke over an unreadable delivery: that one then comes
+	// first and alone, until the queue's delivery limit sets it aside. A session that
+	// lasts shows that it is gone. The next session is also careful after one that
 	// had no room for too long, until no large delivery has come for a while.
 	careful atomic.Bool
 
 	maxPause time.Duration // maxPause; shorter in tests
 
-	mu   sync.Mutex
-	back []amqp.Delivery // to give back once all others are settled
+	mu        sync.Mutex
+	unhandled []amqp.Delivery // to give back once all others are settled
 }
 
-// dealing begins to deal with a delivery. deal reports whether the queue may
-// forget the delivery. Deliveries of one order are dealt with one after the other.
-type dealing func(ctx context.Context, s *session, d amqp.Delivery) (order domain.OrderID, deal func() bool)
+// beginFunc prepares a delivery. handle handles it, and reports whether the queue
+// may forget it. Deliveries of one order are handled one after the other.
+type beginFunc func(ctx context.Context, s *session, d amqp.Delivery) (order domain.OrderID, handle func() bool)
 
 func newIntake(e endpoint, queue string, prefetch int) *intake {
 	in := &intake{queue: queue, slots: make(chan struct{}, prefetch), maxPause: maxPause}
@@ -63,27 +63,27 @@ func newIntake(e endpoint, queue string, prefetch int) *intake {
 		if s.deliveries, err = s.ch.Consume(queue, consumerTag, false, false, false, false, nil); err != nil {
 			return fmt.Errorf("subscribe to queue %q: %w", queue, err)
 		}
-		tooLong := func() {
+		timeout := func() {
 			if atOnce > 1 {
 				s.end(errNoRoom)
 			}
 		}
-		s.wire.door.Store(&door{room: &in.room, closed: s.life.Done(), limit: in.maxPause, tooLong: tooLong})
+		s.wire.throttle.Store(&throttle{room: &in.room, closed: s.lifetime.Done(), limit: in.maxPause, timeout: timeout})
 		return nil
 	})
 	return in
 }
 
-// run takes deliveries until ctx ends, and returns once all are dealt with or
-// given back. It returns an error if it can't go on.
-func (in *intake) run(ctx context.Context, begin dealing) error {
+// run takes deliveries until ctx ends, and returns once all are handled or given
+// back. It returns an error if it can't go on.
+func (in *intake) run(ctx context.Context, begin beginFunc) error {
 	var last *session
 	defer func() {
 		in.calls.Wait()
 		if last != nil {
 			last.settle(in.queue)
 		}
-		for _, d := range in.back { // not before settle, which would get them, so that they would count twice
+		for _, d := range in.unhandled { // after settle, which would otherwise get them, so that they would count twice
 			d.Nack(false, true)
 		}
 	}()
@@ -93,7 +93,7 @@ func (in *intake) run(ctx context.Context, begin dealing) error {
 		if err == nil {
 			last = s
 			in.receive(ctx, s, begin)
-			cause := context.Cause(s.life)
+			cause := context.Cause(s.lifetime)
 			in.careful.Store(isUnreadable(cause) || cause == errNoRoom)
 			continue
 		}
@@ -109,15 +109,15 @@ func (in *intake) run(ctx context.Context, begin dealing) error {
 }
 
 // receive takes deliveries until the session ends, or until ctx has ended and the
-// broker has stopped to send.
-func (in *intake) receive(ctx context.Context, s *session, begin dealing) {
+// broker sends no more.
+func (in *intake) receive(ctx context.Context, s *session, begin beginFunc) {
 	cancelled := make(chan struct{})
 	s.wg.Go(func() {
 		defer close(cancelled)
 		select {
 		case <-ctx.Done():
 			s.ask(func() error { return s.ch.Cancel(consumerTag, false) })
-		case <-s.life.Done():
+		case <-s.lifetime.Done():
 		}
 	})
 	acks := newAcks(s.acknowledge)
@@ -132,35 +132,35 @@ func (in *intake) receive(ctx context.Context, s *session, begin dealing) {
 			in.room.give(bytes)
 			continue // the broker delivers the rest again
 		}
-		order, deal := begin(ctx, s, d)
-		d.Headers, d.Body = nil, nil // deal has them
+		order, handle := begin(ctx, s, d)
+		d.Headers, d.Body = nil, nil // handle keeps them
 		in.calls.Go(order, func() {
 			defer func() { <-in.slots }()
-			stopped := s.life.Err() != nil || ctx.Err() != nil // while it waited for an earlier event of its order
-			done := !stopped && deal()
-			deal = nil // frees the delivery
+			stopped := s.lifetime.Err() != nil || ctx.Err() != nil // during the wait for an earlier event of the order
+			done := !stopped && handle()
+			handle = nil // frees the delivery
 			in.room.give(bytes)
 			if done {
 				acks.add(d.DeliveryTag)
 				return
 			}
-			<-cancelled // or the broker would deliver it again at once
-			if s.life.Err() == nil {
+			<-cancelled // before that, the broker would deliver it again immediately
+			if s.lifetime.Err() == nil {
 				in.mu.Lock()
-				in.back = append(in.back, d)
+				in.unhandled = append(in.unhandled, d)
 				in.mu.Unlock()
 			}
 		})
 	}
 	if s.ch.IsClosed() {
-		<-s.life.Done() // watch ends it with the reason
+		<-s.lifetime.Done() // watch ends the session with the reason
 	} else if ctx.Err() == nil {
 		s.end(errors.New("the broker ended the subscription, as it does when the queue is deleted"))
 	}
 }
 
-// takeSlot waits for a slot. It returns false if the session ends first. The
-// session reads nothing meanwhile, because its deliveries would not be counted.
+// takeSlot waits for a slot. It returns false if the session ends first. Meanwhile
+// the session reads nothing, because nothing would count its deliveries.
 func (in *intake) takeSlot(s *session) bool {
 	select {
 	case in.slots <- struct{}{}:
@@ -172,16 +172,16 @@ func (in *intake) takeSlot(s *session) bool {
 	select {
 	case in.slots <- struct{}{}:
 		return true
-	case <-s.life.Done():
+	case <-s.lifetime.Done():
 		return false
 	}
 }
 
 // endCareful ends a careful session once it has lasted without large deliveries.
 func (in *intake) endCareful(ctx context.Context, s *session) {
-	in.room.calm()
+	in.room.onlySmall()
 	for s.pause(ctx, carefulFor) {
-		if in.room.calm() {
+		if in.room.onlySmall() {
 			if s.settle(in.queue) == nil {
 				s.end(errCareful)
 			}
@@ -190,7 +190,7 @@ func (in *intake) endCareful(ctx context.Context, s *session) {
 	}
 }
 
-// closeAll closes the links and says goodbye to the broker.
+// closeAll closes the links within leaveTimeout.
 func closeAll(links ...*link) {
 	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
 	defer cancel()
@@ -200,15 +200,15 @@ func closeAll(links ...*link) {
 }
 
 // acks acknowledges the deliveries of one session, adjacent ones together. While
-// one caller sends acknowledgements, the others add theirs to the next batch: no
-// timer, and the batches grow with the load.
+// one caller sends acknowledgements, the others add theirs to the next batch. No
+// timer delays a batch, and the batches grow with the load.
 type acks struct {
 	send func([]acknowledgement)
 
 	mu      sync.Mutex
 	last    uint64              // the latest delivery taken
 	pending map[uint64]struct{} // taken and not acknowledged
-	done    []uint64            // to be acknowledged by the next batch
+	done    []uint64            // for the next batch
 	sending bool
 }
 
@@ -259,15 +259,14 @@ func (a *acks) add(tag uint64) {
 	a.sending = false
 }
 
-// ackPlan settles the tags below the lowest pending one with one acknowledgement,
-// and the others one by one, so that they don't count as pending as long as that
-// delivery does.
+// ackPlan settles the tags below the lowest pending one with one acknowledgement.
+// It settles the others one by one, so that they need not wait for that delivery.
 func ackPlan(tags []uint64, lowest uint64) []acknowledgement {
 	slices.Sort(tags)
 	split, _ := slices.BinarySearch(tags, lowest)
 	var plan []acknowledgement
 	if split > 0 {
-		// The last of these tags, because the broker refuses a tag that it has settled.
+		// The last of the tags, because the broker refuses a tag that is settled already.
 		plan = append(plan, acknowledgement{tags[split-1], split > 1})
 	}
 	for _, tag := range tags[split:] {

@@ -15,18 +15,18 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// link keeps one session. It opens the session at the first call and a new one
-// when the session has ended; calls meanwhile share one attempt. Between attempts
-// lies a growing backoff, in which callers get the last error immediately: waiting
-// does not help those with little time, such as a readiness check.
+// link keeps one session. It opens the session at the first call, and a new one
+// when the session has ended; concurrent calls share one attempt. Between attempts
+// it pauses with a growing backoff. During a pause callers get the last error
+// immediately, because some have little time, such as a readiness check.
 type link struct {
 	endpoint
-	open func(context.Context) (*session, error)
-	life context.Context // ends when the link is closed
-	stop context.CancelFunc
+	open     func(context.Context) (*session, error)
+	lifetime context.Context // ends when the link is closed
+	stop     context.CancelFunc
 
 	mu      sync.Mutex
-	latest  *attempt // nil: none yet
+	latest  *attempt // nil: no attempt yet
 	next    time.Time
 	backoff backoff.BackOff
 }
@@ -45,7 +45,7 @@ func newLink(e endpoint, setUp func(*session) error) *link {
 	}}
 	l.backoff.Reset()
 	l.open = func(ctx context.Context) (*session, error) { return e.open(ctx, setUp) }
-	l.life, l.stop = context.WithCancel(context.Background())
+	l.lifetime, l.stop = context.WithCancel(context.Background())
 	return l
 }
 
@@ -60,8 +60,8 @@ func (l *link) session(ctx context.Context) (*session, error) {
 	if a.err != nil {
 		return nil, unavailable(a.err)
 	}
-	if a.session.life.Err() != nil {
-		return nil, unavailable(context.Cause(a.session.life))
+	if a.session.lifetime.Err() != nil {
+		return nil, unavailable(context.Cause(a.session.lifetime))
 	}
 	return a.session, nil
 }
@@ -71,27 +71,27 @@ func (l *link) session(ctx context.Context) (*session, error) {
 func (l *link) attempt() *attempt {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.latest != nil && (!l.latest.spent() || time.Now().Before(l.next) || l.life.Err() != nil) {
+	if l.latest != nil && (!l.latest.spent() || time.Now().Before(l.next) || l.lifetime.Err() != nil) {
 		return l.latest
 	}
 	a := &attempt{over: make(chan struct{})}
-	if l.life.Err() != nil {
+	if l.lifetime.Err() != nil {
 		a.err = errClosed
 		close(a.over)
 		return a
 	}
-	// A short session counts as a failure; otherwise one that can't last would be
-	// opened again and again without a pause. An unreadable message is no failure:
-	// it must break several connections before the broker sets it aside.
+	// A short session counts as a failure. Otherwise the link would open sessions that
+	// can't last without a pause. An unreadable message does not count, because it must
+	// break several connections before the broker sets it aside.
 	if l.latest != nil && l.latest.session != nil &&
-		(time.Since(l.next) > maxBackoff || isUnreadable(context.Cause(l.latest.session.life))) {
+		(time.Since(l.next) > maxBackoff || isUnreadable(context.Cause(l.latest.session.lifetime))) {
 		l.backoff.Reset()
 	}
 	l.next = time.Now().Add(l.backoff.NextBackOff())
 	l.latest = a
 	go func() { // close waits for it
 		defer close(a.over)
-		a.session, a.err = l.open(l.life)
+		a.session, a.err = l.open(l.lifetime)
 		l.logAttempt(a.err)
 	}()
 	return a
@@ -101,7 +101,7 @@ func (l *link) attempt() *attempt {
 func (a *attempt) spent() bool {
 	select {
 	case <-a.over:
-		return a.err != nil || a.session.life.Err() != nil
+		return a.err != nil || a.session.lifetime.Err() != nil
 	default:
 		return false
 	}
@@ -114,12 +114,12 @@ func (l *link) logAttempt(err error) {
 	case err == nil:
 		l.log.up("connected to the broker")
 		return
-	case l.life.Err() != nil:
+	case l.lifetime.Err() != nil:
 		return
 	case errors.As(err, &mismatch):
 		state = "the broker has a queue or exchange with other properties"
 	case isTopologyError(err):
-		state = "the broker can't have the topology"
+		state = "the broker can't create the topology"
 	case errors.Is(err, ports.ErrRefused):
 		state = "the broker refuses the login or a right; trying again"
 	default:
@@ -183,15 +183,15 @@ func (l *link) publish(ctx context.Context, messages ...message) []error {
 
 // The bounds of replacing a delivery.
 const (
-	replaceTimeout = 3 * time.Second // for one try; a consumer that stops has little more time
+	replaceTimeout = 3 * time.Second // for one try; less than StopTimeout's default
 	replacePause   = time.Second     // between two tries
 )
 
-// replace publishes the message that takes the place of a delivery, until the
-// broker has confirmed it. It returns the message as it was sent, and true. Until
-// then the delivery stays unacknowledged: given back, it would come again at once,
-// fail again, and count towards the queue's delivery limit. So a broker that takes
-// no messages stops the consumer once all of its deliveries have failed.
+// replace publishes the message that takes the place of a delivery, repeatedly
+// until the broker has confirmed it. It returns the message as it was sent, and
+// true. Until then the delivery stays unacknowledged. If it were given back, it
+// would come again immediately, fail, and count towards the queue's delivery limit.
+// So a broker that takes no messages stops a consumer whose deliveries all fail.
 //
 // It returns false if the session ends, or if ctx ends and one more try fails.
 func (l *link) replace(ctx context.Context, s *session, m message) (sent message, ok bool) {
@@ -209,7 +209,7 @@ func (l *link) replace(ctx context.Context, s *session, m message) (sent message
 	}
 }
 
-// close ends the session. It says goodbye to the broker unless ctx ends first.
+// close ends the session. If ctx ends first, it closes only the socket.
 func (l *link) close(ctx context.Context) {
 	l.stop()
 	l.mu.Lock()
@@ -218,26 +218,25 @@ func (l *link) close(ctx context.Context) {
 	if a == nil {
 		return
 	}
-	<-a.over // soon: the attempt has ended with l.life
+	<-a.over // soon, because l.lifetime has ended
 	if a.session != nil {
 		a.session.close(ctx)
 	}
 }
 
 const (
-	logAgain   = time.Minute // for trouble that lasts
-	maxReasons = 16          // that are remembered
+	logAgain   = time.Minute // between two lines about the same trouble
+	maxReasons = 16          // kept in a stateLog
 )
 
-// stateLog logs the state of a connection when it changes, and trouble that lasts
-// once a minute with how long it has lasted. Reasons that alternate are each
-// logged once a minute.
+// stateLog logs each change of a connection's state. While trouble lasts, it logs
+// each reason again once a minute, with the duration of the trouble.
 type stateLog struct {
 	logger *slog.Logger
 	mu     sync.Mutex
 	state  string
-	since  time.Time            // when trouble began; zero: no trouble
-	logged map[string]time.Time // when each state and reason was last logged, since then
+	since  time.Time            // when the trouble began; zero: no trouble
+	logged map[string]time.Time // when each state and reason of the trouble was last logged
 }
 
 // up logs that the connection works again.
@@ -259,7 +258,7 @@ func (l *stateLog) down(level slog.Level, state string, reason error) {
 		l.since, l.logged = now, make(map[string]time.Time)
 	}
 	l.state = state
-	key := state + ": " + generalized(reason.Error())
+	key := state + ": " + generalize(reason.Error())
 	if last, ok := l.logged[key]; ok && now.Sub(last) < logAgain {
 		return
 	}
@@ -274,10 +273,9 @@ func (l *stateLog) down(level slog.Level, state string, reason error) {
 	l.logger.Log(context.Background(), level, state, args...)
 }
 
-// generalized returns what reasons have in common that are the same to an
-// operator. Each attempt to connect has another port, and there are several ways
-// to hang up.
-func generalized(reason string) string {
+// generalize returns the same text for reasons that mean the same to an operator:
+// each attempt to connect has another port, and brokers hang up in several ways.
+func generalize(reason string) string {
 	if hungUp.MatchString(reason) {
 		return "hung up"
 	}

@@ -28,11 +28,11 @@ func loggingInto(log *strings.Builder) endpoint {
 
 func newTestSession() *session {
 	s := &session{}
-	s.life, s.end = context.WithCancelCause(context.Background())
+	s.lifetime, s.end = context.WithCancelCause(context.Background())
 	return s
 }
 
-func TestLinkConnectsOnceForAll(t *testing.T) {
+func TestConcurrentCallsShareOneAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		attempts := 0
 		l, _ := newTestLink(t, func(context.Context) (*session, error) {
@@ -76,7 +76,7 @@ func TestLinkPausesBetweenAttempts(t *testing.T) {
 		for range 1000 { // for 50 s
 			start := time.Now()
 			if _, err := l.session(t.Context()); !errors.Is(err, ports.ErrUnavailable) || !strings.Contains(err.Error(), "no broker") {
-				t.Fatalf("error %v, want ErrUnavailable and why", err)
+				t.Fatalf("error %v, want ErrUnavailable with the reason", err)
 			}
 			if d := time.Since(start); d != 0 {
 				t.Fatalf("got the error after %v, want it immediately", d)
@@ -103,10 +103,10 @@ func TestLinkPausesBetweenAttempts(t *testing.T) {
 func TestLinkAfterALoss(t *testing.T) {
 	for name, tt := range map[string]struct {
 		lasts time.Duration
-		next  bool // at once
+		next  bool // the next session opens immediately
 	}{
-		"a session that lasted is followed by another at once": {time.Minute, true},
-		"one that broke off early after a pause":               {time.Millisecond, false},
+		"a session that lasted: immediately": {time.Minute, true},
+		"a short session: after a pause":     {time.Millisecond, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -122,7 +122,7 @@ func TestLinkAfterALoss(t *testing.T) {
 					t.Errorf("error %v, want another session", err)
 				}
 				if !tt.next && (!errors.Is(err, ports.ErrUnavailable) || !strings.Contains(err.Error(), "cut")) {
-					t.Errorf("error %v, want ErrUnavailable and why", err)
+					t.Errorf("error %v, want ErrUnavailable with the reason", err)
 				}
 				l.pause(t.Context())
 				if _, err := l.session(t.Context()); err != nil {
@@ -133,7 +133,7 @@ func TestLinkAfterALoss(t *testing.T) {
 	}
 }
 
-func TestPausesBeginAnewAfterASessionThatLasted(t *testing.T) {
+func TestBackoffResetsAfterASessionThatLasted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		broker := errors.New("no broker")
 		l, _ := newTestLink(t, func(context.Context) (*session, error) { return newTestSession(), broker })
@@ -152,13 +152,14 @@ func TestPausesBeginAnewAfterASessionThatLasted(t *testing.T) {
 		start := time.Now()
 		l.pause(t.Context())
 		if d := time.Since(start); d > 125*time.Millisecond {
-			t.Errorf("the first pause is %v, want 125ms at most", d)
+			t.Errorf("the first pause is %v, want at most 125ms", d)
 		}
 	})
 }
 
-// A broker that accepts and drops connections is not flooded with attempts.
-func TestLinkToAFickleBroker(t *testing.T) {
+// A link pauses between attempts even if the broker accepts each connection and then
+// drops it.
+func TestLinkPausesAfterShortSessions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		attempts := 0
 		l, _ := newTestLink(t, func(context.Context) (*session, error) {
@@ -176,7 +177,7 @@ func TestLinkToAFickleBroker(t *testing.T) {
 	})
 }
 
-func TestCloseOfALinkEndsTheAttempt(t *testing.T) {
+func TestCloseEndsTheAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, log := newTestLink(t, func(ctx context.Context) (*session, error) {
 			<-ctx.Done()

@@ -24,14 +24,14 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const patience = 20 * time.Second // how long what must happen may take
+const patience = 20 * time.Second // the limit for a required result
 
 // brokerURL returns the URL of a real RabbitMQ.
 func brokerURL(t testing.TB) string {
 	t.Helper()
 	url := os.Getenv("TEST_BROKER_URL")
 	if url == "" {
-		t.Skip("TEST_BROKER_URL is not set; it names the RabbitMQ to test with, such as amqp://localhost:5672/")
+		t.Skip("set TEST_BROKER_URL to run this test, such as to amqp://localhost:5672/")
 	}
 	return url
 }
@@ -41,7 +41,7 @@ func brokerAddress(t testing.TB) string {
 	t.Helper()
 	uri, err := amqp.ParseURI(brokerURL(t))
 	if err != nil {
-		t.Fatal("TEST_BROKER_URL is no URL of a broker")
+		t.Fatal("TEST_BROKER_URL is not the URL of a broker")
 	}
 	return fmt.Sprintf("%s:%d", uri.Host, uri.Port)
 }
@@ -51,7 +51,7 @@ func through(t testing.TB, address string) string {
 	t.Helper()
 	u, err := url.Parse(brokerURL(t))
 	if err != nil {
-		t.Fatal("TEST_BROKER_URL is no URL")
+		t.Fatal("TEST_BROKER_URL is not a URL")
 	}
 	u.Host = address
 	return u.String()
@@ -173,7 +173,7 @@ func publish(t testing.TB, publisher *rabbitmq.Publisher, events ...domain.Event
 	}
 }
 
-// send publishes a message as another program might.
+// send publishes a message as another program may.
 func send(t testing.TB, exchange, key string, message amqp.Publishing) {
 	t.Helper()
 	if err := openChannel(t).PublishWithContext(t.Context(), exchange, key, true, false, message); err != nil {
@@ -181,7 +181,7 @@ func send(t testing.TB, exchange, key string, message amqp.Publishing) {
 	}
 }
 
-// messages returns how many messages wait in the queue.
+// messages returns the number of messages that wait in the queue.
 func messages(t testing.TB, queue string) int {
 	t.Helper()
 	q, err := openChannel(t).QueueDeclarePassive(queue, true, false, false, false, nil)
@@ -247,7 +247,7 @@ func run(t testing.TB, call func(context.Context) error) (stop func()) {
 				t.Error(err)
 			}
 		case <-time.After(patience):
-			t.Error("it did not return")
+			t.Error("the call did not return after its context had ended")
 		}
 	})
 	t.Cleanup(stop)
@@ -288,7 +288,7 @@ func eventually(t testing.TB, what string, done func() bool) {
 	t.Helper()
 	for end := time.Now().Add(patience); !done(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("not within %v: %s", patience, what)
+			t.Fatalf("did not happen within %v: %s", patience, what)
 		}
 	}
 }

@@ -20,13 +20,13 @@ type vhost struct {
 	url  string // with the user's
 }
 
-// managementURL returns the management URL of TEST_BROKER_URL's broker. Its port is,
-// by custom, the broker's plus 10000.
+// managementURL returns the management URL of TEST_BROKER_URL's broker. By custom its
+// port is the broker's plus 10000.
 func managementURL(t testing.TB) string {
 	t.Helper()
 	u, err := url.Parse(brokerURL(t))
 	if err != nil {
-		t.Fatal("TEST_BROKER_URL is no URL")
+		t.Fatal("TEST_BROKER_URL is not a URL")
 	}
 	host, port, err := net.SplitHostPort(brokerAddress(t))
 	if err != nil {

@@ -29,14 +29,14 @@ const (
 
 const (
 	maxReason   = 1 << 10   // bytes
-	maxAttempts = 1_000_000 // a larger count is not ours
+	maxAttempts = 1_000_000 // another program wrote a larger count
 )
 
 // All properties of a message have to fit into one frame: a longer frame breaks
 // the connection.
 const (
 	maxHeaders    = 64 << 10
-	maxShort      = 255        // bytes of a property or a header's name
+	maxShort      = 255        // bytes in a property or a header's name
 	frameOverhead = 8 + 14 + 9 // the frame's own, the properties' header, the properties of a fixed size
 
 	// The broker adds headers before it delivers: x-death, which grows with each
@@ -46,11 +46,11 @@ const (
 	brokersReserve = 2 << 10
 )
 
-// message is what goes to the broker.
+// message is a message to publish.
 type message struct {
 	exchange, key string
 	amqp.Publishing
-	invalid error // why it can't be sent; nil: it can
+	invalid error // why the message can't be sent, or nil
 }
 
 func eventMessage(exchange string, event domain.Event) message {
@@ -80,8 +80,8 @@ func publishing(m ports.Message) amqp.Publishing {
 }
 
 // republishing returns a delivery as a message to publish. It leaves out the
-// sender's expiration, at which the message would vanish, user, which only that
-// user may set, and priority, by which the message would overtake others.
+// sender's expiration (the message would vanish), user (only that user may set it)
+// and priority (the message would overtake others).
 func republishing(d amqp.Delivery) amqp.Publishing {
 	return amqp.Publishing{
 		Headers:         d.Headers,
@@ -98,7 +98,7 @@ func republishing(d amqp.Delivery) amqp.Publishing {
 	}
 }
 
-// wireMessage returns the message with those of its headers that are text.
+// wireMessage returns the message with only those headers that are text.
 func wireMessage(p amqp.Publishing) ports.Message {
 	headers := make(map[string]string, len(p.Headers))
 	for name, value := range p.Headers {
@@ -130,8 +130,8 @@ func failedAttempts(headers amqp.Table) int {
 	return n
 }
 
-// writtenFailure returns what the headers say about failures; fields are zero
-// where they say nothing.
+// writtenFailure returns the failure in the headers. Fields that the headers don't
+// have are zero.
 func writtenFailure(headers amqp.Table) ports.Failure {
 	at := func(header string) time.Time {
 		text, _ := headers[header].(string)
@@ -164,8 +164,8 @@ func bounded(text string) string {
 	return strings.ToValidUTF8(text[:maxReason-len(more)], "") + more
 }
 
-// sendersHeaders returns the headers without the broker's, by which it would
-// judge a new message, and without those that address copies of it.
+// sendersHeaders returns the headers without the broker's, which it would count for
+// a new message, and without those that address copies.
 func sendersHeaders(headers amqp.Table) amqp.Table {
 	own := make(amqp.Table, len(headers)+4)
 	for name, value := range headers {
@@ -228,7 +228,7 @@ func shorten(headers amqp.Table, limit, reserve int) (shortened amqp.Table, left
 // rank returns how important a header is.
 func rank(name string) int {
 	switch name {
-	case headerAttempts, headerReason, headerFirstFailure, headerLastFailure: // they count attempts
+	case headerAttempts, headerReason, headerFirstFailure, headerLastFailure:
 		return 2
 	case wire.HeaderID, wire.HeaderSource, wire.HeaderSpecVersion, wire.HeaderSubject, wire.HeaderTime, wire.HeaderType:
 		return 1
@@ -242,7 +242,7 @@ func entrySize(name string, value any) int { return 1 + len(name) + encodedSize(
 
 // encodedSize returns the most bytes that a header's value takes in a frame.
 func encodedSize(value any) int {
-	size := 9 // the largest of a fixed size
+	size := 9 // the largest value of a fixed size
 	switch v := value.(type) {
 	case string:
 		size += len(v)
@@ -264,8 +264,8 @@ func shortTexts(p amqp.Publishing) []string {
 	return []string{p.ContentType, p.ContentEncoding, p.CorrelationId, p.ReplyTo, p.Expiration, p.MessageId, p.Type, p.UserId, p.AppId}
 }
 
-// check returns an error if the library can't write the message. The library
-// itself would notice it after a part is written, which breaks the connection.
+// check returns an error if the library can't write the message. The library itself
+// would notice it only after it has written a part, which breaks the connection.
 func (m message) check() error {
 	if m.invalid != nil {
 		return m.invalid

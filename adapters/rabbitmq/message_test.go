@@ -28,7 +28,7 @@ func TestAfterFailure(t *testing.T) {
 	}
 	tests := []struct {
 		name     string
-		attempts string // that have failed before
+		attempts string // the header of the delivery
 		failure  error
 		exchange string
 		key      string
@@ -44,8 +44,8 @@ func TestAfterFailure(t *testing.T) {
 		{"postponed at the third", "2", ports.Postpone(no), "", "q.retry.1s", amqp.Table{
 			"ce-id": "e", headerAttempts: "2", headerReason: "another", headerFirstFailure: before, headerLastFailure: before,
 		}},
-		{"a stranger's header", "many", no, "", "q.retry.1s", headers("1", before)},
-		{"a negative one", "-3", no, "", "q.retry.1s", headers("1", before)},
+		{"a count that is not a number", "many", no, "", "q.retry.1s", headers("1", before)},
+		{"a negative count", "-3", no, "", "q.retry.1s", headers("1", before)},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -57,7 +57,7 @@ func TestAfterFailure(t *testing.T) {
 			}
 			got := afterFailure(topology, d, tt.failure, now)
 			if got.exchange != tt.exchange || got.key != tt.key {
-				t.Errorf("goes to exchange %q with key %q, want %q, %q", got.exchange, got.key, tt.exchange, tt.key)
+				t.Errorf("exchange %q and key %q, want %q and %q", got.exchange, got.key, tt.exchange, tt.key)
 			}
 			if diff := cmp.Diff(tt.want, got.Headers); diff != "" {
 				t.Errorf("headers (-want +got):\n%s", diff)
@@ -95,11 +95,11 @@ func TestAfterFailureKeepsTheSendersMessage(t *testing.T) {
 	d.MessageId = ""
 	one, other := afterFailure(Topology{}, d, errors.New("no"), at), afterFailure(Topology{}, d, errors.New("no"), at)
 	if one.MessageId == "" || one.MessageId == other.MessageId {
-		t.Errorf("messages without ids got %q and %q, want one each", one.MessageId, other.MessageId)
+		t.Errorf("messages without ids got ids %q and %q, want two different ones", one.MessageId, other.MessageId)
 	}
 }
 
-// The least important headers are left out, and no more than a frame needs.
+// fit leaves out the least important headers, and no more than necessary.
 func TestFit(t *testing.T) {
 	x := func(n int) string { return strings.Repeat("x", n) }
 	ours := amqp.Table{headerAttempts: "1", headerReason: x(maxReason), headerFirstFailure: x(24), headerLastFailure: x(24)}
@@ -122,7 +122,7 @@ func TestFit(t *testing.T) {
 		publishing amqp.Publishing
 		headers    amqp.Table
 		frame      int
-		want       amqp.Table // nil: all
+		want       amqp.Table // nil: all headers
 	}{
 		"all":                  {full, with(event, amqp.Table{"x-a": x(100)}), 4096 + brokersReserve, nil},
 		"the longest":          {full, with(event, amqp.Table{"x-a": x(900), "x-b": x(100)}), 4096 + brokersReserve, with(event, amqp.Table{"x-b": x(100)})},
@@ -145,13 +145,13 @@ func TestFit(t *testing.T) {
 			fitted, leftOut := fit(tt.publishing, tt.frame)
 			got := fitted.Headers
 			if want := len(before) - len(tt.want); len(leftOut) != want {
-				t.Errorf("%q are said to be left out, want %d", leftOut, want)
+				t.Errorf("names of left-out headers are %q, want %d", leftOut, want)
 			}
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("headers (-want +got):\n%s", diff)
 			}
 			if diff := cmp.Diff(before, tt.headers); diff != "" {
-				t.Errorf("the headers that were given (-want +got):\n%s", diff)
+				t.Errorf("the caller's headers (-want +got):\n%s", diff)
 			}
 		})
 	}
@@ -204,11 +204,11 @@ func TestRetryQueueNames(t *testing.T) {
 }
 
 // Another program may have written any time into a header.
-func TestWrittenFailureHasTimesThatCanBeWritten(t *testing.T) {
+func TestWrittenFailureDropsInvalidTimes(t *testing.T) {
 	for _, text := range []string{"0000-01-01T00:00:00Z", "0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00", "soon"} {
 		got := writtenFailure(amqp.Table{headerFirstFailure: text, headerLastFailure: text})
 		if !got.FirstFailure.IsZero() || !got.LastFailure.IsZero() {
-			t.Errorf("%s: read as %v and %v, want none", text, got.FirstFailure, got.LastFailure)
+			t.Errorf("%s: times %v and %v, want zero", text, got.FirstFailure, got.LastFailure)
 		}
 	}
 }

@@ -21,7 +21,7 @@ import (
 // The bounds of asking the management API.
 const (
 	managementTimeout = 5 * time.Second  // for one answer
-	policyTimeout     = 30 * time.Second // for all answers: before 4.0 the API knows a queue's policy after seconds
+	policyTimeout     = 30 * time.Second // for all answers; before RabbitMQ 4.0, the API knows a queue's policy only after seconds
 	policyPause       = 500 * time.Millisecond
 	maxAnswer         = 1 << 20 // bytes
 	maxNames          = 16      // faults, and queues of a fault, in an error's text
@@ -36,7 +36,7 @@ type PolicyError struct {
 
 // PolicyFault is the effect of one key of a policy.
 type PolicyFault struct {
-	Policy string // the policy's name, with the operator policy's
+	Policy string // the name of the policy, of the operator policy, or both
 	Key    string
 	Effect string
 	Queues []string
@@ -75,10 +75,12 @@ func (e *PolicyError) add(f PolicyFault) {
 }
 
 // CheckPolicies asks the management API whether policies make the topology's
-// queues lose messages, in the virtual host of the broker's URL. If so, it returns
-// a [*PolicyError]. It returns [ports.ErrRefused] if the API refuses the login, and
-// [ports.ErrUnavailable] if the API does not answer. It ignores queues that do not
-// exist yet.
+// queues lose messages, in the virtual host of the broker's URL. It ignores queues
+// that do not exist yet.
+//
+// A [*PolicyError] is returned when a policy does so, [ports.ErrRefused] when the
+// API refuses the login, and [ports.ErrUnavailable] when the API does not answer
+// within 30 s.
 //
 // The management URL is like http://user:password@localhost:15672. The default
 // user is the broker URL's. The user needs the tag management.
@@ -99,7 +101,7 @@ func CheckPolicies(ctx context.Context, managementURL, brokerURL string, topolog
 		return err
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, policyTimeout,
-		fmt.Errorf("%w: the management API did not tell the queues' policies within %v", ports.ErrUnavailable, policyTimeout))
+		fmt.Errorf("%w: the management API did not report the queues' policies within %v", ports.ErrUnavailable, policyTimeout))
 	defer cancel()
 	found := &PolicyError{wayOut: fmt.Sprintf("give the queues a policy of their own, with \"rabbitmqctl set_policy -p %s --priority 1000 "+
 		"--apply-to queues orderflow %s '{\"overflow\":\"reject-publish\"}'\"; change or clear an operator policy",
@@ -164,8 +166,8 @@ func newManagement(address string, broker amqp.URI) (*management, error) {
 	return m, nil
 }
 
-// queuePolicy is the API's answer about a queue. Effective is nil if the API does
-// not know it yet.
+// queuePolicy is the API's answer about a queue. Effective is nil while the API does
+// not know the effective policy.
 type queuePolicy struct {
 	Policy    string          `json:"policy"`
 	Operator  string          `json:"operator_policy"`
@@ -175,7 +177,7 @@ type queuePolicy struct {
 // policy returns the queue's policy as soon as the API knows it.
 func (m *management) policy(ctx context.Context, queue string) (queuePolicy, error) {
 	for {
-		for _, query := range []string{"disable_stats=true", ""} { // before 4.0 only the latter works, after a while
+		for _, query := range []string{"disable_stats=true", ""} { // before RabbitMQ 4.0, only the second works, after a while
 			p, there, err := m.ask(ctx, queue, query)
 			switch {
 			case err != nil:
@@ -222,9 +224,9 @@ func (m *management) ask(ctx context.Context, queue, query string) (p queuePolic
 }
 
 // faults returns how the policy makes the queue lose messages. The queues'
-// arguments overrule a policy's dead-lettering. A maximum length alone makes our
-// queues refuse messages, which loses none, except the queue for unreadable
-// messages: that has no overflow argument.
+// arguments overrule a policy's dead-lettering. A maximum length alone makes queues
+// with an overflow argument refuse messages, which loses none. The queue for
+// unreadable messages has no such argument.
 func (p queuePolicy) faults(q queue) (faults []PolicyFault) {
 	if p.Effective == nil {
 		return nil
@@ -238,7 +240,7 @@ func (p queuePolicy) faults(q queue) (faults []PolicyFault) {
 	}
 	if ttl, set := number("message-ttl"); set {
 		if delay, waits := q.args[amqp.QueueMessageTTLArg].(int64); !waits || ttl < float64(delay) {
-			add("message-ttl", "deletes messages that have waited so long")
+			add("message-ttl", "deletes messages after that time")
 		}
 	}
 	if _, set := number("expires"); set {
@@ -248,7 +250,7 @@ func (p queuePolicy) faults(q queue) (faults []PolicyFault) {
 	drops := set && overflow != amqp.QueueOverflowRejectPublish
 	_, refuses := q.args[amqp.QueueOverflowArg]
 	if refuses && drops {
-		add("overflow", "drops messages beyond a length, and dead letters that can't be kept at once")
+		add("overflow", "drops messages beyond a maximum length, and dead letters that the next queue does not confirm")
 	}
 	for _, key := range []string{"max-length", "max-length-bytes"} {
 		if _, set := number(key); set && (drops || !refuses && overflow == "") {
@@ -256,7 +258,7 @@ func (p queuePolicy) faults(q queue) (faults []PolicyFault) {
 		}
 	}
 	if limit, set := number("delivery-limit"); set && limit < float64(q.args["x-delivery-limit"].(int)) {
-		add("delivery-limit", "sets aside, or drops, messages that were unacknowledged at so many losses of a connection")
+		add("delivery-limit", "dead-letters or drops messages after that many lost connections of consumers")
 	}
 	return faults
 }

@@ -29,7 +29,7 @@ func TestCheckPolicies(t *testing.T) {
 		want       map[string][]string // queues by key
 	}{
 		"none":                              {"policies", "^other", map[string]any{"message-ttl": 1000}, nil},
-		"what loses nothing":                {"policies", ".*", map[string]any{"queue-leader-locator": "balanced"}, nil},
+		"a key that loses nothing":          {"policies", ".*", map[string]any{"queue-leader-locator": "balanced"}, nil},
 		"message-ttl":                       {"policies", ".*", map[string]any{"message-ttl": 86_400_000}, map[string][]string{"message-ttl": {unread, dead, main}}},
 		"a short message-ttl":               {"policies", ".*", map[string]any{"message-ttl": 60}, map[string][]string{"message-ttl": {unread, dead, main, long}}},
 		"expires":                           {"policies", "^order_", map[string]any{"expires": 86_400_000}, map[string][]string{"expires": all}},
@@ -40,8 +40,8 @@ func TestCheckPolicies(t *testing.T) {
 		"overflow":                          {"policies", ".*", map[string]any{"overflow": "drop-head"}, map[string][]string{"overflow": {dead, main, short, long}}},
 		"delivery-limit":                    {"policies", ".*", map[string]any{"delivery-limit": 30}, map[string][]string{"delivery-limit": {unread, dead, short, long}}},
 		"max-length with another overflow":  {"policies", "er_created$", map[string]any{"max-length": 10, "overflow": "drop-head"}, map[string][]string{"max-length": {main}, "overflow": {main}}},
-		"a delivery-limit that is none":     {"policies", "er_created$", map[string]any{"delivery-limit": 20}, nil},
-		"what the arguments overrule":       {"policies", ".*", map[string]any{"dead-letter-exchange": "amq.fanout", "dead-letter-strategy": "at-most-once"}, nil},
+		"the topology's own delivery-limit": {"policies", "er_created$", map[string]any{"delivery-limit": 20}, nil},
+		"keys that the arguments overrule":  {"policies", ".*", map[string]any{"dead-letter-exchange": "amq.fanout", "dead-letter-strategy": "at-most-once"}, nil},
 		"message-ttl on the retry queues":   {"policies", "retry", map[string]any{"message-ttl": 100}, nil},
 		"message-ttl on one of the retries": {"policies", "retry", map[string]any{"message-ttl": 99}, map[string][]string{"message-ttl": {long}}},
 	} {
@@ -75,17 +75,17 @@ func TestCheckPolicies(t *testing.T) {
 			command := regexp.MustCompile(`set_policy -p '([^']*)' --priority 1000 --apply-to queues orderflow '([^']*)' '{"overflow":"reject-publish"}'`).
 				FindStringSubmatch(err.Error())
 			if command == nil || command[1] != v.name {
-				t.Fatalf("error %q names no way out", err)
+				t.Fatalf("error %q names no command", err)
 			}
 			v.put("policies/"+v.name+"/orderflow", map[string]any{
 				"pattern": command[2], "priority": 1000, "apply-to": "queues", "definition": map[string]any{"overflow": "reject-publish"},
 			})
-			eventually(t, "what the error says is the way out", func() bool { return check() == nil })
+			eventually(t, "the error's command corrects the policy", func() bool { return check() == nil })
 		})
 	}
 }
 
-func TestCheckPoliciesBeforeTheQueuesAreThere(t *testing.T) {
+func TestCheckPoliciesWithoutQueues(t *testing.T) {
 	t.Parallel()
 	v := newVhost(t)
 	if err := rabbitmq.CheckPolicies(bounded(t, patience), v.api, v.url, usual); err != nil {

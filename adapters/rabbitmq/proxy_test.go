@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// proxy stands between the adapter and the broker, and makes trouble.
+// proxy forwards bytes between the adapter and the broker. It can cut, delay and
+// refuse connections, and send methods as if it were the broker.
 type proxy struct {
 	address  string
 	listener net.Listener
@@ -18,9 +19,9 @@ type proxy struct {
 	wg       sync.WaitGroup
 
 	mu       sync.Mutex
-	frameMax uint32        // that the broker proposes; 0: its own
+	frameMax uint32        // replaces the frame size that the broker proposes; 0: unchanged
 	flowing  chan struct{} // closed while bytes flow
-	waiting  int           // how many sides have bytes kept back
+	waiting  int           // directions in which bytes are kept back
 	refusing bool
 	refusals int
 	clients  []net.Conn
@@ -132,28 +133,28 @@ func (p *proxy) refuse(refusing bool) {
 	p.refusing = refusing
 }
 
-// refused returns how many connections were closed at once.
+// refused returns how many connections were closed immediately.
 func (p *proxy) refused() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.refusals
 }
 
-// swallow keeps connections open, but lets nothing through any more.
+// swallow keeps connections open, but forwards no more bytes.
 func (p *proxy) swallow() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.flowing = make(chan struct{})
 }
 
-// held reports whether anything is kept back.
+// held reports whether bytes are kept back.
 func (p *proxy) held() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.waiting > 0
 }
 
-// flow lets through what swallow has kept back, and all that follows.
+// flow forwards the bytes that swallow has kept back, and all later ones.
 func (p *proxy) flow() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -178,7 +179,7 @@ func (p *proxy) say(t testing.TB, channel, class, method uint16, arguments ...by
 	defer p.mu.Unlock()
 	for _, c := range p.clients {
 		if _, err := c.Write(frame); err != nil {
-			t.Logf("a client has gone: %v", err)
+			t.Logf("a client has disconnected: %v", err)
 		}
 	}
 }
@@ -208,7 +209,7 @@ func (p *proxy) refuseMessage(t testing.TB, number uint64) {
 var troubles = map[string]func(*testing.T, *proxy){
 	"when the connection is cut":            func(_ *testing.T, p *proxy) { p.cut() },
 	"when the broker closes the connection": func(t *testing.T, p *proxy) { p.closeConnections(t) },
-	"when the broker was away": func(_ *testing.T, p *proxy) {
+	"when the broker was unreachable": func(_ *testing.T, p *proxy) {
 		p.refuse(true)
 		p.cut()
 		time.AfterFunc(500*time.Millisecond, func() { p.refuse(false) })

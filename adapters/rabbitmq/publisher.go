@@ -29,8 +29,8 @@ func newPublisher(b *Broker) *Publisher {
 
 // Publish sends all events before it waits for their publisher confirms. Calls
 // don't wait for each other. While the broker can't be reached, or takes no
-// messages because it is short of memory or disk, Publish fails at once. An event
-// that no queue takes gets [ports.ErrUnavailable].
+// messages because it is short of memory or disk, Publish fails immediately.
+// [ports.ErrUnavailable] is returned for an event that no queue takes.
 func (p *Publisher) Publish(ctx context.Context, events ...domain.Event) []error {
 	messages := make([]message, len(events))
 	for i, event := range events {
@@ -63,8 +63,8 @@ type pipeline struct {
 	*session
 	batches chan *batch
 
-	// The latest confirms, in a ring: a message takes the place of the oldest,
-	// which must have come before.
+	// The latest confirms, in a ring. Before a message takes the place of the oldest,
+	// that confirm must have arrived.
 	ring [maxUnconfirmed]*amqp.DeferredConfirmation
 	next int
 
@@ -75,14 +75,14 @@ type pipeline struct {
 	returned map[string]int // by message id: returns that no caller has seen yet
 }
 
-// batch is the messages of one call. Those that have an error are not sent.
+// batch is the messages of one call. Messages with an error are not sent.
 type batch struct {
 	ctx      context.Context
 	messages []message
 	errs     []error
 
 	sent     chan struct{}                // closed once confirms and err are set
-	confirms []*amqp.DeferredConfirmation // nil: not sent
+	confirms []*amqp.DeferredConfirmation // nil: the message was not sent
 	err      error                        // why messages were not sent
 }
 
@@ -107,8 +107,8 @@ func (p *pipeline) publish(ctx context.Context, messages []message, errs []error
 	case p.batches <- b:
 	case <-ctx.Done():
 		return complete(errs, unavailable(ctx.Err()))
-	case <-p.life.Done():
-		return complete(errs, unavailable(context.Cause(p.life)))
+	case <-p.lifetime.Done():
+		return complete(errs, unavailable(context.Cause(p.lifetime)))
 	}
 	if err := p.wait(ctx, b.sent); err != nil {
 		return complete(errs, unavailable(err))
@@ -143,13 +143,13 @@ func (p *pipeline) run() {
 		case b := <-p.batches:
 			b.err = p.send(b)
 			close(b.sent)
-		case <-p.life.Done():
+		case <-p.lifetime.Done():
 			return
 		}
 	}
 }
 
-// send returns why it has not sent all messages of the batch.
+// send sends the messages of the batch. It returns an error if it has not sent all.
 func (p *pipeline) send(b *batch) error {
 	p.wire.hold()
 	defer p.wire.release()
@@ -163,10 +163,10 @@ func (p *pipeline) send(b *batch) error {
 				return err
 			}
 		}
-		if err := cmp.Or(b.ctx.Err(), context.Cause(p.life), p.checkBlocked()); err != nil {
+		if err := cmp.Or(b.ctx.Err(), context.Cause(p.lifetime), p.checkBlocked()); err != nil {
 			return err
 		}
-		p.readReturns() // so that the channel of returns never overflows
+		p.readReturns() // so that the channel of returns never fills up
 		confirm, err := p.ch.PublishWithDeferredConfirm(m.exchange, m.key, true, false, m.Publishing)
 		if err != nil {
 			p.end(err)
@@ -179,8 +179,8 @@ func (p *pipeline) send(b *batch) error {
 	return nil
 }
 
-// makeRoom waits until the oldest message is confirmed. Its caller may have gone,
-// so no caller's context ends the wait.
+// makeRoom waits until the oldest message is confirmed. The caller of that message
+// may have returned, so no caller's context ends the wait.
 func (p *pipeline) makeRoom(oldest *amqp.DeferredConfirmation) error {
 	select {
 	case <-oldest.Done():
@@ -212,9 +212,9 @@ func (p *pipeline) confirmed(ctx context.Context, confirm *amqp.DeferredConfirma
 	case err != nil:
 	case confirm.Acked():
 		return nil
-	case p.ch.IsClosed(): // then the library resolves what has no answer as refused
+	case p.ch.IsClosed(): // the library then reports messages without an answer as refused
 		err = p.wait(ctx, nil)
-	default: // because a queue is full, for example: the message is not to blame
+	default: // for example because a queue is full, which is not the message's fault
 		err = errors.New("the broker refused the message")
 	}
 	return unavailable(err)
@@ -236,9 +236,9 @@ func (p *pipeline) readReturns() {
 	}
 }
 
-// takeReturned sets the errors of the confirmed messages that came back. If two
-// calls send a message of one id and one of the messages comes back, either call
-// may get the error: it is the same event.
+// takeReturned sets the errors of the confirmed messages that the broker returned.
+// If two calls send a message of one id and the broker returns one, either call may
+// get the error, because it is the same event.
 func (p *pipeline) takeReturned(messages []message, errs []error) {
 	p.readReturns()
 	p.mu.Lock()
@@ -249,7 +249,7 @@ func (p *pipeline) takeReturned(messages []message, errs []error) {
 		}
 		err := fmt.Errorf("no queue takes the message for exchange %q with key %q", m.exchange, m.key)
 		errs[i] = unavailable(err)
-		p.end(err) // the next session declares again what somebody has removed
+		p.end(err) // the next session declares a removed queue or binding again
 		if p.returned[m.MessageId]--; p.returned[m.MessageId] == 0 {
 			delete(p.returned, m.MessageId)
 		}

@@ -50,7 +50,7 @@ func TestPublishedMessage(t *testing.T) {
 	if err := json.Unmarshal(seen.Body, &body); err != nil {
 		t.Fatal(err)
 	}
-	delete(seen.Headers, "x-delivery-count") // which RabbitMQ 3 adds to all it hands out
+	delete(seen.Headers, "x-delivery-count") // RabbitMQ 3 adds it to each delivery
 	seen.Acknowledger, seen.DeliveryTag, seen.Body = nil, 0, nil
 	seen.Timestamp = seen.Timestamp.UTC()
 	if diff := cmp.Diff(want, seen); diff != "" {
@@ -61,11 +61,11 @@ func TestPublishedMessage(t *testing.T) {
 		"created_at": at(event.Order.CreatedAt),
 	}
 	if diff := cmp.Diff(wantBody, body); diff != "" {
-		t.Errorf("body, as a receiver reads it that knows no headers (-want +got):\n%s", diff)
+		t.Errorf("body (-want +got):\n%s", diff)
 	}
 }
 
-// More messages than may be unconfirmed at once, from several callers.
+// Several callers publish more messages than may be unconfirmed at once.
 func TestPublishMany(t *testing.T) {
 	topology := newTopology(t)
 	publisher := newPublisher(t, brokerURL(t), topology)
@@ -85,7 +85,7 @@ func TestPublishMany(t *testing.T) {
 	}
 }
 
-func TestPublishWhatNoQueueTakes(t *testing.T) {
+func TestPublishWithoutAQueue(t *testing.T) {
 	topology := newTopology(t)
 	publisher := newPublisher(t, brokerURL(t), topology)
 	unbind := func() {
@@ -110,7 +110,7 @@ func TestPublishWhatNoQueueTakes(t *testing.T) {
 				t.Fatalf("event %d of %d: error %v, want %s", i+1, count, err, want)
 			}
 			if !errors.Is(err, ports.ErrUnavailable) {
-				t.Fatalf("event %d of %d: error %v does not wrap ErrUnavailable, so the event would be blamed", i+1, count, err)
+				t.Fatalf("event %d of %d: error %v does not wrap ErrUnavailable", i+1, count, err)
 			}
 		}
 		heals()
@@ -138,7 +138,7 @@ func connected(t testing.TB, set ...func(*rabbitmq.Options)) (*proxy, *rabbitmq.
 	return proxy, broker, topology
 }
 
-func TestPublishWhatTheBrokerRefuses(t *testing.T) {
+func TestBrokerRefusesMessages(t *testing.T) {
 	proxy, broker, _ := connected(t)
 	publisher := broker.Publisher()
 
@@ -192,7 +192,7 @@ func TestPublisherConnectsAgain(t *testing.T) {
 				t.Errorf("%d losses were logged, want one:\n%s", n, &log)
 			}
 			if n := log.count("no connection to the broker"); n > 1 {
-				t.Errorf("that the broker is out of reach was logged %d times, want once at most:\n%s", n, &log)
+				t.Errorf("the missing connection was logged %d times, want at most once:\n%s", n, &log)
 			}
 		})
 	}
@@ -208,9 +208,9 @@ func TestPublishToADeletedExchange(t *testing.T) {
 	}
 	err := tryPublish(t, publisher, newEvent(t))
 	if !errors.Is(err, ports.ErrUnavailable) || !strings.Contains(err.Error(), "no exchange") {
-		t.Errorf("error %v, want ErrUnavailable and why", err)
+		t.Errorf("error %v, want ErrUnavailable with the reason", err)
 	}
-	eventually(t, "the exchange is there again", func() bool {
+	eventually(t, "the exchange exists again", func() bool {
 		return tryPublish(t, publisher, newEvent(t)) == nil
 	})
 	if n := messages(t, topology.Queue); n != 2 {
@@ -258,7 +258,7 @@ func TestPublishWithoutABroker(t *testing.T) {
 			t.Fatalf("ping: error %v, want ErrUnavailable", err)
 		}
 		if d := time.Since(start); d > 2*time.Second {
-			t.Fatalf("an answer took %v", d)
+			t.Fatalf("a call took %v", d)
 		}
 	}
 	if n := log.count("\n"); n != 1 || log.count("secret") > 0 {
@@ -311,7 +311,7 @@ func TestDeadLink(t *testing.T) {
 			t.Errorf("Close: error %v after %v, want none at once", err, time.Since(start))
 		}
 	})
-	t.Run("full", func(t *testing.T) { // so that not even the kernel takes more
+	t.Run("with full buffers", func(t *testing.T) { // of the kernel, too
 		proxy, broker, _ := connected(t)
 		publisher := broker.Publisher()
 		proxy.swallow()
@@ -339,7 +339,7 @@ func TestBlockedPublisher(t *testing.T) {
 	} {
 		err := call(bounded(t, patience))
 		if !errors.Is(err, ports.ErrUnavailable) || !strings.Contains(err.Error(), "the broker takes no messages: low on memory") {
-			t.Errorf("%s: error %v, want ErrUnavailable and why", what, err)
+			t.Errorf("%s: error %v, want ErrUnavailable with the reason", what, err)
 		}
 	}
 	proxy.unblock(t)

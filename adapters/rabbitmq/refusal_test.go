@@ -52,10 +52,10 @@ func TestRefusedRights(t *testing.T) {
 	t.Parallel()
 	const all = ".*"
 	for name, tt := range map[string]struct {
-		complete               bool // the topology, before
+		complete               bool // the topology is declared before
 		configure, write, read string
 
-		publisher, consumer, drain, replay string // what the refusal says; empty: none
+		publisher, consumer, drain, replay string // part of the refusal; empty: no refusal
 	}{
 		"nothing on an empty vhost": {false, "", "", "",
 			"access to exchange", "access to", "access to", "access to"},
@@ -95,7 +95,7 @@ func TestRefusedRights(t *testing.T) {
 					t.Fatalf("error %v, want ErrRefused and ErrUnavailable", err)
 				}
 				if want == "" || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "refused for user '"+v.user+"'") {
-					t.Errorf("error %v, want the broker's words, with %q", err, want)
+					t.Errorf("error %v, want the broker's text, with %q", err, want)
 				}
 				if strings.Contains(err.Error(), "ssword") || strings.Contains(err.Error(), "\n") {
 					t.Errorf("error %q has the password, or several lines", err)
@@ -103,12 +103,12 @@ func TestRefusedRights(t *testing.T) {
 				v.allow(t, err)
 				defer v.permit(tt.configure, tt.write, tt.read)
 				if err := newPublisher(t, v.url, usual).Ping(bounded(t, patience)); err != nil {
-					t.Errorf("after what the error says: %v", err)
+					t.Errorf("after the error's command: %v", err)
 				}
 			}
 			t.Run("Ping", func(t *testing.T) { check(t, newPublisher(t, v.url, usual).Ping(bounded(t, patience)), tt.publisher) })
 			if !tt.complete {
-				return // the first of the four may have completed it
+				return // the first of the four calls may have declared everything
 			}
 			t.Run("Publish", func(t *testing.T) {
 				check(t, tryPublish(t, newPublisher(t, v.url, usual), newEvent(t)), tt.publisher)
@@ -136,7 +136,7 @@ func TestRefusedRights(t *testing.T) {
 
 var wayOut = regexp.MustCompile(`"rabbitmqctl set_permissions -p '([^']*)' '([^']*)' '([^']*)' '([^']*)' '([^']*)'"`)
 
-// allow does what the error says, as an operator would.
+// allow runs the command in the error, as an operator would.
 func (v *vhost) allow(t testing.TB, err error) {
 	t.Helper()
 	command := wayOut.FindStringSubmatch(err.Error())
@@ -155,7 +155,7 @@ func TestLeastRights(t *testing.T) {
 		v.permit(`^(orders|order_created(\..*)?)$`, `^(orders|order_created(\..*)?|amq\.default)$`, `^(orders|order_created(\..*)?)$`)
 		checkWorks(t, v.url, v.url, v.url)
 	})
-	t.Run("each its own, on a complete topology", func(t *testing.T) {
+	t.Run("a user for each part, on a complete topology", func(t *testing.T) {
 		t.Parallel()
 		v := newVhost(t)
 		declareTopology(t, v.url, usual)
@@ -189,7 +189,8 @@ func TestRefusedUserWithAQuote(t *testing.T) {
 	}
 }
 
-// The parts wait for a refusal to end that may pass by itself, and log the broker's words.
+// While a refusal lasts that may pass by itself, the parts wait and log the broker's
+// text.
 func TestRefusalsThatPass(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -229,7 +230,7 @@ func TestRefusalsThatPass(t *testing.T) {
 			}
 			want := strings.NewReplacer("VHOST", v.name, "USER", v.user).Replace(tt.want)
 			if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "delete_queue") {
-				t.Errorf("error %v, want the broker's words %q and no advice", err, want)
+				t.Errorf("error %v, want the broker's text %q and no advice", err, want)
 			}
 			got := make(chan domain.Event, 1)
 			consume(t, newConsumer(t, v.url, usual), handInto(got)) // which fails t if it returns before the test ends
@@ -237,7 +238,7 @@ func TestRefusalsThatPass(t *testing.T) {
 			time.Sleep(time.Second) // for several attempts
 			tt.unset(v)
 			event := newEvent(t)
-			eventually(t, "it is published", func() bool { return tryPublish(t, publisher, event) == nil })
+			eventually(t, "the event is published", func() bool { return tryPublish(t, publisher, event) == nil })
 			await(t, got, event)
 		})
 	}
@@ -279,7 +280,7 @@ func TestRefusedLogin(t *testing.T) {
 }
 
 // A refusal does not end a consumer that has worked before.
-func TestRightsTakenFromARunningConsumer(t *testing.T) {
+func TestRightsRevokedFromRunningConsumer(t *testing.T) {
 	t.Parallel()
 	v := newVhost(t)
 	through := newProxy(t, nil)

@@ -11,19 +11,19 @@ import (
 
 const (
 	// maxHeld bounds the bytes of an intake's unacknowledged deliveries; the
-	// prefetch bounds only their number. Events never take so much.
+	// prefetch bounds only their number. Our own events never reach it.
 	maxHeld = 16 << 20
 
-	// maxAhead is how many bytes a session reads at full speed before deliveries
-	// with them are counted.
+	// maxAhead is how many bytes a session reads at full speed before the intake
+	// counts the deliveries in them.
 	maxAhead = 4 << 20
 
 	// large is the size from which a delivery is large.
 	large = 1 << 20
 
-	// maxPause bounds how long an intake without room keeps its connection. The
-	// broker holds what it has sent but we have not read. That may leave it short of
-	// memory, so that it takes none of the messages which would make room here.
+	// maxPause bounds how long an intake without room keeps its connection. Unread
+	// deliveries stay in the broker's memory. If that runs short, the broker takes no
+	// messages, so failed deliveries can't be handed over to make room.
 	maxPause = 30 * time.Second
 )
 
@@ -34,10 +34,10 @@ var errNoRoom = errors.New("deliveries took too many bytes for too long; they ar
 type room struct {
 	mu     sync.Mutex
 	held   int           // bytes
-	stalls int           // callers that want nothing to be read
+	stalls int           // callers that stop all reading
 	large  int           // large deliveries
-	seen   bool          // a large delivery came since the last call of calm
-	takes  int           // deliveries ever taken
+	seen   bool          // a large delivery came since the last call of onlySmall
+	takes  int           // deliveries taken so far
 	free   chan struct{} // closed when there is room again; nil: there is room
 }
 
@@ -63,7 +63,7 @@ func (r *room) give(bytes int) {
 	r.update()
 }
 
-// stall adds a caller that wants nothing to be read, or with -1 removes one.
+// stall adds a caller that stops all reading, or removes one with -1.
 func (r *room) stall(callers int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -98,9 +98,9 @@ func (r *room) bytes() int {
 // crowded reports whether the deliveries fill half of the room.
 func (r *room) crowded() bool { return r.bytes() > maxHeld/2 }
 
-// calm reports whether no large delivery is unacknowledged or has come since the
+// onlySmall reports whether no large delivery is unacknowledged or has come since the
 // last call.
-func (r *room) calm() bool {
+func (r *room) onlySmall() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	defer func() { r.seen = false }()
@@ -118,38 +118,39 @@ func (r *room) taken() int {
 // which take a few times as much as their encoded form.
 func size(d amqp.Delivery) int { return len(d.Body) + 4*encodedSize(d.Headers) }
 
-// door lets a session read while there is room.
-type door struct {
+// throttle lets a session read while its intake has room.
+type throttle struct {
 	room    *room
 	closed  <-chan struct{}
 	limit   time.Duration
-	tooLong func() // called when deliveries have left no room for limit
+	timeout func() // called when deliveries have left no room for limit
 
-	takes, ahead int // bytes read since so many deliveries were taken
+	takes int // deliveries taken at the last call of wait
+	ahead int // bytes read since then
 }
 
-// wait waits for room. read is what the last read returned.
-func (d *door) wait(read int) (waited bool, err error) {
-	if takes := d.room.taken(); takes != d.takes {
-		d.takes, d.ahead = takes, 0
+// wait waits for room. read is the number of bytes that the last read returned.
+func (t *throttle) wait(read int) (waited bool, err error) {
+	if takes := t.room.taken(); takes != t.takes {
+		t.takes, t.ahead = takes, 0
 	}
-	d.ahead += read
-	if d.ahead > maxAhead {
-		time.Sleep(time.Duration(read) * time.Millisecond / large) // so that the intake can count what was read
+	t.ahead += read
+	if t.ahead > maxAhead {
+		time.Sleep(time.Duration(read) * time.Millisecond / large) // so that the intake can count the read deliveries
 	}
 	for {
-		free := d.room.full()
+		free := t.room.full()
 		if free == nil {
 			return waited, nil
 		}
 		waited = true
 		select {
 		case <-free:
-		case <-d.closed:
+		case <-t.closed:
 			return waited, net.ErrClosed
-		case <-time.After(d.limit):
-			if d.room.bytes() > maxHeld {
-				d.tooLong()
+		case <-time.After(t.limit):
+			if t.room.bytes() > maxHeld {
+				t.timeout()
 			}
 		}
 	}

@@ -18,7 +18,7 @@ import (
 
 const mib = 1 << 20
 
-// publishLarge publishes events with an unknown field of that size.
+// publishLarge publishes events with an unknown field of bytesEach bytes.
 func publishLarge(t testing.TB, queue string, bytesEach int, events ...domain.Event) {
 	t.Helper()
 	ch := openChannel(t)
@@ -48,70 +48,71 @@ func publishLarge(t testing.TB, queue string, bytesEach int, events ...domain.Ev
 	}
 }
 
-// The bytes of the pending deliveries are bounded, and no delivery that waits for room is lost.
+// The bytes of the pending deliveries are bounded, and no delivery that waits for room
+// is lost.
 func TestLargeDeliveries(t *testing.T) {
 	t.Parallel()
-	const count, size, most = 12, 8 * mib, 5 // 16 MiB, the one that goes beyond, and two that were on their way
+	const count, size, most = 12, 8 * mib, 5 // 16 MiB, the one that exceeds them, and two that were sent already
 	topology := newTopology(t)
 	declareTopology(t, brokerURL(t), topology)
 	events := newEvents(t, count)
 	publishLarge(t, topology.Queue, size, events...)
 
-	// check lets the deliveries wait in deal, for longer than the library waits for
-	// the next bytes at this heartbeat, and then go on.
-	check := func(t *testing.T, ping func() error, run func(deal func(id string)) (stop func()), over func() bool) {
+	// check lets the deliveries wait in handle, for longer than the library waits for
+	// the next bytes at this heartbeat. Then all must be handled once.
+	check := func(t *testing.T, ping func() error, run func(handle func(id string)) (stop func()), settled func() bool) {
 		t.Helper()
-		var inHand atomic.Int32
+		var handling atomic.Int32
 		released := make(chan struct{})
 		var mu sync.Mutex
-		dealt := map[string]int{}
+		handled := map[string]int{}
 		stop := run(func(id string) {
-			inHand.Add(1)
+			handling.Add(1)
 			<-released
-			inHand.Add(-1)
+			handling.Add(-1)
 			mu.Lock()
 			defer mu.Unlock()
-			dealt[id]++
+			handled[id]++
 		})
-		eventually(t, "there is no room for more", func() bool { return inHand.Load() >= 2 })
+		eventually(t, "there is no room for more", func() bool { return handling.Load() >= 2 })
 		for range 4 {
 			time.Sleep(time.Second)
 			if err := ping(); err != nil {
 				t.Errorf("ping while there is no room: %v", err)
 			}
 		}
-		if n := inHand.Load(); n > most {
-			t.Errorf("%d of %d MiB each are unacknowledged at once, want %d at most", n, size/mib, most)
+		if n := handling.Load(); n > most {
+			t.Errorf("%d deliveries of %d MiB are unacknowledged at once, want at most %d", n, size/mib, most)
 		}
 		close(released)
-		eventually(t, "all are dealt with", func() bool {
+		eventually(t, "all deliveries are handled", func() bool {
 			mu.Lock()
 			defer mu.Unlock()
-			return len(dealt) == count
+			return len(handled) == count
 		})
-		eventually(t, "all are settled", over)
+		eventually(t, "all deliveries are settled", settled)
 		stop()
 		for _, event := range events {
-			if n := dealt[string(event.ID)]; n != 1 {
-				t.Errorf("event %s was handed over %d times", event.ID, n)
+			if n := handled[string(event.ID)]; n != 1 {
+				t.Errorf("event %s was handed over %d times, want once", event.ID, n)
 			}
 		}
 	}
 
 	t.Run("events", func(t *testing.T) {
 		consumer := newConsumer(t, brokerURL(t)+"?heartbeat=1", topology)
-		check(t, func() error { return consumer.Ping(bounded(t, patience)) }, func(deal func(id string)) func() {
+		check(t, func() error { return consumer.Ping(bounded(t, patience)) }, func(handle func(id string)) func() {
 			return consume(t, consumer, func(_ context.Context, d ports.Delivery) error {
-				deal(string(d.Event.ID))
+				handle(string(d.Event.ID))
 				return ports.Permanent(errors.New("no such address"))
 			})
 		}, func() bool { return messages(t, deadLetters(topology)) == count })
 	})
 	t.Run("dead letters", func(t *testing.T) {
 		queue := newDeadLetterQueue(t, brokerURL(t)+"?heartbeat=1", topology)
-		check(t, func() error { return nil }, func(deal func(id string)) func() {
+		check(t, func() error { return nil }, func(handle func(id string)) func() {
 			return drain(t, queue, func(_ context.Context, letter ports.DeadLetter) error {
-				deal(letter.ID)
+				handle(letter.ID)
 				return nil
 			})
 		}, func() bool { return true })
@@ -121,9 +122,9 @@ func TestLargeDeliveries(t *testing.T) {
 	})
 }
 
-// Without room for long, the consumer connects again and takes deliveries one by one.
-// It does so rarely enough that no delivery reaches its delivery limit.
-func TestLargeDeliveriesInHandForLong(t *testing.T) {
+// If there is no room for too long, the consumer connects again and takes deliveries
+// one by one. It does so rarely enough that no delivery reaches its delivery limit.
+func TestLargeDeliveriesWithSlowHandler(t *testing.T) {
 	t.Parallel()
 	const count, size = 8, 10 * mib
 	topology := newTopology(t)
@@ -131,14 +132,14 @@ func TestLargeDeliveriesInHandForLong(t *testing.T) {
 	events := newEvents(t, count)
 	publishLarge(t, topology.Queue, size, events...)
 	var log logBuffer
-	var inHand, most atomic.Int32
+	var handling, most atomic.Int32
 	released := make(chan struct{})
 	got := make(chan domain.Event, 1000)
 	consumer := newConsumer(t, brokerURL(t), topology, logInto(&log))
 	consumer.SetMaxPause(100 * time.Millisecond)
 	consume(t, consumer, func(ctx context.Context, d ports.Delivery) error {
-		most.Store(max(most.Load(), inHand.Add(1)))
-		defer inHand.Add(-1)
+		most.Store(max(most.Load(), handling.Add(1)))
+		defer handling.Add(-1)
 		select {
 		case <-released:
 		case <-ctx.Done():
@@ -146,8 +147,8 @@ func TestLargeDeliveriesInHandForLong(t *testing.T) {
 		got <- d.Event
 		return nil
 	})
-	eventually(t, "there is no room for long", func() bool { return log.count("bytes for too long") == 1 })
-	time.Sleep(7 * time.Second) // one of them is pending, so deliveries still come one by one
+	eventually(t, "the consumer gives up the connection", func() bool { return log.count("bytes for too long") == 1 })
+	time.Sleep(7 * time.Second) // a large delivery is pending, so deliveries still come one by one
 	if n := log.count("bytes for too long") + log.count("at full speed again"); n != 1 {
 		t.Errorf("the connection was given up %d times, want once:\n%s", n, log.String())
 	}
@@ -161,9 +162,9 @@ func TestLargeDeliveriesInHandForLong(t *testing.T) {
 	}
 	eventually(t, "deliveries come at full speed again", func() bool { return log.count("at full speed again") == 1 })
 	if n := most.Load(); n > 6 {
-		t.Errorf("%d were handled at once", n)
+		t.Errorf("%d events were handled at once, want at most 6", n)
 	}
 	if n := messages(t, deadLetters(topology)); n > 0 {
-		t.Errorf("%d dead letters", n)
+		t.Errorf("%d dead letters, want none", n)
 	}
 }

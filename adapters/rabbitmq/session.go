@@ -19,11 +19,11 @@ const (
 	answerTimeout  = 5 * time.Second  // for the answer to one question
 	writeTimeout   = 10 * time.Second // for one write to the network
 	confirmTimeout = 30 * time.Second // for a publisher confirm
-	heartbeat      = 10 * time.Second // a dead link is noticed after one and a half of it
+	heartbeat      = 10 * time.Second // detects a dead link after 1.5 times as long
 )
 
-// minChannels is how many channels a connection needs at once: its own, and one
-// for declarations or a ping.
+// minChannels is how many channels a connection needs: one for the session, and
+// one for declarations or a ping.
 const minChannels = 2
 
 var (
@@ -33,23 +33,22 @@ var (
 )
 
 // session is one connection to the broker with one channel. Any fault ends the
-// session, and the next one starts from scratch, topology included. So an
-// acknowledgement can't reach another channel than its delivery's, and a confirm
-// can't be taken for another message's.
+// session, and the next one declares the topology again. So an acknowledgement
+// reaches only the channel of its delivery, and a confirm belongs to one message.
 //
-// The library waits for the broker without a bound. Each such wait ends with the
-// session, because that closes the socket.
+// The library waits for the broker without a limit. The end of the session ends
+// each such wait, because it closes the socket.
 type session struct {
 	endpoint
 	conn *amqp.Connection
 	ch   *amqp.Channel
 	wire *bufferedConn
 
-	life context.Context // ends with the session; its cause says why
-	end  context.CancelCauseFunc
-	wg   sync.WaitGroup
+	lifetime context.Context // ends with the session; its cause says why
+	end      context.CancelCauseFunc
+	wg       sync.WaitGroup
 
-	blocked atomic.Pointer[string] // why the broker takes no messages; nil: it takes them
+	blocked atomic.Pointer[string] // why the broker takes no messages; nil: it takes messages
 	pings   chan func()
 
 	pipeline   *pipeline            // of a session that publishes
@@ -68,7 +67,7 @@ func (s *session) connect(ctx context.Context) (watch func(), err error) {
 			if err != nil {
 				return nil, err
 			}
-			context.AfterFunc(s.life, func() { conn.Close() })
+			context.AfterFunc(s.lifetime, func() { conn.Close() })
 			s.wire = &bufferedConn{Conn: conn, failed: s.end}
 			return s.wire, nil
 		},
@@ -97,12 +96,12 @@ func (s *session) watch(connection, channel <-chan *amqp.Error, blocked <-chan a
 		}
 		s.end(s.explain(err))
 	}
-	for s.life.Err() == nil {
+	for s.lifetime.Err() == nil {
 		select {
 		case b, open := <-blocked:
 			switch {
 			case !open:
-				blocked = nil // connection says why
+				blocked = nil // the channel connection has the reason
 			case b.Active:
 				s.blocked.Store(&b.Reason)
 				s.logBlocked()
@@ -116,10 +115,10 @@ func (s *session) watch(connection, channel <-chan *amqp.Error, blocked <-chan a
 			closed(err)
 		case err := <-channel:
 			closed(err)
-		case <-s.life.Done():
+		case <-s.lifetime.Done():
 		}
 	}
-	if cause := context.Cause(s.life); cause != errClosed {
+	if cause := context.Cause(s.lifetime); cause != errClosed {
 		s.log.down(slog.LevelWarn, "disconnected from the broker", cause)
 	}
 }
@@ -146,8 +145,8 @@ func (s *session) wait(ctx context.Context, done <-chan struct{}) error {
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-s.life.Done():
-		return context.Cause(s.life)
+	case <-s.lifetime.Done():
+		return context.Cause(s.lifetime)
 	}
 }
 
@@ -157,7 +156,7 @@ func (s *session) pause(ctx context.Context, d time.Duration) bool {
 	case <-time.After(d):
 		return true
 	case <-ctx.Done():
-	case <-s.life.Done():
+	case <-s.lifetime.Done():
 	}
 	return false
 }
@@ -168,7 +167,7 @@ func (s *session) ping(ctx context.Context) error {
 		return err
 	}
 	if s.wire.pausing.Load() {
-		return nil // we would not read the answer
+		return nil // the session would not read the answer
 	}
 	var err error
 	answered := make(chan struct{})
@@ -176,8 +175,8 @@ func (s *session) ping(ctx context.Context) error {
 	case s.pings <- func() { err = s.ask(s.openAndCloseChannel); close(answered) }:
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-s.life.Done():
-		return context.Cause(s.life)
+	case <-s.lifetime.Done():
+		return context.Cause(s.lifetime)
 	}
 	if err := s.wait(ctx, answered); err != nil {
 		return err
@@ -191,14 +190,14 @@ func (s *session) sendPings() {
 		select {
 		case ping := <-s.pings:
 			ping()
-		case <-s.life.Done():
+		case <-s.lifetime.Done():
 			return
 		}
 	}
 }
 
-// openAndCloseChannel asks the broker a question that changes nothing, and does
-// not mix up its answer with those on the session's own channel.
+// openAndCloseChannel asks the broker a question that changes nothing, outside the
+// session's own channel.
 func (s *session) openAndCloseChannel() error {
 	ch, err := s.conn.Channel()
 	if err != nil {
@@ -209,7 +208,7 @@ func (s *session) openAndCloseChannel() error {
 
 // ask ends the session if the broker does not answer the question in time.
 func (s *session) ask(question func() error) error {
-	waiting, answered := context.WithCancel(s.life)
+	waiting, answered := context.WithCancel(s.lifetime)
 	defer answered()
 	s.expectAnswer(waiting)
 	return question()
@@ -230,8 +229,8 @@ func (s *session) expectAnswer(ctx context.Context) {
 	context.AfterFunc(ctx, func() { timeout.Stop() })
 }
 
-// acknowledge sends the acknowledgements. It ignores errors: they say that the
-// session is over, and then the broker takes the deliveries back.
+// acknowledge sends the acknowledgements. It ignores errors, because they occur
+// only after the session's end, when the broker delivers the messages again.
 func (s *session) acknowledge(acks []acknowledgement) {
 	s.wire.hold()
 	defer s.wire.release()
@@ -240,11 +239,11 @@ func (s *session) acknowledge(acks []acknowledgement) {
 	}
 }
 
-// settle waits until the queue knows how all of its deliveries were settled. A
-// quorum queue takes some 30 settlements at once from a channel; the others wait
-// in the channel and are lost if it closes, so that their deliveries come again.
-// The broker answers a get after them; what the get returns goes back. An error
-// says that the session is over and deliveries may come again.
+// settle waits until the queue has all settlements of the session's deliveries. A
+// quorum queue takes some 30 settlements at once from a channel. The others wait in
+// the channel; if it closes, they are lost and their deliveries come again. The
+// broker answers a get after them, and settle gives back the message it returns.
+// After an error the session is over, and deliveries may come again.
 func (s *session) settle(queue string) error {
 	return s.ask(func() error {
 		d, got, err := s.ch.Get(queue, false)
@@ -255,10 +254,11 @@ func (s *session) settle(queue string) error {
 	})
 }
 
-// close says goodbye to the broker. If ctx ends first, it just hangs up.
+// close closes the connection. If ctx ends before the broker's answer, it closes
+// only the socket.
 func (s *session) close(ctx context.Context) {
 	defer context.AfterFunc(ctx, func() { s.end(errClosed) })()
-	s.conn.Close() // an error says that the connection had ended before
+	s.conn.Close() // fails only if the connection has ended before
 	s.end(errClosed)
 	s.wg.Wait()
 }

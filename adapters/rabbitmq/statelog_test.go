@@ -18,7 +18,7 @@ func TestStateLog(t *testing.T) {
 	const lost = "no connection"
 	type step struct {
 		after time.Duration
-		err   string // empty: all is well
+		err   string // empty: connected
 	}
 	every := func(n int, pause time.Duration, errs ...string) []step {
 		steps := make([]step, n)
@@ -32,21 +32,21 @@ func TestStateLog(t *testing.T) {
 		steps []step
 		want  []string
 	}{
-		"once, however often it is met": {every(20, time.Second, refused),
+		"a repeated reason once": {every(20, time.Second, refused),
 			[]string{"refused"}},
-		"numbers make no change": {every(20, time.Second, reset),
+		"reasons that differ in numbers": {every(20, time.Second, reset),
 			[]string{"reset"}},
 		"another reason": {append(every(5, time.Second, refused), every(5, time.Second, reset)...),
 			[]string{"refused", "reset for=5s"}},
-		"each minute": {every(130, time.Second, refused),
+		"a lasting reason each minute": {every(130, time.Second, refused),
 			[]string{"refused", "refused for=1m0s", "refused for=2m0s"}},
-		"reasons that take turns": {every(70, time.Second, refused, reset),
+		"alternating reasons": {every(70, time.Second, refused, reset),
 			[]string{"refused", "reset for=1s", "refused for=1m0s", "reset for=1m1s"}},
 		"hung up in several ways": {every(9, time.Second, "reset: EOF", "reset: connection reset by peer", "reset: write: broken pipe"),
 			[]string{"reset"}},
 		"lost again": {[]step{{0, refused}, {time.Second, ""}, {time.Second, ""}, {time.Second, refused}, {time.Second, refused}},
 			[]string{"refused", "connected", "refused"}},
-		"well all the time": {every(200, time.Second, ""),
+		"always connected": {every(200, time.Second, ""),
 			[]string{"connected"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -82,18 +82,18 @@ func TestStateLog(t *testing.T) {
 	}
 }
 
-func TestStateLogForgetsReasons(t *testing.T) {
+func TestStateLogBoundsReasons(t *testing.T) {
 	log := &stateLog{logger: slog.New(slog.DiscardHandler)}
 	for i := range 1000 {
 		log.down(slog.LevelWarn, "no connection", errors.New(strings.Repeat("x", i)))
 	}
 	if n := len(log.logged); n > maxReasons {
-		t.Errorf("%d reasons are remembered", n)
+		t.Errorf("%d reasons are kept, want at most %d", n, maxReasons)
 	}
 }
 
 // An outage is logged when it begins, when its reason changes, and every minute.
-func TestLinkLogsHowLongItHasNoConnection(t *testing.T) {
+func TestLinkLogsLastingOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
 		l, log := newTestLink(t, func(ctx context.Context) (*session, error) {
@@ -114,7 +114,7 @@ func TestLinkLogsHowLongItHasNoConnection(t *testing.T) {
 	})
 }
 
-func TestSessionLogsHowLongItIsBlocked(t *testing.T) {
+func TestSessionLogsLastingBlock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out strings.Builder
 		s := newTestSession()

@@ -17,9 +17,9 @@ import (
 	"example.com/orderflow/domain"
 )
 
-// Topology names the exchange and the queues. The zero Topology is the usual one.
-// Each part of a [Broker] declares all of it whenever it connects, so it does not
-// matter which one starts first.
+// Topology names the exchange and the queues. The zero Topology has the default
+// names and delays. Each part of a [Broker] declares the whole topology whenever it
+// connects, so the parts may start in any order.
 //
 //	Exchange ── order.created ──▶ Queue ──▶ consumer
 //	                               ▲ ▲         │ fails
@@ -28,26 +28,26 @@ import (
 //	                               │           │ fails for good
 //	                               │ replayed  ▼
 //	                               └── Queue.dead-letter ──▶ drained
-//	                                           │ can't even be read
+//	                                           │ unreadable
 //	                                           ▼
 //	                                   Queue.unreadable
 type Topology struct {
 	Exchange string          // default: "orders"
 	Queue    string          // default: "order_created"; the names of the other queues begin with it
-	Delays   []time.Duration // between two attempts, from 1 ms to some 49 days; default: 1s, 10s, 1m, 10m
+	Delays   []time.Duration // between two attempts, from 1 ms to 49 days; default: 1s, 10s, 1m, 10m
 }
 
 const (
-	// A message that was delivered to so many consumers which crashed or lost
-	// their connection is suspected to be the cause. The broker dead-letters it.
+	// The broker dead-letters a message after more than this many deliveries to
+	// consumers that crashed or lost their connection: the message may be the cause.
 	deliveryLimit = 20
 
-	// The same for dead letters. While the store is down, a readable letter may be
+	// The limit for dead letters. While the store is down, a readable letter may be
 	// unacknowledged at many stops and lost connections.
 	letterLimit = 50
 
-	// For queues that must never drop a message. A negative limit, RabbitMQ 4's
-	// word for none, loses messages on RabbitMQ 3.
+	// For queues that must never drop a message. A negative limit, which means none
+	// to RabbitMQ 4, loses messages on RabbitMQ 3.
 	noDeliveryLimit = 1_000_000_000
 
 	// maxDelay is the longest TTL that RabbitMQ takes.
@@ -63,7 +63,7 @@ func (t Topology) withDefaults() Topology {
 	return t
 }
 
-// check returns an [*InvalidTopologyError] unless RabbitMQ can have the topology.
+// check returns an [*InvalidTopologyError] unless RabbitMQ accepts the topology.
 func (t Topology) check() error {
 	invalid := func(part, format string, args ...any) error {
 		return &InvalidTopologyError{part, fmt.Sprintf(format, args...)}
@@ -98,8 +98,8 @@ func (t Topology) check() error {
 // deadLetters returns the name of the exchange for dead letters and of its queue.
 func (t Topology) deadLetters() string { return t.Queue + ".dead-letter" }
 
-// unreadable returns the name of the queue for dead letters that break the
-// connection of whoever receives them. Nothing here consumes from it.
+// unreadable returns the name of the queue for dead letters that break their
+// receiver's connection. No part consumes from it.
 func (t Topology) unreadable() string { return t.Queue + ".unreadable" }
 
 // retryQueue returns the name of the queue in which messages wait for d. Each
@@ -161,9 +161,10 @@ func (t Topology) permissions() string {
 	return own + " " + shellQuote(fmt.Sprintf(`^(%s|amq\.default)$`, names)) + " " + own
 }
 
-// declare creates what does not exist yet. What the user may not create, it takes
-// as it is: any permission is enough to look whether it exists. Without any
-// permission on it, the session either does not need it or fails to use it.
+// declare creates the exchanges, queues and bindings that do not exist yet. If the
+// user may not create one, declare only checks that it exists, for which any
+// permission is enough. Without any permission, it skips the check: the session
+// either does not need the object or fails to use it.
 func (t Topology) declare(conn *amqp.Connection) error {
 	d := &declaration{conn: conn}
 	for _, x := range []struct{ name, kind string }{
@@ -199,15 +200,15 @@ func (t Topology) declare(conn *amqp.Connection) error {
 		{t.Queue, string(domain.OrderCreated), t.Exchange},
 	} {
 		err := d.on(func(ch *amqp.Channel) error { return ch.QueueBind(b.queue, b.key, b.exchange, false, nil) })
-		if _, _, refused := rightRefused(err); err != nil && !refused { // if refused, publishers find out whether it is bound
+		if _, _, refused := rightRefused(err); err != nil && !refused { // if refused, Publish returns an error should the binding be missing
 			return fmt.Errorf("bind queue %q to exchange %q: %w", b.queue, b.exchange, err)
 		}
 	}
 	return d.on((*amqp.Channel).Close)
 }
 
-// declaration declares on a channel of its own, or on several: the broker closes
-// a channel with each refusal.
+// declaration declares on its own channel. The broker closes the channel with each
+// refusal, so declaration opens another when it needs one.
 type declaration struct {
 	conn *amqp.Connection
 	ch   *amqp.Channel
@@ -223,8 +224,8 @@ func (d *declaration) on(f func(*amqp.Channel) error) (err error) {
 	return f(d.ch)
 }
 
-// declare creates an exchange or a queue. If the user may not, it looks whether
-// the thing exists.
+// declare creates an exchange or a queue. If the user may not create it, declare
+// checks that it exists.
 func (d *declaration) declare(kind, name string, declare func(ch *amqp.Channel, passive bool) error) error {
 	err := d.on(func(ch *amqp.Channel) error { return declare(ch, false) })
 	if err == nil {
@@ -251,7 +252,7 @@ func (d *declaration) declare(kind, name string, declare func(ch *amqp.Channel, 
 	return fmt.Errorf("look for %s %q: %w", kind, name, lookErr)
 }
 
-// route is where messages are published to.
+// route is a destination of published messages.
 type route struct{ exchange, key string }
 
 func (t Topology) publishing() []route { return []route{{t.Exchange, string(domain.OrderCreated)}} }
@@ -262,9 +263,9 @@ func (t Topology) handingOver() []route {
 
 func (t Topology) replaying() []route { return []route{{amqp.DefaultExchange, t.Queue}} }
 
-// checkRoutes returns an error unless the user may publish by each of the routes.
-// In a transaction the broker checks rights and exchanges when it receives a
-// message. The rollback drops the message.
+// checkRoutes returns an error unless the user may publish to each route. It
+// publishes in a transaction: the broker checks rights and exchanges immediately,
+// and the rollback drops the messages.
 func checkRoutes(conn *amqp.Connection, routes []route) error {
 	ch, err := conn.Channel()
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 
 // The system that orderflow replaces had a queue of the same name that was
 // neither durable nor replicated.
-func TestQueueOfAnotherKind(t *testing.T) {
+func TestQueueWithOtherProperties(t *testing.T) {
 	topology := newTopology(t)
 	ch := openChannel(t)
 	if _, err := ch.QueueDeclare(topology.Queue, false, false, false, false, nil); err != nil {
@@ -64,7 +64,7 @@ func TestQueueOfAnotherKind(t *testing.T) {
 	t.Run("after the queue was deleted", func(t *testing.T) {
 		publisher := newPublisher(t, brokerURL(t), topology)
 		if err := tryPublish(t, publisher, newEvent(t)); err == nil {
-			t.Fatal("published to a queue of another kind")
+			t.Fatal("published to a queue with other properties")
 		}
 		if _, err := ch.QueueDelete(topology.Queue, false, false, false); err != nil {
 			t.Fatal(err)
@@ -75,7 +75,7 @@ func TestQueueOfAnotherKind(t *testing.T) {
 	})
 }
 
-func TestExchangeOfAnotherKind(t *testing.T) {
+func TestExchangeWithOtherProperties(t *testing.T) {
 	topology := newTopology(t)
 	if err := openChannel(t).ExchangeDeclare(topology.Exchange, amqp.ExchangeDirect, true, false, false, false, nil); err != nil {
 		t.Fatal(err)
@@ -90,7 +90,7 @@ func TestExchangeOfAnotherKind(t *testing.T) {
 	}
 }
 
-// Open refuses a topology that RabbitMQ can't have.
+// Open refuses a topology that RabbitMQ does not accept.
 func TestInvalidTopology(t *testing.T) {
 	t.Parallel()
 	delays := func(ds ...time.Duration) rabbitmq.Topology { return rabbitmq.Topology{Delays: ds} }
@@ -100,16 +100,16 @@ func TestInvalidTopology(t *testing.T) {
 		part     string
 		want     string
 	}{
-		"negative delay":      {delays(time.Second, -time.Second), "Delays[1]", "-1s is shorter than a millisecond"},
-		"no delay":            {delays(0), "Delays[0]", "0s is shorter"},
-		"short delay":         {delays(time.Microsecond), "Delays[0]", "1µs is shorter"},
-		"long delay":          {delays(1 << 32 * time.Millisecond), "Delays[0]", "1193h2m47.296s is longer than 1193h2m47.295s"},
-		"long queue":          {rabbitmq.Topology{Queue: long[:244]}, "Queue", "at most"},
-		"long exchange":       {rabbitmq.Topology{Exchange: long}, "Exchange", "256 bytes"},
-		"the broker's queue":  {rabbitmq.Topology{Queue: "amq.orders"}, "Queue", "begins with"},
-		"the broker's names":  {rabbitmq.Topology{Exchange: "amq.orders"}, "Exchange", "begins with"},
-		"queue of two lines":  {rabbitmq.Topology{Queue: "a\nb"}, "Queue", "control characters"},
-		"exchange of no text": {rabbitmq.Topology{Exchange: "a\xff"}, "Exchange", "UTF-8"},
+		"negative delay":     {delays(time.Second, -time.Second), "Delays[1]", "-1s is shorter than a millisecond"},
+		"no delay":           {delays(0), "Delays[0]", "0s is shorter"},
+		"short delay":        {delays(time.Microsecond), "Delays[0]", "1µs is shorter"},
+		"long delay":         {delays(1 << 32 * time.Millisecond), "Delays[0]", "1193h2m47.296s is longer than 1193h2m47.295s"},
+		"long queue":         {rabbitmq.Topology{Queue: long[:244]}, "Queue", "at most"},
+		"long exchange":      {rabbitmq.Topology{Exchange: long}, "Exchange", "256 bytes"},
+		"reserved queue":     {rabbitmq.Topology{Queue: "amq.orders"}, "Queue", "begins with"},
+		"reserved exchange":  {rabbitmq.Topology{Exchange: "amq.orders"}, "Exchange", "begins with"},
+		"queue of two lines": {rabbitmq.Topology{Queue: "a\nb"}, "Queue", "control characters"},
+		"exchange not UTF-8": {rabbitmq.Topology{Exchange: "a\xff"}, "Exchange", "UTF-8"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := rabbitmq.Open("amqp://nowhere.invalid/", rabbitmq.Options{Topology: tt.topology})
@@ -143,8 +143,8 @@ func TestTopologyAtItsLimits(t *testing.T) {
 	await(t, got, event)
 }
 
-// Events are consumed, whichever side starts first.
-func TestNeitherSideHasToBeFirst(t *testing.T) {
+// Events are consumed, whether the publisher or the consumer starts first.
+func TestPublisherAndConsumerStartInAnyOrder(t *testing.T) {
 	t.Run("publisher", func(t *testing.T) {
 		topology := newTopology(t)
 		event := newEvent(t)

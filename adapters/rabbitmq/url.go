@@ -20,17 +20,17 @@ import (
 var errURL = errors.New("read URL of the broker: it must be like amqp://user:password@host:5672/vhost, or amqps:, " +
 	"with every reserved character in user and password percent-encoded")
 
-// parseURL parses an address of one of the schemes. It does not say what is wrong:
-// any part of a broken URL may be the password. An unescaped character may move
-// the rest of the password into the host, path or fragment, which errors and logs
-// show, so parseURL accepts no @ except the one after the user.
+// parseURL parses an address of one of the schemes. It does not say which part is
+// wrong, because any part of a broken URL may be the password. An unescaped
+// character may move the rest of the password into the host, path or fragment,
+// which errors and logs show. So parseURL accepts only the @ after the user.
 func parseURL(address string, schemes ...string) (u *url.URL, ok bool) {
 	u, err := url.Parse(address)
 	return u, err == nil && slices.Contains(schemes, u.Scheme) && u.Fragment == "" &&
 		strings.Contains(address, "@") == (u.User != nil) && strings.Count(address, "@") <= 1
 }
 
-// checkURL returns an error, without the URL, if the broker can't be used by it.
+// checkURL returns an error, without the URL, if [Open] can't use the address.
 func checkURL(address string) error {
 	u, ok := parseURL(address, "amqp", "amqps")
 	if !ok {
@@ -52,7 +52,7 @@ func checkURL(address string) error {
 // option is an option of a URL.
 type option struct {
 	tls   bool                     // only for amqps:
-	many  bool                     // may be given several times
+	many  bool                     // may occur several times
 	check func(value string) error // its error omits the value, which may be a part of the password
 }
 
@@ -124,7 +124,7 @@ func checkFile(file string) error {
 	return fileError(file, err)
 }
 
-// fileError keeps the error in one line, whatever the file's name.
+// fileError returns an error of one line, whatever the file's name.
 func fileError(file string, err error) error {
 	var path *fs.PathError
 	if errors.As(err, &path) {

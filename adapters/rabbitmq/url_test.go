@@ -33,7 +33,7 @@ func TestTLS(t *testing.T) {
 	}
 	err := tryPublish(t, newPublisher(t, url, topology), newEvent(t))
 	if !errors.Is(err, ports.ErrUnavailable) || !strings.Contains(err.Error(), "certificate") {
-		t.Errorf("error %v, want one of the certificate", err)
+		t.Errorf("error %v, want one about the certificate", err)
 	}
 }
 
@@ -56,7 +56,8 @@ func TestURL(t *testing.T) {
 	}
 }
 
-// Open refuses an option that would be ignored, or that would always fail.
+// Open refuses an option that the library would ignore, or with which no connection
+// succeeds.
 func TestURLOptions(t *testing.T) {
 	dir := t.TempDir()
 	file := func(name string, text []byte) string {
@@ -131,7 +132,7 @@ func TestURLOptions(t *testing.T) {
 }
 
 // Every option has its effect.
-func TestURLOptionsCount(t *testing.T) {
+func TestURLOptionsHaveEffect(t *testing.T) {
 	topology := newTopology(t)
 	with := func(options string) string { return brokerURL(t) + "?" + options }
 	publish(t, newPublisher(t, with("channel_max=2&auth_mechanism=amqplain&heartbeat=1&connection_timeout=20000"), topology), newEvent(t))
