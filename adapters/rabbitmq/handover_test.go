@@ -116,7 +116,7 @@ func (l *attemptLog) got() []int {
 
 // A failed event that can't be published again stays unacknowledged: it does not come
 // again early, and is not lost.
-func TestFailingHandOver(t *testing.T) {
+func TestHandOverThatFails(t *testing.T) {
 	t.Parallel()
 	start := func(t *testing.T) (*proxy, rabbitmq.Topology, *attemptLog, func()) {
 		topology := newTopology(t)

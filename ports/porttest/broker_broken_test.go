@@ -44,7 +44,7 @@ func (p *pulls[T]) pull(ctx context.Context, h handle[T]) error {
 	return p.call(ctx, h)
 }
 
-// wrap puts between in front of each handler. It gets the context of the call.
+// wrap calls between for each handler, with the context of the call.
 func (p *pulls[T]) wrap(between func(call context.Context, h handle[T]) handle[T]) {
 	whole := p.call
 	p.call = func(ctx context.Context, h handle[T]) error { return whole(ctx, between(ctx, h)) }
@@ -67,7 +67,7 @@ func (p *pulls[T]) answer(change func(item T, err error) error) {
 	})
 }
 
-// recovering puts an error in the place of the handler's panic.
+// recovering returns an error instead of the handler's panic.
 func (p *pulls[T]) recovering(instead error) {
 	p.wrap(func(_ context.Context, h handle[T]) handle[T] {
 		return func(ctx context.Context, item T) (err error) {
@@ -104,7 +104,7 @@ func (p *pulls[T]) panicking() {
 	}
 }
 
-// lingering makes the call go on for a while when its context has ended.
+// lingering makes the call continue for a while after its context has ended.
 func (p *pulls[T]) lingering() {
 	whole := p.call
 	p.call = func(ctx context.Context, h handle[T]) error {
@@ -115,8 +115,8 @@ func (p *pulls[T]) lingering() {
 	}
 }
 
-// unheard makes the call go on for a while when its context has ended, with
-// answer in the place of its handler.
+// unheard makes the call continue for a while after its context has ended. It
+// returns answer instead of calling the handler.
 func (p *pulls[T]) unheard(answer error) {
 	whole := *p
 	whole.lingering()
@@ -130,7 +130,7 @@ func (p *pulls[T]) unheard(answer error) {
 	}
 }
 
-// faultyBroker is a broker in memory with functions in the place of methods. A
+// faultyBroker is a memory broker with functions instead of methods. A
 // row replaces one of them, and calls the broker's own method through the
 // embedded broker.
 type faultyBroker struct {
@@ -189,24 +189,24 @@ func faultyEvents(breakIt func(b *faultyBroker)) func() porttest.Events {
 	return func() porttest.Events { return faultyQueue(breakIt)().Events }
 }
 
-// brokenPulls returns the faults that Consume and Drain can have both.
+// brokenPulls returns the faults that both Consume and Drain can have.
 func brokenPulls[A, T any](method, items string, faulty func(breakIt func(p *pulls[T])) func() A) []broken[A] {
 	var (
 		ended   = method + " returns nil at once if its context has ended, and takes nothing"
-		waits   = method + " waits as long as its context lives, and then returns nil"
+		waits   = method + " waits until its context ends, and then returns nil"
 		several = method + " hands over several " + items + " at once"
 		shares  = "several calls of " + method + " share the " + items
 		running = method + " waits for its running handlers before it returns"
-		nothing = "Consume delivers nothing after its context has ended, and leaves it to the next consumer"
+		nothing = "Consume delivers nothing after its context has ended, and leaves the rest to the next consumer"
 		twice   = "another clause makes two calls"
 		pauses  = ""
 	)
 	if method == "Drain" {
-		nothing = "Drain hands over nothing after its context has ended, and leaves it to the next drain"
+		nothing = "Drain hands over nothing after its context has ended, and leaves the rest to the next drain"
 		twice = ""
 		pauses = "other clauses set events aside meanwhile"
 	}
-	// calling makes another call, which is given the whole one.
+	// calling replaces the call, and passes the original one.
 	calling := func(call func(ctx context.Context, h handle[T], whole pull[T]) error) func() A {
 		return faulty(func(p *pulls[T]) {
 			whole := p.call
@@ -315,7 +315,7 @@ func brokenPulls[A, T any](method, items string, faulty func(breakIt func(p *pul
 			return nil
 		})},
 
-		{method + " accepts what it hands over before it is handled", running, "what handlers return is lost", faulty(func(p *pulls[T]) {
+		{method + " accepts what it hands over before it is handled", running, "the results of handlers are lost", faulty(func(p *pulls[T]) {
 			p.wrap(func(_ context.Context, h handle[T]) handle[T] {
 				return func(ctx context.Context, item T) error {
 					go func() {
@@ -326,7 +326,7 @@ func brokenPulls[A, T any](method, items string, faulty func(breakIt func(p *pul
 				}
 			})
 		})},
-		{"what " + method + "'s last handlers return is lost", method + " counts what its last handlers return", "", faulty(func(p *pulls[T]) {
+		{"the results of " + method + "'s last handlers are lost", method + " uses the results of its last handlers", "", faulty(func(p *pulls[T]) {
 			p.wrap(func(call context.Context, h handle[T]) handle[T] {
 				return func(ctx context.Context, item T) error {
 					err := h(ctx, item)
@@ -338,10 +338,10 @@ func brokenPulls[A, T any](method, items string, faulty func(breakIt func(p *pul
 			})
 		})},
 
-		{method + " goes on for a while when its context has ended", nothing, "it takes what comes when its context had ended before", faulty((*pulls[T]).lingering)},
+		{method + " goes on for a while when its context has ended", nothing, "the clause of an ended context finds it too", faulty((*pulls[T]).lingering)},
 
-		{method + " loses what it has fetched when its context ends", nothing, "it takes what comes when its context had ended before", faulty(func(p *pulls[T]) { p.unheard(nil) })},
-		{"what " + method + "'s handlers accepted comes again at the next call", method + " hands over no accepted " + items + " again, to nobody", "other clauses make a second call", faulty(func(p *pulls[T]) {
+		{method + " loses what it has fetched when its context ends", nothing, "the clause of an ended context finds it too", faulty(func(p *pulls[T]) { p.unheard(nil) })},
+		{"items that " + method + "'s handlers accepted come again at the next call", method + " never hands over accepted " + items + " again", "other clauses make a second call", faulty(func(p *pulls[T]) {
 			var mu sync.Mutex
 			var accepted []T
 			whole := p.call

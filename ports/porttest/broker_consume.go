@@ -106,7 +106,7 @@ var eventsConsume = append(consuming.clauses(), []Clause[Events]{
 			mu.Lock()
 			delete(handling, id)
 			mu.Unlock()
-			if d.Attempt == 1 && d.Event == event(1) { // comes again amid the others
+			if d.Attempt == 1 && d.Event == event(1) { // it comes again among the others
 				return errors.New("not yet")
 			}
 			return nil

@@ -20,7 +20,7 @@ func brokenConsumers() []broken[porttest.Events] {
 	const (
 		shares  = "several calls of Consume share the events"
 		one     = "two calls of Consume on one consumer share the events"
-		nothing = "Consume delivers nothing after its context has ended, and leaves it to the next consumer"
+		nothing = "Consume delivers nothing after its context has ended, and leaves the rest to the next consumer"
 	)
 	return append(brokenPulls("Consume", "events", consuming), []broken[porttest.Events]{
 		{"a consumer can be used once", "a consumer may consume again after it was stopped", "another clause calls Consume twice at once", func() porttest.Events {
@@ -50,7 +50,7 @@ func brokenConsumers() []broken[porttest.Events] {
 		})},
 		{"events of one order are delivered at once", "Consume never delivers two events of one order at once", "the clause of an ended context relies on it", faultyEvents(func(b *faultyBroker) {
 			b.Prefetch = 1
-			b.consume.call = func(ctx context.Context, h handle[ports.Delivery]) error { // workers that know nothing of each other
+			b.consume.call = func(ctx context.Context, h handle[ports.Delivery]) error { // independent workers
 				var workers sync.WaitGroup
 				for range 20 {
 					workers.Go(func() { b.Consumer().Consume(ctx, h) })
@@ -59,10 +59,10 @@ func brokenConsumers() []broken[porttest.Events] {
 				return nil
 			}
 		})},
-		{"what was fetched when the context ended counts as failed", nothing, "events come at the second attempt when its context had ended before", consuming(func(p *pulls[ports.Delivery]) {
+		{"events that were fetched when the context ended count as failed", nothing, "events come at the second attempt when its context had ended before", consuming(func(p *pulls[ports.Delivery]) {
 			p.unheard(errors.New("stopping"))
 		})},
-		{"acknowledgements are lost when a consumer stops", "Consume hands over no accepted events again, to nobody", "other clauses make a second call", faultyEvents(func(b *faultyBroker) {
+		{"acknowledgements are lost when a consumer stops", "Consume never hands over accepted events again", "other clauses make a second call", faultyEvents(func(b *faultyBroker) {
 			b.consume.call = func(ctx context.Context, h handle[ports.Delivery]) error {
 				var mu sync.Mutex
 				var handled []domain.Event

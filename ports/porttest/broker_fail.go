@@ -34,8 +34,9 @@ func failBeforeReject(last int) handler[ports.Delivery] {
 	}
 }
 
-// postponing returns a handler that postpones an event more often than a
-// failure may come again, then fails it once, and the attempts that it sees.
+// postponing returns a handler and the attempts that it must see. The handler
+// postpones an event more often than the broker retries a failure, then fails it
+// once.
 func postponing(e Events) (handler[ports.Delivery], []int) {
 	postponed := e.Attempts + 1
 	return func(_ context.Context, _ ports.Delivery, nth int) error {
@@ -69,7 +70,7 @@ func upTo(n int) (numbers []int) {
 	return numbers
 }
 
-// notEvents returns bodies that are no events, and that a broker easily changes
+// notEvents returns bodies that are not events, and that a broker easily changes
 // on their way.
 func notEvents() []string {
 	return []string{"", " ", "null", "{}", "[]", "hello", "\x00\xff\xfe", `{"id":"` + string(orderID(1)) + `"}`, strings.Repeat("x", 100_000)}
@@ -82,7 +83,7 @@ func awaitAttempts(t testing.TB, in *deliveries, id domain.EventID, count int) {
 
 var eventsFail = []Clause[Events]{
 	{"an event whose handler fails comes again until it is handled, with its attempts counted", func(t testing.TB, e Events) {
-		const last = 3 // which every broker allows
+		const last = 3 // the least that Events.Attempts allows
 		want := events(1, 5)
 		in := consume(t, e, failUntil(last))
 		publish(t, e, want...)
@@ -98,11 +99,11 @@ var eventsFail = []Clause[Events]{
 		}
 	}},
 
-	// The machine adds to each delay. The smallest of several measurements comes
-	// down to the delay itself, if need be in several rounds.
+	// A slow machine adds to each delay. The smallest of several measurements
+	// approaches the delay itself.
 	{"the delay before an event comes again grows with each attempt", func(t testing.TB, e Events) {
 		const rounds, perRound = 20, 5
-		const growth = 25 * time.Millisecond // half of what Events asks for
+		const growth = 25 * time.Millisecond // half of the growth that Events requires
 		in := consume(t, e, failUntil(math.MaxInt))
 		least := slices.Repeat([]time.Duration{math.MaxInt64}, e.Attempts) // before each attempt
 		least[0] = 0
@@ -161,7 +162,7 @@ var eventsFail = []Clause[Events]{
 		t.Errorf("in each of %d rounds the events of other orders came only after the failed one had come again, such as %s", rounds, event(0).ID)
 	}},
 
-	{"an event whose handler always fails comes no more after its last attempt", func(t testing.TB, e Events) {
+	{"an event whose handler always fails does not come again after its last attempt", func(t testing.TB, e Events) {
 		in := consume(t, e, failUntil(math.MaxInt))
 		publish(t, e, event(1))
 		awaitAttempts(t, in, event(1).ID, e.Attempts)
@@ -169,7 +170,7 @@ var eventsFail = []Clause[Events]{
 		checkAttempts(t, in, event(1).ID, upTo(e.Attempts)...)
 	}},
 
-	{"an event that its handler rejects comes no more", func(t testing.TB, e Events) {
+	{"an event that its handler rejects does not come again", func(t testing.TB, e Events) {
 		atOnce, wrapped, later := event(1), event(2), event(3)
 		in := consume(t, e, func(ctx context.Context, d ports.Delivery, nth int) error {
 			switch d.Event {
@@ -189,7 +190,7 @@ var eventsFail = []Clause[Events]{
 		checkAttempts(t, in, later.ID, 1, 2)
 	}},
 
-	{"a postponed event comes again as the same attempt, however often", func(t testing.TB, e Events) {
+	{"a postponed event comes again as the same attempt, each time", func(t testing.TB, e Events) {
 		handle, want := postponing(e)
 		in := consume(t, e, handle)
 		publish(t, e, event(1))
@@ -198,7 +199,7 @@ var eventsFail = []Clause[Events]{
 		checkAttempts(t, in, event(1).ID, want...)
 	}},
 
-	{"an event whose handler panics comes no more, and the consumer continues", func(t testing.TB, e Events) {
+	{"an event whose handler panics does not come again, and the consumer continues", func(t testing.TB, e Events) {
 		bad, good := event(1), event(2)
 		in := consume(t, e, panicOn(bad))
 		publish(t, e, bad)
@@ -209,7 +210,7 @@ var eventsFail = []Clause[Events]{
 		checkAttempts(t, in, bad.ID, 1)
 	}},
 
-	{"a message that is no event is not delivered, and blocks nothing", func(t testing.TB, e Events) {
+	{"a message that is not an event is not delivered, and blocks nothing", func(t testing.TB, e Events) {
 		in := consume(t, e, accept)
 		inject(t, e, notEvents()...)
 		want := events(1, 10)

@@ -28,11 +28,11 @@ func brokenFailures() []broken[porttest.Events] {
 		again     = "an event whose handler fails comes again until it is handled, with its attempts counted"
 		grows     = "the delay before an event comes again grows with each attempt"
 		others    = "a failing event does not hold up the events of other orders"
-		last      = "an event whose handler always fails comes no more after its last attempt"
-		rejected  = "an event that its handler rejects comes no more"
-		postponed = "a postponed event comes again as the same attempt, however often"
-		panics    = "an event whose handler panics comes no more, and the consumer continues"
-		strange   = "a message that is no event is not delivered, and blocks nothing"
+		last      = "an event whose handler always fails does not come again after its last attempt"
+		rejected  = "an event that its handler rejects does not come again"
+		postponed = "a postponed event comes again as the same attempt, each time"
+		panics    = "an event whose handler panics does not come again, and the consumer continues"
+		strange   = "a message that is not an event is not delivered, and blocks nothing"
 		failing   = "other clauses wait for a failing event"
 		numbers   = "other clauses look at the attempts"
 	)
@@ -54,7 +54,7 @@ func brokenFailures() []broken[porttest.Events] {
 		{"attempts count from 0", again, numbers, consuming(func(p *pulls[ports.Delivery]) {
 			p.change(func(d *ports.Delivery) { d.Attempt-- })
 		})},
-		{"each consumer counts the attempts", "Consume counts what its last handlers return", numbers, consuming(func(p *pulls[ports.Delivery]) {
+		{"each consumer counts the attempts", "Consume uses the results of its last handlers", numbers, consuming(func(p *pulls[ports.Delivery]) {
 			p.wrap(func(_ context.Context, h handle[ports.Delivery]) handle[ports.Delivery] {
 				var attempts shared[domain.EventID, int]
 				return func(ctx context.Context, d ports.Delivery) error {
@@ -66,7 +66,7 @@ func brokenFailures() []broken[porttest.Events] {
 				}
 			})
 		})},
-		{"a failing event is waited for", others, "other events wait too", faultyEvents(func(b *faultyBroker) {
+		{"other events wait for a failing one", others, "other events wait too", faultyEvents(func(b *faultyBroker) {
 			b.Prefetch = 1
 			b.consume.wrap(func(call context.Context, h handle[ports.Delivery]) handle[ports.Delivery] {
 				return func(ctx context.Context, d ports.Delivery) error {
@@ -116,7 +116,7 @@ func brokenFailures() []broken[porttest.Events] {
 		{"an event whose handler panics comes again", panics, "", consuming(func(p *pulls[ports.Delivery]) {
 			p.recovering(errors.New("handler out of order"))
 		})},
-		{"a dead letter comes again all the same", rejected, "other clauses set events aside", faultyEvents(func(b *faultyBroker) {
+		{"a dead letter also comes again", rejected, "other clauses set events aside", faultyEvents(func(b *faultyBroker) {
 			b.consume.answer(func(d ports.Delivery, err error) error {
 				if ports.IsPermanent(err) || err != nil && d.Attempt > len(b.Delays) {
 					time.AfterFunc(100*time.Millisecond, func() { b.Publisher().Publish(context.Background(), d.Event) })
@@ -124,7 +124,7 @@ func brokenFailures() []broken[porttest.Events] {
 				return err
 			})
 		})},
-		{"a message that is no event ends the consumer", strange, "", faultyEvents(endedByInject)},
+		{"a message that is not an event ends the consumer", strange, "", faultyEvents(endedByInject)},
 	}
 }
 

@@ -44,15 +44,15 @@ func unpublishable() map[string]domain.Event {
 		return event
 	}
 	return map[string]domain.Event{
-		"of another type":       spoiled(11, func(e *domain.Event) { e.ID, e.Type = domain.EventID(e.Order.ID+"-cancelled"), "order.cancelled" }),
-		"without a type":        spoiled(12, func(e *domain.Event) { e.Type = "" }),
-		"of another order's id": spoiled(13, func(e *domain.Event) { e.ID = event(1).ID }),
-		"without an id":         spoiled(14, func(e *domain.Event) { e.ID = "" }),
-		"without a time":        spoiled(15, func(e *domain.Event) { e.Time = time.Time{} }),
+		"of another type":         spoiled(11, func(e *domain.Event) { e.ID, e.Type = domain.EventID(e.Order.ID+"-cancelled"), "order.cancelled" }),
+		"without a type":          spoiled(12, func(e *domain.Event) { e.Type = "" }),
+		"with another order's id": spoiled(13, func(e *domain.Event) { e.ID = event(1).ID }),
+		"without an id":           spoiled(14, func(e *domain.Event) { e.ID = "" }),
+		"without a time":          spoiled(15, func(e *domain.Event) { e.Time = time.Time{} }),
 	}
 }
 
-// hardEvents returns the events of [hardOrders]. The first one's time is not
+// hardEvents returns the events of [hardOrders]. The time of the first differs from
 // its order's.
 func hardEvents() []domain.Event {
 	all := created(hardOrders())
@@ -135,7 +135,7 @@ var eventsPublish = []Clause[Events]{
 		}
 	}},
 
-	{"Publish gives each event its own answer, in their order", func(t testing.TB, e Events) {
+	{"Publish returns one error for each event, in order", func(t testing.TB, e Events) {
 		good, bad := event(1), unpublishable()["of another type"]
 		for _, call := range [][]domain.Event{{good}, {bad}, {good, bad}, {bad, good}, {bad, good, good}, {good, bad, bad, good}} {
 			for i, err := range publishEach(t, e, call...) {

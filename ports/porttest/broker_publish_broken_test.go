@@ -40,7 +40,7 @@ func brokenPublishers() []broken[porttest.Events] {
 		fields     = "a published event is delivered with every field as it was"
 		none       = "Publish of no events returns no errors"
 		unreadable = "Publish refuses an event that consumers could not read, and names it"
-		answers    = "Publish gives each event its own answer, in their order"
+		answers    = "Publish returns one error for each event, in order"
 		others     = "Publish publishes the other events of a call in which it refuses one"
 		memory     = "Publish shares no memory with its caller"
 		several    = "other clauses publish several events"
@@ -59,13 +59,13 @@ func brokenPublishers() []broken[porttest.Events] {
 			}
 			return b.Publisher().Publish(ctx, events...)
 		})},
-		{"Publish of nothing returns an answer", none, "", publishing(func(b *faultyBroker, ctx context.Context, events []domain.Event) []error {
+		{"Publish of nothing returns an error of nil", none, "", publishing(func(b *faultyBroker, ctx context.Context, events []domain.Event) []error {
 			if len(events) == 0 {
 				return []error{nil}
 			}
 			return b.Publisher().Publish(ctx, events...)
 		})},
-		{"Publish loses what is published beside another call", "Publish may be called from several goroutines at once", "", faultyEvents(func(b *faultyBroker) {
+		{"Publish loses the events of concurrent calls", "Publish may be called from several goroutines at once", "", faultyEvents(func(b *faultyBroker) {
 			var busy sync.Mutex
 			b.publish = func(ctx context.Context, events ...domain.Event) []error {
 				if !busy.TryLock() {
@@ -136,18 +136,18 @@ func brokenPublishers() []broken[porttest.Events] {
 			}
 			return errs
 		})},
-		{"Publish gives one answer for all events", answers, "events around a refused one are refused too", publishing(func(b *faultyBroker, ctx context.Context, events []domain.Event) []error {
+		{"Publish returns one error for all events", answers, "events around a refused one are refused too", publishing(func(b *faultyBroker, ctx context.Context, events []domain.Event) []error {
 			return forAll(errors.Join(b.Publisher().Publish(ctx, events...)...), events)
 		})},
-		{"Publish gives no answer for the events that it takes", answers, "every clause that counts answers", publishing(func(b *faultyBroker, ctx context.Context, events []domain.Event) []error {
+		{"Publish returns no errors for the events that it publishes", answers, "every clause that counts errors", publishing(func(b *faultyBroker, ctx context.Context, events []domain.Event) []error {
 			return slices.DeleteFunc(b.Publisher().Publish(ctx, events...), func(err error) bool { return err == nil })
 		})},
-		{"Publish gives its answers in another order", answers, "a refused event gets another's answer", publishing(func(b *faultyBroker, ctx context.Context, events []domain.Event) []error {
+		{"Publish returns its errors in another order", answers, "a refused event gets the error of another", publishing(func(b *faultyBroker, ctx context.Context, events []domain.Event) []error {
 			errs := b.Publisher().Publish(ctx, events...)
 			slices.Reverse(errs)
 			return errs
 		})},
-		{"Publish omits what comes after a refused event, and returns nil for it", others, "a second refused event gets no answer", publishing(func(b *faultyBroker, ctx context.Context, events []domain.Event) []error {
+		{"Publish omits the events after a refused one, and returns nil for them", others, "a second refused event gets no error", publishing(func(b *faultyBroker, ctx context.Context, events []domain.Event) []error {
 			errs := forAll(ctx.Err(), events)
 			for i, event := range events {
 				if errs[i] = b.Publisher().Publish(ctx, event)[0]; errs[i] != nil {

@@ -12,7 +12,7 @@ import (
 )
 
 var eventsStop = []Clause[Events]{
-	{"Consume counts what its last handlers return", func(t testing.TB, e Events) {
+	{"Consume uses the results of its last handlers", func(t testing.TB, e Events) {
 		fine, failing, hopeless := event(1), event(2), event(3)
 		ended := newGate(t)
 		first := consume(t, e, func(_ context.Context, d ports.Delivery, _ int) error {
@@ -42,13 +42,13 @@ var eventsStop = []Clause[Events]{
 
 	// Two events of one order are never handled at once, so every event after
 	// the first would come after the context has ended.
-	{"Consume delivers nothing after its context has ended, and leaves it to the next consumer", func(t testing.TB, e Events) {
+	{"Consume delivers nothing after its context has ended, and leaves the rest to the next consumer", func(t testing.TB, e Events) {
 		all := eventsOf(1, 5)
 		ended := newGate(t)
 		first := consume(t, e, hold[ports.Delivery](ended))
 		publish(t, e, all...)
 		eventually(t, "Consume delivers an event", func() bool { return len(first.got()) > 0 })
-		time.Sleep(quiet) // for a consumer that prefetches the others too
+		time.Sleep(quiet) // a consumer may prefetch the others meanwhile
 		first.cancel()
 		ended.open()
 		first.stop()

@@ -68,7 +68,7 @@ var channelSend = []Clause[Channel]{
 		checkReceived(t, c, eventIDs(all)...)
 	}},
 
-	// A receiver may keep a repeat or drop it: it knows the repeat by its id.
+	// A receiver recognises a repeat by its id, and may keep or drop it.
 	{"Send of an event again uses the same id", func(t testing.TB, c Channel) {
 		for range 3 {
 			send(t, c, event(1))

@@ -59,7 +59,7 @@ func sending(send func(ctx context.Context, p *paper, event domain.Event) error)
 	}
 }
 
-// renamed changes its name with every notification.
+// renamed has another name after each notification.
 type renamed struct{ *paper }
 
 func (r renamed) Name() string { return fmt.Sprint("paper-", len(r.sent())) }
@@ -86,7 +86,7 @@ func TestChannelClauses(t *testing.T) {
 			}
 			return p.accept(ctx, event.ID)
 		})},
-		{"Send loses an event beside another", "Send may be called from several goroutines at once", "", sending(func(ctx context.Context, p *paper, event domain.Event) error {
+		{"Send loses an event of concurrent calls", "Send may be called from several goroutines at once", "", sending(func(ctx context.Context, p *paper, event domain.Event) error {
 			before := p.sent()
 			time.Sleep(time.Millisecond)
 			p.mu.Lock()

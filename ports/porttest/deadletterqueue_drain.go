@@ -44,7 +44,7 @@ var queueDrain = append(draining.clauses(), []Clause[DeadLetterQueue]{
 		awaitAttempts(t, in, event.ID, 2)
 		in.stop()
 		stopped := time.Now()
-		time.Sleep(quiet) // so that no time of now is taken for a time of then
+		time.Sleep(quiet) // so that the drain's time differs from the failure's
 		aside := drain(t, q, accept)
 		letter := aside.awaitAccepted(1, event.ID)[0]
 		time.Sleep(quiet)
@@ -134,7 +134,7 @@ var queueDrain = append(draining.clauses(), []Clause[DeadLetterQueue]{
 }...)
 
 var queueStop = []Clause[DeadLetterQueue]{
-	{"Drain counts what its last handlers return", func(t testing.TB, q DeadLetterQueue) {
+	{"Drain uses the results of its last handlers", func(t testing.TB, q DeadLetterQueue) {
 		fine, failing := event(1), event(2)
 		setAside(t, q, fine, failing)
 		ended := newGate(t)
@@ -156,7 +156,7 @@ var queueStop = []Clause[DeadLetterQueue]{
 		second.checkOnce(failing.ID)
 	}},
 
-	{"Drain hands over nothing after its context has ended, and leaves it to the next drain", func(t testing.TB, q DeadLetterQueue) {
+	{"Drain hands over nothing after its context has ended, and leaves the rest to the next drain", func(t testing.TB, q DeadLetterQueue) {
 		all := events(1, 300) // more than most drains hand over at once
 		setAside(t, q, all...)
 		ended := newGate(t)

@@ -17,12 +17,12 @@ func brokenDrains() []broken[porttest.DeadLetterQueue] {
 		later  = "other clauses accept a letter later"
 	)
 	return append(append(brokenLetters(), brokenPulls("Drain", "dead letters", draining)...), []broken[porttest.DeadLetterQueue]{
-		{"a message that is no event is known by its body", "Drain gives two equal messages of other senders two ids", "other clauses inject messages that are no events", showing(func(letter *ports.DeadLetter) {
+		{"a message that is not an event is known by its body", "Drain gives two equal messages of other senders two ids", "other clauses inject messages that are not events", showing(func(letter *ports.DeadLetter) {
 			if !isEvent(*letter) {
 				letter.ID = fmt.Sprintf("%x", letter.Message.Body)
 			}
 		})},
-		{"a letter that is not accepted is waited for", "Drain hands over other dead letters beside many that its handler does not accept", later, draining(func(p *pulls[ports.DeadLetter]) {
+		{"other letters wait for one that is not accepted", "Drain hands over other dead letters beside many that its handler does not accept", later, draining(func(p *pulls[ports.DeadLetter]) {
 			p.wrap(func(call context.Context, h handle[ports.DeadLetter]) handle[ports.DeadLetter] {
 				return func(ctx context.Context, letter ports.DeadLetter) error {
 					for {

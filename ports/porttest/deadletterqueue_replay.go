@@ -28,7 +28,7 @@ func checkSameMessage(t testing.TB, when string, want, got ports.DeadLetter) {
 }
 
 var queueReplay = []Clause[DeadLetterQueue]{
-	{"a replayed event is delivered at the first attempt, with every field as it was, and is no dead letter any more", func(t testing.TB, q DeadLetterQueue) {
+	{"a replayed event is delivered at the first attempt, with every field as it was, and is not a dead letter any more", func(t testing.TB, q DeadLetterQueue) {
 		ids := eventIDs(hardEvents())
 		failing := consume(t, q.Events, failBeforeReject(2))
 		publish(t, q.Events, hardEvents()...)
@@ -46,7 +46,7 @@ var queueReplay = []Clause[DeadLetterQueue]{
 
 	{"a replayed event that fails again is the same dead letter with a later failure", func(t testing.TB, q DeadLetterQueue) {
 		id := event(1).ID
-		in := consume(t, q.Events, failBeforeReject(3)) // which every broker allows
+		in := consume(t, q.Events, failBeforeReject(3)) // the least that Events.Attempts allows
 		aside := drain(t, q, accept)
 		publish(t, q.Events, event(1))
 		first := aside.awaitAccepted(1, id)[0]
@@ -68,7 +68,7 @@ var queueReplay = []Clause[DeadLetterQueue]{
 		checkAttempts(t, in, id, 1, 2, 3, 1, 2, 3)
 	}},
 
-	{"a message that is no event is drained unchanged, and is the same dead letter after its replay", func(t testing.TB, q DeadLetterQueue) {
+	{"a message that is not an event is drained unchanged, and is the same dead letter after its replay", func(t testing.TB, q DeadLetterQueue) {
 		bodies := slices.Sorted(slices.Values(notEvents()))
 		in := consume(t, q.Events, accept)
 		aside := drain(t, q, accept)
@@ -119,7 +119,7 @@ var queueReplay = []Clause[DeadLetterQueue]{
 		for _, got := range aside.awaitAccepted(2 * count)[count:] {
 			want := sent[string(got.Message.Body)]
 			if _, isEvent := domain.EventID(want.ID).OrderID(); !isEvent {
-				want.ID = got.ID // which is made from the properties too
+				want.ID = got.ID // it depends on the properties
 			}
 			checkSameMessage(t, "after a replay with other properties", want, got)
 			again[string(got.Message.Body)] = got

@@ -29,9 +29,9 @@ func replayingAs(change func(m *ports.Message)) func() porttest.DeadLetterQueue 
 
 func brokenReplays() []broken[porttest.DeadLetterQueue] {
 	const (
-		fields     = "a replayed event is delivered at the first attempt, with every field as it was, and is no dead letter any more"
+		fields     = "a replayed event is delivered at the first attempt, with every field as it was, and is not a dead letter any more"
 		failsAgain = "a replayed event that fails again is the same dead letter with a later failure"
-		strange    = "a message that is no event is drained unchanged, and is the same dead letter after its replay"
+		strange    = "a message that is not an event is drained unchanged, and is the same dead letter after its replay"
 		properties = "a replayed message keeps every property, whether it is an event or not"
 		ended      = "Replay with an ended context returns its error, and puts nothing back"
 		memory     = "Drain and Replay share no memory with their caller"

@@ -69,7 +69,7 @@ var queueSetAside = []Clause[DeadLetterQueue]{
 		checkSetAside(t, aside, event(1), 1, "handler out of order")
 	}},
 
-	{"a message that is no event becomes one dead letter, with attempts and reason", func(t testing.TB, q DeadLetterQueue) {
+	{"a message that is not an event becomes one dead letter, with attempts and reason", func(t testing.TB, q DeadLetterQueue) {
 		aside := drain(t, q, accept)
 		in := consume(t, q.Events, accept)
 		inject(t, q.Events, notEvents()...)
@@ -86,7 +86,7 @@ var queueSetAside = []Clause[DeadLetterQueue]{
 		}
 	}},
 
-	{"an event that is handled in the end, or that Publish refuses, becomes no dead letter", func(t testing.TB, q DeadLetterQueue) {
+	{"an event that is handled in the end, or that Publish refuses, does not become a dead letter", func(t testing.TB, q DeadLetterQueue) {
 		fine, failing, postponed := event(1), event(2), event(3)
 		aside := drain(t, q, accept)
 		postpone, attempts := postponing(q.Events)

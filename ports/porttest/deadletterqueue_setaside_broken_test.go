@@ -34,17 +34,18 @@ func isEvent(letter ports.DeadLetter) bool {
 	return ok
 }
 
-// brokenSetAsides set the wrong events aside, or report the wrong failures.
+// brokenSetAsides returns brokers that set the wrong events aside or report the
+// wrong failures.
 func brokenSetAsides() []broken[porttest.DeadLetterQueue] {
 	const (
 		last       = "an event becomes a dead letter after its last attempt, with attempts and reason"
 		rejected   = "a rejected event becomes a dead letter at once, with attempts and reason"
 		panics     = "an event whose handler panics becomes a dead letter, with attempts and reason"
-		strange    = "a message that is no event becomes one dead letter, with attempts and reason"
-		handled    = "an event that is handled in the end, or that Publish refuses, becomes no dead letter"
+		strange    = "a message that is not an event becomes one dead letter, with attempts and reason"
+		handled    = "an event that is handled in the end, or that Publish refuses, does not become a dead letter"
 		everyone   = "every clause that sets events aside"
 		outermost  = "the clause of the fields wraps its error too"
-		unnoticed  = "other clauses inject messages that are no events"
+		unnoticed  = "other clauses inject messages that are not events"
 		everyFault = "every clause that looks at attempts or reasons"
 	)
 	return []broken[porttest.DeadLetterQueue]{
@@ -76,7 +77,7 @@ func brokenSetAsides() []broken[porttest.DeadLetterQueue] {
 		})},
 		{"an event whose handler panics is lost", panics, "", faultyQueue(func(b *faultyBroker) { b.consume.recovering(nil) })},
 
-		{"a message that is no event is lost", strange, unnoticed, faultyQueue(func(b *faultyBroker) {
+		{"a message that is not an event is lost", strange, unnoticed, faultyQueue(func(b *faultyBroker) {
 			b.drain.wrap(func(_ context.Context, h handle[ports.DeadLetter]) handle[ports.DeadLetter] {
 				return func(ctx context.Context, letter ports.DeadLetter) error {
 					if isEvent(letter) {
@@ -86,7 +87,7 @@ func brokenSetAsides() []broken[porttest.DeadLetterQueue] {
 				}
 			})
 		})},
-		{"a message that is no event ends the consumer", strange, unnoticed, faultyQueue(endedByInject)},
+		{"a message that is not an event ends the consumer", strange, unnoticed, faultyQueue(endedByInject)},
 
 		{"a postponed event becomes a dead letter", handled, "", judging(func(_ ports.Delivery, err error) error {
 			if ports.IsPostponed(err) {
@@ -107,7 +108,7 @@ func brokenSetAsides() []broken[porttest.DeadLetterQueue] {
 	}
 }
 
-// brokenLetters set aside the right events, and drain them wrong.
+// brokenLetters returns brokers that drain dead letters wrongly.
 func brokenLetters() []broken[porttest.DeadLetterQueue] {
 	const fields = "Drain hands over a dead letter once, with its id, reason, attempts and times"
 	var table []broken[porttest.DeadLetterQueue]

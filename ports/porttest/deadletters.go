@@ -45,13 +45,13 @@ func nthFailure(n int) ports.Failure {
 	return ports.Failure{Reason: "reason " + strconv.Itoa(n), Attempts: n%5 + 1, FirstFailure: at.AddDate(-10, 0, 0), LastFailure: at}
 }
 
-// failing returns the letter as it is put for the failure.
+// failing returns the letter with this failure.
 func failing(letter ports.DeadLetter, failure ports.Failure) ports.DeadLetter {
 	letter.Failure = failure
 	return letter
 }
 
-// failingAgain returns the record's letter as it is put for the failure.
+// failingAgain returns the record's letter with this failure.
 func failingAgain(record ports.DeadLetterRecord, failure ports.Failure) ports.DeadLetter {
 	return ports.DeadLetter{ID: record.ID, Message: record.Message, Failure: failure}
 }
@@ -78,8 +78,8 @@ func listedAs(record ports.DeadLetterRecord) ports.DeadLetterRecord {
 	return record
 }
 
-// hardLetters returns letters that a server easily changes on their way in and
-// out.
+// hardLetters returns letters that a server easily changes when it stores or returns
+// them.
 func hardLetters() []ports.DeadLetter {
 	at := func(year int) time.Time { return time.Date(year, 12, 31, 23, 59, 59, 999_000_000, time.UTC) }
 	bare := ports.DeadLetter{ID: "unreadable-0123", Failure: ports.Failure{Attempts: 1, FirstFailure: epoch, LastFailure: epoch}}
@@ -128,15 +128,14 @@ func settle(t testing.TB, store ports.DeadLetters, letter ports.DeadLetterRecord
 	must(t, fmt.Sprintf("settle %s dead letter %s as %s", letter.State, letter.ID, state), store.Settle(bounded(t), letter, state, settler))
 }
 
-// settled settles the letter and returns it as it is kept then.
+// settled settles the letter and returns its record.
 func settled(t testing.TB, store ports.DeadLetters, letter ports.DeadLetterRecord, state ports.DeadLetterState) ports.DeadLetterRecord {
 	t.Helper()
 	settle(t, store, letter, state)
 	return getLetter(t, store, letter.ID)
 }
 
-// putInto puts the letter, brings it into that state, and returns it as it is
-// kept then.
+// putInto puts the letter, brings it into the state, and returns its record.
 func putInto(t testing.TB, store ports.DeadLetters, letter ports.DeadLetter, state ports.DeadLetterState) ports.DeadLetterRecord {
 	t.Helper()
 	put(t, store, letter)
@@ -147,10 +146,10 @@ func putInto(t testing.TB, store ports.DeadLetters, letter ports.DeadLetter, sta
 	return settled(t, store, kept, state)
 }
 
-// bySum compares and shows only the sums of long bodies.
+// bySum compares and shows only the checksums of long bodies.
 var bySum = cmp.FilterValues(func(a, b []byte) bool { return len(a)+len(b) > 1000 }, cmp.Transformer("sum", sha256.Sum256))
 
-// checkLetter fails t unless both sides have the letter as it is here.
+// checkLetter fails t unless both stores have this record.
 func checkLetter(t testing.TB, d DeadLetters, want ports.DeadLetterRecord) {
 	t.Helper()
 	for _, store := range []ports.DeadLetters{d.Letters, d.Other} {
@@ -165,8 +164,7 @@ func checkNoLetter(t testing.TB, store ports.DeadLetters, id string) {
 	checkEqual(t, "dead letter beside the error for unknown dead letter "+id, ports.DeadLetterRecord{}, got)
 }
 
-// checkLetters fails t unless both sides list these letters, which are given as
-// they are kept, in this order.
+// checkLetters fails t unless both stores list these records, in this order.
 func checkLetters(t testing.TB, d DeadLetters, query ports.DeadLetterQuery, want ...ports.DeadLetterRecord) {
 	t.Helper()
 	listed := make([]ports.DeadLetterRecord, len(want))
@@ -178,8 +176,7 @@ func checkLetters(t testing.TB, d DeadLetters, query ports.DeadLetterQuery, want
 	}
 }
 
-// checkListed fails t unless the list has the letter, which is given as it is
-// kept.
+// checkListed fails t unless the list has this record.
 func checkListed(t testing.TB, store ports.DeadLetters, query ports.DeadLetterQuery, kept ports.DeadLetterRecord) {
 	t.Helper()
 	listed, ok := findListed(t, store, query, kept.ID)

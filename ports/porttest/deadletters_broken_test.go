@@ -16,9 +16,8 @@ func TestDeadLettersClauses(t *testing.T) {
 	checkSuite(t, porttest.DeadLettersClauses(), faultyLetters(func(*faultyDeadLetters) {}), table)
 }
 
-// faultyDeadLetters is a store of dead letters with functions in the place of
-// methods. A row replaces one of them, and calls the store's own method through
-// whole.
+// faultyDeadLetters is a store of dead letters with functions instead of methods. A
+// row replaces one of them, and calls the store's own method through whole.
 type faultyDeadLetters struct {
 	whole  *memory.DeadLetters
 	put    func(ctx context.Context, letter ports.DeadLetter) error
@@ -43,8 +42,8 @@ func (f *faultyDeadLetters) Settle(ctx context.Context, letter ports.DeadLetterR
 	return f.settle(ctx, letter, state, by)
 }
 
-// faultyLetters makes two stores that breakIt breaks. The second forgets what is
-// settled after a lease.
+// faultyLetters makes two stores that breakIt breaks. The second forgets settled
+// letters after a lease.
 func faultyLetters(breakIt func(f *faultyDeadLetters)) func() porttest.DeadLetters {
 	open := func(whole *memory.DeadLetters) *faultyDeadLetters {
 		f := &faultyDeadLetters{whole, whole.Put, whole.Get, whole.List, whole.Settle}
@@ -57,8 +56,8 @@ func faultyLetters(breakIt func(f *faultyDeadLetters)) func() porttest.DeadLette
 	}
 }
 
-// hoarding makes stores of which the first alone is broken: by a fault that
-// keeps things beside the store, which the second would not forget.
+// hoarding makes two stores, and breaks only the first. Its fault keeps data outside
+// the store, which the second could not forget.
 func hoarding(breakIt func(f *faultyDeadLetters)) func() porttest.DeadLetters {
 	return faultyLetters(func(f *faultyDeadLetters) {
 		if f.whole.Retention == 0 {
@@ -99,8 +98,8 @@ func settling(settle func(f *faultyDeadLetters, ctx context.Context, letter port
 	})
 }
 
-// propertiesOfMessages remove one property of a message each, beside headers and
-// body.
+// propertiesOfMessages has a function for each property except headers and body,
+// which removes it.
 var propertiesOfMessages = map[string]func(m *ports.Message){
 	"content type":     func(m *ports.Message) { m.ContentType = "" },
 	"content encoding": func(m *ports.Message) { m.ContentEncoding = "" },
@@ -117,7 +116,7 @@ func has(failures []ports.Failure, failure ports.Failure) bool {
 
 func latestReason(failures []ports.Failure) string { return failures[len(failures)-1].Reason }
 
-// resettle settles the letter as it is kept now, whatever the caller has read.
+// resettle settles the current record, whatever the caller has read.
 func resettle(ctx context.Context, whole *memory.DeadLetters, id string, state ports.DeadLetterState, by string) error {
 	letter, err := whole.Get(ctx, id)
 	if err != nil {

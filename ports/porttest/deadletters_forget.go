@@ -9,8 +9,7 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// endRetention settles the letter, which waits, and waits until the store
-// forgets it.
+// endRetention settles a waiting letter, and waits until the store forgets it.
 func endRetention(t testing.TB, d DeadLetters, letter ports.DeadLetterRecord, state ports.DeadLetterState) {
 	t.Helper()
 	settle(t, d.Forgetful, letter, state)
@@ -87,7 +86,7 @@ var deadLettersForget = []Clause[DeadLetters]{
 		}
 	}},
 
-	{"Put of a forgotten letter starts it anew", func(t testing.TB, d DeadLetters) {
+	{"Put of a forgotten letter stores a new record", func(t testing.TB, d DeadLetters) {
 		for n, again := range []ports.DeadLetter{nthLetter(0), nthLetter(100)} { // the same failure, and another
 			letter := nthLetter(n)
 			again.ID = letter.ID

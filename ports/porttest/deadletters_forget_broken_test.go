@@ -9,8 +9,8 @@ import (
 	"example.com/orderflow/ports/porttest"
 )
 
-// retaining makes stores of which the second forgets after d, whatever the
-// harness says.
+// retaining makes stores whose second forgets settled letters after d, instead of
+// the Retention that the clauses get.
 func retaining(d time.Duration) func() porttest.DeadLetters {
 	return faultyLetters(func(f *faultyDeadLetters) {
 		if f.whole.Retention > 0 {
@@ -24,7 +24,7 @@ func brokenForgetting() []broken[porttest.DeadLetters] {
 		kept      = "a settled letter is kept for the retention"
 		latest    = "the retention counts from the latest Settle"
 		forgotten = "Get, List and Settle find no letter whose retention has ended"
-		anew      = "Put of a forgotten letter starts it anew"
+		anew      = "Put of a forgotten letter stores a new record"
 	)
 	return []broken[porttest.DeadLetters]{
 		{"a settled letter is forgotten early", kept, "the retention of a second Settle ends early too", retaining(lease / 3)},

@@ -22,16 +22,14 @@ func tiedLetters(n, count int) []ports.DeadLetter {
 	return list
 }
 
-// sortedLetters returns the letters, which are given as they are kept, as List
-// sorts them.
+// sortedLetters returns the records in List's order.
 func sortedLetters(letters []ports.DeadLetterRecord) []ports.DeadLetterRecord {
 	return slices.SortedFunc(slices.Values(letters), func(a, b ports.DeadLetterRecord) int {
 		return cmp.Or(a.Since.Compare(b.Since), strings.Compare(a.ID, b.ID))
 	})
 }
 
-// putSorted puts the letters, and returns them as they are kept, as List sorts
-// them.
+// putSorted puts the letters, and returns their records in List's order.
 func putSorted(t testing.TB, store ports.DeadLetters, letters ...ports.DeadLetter) []ports.DeadLetterRecord {
 	t.Helper()
 	put(t, store, letters...)
@@ -79,7 +77,7 @@ var deadLettersList = append(listerOfLetters().clauses(), []Clause[DeadLetters]{
 		checkLetters(t, d, ports.DeadLetterQuery{Limit: ports.MaxListLimit}, putSorted(t, d.Letters, letters...)...)
 	}},
 
-	{"List visits every letter that matches all the time once, while others are put and settled", func(t testing.TB, d DeadLetters) {
+	{"List returns each letter that matches throughout once, while others are put and settled", func(t testing.TB, d DeadLetters) {
 		for i, query := range listerOfLetters().queries {
 			n := 1000 * (i + 1) // other letters for each query
 			before := putSorted(t, d.Letters, tiedLetters(n, 25)...)

@@ -33,13 +33,13 @@ func changingLetters(change func(letter *ports.DeadLetterRecord)) func() porttes
 	})
 }
 
-// asking makes a store whose List has another query than the caller's.
+// asking makes a store whose List changes the query.
 func asking(change func(query *ports.DeadLetterQuery)) func() porttest.DeadLetters {
 	return faultyLetters(func(f *faultyDeadLetters) { changeArgument(&f.list, change) })
 }
 
-// matching makes a store whose pages count from the oldest of those letters of
-// the state and the order that have failures with the reason.
+// matching makes a store whose cursors count letters from the oldest. match decides
+// which failures have the reason.
 func matching(match func(failures []ports.Failure, reason string) bool) func() porttest.DeadLetters {
 	return faultyLetters(func(f *faultyDeadLetters) {
 		f.list = func(ctx context.Context, query ports.DeadLetterQuery) (ports.DeadLetterPage, error) {
@@ -61,7 +61,7 @@ func brokenLetterLists() []broken[porttest.DeadLetters] {
 	const (
 		oldest    = "List sorts letters by their first failure, the earliest first, and by id within one time"
 		pages     = "List of dead letters continues after the page before, for pages of any size"
-		steady    = "List visits every letter that matches all the time once, while others are put and settled"
+		steady    = "List returns each letter that matches throughout once, while others are put and settled"
 		state     = "List returns only letters of the state, if the query has one"
 		reason    = "List returns only letters whose latest reason contains the query's, byte by byte"
 		both      = "List returns only letters of both the state and the reason, if the query has both"
@@ -113,7 +113,7 @@ func brokenLetterLists() []broken[porttest.DeadLetters] {
 		})},
 		{"List ignores the reason", reason, byReason, asking(func(query *ports.DeadLetterQuery) { query.Reason = "" })},
 
-		{"List takes the reason for a pattern", reason, counted, matching(func(failures []ports.Failure, text string) bool {
+		{"List uses the reason as a pattern", reason, counted, matching(func(failures []ports.Failure, text string) bool {
 			pattern, err := regexp.Compile(text)
 			return err == nil && pattern.MatchString(latestReason(failures))
 		})},
@@ -135,7 +135,7 @@ func brokenLetterLists() []broken[porttest.DeadLetters] {
 				query.OrderID += "-created" // no id begins with "-created-"
 			}
 		})},
-		{"List takes every id that begins with the order's", order, "", faultyLetters(func(f *faultyDeadLetters) {
+		{"List returns each id that begins with the order's id", order, "", faultyLetters(func(f *faultyDeadLetters) {
 			f.list = func(ctx context.Context, query ports.DeadLetterQuery) (ports.DeadLetterPage, error) {
 				order := string(query.OrderID)
 				if order != "" {
@@ -164,8 +164,8 @@ func brokenLetterLists() []broken[porttest.DeadLetters] {
 		})},
 		{"List omits the message's id", bare, every, changingLetters(func(letter *ports.DeadLetterRecord) { letter.Message.ID = "" })},
 
-		{"List omits who has settled", bare, "every clause that lists settled letters", changingLetters(func(letter *ports.DeadLetterRecord) { letter.SettledBy = "" })},
-		{"List takes a limit of 0 for 20", "List of dead letters takes the nearer end for a limit that is out of range", "", asking(func(query *ports.DeadLetterQuery) {
+		{"List omits SettledBy", bare, "every clause that lists settled letters", changingLetters(func(letter *ports.DeadLetterRecord) { letter.SettledBy = "" })},
+		{"List uses 20 for a limit of 0", "List of dead letters replaces a limit that is out of range by the nearer bound", "", asking(func(query *ports.DeadLetterQuery) {
 			if query.Limit < 1 {
 				query.Limit = 20
 			}

@@ -8,8 +8,8 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// withFailures returns the letter as it is kept with its failures from the
-// first to the last, all since the letter's own.
+// withFailures returns the letter's record with its failures from number first to
+// number last.
 func withFailures(letter ports.DeadLetter, first, last int) ports.DeadLetterRecord {
 	record := putAs(letter)
 	record.Failures = nil

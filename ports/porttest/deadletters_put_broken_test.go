@@ -13,8 +13,8 @@ import (
 	"example.com/orderflow/ports/porttest"
 )
 
-// keepingFailures makes a store that keeps failures as add returns them, which
-// gets those that are kept so far.
+// keepingFailures makes a store that keeps the failures that add returns. add gets
+// the failures so far.
 func keepingFailures(add func(failures []ports.Failure, failure ports.Failure) []ports.Failure) func() porttest.DeadLetters {
 	return keepingFailuresUnder(new(sync.Mutex), add)
 }
@@ -52,7 +52,7 @@ type noLock struct{}
 func (noLock) Lock()   {}
 func (noLock) Unlock() {}
 
-// addOnce adds the failure unless it is there.
+// addOnce adds the failure unless it is known.
 func addOnce(failures []ports.Failure, failure ports.Failure) []ports.Failure {
 	if has(failures, failure) {
 		return failures
@@ -70,8 +70,8 @@ func latest(count int, failures []ports.Failure) []ports.Failure {
 	return failures[max(len(failures)-count, 0):]
 }
 
-// deciding makes a store whose Put leaves a letter that was there before in the
-// state that decide returns, if it returns one.
+// deciding makes a store whose Put leaves a known letter in the state that decide
+// returns, if it returns one.
 func deciding(decide func(before ports.DeadLetterRecord, known bool) (state ports.DeadLetterState, by string)) func() porttest.DeadLetters {
 	return putting(func(f *faultyDeadLetters, ctx context.Context, letter ports.DeadLetter) error {
 		before, unknown := f.whole.Get(ctx, letter.ID)
@@ -124,7 +124,7 @@ func brokenLetterPuts() []broken[porttest.DeadLetters] {
 		{"times are in local time", fields, every, keeping(func(letter *ports.DeadLetterRecord) {
 			letter.Since = letter.Since.In(time.FixedZone("CET", 3600))
 		})},
-		{"Since is when the letter failed last", fields, every, keeping(func(letter *ports.DeadLetterRecord) {
+		{"Since is the time of the last failure", fields, every, keeping(func(letter *ports.DeadLetterRecord) {
 			letter.Since = letter.Failures[len(letter.Failures)-1].LastFailure
 		})},
 		{"a known failure counts again", known, repeats, keepingFailures(func(failures []ports.Failure, failure ports.Failure) []ports.Failure {
@@ -192,7 +192,7 @@ func brokenLetterPuts() []broken[porttest.DeadLetters] {
 			time.Sleep(time.Millisecond)
 			return latest(ports.MaxFailures, byTime(addOnce(failures, failure)))
 		})},
-		{"Put beside another fails as if the store were unreachable", "the methods of the dead letters may be called from several goroutines at once", "other clauses put many letters at once", faultyLetters(func(f *faultyDeadLetters) {
+		{"a concurrent Put fails as if the store were unreachable", "the methods of the dead letters may be called from several goroutines at once", "other clauses put many letters at once", faultyLetters(func(f *faultyDeadLetters) {
 			var busy sync.Mutex
 			f.put = func(ctx context.Context, letter ports.DeadLetter) error {
 				if !busy.TryLock() {

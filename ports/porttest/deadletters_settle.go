@@ -11,8 +11,8 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// transitions calls do for each way from one state to another, with a letter
-// that is in the first.
+// transitions calls do for each pair of states, with a letter that has the first
+// state.
 func transitions(t testing.TB, d DeadLetters, do func(letter ports.DeadLetterRecord, to ports.DeadLetterState)) {
 	t.Helper()
 	for i, from := range letterStates {
@@ -40,7 +40,7 @@ var deadLettersSettle = []Clause[DeadLetters]{
 		})
 	}},
 
-	{"SettledAt is when the letter was replayed or discarded, and zero while it waits", func(t testing.TB, d DeadLetters) {
+	{"SettledAt is the time of the last Settle, and zero while the letter waits", func(t testing.TB, d DeadLetters) {
 		const apart = time.Minute // how far the store's clock may be from this one
 		transitions(t, d, func(letter ports.DeadLetterRecord, to ports.DeadLetterState) {
 			begin := time.Now()
@@ -62,7 +62,7 @@ var deadLettersSettle = []Clause[DeadLetters]{
 		})
 	}},
 
-	{"SettledBy is who settled the letter last, and empty while it waits", func(t testing.TB, d DeadLetters) {
+	{"SettledBy is the text that the last Settle got, and empty while the letter waits", func(t testing.TB, d DeadLetters) {
 		longest := strings.Repeat("\U0001F6D2", 128)
 		transitions(t, d, func(letter ports.DeadLetterRecord, to ports.DeadLetterState) {
 			for _, by := range []string{"u", "$set", "a.b ä\u0308@host-1.example", longest} {

@@ -10,8 +10,8 @@ import (
 	"example.com/orderflow/ports/porttest"
 )
 
-// settlingAs makes a store whose Settle gets the letter as change leaves it,
-// which gets what the caller has read and what is kept.
+// settlingAs makes a store whose Settle gets a changed letter. change gets the letter
+// that the caller has read, and the current one.
 func settlingAs(change func(read *ports.DeadLetterRecord, kept ports.DeadLetterRecord)) func() porttest.DeadLetters {
 	return settling(func(f *faultyDeadLetters, ctx context.Context, letter ports.DeadLetterRecord, state ports.DeadLetterState, by string) error {
 		if kept, err := f.whole.Get(ctx, letter.ID); err == nil {
@@ -37,8 +37,8 @@ func keepingSettled(change func(letter *ports.DeadLetterRecord)) func() porttest
 	})
 }
 
-// noting makes a store that notes something at each Settle, and changes the
-// letters by their last note.
+// noting makes a store that keeps a note of each Settle, and changes each letter by
+// its last note.
 func noting[V any](note func(letter ports.DeadLetterRecord, by string) V, change func(letter *ports.DeadLetterRecord, note V)) func() porttest.DeadLetters {
 	return hoarding(func(f *faultyDeadLetters) {
 		var notes shared[string, V]
@@ -60,8 +60,8 @@ func noting[V any](note func(letter ports.DeadLetterRecord, by string) V, change
 func brokenSettles() []broken[porttest.DeadLetters] {
 	const (
 		any     = "Settle gives a letter any other state, and changes nothing else"
-		when    = "SettledAt is when the letter was replayed or discarded, and zero while it waits"
-		who     = "SettledBy is who settled the letter last, and empty while it waits"
+		when    = "SettledAt is the time of the last Settle, and zero while the letter waits"
+		who     = "SettledBy is the text that the last Settle got, and empty while the letter waits"
 		listed  = "Settle takes a letter as List returned it"
 		failed  = "Settle leaves a letter that has failed again, and returns ErrChanged"
 		another = "Settle leaves a letter that another caller has settled, and returns ErrChanged"
@@ -81,7 +81,7 @@ func brokenSettles() []broken[porttest.DeadLetters] {
 			func(letter *ports.DeadLetterRecord, body []byte) { letter.Message.Body = body })},
 		{"Settle changes the reason", any, every, keepingSettled(func(letter *ports.DeadLetterRecord) { letter.Failures[0].Reason = "settled" })},
 
-		{"SettledAt is when the letter failed", when, every, keepingSettled(func(letter *ports.DeadLetterRecord) {
+		{"SettledAt is the time of the failure", when, every, keepingSettled(func(letter *ports.DeadLetterRecord) {
 			letter.SettledAt = letter.Failures[0].LastFailure
 		})},
 		{"SettledAt stays while a letter waits again", when, "", hoarding(func(f *faultyDeadLetters) {
@@ -108,7 +108,7 @@ func brokenSettles() []broken[porttest.DeadLetters] {
 		{"SettledBy is cut at 64 bytes", who, "", settling(func(f *faultyDeadLetters, ctx context.Context, letter ports.DeadLetterRecord, state ports.DeadLetterState, by string) error {
 			return f.whole.Settle(ctx, letter, state, by[:min(len(by), 64)])
 		})},
-		{"SettledBy is who settled first", who, "", hoarding(func(f *faultyDeadLetters) {
+		{"SettledBy is the text that the first Settle got", who, "", hoarding(func(f *faultyDeadLetters) {
 			var first shared[string, string]
 			f.settle = func(ctx context.Context, letter ports.DeadLetterRecord, state ports.DeadLetterState, by string) error {
 				if before, ok := first.get(letter.ID); ok {
@@ -129,7 +129,7 @@ func brokenSettles() []broken[porttest.DeadLetters] {
 			}
 			return f.whole.Settle(ctx, letter, state, by)
 		})},
-		{"Settle settles whatever is there", another, changes, settlingAs(func(read *ports.DeadLetterRecord, kept ports.DeadLetterRecord) { *read = kept })},
+		{"Settle ignores changes of the record", another, changes, settlingAs(func(read *ports.DeadLetterRecord, kept ports.DeadLetterRecord) { *read = kept })},
 
 		{"Settle compares the state alone", failed, changes, settlingAs(func(read *ports.DeadLetterRecord, kept ports.DeadLetterRecord) {
 			read.Failures, read.SettledAt = kept.Failures, kept.SettledAt

@@ -17,7 +17,7 @@ func TestDeliveryLogClauses(t *testing.T) {
 	checkSuite(t, porttest.DeliveryLogClauses(), leasedLog(lease), table)
 }
 
-// faultyLog is a delivery log with functions in the place of methods. A row
+// faultyLog is a delivery log with functions instead of methods. A row
 // replaces one of them, and calls the log's own method through whole.
 type faultyLog struct {
 	whole   *memory.Deliveries
@@ -73,8 +73,8 @@ func faultyDeliveries(breakIt func(l *faultyLog)) func() porttest.DeliveryLog {
 	}
 }
 
-// leasedLog makes a whole log whose claims last for d, whatever the harness
-// says.
+// leasedLog makes a whole log whose claims last for d, instead of the Lease that the
+// clauses get.
 func leasedLog(d time.Duration) func() porttest.DeliveryLog {
 	return func() porttest.DeliveryLog {
 		log := &memory.Deliveries{Lease: d}
@@ -110,8 +110,8 @@ func listingDeliveries(list func(l *faultyLog, ctx context.Context, order domain
 	})
 }
 
-// keepingRecords makes a log that keeps records of its own, as keep returns
-// them, and lists those that pick leaves.
+// keepingRecords makes a log that keeps the records that keep returns, and lists
+// those that pick returns.
 func keepingRecords(
 	keep func(kept []domain.Notification, n domain.Notification) []domain.Notification,
 	pick func(kept []domain.Notification, order domain.OrderID) []domain.Notification,
@@ -143,7 +143,7 @@ func sameDelivery(a domain.Notification) func(b domain.Notification) bool {
 	return func(b domain.Notification) bool { return a.EventID == b.EventID && a.Channel == b.Channel }
 }
 
-// keepFirst adds the record unless there is one of the same delivery.
+// keepFirst adds the record unless the delivery has one.
 func keepFirst(kept []domain.Notification, n domain.Notification) []domain.Notification {
 	if slices.ContainsFunc(kept, sameDelivery(n)) {
 		return kept

@@ -28,15 +28,15 @@ func notification(event domain.Event, channel string, n int) domain.Notification
 func claimDelivery(t testing.TB, log ports.DeliveryLog, event domain.Event, channel string) ports.DeliveryClaim {
 	t.Helper()
 	claim, err := log.Claim(bounded(t), event.ID, channel)
-	must(t, fmt.Sprintf("claim %s for channel %s, which nobody holds", event.ID, channel), err)
+	must(t, fmt.Sprintf("claim free delivery of %s by channel %s", event.ID, channel), err)
 	if claim == nil {
-		t.Fatalf("claim %s for channel %s: neither a claim nor an error", event.ID, channel)
+		t.Fatalf("claim delivery of %s by channel %s: neither a claim nor an error", event.ID, channel)
 	}
 	return claim
 }
 
-// awaitDelivery claims until it gets the claim, and returns when it asked for
-// it.
+// awaitDelivery claims until it gets the claim. It returns the time before the
+// successful call.
 func awaitDelivery(t testing.TB, log ports.DeliveryLog, event domain.Event) (claim ports.DeliveryClaim, asked time.Time) {
 	t.Helper()
 	eventually(t, "the claim on "+string(event.ID)+" runs out", func() bool {
@@ -74,7 +74,7 @@ var deliveryLogClaim = []Clause[DeliveryLog]{
 		}
 	}},
 
-	{"Claim refuses a claimed delivery to everybody until the claim runs out", func(t testing.TB, d DeliveryLog) {
+	{"Claim refuses a claimed delivery to each caller until the claim runs out", func(t testing.TB, d DeliveryLog) {
 		withinLease(t, d.Lease, func(round int) (claimed time.Time, fault string) {
 			claimed = time.Now()
 			claimDelivery(t, d.Log, event(round), channel)
@@ -82,7 +82,7 @@ var deliveryLogClaim = []Clause[DeliveryLog]{
 		})
 	}},
 
-	{"Claim gives a delivery whose claim has run out to the next caller, as often as that happens", func(t testing.TB, d DeliveryLog) {
+	{"Claim gives a delivery whose claim has run out to the next caller, each time", func(t testing.TB, d DeliveryLog) {
 		event := event(1)
 		claimDelivery(t, d.Log, event, channel)
 		awaitDelivery(t, d.Other, event)
@@ -127,7 +127,7 @@ var deliveryLogClaim = []Clause[DeliveryLog]{
 		}
 	}},
 
-	{"Claim of a recorded delivery returns ErrExists, to everybody and for good", func(t testing.TB, d DeliveryLog) {
+	{"Claim of a recorded delivery always returns ErrExists", func(t testing.TB, d DeliveryLog) {
 		event := event(1)
 		record(t, claimDelivery(t, d.Log, event, channel), notification(event, channel, 1))
 		checkRecorded(t, d, event)

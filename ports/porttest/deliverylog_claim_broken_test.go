@@ -28,17 +28,17 @@ func renaming(rename func(domain.EventID, string) (domain.EventID, string)) func
 
 func brokenDeliveryClaims() []broken[porttest.DeliveryLog] {
 	const (
-		refuses  = "Claim refuses a claimed delivery to everybody until the claim runs out"
-		next     = "Claim gives a delivery whose claim has run out to the next caller, as often as that happens"
+		refuses  = "Claim refuses a claimed delivery to each caller until the claim runs out"
+		next     = "Claim gives a delivery whose claim has run out to the next caller, each time"
 		oneOf    = "Claim by many callers succeeds for one of them"
 		keys     = "Claim distinguishes events and channels"
-		recorded = "Claim of a recorded delivery returns ErrExists, to everybody and for good"
+		recorded = "Claim of a recorded delivery always returns ErrExists"
 		ended    = "Claim with an ended context claims no delivery"
 		every    = "every clause that looks at a held claim"
 		runsOut  = "every clause that lets a claim run out"
 	)
 	return []broken[porttest.DeliveryLog]{
-		{"everybody gets the claim", refuses, every, leasedLog(time.Nanosecond)},
+		{"each caller gets the claim", refuses, every, leasedLog(time.Nanosecond)},
 		{"a claim of a delivery runs out early", refuses, "ClaimLease returns the same short lease", leasedLog(lease / 3)},
 
 		{"ClaimLease returns another lease", "ClaimLease returns how long a delivery's claim lasts", "", leasedLog(lease + lease/10)},
@@ -55,7 +55,7 @@ func brokenDeliveryClaims() []broken[porttest.DeliveryLog] {
 				return c, err
 			}
 		})},
-		{"each process has claims of its own", refuses, every, func() porttest.DeliveryLog {
+		{"each process has its own claims on deliveries", refuses, every, func() porttest.DeliveryLog {
 			d := leasedLog(lease)()
 			d.Other = leasedLog(lease)().Log
 			return d
@@ -74,7 +74,7 @@ func brokenDeliveryClaims() []broken[porttest.DeliveryLog] {
 			}
 			return c, nil
 		})},
-		{"Claim beside another fails as if the log were unreachable", oneOf, "", faultyDeliveries(func(l *faultyLog) {
+		{"a concurrent Claim fails as if the log were unreachable", oneOf, "", faultyDeliveries(func(l *faultyLog) {
 			var busy sync.Mutex
 			l.claim = func(ctx context.Context, event domain.EventID, channel string) (ports.DeliveryClaim, error) {
 				if !busy.TryLock() {

@@ -26,7 +26,7 @@ func brokenDeliveryLists() []broken[porttest.DeliveryLog] {
 		{"List returns the deliveries of every order", only, "other clauses record deliveries of several orders", keepingRecords(keepFirst, func(kept []domain.Notification, _ domain.OrderID) []domain.Notification {
 			return kept
 		})},
-		{"List returns claimed deliveries", only, "other clauses list what is only claimed", faultyDeliveries(func(l *faultyLog) {
+		{"List returns claimed deliveries", only, "other clauses list claimed deliveries", faultyDeliveries(func(l *faultyLog) {
 			var claimed shared[domain.Notification, bool]
 			l.claim = func(ctx context.Context, event domain.EventID, channel string) (ports.DeliveryClaim, error) {
 				order, _ := event.OrderID()

@@ -81,8 +81,8 @@ func brokenRecords() []broken[porttest.DeliveryLog] {
 	}
 }
 
-// freeing makes a log whose Release, if may reports so, frees the claim that the
-// event is under now, whoever holds it.
+// freeing makes a log whose Release frees the event's current claim, of any holder,
+// if may reports true.
 func freeing(may func(c *faultyClaim) bool) func() porttest.DeliveryLog {
 	return faultyDeliveries(func(l *faultyLog) {
 		var current shared[domain.EventID, ports.DeliveryClaim]

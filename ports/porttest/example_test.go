@@ -11,8 +11,8 @@ import (
 	"example.com/orderflow/ports/porttest"
 )
 
-// The test of an adapter opens it, empty, for each clause. This test opens the
-// adapter in memory: put yours in its place.
+// An adapter's test opens the empty adapter for each clause. This test opens the
+// memory adapter; replace it by yours.
 func ExampleRun() {
 	var t *testing.T // of your test
 	porttest.Run(t, porttest.StoreClauses(), func(t testing.TB) porttest.Store {
@@ -21,7 +21,7 @@ func ExampleRun() {
 	})
 }
 
-// A broker of events alone needs neither a dead-letter queue nor its clauses.
+// A broker without dead letters passes only the clauses of events.
 func ExampleEventClauses() {
 	var t *testing.T // of your test
 	porttest.Run(t, porttest.EventClauses(), func(t testing.TB) porttest.Events {
@@ -36,8 +36,8 @@ func ExampleEventClauses() {
 	})
 }
 
-// An adapter without I/O runs each clause in virtual time, where no clause takes
-// longer than its work.
+// An adapter without I/O can run each clause in virtual time, in which waiting takes
+// no real time.
 func ExampleClause() {
 	var t *testing.T // of your test
 	for _, clause := range porttest.DeliveryLogClauses() {

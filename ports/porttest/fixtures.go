@@ -63,8 +63,8 @@ func eventIDs(events []domain.Event) []domain.EventID {
 	return ids
 }
 
-// hardOrders returns orders that keep the domain's rules and that a server
-// easily changes on their way in and out.
+// hardOrders returns valid orders that a server easily changes when it stores or
+// returns them.
 func hardOrders() []domain.Order {
 	return []domain.Order{
 		newOrder(1, "u", "p", 1, epoch),

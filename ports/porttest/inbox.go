@@ -13,17 +13,17 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// inbox is a running call of Consume or Drain. It keeps what the call hands
-// over, for the clause to judge. T is [ports.Delivery] or [ports.DeadLetter].
+// inbox is a running call of Consume or Drain. It keeps the items that the call
+// hands over. T is [ports.Delivery] or [ports.DeadLetter].
 type inbox[T any] struct {
 	t      testing.TB
-	method string // which is called
+	method string // "Consume" or "Drain"
 	id     func(T) domain.EventID
 	cancel func() // ends the call's context
 
 	returned chan struct{} // closed when the call has returned
-	err      error         // what it returned
-	early    bool          // it returned before its context ended
+	err      error         // the call's result
+	early    bool          // the call returned before its context ended
 
 	mu        sync.Mutex
 	handovers []handover[T]
@@ -36,7 +36,7 @@ type handover[T any] struct {
 	accepted     bool      // the handler returned nil
 }
 
-// handler answers for an item that is handed over for the nth time, from 1.
+// handler handles an item that is handed over for the nth time, from 1.
 type handler[T any] func(ctx context.Context, item T, nth int) error
 
 func accept[T any](context.Context, T, int) error { return nil }
@@ -79,8 +79,7 @@ func drain(t testing.TB, q DeadLetterQueue, handle handler[ports.DeadLetter]) *i
 	return newInbox(t, t.Context(), drainOf(q.Queue()), handle)
 }
 
-// newInbox starts a call, which ends with ctx, or with the clause at the
-// latest.
+// newInbox starts a call. It ends with ctx, or at the end of the clause.
 func newInbox[T any](t testing.TB, ctx context.Context, p source[T], handle handler[T]) *inbox[T] {
 	ctx, cancel := context.WithCancel(ctx)
 	in := &inbox[T]{t: t, method: p.method, id: p.id, cancel: cancel, returned: make(chan struct{})}
@@ -197,8 +196,8 @@ func (in *inbox[T]) awaitAccepted(count int, ids ...domain.EventID) []T {
 	return in.accepted(ids...)
 }
 
-// checkOnce fails t unless the handler accepted each of these ids, and nothing
-// was handed over twice or beside them.
+// checkOnce fails t unless exactly these ids were handed over, each once, and the
+// handler accepted them.
 func (in *inbox[T]) checkOnce(ids ...domain.EventID) {
 	in.t.Helper()
 	in.awaitEnded(ids...)
@@ -206,7 +205,7 @@ func (in *inbox[T]) checkOnce(ids ...domain.EventID) {
 	for _, h := range in.got() {
 		id := in.id(h.item)
 		if !slices.Contains(ids, id) {
-			in.t.Errorf("%s handed over %s, want it not to", in.method, id)
+			in.t.Errorf("%s handed over %s, which the clause does not expect", in.method, id)
 		} else if seen[id] {
 			in.t.Errorf("%s handed over %s again, want it once", in.method, id)
 		} else if !h.accepted {

@@ -150,7 +150,7 @@ var ordersAdd = []Clause[Store]{
 
 	// A caller that gives up may leave an order behind, but never an order
 	// without its event.
-	{"Add whose context ends during the call disturbs no other call, and a repeat settles it", func(t testing.TB, s Store) {
+	{"Add whose context ends during the call does not affect other calls, and can be repeated", func(t testing.TB, s Store) {
 		all := orders(1, 200)
 		ctx := bounded(t)
 		var mu sync.Mutex

@@ -18,7 +18,7 @@ const (
 	everyOrder  = "every clause that reads an order"
 )
 
-// brokenAdds have a fault in Add, Get or in what both need.
+// brokenAdds returns stores with a fault in Add or Get.
 func brokenAdds() []broken[porttest.Store] {
 	return []broken[porttest.Store]{
 		{"Add forgets the outbox", "Add puts the order's event into the outbox", everyOutbox, faulty(func(f *faultyStore) {
@@ -45,9 +45,9 @@ func brokenAdds() []broken[porttest.Store] {
 			}
 			f.get = hiding(f, &gone)
 		})},
-		{"Add of several orders ends with the first one's context", "Add whose context ends during the call disturbs no other call, and a repeat settles it", "", faulty(func(f *faultyStore) {
+		{"Add of several orders ends with the first one's context", "Add whose context ends during the call does not affect other calls, and can be repeated", "", faulty(func(f *faultyStore) {
 			var mu sync.Mutex
-			var first context.Context // of those that are gathered; nil if there are none
+			var first context.Context // of the gathered calls; nil: no call
 			f.add = func(ctx context.Context, order domain.Order) error {
 				if err := ctx.Err(); err != nil {
 					return err
@@ -62,7 +62,7 @@ func brokenAdds() []broken[porttest.Store] {
 						first = nil
 					})
 				} else {
-					wait *= 2 // until the first was answered, and its context has ended
+					wait *= 2 // until the first call has returned and its context has ended
 				}
 				all := first
 				mu.Unlock()
@@ -70,7 +70,7 @@ func brokenAdds() []broken[porttest.Store] {
 				return f.store.Add(all, order)
 			}
 		})},
-		{"Add whose context ends leaves the order without its event", "Add whose context ends during the call disturbs no other call, and a repeat settles it", "", faulty(func(f *faultyStore) {
+		{"Add whose context ends leaves the order without its event", "Add whose context ends during the call does not affect other calls, and can be repeated", "", faulty(func(f *faultyStore) {
 			f.add = func(ctx context.Context, order domain.Order) error {
 				if err := ctx.Err(); err != nil {
 					return err
@@ -185,7 +185,7 @@ func brokenAdds() []broken[porttest.Store] {
 		{"Get returns times in local time", "Add keeps an order, and Get returns it with every field as it was added", everyOrder, returning(func(order *domain.Order) {
 			order.CreatedAt = order.CreatedAt.In(time.FixedZone("CET", 3600))
 		})},
-		{"Claim fails beside an Add", "the store's methods may be called from several goroutines at once", "", faulty(func(f *faultyStore) {
+		{"Claim fails during an Add", "the store's methods may be called from several goroutines at once", "", faulty(func(f *faultyStore) {
 			var adding atomic.Int64
 			f.add = func(ctx context.Context, order domain.Order) error {
 				adding.Add(1)
@@ -210,7 +210,7 @@ func returning(change func(order *domain.Order)) func() porttest.Store {
 	})
 }
 
-// hiding returns a Get that does not find the orders that are gone.
+// hiding returns a Get that does not find the orders in gone.
 func hiding(f *faultyStore, gone *shared[domain.OrderID, bool]) func(context.Context, domain.OrderID) (domain.Order, error) {
 	return func(ctx context.Context, id domain.OrderID) (domain.Order, error) {
 		if _, ok := gone.get(id); ok {
@@ -244,7 +244,7 @@ func overwriting(answer error) func() porttest.Store {
 	})
 }
 
-// claimingAlso returns a Claim that returns, and removes, the free events too.
+// claimingAlso returns a Claim that also removes and returns the events in free.
 func claimingAlso(f *faultyStore, mu *sync.Mutex, free *[]domain.Event) func(context.Context, int) ([]domain.Event, error) {
 	return func(ctx context.Context, limit int) ([]domain.Event, error) {
 		events, err := f.store.Claim(ctx, limit)

@@ -21,7 +21,7 @@ func tied(n, count int) []domain.Order {
 	return list
 }
 
-// sorted returns the orders as List sorts them.
+// sorted returns the orders in List's order.
 func sorted(orders []domain.Order) []domain.Order {
 	return slices.SortedFunc(slices.Values(orders), func(a, b domain.Order) int {
 		if c := b.CreatedAt.Compare(a.CreatedAt); c != 0 {
@@ -69,7 +69,7 @@ var ordersList = append(listerOfOrders().clauses(), []Clause[Store]{
 		checkList(t, s, ports.OrderQuery{Limit: ports.MaxListLimit}, sorted(all)...)
 	}},
 
-	{"List visits every order that was there at the start once, while others are added", func(t testing.TB, s Store) {
+	{"List returns each order that existed at the start once, while others are added", func(t testing.TB, s Store) {
 		for i, query := range listerOfOrders().queries {
 			n := 1000 * (i + 1) // other orders for each query
 			before := tied(n, 25)

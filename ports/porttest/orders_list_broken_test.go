@@ -19,13 +19,12 @@ func listed(change func(page *ports.OrderPage, query ports.OrderQuery)) func() p
 	return faulty(func(f *faultyStore) { changeResult(&f.list, change) })
 }
 
-// listing makes a store whose List has another query than the caller's.
+// listing makes a store whose List changes the query.
 func listing(change func(query *ports.OrderQuery)) func() porttest.Store {
 	return faulty(func(f *faultyStore) { changeArgument(&f.list, change) })
 }
 
-// picking makes a store whose pages count from the newest of the orders that
-// match.
+// picking makes a store whose cursors count matching orders from the newest.
 func picking(matches func(order domain.Order, query ports.OrderQuery) bool) func() porttest.Store {
 	return faulty(func(f *faultyStore) {
 		f.list = func(ctx context.Context, query ports.OrderQuery) (ports.OrderPage, error) {
@@ -57,7 +56,7 @@ func everyPage[T any](list func(cursor string) ([]T, string, error)) (all []T, e
 	}
 }
 
-// countedPage returns a page that begins at the place that the cursor has.
+// countedPage returns the page at the cursor, which is an index.
 func countedPage[T any](all []T, limit int, cursor string) (page []T, next string, err error) {
 	const form = "from-%06d"
 	from := 0
@@ -77,9 +76,9 @@ func brokenLists() []broken[porttest.Store] {
 	const (
 		pages     = "List of orders continues after the page before, for pages of any size"
 		newest    = "List sorts orders by their time, the newest first, and by id within one time, the highest first"
-		steady    = "List visits every order that was there at the start once, while others are added"
+		steady    = "List returns each order that existed at the start once, while others are added"
 		user      = "List returns only the user's orders, if the query names a user"
-		limits    = "List of orders takes the nearer end for a limit that is out of range"
+		limits    = "List of orders replaces a limit that is out of range by the nearer bound"
 		everyList = "every clause that lists orders"
 	)
 	return []broken[porttest.Store]{
@@ -117,7 +116,7 @@ func brokenLists() []broken[porttest.Store] {
 				query.UserID = ""
 			}
 		})},
-		{"List takes users for the same who differ in case", user, "the pages count from the newest order", picking(func(order domain.Order, query ports.OrderQuery) bool {
+		{"List ignores the case of user ids", user, "the pages count from the newest order", picking(func(order domain.Order, query ports.OrderQuery) bool {
 			return query.UserID == "" || strings.EqualFold(query.UserID, order.UserID)
 		})},
 		{"List starts anew at an unknown cursor", "List of orders refuses a cursor that it did not return", "", faulty(func(f *faultyStore) {

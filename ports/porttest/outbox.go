@@ -41,9 +41,9 @@ func awaitFree(t testing.TB, outbox ports.Outbox, ids ...domain.EventID) (got []
 	return got
 }
 
-// checkOutbox fails t unless the outbox holds exactly these events. It claims
-// until it gets a witness, an event whose claim began just now: by then the
-// claims on all other events have run out too.
+// checkOutbox fails t unless the outbox holds exactly these events. It adds a
+// witness, a claimed event, and claims until it gets it. By then all earlier claims
+// have run out.
 func checkOutbox(t testing.TB, s Store, want ...domain.Event) {
 	t.Helper()
 	witness := addWitness(t, s)
@@ -56,18 +56,18 @@ func checkOutbox(t testing.TB, s Store, want ...domain.Event) {
 			checkEqual(t, "event "+string(got.ID)+" in the outbox", want[i], got)
 			delete(missing, got.ID)
 		} else if got.ID != witness {
-			t.Errorf("the outbox holds event %s, want it not to", got.ID)
+			t.Errorf("the outbox holds event %s, which the clause does not expect", got.ID)
 		}
 	}
 	for id := range missing {
-		t.Errorf("the outbox does not hold event %s, want it to", id)
+		t.Errorf("the outbox does not hold event %s, which the clause expects", id)
 	}
 	mark(t, s.Outbox, witness)
 }
 
 var witnesses atomic.Int64
 
-// addWitness adds an order that no clause uses otherwise.
+// addWitness adds an order that no clause uses.
 func addWitness(t testing.TB, s Store) domain.EventID {
 	t.Helper()
 	witness := newOrder(1_000_000+int(witnesses.Add(1)), "witness", "witness", 1, epoch)

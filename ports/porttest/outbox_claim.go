@@ -61,7 +61,7 @@ var outboxClaim = []Clause[Store]{
 		})
 	}},
 
-	{"Claim returns an event whose claim has run out, as often as that happens", func(t testing.TB, s Store) {
+	{"Claim returns an event whose claim has run out, each time", func(t testing.TB, s Store) {
 		want := addEvents(t, s, 1, 1)[0]
 		for _, outbox := range []ports.Outbox{s.Outbox, s.Other, s.Outbox} {
 			for _, got := range awaitFree(t, outbox, want.ID) {
@@ -97,8 +97,8 @@ var outboxClaim = []Clause[Store]{
 		})
 	}},
 
-	// Events become free neither in the order of their times nor of their ids.
-	// The pauses are for clocks that would take two calls for simultaneous.
+	// Events become free neither in the order of their times nor of their ids. The
+	// pauses are for clocks that would give two calls the same time.
 	{"Claim returns first the event that has been free for longest", func(t testing.TB, s Store) {
 		var ids []domain.EventID
 		for n := range 3 {
@@ -126,7 +126,7 @@ var outboxClaim = []Clause[Store]{
 
 	{"Claim by many callers returns each event to one of them, and leaves none out", func(t testing.TB, s Store) {
 		const count, callers, limit = 40, 8, 7 // the callers' limits add up to more than the events
-		var left []domain.EventID              // what nobody got in the last round
+		var left []domain.EventID              // events that no caller got in the last round
 		withinLease(t, s.Lease, func(round int) (claimed time.Time, fault string) {
 			all := orders(round*count, count)
 			add(t, s, all...)

@@ -25,7 +25,7 @@ func claimingUpTo(change func(limit int) int) func() porttest.Store {
 	return faulty(func(f *faultyStore) { changeArgument(&f.claim, func(limit *int) { *limit = change(*limit) }) })
 }
 
-// claimingFirst makes a store whose Claim sorts free events so.
+// claimingFirst makes a store whose Claim sorts free events by less.
 func claimingFirst(less func(a, b entry) int) func() porttest.Store {
 	return faultyNaive(func(n *naiveStore, _ *faultyStore) { n.less = less })
 }
@@ -33,7 +33,7 @@ func claimingFirst(less func(a, b entry) int) func() porttest.Store {
 func brokenClaims() []broken[porttest.Store] {
 	const (
 		away       = "Claim does not return a claimed event before its claim runs out"
-		again      = "Claim returns an event whose claim has run out, as often as that happens"
+		again      = "Claim returns an event whose claim has run out, each time"
 		limited    = "Claim returns no more events than its limit, and leaves the others free"
 		longest    = "Claim returns first the event that has been free for longest"
 		oneEach    = "Claim by many callers returns each event to one of them, and leaves none out"
@@ -76,7 +76,7 @@ func brokenClaims() []broken[porttest.Store] {
 				return f.store.MarkPublished(ctx, ids...)
 			}
 		})},
-		{"each process keeps its claims to itself", away, everyClaim, func() porttest.Store {
+		{"each process has its own claims", away, everyClaim, func() porttest.Store {
 			one := newNaiveStore()
 			other := *one
 			other.claims = map[domain.EventID]time.Time{}
@@ -88,7 +88,7 @@ func brokenClaims() []broken[porttest.Store] {
 		{"Claim returns the newest event first", longest, "", claimingFirst(func(a, b entry) int { return b.event.Time.Compare(a.event.Time) })},
 
 		{"Claim returns events in the order in which they were added", longest, "", claimingFirst(func(a, b entry) int { return cmp.Compare(a.added, b.added) })},
-		{"Claim returns what became free last first", longest, "", claimingFirst(func(a, b entry) int { return longestFree(b, a) })},
+		{"Claim returns the last freed event first", longest, "", claimingFirst(func(a, b entry) int { return longestFree(b, a) })},
 
 		{"Claim of an empty outbox returns ErrNotFound", "Claim of an empty outbox returns nothing", everyClaim, faulty(func(f *faultyStore) {
 			f.claim = func(ctx context.Context, limit int) ([]domain.Event, error) {
@@ -111,7 +111,7 @@ func brokenClaims() []broken[porttest.Store] {
 				return events[:min(len(events), max(limit, 0))], err
 			}
 		})},
-		{"Claim takes no limit for a limit of 0", "Claim with a limit below 1 claims nothing", "", claimingUpTo(func(limit int) int {
+		{"Claim with a limit of 0 has no limit", "Claim with a limit below 1 claims nothing", "", claimingUpTo(func(limit int) int {
 			if limit <= 0 {
 				return 1000
 			}

@@ -10,7 +10,7 @@ import (
 )
 
 var outboxMark = []Clause[Store]{
-	{"MarkPublished removes a claimed event for good", func(t testing.TB, s Store) {
+	{"MarkPublished removes a claimed event permanently", func(t testing.TB, s Store) {
 		all := addEvents(t, s, 1, 3)
 		mark(t, s.Outbox, all[0].ID) // claimed by Add
 		awaitFree(t, s.Outbox, all[1].ID, all[2].ID)
@@ -21,7 +21,7 @@ var outboxMark = []Clause[Store]{
 		checkOutbox(t, s) // still, after another lease
 	}},
 
-	{"MarkPublished removes a free event for good", func(t testing.TB, s Store) {
+	{"MarkPublished removes a free event permanently", func(t testing.TB, s Store) {
 		all := addEvents(t, s, 1, 3)
 		waitOut(s.Lease)
 		mark(t, s.Other, eventIDs(all)...)

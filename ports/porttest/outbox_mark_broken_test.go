@@ -13,7 +13,7 @@ import (
 	"example.com/orderflow/ports/porttest"
 )
 
-// marking makes a store whose MarkPublished marks other ids than the caller's.
+// marking makes a store whose MarkPublished changes the ids.
 func marking(change func(ids []domain.EventID) []domain.EventID) func() porttest.Store {
 	return faulty(func(f *faultyStore) {
 		f.mark = func(ctx context.Context, ids ...domain.EventID) error {
@@ -22,7 +22,7 @@ func marking(change func(ids []domain.EventID) []domain.EventID) func() porttest
 	})
 }
 
-// knowing makes a store whose MarkPublished knows which ids are in the outbox.
+// knowing makes a store whose MarkPublished distinguishes known and unknown ids.
 func knowing(mark func(ctx context.Context, f *faultyStore, known, unknown []domain.EventID) error) func() porttest.Store {
 	return faulty(func(f *faultyStore) {
 		var mu sync.Mutex
@@ -61,8 +61,8 @@ func knowing(mark func(ctx context.Context, f *faultyStore, known, unknown []dom
 func brokenMarks() []broken[porttest.Store] {
 	const (
 		every   = "MarkPublished removes every event of a call"
-		claimed = "MarkPublished removes a claimed event for good"
-		free    = "MarkPublished removes a free event for good"
+		claimed = "MarkPublished removes a claimed event permanently"
+		free    = "MarkPublished removes a free event permanently"
 		unknown = "MarkPublished ignores unknown ids"
 		ended   = "MarkPublished with an ended context marks nothing"
 		several = "other clauses mark several events"
@@ -106,7 +106,7 @@ func brokenMarks() []broken[porttest.Store] {
 				return f.store.MarkPublished(ctx, ids...)
 			}
 		})},
-		{"MarkPublished marks nothing beside an unknown id", unknown, "", knowing(func(ctx context.Context, f *faultyStore, known, unknown []domain.EventID) error {
+		{"MarkPublished marks nothing if one id is unknown", unknown, "", knowing(func(ctx context.Context, f *faultyStore, known, unknown []domain.EventID) error {
 			if len(unknown) > 0 {
 				return nil
 			}
@@ -132,7 +132,7 @@ func brokenMarks() []broken[porttest.Store] {
 				})...)
 			}
 		})},
-		{"MarkPublished marks only what the same process claimed", claimed, "another process marks in other clauses too", func() porttest.Store {
+		{"MarkPublished marks only events that the same process claimed", claimed, "another process marks in other clauses too", func() porttest.Store {
 			s := leased(lease)()
 			other := newFaultyStore(s.Orders.(store))
 			other.mark = func(ctx context.Context, ids ...domain.EventID) error { return ctx.Err() }
@@ -158,7 +158,7 @@ func brokenMarks() []broken[porttest.Store] {
 		})},
 		{"MarkPublished marks and then fails on an ended context", ended, "", faulty(func(f *faultyStore) { checkContextLast(&f.mark) })},
 		{"MarkPublished ignores its context", ended, "", faulty(func(f *faultyStore) { ignoreContext(&f.mark) })},
-		{"MarkPublished keeps the slice for later", "MarkPublished shares no memory with its caller", "what an ended call kept is marked later", faulty(func(f *faultyStore) {
+		{"MarkPublished keeps the slice for later", "MarkPublished shares no memory with its caller", "ids of an ended call are marked later", faulty(func(f *faultyStore) {
 			var mu sync.Mutex
 			var kept []domain.EventID
 			f.mark = func(ctx context.Context, ids ...domain.EventID) error {

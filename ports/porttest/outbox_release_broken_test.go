@@ -31,7 +31,7 @@ func brokenReleases() []broken[porttest.Store] {
 		{"Release removes the event", until, both, releasing(func(f *faultyStore, ctx context.Context, _ time.Time, ids []domain.EventID) error {
 			return f.store.MarkPublished(ctx, ids...)
 		})},
-		{"Release to the past waits for the lease", past, "", releasing(func(f *faultyStore, ctx context.Context, until time.Time, ids []domain.EventID) error {
+		{"Release at a past time waits for the lease", past, "", releasing(func(f *faultyStore, ctx context.Context, until time.Time, ids []domain.EventID) error {
 			if until.Before(time.Now()) {
 				return ctx.Err()
 			}
@@ -43,7 +43,7 @@ func brokenReleases() []broken[porttest.Store] {
 		{"Release releases five at most", "Release of some events until later lets Claim return the others", "", releasing(func(f *faultyStore, ctx context.Context, until time.Time, ids []domain.EventID) error {
 			return f.store.Release(ctx, until, ids[:min(len(ids), 5)]...)
 		})},
-		{"Release puts events in", "Release puts nothing into the outbox", "", faultyNaive(func(n *naiveStore, f *faultyStore) {
+		{"Release puts unknown events into the outbox", "Release puts nothing into the outbox", "", faultyNaive(func(n *naiveStore, f *faultyStore) {
 			f.release = func(ctx context.Context, until time.Time, ids ...domain.EventID) error {
 				for _, id := range ids {
 					of, _ := id.OrderID()

@@ -8,10 +8,10 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// lister is a List that returns pages, of orders or of dead letters. A is the
+// lister is a method List that returns pages of orders or of dead letters. A is the
 // adapter, Q a query and T an item of the list.
 type lister[A, Q, T any] struct {
-	items   string                                                   // what it lists
+	items   string                                                   // "orders" or "dead letters"
 	queries []Q                                                      // each asks for every item that fill adds
 	with    func(query Q, limit int, cursor string) Q                // the query, of this page
 	fill    func(t testing.TB, a A, count int) []T                   // adds items, several of each time, and returns them in List's order
@@ -20,7 +20,7 @@ type lister[A, Q, T any] struct {
 	id      func(T) string
 }
 
-// clauses returns what the contract says of pages, whatever they hold.
+// clauses returns the contract's clauses about pages.
 func (l lister[A, Q, T]) clauses() []Clause[A] {
 	first := func(t testing.TB, a A, limit int) ([]T, string) {
 		t.Helper()
@@ -48,7 +48,7 @@ func (l lister[A, Q, T]) clauses() []Clause[A] {
 			}
 		}},
 
-		{"List of " + l.items + " takes the nearer end for a limit that is out of range", func(t testing.TB, a A) {
+		{"List of " + l.items + " replaces a limit that is out of range by the nearer bound", func(t testing.TB, a A) {
 			all := l.fill(t, a, ports.MaxListLimit+2)
 			for limit, nearer := range map[int]int{
 				0: 1, -1: 1, -1 << 31: 1,
@@ -90,8 +90,8 @@ func (l lister[A, Q, T]) clauses() []Clause[A] {
 	}
 }
 
-// follow returns the items of all pages, and calls between before each further
-// page.
+// follow returns the items of all pages. It calls between before each page except
+// the first.
 func (l lister[A, Q, T]) follow(t testing.TB, a A, query Q, limit int, between func()) []T {
 	t.Helper()
 	const tooMany = 1000
@@ -116,8 +116,8 @@ func (l lister[A, Q, T]) follow(t testing.TB, a A, query Q, limit int, between f
 	return nil
 }
 
-// checkVisited fails t unless listed, which was read while others were added,
-// has each of the steady ids once, no id twice, and is sorted.
+// checkVisited fails t unless listed has each of the steady ids once, has no id
+// twice, and is sorted. It was read while other items were added.
 func checkVisited[T any](t testing.TB, query any, id func(T) string, listed, sorted []T, steady []T) {
 	t.Helper()
 	count := map[string]int{}
@@ -131,7 +131,7 @@ func checkVisited[T any](t testing.TB, query any, id func(T) string, listed, sor
 	}
 	for _, item := range steady {
 		if count[id(item)] == 0 {
-			t.Errorf("list %+v: %s, which was there all the time, was not listed", query, id(item))
+			t.Errorf("list %+v: %s, which matched throughout, was not listed", query, id(item))
 		}
 	}
 }

@@ -9,13 +9,12 @@
 //		})
 //	}
 //
-// A broker whose events are all that matters passes [EventClauses]; one that
-// also hands out its dead letters passes [DeadLetterQueueClauses] as well. The
-// other suites are [DeliveryLogClauses], [DeadLettersClauses] and
-// [ChannelClauses].
+// A broker passes [EventClauses]. If it also hands out dead letters, it passes
+// [DeadLetterQueueClauses] as well. The other suites are [DeliveryLogClauses],
+// [DeadLettersClauses] and [ChannelClauses].
 //
-// There are no options: an adapter keeps the whole contract or fails. A failure
-// says what the adapter had to do, and names the order, event or dead letter.
+// An adapter keeps the whole contract or fails; no option leaves out a clause. A
+// failure says what the adapter had to do, and names the order, event or dead letter.
 //
 // Clauses run in real time. An adapter without I/O can run each clause in
 // virtual time (testing/synctest), as the example of [Clause] shows.
@@ -39,8 +38,8 @@ type Clause[A any] struct {
 	Check func(t testing.TB, adapter A)
 }
 
-// sideBySide is how many clauses [Run] checks at once. Clauses mostly wait, for
-// leases and delays, so there may be more of them than processors.
+// sideBySide is how many clauses [Run] checks at once. It may exceed the number of
+// processors, because clauses mostly wait for leases and delays.
 const sideBySide = 8
 
 // Run checks each clause in a subtest of its name, several at once. For each
@@ -85,9 +84,10 @@ type Events struct {
 	// Inject puts a message with this body, which is not an event, into the queue.
 	Inject func(ctx context.Context, body []byte) error
 
-	// Attempts is how often the broker delivers a failing event before it sets
-	// the event aside: 3 or more. Clauses wait for the delays between: the first
-	// of 50 to 200 ms, each at least 50 ms longer than the one before.
+	// Attempts is how often the broker delivers a failing event before it sets the
+	// event aside: 3 or more. Clauses wait for the delays between the attempts. The
+	// first delay is 50 to 200 ms, each other at least 50 ms longer than the one
+	// before.
 	Attempts int
 }
 
@@ -102,9 +102,9 @@ func EventClauses() []Clause[Events] {
 type DeadLetterQueue struct {
 	Events
 
-	// Queue returns, at each call, another drain of the same dead letters. Their
-	// times are compared with this process's clock. A letter that was not kept
-	// has to come again within seconds.
+	// Queue returns another drain of the same dead letters at each call. Clauses
+	// compare the letters' times with this process's clock. A letter that was not
+	// kept has to come again within seconds.
 	Queue func() ports.DeadLetterQueue
 }
 

@@ -25,17 +25,17 @@ const lease = time.Second
 type broken[A any] struct {
 	fault string
 	fails string // the clause that must find the fault
-	also  string // why other clauses may find it too; empty: none may
+	also  string // why other clauses may also find the fault; empty: no other may
 	open  func() A
 }
 
-// checkSuite runs the clauses against a whole adapter, which must pass, and
-// against broken ones, which must fail. Each clause must be the one that finds
-// some fault, or it proves nothing.
+// checkSuite runs the clauses against a whole adapter, which must pass, and against
+// broken ones, which must fail. For each clause the table must have a fault that it
+// finds.
 func checkSuite[A any](t *testing.T, clauses []porttest.Clause[A], whole func() A, table []broken[A]) {
 	for _, clause := range clauses {
 		if !slices.ContainsFunc(table, func(b broken[A]) bool { return b.fails == clause.Name }) {
-			t.Errorf("no broken adapter is there for the clause %q", clause.Name)
+			t.Errorf("no broken adapter fails the clause %q", clause.Name)
 		}
 	}
 	for _, b := range append(table, broken[A]{fault: "none", open: whole}) {
@@ -78,13 +78,13 @@ func check[A any](t *testing.T, clause porttest.Clause[A], open func() A) (fault
 		}()
 		<-done
 		faults = r.faults
-		time.Sleep(time.Hour) // ends what a broken adapter left running
+		time.Sleep(time.Hour) // ends goroutines that a broken adapter left running
 	})
 	return faults
 }
 
-// recorder is a testing.TB that keeps failures. Methods that no clause may call
-// are the embedded one's.
+// recorder is a testing.TB that keeps failures. Clauses may not call the methods of
+// the embedded one.
 type recorder struct {
 	testing.TB
 	ctx       context.Context
@@ -177,8 +177,7 @@ func (s *shared[K, V]) once(key K, value V) (kept V, known bool) {
 	return kept, known
 }
 
-// around makes *f, which is a function, run within between, which gets its
-// arguments and calls it.
+// around replaces the function *f by between, which gets the arguments and *f.
 func around[F any](f *F, between func(args []reflect.Value, call func([]reflect.Value) []reflect.Value) []reflect.Value) {
 	whole := reflect.ValueOf(*f)
 	call := whole.Call
@@ -196,8 +195,8 @@ func ignoreContext[F any](f *F) {
 	})
 }
 
-// checkContextLast makes *f look at its context only after its work. Then it returns the
-// context's error, if that has ended.
+// checkContextLast makes *f check its context only after its work. If the context has
+// ended, *f then returns the context's error.
 func checkContextLast[F any](f *F) {
 	around(f, func(args []reflect.Value, call func([]reflect.Value) []reflect.Value) []reflect.Value {
 		ctx := args[0].Interface().(context.Context)

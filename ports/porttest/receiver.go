@@ -9,11 +9,11 @@ import (
 	"example.com/orderflow/domain"
 )
 
-// receiver is what the contract says of both Consume and Drain. A is the adapter, T
-// what it hands over.
+// receiver has the clauses of both Consume and Drain. A is the adapter, T the type of
+// the items that it hands over.
 type receiver[A, T any] struct {
 	method string
-	items  string                                          // what it hands over
+	items  string                                          // "events" or "dead letters"
 	open   func(a A) source[T]                             // another consumer or drain of the same queue
 	intact func(t testing.TB, item T, event domain.Event)  // fails t unless the item has the event, as at its first handover
 	feed   func(t testing.TB, a A, events ...domain.Event) // puts items into the queue, with the events' ids
@@ -58,7 +58,7 @@ func (p receiver[A, T]) clauses() []Clause[A] {
 			}
 		}},
 
-		{p.method + " waits as long as its context lives, and then returns nil", func(t testing.TB, a A) {
+		{p.method + " waits until its context ends, and then returns nil", func(t testing.TB, a A) {
 			in := p.start(t, a, accept)
 			for n := range 3 {
 				select {
@@ -82,7 +82,7 @@ func (p receiver[A, T]) clauses() []Clause[A] {
 			p.check(t, in, want...)
 		}},
 
-		{p.method + " hands over no accepted " + p.items + " again, to nobody", func(t testing.TB, a A) {
+		{p.method + " never hands over accepted " + p.items + " again", func(t testing.TB, a A) {
 			accepted, fresh := events(1, 20), event(100)
 			p.feed(t, a, accepted...)
 			first := p.start(t, a, accept)
@@ -133,7 +133,7 @@ func (p receiver[A, T]) clauses() []Clause[A] {
 			ended.open()
 			in.awaitEnded(event(1).ID)
 			if len(faults) > 0 {
-				t.Errorf("the context of the handler of %s ended (%v) soon after %s's, want it to live on", event(1).ID, <-faults, p.method)
+				t.Errorf("the context of the handler of %s ended (%v) soon after %s's, want later", event(1).ID, <-faults, p.method)
 			}
 		}},
 
@@ -160,9 +160,9 @@ func (p receiver[A, T]) clauses() []Clause[A] {
 	}
 }
 
-// share checks that two calls hand over each item once between them. Handlers
-// hold what they get until both have an item, so that neither call can take all
-// before the other has begun.
+// share checks that two calls together hand over each item once. Handlers wait until
+// both calls have an item, so that neither call takes all items before the other has
+// begun.
 func (p receiver[A, T]) share(t testing.TB, a A, one, other source[T]) {
 	const wave, waves = 50, 40
 	both := newGate(t)

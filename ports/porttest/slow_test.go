@@ -12,8 +12,8 @@ import (
 	"example.com/orderflow/ports/porttest"
 )
 
-// machine is slow and noisy, which breaks no contract: each call takes a while
-// before and after it does its work, and sometimes much longer.
+// machine is slow: each call takes some time before and after its work, sometimes
+// much longer. That breaks no contract.
 type machine struct {
 	mu   sync.Mutex
 	rand *rand.Rand
@@ -29,7 +29,7 @@ func (m *machine) lag() {
 	time.Sleep(d)
 }
 
-// slow makes *f, which is a function, run on the machine.
+// slow makes the function *f run on the machine.
 func slow[F any](m *machine, f *F) {
 	around(f, func(args []reflect.Value, call func([]reflect.Value) []reflect.Value) []reflect.Value {
 		m.lag()

@@ -23,7 +23,7 @@ type store interface {
 	ports.Outbox
 }
 
-// faultyStore is a store with functions in the place of methods. A row replaces
+// faultyStore is a store with functions instead of methods. A row replaces
 // one of them, and calls the store's own method through the embedded store.
 type faultyStore struct {
 	store
@@ -65,7 +65,8 @@ func harness(s store) porttest.Store {
 	return porttest.Store{Orders: s, Outbox: s, Other: s, Lease: lease}
 }
 
-// leased makes a whole store whose claims last for d, whatever the harness says.
+// leased makes a whole store whose claims last for d, instead of the Lease that the
+// clauses get.
 func leased(d time.Duration) func() porttest.Store {
 	return func() porttest.Store { return harness(&memory.Orders{Lease: d}) }
 }
@@ -89,12 +90,12 @@ func faultyNaive(breakIt func(n *naiveStore, f *faultyStore)) func() porttest.St
 	}
 }
 
-// naiveStore keeps its outbox as a first attempt might: a list, and when each
-// claim runs out.
+// naiveStore keeps its outbox in the simplest way: a map of events, and the time when
+// each claim runs out.
 type naiveStore struct {
 	*memory.Orders
 	lease time.Duration
-	gap   time.Duration        // between looking for events and claiming them
+	gap   time.Duration        // between finding events and claiming them
 	less  func(a, b entry) int // which events are claimed first
 
 	mu      *sync.Mutex

@@ -16,13 +16,13 @@ import (
 )
 
 const (
-	patience = 30 * time.Second       // how long a required result may take
-	quiet    = 300 * time.Millisecond // how long a clause watches for a forbidden result
-	tick     = 10 * time.Millisecond  // the first pause between two looks
+	patience = 30 * time.Second       // the limit for a required result
+	quiet    = 300 * time.Millisecond // how long a clause waits for a forbidden result
+	tick     = 10 * time.Millisecond  // the first pause between two checks
 )
 
-// bounded returns a context for a clause's calls. It ends the clause, and not
-// the whole run, when an adapter hangs.
+// bounded returns a context for a clause's calls. If an adapter hangs, the context
+// ends the clause instead of the whole run.
 func bounded(t testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	t.Cleanup(cancel)
@@ -59,10 +59,10 @@ func awaitEach[ID comparable](t testing.TB, what string, ids []ID, fetch func() 
 	}
 }
 
-// withinLease calls try until a call returns within a lease of the claim it
-// made, and fails t with the fault of that call. A call that a slow machine
-// delays past the lease proves nothing, because the claim may have run out:
-// try then repeats with fresh ids, which it makes from round.
+// withinLease calls try until a call returns within a lease of its claim, and fails t
+// with the fault of that call. On a slow machine a call may take longer than the
+// lease. It then proves nothing, and withinLease calls try again with the next round,
+// from which try makes fresh ids.
 func withinLease(t testing.TB, lease time.Duration, try func(round int) (claimed time.Time, fault string)) {
 	t.Helper()
 	end := time.Now().Add(patience)
@@ -79,7 +79,7 @@ func withinLease(t testing.TB, lease time.Duration, try func(round int) (claimed
 	t.Fatalf("no round finished within the lease of %v: set a longer lease on this machine", lease)
 }
 
-// watch calls look for half a lease from the claim, and returns its first fault.
+// watch calls look until half of the lease is over, and returns its first fault.
 func watch(claimed time.Time, lease time.Duration, look func() (fault string)) string {
 	for {
 		if fault := look(); fault != "" {
@@ -127,8 +127,8 @@ func forEach[T any](t testing.TB, items []T, f func(ctx context.Context, item T)
 	}
 }
 
-// onlyOne makes n calls at once and returns the one that succeeded, or a fault
-// if not exactly one did, or another returned an error that does not wrap other.
+// onlyOne makes n calls at once and returns the one that succeeded. It returns a fault
+// unless exactly one succeeded and the others' errors wrap other.
 func onlyOne(t testing.TB, what string, n int, other error, call func(ctx context.Context, i int) error) (winner int, fault string) {
 	ctx := bounded(t)
 	errs := make([]error, n)
@@ -171,7 +171,7 @@ func checkEnded(t testing.TB, what string, call func(ctx context.Context) error)
 	}
 }
 
-// errorOf drops the result of a call, for [checkEnded].
+// errorOf returns only the error of a call, for [checkEnded].
 func errorOf[T any](_ T, err error) error { return err }
 
 // checkError fails t unless err wraps want and names the id.
@@ -184,8 +184,7 @@ func checkError[ID ~string](t testing.TB, what string, err, want error, id ID) {
 	}
 }
 
-// exactly compares times with their zone, and takes an empty slice or map for
-// a missing one.
+// exactly compares times with their zone. It equates empty slices and maps with nil.
 var exactly = cmp.Options{
 	cmpopts.EquateEmpty(),
 	cmp.Comparer(func(a, b time.Time) bool { return a == b }),
