@@ -40,7 +40,7 @@ bench-go: ## Run every Go benchmark, on real servers (it brings them up): BENCHT
 	.ci/test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) -p 1
 
 .PHONY: chaos
-chaos: ## Kill, cut and restart everything under load, account for each order: DURATION=10m SEED=…
+chaos: ## Kill, cut and restart every part under load, account for each order: DURATION=10m SEED=…
 	.ci/try chaos --duration $(DURATION) $(if $(SEED),--seed $(SEED))
 
 .PHONY: outage

@@ -102,9 +102,9 @@ const DeadLetterRetention = 30 * 24 * time.Hour
 // undone. After that, no method finds it.
 type DeadLetters interface {
 	// Put stores the letter as a record that waits. If the ID has a record
-	// already, Put adds the failure to it and has it wait again, whatever its
-	// state was; its message stays. Put changes nothing if the record has a failure
-	// with this LastFailure, so it may be repeated.
+	// already, Put adds the failure to it and sets its state to Waiting; its message
+	// stays. Put changes nothing if the record has a failure with this LastFailure,
+	// so it may be repeated.
 	//
 	// An error marked by [Permanent] is returned when the letter is too large, or
 	// when the record of its ID can't be read.
@@ -119,7 +119,7 @@ type DeadLetters interface {
 	// List returns one page of the records that match the query, by Since, then
 	// by ID, oldest first. A listed record has only the ID of its message, because
 	// the rest may be large. A caller that follows the cursors gets every record
-	// that matches throughout exactly once, whatever is put and settled meanwhile.
+	// that matches throughout exactly once, even while others are put and settled.
 	//
 	// List skips, logs and counts records that can't be read.
 	//

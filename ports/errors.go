@@ -22,8 +22,8 @@ var (
 
 	// ErrUnavailable is returned when the server behind the port does not work at
 	// the moment: it can't be reached, is too slow or full, or refuses the caller.
-	// A write may have happened or not. Every error that does not speak of the
-	// order, event or dead letter itself is of this kind, whatever its cause.
+	// A write may have happened or not. Every error that is not about the order,
+	// event or dead letter itself wraps ErrUnavailable.
 	ErrUnavailable = errors.New("unavailable")
 
 	// ErrRefused is returned, together with ErrUnavailable, when the server

@@ -27,8 +27,8 @@ type OrderRepository interface {
 
 	// List returns one page of the orders that query asks for, newest first: by
 	// CreatedAt, then by id, both descending. A caller that follows the cursors
-	// gets every order that was kept at the start exactly once, whatever is added
-	// meanwhile.
+	// gets every order that was kept at the start exactly once, even while others
+	// are added.
 	//
 	// List skips records that it can't read, logs their ids, and counts them.
 	//

@@ -80,7 +80,7 @@ func TestCancelledAddDoesNotAffectOthers(t *testing.T) {
 		staying = append(staying, order)
 		others.Go(func() {
 			if err := orders.Add(bounded(t), order); err != nil {
-				t.Errorf("add beside cancelled calls: %v", err)
+				t.Errorf("add during cancelled calls: %v", err)
 			}
 		})
 	}
@@ -118,13 +118,13 @@ func TestHugeOrderDoesNotAffectOthers(t *testing.T) {
 	wg.Go(func() {
 		err := orders.Add(bounded(t), huge)
 		if err == nil || errors.Is(err, ports.ErrUnavailable) || errors.Is(err, ports.ErrExists) {
-			t.Errorf("add an order that is too large: got %v, want a refusal", err)
+			t.Errorf("add a too large order: got %v, want a refusal", err)
 		}
 	})
 	for range 40 {
 		wg.Go(func() {
 			if err := orders.Add(bounded(t), newOrder(t, "bob", epoch)); err != nil {
-				t.Errorf("add beside an order that is too large: %v", err)
+				t.Errorf("add together with a too large order: %v", err)
 			}
 		})
 	}

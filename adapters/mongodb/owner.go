@@ -131,7 +131,7 @@ func (o *owner) round(ctx context.Context) error {
 	return nil
 }
 
-// beat takes one pause at most. So after a lost one the next comes in time.
+// beat takes at most one pause, so that after a lost beat the next comes in time.
 func (o *owner) beat(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, o.store.options.beat)
 	defer cancel()

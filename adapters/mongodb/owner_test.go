@@ -333,8 +333,8 @@ func TestStoreBeats(t *testing.T) {
 	eventually(t, "the store has written three more beats", func() bool { return beats() >= first+3 })
 }
 
-// A sign of life that is lost on the way does not end a living process: the next one
-// comes before others have counted too many readings.
+// Losing one sign of life does not end a living process, because the next one comes
+// before others have counted too many readings.
 func TestLostBeatEndsNoOwner(t *testing.T) {
 	const beat = 500 * time.Millisecond
 	url := databaseURL(t)

@@ -196,7 +196,7 @@ const (
 // It returns false if the session ends, or if ctx ends and one more try fails.
 func (l *link) replace(ctx context.Context, s *session, m message) (sent message, ok bool) {
 	for {
-		messages := []message{m} // publish removes headers here; a try that was given up may still read its own
+		messages := []message{m} // publish removes headers here; a try that timed out may still read its messages
 		try, cancel := context.WithTimeout(context.WithoutCancel(ctx), replaceTimeout)
 		err := l.publish(try, messages...)[0]
 		cancel()

@@ -180,8 +180,8 @@ func sendersHeaders(headers amqp.Table) amqp.Table {
 }
 
 // fit returns the message with as many headers as fit into a frame of that size,
-// beside the other properties and what the broker adds, and the names of the
-// headers that it left out. A size of 0 is no bound.
+// together with the other properties and the broker's headers. It also returns the
+// names of the headers that it left out. A size of 0 means no limit.
 func fit(p amqp.Publishing, frameSize int) (fitted amqp.Publishing, leftOut []string) {
 	limit, reserve := maxHeaders, 0
 	if frameSize > 0 {

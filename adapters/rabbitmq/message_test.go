@@ -129,7 +129,7 @@ func TestFit(t *testing.T) {
 		"an event's after":     {full, with(event, amqp.Table{"ce-source": x(2000), "x-a": "y"}), 4096, with(event)},
 		"what looks like ours": {full, with(event, amqp.Table{"orderflow-x": x(1000)}), 4096, with(event)},
 		"no reserve for more":  {full, with(event, amqp.Table{"x-a": x(100)}), 4096, with(event)},
-		"beside the reserve":   {amqp.Publishing{}, with(event, amqp.Table{"x-a": x(4400)}), 8192, nil},
+		"without the reserve":  {amqp.Publishing{}, with(event, amqp.Table{"x-a": x(4400)}), 8192, nil},
 		"in the reserve":       {amqp.Publishing{}, with(event, amqp.Table{"x-a": x(5000)}), 8192, with(event)},
 		"few at 8192":          {amqp.Publishing{}, with(event, amqp.Table{"x-a": x(8100)}), 8192, with(event)},
 		"no bound":             {full, with(amqp.Table{"x-a": x(60_000)}), 0, nil},
@@ -160,7 +160,7 @@ func TestFit(t *testing.T) {
 	got := fitted.Headers
 	for name, value := range with(event) {
 		if got[name] != value {
-			t.Errorf("beside many headers, header %s is %.20v", name, got[name])
+			t.Errorf("among many headers, header %s is %.20v", name, got[name])
 		}
 	}
 	if n := len(got); n < 30 || n > 100 {

@@ -25,7 +25,7 @@ import (
 //	                               ▲ ▲         │ fails
 //	                               │ │ later   ▼
 //	                               │ Queue.retry.1s, Queue.retry.10s, …
-//	                               │           │ fails for good
+//	                               │           │ fails finally
 //	                               │ replayed  ▼
 //	                               └── Queue.dead-letter ──▶ drained
 //	                                           │ unreadable

@@ -3,8 +3,9 @@
 //
 // The body is the order as JSON, beginning with id, user_id, product and quantity.
 // The headers that begin with "ce-" are the event's attributes by CloudEvents 1.0
-// (https://github.com/cloudevents/spec). A receiver can read the body alone; the
-// attributes add what happened, when, and an id by which it detects a repeat.
+// (https://github.com/cloudevents/spec): its type, time, and the id by which a
+// receiver recognises a repeat. A receiver that needs none of these can read the body
+// alone.
 package wire
 
 import (
@@ -77,7 +78,8 @@ func Encode(event domain.Event) (ports.Message, error) {
 	}, nil
 }
 
-// check returns an error if Decode would refuse the event, whatever its order.
+// check returns an error if Decode would refuse the event because of its type, id or
+// times.
 func check(event domain.Event) error {
 	if event.Type != domain.OrderCreated {
 		return fmt.Errorf("unknown type of event; the only one is %q", domain.OrderCreated)
@@ -96,7 +98,7 @@ func check(event domain.Event) error {
 
 // Decode returns the event of a message from [Encode] in this or a later version. It
 // ignores unknown headers and fields, and refuses an order that breaks the domain's
-// rules. It needs only headers and body.
+// rules. It reads only headers and body.
 func Decode(m ports.Message) (domain.Event, error) {
 	event, err := decode(m)
 	if err != nil {

@@ -136,7 +136,7 @@ func TestDecodeRefuses(t *testing.T) {
 				t.Errorf("got error %v, want one with %q", err, tt.want)
 			}
 			if got != (domain.Event{}) {
-				t.Errorf("got %+v beside the error", got)
+				t.Errorf("got %+v with the error", got)
 			}
 		})
 	}

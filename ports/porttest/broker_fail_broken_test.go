@@ -83,7 +83,7 @@ func brokenFailures() []broken[porttest.Events] {
 		})},
 		{"a rejected event comes again", rejected, "the next consumer gets a rejected event", answering(func(_ ports.Delivery, err error) error {
 			if ports.IsPermanent(err) {
-				return errors.New("not for good")
+				return errors.New("not permanent")
 			}
 			return err
 		})},

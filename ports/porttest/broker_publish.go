@@ -87,7 +87,7 @@ var eventsPublish = []Clause[Events]{
 		in := consume(t, e, accept)
 		forEach(t, slices.Collect(slices.Chunk(want, 2)), func(ctx context.Context, pair []domain.Event) error {
 			if err := errors.Join(e.Publisher.Publish(ctx, pair...)...); err != nil {
-				return fmt.Errorf("publish event %s beside other calls: %w", pair[0].ID, err)
+				return fmt.Errorf("publish event %s during other calls: %w", pair[0].ID, err)
 			}
 			return nil
 		})

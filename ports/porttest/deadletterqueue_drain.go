@@ -118,7 +118,7 @@ var queueDrain = append(draining.clauses(), []Clause[DeadLetterQueue]{
 		in.awaitAccepted(1, good.ID)
 	}},
 
-	{"Drain hands over other dead letters beside many that its handler does not accept", func(t testing.TB, q DeadLetterQueue) {
+	{"Drain hands over other dead letters while its handler refuses many", func(t testing.TB, q DeadLetterQueue) {
 		failing, fine := events(1, 200), eventIDs(events(1000, 5))
 		setAside(t, q, failing...)
 		in := drain(t, q, func(_ context.Context, letter ports.DeadLetter, _ int) error {

@@ -22,7 +22,7 @@ func brokenDrains() []broken[porttest.DeadLetterQueue] {
 				letter.ID = fmt.Sprintf("%x", letter.Message.Body)
 			}
 		})},
-		{"other letters wait for one that is not accepted", "Drain hands over other dead letters beside many that its handler does not accept", later, draining(func(p *pulls[ports.DeadLetter]) {
+		{"other letters wait for one that is not accepted", "Drain hands over other dead letters while its handler refuses many", later, draining(func(p *pulls[ports.DeadLetter]) {
 			p.wrap(func(call context.Context, h handle[ports.DeadLetter]) handle[ports.DeadLetter] {
 				return func(ctx context.Context, letter ports.DeadLetter) error {
 					for {

@@ -65,7 +65,7 @@ func brokenSetAsides() []broken[porttest.DeadLetterQueue] {
 		})},
 		{"a rejected event comes again before it is set aside", rejected, everyone, judging(func(_ ports.Delivery, err error) error {
 			if ports.IsPermanent(err) {
-				return errors.New("not for good")
+				return errors.New("not permanent")
 			}
 			return err
 		})},

@@ -161,7 +161,7 @@ func checkNoLetter(t testing.TB, store ports.DeadLetters, id string) {
 	t.Helper()
 	got, err := store.Get(bounded(t), id)
 	checkError(t, "get unknown dead letter", err, ports.ErrNotFound, id)
-	checkEqual(t, "dead letter beside the error for unknown dead letter "+id, ports.DeadLetterRecord{}, got)
+	checkEqual(t, "dead letter with the error for unknown dead letter "+id, ports.DeadLetterRecord{}, got)
 }
 
 // checkLetters fails t unless both stores list these records, in this order.

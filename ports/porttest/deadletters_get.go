@@ -76,7 +76,7 @@ var deadLettersGet = []Clause[DeadLetters]{
 				settle := store.Settle(ctx, kept, ports.Discarded, settler)
 				again := store.Put(ctx, failing(mine, nthFailure(1000)))
 				if err := errors.Join(list, put, get, settle, again); err != nil {
-					t.Errorf("dead letter %s beside other calls: %v", mine.ID, err)
+					t.Errorf("dead letter %s during other calls: %v", mine.ID, err)
 					return
 				}
 			}

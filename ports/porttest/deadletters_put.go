@@ -108,7 +108,7 @@ var deadLettersPut = []Clause[DeadLetters]{
 			ctx := bounded(t)
 			together(callers, func(i int) {
 				if err := either(i, d.Letters, d.Other).Put(ctx, failing(letter, want.Failures[i*7%failures])); err != nil {
-					t.Errorf("put dead letter %s beside other calls: %v", letter.ID, err)
+					t.Errorf("put dead letter %s during other calls: %v", letter.ID, err)
 				}
 			})
 			checkLetter(t, d, want)

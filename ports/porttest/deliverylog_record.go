@@ -79,7 +79,7 @@ var deliveryLogRecord = []Clause[DeliveryLog]{
 		ctx := bounded(t)
 		together(len(sent), func(i int) {
 			if err := either(i, late, next).Record(ctx, sent[i]); err != nil {
-				t.Errorf("record delivery of %s beside other calls: %v", event.ID, err)
+				t.Errorf("record delivery of %s during other calls: %v", event.ID, err)
 			}
 		})
 		list, err := d.Log.List(ctx, event.Order.ID)

@@ -50,7 +50,7 @@ func checkNotFound(t testing.TB, s Store, id domain.OrderID) {
 	t.Helper()
 	got, err := s.Orders.Get(bounded(t), id)
 	checkError(t, "get unknown order", err, ports.ErrNotFound, id)
-	checkEqual(t, "order beside the error for unknown order "+string(id), domain.Order{}, got)
+	checkEqual(t, "order with the error for unknown order "+string(id), domain.Order{}, got)
 }
 
 var ordersAdd = []Clause[Store]{
@@ -117,10 +117,10 @@ var ordersAdd = []Clause[Store]{
 		together(len(all), func(i int) {
 			err := s.Orders.Add(ctx, all[i])
 			if known(i) && !errors.Is(err, ports.ErrExists) {
-				t.Errorf("add known order %s beside new ones: error %v, want an error that wraps %q", all[i].ID, err, ports.ErrExists)
+				t.Errorf("add known order %s together with new ones: error %v, want an error that wraps %q", all[i].ID, err, ports.ErrExists)
 			}
 			if !known(i) && err != nil {
-				t.Errorf("add new order %s beside known ones: %v", all[i].ID, err)
+				t.Errorf("add new order %s together with known ones: %v", all[i].ID, err)
 			}
 		})
 		checkKept(t, s, all...)
@@ -169,7 +169,7 @@ var ordersAdd = []Clause[Store]{
 				defer mu.Unlock()
 				unknown = append(unknown, all[i])
 			default:
-				t.Errorf("add order %s beside callers that give up: %v", all[i].ID, err)
+				t.Errorf("add order %s during calls that give up: %v", all[i].ID, err)
 			}
 		})
 		for _, order := range unknown {
@@ -207,7 +207,7 @@ var ordersAdd = []Clause[Store]{
 				_, claim := outbox.Claim(ctx, 1)
 				mark := outbox.MarkPublished(ctx, mine.Created().ID)
 				if err := errors.Join(list, add, get, claim, mark); err != nil {
-					t.Errorf("order %s beside other calls: %v", mine.ID, err)
+					t.Errorf("order %s during other calls: %v", mine.ID, err)
 					return
 				}
 			}

@@ -139,7 +139,7 @@ var outboxClaim = []Clause[Store]{
 			together(callers, func(i int) {
 				events, err := either(i, s.Outbox, s.Other).Claim(ctx, limit)
 				if err != nil {
-					t.Errorf("claim beside other calls: %v", err)
+					t.Errorf("claim during other calls: %v", err)
 				}
 				mu.Lock()
 				defer mu.Unlock()

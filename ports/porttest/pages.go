@@ -83,7 +83,7 @@ func (l lister[A, Q, T]) clauses() []Clause[A] {
 					t.Errorf("cursor %q: error %v, want an error that wraps %q", cursor, err, ports.ErrInvalidCursor)
 				}
 				if len(page) > 0 || next != "" {
-					t.Errorf("cursor %q: %d %s and cursor %q beside the error, want nothing", cursor, len(page), l.items, next)
+					t.Errorf("cursor %q: %d %s and cursor %q with the error, want nothing", cursor, len(page), l.items, next)
 				}
 			}
 		}},
