@@ -41,8 +41,8 @@ type DeadLetter struct {
 	// same ID each time it is set aside.
 	ID string
 
-	// Message is as its sender made it, but always has an ID. It has no headers
-	// that count or explain failures, no expiration (it would vanish), no user (only
+	// Message is as its sender made it, but always has an ID. It has no headers that
+	// count or explain failures. It has no expiration (it would vanish), no user (only
 	// that user may set it) and no priority (a replay would overtake others).
 	Message Message
 

@@ -47,8 +47,8 @@ func spoiled(original func() bson.M, times string, fields ...string) []any {
 	return all
 }
 
-// List returns each readable order once and counts each unreadable one once, whether
-// they are mixed, have the same time, or fill the end of a page or all of it.
+// List returns each readable order once and counts each unreadable one once. They
+// may be mixed, have the same time, or fill the end of a page or the whole page.
 func TestListSkipsUnreadableOrders(t *testing.T) {
 	store := openWith(t, quiet)
 	orders := store.Orders()

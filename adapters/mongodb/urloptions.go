@@ -24,8 +24,8 @@ type option struct {
 
 func (o option) isOneOf(names ...string) bool { return slices.Contains(names, o.name) }
 
-// shown returns the option's name as it is written, or … if the text is not a name
-// or may be the rest of a password.
+// shown returns the option's name as it is written. It returns … if the text is not
+// a name or may be the rest of a password.
 func (o option) shown() string {
 	name, _, _ := strings.Cut(o.text, "=")
 	letters := strings.Trim(strings.ToLower(name), "abcdefghijklmnopqrstuvwxyz_") == ""

@@ -89,14 +89,14 @@
 // type, app id and timestamp. It drops expiration, user id and priority, which
 // would make a replayed message vanish, be refused or overtake others.
 //
-// A message that is retried, set aside or replayed loses the headers that do not
-// fit into a frame (frame_max) of that connection, the longest first; a warning
+// If a message is retried, set aside or replayed, headers that do not fit into a
+// frame (frame_max) of that connection are left out, the longest first; a warning
 // names them. 2 KiB of the frame are reserved for the headers that the broker adds
-// on the way back. Only an event's own headers and those above may use the reserve.
+// later. Only an event's own headers and those above may use the reserve.
 //
-// A letter that was not kept is published to the end of the dead letters after 10 s,
-// or after half a second if more than 25 wait. A crash between that and the
-// acknowledgement leaves it twice, as the same letter with the same failure.
+// Drain publishes a letter that was not kept to the end of the dead letters. It does
+// so after 10 s, or after half a second if more than 25 wait. A crash between that
+// and the acknowledgement leaves it twice, as the same letter with the same failure.
 //
 // # Failure
 //
@@ -115,16 +115,16 @@
 // The library drops the connection when it receives a message whose headers are
 // nested more than 32 deep or number more than 8192. A message of another program
 // does the same if its headers exceed the frame after the broker has added
-// x-delivery-count or x-death. After that, a consumer takes deliveries one by one
-// and connects almost without pauses, until the broker has set the message aside
-// and 5 s have passed. The message breaks 21 connections to the main queue and 51 to
-// the dead letters. It ends in the queue for unreadable messages, which nothing
-// consumes. A readable letter also ends there if it was unacknowledged at 51 lost
-// connections; before RabbitMQ 4.3, stopped drains count too.
+// x-delivery-count or x-death. Then a consumer takes deliveries one by one and
+// connects almost without pauses. It does so until the broker has set the message
+// aside and 5 s have passed. The message breaks 21 connections to the main queue
+// and 51 to the dead letters. It ends in the queue for unreadable messages, which
+// nothing consumes. A readable letter also ends there if it was unacknowledged at 51
+// lost connections; before RabbitMQ 4.3, stopped drains count too.
 //
 // A consumer or a drain holds little more than 16 MiB of deliveries, whatever its
-// prefetch, and then stops reading. After 30 s without reading it connects again
-// and takes deliveries one by one, until none of 1 MiB or more has come for 5 s.
+// prefetch, and then stops reading. After 30 s without reading it connects again. It
+// then takes deliveries one by one, until none of 1 MiB or more has come for 5 s.
 //
 // A [*TopologyError] is returned when a queue or exchange exists with other
 // properties; its text says what to do. An [*InvalidTopologyError] is returned when

@@ -78,9 +78,9 @@ func (e *PolicyError) add(f PolicyFault) {
 // queues lose messages, in the virtual host of the broker's URL. It ignores queues
 // that do not exist yet.
 //
-// A [*PolicyError] is returned when a policy does so, [ports.ErrRefused] when the
-// API refuses the login, and [ports.ErrUnavailable] when the API does not answer
-// within 30 s.
+// A [*PolicyError] is returned when a policy does so. [ports.ErrRefused] is returned
+// when the API refuses the login, and [ports.ErrUnavailable] when the API does not
+// answer within 30 s.
 //
 // The management URL is like http://user:password@localhost:15672. The default
 // user is the broker URL's. The user needs the tag management.

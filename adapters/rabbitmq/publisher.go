@@ -237,8 +237,8 @@ func (p *pipeline) readReturns() {
 }
 
 // takeReturned sets the errors of the confirmed messages that the broker returned.
-// If two calls send a message of one id and the broker returns one, either call may
-// get the error, because it is the same event.
+// If two calls send the same event and the broker returns one message, either call
+// may get the error.
 func (p *pipeline) takeReturned(messages []message, errs []error) {
 	p.readReturns()
 	p.mu.Lock()

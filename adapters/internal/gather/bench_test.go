@@ -8,8 +8,8 @@ import (
 	"example.com/orderflow/adapters/internal/gather"
 )
 
-// BenchmarkGather reports how many items a cheap write takes when 200 callers call
-// Do at once, as after a write that has answered all of them.
+// BenchmarkGather reports how many items a cheap write takes. In one case 200
+// callers call Do at once, as after a write that has answered all of them.
 func BenchmarkGather(b *testing.B) {
 	for name, atOnce := range map[string]int{"callers=1": 1, "callers=200": 200} {
 		b.Run(name, func(b *testing.B) {
