@@ -232,14 +232,23 @@ func brokenPulls[A, T any](method, items string, faulty func(breakIt func(p *pul
 			return errors.Join(whole(ctx, h), ctx.Err())
 		})},
 
-		{method + " gives up when nothing comes", waits, pauses, calling(func(ctx context.Context, h handle[T], whole pull[T]) error {
-			ctx, cancel := context.WithCancel(ctx)
-			defer cancel()
-			idle := time.AfterFunc(200*time.Millisecond, cancel)
-			return whole(ctx, func(ctx context.Context, item T) error {
-				idle.Stop()
-				return h(ctx, item)
-			})
+		{method + " gives up when nothing comes", waits, pauses, faulty(func(p *pulls[T]) {
+			whole := p.call
+			var came atomic.Bool // to any of the calls
+			p.call = func(ctx context.Context, h handle[T]) error {
+				ctx, cancel := context.WithCancel(ctx)
+				defer cancel()
+				idle := time.AfterFunc(200*time.Millisecond, func() {
+					if !came.Load() {
+						cancel()
+					}
+				})
+				defer idle.Stop()
+				return whole(ctx, func(ctx context.Context, item T) error {
+					came.Store(true)
+					return h(ctx, item)
+				})
+			}
 		})},
 
 		{method + " hands over one of the " + items + " at a time", several, "other clauses hold several", faulty(func(p *pulls[T]) {
