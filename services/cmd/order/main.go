@@ -79,7 +79,8 @@ func (run) Run(ctx context.Context, s *settings, log *slog.Logger) error {
 	handler.RequestTimeout, handler.MaxInFlight = s.RequestTimeout, s.MaxInFlight
 	context.AfterFunc(ctx, handler.Stop)
 
-	// 6. Run all of them until ctx ends, and stop them in reverse order.
+	// 6. Run all of them until ctx ends, and stop them in reverse order. One of them
+	// waits for the broker, beside the others.
 	return s.RunAll(ctx, log,
 		admin,
 		s.AwaitPublisher(broker, log),
