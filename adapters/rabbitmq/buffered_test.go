@@ -167,12 +167,17 @@ func TestWriteFailsWhileTheBrokerUnblocks(t *testing.T) {
 			t.Fatal(err)
 		}
 		blocked := library.NotifyBlocked(make(chan amqp.Blocking, 1))
+		closed := make(chan struct{})
+		go func() {
+			defer close(closed)
+			for range blocked {
+			}
+		}()
 		conn.broken.Store(true)
 		if _, err := library.Channel(); err == nil {
 			t.Error("Channel succeeded although its write failed")
 		}
-		for range blocked { // until it is closed
-		}
+		<-closed
 	}
 }
 

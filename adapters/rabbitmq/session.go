@@ -76,7 +76,7 @@ func (s *session) connect(ctx context.Context) (watch func(), err error) {
 		return nil, err
 	}
 	connection := s.conn.NotifyClose(make(chan *amqp.Error, 1))
-	blocked := s.conn.NotifyBlocked(make(chan amqp.Blocking, 1))
+	blocked := s.conn.NotifyBlocked(make(chan amqp.Blocking, 16)) // read after the set-up; the library drops more
 	s.ch, err = s.conn.Channel()
 	if err != nil {
 		return nil, err
