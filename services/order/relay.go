@@ -25,7 +25,7 @@ const (
 	// calls: the first one goes at once. Enough events don't wait for the pause.
 	// A shorter pause makes events quicker at middling rates, but more calls take
 	// time from the orders.
-	publishPause  = 15 * time.Millisecond
+	publishPause  = 20 * time.Millisecond
 	publishEnough = 64
 	markPause     = 50 * time.Millisecond
 	markEnough    = 256

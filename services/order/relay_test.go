@@ -15,7 +15,7 @@ import (
 )
 
 // publishPause is the relay's pause between small batches.
-const publishPause = 15 * time.Millisecond
+const publishPause = 20 * time.Millisecond
 
 // The relay publishes the first event at once. Later events wait for the pause,
 // unless 64 of them wait.
