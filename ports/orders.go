@@ -72,7 +72,7 @@ type Outbox interface {
 	MarkPublished(ctx context.Context, ids ...domain.EventID) error
 
 	// Release gives up the claims on the events. They stay in the outbox and are
-	// free from the time at on, but not later than MaxPostponement from now.
+	// free from the time at on, but not later than MaxReleaseDelay from now.
 	//
 	// Release events with a past time if the caller does not publish them. Release
 	// events with a later time if the broker refuses them, so that they don't come
@@ -83,7 +83,7 @@ type Outbox interface {
 	ClaimLease() time.Duration
 }
 
-// MaxPostponement is how far ahead Release can set the time. If a claim ends later
-// than MaxPostponement plus a lease from now, a wrong clock made it, and its event
+// MaxReleaseDelay is how far ahead Release can set the time. If a claim ends later
+// than MaxReleaseDelay plus a lease from now, a wrong clock made it, and its event
 // is free.
-const MaxPostponement = time.Minute
+const MaxReleaseDelay = time.Minute

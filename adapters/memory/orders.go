@@ -151,7 +151,7 @@ func (o *Orders) Release(ctx context.Context, at time.Time, ids ...domain.EventI
 	defer o.mu.Unlock()
 	// The time is measured by the monotonic clock, which is never set back.
 	now := time.Now()
-	at = now.Add(min(at.Sub(now), ports.MaxPostponement))
+	at = now.Add(min(at.Sub(now), ports.MaxReleaseDelay))
 	for _, id := range ids {
 		if u, ok := o.waiting[id]; ok {
 			o.freeAt(u, at)

@@ -206,7 +206,7 @@ func BenchmarkOrders(b *testing.B) {
 	}
 }
 
-// Release frees an event after MaxPostponement at the latest, however far ahead
+// Release frees an event after MaxReleaseDelay at the latest, however far ahead
 // the time is, with or without a monotonic clock reading.
 func TestReleaseHasALatestTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -219,13 +219,13 @@ func TestReleaseHasALatestTime(t *testing.T) {
 			if err := orders.Release(t.Context(), until, o.Created().ID); err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(ports.MaxPostponement - time.Nanosecond)
+			time.Sleep(ports.MaxReleaseDelay - time.Nanosecond)
 			if events, err := orders.Claim(t.Context(), 1); err != nil || len(events) > 0 {
-				t.Errorf("claim just before %v: %d events, error %v; want none", ports.MaxPostponement, len(events), err)
+				t.Errorf("claim just before %v: %d events, error %v; want none", ports.MaxReleaseDelay, len(events), err)
 			}
 			time.Sleep(time.Nanosecond)
 			if events, err := orders.Claim(t.Context(), 1); err != nil || len(events) != 1 {
-				t.Errorf("claim after %v: %d events, error %v; want one", ports.MaxPostponement, len(events), err)
+				t.Errorf("claim after %v: %d events, error %v; want one", ports.MaxReleaseDelay, len(events), err)
 			}
 		}
 	})

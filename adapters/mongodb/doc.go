@@ -60,7 +60,7 @@
 // the claims of earlier versions, which may run at the same time.
 //
 // A claim is also free if free_at is not a time, or is too far ahead: by more than
-// a lease plus [ports.MaxPostponement] for an event, or one and a half leases for a
+// a lease plus [ports.MaxReleaseDelay] for an event, or one and a half leases for a
 // delivery. Only a wrong clock can have made such a claim.
 //
 // # URL

@@ -25,7 +25,7 @@ func (o *Orders) Claim(ctx context.Context, limit int) ([]domain.Event, error) {
 	// All rounds use one time, so that they don't find their own claims.
 	c := claim{orders: o, now: time.Now(), token: o.store.owner.token()}
 	defer func() { c.skipped.log(ctx, o.store.options.Logger, o.store.orders) }()
-	latest := c.now.Add(o.ClaimLease() + ports.MaxPostponement) // a later end was made by a wrong clock
+	latest := c.now.Add(o.ClaimLease() + ports.MaxReleaseDelay) // a later end was made by a wrong clock
 	var events []domain.Event
 	// A claim without an end is in no index and can't be found.
 	invalid := bson.M{"$exists": true, "$not": bson.M{"$lte": latest}}
@@ -121,7 +121,7 @@ func (o *Orders) MarkPublished(ctx context.Context, ids ...domain.EventID) (err 
 // Release gives up the claims on the events. See [ports.Outbox].
 func (o *Orders) Release(ctx context.Context, at time.Time, ids ...domain.EventID) (err error) {
 	defer describe(&err, "release %d events", len(ids))
-	if latest := time.Now().Add(ports.MaxPostponement); at.After(latest) {
+	if latest := time.Now().Add(ports.MaxReleaseDelay); at.After(latest) {
 		at = latest
 	}
 	waiting := bson.M{"outbox": bson.M{"$exists": true}}

@@ -86,8 +86,8 @@ func TestClaimThatEndsTooLateIsFree(t *testing.T) {
 	const lease = 20 * time.Second
 	store := openWith(t, mongodb.Options{OutboxLease: lease})
 	now := time.Now()
-	latest := now.Add(lease + ports.MaxPostponement)
-	for _, ahead := range []time.Duration{time.Second, lease, lease + ports.MaxPostponement - 30*time.Second} {
+	latest := now.Add(lease + ports.MaxReleaseDelay)
+	for _, ahead := range []time.Duration{time.Second, lease, lease + ports.MaxReleaseDelay - 30*time.Second} {
 		insertClaimed(t, store, now.Add(ahead)) // not free
 	}
 	want := []domain.EventID{insertClaimed(t, store, now.Add(-time.Minute))}
@@ -159,8 +159,8 @@ func TestReleaseHasALatestTime(t *testing.T) {
 	if err := store.Database().Collection("orders").FindOne(bounded(t), bson.M{}).Decode(&kept); err != nil {
 		t.Fatal(err)
 	}
-	if at := kept.Outbox.FreeAt; at.Before(before.Add(ports.MaxPostponement)) || at.After(time.Now().Add(ports.MaxPostponement)) {
-		t.Errorf("event released for an hour is free after %v, want after %v", at.Sub(before), ports.MaxPostponement)
+	if at := kept.Outbox.FreeAt; at.Before(before.Add(ports.MaxReleaseDelay)) || at.After(time.Now().Add(ports.MaxReleaseDelay)) {
+		t.Errorf("event released for an hour is free after %v, want after %v", at.Sub(before), ports.MaxReleaseDelay)
 	}
 }
 

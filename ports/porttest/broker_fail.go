@@ -34,6 +34,20 @@ func failBeforeReject(last int) handler[ports.Delivery] {
 	}
 }
 
+// rejectEach rejects each event at its first attempt, except later, which it fails
+// first. The rejection of wrapped and later is wrapped in another error.
+func rejectEach(wrapped, later domain.Event) handler[ports.Delivery] {
+	return func(ctx context.Context, d ports.Delivery, nth int) error {
+		switch d.Event {
+		case wrapped:
+			return failBeforeReject(1)(ctx, d, nth)
+		case later:
+			return failBeforeReject(2)(ctx, d, nth)
+		}
+		return reject(ctx, d, nth)
+	}
+}
+
 // postponing returns a handler and the attempts that it must see. The handler
 // postpones an event more often than the broker retries a failure, then fails it
 // once.
@@ -172,15 +186,7 @@ var eventsFail = []Clause[Events]{
 
 	{"an event that its handler rejects does not come again", func(t testing.TB, e Events) {
 		atOnce, wrapped, later := event(1), event(2), event(3)
-		in := consume(t, e, func(ctx context.Context, d ports.Delivery, nth int) error {
-			switch d.Event {
-			case wrapped:
-				return failBeforeReject(1)(ctx, d, nth)
-			case later:
-				return failBeforeReject(2)(ctx, d, nth)
-			}
-			return reject(ctx, d, nth)
-		})
+		in := consume(t, e, rejectEach(wrapped, later))
 		publish(t, e, atOnce, wrapped, later)
 		awaitAttempts(t, in, later.ID, 2)
 		in.awaitEnded(atOnce.ID, wrapped.ID)

@@ -43,15 +43,7 @@ var queueSetAside = []Clause[DeadLetterQueue]{
 	{"a rejected event becomes a dead letter at once, with attempts and reason", func(t testing.TB, q DeadLetterQueue) {
 		atOnce, wrapped, later := event(1), event(2), event(3)
 		aside := drain(t, q, accept)
-		consume(t, q.Events, func(ctx context.Context, d ports.Delivery, nth int) error {
-			switch d.Event {
-			case wrapped:
-				return failBeforeReject(1)(ctx, d, nth)
-			case later:
-				return failBeforeReject(2)(ctx, d, nth)
-			}
-			return reject(ctx, d, nth)
-		})
+		consume(t, q.Events, rejectEach(wrapped, later))
 		publish(t, q.Events, atOnce, wrapped, later)
 		aside.awaitEnded(atOnce.ID, wrapped.ID, later.ID)
 		time.Sleep(quiet)

@@ -86,7 +86,7 @@ func (r *Relay) publishOnce(calls context.Context, since time.Time, events []dom
 // refusalDelay returns the time until refused events are tried again: the youngest
 // one's age, but 10 s at least and a minute at most. So the delays grow.
 func refusalDelay(refused []domain.Event) time.Duration {
-	delay := ports.MaxPostponement
+	delay := ports.MaxReleaseDelay
 	for _, event := range refused {
 		delay = min(delay, max(time.Since(event.Time), 10*time.Second))
 	}
