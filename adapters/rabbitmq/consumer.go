@@ -25,10 +25,11 @@ const DefaultPrefetch = 512
 
 // Consumer hands the queue's events to a handler.
 type Consumer struct {
-	broker   *Broker
-	maxPause time.Duration // maxPause; shorter in tests
-	mu       sync.Mutex
-	running  map[*link]struct{} // of the calls of Consume
+	broker         *Broker
+	maxPause       time.Duration // maxPause; shorter in tests
+	replaceTimeout time.Duration // replaceTimeout; longer in tests
+	mu             sync.Mutex
+	running        map[*link]struct{} // of the calls of Consume
 }
 
 var (
@@ -37,7 +38,7 @@ var (
 )
 
 func newConsumer(b *Broker) *Consumer {
-	return &Consumer{broker: b, maxPause: maxPause, running: make(map[*link]struct{})}
+	return &Consumer{broker: b, maxPause: maxPause, replaceTimeout: replaceTimeout, running: make(map[*link]struct{})}
 }
 
 // Consume implements [ports.EventConsumer]. It returns a [*TopologyError] or
@@ -59,7 +60,7 @@ func (c *Consumer) Consume(ctx context.Context, handle ports.Handler) error {
 		handle: handle,
 		limits: dispatch.Limits{Timeout: o.HandleTimeout, StopTimeout: o.StopTimeout},
 	}
-	w.in.maxPause = c.maxPause
+	w.in.maxPause, w.out.replaceTimeout = c.maxPause, c.replaceTimeout
 	defer closeAll(w.in.link, w.out)
 	c.mu.Lock()
 	c.running[w.in.link] = struct{}{}

@@ -35,7 +35,11 @@ func newDeadLetterQueueContract(t testing.TB) porttest.DeadLetterQueue {
 	return porttest.DeadLetterQueue{
 		Events: porttest.Events{
 			Publisher: newPublisher(t, brokerURL(t), topology),
-			Consumer:  func() ports.EventConsumer { return newConsumer(t, brokerURL(t), topology) },
+			Consumer: func() ports.EventConsumer {
+				consumer := newConsumer(t, brokerURL(t), topology)
+				consumer.SetReplaceTimeout(patience) // a busy broker may need seconds for the first connection
+				return consumer
+			},
 			Inject: func(ctx context.Context, body []byte) error {
 				return ch.PublishWithContext(ctx, amqp.DefaultExchange, topology.Queue, true, false, amqp.Publishing{Body: body})
 			},

@@ -21,9 +21,10 @@ import (
 // immediately, because some have little time, such as a readiness check.
 type link struct {
 	endpoint
-	open     func(context.Context) (*session, error)
-	lifetime context.Context // ends when the link is closed
-	stop     context.CancelFunc
+	open           func(context.Context) (*session, error)
+	lifetime       context.Context // ends when the link is closed
+	stop           context.CancelFunc
+	replaceTimeout time.Duration // for one try of replace
 
 	mu      sync.Mutex
 	latest  *attempt // nil: no attempt yet
@@ -40,7 +41,7 @@ type attempt struct {
 const maxBackoff = 5 * time.Second
 
 func newLink(e endpoint, setUp func(*session) error) *link {
-	l := &link{endpoint: e, backoff: &backoff.ExponentialBackOff{
+	l := &link{endpoint: e, replaceTimeout: replaceTimeout, backoff: &backoff.ExponentialBackOff{
 		InitialInterval: 100 * time.Millisecond, Multiplier: 2, RandomizationFactor: 0.25, MaxInterval: maxBackoff * 4 / 5, // so maxBackoff at most
 	}}
 	l.backoff.Reset()
@@ -197,7 +198,7 @@ const (
 func (l *link) replace(ctx context.Context, s *session, m message) (sent message, ok bool) {
 	for {
 		messages := []message{m} // publish removes headers here; a try that timed out may still read its messages
-		try, cancel := context.WithTimeout(context.WithoutCancel(ctx), replaceTimeout)
+		try, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.replaceTimeout)
 		err := l.publish(try, messages...)[0]
 		cancel()
 		if err == nil {
