@@ -38,8 +38,13 @@ func (m Message) Clone() Message {
 type DeadLetter struct {
 	// ID is the event's id. A message that is not an event has an id made from
 	// all of its fields, so that two messages never share one. A message has the
-	// same ID each time it is set aside.
+	// same ID each time it is set aside. If it was set aside from a subscription's
+	// queue, a dot and the subscription's name follow.
 	ID string
+
+	// Subscription is the name of the subscription from whose queue the message was
+	// set aside; empty: the main queue.
+	Subscription string
 
 	// Message is as its sender made it, but always has an ID. It has no headers that
 	// count or explain failures. It has no expiration (it would vanish), no user (only
@@ -60,13 +65,14 @@ type Failure struct {
 
 // DeadLetterRecord is a dead letter as the store keeps it.
 type DeadLetterRecord struct {
-	ID        string
-	Message   Message   // of the letter that was put first
-	Failures  []Failure // by LastFailure, oldest first: the latest MaxFailures, at least one
-	State     DeadLetterState
-	Since     time.Time // FirstFailure of the letter that was put first
-	SettledAt time.Time // when it was replayed or discarded; zero while it waits
-	SettledBy string    // who decided; empty while it waits
+	ID           string
+	Subscription string // of the letter that was put first, as Message
+	Message      Message
+	Failures     []Failure // by LastFailure, oldest first: the latest MaxFailures, at least one
+	State        DeadLetterState
+	Since        time.Time // FirstFailure of the letter that was put first
+	SettledAt    time.Time // when it was replayed or discarded; zero while it waits
+	SettledBy    string    // who decided; empty while it waits
 }
 
 // LatestFailure returns the latest of the record's failures.
@@ -134,6 +140,12 @@ type DeadLetters interface {
 	// settled it since then, and ErrNotFound when the record does not exist. After
 	// these errors, and the error for an unknown state, nothing has changed.
 	Settle(ctx context.Context, record DeadLetterRecord, state DeadLetterState, by string) error
+
+	// Forget removes what the records know of the user beside the orders' ids: it
+	// empties the bodies and headers of the messages that are the user's events, and
+	// the reasons of their failures, and discards those that wait. It returns how many
+	// it has changed. It reads every record. It may be repeated after an error.
+	Forget(ctx context.Context, userID string) (int, error)
 }
 
 // DeadLetterQuery selects dead letters.
@@ -166,12 +178,19 @@ type DeadLetterQueue interface {
 	// [EventConsumer].Consume, and an error when keep is nil.
 	Drain(ctx context.Context, keep func(ctx context.Context, letter DeadLetter) error) error
 
-	// Replay puts the message of the dead letter with this ID back into the queue
-	// that its consumer reads. The consumer gets it at its first attempt, with
-	// every field as it is here. Replay returns nil once the broker has promised
-	// to keep the message; after an error the broker may have it or not.
+	// SetAside makes a dead letter of the event, as if the subscription's consumer
+	// had set it aside with this failure; an empty name is the main queue's. It
+	// returns nil once the broker has promised to keep the letter. Its errors are
+	// those of Publish.
+	SetAside(ctx context.Context, subscription string, event domain.Event, failure Failure) error
+
+	// Replay puts the letter's message back into the queue that its subscription's
+	// consumer reads; only the letter's ID, Subscription and Message matter. The
+	// consumer gets it at its first attempt, with every field as it is here. Replay
+	// returns nil once the broker has promised to keep the message; after an error
+	// the broker may have it or not.
 	//
 	// ErrUnavailable is returned when the broker is out of reach, refuses
-	// messages, or does not answer.
-	Replay(ctx context.Context, id string, message Message) error
+	// messages, or does not answer, and when the subscription's queue does not exist.
+	Replay(ctx context.Context, letter DeadLetter) error
 }

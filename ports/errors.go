@@ -1,6 +1,9 @@
 package ports
 
-import "errors"
+import (
+	"errors"
+	"time"
+)
 
 // Adapters wrap these errors; test for them with [errors.Is].
 var (
@@ -60,11 +63,45 @@ func Postpone(err error) error { return mark(err, postponed) }
 // [Postpone].
 func IsPostponed(err error) bool { return isMarked(err, postponed) }
 
+// Gone marks err as the answer of a receiver that wants no notification any more.
+// Such an error is also marked by [Permanent]. Gone(nil) is nil.
+func Gone(err error) error { return Permanent(mark(err, gone)) }
+
+// IsGone reports whether err, or an error it wraps, was marked by [Gone].
+func IsGone(err error) bool { return isMarked(err, gone) }
+
+// RetryAfter adds to err the time that its receiver asks to wait before the next
+// try. It does not change how err is marked. RetryAfter(nil, d) is nil.
+func RetryAfter(err error, d time.Duration) error {
+	if err == nil {
+		return nil
+	}
+	return &retryAfterError{err, d}
+}
+
+// RetryDelay returns the time that was added by [RetryAfter]. It reports false if
+// none was.
+func RetryDelay(err error) (d time.Duration, ok bool) {
+	var after *retryAfterError
+	if errors.As(err, &after) {
+		return after.delay, true
+	}
+	return 0, false
+}
+
+type retryAfterError struct {
+	error
+	delay time.Duration
+}
+
+func (e *retryAfterError) Unwrap() error { return e.error }
+
 type verdict int
 
 const (
 	permanent verdict = iota
 	postponed
+	gone
 )
 
 type markedError struct {

@@ -42,6 +42,21 @@ type EventConsumer interface {
 	Consume(ctx context.Context, handle Handler) error
 }
 
+// EventQueue is one queue of events, with its consumers. Each subscription has a
+// queue of its own, and gets each event from the time on at which a consumer has
+// connected to it first. What happens to an event in one queue changes nothing in
+// another.
+type EventQueue interface {
+	EventConsumer
+	Pinger
+
+	// Waiting returns how many events are in the queue: those that consumers have
+	// not taken, but not those that come again after a delay. It makes no queue.
+	//
+	// ErrNotFound is returned when the queue does not exist.
+	Waiting(ctx context.Context) (int, error)
+}
+
 // Handler handles one delivery. The error that it returns decides what becomes
 // of the event:
 //

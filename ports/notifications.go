@@ -13,52 +13,244 @@ type Channel interface {
 	// characters, always the same, unique among the channels of a notifier.
 	Name() string
 
-	// Send sends one notification, with the event's id if the receiver can keep
-	// it, so that the receiver recognises a repeat. Send returns nil once the
-	// receiver has accepted the notification.
+	// Send sends one notification, with its ID if the receiver can keep it, so that
+	// the receiver recognises a repeat. Send returns nil once the receiver has
+	// accepted the notification. The answer is the receiver's, with an error, too.
+	// Neither the answer nor an error contains a secret.
 	//
-	// An error marked by [Permanent] is returned when a repetition can't help, and
-	// one marked by [Postpone] when the receiver can't be reached. Any other error
-	// is returned when the receiver refuses this notification.
-	Send(ctx context.Context, event domain.Event) error
+	// An error marked by [Permanent] is returned when a repetition can't help, one
+	// marked by [Gone] when the receiver wants no notification any more, and one
+	// marked by [Postpone] when the receiver can't be reached or takes nothing at the
+	// moment. Any other error is returned when the receiver refuses this
+	// notification. [RetryAfter] adds the time that the receiver asks for.
+	Send(ctx context.Context, message Outgoing) (Answer, error)
 }
 
-// DeliveryLog records which notifications were sent. It prevents a second
-// notification when an event comes twice, or to two processes at once.
+// AddressedChannel is a channel that needs an address for each notification.
+type AddressedChannel interface {
+	Channel
+
+	// CheckAddress returns an error unless the channel can send to the address. Its
+	// text is the end of a sentence that begins with the name of a field, such as
+	// "must be an address like ann@example.com". It does no I/O.
+	CheckAddress(address string) error
+
+	// Receiver returns the name of what stands behind the address and fails as a
+	// whole: a mail server, or one endpoint. It has no secret and no personal data,
+	// at most 128 bytes, and is always the same for an address.
+	Receiver(address string) string
+}
+
+// Outgoing is a notification as a channel sends it.
+type Outgoing struct {
+	ID      string // identifies the notification: the same at each attempt, and another for each recipient
+	Event   domain.Event
+	Attempt int     // from 1
+	Address string  // empty unless the channel is an AddressedChannel
+	Content Content // zero if the channel is used without templates
+	Test    bool    // marks a notification that stands for no order
+}
+
+// Content is the text of a notification. Subject has no line break.
+type Content struct {
+	Language string // BCP 47, such as "en"
+	Subject  string
+	Text     string
+	HTML     string // empty: none
+}
+
+// Answer is what a receiver answered: for people, not for programs.
+type Answer struct {
+	Code string // such as "250" or "503"; empty: no answer
+	Text string // may be long; the delivery log cuts it
+}
+
+// DeliveryLog records what became of each notification. It prevents a second
+// notification when an event comes twice, or to two processes at once, and keeps
+// those that have to be tried again, with their events.
 type DeliveryLog interface {
-	// Claim reserves sending the event's notification by the channel. The caller
-	// holds the claim until it records or releases it, or the adapter's lease ends.
-	// An adapter may end a claim earlier, when the process that holds it has ended.
+	// Claim reserves sending a notification. The caller holds the claim until it
+	// records or releases it, or the adapter's lease ends. An adapter may end a claim
+	// earlier, when the process that holds it has ended.
 	//
-	// ErrExists is returned when the notification is recorded as sent, and
-	// ErrClaimed when another caller holds the claim. An error marked by
+	// ErrExists is returned when the notification is recorded, in any state but
+	// Dead: a dead one is claimed again, because its event was replayed. ErrClaimed
+	// is returned when another caller holds the claim. An error marked by
 	// [Permanent] is returned when the notification's record can't be read. The
 	// event causes no other error.
-	Claim(ctx context.Context, event domain.EventID, channel string) (DeliveryClaim, error)
+	Claim(ctx context.Context, key domain.NotificationKey) (DeliveryClaim, error)
+
+	// ClaimDue claims up to limit (1 to MaxListLimit) notifications by the channel
+	// that wait and whose NextTry has come, the longest due first. It returns fewer,
+	// or none, if no more are due and unclaimed. No two callers get the same one
+	// until its claim ends. ClaimDue skips and logs records that can't be read.
+	ClaimDue(ctx context.Context, channel string, limit int) ([]WaitingDelivery, error)
+
+	// ClaimHeld is ClaimDue for the notifications that are held by this pause,
+	// whenever their next try is, the longest held first.
+	ClaimHeld(ctx context.Context, by domain.PauseKey, limit int) ([]WaitingDelivery, error)
 
 	// ClaimLease returns how long a claim lasts.
 	ClaimLease() time.Duration
 
-	// List returns the notifications recorded for the order's events. It skips
-	// records that it can't read, logs their ids, and counts them.
-	List(ctx context.Context, order domain.OrderID) (NotificationList, error)
-}
+	// List returns one page of the recorded notifications that match the query, by
+	// At, then by key: with OrderID the oldest first, otherwise the newest first. A
+	// caller that follows the cursors gets every notification that matches and does
+	// not change meanwhile exactly once.
+	//
+	// List skips records that it can't read, logs their ids, and counts them.
+	//
+	// ErrInvalidCursor is returned when List did not make query.Cursor.
+	List(ctx context.Context, query NotificationQuery) (NotificationPage, error)
 
-// NotificationList is the notifications that were sent about an order.
-type NotificationList struct {
-	Notifications []domain.Notification // by SentAt
-	Unreadable    int                   // records that List skipped
+	// Forget removes what the log knows of the user beside the orders' ids: it
+	// empties UserID, reasons and answers. Notifications that wait become Skipped, and
+	// their events are deleted. It returns how many it has changed. It may be
+	// repeated after an error.
+	Forget(ctx context.Context, userID string) (int, error)
+
+	// Expire deletes up to limit (1 to MaxListLimit) notifications that do not wait
+	// and have not changed since the time before, the oldest first, and what is left
+	// of their claims. It returns how many it has deleted: fewer than limit if no more
+	// have expired. It reads no others.
+	Expire(ctx context.Context, before time.Time, limit int) (int, error)
 }
 
 // DeliveryClaim is the right to send one notification.
 type DeliveryClaim interface {
-	// Record stores the notification as sent. Its event and channel are the
-	// claim's. Record works even after the claim has ended, because the
-	// notification was sent. If another caller has recorded it first, Record keeps
-	// the first record and returns nil. Its errors are marked as Claim's are.
-	Record(ctx context.Context, notification domain.Notification) error
+	// Record stores the notification, and ends the claim. Its key is the claim's. If
+	// it waits, Record stores the event, too, and ClaimDue returns both from NextTry
+	// on; otherwise it deletes the event.
+	//
+	// Record of a Sent notification works even after the claim has ended, because it
+	// was sent; if one is recorded as Sent already, that record stays. Record of any
+	// other state changes nothing after the claim has ended and another caller has
+	// claimed or recorded the notification. Record returns nil in all these cases.
+	// Its errors are marked as Claim's are.
+	Record(ctx context.Context, notification domain.Notification, event domain.Event) error
 
-	// Release gives the claim back unused, and is the last call on it. After the
-	// claim has ended or was recorded, Release does nothing.
+	// Release gives the claim back unused, and is the last call on it. A claim of
+	// ClaimDue or ClaimHeld is due again at once. After the claim has ended or was
+	// recorded, Release does nothing.
 	Release(ctx context.Context) error
+}
+
+// WaitingDelivery is a notification that its caller has claimed.
+type WaitingDelivery struct {
+	Claim        DeliveryClaim
+	Notification domain.Notification
+	Event        domain.Event
+}
+
+// NotificationQuery selects notifications. Empty fields select all.
+type NotificationQuery struct {
+	OrderID domain.OrderID
+	UserID  string
+	Channel string
+	States  []domain.NotificationState // any of them
+	From    time.Time                  // At is not before it
+	To      time.Time                  // At is before it
+	Limit   int                        // the page's size, from 1 to MaxListLimit; List replaces other values by the nearer bound
+	Cursor  string                     // NextCursor of the page before; empty: the first page
+}
+
+// NotificationPage is one page of notifications.
+type NotificationPage struct {
+	Notifications []domain.Notification
+	NextCursor    string // opaque; empty on the last page
+	Unreadable    int    // records that List skipped
+}
+
+// ChannelStates keeps what all notifiers share about their channels: which channels
+// there have been, and which channels and receivers are paused.
+type ChannelStates interface {
+	// Register adds the channels to the known ones, and returns all known names,
+	// sorted.
+	Register(ctx context.Context, names ...string) ([]string, error)
+
+	// Forget removes the name from the known ones. It returns nil if it is unknown.
+	Forget(ctx context.Context, name string) error
+
+	// Pauses returns all pauses, by channel, then by receiver.
+	Pauses(ctx context.Context) ([]Pause, error)
+
+	// Pause stores the pause if none with its key is stored.
+	//
+	// ErrExists is returned when one is. It is unchanged.
+	Pause(ctx context.Context, pause Pause) error
+
+	// Change replaces the pause before, as Pauses returned it, by the pause after,
+	// which has the same key. Of several callers one succeeds.
+	//
+	// ErrChanged is returned when the pause is not the same any more, or was ended.
+	Change(ctx context.Context, before, after Pause) error
+
+	// End removes the pause with this key. It returns nil if there is none.
+	//
+	// ErrChanged is returned when the pause is not the same as before any more.
+	End(ctx context.Context, before Pause) error
+}
+
+// Pause is a channel or a receiver that gets no notifications. They are held.
+type Pause struct {
+	domain.PauseKey
+	Kind   PauseKind
+	Reason string    // such as the last error
+	By     string    // who paused or resumed it; empty: the notifier
+	Since  time.Time // UTC, to the millisecond, as Probe
+	Probe  time.Time // of kind Breaker: when one notification is tried, to see whether the receiver works again
+	Probes int       // how many have failed
+}
+
+// PauseKind says why something is paused, and how the pause ends.
+type PauseKind string
+
+const (
+	Manual   PauseKind = "paused"   // a person has paused it, and resumes it
+	Breaker  PauseKind = "broken"   // many attempts have failed in a row; a successful probe ends it
+	Off      PauseKind = "off"      // the receiver wants no notifications any more; a person can resume it
+	Draining PauseKind = "draining" // it is over; held notifications are being sent, at a bounded rate
+)
+
+// Contact says how to reach a user.
+type Contact struct {
+	UserID    string
+	Language  string            // BCP 47, such as "de"; empty: the default
+	Addresses map[string]string // by the channel's name
+	Off       []string          // channels that the user does not want; sorted
+	UpdatedAt time.Time         // UTC, to the millisecond
+}
+
+// Contacts keeps users' contacts. The caller checks them.
+type Contacts interface {
+	// Get returns the user's contact.
+	//
+	// ErrNotFound is returned when the user has none, and [*UnreadableError] when
+	// its record can't be read.
+	Get(ctx context.Context, userID string) (Contact, error)
+
+	// Put stores the contacts, in place of the users' earlier ones. After an error
+	// some may be stored and others not; Put may be repeated. It takes at most
+	// MaxListLimit.
+	Put(ctx context.Context, contacts ...Contact) error
+
+	// Delete deletes the user's contact.
+	//
+	// ErrNotFound is returned when the user has none.
+	Delete(ctx context.Context, userID string) error
+
+	// List returns one page of the contacts, by UserID, byte by byte. It skips
+	// records that it can't read, logs their ids, and counts them.
+	//
+	// ErrInvalidCursor is returned when List did not make the cursor. The first page
+	// has an empty cursor. Another limit than 1 to MaxListLimit is replaced by the
+	// nearer bound.
+	List(ctx context.Context, limit int, cursor string) (ContactPage, error)
+}
+
+// ContactPage is one page of contacts.
+type ContactPage struct {
+	Contacts   []Contact
+	NextCursor string // opaque; empty on the last page
+	Unreadable int    // records that List skipped
 }
