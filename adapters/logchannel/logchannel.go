@@ -23,7 +23,6 @@ import (
 	"log/slog"
 	"time"
 
-	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 )
 
@@ -47,10 +46,11 @@ func New(handler slog.Handler) *Channel {
 func (c *Channel) Name() string { return "log" }
 
 // Send writes the event's line.
-func (c *Channel) Send(ctx context.Context, event domain.Event) error {
+func (c *Channel) Send(ctx context.Context, message ports.Outgoing) (ports.Answer, error) {
 	if err := ctx.Err(); err != nil {
-		return ports.Postpone(err)
+		return ports.Answer{}, ports.Postpone(err)
 	}
+	event := message.Event
 	o := event.Order
 	line := slog.NewRecord(time.Now(), slog.LevelInfo, "Received order", 0)
 	line.AddAttrs(
@@ -60,5 +60,5 @@ func (c *Channel) Send(ctx context.Context, event domain.Event) error {
 		slog.String("product", o.Product),
 		slog.Int("quantity", o.Quantity),
 	)
-	return ports.Postpone(c.handler.Handle(ctx, line))
+	return ports.Answer{}, ports.Postpone(c.handler.Handle(ctx, line))
 }

@@ -44,8 +44,7 @@ type (
 var (
 	_ ports.EventPublisher  = Publisher{}
 	_ ports.Pinger          = Publisher{}
-	_ ports.EventConsumer   = Consumer{}
-	_ ports.Pinger          = Consumer{}
+	_ ports.EventQueue      = Consumer{}
 	_ ports.DeadLetterQueue = DeadLetterQueue{}
 )
 
@@ -54,6 +53,12 @@ func (b *Broker) Publisher() Publisher { return Publisher{b} }
 
 // Consumer returns the consumer. Calls of Consume compete for the events.
 func (b *Broker) Consumer() Consumer { return Consumer{b} }
+
+// Subscription returns the consumer of the subscription's queue.
+func (b *Broker) Subscription(name string) Consumer { panic("not written yet") }
+
+// Waiting implements [ports.EventQueue].
+func (c Consumer) Waiting(ctx context.Context) (int, error) { return 0, errors.ErrUnsupported }
 
 // DeadLetterQueue returns the queue of the dead letters.
 func (b *Broker) DeadLetterQueue() DeadLetterQueue { return DeadLetterQueue{b} }

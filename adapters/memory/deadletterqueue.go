@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"example.com/orderflow/adapters/wire"
+	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 )
 
@@ -78,10 +79,15 @@ func (q DeadLetterQueue) Drain(ctx context.Context, keep func(context.Context, p
 }
 
 // Replay implements [ports.DeadLetterQueue].
-func (q DeadLetterQueue) Replay(ctx context.Context, id string, m ports.Message) error {
+func (q DeadLetterQueue) Replay(ctx context.Context, letter ports.DeadLetter) error {
 	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("replay dead letter %s: %w", id, err)
+		return fmt.Errorf("replay dead letter %s: %w", letter.ID, err)
 	}
-	q.broker.queue.put(message{Message: m.Clone(), attempt: 1})
+	q.broker.queue.put(message{Message: letter.Message.Clone(), attempt: 1})
 	return nil
+}
+
+// SetAside implements [ports.DeadLetterQueue].
+func (q DeadLetterQueue) SetAside(ctx context.Context, subscription string, event domain.Event, failure ports.Failure) error {
+	return errors.ErrUnsupported
 }

@@ -2,6 +2,7 @@ package memory
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -177,4 +178,8 @@ func (d *DeadLetters) find(place cursor.Letter) (int, bool) {
 	return slices.BinarySearchFunc(d.sorted, place, func(r *ports.DeadLetterRecord, place cursor.Letter) int {
 		return cursor.OfLetter(*r).Compare(place)
 	})
+}
+
+func (d *DeadLetters) Forget(ctx context.Context, userID string) (int, error) {
+	return 0, errors.ErrUnsupported
 }

@@ -2,6 +2,7 @@ package memory
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -19,23 +20,16 @@ type Deliveries struct {
 	Lease time.Duration // how long a claim lasts; 0 or less: DefaultDeliveryLease
 
 	mu      sync.Mutex
-	claims  map[deliveryKey]*claim // the latest of each delivery, even after its lease
-	sent    map[deliveryKey]bool
+	claims  map[domain.NotificationKey]*claim // the latest of each delivery, even after its lease
+	sent    map[domain.NotificationKey]bool
 	byOrder map[domain.OrderID][]domain.Notification
 }
 
 var _ ports.DeliveryLog = (*Deliveries)(nil)
 
-type deliveryKey struct {
-	event   domain.EventID
-	channel string
-}
-
-func (k deliveryKey) String() string { return fmt.Sprintf("event %s by %q", k.event, k.channel) }
-
 type claim struct {
 	log  *Deliveries
-	key  deliveryKey
+	key  domain.NotificationKey
 	ends time.Time
 }
 
@@ -48,8 +42,7 @@ func (d *Deliveries) ClaimLease() time.Duration {
 }
 
 // Claim reserves sending the event's notification by the channel.
-func (d *Deliveries) Claim(ctx context.Context, event domain.EventID, channel string) (ports.DeliveryClaim, error) {
-	key := deliveryKey{event, channel}
+func (d *Deliveries) Claim(ctx context.Context, key domain.NotificationKey) (ports.DeliveryClaim, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("claim delivery of %s: %w", key, err)
 	}
@@ -63,7 +56,7 @@ func (d *Deliveries) Claim(ctx context.Context, event domain.EventID, channel st
 		return nil, fmt.Errorf("claim delivery of %s: %w", key, ports.ErrClaimed)
 	}
 	if d.claims == nil {
-		d.claims = make(map[deliveryKey]*claim)
+		d.claims = make(map[domain.NotificationKey]*claim)
 	}
 	c := &claim{d, key, now.Add(d.ClaimLease())}
 	d.claims[key] = c
@@ -71,17 +64,33 @@ func (d *Deliveries) Claim(ctx context.Context, event domain.EventID, channel st
 }
 
 // List returns what was recorded for the order's events, oldest first.
-func (d *Deliveries) List(ctx context.Context, order domain.OrderID) (ports.NotificationList, error) {
+func (d *Deliveries) List(ctx context.Context, query ports.NotificationQuery) (ports.NotificationPage, error) {
 	if err := ctx.Err(); err != nil {
-		return ports.NotificationList{}, fmt.Errorf("list deliveries of order %s: %w", order, err)
+		return ports.NotificationPage{}, fmt.Errorf("list deliveries: %w", err)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return ports.NotificationList{Notifications: slices.Clone(d.byOrder[order])}, nil
+	return ports.NotificationPage{Notifications: slices.Clone(d.byOrder[query.OrderID])}, nil
+}
+
+func (d *Deliveries) ClaimDue(ctx context.Context, channel string, limit int) ([]ports.WaitingDelivery, error) {
+	return nil, errors.ErrUnsupported
+}
+
+func (d *Deliveries) ClaimHeld(ctx context.Context, by domain.PauseKey, limit int) ([]ports.WaitingDelivery, error) {
+	return nil, errors.ErrUnsupported
+}
+
+func (d *Deliveries) Forget(ctx context.Context, userID string) (int, error) {
+	return 0, errors.ErrUnsupported
+}
+
+func (d *Deliveries) Expire(ctx context.Context, before time.Time, limit int) (int, error) {
+	return 0, errors.ErrUnsupported
 }
 
 // Record keeps the notification as sent.
-func (c *claim) Record(ctx context.Context, n domain.Notification) error {
+func (c *claim) Record(ctx context.Context, n domain.Notification, event domain.Event) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("record delivery of %s: %w", c.key, err)
 	}
@@ -92,13 +101,13 @@ func (c *claim) Record(ctx context.Context, n domain.Notification) error {
 		return nil
 	}
 	if d.sent == nil {
-		d.sent = make(map[deliveryKey]bool)
+		d.sent = make(map[domain.NotificationKey]bool)
 		d.byOrder = make(map[domain.OrderID][]domain.Notification)
 	}
 	d.sent[c.key] = true
 	delete(d.claims, c.key)
 	list := append(d.byOrder[n.OrderID], n)
-	slices.SortStableFunc(list, func(a, b domain.Notification) int { return a.SentAt.Compare(b.SentAt) })
+	slices.SortStableFunc(list, func(a, b domain.Notification) int { return a.At.Compare(b.At) })
 	d.byOrder[n.OrderID] = list
 	return nil
 }

@@ -11,6 +11,8 @@ type Store struct {
 	orders      Orders
 	deliveries  Deliveries
 	deadLetters DeadLetters
+	contacts    Contacts
+	states      ChannelStates
 }
 
 var _ ports.Pinger = (*Store)(nil)
@@ -23,6 +25,12 @@ func (s *Store) Deliveries() *Deliveries { return &s.deliveries }
 
 // DeadLetters returns the dead letters.
 func (s *Store) DeadLetters() *DeadLetters { return &s.deadLetters }
+
+// Contacts returns the users' contacts.
+func (s *Store) Contacts() *Contacts { return &s.contacts }
+
+// ChannelStates returns the channels and their pauses.
+func (s *Store) ChannelStates() *ChannelStates { return &s.states }
 
 // Ping returns nil: no server has to answer.
 func (s *Store) Ping(context.Context) error { return nil }

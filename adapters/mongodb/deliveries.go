@@ -47,11 +47,11 @@ type claimDocument struct {
 func (d *Deliveries) ClaimLease() time.Duration { return d.store.options.DeliveryLease }
 
 // Claim reserves sending a notification. See [ports.DeliveryLog].
-func (d *Deliveries) Claim(ctx context.Context, event domain.EventID, channel string) (_ ports.DeliveryClaim, err error) {
-	defer describe(&err, "claim delivery of event %s by %s", event, channel)
+func (d *Deliveries) Claim(ctx context.Context, key domain.NotificationKey) (_ ports.DeliveryClaim, err error) {
+	defer describe(&err, "claim delivery of event %s by %s", key.EventID, key.Channel)
 	claim := &deliveryClaim{
 		store: d.store,
-		id:    deliveryID{EventID: string(event), Channel: channel},
+		id:    deliveryID{EventID: string(key.EventID), Channel: key.Channel},
 		token: d.store.owner.token(),
 	}
 	ctx, cancel := d.store.bound(ctx)
@@ -63,17 +63,17 @@ func (d *Deliveries) Claim(ctx context.Context, event domain.EventID, channel st
 }
 
 // List returns the notifications recorded for the order. See [ports.DeliveryLog].
-func (d *Deliveries) List(ctx context.Context, order domain.OrderID) (_ ports.NotificationList, err error) {
-	defer describe(&err, "list deliveries of order %s", order)
+func (d *Deliveries) List(ctx context.Context, query ports.NotificationQuery) (_ ports.NotificationPage, err error) {
+	defer describe(&err, "list deliveries")
 	ctx, cancel := d.store.bound(ctx)
 	defer cancel()
-	documents, err := find(ctx, d.store.deliveries, bson.M{"order_id": string(order)}, options.Find().SetSort(oldestSentFirst))
+	documents, err := find(ctx, d.store.deliveries, bson.M{"order_id": string(query.OrderID)}, options.Find().SetSort(oldestSentFirst))
 	if err != nil {
-		return ports.NotificationList{}, err
+		return ports.NotificationPage{}, err
 	}
 	all := readPage(slices.Values(documents), len(documents), readNotification)
 	all.skipped.log(ctx, d.store.options.Logger, d.store.deliveries)
-	return ports.NotificationList{Notifications: all.records, Unreadable: all.skipped.count}, nil
+	return ports.NotificationPage{Notifications: all.records, Unreadable: all.skipped.count}, nil
 }
 
 func readNotification(document bson.Raw) (domain.Notification, error) {
@@ -84,7 +84,8 @@ func readNotification(document bson.Raw) (domain.Notification, error) {
 		OrderID: domain.OrderID(field(&r, "order_id", bson.RawValue.StringValueOK)),
 		Channel: field(id, "channel", bson.RawValue.StringValueOK),
 		Attempt: field(&r, "attempt", integer),
-		SentAt:  date(&r, "sent_at"),
+		State:   domain.Sent,
+		At:      date(&r, "sent_at"),
 	}
 	if n.Attempt < 1 {
 		r.fail("attempt", "must be at least 1")
@@ -200,12 +201,12 @@ func (s *Store) insertClaims(ctx context.Context, claims []newClaim) []error {
 }
 
 // Record stores the notification as sent. See [ports.DeliveryClaim].
-func (c *deliveryClaim) Record(ctx context.Context, n domain.Notification) (err error) {
+func (c *deliveryClaim) Record(ctx context.Context, n domain.Notification, event domain.Event) (err error) {
 	defer describe(&err, "record delivery of event %s by %s", c.id.EventID, c.id.Channel)
 	ctx, cancel := c.store.bound(ctx)
 	defer cancel()
 	err = c.store.records.Do(ctx, record{
-		ID: c.id, OrderID: string(n.OrderID), Attempt: n.Attempt, SentAt: n.SentAt,
+		ID: c.id, OrderID: string(n.OrderID), Attempt: n.Attempt, SentAt: n.At,
 	})
 	switch {
 	case err == nil:
@@ -253,4 +254,20 @@ func (c *deliveryClaim) Release(ctx context.Context) (err error) {
 		return classify(ctx, err)
 	}
 	return nil
+}
+
+func (d *Deliveries) ClaimDue(ctx context.Context, channel string, limit int) ([]ports.WaitingDelivery, error) {
+	return nil, errors.ErrUnsupported
+}
+
+func (d *Deliveries) ClaimHeld(ctx context.Context, by domain.PauseKey, limit int) ([]ports.WaitingDelivery, error) {
+	return nil, errors.ErrUnsupported
+}
+
+func (d *Deliveries) Forget(ctx context.Context, userID string) (int, error) {
+	return 0, errors.ErrUnsupported
+}
+
+func (d *Deliveries) Expire(ctx context.Context, before time.Time, limit int) (int, error) {
+	return 0, errors.ErrUnsupported
 }

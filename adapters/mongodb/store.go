@@ -62,6 +62,8 @@ type Store struct {
 		orders      Orders
 		deliveries  Deliveries
 		deadLetters DeadLetters
+		contacts    Contacts
+		states      ChannelStates
 	}
 
 	additions *gather.Gatherer[addition]
@@ -100,6 +102,7 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 		owners:      db.Collection("owners"),
 	}
 	s.parts.orders.store, s.parts.deliveries.store, s.parts.deadLetters.store = s, s, s
+	s.parts.contacts.store, s.parts.states.store = s, s
 	s.additions = gather.New(s.insertOrders)
 	s.claims = gather.New(s.insertClaims)
 	s.records = gather.New(s.insertRecords)

@@ -58,6 +58,9 @@ func (b *Broker) Publisher() *Publisher { return b.publisher }
 // connections of its own.
 func (b *Broker) Consumer() *Consumer { return b.consumer }
 
+// Subscription returns the consumer of the subscription's queue.
+func (b *Broker) Subscription(name string) *Consumer { panic("not written yet") }
+
 // DeadLetterQueue returns the queue of the dead letters. Each call of Drain has a
 // connection of its own; all calls of Replay share another.
 func (b *Broker) DeadLetterQueue() *DeadLetterQueue { return b.deadLetters }

@@ -33,8 +33,7 @@ type Consumer struct {
 }
 
 var (
-	_ ports.EventConsumer = (*Consumer)(nil)
-	_ ports.Pinger        = (*Consumer)(nil)
+	_ ports.EventQueue = (*Consumer)(nil)
 )
 
 func newConsumer(b *Broker) *Consumer {
@@ -92,6 +91,9 @@ func (c *Consumer) Ping(ctx context.Context) error {
 	}
 	return nil
 }
+
+// Waiting implements [ports.EventQueue].
+func (c *Consumer) Waiting(ctx context.Context) (int, error) { return 0, errors.ErrUnsupported }
 
 // work is one call of Consume.
 type work struct {

@@ -64,7 +64,8 @@ func (q *DeadLetterQueue) Drain(ctx context.Context, keep func(context.Context, 
 
 // Replay publishes the message to the main queue. All of its headers are text, even
 // if the sender's were not.
-func (q *DeadLetterQueue) Replay(ctx context.Context, id string, m ports.Message) error {
+func (q *DeadLetterQueue) Replay(ctx context.Context, letter ports.DeadLetter) error {
+	id, m := letter.ID, letter.Message
 	m.Body = bytes.Clone(m.Body) // publish may send it after Replay has returned
 	if err := q.link.publish(ctx, letterMessage(id, m, q.link.topology.Queue))[0]; err != nil {
 		return fmt.Errorf("replay dead letter %s: %w", id, err)
@@ -206,4 +207,9 @@ func requeued(t Topology, letter ports.DeadLetter) message {
 	m := letterMessage(letter.ID, letter.Message, t.deadLetters())
 	writeFailure(m.Headers, letter.Failure)
 	return m
+}
+
+// SetAside implements [ports.DeadLetterQueue].
+func (q *DeadLetterQueue) SetAside(ctx context.Context, subscription string, event domain.Event, failure ports.Failure) error {
+	return errors.ErrUnsupported
 }

@@ -105,11 +105,11 @@ func benchmarkSweep(b *testing.B, s Store, size int) {
 func BenchmarkDeliveryLog(b *testing.B, open func(testing.TB) DeliveryLog) {
 	byCallers(b, "ClaimAndRecord", open, func(ctx context.Context, d DeliveryLog, order domain.Order) error {
 		event := order.Created()
-		claim, err := d.Log.Claim(ctx, event.ID, channel)
+		claim, err := d.Log.Claim(ctx, keyOf(event, channel))
 		if err != nil {
 			return err
 		}
-		return claim.Record(ctx, notification(event, channel, 0))
+		return claim.Record(ctx, notification(event, channel, 0), event)
 	})
 }
 

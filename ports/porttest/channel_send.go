@@ -9,13 +9,18 @@ import (
 	"unicode/utf8"
 
 	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
 )
+
+func outgoing(event domain.Event) ports.Outgoing {
+	return ports.Outgoing{ID: string(event.ID), Event: event, Attempt: 1}
+}
 
 // send sends the events, many at once.
 func send(t testing.TB, c Channel, events ...domain.Event) {
 	t.Helper()
 	forEach(t, events, func(ctx context.Context, event domain.Event) error {
-		if err := c.Channel.Send(ctx, event); err != nil {
+		if _, err := c.Channel.Send(ctx, outgoing(event)); err != nil {
 			return fmt.Errorf("send event %s: %w", event.ID, err)
 		}
 		return nil
@@ -80,7 +85,7 @@ var channelSend = []Clause[Channel]{
 
 	{"Send with an ended context sends nothing", func(t testing.TB, c Channel) {
 		all := events(1, 2)
-		checkEnded(t, "Send", func(ctx context.Context) error { return c.Channel.Send(ctx, all[0]) })
+		checkEnded(t, "Send", func(ctx context.Context) error { return errorOf(c.Channel.Send(ctx, outgoing(all[0]))) })
 		send(t, c, all[1])
 		checkReceived(t, c, all[1].ID)
 	}},

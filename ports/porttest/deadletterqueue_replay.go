@@ -16,7 +16,7 @@ func replay(t testing.TB, q DeadLetterQueue, letters ...ports.DeadLetter) {
 	t.Helper()
 	ctx, queue := bounded(t), q.Queue()
 	for _, letter := range letters {
-		must(t, "replay dead letter "+letter.ID, queue.Replay(ctx, letter.ID, letter.Message))
+		must(t, "replay dead letter "+letter.ID, queue.Replay(ctx, letter))
 	}
 }
 
@@ -134,7 +134,7 @@ var queueReplay = []Clause[DeadLetterQueue]{
 		setAside(t, q, event(1))
 		letter := drain(t, q, accept).awaitAccepted(1)[0]
 		queue := q.Queue()
-		checkEnded(t, "Replay", func(ctx context.Context) error { return queue.Replay(ctx, letter.ID, letter.Message) })
+		checkEnded(t, "Replay", func(ctx context.Context) error { return queue.Replay(ctx, letter) })
 		in := consume(t, q.Events, accept)
 		time.Sleep(quiet)
 		for _, h := range in.got() {

@@ -21,13 +21,14 @@ func notification(event domain.Event, channel string, n int) domain.Notification
 		OrderID: event.Order.ID,
 		Channel: channel,
 		Attempt: n%5 + 1,
-		SentAt:  epoch.Add(time.Duration(n)*time.Second + 123*time.Millisecond),
+		State:   domain.Sent,
+		At:      epoch.Add(time.Duration(n)*time.Second + 123*time.Millisecond),
 	}
 }
 
 func claimDelivery(t testing.TB, log ports.DeliveryLog, event domain.Event, channel string) ports.DeliveryClaim {
 	t.Helper()
-	claim, err := log.Claim(bounded(t), event.ID, channel)
+	claim, err := log.Claim(bounded(t), keyOf(event, channel))
 	must(t, fmt.Sprintf("claim free delivery of %s by channel %s", event.ID, channel), err)
 	if claim == nil {
 		t.Fatalf("claim delivery of %s by channel %s: neither a claim nor an error", event.ID, channel)
@@ -42,7 +43,7 @@ func awaitDelivery(t testing.TB, log ports.DeliveryLog, event domain.Event) (cla
 	eventually(t, "the claim on "+string(event.ID)+" runs out", func() bool {
 		asked = time.Now()
 		var err error
-		claim, err = log.Claim(bounded(t), event.ID, channel)
+		claim, err = log.Claim(bounded(t), keyOf(event, channel))
 		if err != nil && !errors.Is(err, ports.ErrClaimed) {
 			t.Fatalf("claim %s: %v", event.ID, err)
 		}
@@ -56,7 +57,7 @@ func awaitDelivery(t testing.TB, log ports.DeliveryLog, event domain.Event) (cla
 func notClaimed(t testing.TB, d DeliveryLog, event domain.Event, want error) (fault string) {
 	t.Helper()
 	for _, log := range []ports.DeliveryLog{d.Other, d.Log} {
-		claim, err := log.Claim(bounded(t), event.ID, channel)
+		claim, err := log.Claim(bounded(t), keyOf(event, channel))
 		if !errors.Is(err, want) || claim != nil {
 			return fmt.Sprintf("claim %s: claim %v and error %v, want no claim and an error that wraps %q", event.ID, claim, err, want)
 		}
@@ -99,7 +100,7 @@ var deliveryLogClaim = []Clause[DeliveryLog]{
 			id := event(round).ID
 			claimed = time.Now()
 			_, fault = onlyOne(t, "claim "+string(id), 32, ports.ErrClaimed, func(ctx context.Context, i int) error {
-				return errorOf(either(i, d.Log, d.Other).Claim(ctx, id, channel))
+				return errorOf(either(i, d.Log, d.Other).Claim(ctx, domain.NotificationKey{EventID: id, Channel: channel}))
 			})
 			return claimed, fault
 		})
@@ -120,7 +121,7 @@ var deliveryLogClaim = []Clause[DeliveryLog]{
 				record(t, claimDelivery(t, d.Log, event, channel), notification(event, channel, n))
 			}
 		}
-		got, err := d.Log.List(bounded(t), one.Order.ID)
+		got, err := d.Log.List(bounded(t), ports.NotificationQuery{OrderID: one.Order.ID, Limit: 1000})
 		must(t, "list deliveries", err)
 		if len(got.Notifications) != 12 {
 			t.Errorf("list of order %s: %d deliveries, want 12", one.Order.ID, len(got.Notifications))
@@ -139,11 +140,17 @@ var deliveryLogClaim = []Clause[DeliveryLog]{
 		withinLease(t, d.Lease, func(round int) (claimed time.Time, fault string) {
 			id := event(round).ID
 			claimed = time.Now()
-			checkEnded(t, "Claim", func(ctx context.Context) error { return errorOf(d.Log.Claim(ctx, id, channel)) })
-			if _, err := d.Other.Claim(bounded(t), id, channel); err != nil {
+			checkEnded(t, "Claim", func(ctx context.Context) error {
+				return errorOf(d.Log.Claim(ctx, domain.NotificationKey{EventID: id, Channel: channel}))
+			})
+			if _, err := d.Other.Claim(bounded(t), domain.NotificationKey{EventID: id, Channel: channel}); err != nil {
 				fault = fmt.Sprintf("claim %s after a Claim with an ended context: error %v, want nil", id, err)
 			}
 			return claimed, fault
 		})
 	}},
+}
+
+func keyOf(event domain.Event, channel string) domain.NotificationKey {
+	return domain.NotificationKey{EventID: event.ID, Channel: channel}
 }

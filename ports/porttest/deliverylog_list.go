@@ -11,9 +11,9 @@ import (
 func checkDeliveries(t testing.TB, d DeliveryLog, order domain.OrderID, want ...domain.Notification) {
 	t.Helper()
 	for _, log := range []ports.DeliveryLog{d.Log, d.Other} {
-		got, err := log.List(bounded(t), order)
+		got, err := log.List(bounded(t), ports.NotificationQuery{OrderID: order, Limit: 1000})
 		must(t, "list deliveries of order "+string(order), err)
-		checkEqual(t, "deliveries of order "+string(order), ports.NotificationList{Notifications: want}, got)
+		checkEqual(t, "deliveries of order "+string(order), ports.NotificationPage{Notifications: want}, got)
 	}
 }
 
@@ -49,7 +49,7 @@ var deliveryLogList = []Clause[DeliveryLog]{
 			want = append(want, notification(event, channel, n))
 			record(t, claimDelivery(t, d.Log, event, channel), want[n])
 		}
-		got, err := d.Log.List(bounded(t), event.Order.ID)
+		got, err := d.Log.List(bounded(t), ports.NotificationQuery{OrderID: event.Order.ID, Limit: 1000})
 		must(t, "list deliveries", err)
 		for i := range got.Notifications {
 			got.Notifications[i].Channel = "changed by the caller"
@@ -58,6 +58,8 @@ var deliveryLogList = []Clause[DeliveryLog]{
 	}},
 
 	{"List of deliveries with an ended context returns its error", func(t testing.TB, d DeliveryLog) {
-		checkEnded(t, "List", func(ctx context.Context) error { return errorOf(d.Log.List(ctx, orderID(1))) })
+		checkEnded(t, "List", func(ctx context.Context) error {
+			return errorOf(d.Log.List(ctx, ports.NotificationQuery{OrderID: orderID(1), Limit: 1000}))
+		})
 	}},
 }

@@ -7,13 +7,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 )
 
 func record(t testing.TB, claim ports.DeliveryClaim, n domain.Notification) {
 	t.Helper()
-	must(t, "record delivery of "+string(n.EventID), claim.Record(bounded(t), n))
+	must(t, "record delivery of "+string(n.EventID), claim.Record(bounded(t), n, domain.Event{}))
 }
 
 // checkRecorded fails t unless Claim refuses the event as recorded, and the list
@@ -42,7 +44,7 @@ var deliveryLogRecord = []Clause[DeliveryLog]{
 		event := event(1)
 		want := domain.Notification{
 			EventID: event.ID, OrderID: event.Order.ID, Channel: "a.b $c", Attempt: 1_000_000,
-			SentAt: time.Date(2026, 12, 31, 23, 59, 59, 999_000_000, time.UTC),
+			State: domain.Sent, At: time.Date(2026, 12, 31, 23, 59, 59, 999_000_000, time.UTC),
 		}
 		record(t, claimDelivery(t, d.Log, event, want.Channel), want)
 		checkDeliveries(t, d, event.Order.ID, want)
@@ -78,13 +80,13 @@ var deliveryLogRecord = []Clause[DeliveryLog]{
 		}
 		ctx := bounded(t)
 		together(len(sent), func(i int) {
-			if err := either(i, late, next).Record(ctx, sent[i]); err != nil {
+			if err := either(i, late, next).Record(ctx, sent[i], domain.Event{}); err != nil {
 				t.Errorf("record delivery of %s during other calls: %v", event.ID, err)
 			}
 		})
-		list, err := d.Log.List(ctx, event.Order.ID)
+		list, err := d.Log.List(ctx, ports.NotificationQuery{OrderID: event.Order.ID, Limit: 1000})
 		must(t, "list deliveries", err)
-		if got := list.Notifications; len(got) != 1 || !slices.Contains(sent, got[0]) {
+		if got := list.Notifications; len(got) != 1 || !slices.ContainsFunc(sent, func(n domain.Notification) bool { return cmp.Equal(n, got[0]) }) {
 			t.Errorf("list of order %s: %+v, want one of the recorded deliveries", event.Order.ID, got)
 		}
 	}},
@@ -92,7 +94,7 @@ var deliveryLogRecord = []Clause[DeliveryLog]{
 	{"Record with an ended context records nothing", func(t testing.TB, d DeliveryLog) {
 		event := event(1)
 		claim := claimDelivery(t, d.Log, event, channel)
-		checkEnded(t, "Record", func(ctx context.Context) error { return claim.Record(ctx, notification(event, channel, 1)) })
+		checkEnded(t, "Record", func(ctx context.Context) error { return claim.Record(ctx, notification(event, channel, 1), event) })
 		checkDeliveries(t, d, event.Order.ID)
 		record(t, claim, notification(event, channel, 2))
 		checkDeliveries(t, d, event.Order.ID, notification(event, channel, 2))
@@ -111,7 +113,7 @@ var deliveryLogRelease = []Clause[DeliveryLog]{
 			claimed = time.Now()
 			releaseDelivery(t, claimDelivery(t, d.Log, event, channel))
 			for _, log := range []ports.DeliveryLog{d.Other, d.Log} {
-				claim, err := log.Claim(bounded(t), event.ID, channel)
+				claim, err := log.Claim(bounded(t), keyOf(event, channel))
 				if err != nil {
 					return claimed, fmt.Sprintf("claim %s after its release: error %v, want nil", event.ID, err)
 				}

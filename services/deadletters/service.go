@@ -130,7 +130,7 @@ func (s *Service) decide(ctx context.Context, decision Decision, id string) erro
 }
 
 func (s *Service) replay(ctx context.Context, record ports.DeadLetterRecord, by string) error {
-	if err := s.queue.Replay(ctx, record.ID, record.Message); err != nil {
+	if err := s.queue.Replay(ctx, ports.DeadLetter{ID: record.ID, Subscription: record.Subscription, Message: record.Message}); err != nil {
 		return err
 	}
 	ctx = context.WithoutCancel(ctx) // record the replay even if the caller has gone

@@ -82,7 +82,7 @@ func (h *Handler) notifications(w http.ResponseWriter, r *http.Request) error {
 	for i, n := range sent.Notifications {
 		answer.Data[i] = notificationJSON{
 			EventID: n.EventID, OrderID: n.OrderID, Channel: n.Channel, Attempt: n.Attempt,
-			SentAt: httpapi.FormatTime(n.SentAt),
+			SentAt: httpapi.FormatTime(n.At),
 		}
 	}
 	httpapi.NoteUnreadable(w, sent.Unreadable)

@@ -126,14 +126,14 @@ func (s *Service) notify(ctx context.Context, channel ports.Channel, delivery po
 		return fmt.Errorf("%w (channel %s, %s)", err, channel.Name(), what)
 	}
 
-	claim, err := s.claim(ctx, event.ID, channel.Name())
+	claim, err := s.claim(ctx, domain.NotificationKey{EventID: event.ID, Channel: channel.Name()})
 	switch {
 	case errors.Is(err, ports.ErrExists):
 		return nil
 	case err != nil:
 		return failed("check", postponeUnlessPermanent(err))
 	}
-	if err := channel.Send(ctx, event); err != nil {
+	if _, err := channel.Send(ctx, ports.Outgoing{ID: string(event.ID), Event: event, Attempt: delivery.Attempt}); err != nil {
 		s.release(ctx, claim, event.ID)
 		if ctx.Err() != nil { // the receiver took too long, or the service stops
 			err = postponeUnlessPermanent(err)
@@ -141,10 +141,10 @@ func (s *Service) notify(ctx context.Context, channel ports.Channel, delivery po
 		return failed("send", err)
 	}
 	notification := domain.Notification{
-		EventID: event.ID, OrderID: event.Order.ID, Channel: channel.Name(),
-		Attempt: delivery.Attempt, SentAt: domain.TruncateTime(time.Now()),
+		EventID: event.ID, OrderID: event.Order.ID, Channel: channel.Name(), State: domain.Sent,
+		Attempt: delivery.Attempt, At: domain.TruncateTime(time.Now()),
 	}
-	if err := s.record(ctx, claim, notification); err != nil {
+	if err := s.record(ctx, claim, notification, event); err != nil {
 		err = failed("record", err)
 		s.log.ErrorContext(ctx, "notification sent, but not recorded; it may be sent again", "event_id", event.ID, "error", err)
 		return postponeUnlessPermanent(err)
@@ -161,21 +161,21 @@ func postponeUnlessPermanent(err error) error {
 
 // claim waits for an unavailable delivery log until ctx ends. If it returned earlier,
 // the event would come again at once.
-func (s *Service) claim(ctx context.Context, event domain.EventID, channel string) (claim ports.DeliveryClaim, err error) {
+func (s *Service) claim(ctx context.Context, key domain.NotificationKey) (claim ports.DeliveryClaim, err error) {
 	err = s.retry.UntilAvailable(ctx, func() error {
-		claim, err = s.deliveries.Claim(ctx, event, channel)
+		claim, err = s.deliveries.Claim(ctx, key)
 		return err
 	})
 	if errors.Is(err, ports.ErrClaimed) {
-		s.claimed.note(ctx, s.log, event)
+		s.claimed.note(ctx, s.log, key.EventID)
 	}
 	return claim, err
 }
 
 // record waits for an unavailable delivery log until ctx ends: as long as the
 // notification is not recorded, a crash makes another notifier repeat it.
-func (s *Service) record(ctx context.Context, claim ports.DeliveryClaim, n domain.Notification) error {
-	return s.retry.UntilAvailable(ctx, func() error { return claim.Record(ctx, n) })
+func (s *Service) record(ctx context.Context, claim ports.DeliveryClaim, n domain.Notification, event domain.Event) error {
+	return s.retry.UntilAvailable(ctx, func() error { return claim.Record(ctx, n, event) })
 }
 
 // release releases the claim, so that the next attempt need not wait until the claim
@@ -190,8 +190,8 @@ func (s *Service) release(ctx context.Context, claim ports.DeliveryClaim, event 
 
 // Sent returns the notifications about the order, oldest first. See
 // [ports.DeliveryLog].
-func (s *Service) Sent(ctx context.Context, order domain.OrderID) (ports.NotificationList, error) {
-	return s.deliveries.List(ctx, order)
+func (s *Service) Sent(ctx context.Context, order domain.OrderID) (ports.NotificationPage, error) {
+	return s.deliveries.List(ctx, ports.NotificationQuery{OrderID: order, Limit: ports.MaxListLimit})
 }
 
 // claimedLog logs that events wait because other notifiers have claimed their
