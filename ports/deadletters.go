@@ -99,6 +99,9 @@ func (s DeadLetterState) Check() error {
 	return fmt.Errorf("state %q does not exist; the states are %s, %s and %s", s, Waiting, Replayed, Discarded)
 }
 
+// SettledByForget is the SettledBy of the records that Forget discarded.
+const SettledByForget = "forget"
+
 // DeadLetterRetention is how long a store keeps a dead letter after it was
 // replayed or discarded.
 const DeadLetterRetention = 30 * 24 * time.Hour
@@ -143,8 +146,9 @@ type DeadLetters interface {
 
 	// Forget removes what the records know of the user beside the orders' ids: it
 	// empties the bodies and headers of the messages that are the user's events, and
-	// the reasons of their failures, and discards those that wait. It returns how many
-	// it has changed. It reads every record. It may be repeated after an error.
+	// the reasons of their failures, and discards those that wait, as settled by
+	// SettledByForget. It returns how many it has changed. It reads every record. It
+	// may be repeated after an error.
 	Forget(ctx context.Context, userID string) (int, error)
 }
 

@@ -242,25 +242,3 @@ func TestInjectWithAnEndedContext(t *testing.T) {
 		t.Errorf("got error %v, want %v", err, context.Canceled)
 	}
 }
-
-func TestDeliveriesDefaultLease(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var log memory.Deliveries
-		event := order(t, 1).Created().ID
-		claim := func() error {
-			_, err := log.Claim(t.Context(), event, "mail")
-			return err
-		}
-		if err := claim(); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(memory.DefaultDeliveryLease - 1)
-		if err := claim(); !errors.Is(err, ports.ErrClaimed) {
-			t.Errorf("just before the lease's end: error %v, want %v", err, ports.ErrClaimed)
-		}
-		time.Sleep(time.Nanosecond)
-		if err := claim(); err != nil {
-			t.Errorf("at the lease's end: %v", err)
-		}
-	})
-}

@@ -2,7 +2,6 @@ package memory
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"example.com/orderflow/adapters/internal/cursor"
+	"example.com/orderflow/adapters/wire"
 	"example.com/orderflow/ports"
 )
 
@@ -74,7 +74,7 @@ func (d *DeadLetters) Put(ctx context.Context, letter ports.DeadLetter) error {
 
 func (d *DeadLetters) add(letter ports.DeadLetter) {
 	record := &ports.DeadLetterRecord{
-		ID: letter.ID, Message: letter.Message.Clone(), Failures: []ports.Failure{letter.Failure},
+		ID: letter.ID, Subscription: letter.Subscription, Message: letter.Message.Clone(), Failures: []ports.Failure{letter.Failure},
 		State: ports.Waiting, Since: letter.Failure.FirstFailure,
 	}
 	if d.byID == nil {
@@ -180,6 +180,26 @@ func (d *DeadLetters) find(place cursor.Letter) (int, bool) {
 	})
 }
 
+// Forget implements [ports.DeadLetters].
 func (d *DeadLetters) Forget(ctx context.Context, userID string) (int, error) {
-	return 0, errors.ErrUnsupported
+	if err := d.begin(ctx); err != nil {
+		return 0, fmt.Errorf("forget a user's dead letters: %w", err)
+	}
+	defer d.mu.Unlock()
+	forgotten := 0
+	for _, record := range d.sorted {
+		event, err := wire.Decode(record.Message)
+		if err != nil || event.Order.UserID != userID {
+			continue
+		}
+		record.Message.Body, record.Message.Headers = nil, nil
+		for i := range record.Failures {
+			record.Failures[i].Reason = ""
+		}
+		if record.State == ports.Waiting {
+			d.settle(record, ports.Discarded, ports.SettledByForget)
+		}
+		forgotten++
+	}
+	return forgotten, nil
 }

@@ -2,7 +2,6 @@ package memory
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -15,17 +14,25 @@ import (
 // DefaultDeliveryLease is the default of Deliveries.Lease.
 const DefaultDeliveryLease = 45 * time.Second
 
-// Deliveries is the log of the notifications that were sent.
+// Deliveries is the log of the notifications, and keeps those that wait.
 type Deliveries struct {
 	Lease time.Duration // how long a claim lasts; 0 or less: DefaultDeliveryLease
 
-	mu      sync.Mutex
-	claims  map[domain.NotificationKey]*claim // the latest of each delivery, even after its lease
-	sent    map[domain.NotificationKey]bool
-	byOrder map[domain.OrderID][]domain.Notification
+	mu    sync.Mutex
+	byKey map[domain.NotificationKey]*delivery
+	index deliveryIndex
 }
 
 var _ ports.DeliveryLog = (*Deliveries)(nil)
+
+// delivery is a notification that is claimed or recorded, or both.
+type delivery struct {
+	key      domain.NotificationKey
+	claim    *claim // the latest, even after its lease; nil: it was recorded or released
+	recorded bool
+	record   domain.Notification
+	event    domain.Event // while it waits
+}
 
 type claim struct {
 	log  *Deliveries
@@ -41,55 +48,92 @@ func (d *Deliveries) ClaimLease() time.Duration {
 	return DefaultDeliveryLease
 }
 
-// Claim reserves sending the event's notification by the channel.
+// Claim reserves sending a notification.
 func (d *Deliveries) Claim(ctx context.Context, key domain.NotificationKey) (ports.DeliveryClaim, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("claim delivery of %s: %w", key, err)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	now := time.Now()
-	if d.sent[key] {
+	found, ok := d.byKey[key]
+	switch {
+	case !ok:
+		found = d.add(key)
+	case found.recorded && found.record.State != domain.Dead:
 		return nil, fmt.Errorf("claim delivery of %s: %w", key, ports.ErrExists)
-	}
-	if other, ok := d.claims[key]; ok && now.Before(other.ends) {
+	case found.isClaimed():
 		return nil, fmt.Errorf("claim delivery of %s: %w", key, ports.ErrClaimed)
 	}
-	if d.claims == nil {
-		d.claims = make(map[domain.NotificationKey]*claim)
-	}
-	c := &claim{d, key, now.Add(d.ClaimLease())}
-	d.claims[key] = c
-	return c, nil
+	return d.take(found), nil
 }
 
-// List returns what was recorded for the order's events, oldest first.
-func (d *Deliveries) List(ctx context.Context, query ports.NotificationQuery) (ports.NotificationPage, error) {
+// ClaimDue claims notifications whose next try has come.
+func (d *Deliveries) ClaimDue(ctx context.Context, channel string, limit int) ([]ports.WaitingDelivery, error) {
 	if err := ctx.Err(); err != nil {
-		return ports.NotificationPage{}, fmt.Errorf("list deliveries: %w", err)
+		return nil, fmt.Errorf("claim due deliveries by %s: %w", channel, err)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return ports.NotificationPage{Notifications: slices.Clone(d.byOrder[query.OrderID])}, nil
+	return d.takeWaiting(due(channel), time.Now(), limit), nil
 }
 
-func (d *Deliveries) ClaimDue(ctx context.Context, channel string, limit int) ([]ports.WaitingDelivery, error) {
-	return nil, errors.ErrUnsupported
-}
-
+// ClaimHeld claims notifications that the pause holds.
 func (d *Deliveries) ClaimHeld(ctx context.Context, by domain.PauseKey, limit int) ([]ports.WaitingDelivery, error) {
-	return nil, errors.ErrUnsupported
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("claim deliveries held by the pause of %s %s: %w", by.Channel, by.Receiver, err)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.takeWaiting(heldBy(by), forever, limit), nil
 }
 
-func (d *Deliveries) Forget(ctx context.Context, userID string) (int, error) {
-	return 0, errors.ErrUnsupported
+// forever is after every time that can be written.
+var forever = time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// takeWaiting claims the first unclaimed ones of the list up to the time until. It
+// passes only those that other callers have claimed.
+func (d *Deliveries) takeWaiting(list listKey, until time.Time, limit int) []ports.WaitingDelivery {
+	var taken []ports.WaitingDelivery
+	for p := range d.index.lists[list].all() {
+		if len(taken) >= limit || p.At.After(until) {
+			break
+		}
+		if found := d.byKey[p.Key]; !found.isClaimed() {
+			taken = append(taken, ports.WaitingDelivery{Claim: d.take(found), Notification: clone(found.record), Event: found.event})
+		}
+	}
+	return taken
 }
 
-func (d *Deliveries) Expire(ctx context.Context, before time.Time, limit int) (int, error) {
-	return 0, errors.ErrUnsupported
+func (d *Deliveries) add(key domain.NotificationKey) *delivery {
+	if d.byKey == nil {
+		d.byKey = make(map[domain.NotificationKey]*delivery)
+	}
+	added := &delivery{key: key}
+	d.byKey[key] = added
+	return added
 }
 
-// Record keeps the notification as sent.
+func (d *Deliveries) take(found *delivery) *claim {
+	found.claim = &claim{d, found.key, time.Now().Add(d.ClaimLease())}
+	return found.claim
+}
+
+func (d *delivery) isClaimed() bool { return d.claim != nil && time.Now().Before(d.claim.ends) }
+
+// set replaces the delivery's record.
+func (d *Deliveries) set(found *delivery, n domain.Notification, event domain.Event) {
+	if found.recorded {
+		d.index.remove(found.record)
+	}
+	found.recorded, found.record, found.event = true, clone(n), event
+	if !n.State.Waits() {
+		found.event = domain.Event{}
+	}
+	d.index.add(found.record)
+}
+
+// Record stores the notification.
 func (c *claim) Record(ctx context.Context, n domain.Notification, event domain.Event) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("record delivery of %s: %w", c.key, err)
@@ -97,22 +141,22 @@ func (c *claim) Record(ctx context.Context, n domain.Notification, event domain.
 	d := c.log
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.sent[c.key] {
+	found, ok := d.byKey[c.key]
+	switch {
+	case !ok: // all that is left of it has expired
+		found = d.add(c.key)
+	case n.State == domain.Sent && found.recorded && found.record.State == domain.Sent:
+		return nil
+	case n.State != domain.Sent && found.claim != c:
 		return nil
 	}
-	if d.sent == nil {
-		d.sent = make(map[domain.NotificationKey]bool)
-		d.byOrder = make(map[domain.OrderID][]domain.Notification)
-	}
-	d.sent[c.key] = true
-	delete(d.claims, c.key)
-	list := append(d.byOrder[n.OrderID], n)
-	slices.SortStableFunc(list, func(a, b domain.Notification) int { return a.At.Compare(b.At) })
-	d.byOrder[n.OrderID] = list
+	n.EventID, n.Channel, n.Recipient = c.key.EventID, c.key.Channel, c.key.Recipient
+	d.set(found, n, event)
+	found.claim = nil
 	return nil
 }
 
-// Release gives up the claim.
+// Release gives the claim back.
 func (c *claim) Release(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("release delivery of %s: %w", c.key, err)
@@ -120,8 +164,63 @@ func (c *claim) Release(ctx context.Context) error {
 	d := c.log
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.claims[c.key] == c { // otherwise another caller has claimed it since
-		delete(d.claims, c.key)
+	found, ok := d.byKey[c.key]
+	if !ok || found.claim != c { // another caller has claimed or recorded it since
+		return nil
+	}
+	found.claim = nil
+	if !found.recorded {
+		delete(d.byKey, c.key)
 	}
 	return nil
+}
+
+// Forget removes what the log knows of the user.
+func (d *Deliveries) Forget(ctx context.Context, userID string) (int, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, fmt.Errorf("forget a user's deliveries: %w", err)
+	}
+	if userID == "" {
+		return 0, nil
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	places := slices.Collect(d.index.lists[ofUser(userID)].all())
+	for _, p := range places {
+		found := d.byKey[p.Key]
+		n := clone(found.record)
+		n.UserID, n.Reason = "", ""
+		for i := range n.Attempts {
+			n.Attempts[i].Answer = ""
+		}
+		if n.State.Waits() {
+			n.State, n.At, n.NextTry, n.HeldBy = domain.Skipped, now(), time.Time{}, domain.PauseKey{}
+			found.claim = nil
+		}
+		d.set(found, n, domain.Event{})
+	}
+	return len(places), nil
+}
+
+// Expire deletes notifications that have not changed since the time before.
+func (d *Deliveries) Expire(ctx context.Context, before time.Time, limit int) (int, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, fmt.Errorf("expire deliveries: %w", err)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	expired := d.index.settledBefore(before, limit)
+	for _, p := range expired {
+		found := d.byKey[p.Key]
+		d.index.remove(found.record)
+		if found.recorded = false; !found.isClaimed() {
+			delete(d.byKey, p.Key)
+		}
+	}
+	return len(expired), nil
+}
+
+func clone(n domain.Notification) domain.Notification {
+	n.Attempts = slices.Clone(n.Attempts)
+	return n
 }

@@ -63,26 +63,37 @@ func ExampleBroker() {
 	// 0192f0c1-2d3e-7f4a-8b5c-6d7e8f901234-created no such user
 }
 
-// Only one process at a time can claim a notification. After its record, no
-// process can.
+// Only one process at a time can claim a notification. While it waits, the log keeps
+// it with its event. Once it is sent, no process can claim it.
 func ExampleDeliveries() {
 	ctx := context.Background()
 	var deliveries memory.Deliveries
 	event := laptop().Created()
+	key := domain.NotificationKey{EventID: event.ID, Channel: "email", Recipient: domain.UserRecipient}
 
-	claim, err := deliveries.Claim(ctx, event.ID, "mail")
+	claim, err := deliveries.Claim(ctx, key)
 	fmt.Println(err)
-	_, err = deliveries.Claim(ctx, event.ID, "mail")
+	_, err = deliveries.Claim(ctx, key)
 	fmt.Println(errors.Is(err, ports.ErrClaimed))
 
-	fmt.Println(claim.Record(ctx, domain.Notification{
-		EventID: event.ID, OrderID: event.Order.ID, Channel: "mail", Attempt: 1, SentAt: event.Time,
-	}))
-	_, err = deliveries.Claim(ctx, event.ID, "mail")
+	now := domain.TruncateTime(time.Now())
+	notification := domain.Notification{
+		EventID: key.EventID, Channel: key.Channel, Recipient: key.Recipient, OrderID: event.Order.ID,
+		State: domain.Retrying, Reason: "mailbox full", At: now, NextTry: now, Attempt: 1,
+	}
+	fmt.Println(claim.Record(ctx, notification, event))
+
+	due, err := deliveries.ClaimDue(ctx, "email", 10)
+	fmt.Println(len(due), due[0].Event.Order.Product, err)
+	notification.State, notification.Reason, notification.NextTry = domain.Sent, "", time.Time{}
+	fmt.Println(due[0].Claim.Record(ctx, notification, event))
+	_, err = deliveries.Claim(ctx, key)
 	fmt.Println(errors.Is(err, ports.ErrExists))
 	// Output:
 	// <nil>
 	// true
+	// <nil>
+	// 1 Laptop <nil>
 	// <nil>
 	// true
 }

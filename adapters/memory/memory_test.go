@@ -93,6 +93,7 @@ func TestMethodsReturnTheSamePart(t *testing.T) {
 	parts := func() map[string]any {
 		return map[string]any{
 			"Orders": store.Orders(), "Deliveries": store.Deliveries(), "DeadLetters": store.DeadLetters(),
+			"Contacts": store.Contacts(), "ChannelStates": store.ChannelStates(),
 			"Publisher": broker.Publisher(), "Consumer": broker.Consumer(), "DeadLetterQueue": broker.DeadLetterQueue(),
 		}
 	}

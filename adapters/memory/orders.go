@@ -22,7 +22,7 @@ type Orders struct {
 
 	mu      sync.Mutex
 	orders  map[domain.OrderID]domain.Order
-	byUser  map[string]*timeline // all orders under "", which is no user's id
+	byUser  map[string]*timeline[cursor.Position] // all orders under "", which is no user's id
 	waiting map[domain.EventID]*unpublished
 	outbox  byFreeAt
 	claims  int // made so far
@@ -49,13 +49,13 @@ func (o *Orders) Add(ctx context.Context, order domain.Order) error {
 	}
 	if o.orders == nil {
 		o.orders = make(map[domain.OrderID]domain.Order)
-		o.byUser = make(map[string]*timeline)
+		o.byUser = make(map[string]*timeline[cursor.Position])
 		o.waiting = make(map[domain.EventID]*unpublished)
 	}
 	o.orders[order.ID] = order
 	for _, user := range []string{"", order.UserID} {
 		if o.byUser[user] == nil {
-			o.byUser[user] = new(timeline)
+			o.byUser[user] = new(timeline[cursor.Position])
 		}
 		o.byUser[user].add(cursor.Of(order))
 	}
@@ -85,25 +85,23 @@ func (o *Orders) List(ctx context.Context, query ports.OrderQuery) (ports.OrderP
 	if err := ctx.Err(); err != nil {
 		return ports.OrderPage{}, fmt.Errorf("list orders: %w", err)
 	}
-	var after *cursor.Position
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	positions := o.byUser[query.UserID].all()
 	if query.Cursor != "" {
 		p, err := cursor.Decode(query.Cursor)
 		if err != nil {
 			return ports.OrderPage{}, fmt.Errorf("list orders: %w", err)
 		}
-		after = &p
+		positions = o.byUser[query.UserID].after(p)
 	}
 	limit := min(max(query.Limit, 1), ports.MaxListLimit)
-
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	found := o.byUser[query.UserID].page(after, limit+1) // the extra one shows that another page follows
 	var page ports.OrderPage
-	if len(found) > limit {
-		found = found[:limit]
-		page.NextCursor = cursor.Encode(found[limit-1])
-	}
-	for _, p := range found {
+	for p := range positions {
+		if len(page.Orders) == limit {
+			page.NextCursor = cursor.Encode(cursor.Of(page.Orders[limit-1]))
+			break
+		}
 		page.Orders = append(page.Orders, o.orders[p.ID])
 	}
 	return page, nil

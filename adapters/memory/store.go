@@ -6,7 +6,7 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// Store is orders, deliveries and dead letters. The zero Store is ready for use.
+// Store is orders, deliveries, dead letters, contacts and channel states. The zero Store is ready for use.
 type Store struct {
 	orders      Orders
 	deliveries  Deliveries

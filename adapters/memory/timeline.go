@@ -1,28 +1,30 @@
 package memory
 
 import (
+	"iter"
 	"slices"
 	"sort"
-
-	"example.com/orderflow/adapters/internal/cursor"
 )
 
-// maxRun keeps insertions cheap, both within a run and among the runs, up to some
-// millions of orders.
+// maxRun keeps changes cheap, both within a run and among the runs, up to some
+// millions of places.
 const maxRun = 512
 
-// timeline sorts the positions of orders, newest first, in runs of bounded length.
-// One slice would have to move all later positions for each insertion.
-type timeline struct {
-	runs [][]cursor.Position // none is empty
+// place is where something stands in a timeline. No two things have the same.
+type place[P any] interface{ Before(P) bool }
+
+// timeline sorts places in runs of bounded length. One slice would have to move all
+// later places for each change. The nil timeline is empty.
+type timeline[P place[P]] struct {
+	runs [][]P // none is empty
 }
 
-func (t *timeline) add(p cursor.Position) {
+func (t *timeline[P]) add(p P) {
 	if len(t.runs) == 0 {
-		t.runs = [][]cursor.Position{{p}}
+		t.runs = [][]P{{p}}
 		return
 	}
-	r, i := t.after(p)
+	r, i := t.find(p)
 	if i == 0 && r > 0 { // between two runs: add to the end of the first
 		r--
 		i = len(t.runs[r])
@@ -35,31 +37,96 @@ func (t *timeline) add(p cursor.Position) {
 	}
 }
 
-// page returns up to limit positions after p, or the newest ones if p is nil.
-func (t *timeline) page(p *cursor.Position, limit int) []cursor.Position {
-	if t == nil {
-		return nil
+// remove removes the place p, if it is there.
+func (t *timeline[P]) remove(p P) {
+	if t.empty() {
+		return
 	}
-	r, i := 0, 0
-	if p != nil {
-		r, i = t.after(*p)
+	r, i := t.find(p)
+	if r == len(t.runs) || p.Before(t.runs[r][i]) {
+		return
 	}
-	var page []cursor.Position
-	for ; r < len(t.runs) && len(page) < limit; r, i = r+1, 0 {
-		run := t.runs[r][i:]
-		page = append(page, run[:min(len(run), limit-len(page))]...)
+	if t.runs[r] = slices.Delete(t.runs[r], i, i+1); len(t.runs[r]) == 0 {
+		t.runs = slices.Delete(t.runs, r, r+1)
 	}
-	return page
 }
 
-// after returns the run, and the index in it, of the first position after p.
-func (t *timeline) after(p cursor.Position) (run, i int) {
+func (t *timeline[P]) empty() bool { return t == nil || len(t.runs) == 0 }
+
+// all returns the places in their order.
+func (t *timeline[P]) all() iter.Seq[P] { return t.forward(0, 0) }
+
+// after returns the places after p, in their order.
+func (t *timeline[P]) after(p P) iter.Seq[P] {
+	if t.empty() {
+		return t.all()
+	}
+	r, i := t.find(p)
+	if r < len(t.runs) && !p.Before(t.runs[r][i]) {
+		i++
+	}
+	return t.forward(r, i)
+}
+
+// backward returns the places in reverse.
+func (t *timeline[P]) backward() iter.Seq[P] {
+	if t.empty() {
+		return t.all()
+	}
+	return t.reverse(len(t.runs), 0)
+}
+
+// before returns the places before p, in reverse.
+func (t *timeline[P]) before(p P) iter.Seq[P] {
+	if t.empty() {
+		return t.all()
+	}
+	return t.reverse(t.find(p))
+}
+
+// forward returns the places from this one on.
+func (t *timeline[P]) forward(r, i int) iter.Seq[P] {
+	return func(yield func(P) bool) {
+		if t == nil {
+			return
+		}
+		for r, i := r, i; r < len(t.runs); r, i = r+1, 0 {
+			for _, p := range t.runs[r][i:] {
+				if !yield(p) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// reverse returns the places before this one, in reverse.
+func (t *timeline[P]) reverse(r, i int) iter.Seq[P] {
+	return func(yield func(P) bool) {
+		for r, i := r, i; ; i-- {
+			if i == 0 {
+				if r == 0 {
+					return
+				}
+				r--
+				i = len(t.runs[r])
+			}
+			if !yield(t.runs[r][i-1]) {
+				return
+			}
+		}
+	}
+}
+
+// find returns the run of p, and its index there, or those of the first place after
+// it. If all places are before p, the run does not exist.
+func (t *timeline[P]) find(p P) (run, i int) {
 	run = sort.Search(len(t.runs), func(r int) bool {
 		last := t.runs[r][len(t.runs[r])-1]
-		return p.Before(last)
+		return !last.Before(p)
 	})
 	if run == len(t.runs) {
 		return run, 0
 	}
-	return run, sort.Search(len(t.runs[run]), func(i int) bool { return p.Before(t.runs[run][i]) })
+	return run, sort.Search(len(t.runs[run]), func(i int) bool { return !t.runs[run][i].Before(p) })
 }

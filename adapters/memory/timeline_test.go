@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"iter"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -24,7 +25,7 @@ func TestTimeline(t *testing.T) {
 	for name, at := range arrivals {
 		t.Run(name, func(t *testing.T) {
 			const count = 5 * maxRun
-			var line timeline
+			var line timeline[cursor.Position]
 			var want []cursor.Position
 			for i := range count {
 				id := domain.OrderID(rune('a' + rand.IntN(26)))
@@ -38,32 +39,64 @@ func TestTimeline(t *testing.T) {
 				}
 				return 1
 			})
-			if diff := cmp.Diff(want, line.page(nil, count+1)); diff != "" {
-				t.Fatalf("positions (-want +got):\n%s", diff)
-			}
-			for range 100 {
-				i, limit := rand.IntN(count), rand.IntN(2*maxRun)
-				rest := want[i+1:]
-				if got := line.page(&want[i], limit); !slices.Equal(rest[:min(limit, len(rest))], got) {
-					t.Errorf("page of %d positions after number %d: got %d other positions", limit, i, len(got))
+			check := func() {
+				t.Helper()
+				if diff := cmp.Diff(want, slices.Collect(line.all())); diff != "" {
+					t.Fatalf("positions (-want +got):\n%s", diff)
+				}
+				reversed := slices.Clone(want)
+				slices.Reverse(reversed)
+				if diff := cmp.Diff(reversed, slices.Collect(line.backward())); diff != "" {
+					t.Fatalf("positions in reverse (-want +got):\n%s", diff)
+				}
+				for range 100 {
+					i := rand.IntN(len(want))
+					if got := slices.Collect(line.after(want[i])); !slices.Equal(want[i+1:], got) {
+						t.Errorf("after number %d of %d: got %d other positions", i, len(want), len(got))
+					}
+					if got := slices.Collect(line.before(want[i])); !slices.Equal(reversed[len(want)-i:], got) {
+						t.Errorf("before number %d of %d: got %d other positions", i, len(want), len(got))
+					}
+				}
+				for r, run := range line.runs {
+					if len(run) == 0 || len(run) > maxRun {
+						t.Errorf("run %d has %d positions, want 1 to %d", r, len(run), maxRun)
+					}
 				}
 			}
-			for r, run := range line.runs {
-				if len(run) == 0 || len(run) > maxRun {
-					t.Errorf("run %d has %d positions, want 1 to %d", r, len(run), maxRun)
+			check()
+			for range count * 3 / 4 {
+				i := rand.IntN(len(want))
+				gone := want[i]
+				want = slices.Delete(want, i, i+1)
+				line.remove(gone)
+				line.remove(gone) // a second time changes nothing
+				for next := range line.after(gone) {
+					if next != want[i] {
+						t.Fatalf("after a removed position: got %v, want %v", next, want[i])
+					}
+					break
 				}
 			}
+			check()
 		})
 	}
 }
 
 func TestEmptyTimeline(t *testing.T) {
-	for _, line := range []*timeline{nil, new(timeline)} {
-		if got := line.page(nil, 10); len(got) > 0 {
-			t.Errorf("got %d positions, want none", len(got))
+	p := cursor.Position{ID: "a"}
+	emptied := new(timeline[cursor.Position])
+	emptied.add(p)
+	emptied.remove(p)
+	for _, line := range []*timeline[cursor.Position]{nil, new(timeline[cursor.Position]), emptied} {
+		line.remove(p)
+		if !line.empty() {
+			t.Error("an empty timeline is not empty")
 		}
-	}
-	if got := new(timeline).page(&cursor.Position{ID: "a"}, 10); len(got) > 0 {
-		t.Errorf("got %d positions after one, want none", len(got))
+		for _, places := range []iter.Seq[cursor.Position]{line.all(), line.backward(), line.after(p), line.before(p)} {
+			for got := range places {
+				t.Errorf("got %v, want nothing", got)
+			}
+		}
 	}
 }

@@ -1,5 +1,5 @@
 // Package cursor encodes the opaque cursors of lists. A cursor is the position of
-// the last order (newest first) or dead letter (oldest first) of a page.
+// the last order, notification, dead letter or contact of a page.
 package cursor
 
 import (
