@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
+	"sync"
 	"time"
 
 	"example.com/orderflow/adapters/internal/dispatch"
@@ -18,8 +20,8 @@ import (
 // DefaultPrefetch is the default of Broker.Prefetch.
 const DefaultPrefetch = 512
 
-// Broker is a queue of events and a queue of dead letters. The zero Broker is
-// ready for use; set its fields before the first call.
+// Broker has queues of events and a queue of dead letters. The zero Broker is ready
+// for use; set its fields before the first call.
 type Broker struct {
 	// Delays between two attempts; one more attempt follows the last. Default: a
 	// second, growing to ten minutes.
@@ -30,14 +32,23 @@ type Broker struct {
 	Prefetch      int           // the most events that a call of Consume handles at once; 0 or less: DefaultPrefetch
 	Logger        *slog.Logger  // nil: slog.Default()
 
-	queue queue[message]
-	dead  queue[ports.DeadLetter]
+	// SubscriptionPrefetch replaces Prefetch for the subscriptions with these names.
+	SubscriptionPrefetch map[string]int
+
+	main queue[message]
+	dead queue[ports.DeadLetter]
+
+	mu            sync.Mutex
+	subscriptions map[string]*queue[message] // by name
 }
 
 // The parts of a broker, which share its queues.
 type (
-	Publisher       struct{ broker *Broker }
-	Consumer        struct{ broker *Broker }
+	Publisher struct{ broker *Broker }
+	Consumer  struct {
+		broker       *Broker
+		subscription string // empty: the main queue
+	}
 	DeadLetterQueue struct{ broker *Broker }
 )
 
@@ -51,14 +62,13 @@ var (
 // Publisher returns the publisher.
 func (b *Broker) Publisher() Publisher { return Publisher{b} }
 
-// Consumer returns the consumer. Calls of Consume compete for the events.
-func (b *Broker) Consumer() Consumer { return Consumer{b} }
+// Consumer returns the consumer of the main queue, which always exists.
+func (b *Broker) Consumer() Consumer { return Consumer{b, ""} }
 
-// Subscription returns the consumer of the subscription's queue.
-func (b *Broker) Subscription(name string) Consumer { panic("not written yet") }
-
-// Waiting implements [ports.EventQueue].
-func (c Consumer) Waiting(ctx context.Context) (int, error) { return 0, errors.ErrUnsupported }
+// Subscription returns the consumer of the subscription's queue, which exists from
+// the first call of Consume or Ping on. An empty name is the main queue's. The
+// consumer's methods return an error for a name that [wire.CheckSubscription] refuses.
+func (b *Broker) Subscription(name string) Consumer { return Consumer{b, name} }
 
 // DeadLetterQueue returns the queue of the dead letters.
 func (b *Broker) DeadLetterQueue() DeadLetterQueue { return DeadLetterQueue{b} }
@@ -84,91 +94,59 @@ func (p Publisher) Publish(ctx context.Context, events ...domain.Event) []error 
 		}
 		messages = append(messages, message{Message: m, attempt: 1})
 	}
-	p.broker.queue.put(messages...)
+	for _, q := range p.broker.queues() {
+		q.put(messages...)
+	}
 	return errs
 }
 
 // Ping returns nil: no server has to answer.
 func (p Publisher) Ping(context.Context) error { return nil }
 
-// Ping returns nil: no server has to answer.
-func (c Consumer) Ping(context.Context) error { return nil }
-
-// Inject queues a message with this body and without headers, as another program
+// Inject puts a message with this body into the main queue and without headers, as another program
 // may.
 func (b *Broker) Inject(ctx context.Context, body []byte) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("inject message: %w", err)
 	}
-	b.queue.put(message{Message: ports.Message{Body: bytes.Clone(body)}, attempt: 1})
+	b.main.put(message{Message: ports.Message{Body: bytes.Clone(body)}, attempt: 1})
 	return nil
 }
 
-// Consume implements [ports.EventConsumer].
-func (c Consumer) Consume(ctx context.Context, handle ports.Handler) error {
-	b := c.broker
-	if handle == nil {
-		return errors.New("consume events: the handler is nil")
+// queue returns the subscription's queue; nil: it does not exist.
+func (b *Broker) queue(subscription string) *queue[message] {
+	if subscription == "" {
+		return &b.main
 	}
-	prefetch := b.Prefetch
-	if prefetch <= 0 {
-		prefetch = DefaultPrefetch
-	}
-	var handlers dispatch.Group
-	defer handlers.Wait()
-	slots := make(chan struct{}, prefetch)
-	for {
-		select {
-		case slots <- struct{}{}:
-		case <-ctx.Done():
-			return nil
-		}
-		m, ok := b.queue.take(ctx)
-		if !ok {
-			return nil
-		}
-		event, err := wire.Decode(m.Message)
-		if err != nil {
-			b.setAside(m, err)
-			<-slots
-			continue
-		}
-		handlers.Go(event.Order.ID, func() {
-			defer func() { <-slots }()
-			if ctx.Err() != nil { // ended while it waited for an earlier event of its order
-				b.queue.put(m)
-				return
-			}
-			b.handle(ctx, handle, m, event)
-		})
-	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.subscriptions[subscription]
 }
 
-func (b *Broker) handle(ctx context.Context, handle ports.Handler, m message, event domain.Event) {
-	delays := b.Delays
-	if len(delays) == 0 {
-		delays = dispatch.DefaultDelays()
+// declare returns the subscription's queue, and makes it if it does not exist.
+func (b *Broker) declare(subscription string) (*queue[message], error) {
+	if err := wire.CheckSubscription(subscription); err != nil {
+		return nil, err
 	}
-	err := b.limits().Call(ctx, func(ctx context.Context) error {
-		return handle(ctx, ports.Delivery{Event: event, Attempt: m.attempt})
-	})
-	if err == nil {
-		return
+	if q := b.queue(subscription); q != nil {
+		return q, nil
 	}
-	if ports.IsPostponed(err) { // the handler logs its own outage
-		b.log().Debug("event is postponed", "event_id", event.ID, "attempts", m.attempt-1, "again_in", delays[0].String(), "reason", err)
-		time.AfterFunc(delays[0], func() { b.queue.put(m) })
-		return
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.subscriptions == nil {
+		b.subscriptions = make(map[string]*queue[message])
 	}
-	m.firstFailure = cmp.Or(m.firstFailure, now())
-	if ports.IsPermanent(err) || m.attempt > len(delays) {
-		b.setAside(m, err)
-		return
+	if b.subscriptions[subscription] == nil {
+		b.subscriptions[subscription] = new(queue[message])
 	}
-	delay := delays[m.attempt-1]
-	b.log().Warn("attempt failed; the event comes again", "event_id", event.ID, "attempts", m.attempt, "again_in", delay.String(), "reason", err)
-	m.attempt++
-	time.AfterFunc(delay, func() { b.queue.put(m) })
+	return b.subscriptions[subscription], nil
+}
+
+// queues returns the queues that get each event.
+func (b *Broker) queues() []*queue[message] {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return append(slices.Collect(maps.Values(b.subscriptions)), &b.main)
 }
 
 func (b *Broker) limits() dispatch.Limits {

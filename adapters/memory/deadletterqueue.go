@@ -18,14 +18,14 @@ const (
 	drainPause    = 10 * time.Second // before keep gets a letter again
 )
 
-func (b *Broker) setAside(m message, reason error) {
+func (c Consumer) setAside(m message, reason error) {
 	m.ID = cmp.Or(m.ID, wire.NewID())
 	at := now()
-	letter := wire.DeadLetter(m.Message, ports.Failure{
+	letter := wire.DeadLetter(c.subscription, m.Message, ports.Failure{
 		Reason: reason.Error(), Attempts: m.attempt, FirstFailure: cmp.Or(m.firstFailure, at), LastFailure: at,
 	})
-	b.log().Warn("message is set aside as a dead letter", "id", letter.ID, "attempts", m.attempt, "reason", reason)
-	b.dead.put(letter)
+	c.broker.log().Warn("message is set aside as a dead letter", "id", letter.ID, "attempts", m.attempt, "reason", reason)
+	c.broker.dead.put(letter)
 }
 
 // DeadLetters returns the dead letters in the queue, oldest first, without those
@@ -60,7 +60,9 @@ func (q DeadLetterQueue) Drain(ctx context.Context, keep func(context.Context, p
 		}
 		letters.Go(func() {
 			err := b.limits().Call(ctx, func(ctx context.Context) error {
-				return keep(ctx, ports.DeadLetter{ID: letter.ID, Message: letter.Message.Clone(), Failure: letter.Failure})
+				handed := letter
+				handed.Message = letter.Message.Clone()
+				return keep(ctx, handed)
 			})
 			<-slots
 			if err == nil {
@@ -78,16 +80,26 @@ func (q DeadLetterQueue) Drain(ctx context.Context, keep func(context.Context, p
 	}
 }
 
-// Replay implements [ports.DeadLetterQueue].
-func (q DeadLetterQueue) Replay(ctx context.Context, letter ports.DeadLetter) error {
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("replay dead letter %s: %w", letter.ID, err)
+// SetAside implements [ports.DeadLetterQueue].
+func (q DeadLetterQueue) SetAside(ctx context.Context, subscription string, event domain.Event, failure ports.Failure) error {
+	m, err := wire.Encode(event)
+	if err = cmp.Or(ctx.Err(), wire.CheckSubscription(subscription), err); err != nil {
+		return fmt.Errorf("set event %s aside: %w", event.ID, err)
 	}
-	q.broker.queue.put(message{Message: letter.Message.Clone(), attempt: 1})
+	failure.FirstFailure, failure.LastFailure = domain.TruncateTime(failure.FirstFailure), domain.TruncateTime(failure.LastFailure)
+	q.broker.dead.put(wire.DeadLetter(subscription, m, failure))
 	return nil
 }
 
-// SetAside implements [ports.DeadLetterQueue].
-func (q DeadLetterQueue) SetAside(ctx context.Context, subscription string, event domain.Event, failure ports.Failure) error {
-	return errors.ErrUnsupported
+// Replay implements [ports.DeadLetterQueue].
+func (q DeadLetterQueue) Replay(ctx context.Context, letter ports.DeadLetter) error {
+	to, err := q.broker.queue(letter.Subscription), ctx.Err()
+	if err == nil && to == nil {
+		err = fmt.Errorf("%w: the queue of subscription %q does not exist", ports.ErrUnavailable, letter.Subscription)
+	}
+	if err != nil {
+		return fmt.Errorf("replay dead letter %s: %w", letter.ID, err)
+	}
+	to.put(message{Message: letter.Message.Clone(), attempt: 1})
+	return nil
 }

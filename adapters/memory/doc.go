@@ -14,12 +14,14 @@
 // # Delivery semantics
 //
 // At least once, as with the servers, while the process lives. The broker encodes
-// and decodes events as the servers' adapters do. One call of Consume never handles
+// and decodes events as the servers' adapters do. Each subscription has a queue of
+// its own, from the first call of its consumer on. One call of Consume never handles
 // two events of one order at once. A dead letter that was not kept comes again after
 // 10 s.
 //
 // # Failure
 //
-// A call fails only if its context has ended, and then it has changed nothing. All
+// A call fails only if its context has ended, or if the queue that it names does not
+// exist or may not exist. Then it has changed nothing. All
 // data is lost when the process ends, and nothing bounds its size.
 package memory

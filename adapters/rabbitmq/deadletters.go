@@ -137,7 +137,7 @@ func readLetter(t Topology, d amqp.Delivery, now time.Time) (letter ports.DeadLe
 	complete = known && d.MessageId != ""
 	d.MessageId = cmp.Or(d.MessageId, wire.NewID())
 	d.Headers = textHeaders(d.Headers)
-	return wire.DeadLetter(wireMessage(republishing(d)), failure), complete
+	return wire.DeadLetter("", wireMessage(republishing(d)), failure), complete
 }
 
 // letterFailure returns why and when the message was set aside, or a zero Failure if
@@ -171,7 +171,7 @@ func letterFailure(t Topology, d amqp.Delivery) ports.Failure {
 // letterID returns the id that the message has as a dead letter.
 func letterID(p amqp.Publishing) string {
 	p.Headers = textHeaders(p.Headers)
-	return wire.DeadLetterID(wireMessage(p))
+	return wire.DeadLetterID("", wireMessage(p))
 }
 
 // textHeaders returns the sender's headers as text, shortened to fit into a frame.

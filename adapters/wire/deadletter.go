@@ -19,20 +19,29 @@ import (
 // message becomes a dead letter of its own.
 func NewID() string { return "unnamed-" + rand.Text() }
 
-// DeadLetter returns the message as a dead letter, without a timestamp that RFC
-// 3339 can't write.
-func DeadLetter(m ports.Message, failure ports.Failure) ports.DeadLetter {
+// DeadLetter returns the message as a dead letter of the subscription, without a
+// timestamp that RFC 3339 can't write. An empty name is the main queue's.
+func DeadLetter(subscription string, m ports.Message, failure ports.Failure) ports.DeadLetter {
 	m = m.Clone()
 	if !domain.IsWritable(m.Timestamp) {
 		m.Timestamp = time.Time{}
 	}
-	return ports.DeadLetter{ID: DeadLetterID(m), Message: m, Failure: failure}
+	return ports.DeadLetter{ID: DeadLetterID(subscription, m), Subscription: subscription, Message: m, Failure: failure}
 }
 
-// DeadLetterID returns the id of the message as a dead letter: the event's id, or
-// a digest of all fields if the message is not an event. The digest must stay the
-// same in later versions, because stores keep it.
-func DeadLetterID(m ports.Message) string {
+// DeadLetterID returns the id of the message as a dead letter of the subscription:
+// the event's id, or a digest of all fields if the message is not an event. If the
+// subscription has a name, a dot and the name follow. The id must stay the same in
+// later versions, because stores keep it.
+func DeadLetterID(subscription string, m ports.Message) string {
+	id := messageID(m)
+	if subscription != "" {
+		id += "." + subscription
+	}
+	return id
+}
+
+func messageID(m ports.Message) string {
 	if event, err := Decode(m); err == nil {
 		return string(event.ID)
 	}

@@ -12,7 +12,7 @@ import (
 	"example.com/orderflow/ports"
 )
 
-func id(m ports.Message) string { return wire.DeadLetter(m, ports.Failure{}).ID }
+func id(m ports.Message) string { return wire.DeadLetter("", m, ports.Failure{}).ID }
 
 func TestDeadLetter(t *testing.T) {
 	m, err := wire.Encode(event(t))
@@ -20,7 +20,7 @@ func TestDeadLetter(t *testing.T) {
 		t.Fatal(err)
 	}
 	failure := ports.Failure{Reason: "no such address", Attempts: 1, FirstFailure: time.UnixMilli(1), LastFailure: time.UnixMilli(1)}
-	letter := wire.DeadLetter(m, failure)
+	letter := wire.DeadLetter("", m, failure)
 	if diff := cmp.Diff(ports.DeadLetter{ID: m.ID, Message: m, Failure: failure}, letter); diff != "" {
 		t.Errorf("dead letter (-want +got):\n%s", diff)
 	}
@@ -94,8 +94,8 @@ func TestDeadLetterIDSurvivesAReplay(t *testing.T) {
 			AppID:           rapid.String().Draw(t, "app id"),
 			Timestamp:       time.Unix(rapid.Int64Range(-1, 1<<40).Draw(t, "timestamp"), 0).UTC(),
 		}
-		first := wire.DeadLetter(m, ports.Failure{Reason: "first"})
-		again := wire.DeadLetter(first.Message, first.Failure)
+		first := wire.DeadLetter("", m, ports.Failure{Reason: "first"})
+		again := wire.DeadLetter("", first.Message, first.Failure)
 		if diff := cmp.Diff(first, again, cmpopts.EquateEmpty()); diff != "" {
 			t.Fatalf("after a replay (-first +again):\n%s", diff)
 		}
@@ -104,7 +104,7 @@ func TestDeadLetterIDSurvivesAReplay(t *testing.T) {
 
 func TestDeadLetterSharesNothing(t *testing.T) {
 	m := ports.Message{Headers: map[string]string{"a": "b"}, Body: []byte("body")}
-	letter := wire.DeadLetter(m, ports.Failure{})
+	letter := wire.DeadLetter("", m, ports.Failure{})
 	letter.Message.Headers["a"], letter.Message.Body[0] = "x", 'x'
 	want := ports.Message{Headers: map[string]string{"a": "b"}, Body: []byte("body")}
 	if diff := cmp.Diff(want, m); diff != "" {
@@ -116,7 +116,7 @@ func TestDeadLetterSharesNothing(t *testing.T) {
 func TestDeadLetterDropsUnwritableTimestamp(t *testing.T) {
 	for _, year := range []int{-1, 0, 10_000, 292_277_026_596} {
 		m := ports.Message{Body: []byte("hello"), Timestamp: time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC)}
-		letter := wire.DeadLetter(m, ports.Failure{})
+		letter := wire.DeadLetter("", m, ports.Failure{})
 		if !letter.Message.Timestamp.IsZero() {
 			t.Errorf("year %d: got timestamp %v, want none", year, letter.Message.Timestamp)
 		}

@@ -46,7 +46,7 @@ func TestReplayWhileBrokerIsUnavailable(t *testing.T) {
 	if err := store.Put(t.Context(), letter); err != nil {
 		t.Fatal(err)
 	}
-	queue.EXPECT().Replay(gomock.Any(), "x", ports.Message{}).Return(ports.ErrUnavailable)
+	queue.EXPECT().Replay(gomock.Any(), ports.DeadLetter{ID: "x"}).Return(ports.ErrUnavailable)
 	errs := newService(t, store, queue, discard).Decide(t.Context(), deadletters.Decision{Action: deadletters.Replay, By: "me"}, "x")
 	if !errors.Is(errs[0], ports.ErrUnavailable) {
 		t.Errorf("got %v, want %v", errs[0], ports.ErrUnavailable)
@@ -78,7 +78,7 @@ func TestReplayOfChangedDeadLetter(t *testing.T) {
 			store, queue := mocks.NewMockDeadLetters(control), mocks.NewMockDeadLetterQueue(control)
 			gomock.InOrder(
 				store.EXPECT().Get(gomock.Any(), "x").Return(letter(ports.Waiting, at), nil),
-				queue.EXPECT().Replay(gomock.Any(), "x", ports.Message{}).Return(nil),
+				queue.EXPECT().Replay(gomock.Any(), ports.DeadLetter{ID: "x"}).Return(nil),
 				store.EXPECT().Settle(gomock.Any(), gomock.Any(), ports.Replayed, "me").Return(ports.ErrChanged),
 				store.EXPECT().Get(gomock.Any(), "x").Return(tt.now, nil),
 			)
@@ -99,7 +99,7 @@ func TestReplayIsRecordedAfterCancellation(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	queue := mocks.NewMockDeadLetterQueue(gomock.NewController(t))
-	queue.EXPECT().Replay(gomock.Any(), "x", ports.Message{}).Do(func(context.Context, string, ports.Message) { cancel() })
+	queue.EXPECT().Replay(gomock.Any(), ports.DeadLetter{ID: "x"}).Do(func(context.Context, ports.DeadLetter) { cancel() })
 	if errs := newService(t, store, queue, discard).Decide(ctx, deadletters.Decision{Action: deadletters.Replay, By: "me"}, "x"); errs[0] != nil {
 		t.Error(errs[0])
 	}
