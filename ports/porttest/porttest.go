@@ -141,13 +141,46 @@ func DeadLettersClauses() []Clause[DeadLetters] {
 	return slices.Concat(deadLettersPut, deadLettersGet, deadLettersList, deadLettersSettle, deadLettersForget)
 }
 
-// Channel is what [ChannelClauses] needs of a notification channel.
+// Channel is what [ChannelClauses] needs of a notification channel, and of the
+// receiver behind it, which accepts every notification until Begin or Hang is called.
 type Channel struct {
 	Channel ports.Channel
 
-	// Received returns the ids of the events that the receiver was notified of.
-	Received func() []domain.EventID
+	// Received returns the ids of the notifications that the receiver has accepted.
+	Received func() []string
+
+	// Address is the receiver's, and WrongAddresses are some that the channel can't
+	// send to. Both are empty unless the channel is a [ports.AddressedChannel].
+	Address        string
+	WrongAddresses []string
+
+	// Faults are what the receiver may do instead of accepting. An AddressedChannel
+	// has one of each outcome, any other channel at least one that is Unreachable.
+	Faults []ReceiverFault
+
+	// Hang lets the receiver answer no notification from now on, until Heal.
+	Hang func()
+
+	// Heal ends the fault or the hanging. The receiver accepts notifications again.
+	Heal func()
+
+	// Secrets are texts that no answer and no error may contain, such as the
+	// password in the receiver's URL. A receiver that answers repeats them.
+	Secrets []string
 }
 
-// ChannelClauses returns the contract of [ports.Channel].
-func ChannelClauses() []Clause[Channel] { return slices.Clone(channelSend) }
+// ReceiverFault is a way in which a receiver does not accept a notification.
+type ReceiverFault struct {
+	Name       string         // such as "450 after RCPT"
+	Begin      func()         // lets the receiver have the fault from now on, until Heal
+	Outcome    domain.Outcome // Refused, Rejected or Unreachable
+	Code       string         // the code in the receiver's answer; empty: it does not answer
+	Gone       bool           // the receiver wants no notification any more
+	RetryAfter time.Duration  // the time that the receiver asks for; zero: none
+}
+
+// ChannelClauses returns the contract of [ports.Channel] and
+// [ports.AddressedChannel].
+func ChannelClauses() []Clause[Channel] {
+	return slices.Concat(channelSend, channelFail, channelAddress)
+}
