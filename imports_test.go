@@ -27,6 +27,7 @@ var rules = []rule{
 	{"domain", nil, nil},
 	{"ports/mocks", []string{"ports/...", "domain", "go.uber.org/mock/..."}, nil},
 	{"ports", []string{"ports/...", "domain", "github.com/google/go-cmp/..."}, []string{"adapters/memory"}},
+	{"adapters/webhookchannel", []string{"ports/...", "domain", "adapters/wire", "github.com/standard-webhooks/standard-webhooks/libraries/go"}, nil},
 	{"adapters", []string{"ports/...", "domain", "adapters/wire", "adapters/internal/...",
 		"go.mongodb.org/mongo-driver/v2/...", "github.com/rabbitmq/amqp091-go", "github.com/google/uuid",
 		"github.com/cenkalti/backoff/v5"}, []string{"services/order"}},
