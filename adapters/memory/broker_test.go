@@ -172,7 +172,7 @@ func TestBrokerDeadLetters(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := []ports.DeadLetter{wire.DeadLetter(message, ports.Failure{
+		want := []ports.DeadLetter{wire.DeadLetter("", message, ports.Failure{
 			Reason: "no such address", Attempts: 2, FirstFailure: start, LastFailure: start.Add(time.Second),
 		})}
 		for range 2 {
