@@ -5,8 +5,6 @@ import (
 	"errors"
 	"slices"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
@@ -72,21 +70,6 @@ func (s Selection) UniqueIDs() []string {
 // Query returns the query that finds the action's dead letters when IDs is empty.
 func (s Selection) Query(action Action) ports.DeadLetterQuery {
 	return ports.DeadLetterQuery{State: action.From(), OrderID: s.OrderID, Reason: s.Reason}
-}
-
-// cleanAuthor returns the author of a decision as the store keeps it: 1 to 128
-// visible characters.
-func cleanAuthor(by string) string {
-	const limit = 128
-	visible := strings.Map(func(r rune) rune {
-		if r == utf8.RuneError || !unicode.IsPrint(r) {
-			return -1
-		}
-		return r
-	}, by)
-	characters := []rune(strings.TrimSpace(visible))
-	characters = characters[:min(len(characters), limit)]
-	return cmp.Or(strings.TrimSpace(string(characters)), "unknown")
 }
 
 // ParseState parses the name of a state. An empty name means waiting, "all" means

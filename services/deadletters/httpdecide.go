@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"example.com/orderflow/domain"
+	"example.com/orderflow/services/internal/author"
 	"example.com/orderflow/services/internal/httpapi"
 )
 
@@ -33,7 +34,7 @@ func (d *decisionRequest) fields() []httpapi.Field {
 		}},
 		{Name: "reason", Optional: true, To: &d.Reason, Must: mustNotBeEmpty, Valid: func() bool { return d.Reason != "" }},
 		{Name: "all", Optional: true, To: &d.All},
-		{Name: "by", Optional: true, To: &d.By, Must: "must be 1 to 128 visible characters", Valid: func() bool { return d.By == cleanAuthor(d.By) }},
+		{Name: "by", Optional: true, To: &d.By, Must: author.Must, Valid: func() bool { return author.IsClean(d.By) }},
 		{Name: "dry_run", Optional: true, To: &d.DryRun},
 		{Name: "limit", Optional: true, To: &d.Limit, Must: "must be a whole number from 1 to 1000", Valid: func() bool { return d.Limit >= 1 && d.Limit <= maxPage }},
 		{Name: "cursor", Optional: true, To: &d.Cursor, Must: mustNotBeEmpty, Valid: func() bool { return d.Cursor != "" }},

@@ -19,6 +19,7 @@ import (
 
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
+	"example.com/orderflow/services/internal/author"
 	"example.com/orderflow/services/internal/retry"
 	"example.com/orderflow/services/internal/wiring"
 )
@@ -93,7 +94,7 @@ var ErrWrongState = errors.New("wrong state")
 // between replaying and recording, the dead letter still waits. If it is replayed
 // again, the delivery log recognises the repeat.
 func (s *Service) Decide(ctx context.Context, decision Decision, ids ...string) []error {
-	decision.By = cleanAuthor(decision.By)
+	decision.By = author.Clean(decision.By)
 	errs := make([]error, len(ids))
 	slots := make(chan struct{}, 16) // bounds the decisions carried out at once
 	var calls sync.WaitGroup
