@@ -15,7 +15,7 @@ import (
 type Field struct {
 	Name     string
 	Optional bool
-	To       any // receives the value: a *string, *[]string, *int or *bool
+	To       any // receives the value: a *string, *[]string, *int, *bool, or *map[string]string of at most 16 members
 
 	// Valid checks the value that To has received. If it reports false, the field's
 	// fault is Must, such as "must not be empty". A nil Valid allows every value.
@@ -23,12 +23,17 @@ type Field struct {
 	Must  string
 }
 
-// set sets the field to the value, or returns the value's fault.
-func (f Field) set(v value) (reason string) {
-	if reason = v.store(f.To); reason == "" && f.Valid != nil && !f.Valid() {
-		return f.Must
+// set sets the field to the value, or adds the value's faults.
+func (f Field) set(v value, to *faults) {
+	if members, ok := f.To.(*map[string]string); ok && v.kind == jsontext.KindBeginObject {
+		*members = v.storeMembers(f.Name, to)
+		return
 	}
-	return reason
+	reason := v.store(f.To)
+	if reason == "" && f.Valid != nil && !f.Valid() {
+		reason = f.Must
+	}
+	to.add(f.Name, reason)
 }
 
 func (f Field) name() string { return f.Name }
@@ -52,11 +57,11 @@ func DecodeObject(body []byte, what string, fields ...Field) error {
 		}
 		name := token.String()
 		i := slices.IndexFunc(fields, func(field Field) bool { return field.Name == name })
-		isList := false
+		var to any
 		if i >= 0 {
-			_, isList = fields[i].To.(*[]string)
+			to = fields[i].To
 		}
-		v, err := readValue(d, isList)
+		v, err := readValue(d, to)
 		if err != nil {
 			return notJSON(err, shown(name))
 		}
@@ -67,7 +72,7 @@ func DecodeObject(body []byte, what string, fields ...Field) error {
 			f.add(name, "is given more than once")
 		default:
 			seen[i] = true
-			f.add(name, fields[i].set(v))
+			fields[i].set(v, &f)
 		}
 	}
 	if _, err := d.ReadToken(); err != nil {
@@ -104,12 +109,22 @@ type value struct {
 	text        string   // of a string, number or literal
 	strings     []string // of an array that a field takes, up to the first other element
 	onlyStrings bool     // it is an array of nothing else
+	members     []member // of an object that a field takes, the first maxMembers
+	more        bool     // the object has more members
 }
 
-// readValue reads the next value. It keeps an array's strings only if the field is a
-// list: many short ones take over ten times the memory of the body. It does not
-// recurse: a deeply nested value would make the goroutine's stack grow by megabytes.
-func readValue(d *jsontext.Decoder, isList bool) (value, error) {
+// member is a member of an object, with its fault, if any.
+type member struct{ name, text, reason string }
+
+const maxMembers = 16
+
+// readValue reads the next value. It keeps an array's strings and an object's members
+// only if to takes them: many short ones take over ten times the memory of the body.
+// It does not recurse: a deeply nested value would make the goroutine's stack grow by
+// megabytes.
+func readValue(d *jsontext.Decoder, to any) (value, error) {
+	_, isList := to.(*[]string)
+	_, isMap := to.(*map[string]string)
 	token, err := d.ReadToken()
 	if err != nil {
 		return value{}, err
@@ -120,6 +135,8 @@ func readValue(d *jsontext.Decoder, isList bool) (value, error) {
 		return v, nil
 	}
 	v.onlyStrings = v.kind == jsontext.KindBeginArray
+	isMap = isMap && v.kind == jsontext.KindBeginObject
+	var next *member // whose value comes next
 	for depth := d.StackDepth(); ; {
 		token, err := d.ReadToken()
 		if err != nil || d.StackDepth() < depth {
@@ -129,7 +146,52 @@ func readValue(d *jsontext.Decoder, isList bool) (value, error) {
 		if v.onlyStrings && isList {
 			v.strings = append(v.strings, token.String())
 		}
+		if !isMap || d.StackDepth() > depth {
+			continue
+		}
+		if next == nil {
+			next = v.addMember(token)
+		} else { // a string or literal, or the end of another value
+			next.set(token)
+			next = nil
+		}
 	}
+}
+
+// addMember returns the member with the name, for its value.
+func (v *value) addMember(name jsontext.Token) *member {
+	if len(v.members) == maxMembers {
+		v.more = true
+		return new(member)
+	}
+	m := member{name: name.String()}
+	if slices.ContainsFunc(v.members, func(other member) bool { return other.name == m.name }) {
+		m.reason = "is given more than once"
+	}
+	v.members = append(v.members, m)
+	return &v.members[len(v.members)-1]
+}
+
+func (m *member) set(value jsontext.Token) {
+	switch {
+	case value.Kind() == jsontext.KindString:
+		m.text = value.String()
+	case m.reason == "":
+		m.reason = "must be a string, not " + kindName(value.Kind())
+	}
+}
+
+// storeMembers returns the members, and adds their faults.
+func (v value) storeMembers(name string, to *faults) map[string]string {
+	if v.more {
+		to.add(name, fmt.Sprintf("must have at most %d members", maxMembers))
+	}
+	members := make(map[string]string, len(v.members))
+	for _, m := range v.members {
+		to.add(name+"."+m.name, m.reason)
+		members[m.name] = m.text
+	}
+	return members
 }
 
 // store stores the value in to, or returns the value's fault. A whole number beyond
@@ -146,6 +208,8 @@ func (v value) store(to any) (reason string) {
 			return "must be a list of strings"
 		}
 		*to = v.strings
+	case *map[string]string:
+		return "must be an object of strings, not " + kindName(v.kind)
 	case *int:
 		if v.kind != jsontext.KindNumber {
 			return "must be a whole number, not " + kindName(v.kind)
@@ -168,9 +232,9 @@ func (v value) store(to any) (reason string) {
 
 func kindName(kind jsontext.Kind) string {
 	switch kind {
-	case jsontext.KindBeginObject:
+	case jsontext.KindBeginObject, jsontext.KindEndObject:
 		return "an object"
-	case jsontext.KindBeginArray:
+	case jsontext.KindBeginArray, jsontext.KindEndArray:
 		return "a list"
 	case jsontext.KindString:
 		return "a string"
