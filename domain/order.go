@@ -76,6 +76,23 @@ func makeOrder(id OrderID, userID, product string, quantity int, createdAt time.
 	}, nil
 }
 
+// CheckUserID returns an [*InvalidError] for the field user_id when [NewOrder] refuses
+// the user.
+func CheckUserID(userID string) error { return checkUserID(userID, checkNewText) }
+
+// CheckKnownUserID returns an [*InvalidError] for the field user_id when [KnownOrder]
+// refuses the user.
+func CheckKnownUserID(userID string) error { return checkUserID(userID, checkText) }
+
+func checkUserID(userID string, checkText func(string, int) string) error {
+	var invalid InvalidError
+	invalid.add("user_id", checkText(userID, MaxUserID))
+	if len(invalid.Fields) > 0 {
+		return &invalid
+	}
+	return nil
+}
+
 // TruncateTime returns the time in UTC, truncated to the millisecond. Every time
 // that is stored or published has this form, so all adapters return the same time.
 func TruncateTime(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
