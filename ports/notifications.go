@@ -94,8 +94,8 @@ type DeliveryLog interface {
 	ClaimLease() time.Duration
 
 	// List returns one page of the recorded notifications that match the query, by
-	// At, then by key: with OrderID the oldest first, otherwise the newest first. A
-	// caller that follows the cursors gets every notification that matches and does
+	// At, then by the key's fields, byte by byte: with OrderID in ascending order (the
+	// oldest first), otherwise in descending order (the newest first). A caller that follows the cursors gets every notification that matches and does
 	// not change meanwhile exactly once.
 	//
 	// List skips records that it can't read, logs their ids, and counts them.
@@ -104,15 +104,17 @@ type DeliveryLog interface {
 	List(ctx context.Context, query NotificationQuery) (NotificationPage, error)
 
 	// Forget removes what the log knows of the user beside the orders' ids: it
-	// empties UserID, reasons and answers. Notifications that wait become Skipped, and
-	// their events are deleted. It returns how many it has changed. It may be
-	// repeated after an error.
+	// empties UserID, reasons and answers. Notifications that wait become Skipped, At
+	// this time; their claims end, and their events are deleted. Forget returns how many
+	// notifications it has changed: none if userID is empty. It may be repeated after an
+	// error.
 	Forget(ctx context.Context, userID string) (int, error)
 
 	// Expire deletes up to limit (1 to MaxListLimit) notifications that do not wait
 	// and have not changed since the time before, the oldest first, and what is left
 	// of their claims. It returns how many it has deleted: fewer than limit if no more
-	// have expired. It reads no others.
+	// have expired. It reads no others. A caller that has claimed a dead notification
+	// can still record it.
 	Expire(ctx context.Context, before time.Time, limit int) (int, error)
 }
 
@@ -129,9 +131,9 @@ type DeliveryClaim interface {
 	// Its errors are marked as Claim's are.
 	Record(ctx context.Context, notification domain.Notification, event domain.Event) error
 
-	// Release gives the claim back unused, and is the last call on it. A claim of
-	// ClaimDue or ClaimHeld is due again at once. After the claim has ended or was
-	// recorded, Release does nothing.
+	// Release gives the claim back unused, and is the last call on it. The
+	// notification can be claimed again at once, as before this claim. After the claim
+	// has ended or was recorded, Release does nothing.
 	Release(ctx context.Context) error
 }
 

@@ -2,7 +2,6 @@ package porttest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -10,61 +9,6 @@ import (
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 )
-
-const channel = "mail"
-
-// notification returns a notification of the event, sent n seconds after the
-// epoch.
-func notification(event domain.Event, channel string, n int) domain.Notification {
-	return domain.Notification{
-		EventID: event.ID,
-		OrderID: event.Order.ID,
-		Channel: channel,
-		Attempt: n%5 + 1,
-		State:   domain.Sent,
-		At:      epoch.Add(time.Duration(n)*time.Second + 123*time.Millisecond),
-	}
-}
-
-func claimDelivery(t testing.TB, log ports.DeliveryLog, event domain.Event, channel string) ports.DeliveryClaim {
-	t.Helper()
-	claim, err := log.Claim(bounded(t), keyOf(event, channel))
-	must(t, fmt.Sprintf("claim free delivery of %s by channel %s", event.ID, channel), err)
-	if claim == nil {
-		t.Fatalf("claim delivery of %s by channel %s: neither a claim nor an error", event.ID, channel)
-	}
-	return claim
-}
-
-// awaitDelivery claims until it gets the claim. It returns the time before the
-// successful call.
-func awaitDelivery(t testing.TB, log ports.DeliveryLog, event domain.Event) (claim ports.DeliveryClaim, asked time.Time) {
-	t.Helper()
-	eventually(t, "the claim on "+string(event.ID)+" runs out", func() bool {
-		asked = time.Now()
-		var err error
-		claim, err = log.Claim(bounded(t), keyOf(event, channel))
-		if err != nil && !errors.Is(err, ports.ErrClaimed) {
-			t.Fatalf("claim %s: %v", event.ID, err)
-		}
-		return err == nil
-	})
-	return claim, asked
-}
-
-// notClaimed returns a fault unless Claim by either process returns an error
-// that wraps want.
-func notClaimed(t testing.TB, d DeliveryLog, event domain.Event, want error) (fault string) {
-	t.Helper()
-	for _, log := range []ports.DeliveryLog{d.Other, d.Log} {
-		claim, err := log.Claim(bounded(t), keyOf(event, channel))
-		if !errors.Is(err, want) || claim != nil {
-			return fmt.Sprintf("claim %s: claim %v and error %v, want no claim and an error that wraps %q", event.ID, claim, err, want)
-		}
-		checkError(t, "claim", err, want, event.ID)
-	}
-	return ""
-}
 
 var deliveryLogClaim = []Clause[DeliveryLog]{
 	{"ClaimLease returns how long a delivery's claim lasts", func(t testing.TB, d DeliveryLog) {
@@ -97,16 +41,12 @@ var deliveryLogClaim = []Clause[DeliveryLog]{
 
 	{"Claim by many callers succeeds for one of them", func(t testing.TB, d DeliveryLog) {
 		withinLease(t, d.Lease, func(round int) (claimed time.Time, fault string) {
-			id := event(round).ID
 			claimed = time.Now()
-			_, fault = onlyOne(t, "claim "+string(id), 32, ports.ErrClaimed, func(ctx context.Context, i int) error {
-				return errorOf(either(i, d.Log, d.Other).Claim(ctx, domain.NotificationKey{EventID: id, Channel: channel}))
-			})
-			return claimed, fault
+			return claimed, oneClaims(t, d, event(round))
 		})
 	}},
 
-	{"Claim distinguishes events and channels", func(t testing.TB, d DeliveryLog) {
+	{"Claim distinguishes events, channels and recipients", func(t testing.TB, d DeliveryLog) {
 		one, other := event(1), event(2)
 		near := domain.Order{ID: one.Order.ID[:35] + "0"}.Created() // its id differs in one digit
 		if near.ID == one.ID {
@@ -116,24 +56,54 @@ var deliveryLogClaim = []Clause[DeliveryLog]{
 		longer.ID += "2"
 		n := 0
 		for _, event := range []domain.Event{one, other, near, longer} {
-			for _, channel := range []string{"mail", "2mail", "Mail", "m.ail", "$mail", "mail|x"} {
-				n++
-				record(t, claimDelivery(t, d.Log, event, channel), notification(event, channel, n))
+			for _, channel := range []string{"mail", "2mail", "Mail", "m.ail", "$mail", "mail|x", "maily"} {
+				for _, recipient := range []string{"", domain.UserRecipient, "User", "y", "mail"} {
+					n++
+					of := notification(event, channel, n)
+					of.Recipient = recipient
+					record(t, claimKey(t, d.Log, of.Key()), of)
+				}
 			}
 		}
 		got, err := d.Log.List(bounded(t), ports.NotificationQuery{OrderID: one.Order.ID, Limit: 1000})
 		must(t, "list deliveries", err)
-		if len(got.Notifications) != 12 {
-			t.Errorf("list of order %s: %d deliveries, want 12", one.Order.ID, len(got.Notifications))
+		if len(got.Notifications) != 2*7*5 {
+			t.Errorf("list of order %s: %d deliveries, want %d", one.Order.ID, len(got.Notifications), 2*7*5)
 		}
 	}},
 
-	{"Claim of a recorded delivery always returns ErrExists", func(t testing.TB, d DeliveryLog) {
-		event := event(1)
-		record(t, claimDelivery(t, d.Log, event, channel), notification(event, channel, 1))
-		checkRecorded(t, d, event)
+	{"Claim of a recorded delivery always returns ErrExists, unless it is dead", func(t testing.TB, d DeliveryLog) {
+		for n, state := range domain.NotificationStates {
+			if state != domain.Dead {
+				recordWith(t, claimDelivery(t, d.Log, event(n), channel), notificationIn(state, event(n), channel, n), event(n))
+				checkRecorded(t, d, event(n))
+			}
+		}
 		waitOut(d.Lease)
-		checkRecorded(t, d, event)
+		for n, state := range domain.NotificationStates {
+			if state != domain.Dead {
+				checkRecorded(t, d, event(n))
+			}
+		}
+	}},
+
+	{"Claim gives a dead delivery to one caller at a time", func(t testing.TB, d DeliveryLog) {
+		withinLease(t, d.Lease, func(round int) (claimed time.Time, fault string) {
+			event := event(round)
+			dead := notificationIn(domain.Dead, event, channel, 1)
+			record(t, claimDelivery(t, d.Log, event, channel), dead)
+			releaseDelivery(t, claimDelivery(t, d.Other, event, channel))
+			claimed = time.Now()
+			fault = oneClaims(t, d, event)
+			checkDeliveries(t, d, event.Order.ID, dead)
+			return claimed, fault
+		})
+		event := event(0)
+		record(t, claimDelivery(t, d.Log, event, channel), notificationIn(domain.Dead, event, channel, 1))
+		claimDelivery(t, d.Log, event, channel)
+		next, _ := awaitDelivery(t, d.Other, event)
+		record(t, next, notification(event, channel, 2))
+		checkRecorded(t, d, event, notification(event, channel, 2))
 	}},
 
 	{"Claim with an ended context claims no delivery", func(t testing.TB, d DeliveryLog) {
@@ -151,6 +121,11 @@ var deliveryLogClaim = []Clause[DeliveryLog]{
 	}},
 }
 
-func keyOf(event domain.Event, channel string) domain.NotificationKey {
-	return domain.NotificationKey{EventID: event.ID, Channel: channel}
+// oneClaims returns a fault unless one of many callers of Claim succeeds.
+func oneClaims(t testing.TB, d DeliveryLog, event domain.Event) (fault string) {
+	t.Helper()
+	_, fault = onlyOne(t, "claim "+string(event.ID), 32, ports.ErrClaimed, func(ctx context.Context, i int) error {
+		return errorOf(either(i, d.Log, d.Other).Claim(ctx, keyOf(event, channel)))
+	})
+	return fault
 }

@@ -1,73 +1,105 @@
 package porttest
 
 import (
+	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 )
 
-func record(t testing.TB, claim ports.DeliveryClaim, n domain.Notification) {
-	t.Helper()
-	must(t, "record delivery of "+string(n.EventID), claim.Record(bounded(t), n, domain.Event{}))
-}
-
-// checkRecorded fails t unless Claim refuses the event as recorded, and the list
-// of its order has the notifications, if any are given.
-func checkRecorded(t testing.TB, d DeliveryLog, event domain.Event, want ...domain.Notification) {
-	t.Helper()
-	if fault := notClaimed(t, d, event, ports.ErrExists); fault != "" {
-		t.Error(fault)
-	}
-	if len(want) > 0 {
-		checkDeliveries(t, d, event.Order.ID, want...)
-	}
-}
-
-// contest returns two claims on the event: one that has run out, and the one
-// that came after it.
-func contest(t testing.TB, d DeliveryLog, event domain.Event) (late, next ports.DeliveryClaim) {
-	t.Helper()
-	late = claimDelivery(t, d.Log, event, channel)
-	next, _ = awaitDelivery(t, d.Other, event)
-	return late, next
-}
+// unsent are the states of notifications that no receiver has accepted.
+var unsent = slices.DeleteFunc(slices.Clone(domain.NotificationStates), func(s domain.NotificationState) bool { return s == domain.Sent })
 
 var deliveryLogRecord = []Clause[DeliveryLog]{
 	{"Record keeps every field as it was", func(t testing.TB, d DeliveryLog) {
-		event := event(1)
-		want := domain.Notification{
-			EventID: event.ID, OrderID: event.Order.ID, Channel: "a.b $c", Attempt: 1_000_000,
-			State: domain.Sent, At: time.Date(2026, 12, 31, 23, 59, 59, 999_000_000, time.UTC),
+		for i := range hardNotifications(event(0)) {
+			event := event(i)
+			want := hardNotifications(event)[i]
+			recordWith(t, claimKey(t, d.Log, want.Key()), want, event)
+			checkDeliveries(t, d, event.Order.ID, want)
 		}
-		record(t, claimDelivery(t, d.Log, event, want.Channel), want)
-		checkDeliveries(t, d, event.Order.ID, want)
+	}},
+
+	{"Record replaces the notification that was recorded before", func(t testing.TB, d DeliveryLog) {
+		event := event(1)
+		full := hardNotifications(event)[1]
+		bare := notificationIn(domain.Retrying, event, full.Channel, 2)
+		bare.Recipient = full.Recipient
+		full.NextTry = bare.NextTry // so that it is due
+		recordWith(t, claimKey(t, d.Log, full.Key()), full, event)
+		for _, want := range []domain.Notification{bare, full, bare} {
+			due := awaitWaiting(t, byDue, d.Log, full.Channel, 1)
+			recordWith(t, due[0].Claim, want, event)
+			checkDeliveries(t, d, event.Order.ID, want)
+		}
 	}},
 
 	{"Record works after the claim has run out", func(t testing.TB, d DeliveryLog) {
-		alone, contested := event(1), event(2)
-		late := claimDelivery(t, d.Log, alone, channel)
+		var late []ports.DeliveryClaim
+		for n := range domain.NotificationStates {
+			late = append(late, claimDelivery(t, d.Log, event(n), channel))
+		}
 		waitOut(d.Lease)
-		record(t, late, notification(alone, channel, 1))
-		checkRecorded(t, d, alone, notification(alone, channel, 1))
-
-		late, _ = contest(t, d, contested)
-		record(t, late, notification(contested, channel, 2))
-		checkRecorded(t, d, contested, notification(contested, channel, 2))
+		for n, state := range domain.NotificationStates {
+			want := notificationIn(state, event(n), channel, n)
+			recordWith(t, late[n], want, event(n))
+			checkDeliveries(t, d, event(n).Order.ID, want)
+		}
 	}},
 
-	{"Record after another caller's keeps the first record", func(t testing.TB, d DeliveryLog) {
+	{"Record of a sent delivery works although another caller has claimed or recorded it", func(t testing.TB, d DeliveryLog) {
+		claimed := event(len(unsent))
+		late, next := contest(t, d, events(0, len(unsent)+1)...)
+		for n, state := range unsent {
+			recordWith(t, next[n], notificationIn(state, event(n), channel, 1), event(n))
+			record(t, late[n], notification(event(n), channel, 2))
+			checkRecorded(t, d, event(n), notification(event(n), channel, 2))
+		}
+		sent := notification(claimed, channel, 1)
+		record(t, late[len(unsent)], sent)
+		checkRecorded(t, d, claimed, sent)
+		for n, state := range unsent { // the next caller's record comes too late
+			recordWith(t, next[len(unsent)], notificationIn(state, claimed, channel, n), claimed)
+			checkRecorded(t, d, claimed, sent)
+		}
+		checkNoneWaits(t, d, channel)
+	}},
+
+	{"Record of any other state changes nothing after another caller has claimed or recorded the delivery", func(t testing.TB, d DeliveryLog) {
+		withinLease(t, d.Lease, func(round int) (claimed time.Time, fault string) {
+			var late []ports.DeliveryClaim
+			contested := events(100*round, len(unsent))
+			for _, event := range contested {
+				late = append(late, claimDelivery(t, d.Log, event, channel))
+			}
+			waitOut(d.Lease)
+			claimed = time.Now()
+			for n, event := range contested {
+				next := claimDelivery(t, d.Other, event, channel)
+				recordWith(t, late[n], notificationIn(unsent[n], event, channel, 1), event)
+				checkDeliveries(t, d, event.Order.ID)
+				fault = cmp.Or(fault, notClaimed(t, d, event, ports.ErrClaimed))
+				want := notificationIn(unsent[(n+1)%len(unsent)], event, channel, 2)
+				recordWith(t, next, want, event)
+				recordWith(t, late[n], notificationIn(unsent[n], event, channel, 3), event)
+				checkDeliveries(t, d, event.Order.ID, want)
+			}
+			return claimed, fault
+		})
+	}},
+
+	{"Record of a sent delivery keeps the first such record", func(t testing.TB, d DeliveryLog) {
 		event := event(1)
 		late, next := contest(t, d, event)
-		record(t, next, notification(event, channel, 1))
-		record(t, late, notification(event, channel, 2))
-		record(t, next, notification(event, channel, 3))
+		record(t, next[0], notification(event, channel, 1))
+		record(t, late[0], notification(event, channel, 2))
+		record(t, next[0], notification(event, channel, 3))
 		checkRecorded(t, d, event, notification(event, channel, 1))
 	}},
 
@@ -80,30 +112,52 @@ var deliveryLogRecord = []Clause[DeliveryLog]{
 		}
 		ctx := bounded(t)
 		together(len(sent), func(i int) {
-			if err := either(i, late, next).Record(ctx, sent[i], domain.Event{}); err != nil {
+			if err := either(i, late, next)[0].Record(ctx, sent[i], domain.Event{}); err != nil {
 				t.Errorf("record delivery of %s during other calls: %v", event.ID, err)
 			}
 		})
 		list, err := d.Log.List(ctx, ports.NotificationQuery{OrderID: event.Order.ID, Limit: 1000})
 		must(t, "list deliveries", err)
-		if got := list.Notifications; len(got) != 1 || !slices.ContainsFunc(sent, func(n domain.Notification) bool { return cmp.Equal(n, got[0]) }) {
+		if got := list.Notifications; len(got) != 1 || !slices.ContainsFunc(sent, func(n domain.Notification) bool { return gocmp.Equal(n, got[0]) }) {
 			t.Errorf("list of order %s: %+v, want one of the recorded deliveries", event.Order.ID, got)
+		}
+	}},
+
+	{"Record and List of deliveries share no memory with their caller", func(t testing.TB, d DeliveryLog) {
+		event := event(1)
+		all := hardNotifications(event)
+		for _, n := range hardNotifications(event) {
+			recordWith(t, claimKey(t, d.Log, n.Key()), n, event)
+			for i := range n.Attempts {
+				n.Attempts[i].Answer = "changed by the caller"
+			}
+		}
+		slices.SortFunc(all, ascending)
+		for range 2 {
+			checkDeliveries(t, d, event.Order.ID, all...)
+			page, err := d.Log.List(bounded(t), ports.NotificationQuery{OrderID: event.Order.ID, Limit: 1000})
+			must(t, "list deliveries", err)
+			for i := range page.Notifications {
+				page.Notifications[i].Channel = "changed by the caller"
+				for j := range page.Notifications[i].Attempts {
+					page.Notifications[i].Attempts[j].Answer = "changed by the caller"
+				}
+			}
 		}
 	}},
 
 	{"Record with an ended context records nothing", func(t testing.TB, d DeliveryLog) {
 		event := event(1)
 		claim := claimDelivery(t, d.Log, event, channel)
-		checkEnded(t, "Record", func(ctx context.Context) error { return claim.Record(ctx, notification(event, channel, 1), event) })
+		for n, state := range domain.NotificationStates {
+			checkEnded(t, "Record", func(ctx context.Context) error {
+				return claim.Record(ctx, notificationIn(state, event, channel, n), event)
+			})
+		}
 		checkDeliveries(t, d, event.Order.ID)
 		record(t, claim, notification(event, channel, 2))
 		checkDeliveries(t, d, event.Order.ID, notification(event, channel, 2))
 	}},
-}
-
-func releaseDelivery(t testing.TB, claim ports.DeliveryClaim) {
-	t.Helper()
-	must(t, "release delivery", claim.Release(bounded(t)))
 }
 
 var deliveryLogRelease = []Clause[DeliveryLog]{
@@ -115,7 +169,7 @@ var deliveryLogRelease = []Clause[DeliveryLog]{
 			for _, log := range []ports.DeliveryLog{d.Other, d.Log} {
 				claim, err := log.Claim(bounded(t), keyOf(event, channel))
 				if err != nil {
-					return claimed, fmt.Sprintf("claim %s after its release: error %v, want nil", event.ID, err)
+					return claimed, "claim " + string(event.ID) + " after its release: " + err.Error()
 				}
 				releaseDelivery(t, claim)
 			}
@@ -126,8 +180,8 @@ var deliveryLogRelease = []Clause[DeliveryLog]{
 	{"Release after Record does nothing", func(t testing.TB, d DeliveryLog) {
 		event := event(1)
 		late, next := contest(t, d, event)
-		record(t, next, notification(event, channel, 1))
-		for _, claim := range []ports.DeliveryClaim{next, late} {
+		record(t, next[0], notification(event, channel, 1))
+		for _, claim := range []ports.DeliveryClaim{next[0], late[0]} {
 			releaseDelivery(t, claim)
 			checkRecorded(t, d, event, notification(event, channel, 1))
 		}

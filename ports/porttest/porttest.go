@@ -113,7 +113,8 @@ func DeadLetterQueueClauses() []Clause[DeadLetterQueue] {
 	return slices.Concat(queueSetAside, queueDrain, queueStop, queueReplay)
 }
 
-// DeliveryLog is what [DeliveryLogClauses] needs of a delivery log.
+// DeliveryLog is what [DeliveryLogClauses] needs of a delivery log. Clauses compare
+// its times with this process's clock.
 type DeliveryLog struct {
 	Log   ports.DeliveryLog
 	Other ports.DeliveryLog // the same log, opened by another process
@@ -122,7 +123,8 @@ type DeliveryLog struct {
 
 // DeliveryLogClauses returns the contract of [ports.DeliveryLog].
 func DeliveryLogClauses() []Clause[DeliveryLog] {
-	return slices.Concat(deliveryLogClaim, deliveryLogRecord, deliveryLogRelease, deliveryLogList)
+	return slices.Concat(deliveryLogClaim, deliveryLogRecord, deliveryLogRelease, deliveryLogDue, deliveryLogHeld,
+		deliveryLogList, deliveryLogForget, deliveryLogExpire)
 }
 
 // DeadLetters is what [DeadLettersClauses] needs of a store of dead letters.

@@ -193,12 +193,20 @@ var exactly = cmp.Options{
 // checkEqual fails t unless got equals want.
 func checkEqual[T any](t testing.TB, what string, want, got T, opts ...cmp.Option) {
 	t.Helper()
+	if diff := difference(what, want, got, opts...); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// difference returns a fault unless got equals want.
+func difference[T any](what string, want, got T, opts ...cmp.Option) (fault string) {
 	if reflect.DeepEqual(want, got) {
-		return // saves the time that cmp needs for long lists
+		return "" // saves the time that cmp needs for long lists
 	}
 	if diff := cmp.Diff(want, got, append(opts, exactly)...); diff != "" {
-		t.Errorf("%s (-want +got):\n%.2000s", what, diff)
+		return fmt.Sprintf("%s (-want +got):\n%.2000s", what, diff)
 	}
+	return ""
 }
 
 // must ends the clause if a call failed.
