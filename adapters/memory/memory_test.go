@@ -65,6 +65,20 @@ func TestDeadLetters(t *testing.T) {
 	})
 }
 
+func TestContacts(t *testing.T) {
+	inVirtualTime(t, porttest.ContactsClauses(), func() porttest.Contacts {
+		contacts := new(memory.Contacts)
+		return porttest.Contacts{Contacts: contacts, Other: contacts}
+	})
+}
+
+func TestChannelStates(t *testing.T) {
+	inVirtualTime(t, porttest.ChannelStatesClauses(), func() porttest.ChannelStates {
+		states := new(memory.ChannelStates)
+		return porttest.ChannelStates{States: states, Other: states}
+	})
+}
+
 // inVirtualTime checks each clause in a synctest bubble of its own, where leases
 // and delays take no real time.
 func inVirtualTime[A any](t *testing.T, clauses []porttest.Clause[A], open func() A) {

@@ -53,13 +53,13 @@ func failing(letter ports.DeadLetter, failure ports.Failure) ports.DeadLetter {
 
 // failingAgain returns the record's letter with this failure.
 func failingAgain(record ports.DeadLetterRecord, failure ports.Failure) ports.DeadLetter {
-	return ports.DeadLetter{ID: record.ID, Message: record.Message, Failure: failure}
+	return ports.DeadLetter{ID: record.ID, Subscription: record.Subscription, Message: record.Message, Failure: failure}
 }
 
 // putAs returns the letter's record after its first Put.
 func putAs(letter ports.DeadLetter) ports.DeadLetterRecord {
 	return ports.DeadLetterRecord{
-		ID: letter.ID, Message: letter.Message, Failures: []ports.Failure{letter.Failure}, State: ports.Waiting, Since: letter.Failure.FirstFailure,
+		ID: letter.ID, Subscription: letter.Subscription, Message: letter.Message, Failures: []ports.Failure{letter.Failure}, State: ports.Waiting, Since: letter.Failure.FirstFailure,
 	}
 }
 
@@ -96,6 +96,8 @@ func hardLetters() []ports.DeadLetter {
 	}
 	early.Message.Timestamp = at(1969)
 	early.Failure = ports.Failure{Reason: "r", Attempts: 1_000_000, FirstFailure: at(1969), LastFailure: at(2299)}
+	headers.Subscription = "email"
+	texts.Subscription = `a.b $c"` + "\u00e4"
 	texts.ID = ` a.b$c/?%2F {"$gt":""} ` + strings.Repeat("\u754c", 100)
 	m := &texts.Message
 	m.ID, m.ContentType = "$x\u00e4\n", "text/plain; charset=\"a.b\""

@@ -48,13 +48,13 @@ var deadLettersPut = []Clause[DeadLetters]{
 		}
 	}},
 
-	{"Put of another failure adds it, and leaves the message as it was", func(t testing.TB, d DeadLetters) {
+	{"Put of another failure adds it, and leaves subscription and message as they were", func(t testing.TB, d DeadLetters) {
 		letter := nthLetter(1)
 		put(t, d.Letters, letter)
 		want := putAs(letter)
 		for n := 2; n < 5; n++ {
 			again := nthLetter(n)
-			again.ID = letter.ID
+			again.ID, again.Subscription = letter.ID, "another"
 			put(t, d.Other, again)
 			want.Failures = append(want.Failures, again.Failure)
 			checkLetter(t, d, want)

@@ -11,7 +11,8 @@
 //
 // A broker passes [EventClauses]. If it also hands out dead letters, it passes
 // [DeadLetterQueueClauses] as well. The other suites are [DeliveryLogClauses],
-// [DeadLettersClauses] and [ChannelClauses].
+// [ContactsClauses], [ChannelStatesClauses], [DeadLettersClauses] and
+// [ChannelClauses].
 //
 // An adapter keeps the whole contract or fails; no option leaves out a clause. A
 // failure says what the adapter had to do, and names the order, event or dead letter.
@@ -140,7 +141,30 @@ type DeadLetters struct {
 
 // DeadLettersClauses returns the contract of [ports.DeadLetters].
 func DeadLettersClauses() []Clause[DeadLetters] {
-	return slices.Concat(deadLettersPut, deadLettersGet, deadLettersList, deadLettersSettle, deadLettersForget)
+	return slices.Concat(deadLettersPut, deadLettersGet, deadLettersList, deadLettersSettle, deadLettersForget, deadLettersForgetUser)
+}
+
+// Contacts is what [ContactsClauses] needs of a store of contacts.
+type Contacts struct {
+	Contacts ports.Contacts
+	Other    ports.Contacts // the same store, opened by another process
+}
+
+// ContactsClauses returns the contract of [ports.Contacts].
+func ContactsClauses() []Clause[Contacts] {
+	return slices.Concat(contactsPut, contactsGet, contactsDelete, contactsList)
+}
+
+// ChannelStates is what [ChannelStatesClauses] needs of a store of channels and
+// pauses.
+type ChannelStates struct {
+	States ports.ChannelStates
+	Other  ports.ChannelStates // the same store, opened by another process
+}
+
+// ChannelStatesClauses returns the contract of [ports.ChannelStates].
+func ChannelStatesClauses() []Clause[ChannelStates] {
+	return slices.Concat(channelStatesNames, channelStatesPauses)
 }
 
 // Channel is what [ChannelClauses] needs of a notification channel, and of the

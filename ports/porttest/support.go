@@ -216,3 +216,8 @@ func must(t testing.TB, what string, err error) {
 		t.Fatal(fmt.Errorf("%s: %w", what, err))
 	}
 }
+
+// wraps reports whether err wraps want and names what it is about.
+func wraps(err, want error, name string) bool {
+	return errors.Is(err, want) && strings.Contains(err.Error(), name)
+}
