@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -18,8 +19,11 @@ type Broker struct {
 	url         string
 	options     Options
 	publisher   *Publisher
-	consumer    *Consumer
 	deadLetters *DeadLetterQueue
+	queues      *link // asks about queues
+
+	mu        sync.Mutex
+	consumers map[string]*Consumer // by subscription
 }
 
 // Options configure a [Broker]. All fields have useful zero values.
@@ -29,6 +33,9 @@ type Options struct {
 	HandleTimeout time.Duration // how long a handler may take; 0 or less: 30 s
 	StopTimeout   time.Duration // how long a handler may take after Consume or Drain was stopped; 0 or less: 5 s
 	Logger        *slog.Logger  // nil: slog.Default()
+
+	// SubscriptionPrefetch replaces Prefetch for the subscriptions with these names.
+	SubscriptionPrefetch map[string]int
 }
 
 // Open returns the broker at the URL. It does not connect: each part connects
@@ -44,33 +51,45 @@ func Open(url string, options Options) (*Broker, error) {
 		return nil, fmt.Errorf("open broker: %w", err)
 	}
 	options.Logger = cmp.Or(options.Logger, slog.Default())
-	b := &Broker{url: url, options: options}
+	b := &Broker{url: url, options: options, consumers: make(map[string]*Consumer)}
 	b.publisher = newPublisher(b)
-	b.consumer = newConsumer(b)
 	b.deadLetters = newDeadLetterQueue(b)
+	looking := b.endpoint("orderflow queues", "", nil)
+	looking.declaresNothing = true
+	b.queues = newLink(looking, func(*session) error { return nil })
 	return b, nil
 }
 
 // Publisher returns the publisher. It has a connection of its own.
 func (b *Broker) Publisher() *Publisher { return b.publisher }
 
-// Consumer returns the consumer of the topology's queue. Each call of Consume has
-// connections of its own.
-func (b *Broker) Consumer() *Consumer { return b.consumer }
+// Consumer returns the consumer of the topology's main queue. Each call of Consume
+// has connections of its own.
+func (b *Broker) Consumer() *Consumer { return b.Subscription("") }
 
-// Subscription returns the consumer of the subscription's queue.
-func (b *Broker) Subscription(name string) *Consumer { panic("not written yet") }
+// Subscription returns the consumer of the subscription's queue, which exists from
+// the time on at which it consumes first. An empty name is the main queue's. The
+// consumer's methods return an [*InvalidTopologyError] for a name that
+// [wire.CheckSubscription] refuses, or that makes a queue's name too long.
+func (b *Broker) Subscription(name string) *Consumer {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.consumers[name] == nil {
+		b.consumers[name] = newConsumer(b, name)
+	}
+	return b.consumers[name]
+}
 
 // DeadLetterQueue returns the queue of the dead letters. Each call of Drain has a
-// connection of its own; all calls of Replay share another.
+// connection of its own; all calls of Replay and SetAside share another.
 func (b *Broker) DeadLetterQueue() *DeadLetterQueue { return b.deadLetters }
 
-// Close ends the connections of Publish and Replay. Their calls, pending and
-// later ones, return [ports.ErrUnavailable]. Consume and Drain end with their
+// Close ends the connections of Publish, Replay, SetAside and Waiting. Their calls,
+// pending and later ones, return [ports.ErrUnavailable]. Consume and Drain end with their
 // contexts; call Close after they have returned.
 func (b *Broker) Close(ctx context.Context) error {
 	var parts sync.WaitGroup
-	for _, l := range []*link{b.publisher.link, b.deadLetters.link} {
+	for _, l := range []*link{b.publisher.link, b.deadLetters.link, b.queues} {
 		parts.Go(func() { l.close(ctx) })
 	}
 	parts.Wait()
@@ -80,8 +99,16 @@ func (b *Broker) Close(ctx context.Context) error {
 	return nil
 }
 
-func (b *Broker) endpoint(name string, routes []route) endpoint {
-	return endpoint{b.url, name, b.options.Topology, routes, &stateLog{logger: b.options.Logger.With("connection", name)}}
+// endpoint returns the broker for a connection of that name, which the parts of a
+// subscription extend by the subscription's.
+func (b *Broker) endpoint(name, subscription string, routes []route) endpoint {
+	if subscription != "" {
+		name += " " + subscription
+	}
+	return endpoint{
+		url: b.url, name: name, topology: b.options.Topology.of(subscription), routes: routes,
+		log: &stateLog{logger: b.options.Logger.With("connection", name)},
+	}
 }
 
 // endpoint is the broker that sessions connect to, and the use of the connection.
@@ -91,6 +118,8 @@ type endpoint struct {
 	topology Topology
 	routes   []route // that the connection's user must be allowed to publish to
 	log      *stateLog
+
+	declaresNothing bool // of the topology
 }
 
 // open connects, declares the topology and calls setUp with the session.
@@ -98,12 +127,12 @@ func (e endpoint) open(ctx context.Context, setUp func(*session) error) (*sessio
 	timeout := cmp.Or(time.Duration(e.uri().ConnectionTimeout)*time.Millisecond, connectTimeout)
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("not connected within %v", timeout))
 	defer cancel()
-	s := &session{endpoint: e, pings: make(chan func())}
+	s := &session{endpoint: e, questions: make(chan func())}
 	s.lifetime, s.end = context.WithCancelCause(context.Background())
 	defer context.AfterFunc(ctx, func() { s.end(context.Cause(ctx)) })()
 
 	watch, err := s.connect(ctx)
-	if err == nil {
+	if err == nil && !e.declaresNothing {
 		err = e.topology.declare(s.conn)
 	}
 	if err == nil {
@@ -118,8 +147,14 @@ func (e endpoint) open(ctx context.Context, setUp func(*session) error) (*sessio
 		return nil, cmp.Or(context.Cause(ctx), context.Cause(s.lifetime)) // a failed write is a better reason than the library's later error
 	}
 	s.wg.Go(watch)
-	s.wg.Go(s.sendPings)
+	s.wg.Go(s.askQuestions)
 	return s, nil
+}
+
+// declares reports whether each session declares what the message is published to.
+func (e endpoint) declares(m message) bool {
+	isTarget := func(q queue) bool { return q.name == m.key }
+	return m.exchange != amqp.DefaultExchange || slices.ContainsFunc(e.topology.queues(), isTarget)
 }
 
 // uri returns the parts of the URL.

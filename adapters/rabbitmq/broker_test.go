@@ -26,7 +26,7 @@ func TestClosedBroker(t *testing.T) {
 	event := newEvent(t)
 	calls := map[string]func() error{
 		"Publish": func() error { return tryPublish(t, broker.Publisher(), event) },
-		"Replay":  func() error { return broker.DeadLetterQueue().Replay(bounded(t, patience), "l", ports.Message{}) },
+		"Replay":  func() error { return broker.DeadLetterQueue().Replay(bounded(t, patience), ports.DeadLetter{ID: "l"}) },
 	}
 	for name, call := range calls {
 		if err := call(); err != nil {

@@ -23,9 +23,11 @@ import (
 // to 300; more helps handlers whose writes are gathered into batches.
 const DefaultPrefetch = 512
 
-// Consumer hands the queue's events to a handler.
+// Consumer hands the events of one queue to a handler.
 type Consumer struct {
 	broker         *Broker
+	topology       Topology
+	invalid        error         // why RabbitMQ can't have the topology, or nil
 	maxPause       time.Duration // maxPause; shorter in tests
 	replaceTimeout time.Duration // replaceTimeout; longer in tests
 	mu             sync.Mutex
@@ -36,8 +38,12 @@ var (
 	_ ports.EventQueue = (*Consumer)(nil)
 )
 
-func newConsumer(b *Broker) *Consumer {
-	return &Consumer{broker: b, maxPause: maxPause, replaceTimeout: replaceTimeout, running: make(map[*link]struct{})}
+func newConsumer(b *Broker, subscription string) *Consumer {
+	t := b.options.Topology.of(subscription)
+	return &Consumer{
+		broker: b, topology: t, invalid: t.check(),
+		maxPause: maxPause, replaceTimeout: replaceTimeout, running: make(map[*link]struct{}),
+	}
 }
 
 // Consume implements [ports.EventConsumer]. It returns a [*TopologyError] or
@@ -48,14 +54,14 @@ func (c *Consumer) Consume(ctx context.Context, handle ports.Handler) error {
 	if handle == nil {
 		return errors.New("consume events: the handler is nil")
 	}
-	o := c.broker.options
-	prefetch := o.Prefetch
-	if prefetch <= 0 {
-		prefetch = DefaultPrefetch
+	queue := c.topology.consumed()
+	if c.invalid != nil {
+		return fmt.Errorf("consume from queue %q: %w", queue, c.invalid)
 	}
+	o, subscription, routes := c.broker.options, c.topology.subscription, c.topology.handingOver()
 	w := &work{
-		in:     newIntake(c.broker.endpoint("orderflow consumer", o.Topology.handingOver()), o.Topology.Queue, min(prefetch, math.MaxUint16)),
-		out:    newLink(c.broker.endpoint("orderflow hand-over", o.Topology.handingOver()), startPipeline),
+		in:     newIntake(c.broker.endpoint("orderflow consumer", subscription, routes), queue, c.prefetch()),
+		out:    newLink(c.broker.endpoint("orderflow hand-over", subscription, routes), startPipeline),
 		handle: handle,
 		limits: dispatch.Limits{Timeout: o.HandleTimeout, StopTimeout: o.StopTimeout},
 	}
@@ -71,13 +77,26 @@ func (c *Consumer) Consume(ctx context.Context, handle ports.Handler) error {
 	}()
 
 	if err := w.in.run(ctx, w.begin); err != nil {
-		return fmt.Errorf("consume from queue %q: %w", o.Topology.Queue, err)
+		return fmt.Errorf("consume from queue %q: %w", queue, err)
 	}
 	return nil
 }
 
+func (c *Consumer) prefetch() int {
+	o := c.broker.options
+	for _, n := range []int{o.SubscriptionPrefetch[c.topology.subscription], o.Prefetch} {
+		if n > 0 {
+			return min(n, math.MaxUint16)
+		}
+	}
+	return DefaultPrefetch
+}
+
 // Ping returns nil if Consume is running and its connection answers.
 func (c *Consumer) Ping(ctx context.Context) error {
+	if c.invalid != nil {
+		return fmt.Errorf("ping broker: %w", c.invalid)
+	}
 	c.mu.Lock()
 	running := slices.Collect(maps.Keys(c.running))
 	c.mu.Unlock()
@@ -92,8 +111,17 @@ func (c *Consumer) Ping(ctx context.Context) error {
 	return nil
 }
 
-// Waiting implements [ports.EventQueue].
-func (c *Consumer) Waiting(ctx context.Context) (int, error) { return 0, errors.ErrUnsupported }
+// Waiting implements [ports.EventQueue]. All calls share one connection.
+func (c *Consumer) Waiting(ctx context.Context) (int, error) {
+	queue, err := c.topology.consumed(), c.invalid
+	if err == nil {
+		var n int
+		if n, err = c.broker.queues.waiting(ctx, queue); err == nil {
+			return n, nil
+		}
+	}
+	return 0, fmt.Errorf("count the events in queue %q: %w", queue, err)
+}
 
 // work is one call of Consume.
 type work struct {
@@ -139,7 +167,7 @@ func afterFailure(t Topology, d amqp.Delivery, reason error, now time.Time) mess
 	failure.Attempts++
 	failure.FirstFailure = cmp.Or(failure.FirstFailure, now)
 	failure.LastFailure = now
-	writeFailure(m.Headers, failure)
+	writeFailure(m.Headers, t.subscription, failure)
 	if failure.Attempts <= len(t.Delays) && !ports.IsPermanent(reason) {
 		m.exchange, m.key = amqp.DefaultExchange, t.retryQueue(t.Delays[failure.Attempts-1])
 	}
@@ -154,7 +182,7 @@ func (w *work) logFailure(ctx context.Context, event domain.EventID, m message, 
 	reason := bounded(failure.Error())
 	switch {
 	case m.exchange != amqp.DefaultExchange:
-		log.WarnContext(ctx, "message is set aside as a dead letter", "id", letterID(m.Publishing), "attempts", attempts, "reason", reason)
+		log.WarnContext(ctx, "message is set aside as a dead letter", "id", letterID(w.out.topology.subscription, m.Publishing), "attempts", attempts, "reason", reason)
 	case ports.IsPostponed(failure): // the handler logs its own outage
 		log.DebugContext(ctx, "event is postponed", "event_id", event, "attempts", attempts, "again_in", delays[0].String(), "reason", reason)
 	default:

@@ -92,7 +92,7 @@ func TestPoison(t *testing.T) {
 		t.Errorf("dead letter %s, want %s; failure (-want +got):\n%s", letter.ID, event.ID, diff)
 	}
 
-	if err := queue.Replay(bounded(t, patience), letter.ID, letter.Message); err != nil {
+	if err := queue.Replay(bounded(t, patience), letter); err != nil {
 		t.Fatal(err)
 	}
 	checkAsPublished(t, topology, event.ID, event.Time)
@@ -150,7 +150,7 @@ func TestReplayOfForeignMessage(t *testing.T) {
 	if diff := cmp.Diff(want, letter.Message.Headers); diff != "" || letter.Message.ID != "m" || letter.Message.ContentType != "text/plain" || string(letter.Message.Body) != "\xff" {
 		t.Errorf("dead letter %q of type %q with body %q, headers (-want +got):\n%s", letter.Message.ID, letter.Message.ContentType, letter.Message.Body, diff)
 	}
-	if err := queue.Replay(bounded(t, patience), letter.ID, letter.Message); err != nil {
+	if err := queue.Replay(bounded(t, patience), letter); err != nil {
 		t.Fatal(err)
 	}
 	checkAsPublished(t, topology, "m", time.Time{})
@@ -215,7 +215,7 @@ func TestPropertiesOfDeadLetters(t *testing.T) {
 		if diff := cmp.Diff(want, letter.Message, cmpopts.IgnoreFields(ports.Message{}, "Headers", "Body")); diff != "" {
 			t.Errorf("message of a dead letter (-want +got):\n%s", diff)
 		}
-		if err := queue.Replay(bounded(t, patience), letter.ID, letter.Message); err != nil {
+		if err := queue.Replay(bounded(t, patience), letter); err != nil {
 			t.Fatal(err)
 		}
 		lines := 1
@@ -383,7 +383,7 @@ func TestBlockedDeadLetterQueue(t *testing.T) {
 	proxy.block(t)
 	eventually(t, "the block is noticed", func() bool { return log.count(`"broker takes no messages" connection="orderflow replay"`) == 1 })
 	start := time.Now()
-	err := queue.Replay(bounded(t, patience), letter.ID, letter.Message)
+	err := queue.Replay(bounded(t, patience), letter)
 	if !errors.Is(err, ports.ErrUnavailable) || !strings.Contains(err.Error(), "the broker takes no messages: low on memory") ||
 		!strings.Contains(err.Error(), letter.ID) {
 		t.Errorf("replay: error %v, want ErrUnavailable with the reason and the letter's id", err)
@@ -395,7 +395,7 @@ func TestBlockedDeadLetterQueue(t *testing.T) {
 	proxy.unblock(t)
 	close(kept)
 	eventually(t, "the letter is kept", func() bool { return messages(t, deadLetters(topology)) == 0 })
-	eventually(t, "the letter is replayed", func() bool { return queue.Replay(bounded(t, patience), letter.ID, letter.Message) == nil })
+	eventually(t, "the letter is replayed", func() bool { return queue.Replay(bounded(t, patience), letter) == nil })
 	if n := messages(t, topology.Queue); n != 1 {
 		t.Errorf("%d messages in the main queue, want 1", n)
 	}
@@ -407,12 +407,12 @@ func TestReplayOnADeadLink(t *testing.T) {
 	proxy := newProxy(t, nil)
 	queue := newDeadLetterQueue(t, through(t, proxy.address), topology)
 	letter := ports.DeadLetter{ID: "l", Message: ports.Message{Body: []byte("hello")}}
-	if err := queue.Replay(bounded(t, patience), letter.ID, letter.Message); err != nil {
+	if err := queue.Replay(bounded(t, patience), letter); err != nil {
 		t.Fatal(err)
 	}
 	proxy.swallow()
 	start := time.Now()
-	err := queue.Replay(bounded(t, 300*time.Millisecond), letter.ID, letter.Message)
+	err := queue.Replay(bounded(t, 300*time.Millisecond), letter)
 	if !errors.Is(err, ports.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) || time.Since(start) > 2*time.Second {
 		t.Errorf("error %v after %v, want ErrUnavailable and the context's", err, time.Since(start))
 	}

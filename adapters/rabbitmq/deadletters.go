@@ -35,7 +35,7 @@ type DeadLetterQueue struct {
 var _ ports.DeadLetterQueue = (*DeadLetterQueue)(nil)
 
 func newDeadLetterQueue(b *Broker) *DeadLetterQueue {
-	out := newLink(b.endpoint("orderflow replay", b.options.Topology.replaying()), startPipeline)
+	out := newLink(b.endpoint("orderflow replay", "", b.options.Topology.replaying()), startPipeline)
 	return &DeadLetterQueue{broker: b, pause: drainPause, link: out}
 }
 
@@ -45,7 +45,7 @@ func (q *DeadLetterQueue) Drain(ctx context.Context, keep func(context.Context, 
 	if keep == nil {
 		return errors.New("drain dead letters: keep is nil")
 	}
-	e := q.broker.endpoint("orderflow dead letters", q.link.routes)
+	e := q.broker.endpoint("orderflow dead letters", "", q.link.routes)
 	queue := e.topology.deadLetters()
 	d := &drain{
 		in:     newIntake(e, queue, drainPrefetch),
@@ -62,13 +62,35 @@ func (q *DeadLetterQueue) Drain(ctx context.Context, keep func(context.Context, 
 	return nil
 }
 
-// Replay publishes the message to the main queue. All of its headers are text, even
-// if the sender's were not.
+// SetAside publishes the event as its subscription's consumer does.
+func (q *DeadLetterQueue) SetAside(ctx context.Context, subscription string, event domain.Event, failure ports.Failure) error {
+	t := q.link.topology.of(subscription)
+	err := t.check()
+	if err == nil {
+		m := eventMessage(t.deadLetters(), event)
+		if m.invalid == nil {
+			writeFailure(m.Headers, subscription, failure)
+		}
+		err = q.link.publish(ctx, m)[0]
+	}
+	if err != nil {
+		return fmt.Errorf("set event %s aside: %w", event.ID, err)
+	}
+	return nil
+}
+
+// Replay publishes the message to the queue of the letter's subscription. All of its
+// headers are text, even if the sender's were not.
 func (q *DeadLetterQueue) Replay(ctx context.Context, letter ports.DeadLetter) error {
-	id, m := letter.ID, letter.Message
-	m.Body = bytes.Clone(m.Body) // publish may send it after Replay has returned
-	if err := q.link.publish(ctx, letterMessage(id, m, q.link.topology.Queue))[0]; err != nil {
-		return fmt.Errorf("replay dead letter %s: %w", id, err)
+	t := q.link.topology.of(letter.Subscription)
+	err := t.check()
+	if err == nil {
+		m := letter.Message
+		m.Body = bytes.Clone(m.Body) // publish may send it after Replay has returned
+		err = q.link.publish(ctx, letterMessage(letter.ID, m, t.consumed()))[0]
+	}
+	if err != nil {
+		return fmt.Errorf("replay dead letter %s: %w", letter.ID, err)
 	}
 	return nil
 }
@@ -128,7 +150,7 @@ func (dr *drain) hold(ctx context.Context, s *session) bool {
 // readLetter reads a delivery from the dead-letter queue. A letter without a message
 // id or a time of failure is incomplete: each reading would make up other values.
 func readLetter(t Topology, d amqp.Delivery, now time.Time) (letter ports.DeadLetter, complete bool) {
-	failure := letterFailure(t, d)
+	subscription, failure := letterFailure(t, d)
 	known := !failure.LastFailure.IsZero()
 	if !known {
 		at := domain.TruncateTime(now)
@@ -137,20 +159,27 @@ func readLetter(t Topology, d amqp.Delivery, now time.Time) (letter ports.DeadLe
 	complete = known && d.MessageId != ""
 	d.MessageId = cmp.Or(d.MessageId, wire.NewID())
 	d.Headers = textHeaders(d.Headers)
-	return wire.DeadLetter("", wireMessage(republishing(d)), failure), complete
+	return wire.DeadLetter(subscription, wireMessage(republishing(d)), failure), complete
 }
 
-// letterFailure returns why and when the message was set aside, or a zero Failure if
-// the message does not say. If the broker dead-lettered it from the main queue, its
-// header x-death says so; our consumers' dead letters have no such header.
-func letterFailure(t Topology, d amqp.Delivery) ports.Failure {
-	failure := writtenFailure(d.Headers)
+// letterFailure returns from which subscription's queue, why and when the message was
+// set aside. The failure is zero if the message does not say it. If the broker
+// dead-lettered it from a consumer's queue, its header x-death says so; our consumers'
+// dead letters have no such header.
+func letterFailure(t Topology, d amqp.Delivery) (subscription string, failure ports.Failure) {
+	failure = writtenFailure(d.Headers)
+	if name, _ := d.Headers[headerSubscription].(string); wire.CheckSubscription(name) == nil {
+		subscription = name
+	}
 	deaths, _ := d.Headers["x-death"].([]any) // the latest first
 	for _, entry := range deaths {
-		death, ok := entry.(amqp.Table)
-		if !ok || death["queue"] != t.Queue {
+		death, _ := entry.(amqp.Table)
+		queue, _ := death["queue"].(string)
+		name, ok := t.subscriptionOf(queue)
+		if !ok {
 			continue
 		}
+		subscription = name
 		at, _ := death["time"].(time.Time)
 		failure.LastFailure = at.UTC()
 		reason, _ := death["reason"].(string)
@@ -165,13 +194,13 @@ func letterFailure(t Topology, d amqp.Delivery) ports.Failure {
 	if first := failure.FirstFailure; first.IsZero() || first.After(failure.LastFailure) { // the broker's time is in seconds
 		failure.FirstFailure = failure.LastFailure
 	}
-	return failure
+	return subscription, failure
 }
 
-// letterID returns the id that the message has as a dead letter.
-func letterID(p amqp.Publishing) string {
+// letterID returns the id that the message has as a dead letter of the subscription.
+func letterID(subscription string, p amqp.Publishing) string {
 	p.Headers = textHeaders(p.Headers)
-	return wire.DeadLetterID("", wireMessage(p))
+	return wire.DeadLetterID(subscription, wireMessage(p))
 }
 
 // textHeaders returns the sender's headers as text, shortened to fit into a frame.
@@ -205,11 +234,6 @@ func letterMessage(id string, m ports.Message, queue string) message {
 // same letter.
 func requeued(t Topology, letter ports.DeadLetter) message {
 	m := letterMessage(letter.ID, letter.Message, t.deadLetters())
-	writeFailure(m.Headers, letter.Failure)
+	writeFailure(m.Headers, letter.Subscription, letter.Failure)
 	return m
-}
-
-// SetAside implements [ports.DeadLetterQueue].
-func (q *DeadLetterQueue) SetAside(ctx context.Context, subscription string, event domain.Event, failure ports.Failure) error {
-	return errors.ErrUnsupported
 }

@@ -71,7 +71,7 @@ func TestSmallFrames(t *testing.T) {
 				t.Errorf("%d messages are in the queue for unreadable messages, want none", n)
 			}
 			letter.Message.Headers = map[string]string{"x-long": strings.Repeat("x", frame)}
-			if err := queue.Replay(bounded(t, patience), letter.ID, letter.Message); err != nil {
+			if err := queue.Replay(bounded(t, patience), letter); err != nil {
 				t.Error(err)
 			}
 		})
@@ -186,12 +186,12 @@ func TestTooLongNames(t *testing.T) {
 		"content type":       {ContentType: long},
 		"name of the header": {Headers: map[string]string{long: "value"}},
 	} {
-		err := queue.Replay(bounded(t, patience), "l", m)
+		err := queue.Replay(bounded(t, patience), ports.DeadLetter{ID: "l", Message: m})
 		if err == nil || errors.Is(err, ports.ErrUnavailable) || !strings.Contains(err.Error(), "has 256 bytes") {
 			t.Errorf("%s: error %.100v, want one with the length", name, err)
 		}
 	}
-	if err := queue.Replay(bounded(t, patience), "l", ports.Message{}); err != nil {
+	if err := queue.Replay(bounded(t, patience), ports.DeadLetter{ID: "l"}); err != nil {
 		t.Errorf("publish afterwards: %v", err)
 	}
 }

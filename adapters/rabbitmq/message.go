@@ -22,7 +22,8 @@ const (
 	headerAttempts     = "orderflow-attempts"
 	headerFirstFailure = "orderflow-first-failure"
 	headerLastFailure  = "orderflow-last-failure"
-	headerReason       = "orderflow-reason" // of the last failure
+	headerReason       = "orderflow-reason"       // of the last failure
+	headerSubscription = "orderflow-subscription" // from whose queue the message was set aside; missing: the main queue
 
 	headerPrefix = "orderflow-" // of all of them
 )
@@ -147,7 +148,12 @@ func writtenFailure(headers amqp.Table) ports.Failure {
 	}
 }
 
-func writeFailure(headers amqp.Table, failure ports.Failure) {
+// writeFailure writes the failure of a message of the subscription.
+func writeFailure(headers amqp.Table, subscription string, failure ports.Failure) {
+	delete(headers, headerSubscription)
+	if subscription != "" {
+		headers[headerSubscription] = subscription
+	}
 	headers[headerAttempts] = strconv.Itoa(failure.Attempts)
 	headers[headerReason] = bounded(failure.Reason)
 	headers[headerFirstFailure] = failure.FirstFailure.UTC().Format(wire.TimeFormat)
@@ -228,7 +234,7 @@ func shorten(headers amqp.Table, limit, reserve int) (shortened amqp.Table, left
 // rank returns how important a header is.
 func rank(name string) int {
 	switch name {
-	case headerAttempts, headerReason, headerFirstFailure, headerLastFailure:
+	case headerAttempts, headerReason, headerFirstFailure, headerLastFailure, headerSubscription:
 		return 2
 	case wire.HeaderID, wire.HeaderSource, wire.HeaderSpecVersion, wire.HeaderSubject, wire.HeaderTime, wire.HeaderType:
 		return 1

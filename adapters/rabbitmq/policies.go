@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -74,9 +75,9 @@ func (e *PolicyError) add(f PolicyFault) {
 	e.Faults = append(e.Faults, f)
 }
 
-// CheckPolicies asks the management API whether policies make the topology's
-// queues lose messages, in the virtual host of the broker's URL. It ignores queues
-// that do not exist yet.
+// CheckPolicies asks the management API whether policies make queues of the topology
+// or of the subscriptions lose messages, in the virtual host of the broker's URL. It
+// ignores queues that do not exist yet.
 //
 // A [*PolicyError] is returned when a policy does so. [ports.ErrRefused] is returned
 // when the API refuses the login, and [ports.ErrUnavailable] when the API does not
@@ -84,7 +85,7 @@ func (e *PolicyError) add(f PolicyFault) {
 //
 // The management URL is like http://user:password@localhost:15672. The default
 // user is the broker URL's. The user needs the tag management.
-func CheckPolicies(ctx context.Context, managementURL, brokerURL string, topology Topology) error {
+func CheckPolicies(ctx context.Context, managementURL, brokerURL string, topology Topology, subscriptions ...string) error {
 	if err := checkURL(brokerURL); err != nil {
 		return err
 	}
@@ -97,8 +98,15 @@ func CheckPolicies(ctx context.Context, managementURL, brokerURL string, topolog
 		return err
 	}
 	topology = topology.withDefaults()
-	if err := topology.check(); err != nil {
-		return err
+	queues := topology.queues()
+	for _, name := range slices.Concat([]string{""}, subscriptions) {
+		t := topology.of(name)
+		if err := t.check(); err != nil {
+			return err
+		}
+		if name != "" {
+			queues = append(queues, t.eventQueues()...)
+		}
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, policyTimeout,
 		fmt.Errorf("%w: the management API did not report the queues' policies within %v", ports.ErrUnavailable, policyTimeout))
@@ -106,7 +114,7 @@ func CheckPolicies(ctx context.Context, managementURL, brokerURL string, topolog
 	found := &PolicyError{wayOut: fmt.Sprintf("give the queues a policy of their own, with \"rabbitmqctl set_policy -p %s --priority 1000 "+
 		"--apply-to queues orderflow %s '{\"overflow\":\"reject-publish\"}'\"; change or clear an operator policy",
 		shellQuote(broker.Vhost), shellQuote("^"+regexp.QuoteMeta(topology.Queue)+`(\.|$)`))}
-	for _, q := range topology.queues() {
+	for _, q := range queues {
 		p, err := m.policy(ctx, q.name)
 		if err != nil {
 			return fmt.Errorf("look for policies on queue %q: %w", q.name, err)

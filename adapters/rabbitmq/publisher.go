@@ -24,7 +24,7 @@ var (
 )
 
 func newPublisher(b *Broker) *Publisher {
-	return &Publisher{newLink(b.endpoint("orderflow publisher", b.options.Topology.publishing()), startPipeline)}
+	return &Publisher{newLink(b.endpoint("orderflow publisher", "", b.options.Topology.publishing()), startPipeline)}
 }
 
 // Publish sends all events before it waits for their publisher confirms. Calls
@@ -72,8 +72,11 @@ type pipeline struct {
 	// once a message is confirmed, its return can be read.
 	returns  chan amqp.Return
 	mu       sync.Mutex
-	returned map[string]int // by message id: returns that no caller has seen yet
+	returned map[sending]int // returns that no caller has seen yet
 }
+
+// sending identifies a message of a session, and its repeats.
+type sending struct{ exchange, key, id string }
 
 // batch is the messages of one call. Messages with an error are not sent.
 type batch struct {
@@ -88,7 +91,7 @@ type batch struct {
 
 // startPipeline sets up s as a session that publishes.
 func startPipeline(s *session) error {
-	p := &pipeline{session: s, batches: make(chan *batch), returned: make(map[string]int)}
+	p := &pipeline{session: s, batches: make(chan *batch), returned: make(map[sending]int)}
 	if err := s.ch.Confirm(false); err != nil {
 		return fmt.Errorf("ask for publisher confirms: %w", err)
 	}
@@ -229,7 +232,7 @@ func (p *pipeline) readReturns() {
 			if !open {
 				return
 			}
-			p.returned[r.MessageId]++
+			p.returned[sending{r.Exchange, r.RoutingKey, r.MessageId}]++
 		default:
 			return
 		}
@@ -244,14 +247,20 @@ func (p *pipeline) takeReturned(messages []message, errs []error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i, m := range messages {
-		if errs[i] != nil || p.returned[m.MessageId] == 0 {
+		returned := sending{m.exchange, m.key, m.MessageId}
+		if errs[i] != nil || p.returned[returned] == 0 {
 			continue
 		}
+		if p.returned[returned]--; p.returned[returned] == 0 {
+			delete(p.returned, returned)
+		}
 		err := fmt.Errorf("no queue takes the message for exchange %q with key %q", m.exchange, m.key)
+		if m.exchange == amqp.DefaultExchange {
+			err = fmt.Errorf("queue %q does not exist", m.key)
+		}
 		errs[i] = unavailable(err)
-		p.end(err) // the next session declares a removed queue or binding again
-		if p.returned[m.MessageId]--; p.returned[m.MessageId] == 0 {
-			delete(p.returned, m.MessageId)
+		if p.declares(m) {
+			p.end(err) // the next session declares the removed queue or binding again
 		}
 	}
 }

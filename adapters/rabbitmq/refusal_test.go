@@ -40,7 +40,7 @@ func checkWorks(t *testing.T, publishing, consuming, replaying string) {
 	queue := newDeadLetterQueue(t, consuming, usual)
 	stopDrain := drain(t, queue, box.keep)
 	letter := box.await(t, 1)[0]
-	if err := newDeadLetterQueue(t, replaying, usual).Replay(bounded(t, patience), letter.ID, letter.Message); err != nil {
+	if err := newDeadLetterQueue(t, replaying, usual).Replay(bounded(t, patience), letter); err != nil {
 		t.Fatal(err)
 	}
 	await(t, got, event)
@@ -128,7 +128,7 @@ func TestRefusedRights(t *testing.T) {
 				check(t, newDeadLetterQueue(t, v.url, usual).Drain(bounded(t, ends), keepNothing), tt.drain)
 			})
 			t.Run("Replay", func(t *testing.T) {
-				check(t, newDeadLetterQueue(t, v.url, usual).Replay(bounded(t, patience), "l", ports.Message{}), tt.replay)
+				check(t, newDeadLetterQueue(t, v.url, usual).Replay(bounded(t, patience), ports.DeadLetter{ID: "l"}), tt.replay)
 			})
 		})
 	}

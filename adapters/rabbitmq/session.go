@@ -48,8 +48,8 @@ type session struct {
 	end      context.CancelCauseFunc
 	wg       sync.WaitGroup
 
-	blocked atomic.Pointer[string] // why the broker takes no messages; nil: it takes messages
-	pings   chan func()
+	blocked   atomic.Pointer[string] // why the broker takes no messages; nil: it takes messages
+	questions chan func()
 
 	pipeline   *pipeline            // of a session that publishes
 	deliveries <-chan amqp.Delivery // of a session that consumes
@@ -169,41 +169,52 @@ func (s *session) ping(ctx context.Context) error {
 	if s.wire.pausing.Load() {
 		return nil // the session would not read the answer
 	}
-	var err error
-	answered := make(chan struct{})
+	return s.inquire(ctx, func(*amqp.Channel) error { return nil })
+}
+
+// inquire calls question with a channel of its own, because the broker closes the
+// channel if it refuses the question.
+func (s *session) inquire(ctx context.Context, question func(*amqp.Channel) error) error {
+	answered := make(chan error, 1)
+	ask := func() {
+		answered <- s.ask(func() error {
+			ch, err := s.conn.Channel()
+			if err != nil {
+				return err
+			}
+			if err := question(ch); err != nil {
+				return err // the broker has closed the channel
+			}
+			return ch.Close()
+		})
+	}
 	select {
-	case s.pings <- func() { err = s.ask(s.openAndCloseChannel); close(answered) }:
+	case s.questions <- ask:
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-s.lifetime.Done():
 		return context.Cause(s.lifetime)
 	}
-	if err := s.wait(ctx, answered); err != nil {
+	select {
+	case err := <-answered:
 		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-s.lifetime.Done():
+		return context.Cause(s.lifetime)
 	}
-	return err
 }
 
-// sendPings sends one ping after the other.
-func (s *session) sendPings() {
+// askQuestions asks one question after the other.
+func (s *session) askQuestions() {
 	for {
 		select {
-		case ping := <-s.pings:
-			ping()
+		case ask := <-s.questions:
+			ask()
 		case <-s.lifetime.Done():
 			return
 		}
 	}
-}
-
-// openAndCloseChannel asks the broker a question that changes nothing, outside the
-// session's own channel.
-func (s *session) openAndCloseChannel() error {
-	ch, err := s.conn.Channel()
-	if err != nil {
-		return err
-	}
-	return ch.Close()
 }
 
 // ask ends the session if the broker does not answer the question in time.

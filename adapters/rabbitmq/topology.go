@@ -14,12 +14,13 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"example.com/orderflow/adapters/internal/dispatch"
+	"example.com/orderflow/adapters/wire"
 	"example.com/orderflow/domain"
 )
 
 // Topology names the exchange and the queues. The zero Topology has the default
-// names and delays. Each part of a [Broker] declares the whole topology whenever it
-// connects, so the parts may start in any order.
+// names and delays. Each part of a [Broker] declares all of this whenever it connects,
+// so the parts may start in any order:
 //
 //	Exchange ── order.created ──▶ Queue ──▶ consumer
 //	                               ▲ ▲         │ fails
@@ -31,10 +32,18 @@ import (
 //	                                           │ unreadable
 //	                                           ▼
 //	                                   Queue.unreadable
+//
+// The consumer of a subscription also declares the subscription's own queues,
+// Queue.NAME and Queue.NAME.retry.1s and so on. They are connected as the main queue
+// and its retry queues are, and to the same dead letters. A subscription shares no
+// retry queue with others: while the broker can't dead-letter some messages, because
+// their queue is full or deleted, it dead-letters no others from the same queue.
 type Topology struct {
 	Exchange string          // default: "orders"
-	Queue    string          // default: "order_created"; the names of the other queues begin with it
+	Queue    string          // the main queue; default: "order_created"; the names of the other queues begin with it
 	Delays   []time.Duration // between two attempts, from 1 ms to 49 days; default: 1s, 10s, 1m, 10m
+
+	subscription string // whose consumer uses the topology; empty: the main queue's, or another part
 }
 
 const (
@@ -63,10 +72,19 @@ func (t Topology) withDefaults() Topology {
 	return t
 }
 
+// of returns the topology as the consumer of the subscription uses it.
+func (t Topology) of(subscription string) Topology {
+	t.subscription = subscription
+	return t
+}
+
 // check returns an [*InvalidTopologyError] unless RabbitMQ accepts the topology.
 func (t Topology) check() error {
 	invalid := func(part, format string, args ...any) error {
 		return &InvalidTopologyError{part, fmt.Sprintf(format, args...)}
+	}
+	if err := wire.CheckSubscription(t.subscription); err != nil {
+		return invalid("Subscription", "%v", err)
 	}
 	for i, d := range t.Delays {
 		part := fmt.Sprintf("Delays[%d]", i)
@@ -102,6 +120,24 @@ func (t Topology) deadLetters() string { return t.Queue + ".dead-letter" }
 // receiver's connection. No part consumes from it.
 func (t Topology) unreadable() string { return t.Queue + ".unreadable" }
 
+// consumed returns the name of the queue from which the consumer gets its events.
+func (t Topology) consumed() string {
+	if t.subscription == "" {
+		return t.Queue
+	}
+	return t.Queue + "." + t.subscription
+}
+
+// subscriptionOf returns the subscription whose consumer gets its events from the
+// queue. It reports false for the other queues.
+func (t Topology) subscriptionOf(queue string) (name string, ok bool) {
+	if queue == t.Queue {
+		return "", true
+	}
+	name, ok = strings.CutPrefix(queue, t.Queue+".")
+	return name, ok && name != "" && wire.CheckSubscription(name) == nil
+}
+
 // retryQueue returns the name of the queue in which messages wait for d. Each
 // delay has its own queue, because messages leave it only at its head.
 func (t Topology) retryQueue(d time.Duration) string {
@@ -112,7 +148,7 @@ func (t Topology) retryQueue(d time.Duration) string {
 	if hours, ok := strings.CutSuffix(delay, "h0m"); ok {
 		delay = hours + "h"
 	}
-	return t.Queue + ".retry." + delay
+	return t.consumed() + ".retry." + delay
 }
 
 type queue struct {
@@ -120,17 +156,27 @@ type queue struct {
 	args amqp.Table
 }
 
+// queues returns the queues that every part declares, and the subscription's.
 func (t Topology) queues() []queue {
-	queues := []queue{
+	queues := append([]queue{
 		{t.unreadable(), amqp.Table{
 			amqp.QueueTypeArg:  amqp.QueueTypeQuorum,
 			"x-delivery-limit": noDeliveryLimit,
 		}},
 		{t.deadLetters(), atLeastOnce(amqp.DefaultExchange, t.unreadable(), letterLimit)},
-		{t.Queue, atLeastOnce(t.deadLetters(), "", deliveryLimit)},
+	}, t.of("").eventQueues()...)
+	if t.subscription != "" {
+		queues = append(queues, t.eventQueues()...)
 	}
+	return queues
+}
+
+// eventQueues returns the queue from which the consumer gets its events, and its retry
+// queues.
+func (t Topology) eventQueues() []queue {
+	queues := []queue{{t.consumed(), atLeastOnce(t.deadLetters(), "", deliveryLimit)}}
 	for _, d := range t.Delays {
-		args := atLeastOnce(amqp.DefaultExchange, t.Queue, noDeliveryLimit)
+		args := atLeastOnce(amqp.DefaultExchange, t.consumed(), noDeliveryLimit)
 		args[amqp.QueueMessageTTLArg] = d.Milliseconds()
 		queues = append(queues, queue{t.retryQueue(d), args})
 	}
@@ -195,16 +241,28 @@ func (t Topology) declare(conn *amqp.Connection) error {
 			return err
 		}
 	}
-	for _, b := range []struct{ queue, key, exchange string }{
-		{t.deadLetters(), "", t.deadLetters()},
-		{t.Queue, string(domain.OrderCreated), t.Exchange},
-	} {
+	bindings := []binding{
+		{t.deadLetters(), "", t.deadLetters(), false},
+		{t.Queue, string(domain.OrderCreated), t.Exchange, false},
+	}
+	if t.subscription != "" {
+		bindings = append(bindings, binding{t.consumed(), string(domain.OrderCreated), t.Exchange, true})
+	}
+	for _, b := range bindings {
 		err := d.on(func(ch *amqp.Channel) error { return ch.QueueBind(b.queue, b.key, b.exchange, false, nil) })
-		if _, _, refused := rightRefused(err); err != nil && !refused { // if refused, Publish returns an error should the binding be missing
+		if _, _, refused := rightRefused(err); err != nil && (b.required || !refused) {
 			return fmt.Errorf("bind queue %q to exchange %q: %w", b.queue, b.exchange, err)
 		}
 	}
 	return d.on((*amqp.Channel).Close)
+}
+
+// binding is a queue's binding to an exchange. Publishers notice that the main queue
+// or the dead letters miss theirs, because no queue takes the message. Nobody would
+// notice it of a subscription's queue, so its consumer must have the right to bind it.
+type binding struct {
+	queue, key, exchange string
+	required             bool
 }
 
 // declaration declares on its own channel. The broker closes the channel with each

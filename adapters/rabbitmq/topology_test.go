@@ -58,7 +58,7 @@ func TestQueueWithOtherProperties(t *testing.T) {
 		check(t, `drain queue "QUEUE.dead-letter": `, newDeadLetterQueue(t, brokerURL(t), topology).Drain(ctx, keepNothing))
 	})
 	t.Run("Replay", func(t *testing.T) {
-		err := newDeadLetterQueue(t, brokerURL(t), topology).Replay(bounded(t, patience), "l", ports.Message{})
+		err := newDeadLetterQueue(t, brokerURL(t), topology).Replay(bounded(t, patience), ports.DeadLetter{ID: "l"})
 		check(t, "replay dead letter l: ", err)
 	})
 	t.Run("after the queue was deleted", func(t *testing.T) {

@@ -23,6 +23,7 @@ func TestCheckSubscription(t *testing.T) {
 		"retry":                 "is reserved",
 		"retry.1s":              "is reserved",
 		"delay.1s":              "is reserved",
+		"mail.retry.1s":         "is reserved",
 	} {
 		if err := wire.CheckSubscription(name); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("name %q: error %v, want one with %q", name, err, want)
