@@ -63,6 +63,9 @@ func messageDocument(letter ports.DeadLetter) bson.D {
 			document = append(document, bson.E{Key: t.name, Value: *t.value})
 		}
 	}
+	if letter.Subscription != "" {
+		document = append(document, bson.E{Key: "subscription", Value: letter.Subscription})
+	}
 	if !m.Timestamp.IsZero() {
 		document = append(document, bson.E{Key: "timestamp", Value: m.Timestamp})
 	}
@@ -97,17 +100,18 @@ func readRecord(document bson.Raw) (ports.DeadLetterRecord, error) {
 }
 
 // listedFields are the fields that readListedRecord reads.
-var listedFields = bson.M{"message_id": 1, "failures": 1, "state": 1, "since": 1, "settled_at": 1, "settled_by": 1}
+var listedFields = bson.M{"message_id": 1, "subscription": 1, "failures": 1, "state": 1, "since": 1, "settled_at": 1, "settled_by": 1}
 
 // readListedRecord reads a document as List returns it.
 func readListedRecord(document bson.Raw) (ports.DeadLetterRecord, error) {
 	r := &reader{doc: document}
 	record := ports.DeadLetterRecord{
-		ID:       field(r, "_id", bson.RawValue.StringValueOK),
-		Message:  ports.Message{ID: field(r, "message_id", bson.RawValue.StringValueOK)},
-		Failures: elements(r, "failures", readFailure),
-		State:    ports.DeadLetterState(field(r, "state", bson.RawValue.StringValueOK)),
-		Since:    date(r, "since"),
+		ID:           field(r, "_id", bson.RawValue.StringValueOK),
+		Subscription: optional(r, "subscription", bson.RawValue.StringValueOK),
+		Message:      ports.Message{ID: field(r, "message_id", bson.RawValue.StringValueOK)},
+		Failures:     elements(r, "failures", readFailure),
+		State:        ports.DeadLetterState(field(r, "state", bson.RawValue.StringValueOK)),
+		Since:        date(r, "since"),
 	}
 	if len(record.Failures) == 0 {
 		r.fail("failures", "is empty")
@@ -141,36 +145,4 @@ func readHeader(r *reader) headerDocument {
 func binary(value bson.RawValue) ([]byte, bool) {
 	_, data, ok := value.BinaryOK()
 	return slices.Clone(data), ok
-}
-
-// optional is [field] for a field that may be missing.
-func optional[T any](r *reader, name string, as func(bson.RawValue) (T, bool)) T {
-	if _, err := r.doc.LookupErr(name); err != nil {
-		var none T
-		return none
-	}
-	return field(r, name, as)
-}
-
-// elements reads each document of the array in the named field.
-func elements[T any](r *reader, name string, read func(*reader) T) []T {
-	array := field(r, name, bson.RawValue.ArrayOK)
-	if r.err != nil {
-		return nil
-	}
-	values, err := array.Values()
-	if err != nil {
-		r.fail(name, "is damaged")
-	}
-	var list []T
-	for _, value := range values {
-		doc, ok := value.DocumentOK()
-		if !ok {
-			r.fail(name, "has an element of type "+value.Type.String())
-		}
-		element := &reader{doc: doc, within: name + ".", err: r.err}
-		list = append(list, read(element))
-		r.err = element.err
-	}
-	return list
 }

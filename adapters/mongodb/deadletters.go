@@ -234,7 +234,3 @@ func (d *DeadLetters) Settle(ctx context.Context, record ports.DeadLetterRecord,
 	}
 	return ports.ErrNotFound
 }
-
-func (d *DeadLetters) Forget(ctx context.Context, userID string) (int, error) {
-	return 0, errors.ErrUnsupported
-}

@@ -1,16 +1,13 @@
 package mongodb
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
-	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
@@ -19,23 +16,15 @@ import (
 // Deliveries is the log of deliveries.
 //
 // A claim and a record are separate documents, because an insert costs less than an
-// update. Neither is ever deleted. So after inserting a claim, a caller knows that
-// no record exists; after finding a claim, it looks for a record.
+// update. Only Expire deletes them. So after inserting a claim, a caller knows that
+// no record exists; after finding a claim, it looks for a record. While a
+// notification waits, its record holds the claim.
 type Deliveries struct{ store *Store }
 
 var _ ports.DeliveryLog = (*Deliveries)(nil)
 
 // Deliveries returns the store's log of deliveries.
 func (s *Store) Deliveries() *Deliveries { return &s.parts.deliveries }
-
-// deliveryID must keep the order of its fields, because the server compares it
-// byte by byte.
-type deliveryID struct {
-	EventID string `bson:"event_id"`
-	Channel string `bson:"channel"`
-}
-
-func (id deliveryID) key() string { return id.EventID + " " + id.Channel }
 
 type claimDocument struct {
 	ID     deliveryID `bson:"_id"`
@@ -48,12 +37,8 @@ func (d *Deliveries) ClaimLease() time.Duration { return d.store.options.Deliver
 
 // Claim reserves sending a notification. See [ports.DeliveryLog].
 func (d *Deliveries) Claim(ctx context.Context, key domain.NotificationKey) (_ ports.DeliveryClaim, err error) {
-	defer describe(&err, "claim delivery of event %s by %s", key.EventID, key.Channel)
-	claim := &deliveryClaim{
-		store: d.store,
-		id:    deliveryID{EventID: string(key.EventID), Channel: key.Channel},
-		token: d.store.owner.token(),
-	}
+	defer describe(&err, "claim delivery of %s by %s", key, key.Channel)
+	claim := &deliveryClaim{store: d.store, id: idOfKey(key), token: d.store.owner.token()}
 	ctx, cancel := d.store.bound(ctx)
 	defer cancel()
 	if err := claim.take(ctx); err != nil {
@@ -62,48 +47,17 @@ func (d *Deliveries) Claim(ctx context.Context, key domain.NotificationKey) (_ p
 	return claim, nil
 }
 
-// List returns the notifications recorded for the order. See [ports.DeliveryLog].
-func (d *Deliveries) List(ctx context.Context, query ports.NotificationQuery) (_ ports.NotificationPage, err error) {
-	defer describe(&err, "list deliveries")
-	ctx, cancel := d.store.bound(ctx)
-	defer cancel()
-	documents, err := find(ctx, d.store.deliveries, bson.M{"order_id": string(query.OrderID)}, options.Find().SetSort(oldestSentFirst))
-	if err != nil {
-		return ports.NotificationPage{}, err
-	}
-	all := readPage(slices.Values(documents), len(documents), readNotification)
-	all.skipped.log(ctx, d.store.options.Logger, d.store.deliveries)
-	return ports.NotificationPage{Notifications: all.records, Unreadable: all.skipped.count}, nil
-}
-
-func readNotification(document bson.Raw) (domain.Notification, error) {
-	r := reader{doc: document}
-	id := subdocument(&r, "_id")
-	n := domain.Notification{
-		EventID: domain.EventID(field(id, "event_id", bson.RawValue.StringValueOK)),
-		OrderID: domain.OrderID(field(&r, "order_id", bson.RawValue.StringValueOK)),
-		Channel: field(id, "channel", bson.RawValue.StringValueOK),
-		Attempt: field(&r, "attempt", integer),
-		State:   domain.Sent,
-		At:      date(&r, "sent_at"),
-	}
-	if n.Attempt < 1 {
-		r.fail("attempt", "must be at least 1")
-	}
-	if err := cmp.Or(id.err, r.err); err != nil {
-		return domain.Notification{}, unreadable(document, err)
-	}
-	return n, nil
-}
-
+// deliveryClaim is a claim on a notification that does not wait.
 type deliveryClaim struct {
 	store *Store
 	id    deliveryID
 	token string
+	taken time.Time // before it was taken, by the wall clock; zero: it was released
 }
 
 // take inserts the claim, and takes it over if it exists.
 func (c *deliveryClaim) take(ctx context.Context) error {
+	c.taken = time.Now().Round(0)
 	err := c.store.claims.Do(ctx, newClaim{id: c.id, token: c.token})
 	switch {
 	case err == nil:
@@ -117,13 +71,10 @@ func (c *deliveryClaim) take(ctx context.Context) error {
 // takeOver takes a claim that has ended. It looks for a record before and after,
 // because until then the claim's holder may still record.
 func (c *deliveryClaim) takeOver(ctx context.Context) error {
-	if err := c.checkUnsent(ctx); err != nil {
+	if err := c.checkClaimable(ctx); err != nil {
 		return err
 	}
-	// A claim has also ended if its end is not a time, or is more than one and a half
-	// leases ahead: a wrong clock made it. Half a lease allows for clocks that differ.
-	now, lease := time.Now(), c.store.options.DeliveryLease
-	taken, err := c.takeIf(ctx, "free_at", bson.M{"$not": bson.M{"$gt": now, "$lte": now.Add(lease + lease/2)}})
+	taken, err := c.takeIf(ctx, "free_at", ended(c.store.options.DeliveryLease))
 	if err == nil && !taken {
 		taken, err = c.takeFromEnded(ctx)
 	}
@@ -133,7 +84,15 @@ func (c *deliveryClaim) takeOver(ctx context.Context) error {
 	case !taken:
 		return ports.ErrClaimed
 	}
-	return c.checkUnsent(ctx)
+	return c.checkClaimable(ctx)
+}
+
+// ended selects the claims that have ended, by their free_at. That is also true if
+// free_at is missing, is not a time, or is more than one and a half leases ahead: a
+// wrong clock made it. Half a lease allows for clocks that differ.
+func ended(lease time.Duration) bson.M {
+	now := time.Now()
+	return bson.M{"$not": bson.M{"$gt": now, "$lte": now.Add(lease + lease/2)}}
 }
 
 // takeFromEnded takes the claim if its owner has ended.
@@ -153,30 +112,53 @@ func (c *deliveryClaim) takeFromEnded(ctx context.Context) (taken bool, err erro
 	return c.takeIf(ctx, "token", token)
 }
 
-// takeIf takes the claim if the field has that value.
+// takeIf takes the claim, for a whole lease, if the field has that value.
 func (c *deliveryClaim) takeIf(ctx context.Context, field string, value any) (taken bool, err error) {
+	now := time.Now().Round(0)
 	result, err := c.store.claimed.UpdateOne(ctx, bson.M{"_id": c.id, field: value},
-		bson.M{"$set": bson.M{"token": c.token, "free_at": time.Now().Add(c.store.options.DeliveryLease)}})
+		bson.M{"$set": bson.M{"token": c.token, "free_at": now.Add(c.store.options.DeliveryLease)}})
 	if err != nil {
 		return false, outage(ctx, err)
 	}
+	c.taken = now
 	return result.MatchedCount > 0, nil
 }
 
-// checkUnsent returns ErrExists if the notification is recorded, and a permanent
-// error if the record is unreadable.
-func (c *deliveryClaim) checkUnsent(ctx context.Context) error {
-	document, err := c.store.deliveries.FindOne(ctx, bson.M{"_id": c.id}).Raw()
+// isHeld reports whether no other caller has the claim. In the first half of its
+// lease no other caller can take it, unless this process's owner has ended. Later
+// isHeld asks the server, and begins a new lease.
+func (c *deliveryClaim) isHeld(ctx context.Context) (bool, error) {
+	if time.Now().Round(0).Sub(c.taken) < c.store.options.DeliveryLease/2 && c.store.owner.isFresh() {
+		return true, nil
+	}
+	return c.takeIf(ctx, "token", c.token)
+}
+
+// checkClaimable returns ErrExists if the notification is recorded and not dead, and
+// a permanent error if the record is unreadable.
+func (c *deliveryClaim) checkClaimable(ctx context.Context) error {
+	recorded, found, err := c.store.findNotification(ctx, c.id)
+	switch {
+	case err != nil:
+		return err
+	case found && recorded.State != domain.Dead:
+		return ports.ErrExists
+	}
+	return nil
+}
+
+// findNotification returns the record with this id. It returns a permanent error if
+// the record is unreadable.
+func (s *Store) findNotification(ctx context.Context, id deliveryID) (n domain.Notification, found bool, err error) {
+	document, err := s.deliveries.FindOne(ctx, bson.M{"_id": id}).Raw()
 	switch {
 	case errors.Is(err, mongo.ErrNoDocuments):
-		return nil
+		return n, false, nil
 	case err != nil:
-		return classify(ctx, err)
+		return n, false, classify(ctx, err)
 	}
-	if _, err := readNotification(document); err != nil {
-		return ports.Permanent(err)
-	}
-	return ports.ErrExists
+	n, err = readNotification(document)
+	return n, true, ports.Permanent(err)
 }
 
 // newClaim is a claim that waits for the next write.
@@ -190,7 +172,7 @@ func (c newClaim) Key() string { return c.id.key() }
 func (c newClaim) Size() int { return len(c.id.key()) + 150 }
 
 // insertClaims writes the claims of several callers. The leases begin now, not when
-// the calls began.
+// the calls began. If the process dies after that, its claims end with its owner.
 func (s *Store) insertClaims(ctx context.Context, claims []newClaim) []error {
 	freeAt := time.Now().Add(s.options.DeliveryLease)
 	documents := make([]claimDocument, len(claims))
@@ -200,74 +182,20 @@ func (s *Store) insertClaims(ctx context.Context, claims []newClaim) []error {
 	return insert(ctx, s, s.claimed, documents)
 }
 
-// Record stores the notification as sent. See [ports.DeliveryClaim].
-func (c *deliveryClaim) Record(ctx context.Context, n domain.Notification, event domain.Event) (err error) {
-	defer describe(&err, "record delivery of event %s by %s", c.id.EventID, c.id.Channel)
-	ctx, cancel := c.store.bound(ctx)
-	defer cancel()
-	err = c.store.records.Do(ctx, record{
-		ID: c.id, OrderID: string(n.OrderID), Attempt: n.Attempt, SentAt: n.At,
-	})
-	switch {
-	case err == nil:
-		return nil
-	case isDuplicate(err):
-		taken := c.checkUnsent(ctx)
-		switch {
-		case errors.Is(taken, ports.ErrExists):
-			return nil
-		case taken == nil: // the record was deleted meanwhile
-			return fmt.Errorf("%w: %w", ports.ErrUnavailable, err)
-		}
-		return taken
-	}
-	return outage(ctx, err)
-}
-
-// record is a document that waits for the next write.
-type record struct {
-	ID      deliveryID `bson:"_id"`
-	OrderID string     `bson:"order_id"`
-	Attempt int        `bson:"attempt"`
-	SentAt  time.Time  `bson:"sent_at"`
-}
-
-func (r record) Key() string { return r.ID.key() }
-
-func (r record) Size() int { return len(r.ID.key()) + 200 }
-
-// insertRecords writes the records of several callers.
-func (s *Store) insertRecords(ctx context.Context, records []record) []error {
-	return insert(ctx, s, s.deliveries, records)
-}
-
 // Release gives up the claim. See [ports.DeliveryClaim].
 func (c *deliveryClaim) Release(ctx context.Context) (err error) {
-	defer describe(&err, "release delivery of event %s by %s", c.id.EventID, c.id.Channel)
+	defer describe(&err, "release delivery of %s", c.id)
 	ctx, cancel := c.store.bound(ctx)
 	defer cancel()
+	c.taken = time.Time{}
+	return c.store.freeClaim(ctx, bson.M{"_id": c.id, "token": c.token})
+}
+
+// freeClaim ends the selected claim on a notification that does not wait.
+func (s *Store) freeClaim(ctx context.Context, filter bson.M) error {
 	longAgo := time.UnixMilli(0) // past by every clock
-	_, err = c.store.claimed.UpdateOne(ctx,
-		bson.M{"_id": c.id, "token": c.token},
-		bson.M{"$set": bson.M{"free_at": longAgo}})
-	if err != nil {
-		return classify(ctx, err)
+	if _, err := s.claimed.UpdateOne(ctx, filter, bson.M{"$set": bson.M{"free_at": longAgo}}); err != nil {
+		return fmt.Errorf("free claim: %w", classify(ctx, err))
 	}
 	return nil
-}
-
-func (d *Deliveries) ClaimDue(ctx context.Context, channel string, limit int) ([]ports.WaitingDelivery, error) {
-	return nil, errors.ErrUnsupported
-}
-
-func (d *Deliveries) ClaimHeld(ctx context.Context, by domain.PauseKey, limit int) ([]ports.WaitingDelivery, error) {
-	return nil, errors.ErrUnsupported
-}
-
-func (d *Deliveries) Forget(ctx context.Context, userID string) (int, error) {
-	return 0, errors.ErrUnsupported
-}
-
-func (d *Deliveries) Expire(ctx context.Context, before time.Time, limit int) (int, error) {
-	return 0, errors.ErrUnsupported
 }

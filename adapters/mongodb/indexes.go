@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
@@ -16,34 +17,60 @@ type index struct {
 	keys   bson.D
 	sparse bool // holds only documents with one of the keys
 	expire bool // the server deletes documents after the time at the key
+
+	// holds only documents with this field. Unlike a sparse index, it costs nothing for
+	// other documents on a server with PostgreSQL. A query that uses it has the field.
+	only string
 }
 
 var (
 	newestFirst      = bson.D{{Key: "created_at", Value: -1}, {Key: "_id", Value: -1}}
 	longestFreeFirst = bson.D{{Key: "outbox.free_at", Value: 1}}
 	oldestSentFirst  = bson.D{{Key: "sent_at", Value: 1}, {Key: "_id", Value: 1}}
+	latestSentFirst  = bson.D{{Key: "sent_at", Value: -1}, {Key: "_id", Value: -1}}
+	longestDueFirst  = bson.D{{Key: "wait.next_try", Value: 1}}
+	longestHeldFirst = bson.D{{Key: "sent_at", Value: 1}}
 	oldestFirst      = bson.D{{Key: "since", Value: 1}, {Key: "_id", Value: 1}}
 
 	orderIndexes = []index{
 		{name: "newest_first", keys: newestFirst},
-		{name: "user_newest_first", keys: append(bson.D{{Key: "user_id", Value: 1}}, newestFirst...)},
+		{name: "user_newest_first", keys: after(newestFirst, "user_id")},
 		{name: "outbox", keys: longestFreeFirst, sparse: true},
 	}
 	deliveryIndexes = []index{
-		{name: "order", keys: bson.D{{Key: "order_id", Value: 1}}}, // an order has few deliveries
+		{name: "latest_first", keys: latestSentFirst},
+		{name: "user_latest_first", keys: after(latestSentFirst, "user_id")},
+		{name: "state_latest_first", keys: after(latestSentFirst, "state"), only: "state"},
+		{name: "due", keys: after(longestDueFirst, "wait.channel"), only: "wait.next_try"},
+		{name: "held", keys: after(longestHeldFirst, "wait.held_by.channel", "wait.held_by.receiver"), only: "wait.held_by"},
+		{name: "claim", keys: bson.D{{Key: "wait.claim.token", Value: 1}}, only: "wait.claim.token"},
 	}
-	deadLetterIndexes = []index{
+	// formerDeliveryIndex found an order's deliveries. The ids find them, too.
+	formerDeliveryIndex = index{name: "order", keys: bson.D{{Key: "order_id", Value: 1}}}
+	deadLetterIndexes   = []index{
 		{name: "oldest_first", keys: oldestFirst},
-		{name: "state_oldest_first", keys: append(bson.D{{Key: "state", Value: 1}}, oldestFirst...)},
+		{name: "state_oldest_first", keys: after(oldestFirst, "state")},
 		{name: "forget", keys: bson.D{{Key: "forget_at", Value: 1}}, sparse: true, expire: true},
 	}
 )
+
+// after returns the keys of an order among documents that have the same fields.
+func after(order bson.D, fields ...string) bson.D {
+	var keys bson.D
+	for _, field := range fields {
+		keys = append(keys, bson.E{Key: field, Value: 1})
+	}
+	return append(keys, order...)
+}
 
 func createIndexes(ctx context.Context, collection *mongo.Collection, indexes []index) error {
 	for _, index := range indexes {
 		opts := options.Index().SetName(index.name)
 		if index.sparse {
 			opts.SetSparse(true)
+		}
+		if index.only != "" {
+			opts.SetPartialFilterExpression(bson.M{index.only: bson.M{"$exists": true}})
 		}
 		if index.expire {
 			opts.SetExpireAfterSeconds(0)
@@ -60,6 +87,18 @@ func createIndexes(ctx context.Context, collection *mongo.Collection, indexes []
 		return fmt.Errorf("create index %s of collection %s: %w", index.name, collection.Name(), classify(ctx, err))
 	}
 	return nil
+}
+
+// dropIndex drops an index that this version does not use, because it costs each
+// write some time. It is no error if the server refuses.
+func dropIndex(ctx context.Context, log *slog.Logger, collection *mongo.Collection, former index) {
+	if !exists(ctx, collection, former) {
+		return
+	}
+	if err := collection.Indexes().DropOne(ctx, former.name); err != nil {
+		log.WarnContext(ctx, "an index that is not used any more makes writing slower",
+			"drop_it_with", fmt.Sprintf("db.%s.dropIndex(%q)", collection.Name(), former.name), "error", err)
+	}
 }
 
 // conflicting returns the name of the index that the refused one conflicts with:

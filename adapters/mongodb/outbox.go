@@ -64,10 +64,7 @@ func (c *claim) round(ctx context.Context, free bson.M, want int) (found int, cl
 	if err != nil || len(documents) == 0 {
 		return 0, nil, err
 	}
-	ids := make(bson.A, len(documents))
-	for i, document := range documents {
-		ids[i] = document.Lookup("_id")
-	}
+	ids := idsOf(documents)
 	result, err := collection.UpdateMany(ctx,
 		bson.M{"_id": bson.M{"$in": ids}, "outbox.free_at": free},
 		bson.M{"$set": bson.M{"outbox": outboxDocument{FreeAt: c.now.Add(c.orders.ClaimLease()), Claim: c.token}}})

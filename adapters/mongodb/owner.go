@@ -146,27 +146,32 @@ func (o *owner) beat(ctx context.Context) error {
 	return nil
 }
 
-// end frees the events that an owner has claimed. Then it deletes the owner's
-// document, if that is unchanged, which frees its claims on deliveries. Several
-// processes may end the same owner at once, or repeatedly.
+// end frees the events and the waiting notifications that an owner has claimed. Then
+// it deletes the owner's document, if that is unchanged, which frees its other claims.
+// Several processes may end the same owner at once, or repeatedly.
 func (o *owner) end(ctx context.Context, id string, document any) error {
 	now := time.Now()
+	claims := bson.M{"$gt": id + ".", "$lt": id + "/"} // "/" follows "."
 	freed, err := o.store.orders.UpdateMany(ctx,
 		bson.M{
 			"outbox.free_at": bson.M{"$gt": now},
-			"outbox.claim":   bson.M{"$gt": id + ".", "$lt": id + "/"}, // "/" follows "."
+			"outbox.claim":   claims,
 		},
 		bson.M{"$set": bson.M{"outbox": outboxDocument{FreeAt: now}}})
 	if err != nil {
 		return fmt.Errorf("free events: %w", classify(ctx, err))
 	}
+	waiting, err := o.store.deliveries.UpdateMany(ctx, bson.M{"wait.claim.token": claims}, dropClaim)
+	if err != nil {
+		return fmt.Errorf("free notifications: %w", classify(ctx, err))
+	}
 	deleted, err := o.store.owners.DeleteOne(ctx, document)
 	if err != nil {
 		return fmt.Errorf("delete sign of life: %w", classify(ctx, err))
 	}
-	if id != o.id && freed.ModifiedCount+deleted.DeletedCount > 0 {
+	if id != o.id && freed.ModifiedCount+waiting.ModifiedCount+deleted.DeletedCount > 0 {
 		o.store.options.Logger.WarnContext(ctx, "a process ended without closing its store; its claims are free",
-			"owner", id, "events_freed", freed.ModifiedCount)
+			"owner", id, "events_freed", freed.ModifiedCount, "notifications_freed", waiting.ModifiedCount)
 	}
 	return nil
 }

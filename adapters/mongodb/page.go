@@ -30,6 +30,15 @@ func first(limit int, order bson.D) *options.FindOptionsBuilder {
 	return options.Find().SetSort(order).SetLimit(int64(limit)).SetBatchSize(int32(limit + 1))
 }
 
+// idsOf returns the documents' ids.
+func idsOf(documents []bson.Raw) bson.A {
+	ids := make(bson.A, len(documents))
+	for i, document := range documents {
+		ids[i] = document.Lookup("_id")
+	}
+	return ids
+}
+
 // page is one page of a list.
 type page[T any] struct {
 	records []T

@@ -60,6 +60,51 @@ func subdocument(r *reader, name string) *reader {
 	return &reader{doc: doc, err: r.err}
 }
 
+// optional is [field] for a field that may be missing.
+func optional[T any](r *reader, name string, as func(bson.RawValue) (T, bool)) T {
+	if !has(r.doc, name) {
+		var none T
+		return none
+	}
+	return field(r, name, as)
+}
+
+// optionalDate is [date] for a field that may be missing.
+func optionalDate(r *reader, name string) time.Time {
+	if !has(r.doc, name) {
+		return time.Time{}
+	}
+	return date(r, name)
+}
+
+func has(document bson.Raw, name string) bool {
+	_, err := document.LookupErr(name)
+	return err == nil
+}
+
+// elements reads each document of the array in the named field.
+func elements[T any](r *reader, name string, read func(*reader) T) []T {
+	array := field(r, name, bson.RawValue.ArrayOK)
+	if r.err != nil {
+		return nil
+	}
+	values, err := array.Values()
+	if err != nil {
+		r.fail(name, "is damaged")
+	}
+	var list []T
+	for _, value := range values {
+		doc, ok := value.DocumentOK()
+		if !ok {
+			r.fail(name, "has an element of type "+value.Type.String())
+		}
+		element := &reader{doc: doc, within: name + ".", err: r.err}
+		list = append(list, read(element))
+		r.err = element.err
+	}
+	return list
+}
+
 // integer accepts a whole number of any type, because other tools write doubles.
 func integer(value bson.RawValue) (int, bool) {
 	var n big.Rat

@@ -45,8 +45,9 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Store is a connection to one database. [Store.Orders], [Store.Deliveries] and
-// [Store.DeadLetters] return its parts, the same ones each time.
+// Store is a connection to one database. [Store.Orders], [Store.Deliveries],
+// [Store.DeadLetters], [Store.Contacts] and [Store.ChannelStates] return its parts,
+// the same ones each time.
 type Store struct {
 	options     Options
 	timeout     time.Duration
@@ -55,6 +56,9 @@ type Store struct {
 	deliveries  *mongo.Collection
 	claimed     *mongo.Collection
 	deadLetters *mongo.Collection
+	contacts    *mongo.Collection
+	channels    *mongo.Collection
+	pauses      *mongo.Collection
 	owners      *mongo.Collection
 	owner       *owner
 
@@ -69,6 +73,8 @@ type Store struct {
 	additions *gather.Gatherer[addition]
 	claims    *gather.Gatherer[newClaim]
 	records   *gather.Gatherer[record]
+
+	replacements *gather.Gatherer[replacement]
 }
 
 var _ ports.Pinger = (*Store)(nil)
@@ -99,6 +105,9 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 		deliveries:  db.Collection("deliveries"),
 		claimed:     db.Collection("delivery_claims"),
 		deadLetters: db.Collection("dead_letters"),
+		contacts:    db.Collection("contacts"),
+		channels:    db.Collection("channels"),
+		pauses:      db.Collection("pauses"),
 		owners:      db.Collection("owners"),
 	}
 	s.parts.orders.store, s.parts.deliveries.store, s.parts.deadLetters.store = s, s, s
@@ -106,6 +115,7 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	s.additions = gather.New(s.insertOrders)
 	s.claims = gather.New(s.insertClaims)
 	s.records = gather.New(s.insertRecords)
+	s.replacements = gather.New(s.writeReplacements)
 	if err := s.prepare(ctx); err != nil {
 		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
@@ -127,6 +137,7 @@ func (s *Store) prepare(ctx context.Context) (err error) {
 	if err := createIndexes(ctx, s.deliveries, deliveryIndexes); err != nil {
 		return err
 	}
+	dropIndex(ctx, s.options.Logger, s.deliveries, formerDeliveryIndex)
 	if err := createIndexes(ctx, s.deadLetters, deadLetterIndexes); err != nil {
 		return err
 	}
@@ -155,6 +166,7 @@ func (s *Store) Close(ctx context.Context) error {
 	s.additions.Close(ctx)
 	s.claims.Close(ctx)
 	s.records.Close(ctx)
+	s.replacements.Close(ctx)
 	s.owner.close(ctx)
 	if err := s.client.Disconnect(ctx); err != nil {
 		return fmt.Errorf("close store: %w", err)

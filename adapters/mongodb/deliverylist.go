@@ -1,0 +1,111 @@
+package mongodb
+
+import (
+	"context"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+
+	"example.com/orderflow/adapters/internal/cursor"
+	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
+)
+
+// List returns one page of notifications. See [ports.DeliveryLog].
+func (d *Deliveries) List(ctx context.Context, query ports.NotificationQuery) (page ports.NotificationPage, err error) {
+	defer describe(&err, "list deliveries")
+	ctx, cancel := d.store.bound(ctx)
+	defer cancel()
+	filter, err := notificationFilter(query)
+	if err != nil {
+		return page, err
+	}
+	limit := min(max(query.Limit, 1), ports.MaxListLimit)
+	opts := first(limit+1, latestSentFirst) // the extra one shows that another page follows
+	if query.OrderID != "" {
+		opts.SetSort(oldestSentFirst).SetHint(bson.D{{Key: "_id", Value: 1}}) // some servers would scan all in the order of the list
+	}
+	found, err := findPage(ctx, d.store.deliveries, filter, opts, limit, readNotification)
+	if err != nil {
+		return page, err
+	}
+	found.skipped.log(ctx, d.store.options.Logger, d.store.deliveries)
+	page.Notifications, page.Unreadable = found.records, found.skipped.count
+	if found.more {
+		page.NextCursor = cursor.EncodeNotification(cursor.OfNotification(page.Notifications[limit-1]))
+	}
+	return page, nil
+}
+
+func notificationFilter(query ports.NotificationQuery) (bson.M, error) {
+	filter := bson.M{}
+	if query.OrderID != "" {
+		// The index of ids finds an order's notifications, because their events' ids begin
+		// with the order's id and a hyphen. "." follows "-" in ASCII.
+		filter["_id"] = bson.M{
+			"$gte": bson.M{"event_id": string(query.OrderID) + "-"},
+			"$lt":  bson.M{"event_id": string(query.OrderID) + "."},
+		}
+	}
+	if query.UserID != "" {
+		filter["user_id"] = query.UserID
+	}
+	if query.Channel != "" {
+		filter["_id.channel"] = query.Channel
+	}
+	if len(query.States) > 0 {
+		filter["state"] = stateFilter(query.States)
+	}
+	at := bson.M{}
+	if !query.From.IsZero() {
+		at["$gte"] = query.From
+	}
+	if !query.To.IsZero() {
+		at["$lt"] = query.To
+	}
+	if query.Cursor != "" {
+		after, err := cursor.DecodeNotification(query.Cursor)
+		if err != nil {
+			return nil, err
+		}
+		// As in listFilter, the first condition is where an index scan starts. The others
+		// exclude the notifications of earlier pages.
+		id := idOfKey(after.Key)
+		if query.OrderID != "" {
+			at["$not"], at["$ne"] = bson.M{"$lt": after.At}, nil
+			filter["$nor"] = bson.A{
+				bson.M{"sent_at": bson.M{"$type": typesBefore("date")}},
+				bson.M{"sent_at": after.At, "_id": bson.M{"$lte": id}},
+			}
+		} else {
+			at["$not"] = bson.M{"$gt": after.At}
+			filter["$nor"] = bson.A{
+				bson.M{"sent_at": bson.M{"$type": typesAfter("date")}},
+				bson.M{"sent_at": after.At, "_id": bson.M{"$gte": id}},
+				bson.M{"sent_at": after.At, "_id": bson.M{"$type": typesAfter("object")}},
+			}
+		}
+	}
+	if len(at) > 0 {
+		filter["sent_at"] = at
+	}
+	return filter, nil
+}
+
+// stateFilter selects records in one of the states. The sent ones have none.
+func stateFilter(states []domain.NotificationState) bson.M {
+	in, sent := bson.A{}, false
+	for _, state := range states {
+		if state == domain.Sent {
+			sent = true
+			continue
+		}
+		in = append(in, string(state))
+	}
+	switch {
+	case !sent:
+		return bson.M{"$in": in, "$exists": true} // as the index has it
+	case len(in) == 0:
+		return bson.M{"$exists": false}
+	}
+	return bson.M{"$in": append(in, nil)} // nil selects those without a state
+}

@@ -1,0 +1,147 @@
+package mongodb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
+)
+
+// unsent selects the records of all states but Sent: only these have a state.
+var unsent = bson.M{"state": bson.M{"$exists": true}}
+
+// Record stores the notification. See [ports.DeliveryClaim].
+//
+// It inserts the record. Only a notification that is not sent, long after it was
+// claimed, costs another command, which shows whether the claim still holds. The
+// record of a notification that was dead exists already, and is replaced. If the
+// process dies after the write, the record stands, and the event comes again and
+// finds it.
+func (c *deliveryClaim) Record(ctx context.Context, n domain.Notification, event domain.Event) (err error) {
+	defer describe(&err, "record delivery of %s", c.id)
+	ctx, cancel := c.store.bound(ctx)
+	defer cancel()
+	if n.State != domain.Sent {
+		if held, err := c.isHeld(ctx); err != nil || !held {
+			return err
+		}
+	}
+	r := newRecord(c.id, n, event)
+	err = c.store.records.Do(ctx, r)
+	switch {
+	case isDuplicate(err) && n.State == domain.Sent:
+		err = c.store.replaceWithSent(ctx, r)
+	case isDuplicate(err): // the claim was on a dead one, or its holder has recorded before
+		err = c.store.replace(ctx, r, bson.M{"state": string(domain.Dead)})
+	case err != nil:
+		err = outage(ctx, err)
+	}
+	if err != nil || n.State != domain.Dead {
+		return err
+	}
+	// A dead one is claimed again when it is replayed, which may be soon. If the
+	// process dies before this write, that succeeds when the claim has ended.
+	return c.store.freeClaim(ctx, bson.M{"_id": c.id, "token": c.token})
+}
+
+// record is a document that waits for the next write.
+type record struct{ deliveryDocument }
+
+func newRecord(id deliveryID, n domain.Notification, event domain.Event) record {
+	return record{newDeliveryDocument(id, n, event)}
+}
+
+func (r record) Key() string { return r.ID.key() }
+
+func (r record) Size() int {
+	size := len(r.ID.key()) + len(r.UserID) + len(r.Reason) + 300
+	for _, a := range r.Attempts {
+		size += len(a.Code) + len(a.Answer) + 100
+	}
+	if r.Wait != nil {
+		size += len(r.Wait.Event.UserID) + len(r.Wait.Event.Product) + 400
+	}
+	return size
+}
+
+// insertRecords writes the records of several callers.
+func (s *Store) insertRecords(ctx context.Context, records []record) []error {
+	documents := make([]deliveryDocument, len(records))
+	for i, r := range records {
+		documents[i] = r.deliveryDocument
+	}
+	return insert(ctx, s, s.deliveries, documents)
+}
+
+// replacement is a record that waits for the next write, and replaces the one that
+// the filter selects.
+type replacement struct {
+	record
+	filter bson.M
+}
+
+// replace replaces the record if it matches the filter.
+func (s *Store) replace(ctx context.Context, r record, filter bson.M) error {
+	err := s.replacements.Do(ctx, replacement{r, filter})
+	if err == nil || errors.Is(err, errSomeUnmatched) {
+		return nil
+	}
+	return outage(ctx, err)
+}
+
+// replaceWithSent replaces the record, unless it says that the notification was
+// sent already. If the record does not exist any more, it inserts one.
+func (s *Store) replaceWithSent(ctx context.Context, r record) error {
+	err := s.replacements.Do(ctx, replacement{r, unsent})
+	switch {
+	case err == nil:
+		return nil
+	case !errors.Is(err, errSomeUnmatched):
+		return outage(ctx, err)
+	}
+	recorded, found, err := s.findNotification(ctx, r.ID)
+	if err != nil || recorded.State == domain.Sent {
+		return err
+	}
+	if !found {
+		err = s.records.Do(ctx, r)
+		if err == nil {
+			return nil
+		}
+		if !isDuplicate(err) {
+			return outage(ctx, err)
+		}
+	}
+	return fmt.Errorf("%w: the record was written or deleted at the same time", ports.ErrUnavailable)
+}
+
+// errSomeUnmatched is returned for all replacements of a write if some filters
+// selected nothing. The server only tells how many.
+var errSomeUnmatched = errors.New("some records did not match")
+
+// writeReplacements writes the replacements of several callers. Like insert, it
+// takes at most half of a call's timeout.
+func (s *Store) writeReplacements(ctx context.Context, replacements []replacement) []error {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout/2)
+	defer cancel()
+	models := make([]mongo.WriteModel, len(replacements))
+	for i, r := range replacements {
+		filter := bson.M{"_id": r.ID}
+		for name, value := range r.filter {
+			filter[name] = value
+		}
+		models[i] = mongo.NewReplaceOneModel().SetFilter(filter).SetReplacement(r.deliveryDocument)
+	}
+	result, err := s.deliveries.BulkWrite(ctx, models, options.BulkWrite().SetOrdered(false))
+	if err == nil && result.MatchedCount < int64(len(models)) {
+		return slices.Repeat([]error{errSomeUnmatched}, len(models))
+	}
+	return splitError(len(models), err)
+}

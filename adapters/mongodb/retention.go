@@ -1,0 +1,97 @@
+package mongodb
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
+)
+
+// Expire deletes notifications that do not wait and have not changed since before.
+// See [ports.DeliveryLog].
+//
+// It deletes the claims first. If the process dies after that, the next call finds
+// the same records. In the other order, claims would be left for ever.
+func (d *Deliveries) Expire(ctx context.Context, before time.Time, limit int) (deleted int, err error) {
+	defer describe(&err, "expire deliveries")
+	ctx, cancel := d.store.bound(ctx)
+	defer cancel()
+	limit = min(max(limit, 1), ports.MaxListLimit)
+	expired := bson.M{"sent_at": bson.M{"$lt": before}, "wait": bson.M{"$exists": false}}
+	documents, err := find(ctx, d.store.deliveries, expired, first(limit, oldestSentFirst).SetProjection(bson.M{"_id": 1}))
+	if err != nil || len(documents) == 0 {
+		return 0, err
+	}
+	expired["_id"] = bson.M{"$in": idsOf(documents)}
+	if _, err := d.store.claimed.DeleteMany(ctx, bson.M{"_id": expired["_id"]}); err != nil {
+		return 0, fmt.Errorf("delete claims: %w", classify(ctx, err))
+	}
+	result, err := d.store.deliveries.DeleteMany(ctx, expired)
+	if err != nil {
+		return 0, fmt.Errorf("delete records: %w", classify(ctx, err))
+	}
+	return int(result.DeletedCount), nil
+}
+
+// Forget removes what the log knows of the user. See [ports.DeliveryLog].
+//
+// It changes the records in batches, each with a timeout of its own. A changed record
+// is not the user's any more, so the next call goes on where this one has ended.
+func (d *Deliveries) Forget(ctx context.Context, userID string) (forgotten int, err error) {
+	defer describe(&err, "forget a user's deliveries")
+	if userID == "" {
+		return 0, nil
+	}
+	for {
+		found, changed, err := d.forgetSome(ctx, userID)
+		forgotten += changed
+		if err != nil || found < ports.MaxListLimit {
+			return forgotten, err
+		}
+	}
+}
+
+// forgetSome changes some of the user's records. It returns how many it found, and how
+// many it has changed: another call may have changed some of them first.
+func (d *Deliveries) forgetSome(ctx context.Context, userID string) (found, changed int, err error) {
+	ctx, cancel := d.store.bound(ctx)
+	defer cancel()
+	of := bson.M{"user_id": userID}
+	documents, err := find(ctx, d.store.deliveries, of,
+		options.Find().SetProjection(bson.M{"_id": 1}).SetLimit(ports.MaxListLimit).SetBatchSize(ports.MaxListLimit+1))
+	if err != nil || len(documents) == 0 {
+		return 0, 0, err
+	}
+	// A change of all answers fails where there are no attempts, so it needs a command
+	// of its own. So does a notification that waits, because its state changes.
+	ids := idsOf(documents)
+	for _, waits := range []bool{true, false} {
+		for _, attempted := range []bool{true, false} {
+			set, unset := bson.M{}, bson.M{"user_id": "", "reason": ""}
+			if attempted {
+				set["attempts.$[].answer"] = ""
+			}
+			if waits {
+				set["state"], set["sent_at"], unset["wait"] = string(domain.Skipped), time.Now(), ""
+			}
+			change := bson.M{"$unset": unset}
+			if len(set) > 0 {
+				change["$set"] = set
+			}
+			result, err := d.store.deliveries.UpdateMany(ctx, bson.M{
+				"_id": bson.M{"$in": ids}, "user_id": userID,
+				"wait": bson.M{"$exists": waits}, "attempts.0": bson.M{"$exists": attempted},
+			}, change)
+			if err != nil {
+				return len(documents), changed, classify(ctx, err)
+			}
+			changed += int(result.ModifiedCount)
+		}
+	}
+	return len(documents), changed, nil
+}
