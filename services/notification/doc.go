@@ -1,11 +1,14 @@
-// Package notification is the notification service: it notifies users of events,
-// once per event and channel.
+// Package notification is the notification service: it notifies users and operators of
+// events, once per event, channel and recipient.
 //
-// [Service.Handle] is a [ports.Handler]. [Handler] is the HTTP interface, which
-// lists the notifications. A program gives both their adapters and runs them:
+// A [Service] has a [Route] for each channel. [Service.Run] consumes each channel's own
+// queue. What a receiver refuses, or can't be reached for, waits in the delivery log, and
+// is tried again by the route's [Schedule]. A receiver that fails often is paused, until a
+// probe finds that it works again. [Handler] is the HTTP interface. A program gives all of
+// them their adapters and runs them:
 //
-//	service, err := notification.NewService(deliveries, log, channel)
-//	handler, err := notification.NewHandler(service, store, consumer, log)
+//	service, err := notification.NewService(notification.Parts{…}, notification.Route{Channel: channel, Queue: queue})
+//	handler, err := notification.NewHandler(service, store, queue, log)
 //	go http.ListenAndServe(":8081", handler)
-//	err = consumer.Consume(ctx, service.Handle)
+//	err = service.Run(ctx)
 package notification

@@ -24,17 +24,21 @@ type postcards struct{}
 
 func (postcards) Name() string { return "postcard" }
 
-func (postcards) Send(_ context.Context, event domain.Event) error {
+func (postcards) Send(_ context.Context, message ports.Outgoing) (ports.Answer, error) {
+	event := message.Event
 	if event.Order.UserID == "nobody" {
-		return ports.Permanent(errors.New("no address")) // a retry can't help
+		return ports.Answer{}, ports.Permanent(errors.New("no address")) // a retry can't help
 	}
 	fmt.Printf("Dear %s, thank you for ordering %d × %s.\n", event.Order.UserID, event.Order.Quantity, event.Order.Product)
-	return nil
+	return ports.Answer{}, nil
 }
 
 // This example notifies by a custom channel. The second delivery sends nothing.
 func Example() {
-	service, err := notification.NewService(new(memory.Deliveries), slog.New(slog.DiscardHandler), postcards{})
+	store, broker := new(memory.Store), new(memory.Broker)
+	service, err := notification.NewService(notification.Parts{
+		Deliveries: store.Deliveries(), States: store.ChannelStates(), DeadLetters: broker.DeadLetterQueue(), Log: slog.New(slog.DiscardHandler),
+	}, notification.Route{Channel: postcards{}})
 	if err != nil {
 		fmt.Println(err)
 	}
@@ -42,8 +46,9 @@ func Example() {
 	if err != nil {
 		fmt.Println(err)
 	}
+	handle := service.Handler("postcard")
 	for attempt := range 2 {
-		err := service.Handle(context.Background(), ports.Delivery{Event: order.Created(), Attempt: attempt + 1})
+		err := handle(context.Background(), ports.Delivery{Event: order.Created(), Attempt: attempt + 1})
 		fmt.Println("error:", err)
 	}
 	// Output:
@@ -66,17 +71,19 @@ func Example_servers() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	service, err := notification.NewService(store.Deliveries(), slog.Default(), postcards{})
+	service, err := notification.NewService(notification.Parts{
+		Deliveries: store.Deliveries(), States: store.ChannelStates(), DeadLetters: broker.DeadLetterQueue(),
+	}, notification.Route{Channel: postcards{}, Queue: broker.Subscription("postcard"), Subscription: "postcard"})
 	if err != nil {
 		log.Fatal(err)
 	}
-	if err := broker.Consumer().Consume(ctx, service.Handle); err != nil { // nil when ctx has ended and the handlers have returned
+	if err := service.Run(ctx); err != nil { // nil when ctx has ended and all notifications under way are recorded
 		log.Print(err)
 	}
 }
 
 // This example shows what a handler's result does with the event.
-func ExampleService_Handle() {
+func ExampleService_Handler() {
 	seen := make(map[domain.EventID]bool)
 	var handler ports.Handler = func(_ context.Context, d ports.Delivery) error {
 		switch {

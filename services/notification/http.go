@@ -37,9 +37,9 @@ func NewHandler(service *Service, store, broker ports.Pinger, log *slog.Logger) 
 		return nil, errors.New("notification handler needs a service made by NewService, got a zero value")
 	}
 	checks := []httpapi.Check{{Name: "store", Pinger: store}, {Name: "broker", Pinger: broker}}
-	for _, channel := range service.channels {
-		if pinger, ok := channel.(ports.Pinger); ok {
-			checks = append(checks, httpapi.Check{Name: channel.Name(), Pinger: pinger})
+	for _, r := range service.routes {
+		if pinger, ok := r.Channel.(ports.Pinger); ok {
+			checks = append(checks, httpapi.Check{Name: r.name, Pinger: pinger})
 		}
 	}
 	health := httpapi.NewHealth(checks...)

@@ -27,10 +27,15 @@ func get(h http.Handler, target string) (status int, body string) {
 	return w.Code, strings.TrimSpace(w.Body.String())
 }
 
+func serviceOf(deliveries ports.DeliveryLog) *notification.Service {
+	s, _ := newService(deliveries, discard, &channel{name: "log"})
+	return s
+}
+
 func TestNotifications(t *testing.T) {
 	event := newEvent(t)
-	s := must(notification.NewService(new(memory.Deliveries), discard, &channel{name: "log"}))
-	if err := s.Handle(t.Context(), ports.Delivery{Event: event, Attempt: 2}); err != nil {
+	s, handle := newService(new(memory.Deliveries), discard, &channel{name: "log"})
+	if err := handle(t.Context(), ports.Delivery{Event: event, Attempt: 1}); err != nil {
 		t.Fatal(err)
 	}
 	h := must(notification.NewHandler(s, pinger{}, pinger{}, discard))
@@ -39,7 +44,7 @@ func TestNotifications(t *testing.T) {
 		status int
 		want   string // a regular expression
 	}{
-		{"?order_id=" + string(event.Order.ID), 200, `^{"data":\[{"event_id":"0192f0c1-2d3e-7f4a-8b5c-6d7e8f901234-created","order_id":"0192f0c1-2d3e-7f4a-8b5c-6d7e8f901234","channel":"log","attempt":2,"sent_at":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"}\]}$`},
+		{"?order_id=" + string(event.Order.ID), 200, `^{"data":\[{"event_id":"0192f0c1-2d3e-7f4a-8b5c-6d7e8f901234-created","order_id":"0192f0c1-2d3e-7f4a-8b5c-6d7e8f901234","channel":"log","attempt":1,"sent_at":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"}\]}$`},
 		{"?order_id=0192f0c1-2d3e-7f4a-8b5c-6d7e8f90ffff", 200, `^{"data":\[\]}$`},
 		{"?order_id=" + strings.ToUpper(string(event.Order.ID)), 200, `^{"data":\[{"event_id":"0192f0c1-2d3e-7f4a-8b5c-6d7e8f901234-created"`},
 		{"", 422, `"field":"order_id","detail":"must be an order's id`},
@@ -59,8 +64,8 @@ func TestNotifications(t *testing.T) {
 // The answer skips unreadable records and counts them.
 func TestUnreadableNotifications(t *testing.T) {
 	log := newLog(gomock.NewController(t))
-	log.EXPECT().List(gomock.Any(), gomock.Any()).Return(ports.NotificationList{Unreadable: 2}, nil)
-	h := must(notification.NewHandler(must(notification.NewService(log, discard, &channel{name: "log"})), pinger{}, pinger{}, discard))
+	log.EXPECT().List(gomock.Any(), gomock.Any()).Return(ports.NotificationPage{Unreadable: 2}, nil)
+	h := must(notification.NewHandler(serviceOf(log), pinger{}, pinger{}, discard))
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest("GET", "/notifications?order_id="+string(newEvent(t).Order.ID), nil))
 	if w.Code != 200 || w.Header().Get("Unreadable-Records") != "2" {
@@ -70,7 +75,7 @@ func TestUnreadableNotifications(t *testing.T) {
 
 // While the service stops, each answer closes its connection.
 func TestAnswersWhileStopping(t *testing.T) {
-	h := must(notification.NewHandler(must(notification.NewService(new(memory.Deliveries), discard, &channel{name: "log"})), pinger{}, pinger{}, discard))
+	h := must(notification.NewHandler(serviceOf(new(memory.Deliveries)), pinger{}, pinger{}, discard))
 	for _, stopped := range []bool{false, true} {
 		if stopped {
 			h.Stop()
@@ -91,8 +96,8 @@ func TestNotificationsDeliveryLogFails(t *testing.T) {
 		errors.New("list: secret: broken document"):          500,
 	} {
 		log := newLog(gomock.NewController(t))
-		log.EXPECT().List(gomock.Any(), gomock.Any()).Return(ports.NotificationList{}, err)
-		h := must(notification.NewHandler(must(notification.NewService(log, discard, &channel{name: "log"})), pinger{}, pinger{}, discard))
+		log.EXPECT().List(gomock.Any(), gomock.Any()).Return(ports.NotificationPage{}, err)
+		h := must(notification.NewHandler(serviceOf(log), pinger{}, pinger{}, discard))
 		status, body := get(h, "/notifications?order_id="+string(newEvent(t).Order.ID))
 		if status != want || strings.Contains(body, "secret") {
 			t.Errorf("%v: got %d %s, want %d", err, status, body, want)
@@ -116,7 +121,7 @@ func TestReadiness(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			h := must(notification.NewHandler(must(notification.NewService(new(memory.Deliveries), discard, &channel{name: "log"})), tt.store, tt.broker, discard))
+			h := must(notification.NewHandler(serviceOf(new(memory.Deliveries)), tt.store, tt.broker, discard))
 			if tt.stopped {
 				h.Stop()
 			}
@@ -144,7 +149,7 @@ func TestReadinessOfAChannel(t *testing.T) {
 			ports.Channel
 			ports.Pinger
 		}{&channel{name: "log"}, pinger{tt.err}}
-		service := must(notification.NewService(new(memory.Deliveries), discard, &channel{name: "mail"}, pinging))
+		service := must(notification.NewService(partsOf(new(memory.Deliveries), discard), notification.Route{Channel: &channel{name: "mail"}}, notification.Route{Channel: pinging}))
 		h := must(notification.NewHandler(service, pinger{}, pinger{}, discard))
 		if status, body := get(h, "/readyz"); status != tt.status || body != tt.want {
 			t.Errorf("got %d %s, want %d %s", status, body, tt.status, tt.want)

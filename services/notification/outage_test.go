@@ -17,8 +17,11 @@ import (
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 	"example.com/orderflow/ports/mocks"
-	"example.com/orderflow/services/notification"
 )
+
+func keyOf(event domain.Event, channel string) domain.NotificationKey {
+	return domain.NotificationKey{EventID: event.ID, Channel: channel}
+}
 
 func TestHandleRetriesRecord(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -27,16 +30,16 @@ func TestHandleRetriesRecord(t *testing.T) {
 		ctrl := gomock.NewController(t)
 		claim := mocks.NewMockDeliveryClaim(ctrl)
 		log := newLog(ctrl)
-		log.EXPECT().Claim(gomock.Any(), event.ID, "log").Return(claim, nil)
+		log.EXPECT().Claim(gomock.Any(), keyOf(event, "log")).Return(claim, nil)
 		gomock.InOrder(
-			claim.EXPECT().Record(gomock.Any(), gomock.Any()).Return(unavailable).Times(5),
-			claim.EXPECT().Record(gomock.Any(), gomock.Any()).Return(nil),
+			claim.EXPECT().Record(gomock.Any(), gomock.Any(), gomock.Any()).Return(unavailable).Times(5),
+			claim.EXPECT().Record(gomock.Any(), gomock.Any(), gomock.Any()).Return(nil),
 		)
 		c := &channel{name: "log"}
-		s := must(notification.NewService(log, discard, c))
+		handle := handlerOf(log, discard, c)
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		defer cancel()
-		if err := s.Handle(ctx, ports.Delivery{Event: event, Attempt: 1}); err != nil {
+		if err := handle(ctx, ports.Delivery{Event: event, Attempt: 1}); err != nil {
 			t.Error(err)
 		}
 		if c.sent != 1 {
@@ -74,17 +77,17 @@ func TestHandleWhileLogFails(t *testing.T) {
 			broken := func() error { calls++; return tt.err }
 			if tt.sent {
 				claim := mocks.NewMockDeliveryClaim(ctrl)
-				claim.EXPECT().Record(gomock.Any(), gomock.Any()).DoAndReturn(func(context.Context, domain.Notification) error { return broken() }).AnyTimes()
-				deliveries.EXPECT().Claim(gomock.Any(), event.ID, "log").Return(claim, nil)
+				claim.EXPECT().Record(gomock.Any(), gomock.Any(), gomock.Any()).DoAndReturn(func(context.Context, domain.Notification, domain.Event) error { return broken() }).AnyTimes()
+				deliveries.EXPECT().Claim(gomock.Any(), keyOf(event, "log")).Return(claim, nil)
 			} else {
-				deliveries.EXPECT().Claim(gomock.Any(), event.ID, "log").DoAndReturn(func(context.Context, domain.EventID, string) (ports.DeliveryClaim, error) {
+				deliveries.EXPECT().Claim(gomock.Any(), keyOf(event, "log")).DoAndReturn(func(context.Context, domain.NotificationKey) (ports.DeliveryClaim, error) {
 					return nil, broken()
 				}).AnyTimes()
 			}
 			c := &channel{name: "log"}
 			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 			defer cancel()
-			err := must(notification.NewService(deliveries, discard, c)).Handle(ctx, ports.Delivery{Event: event, Attempt: 1})
+			err := handlerOf(deliveries, discard, c)(ctx, ports.Delivery{Event: event, Attempt: 1})
 			if !errors.Is(err, tt.err) || ports.IsPermanent(err) != tt.permanent || ports.IsPostponed(err) == tt.permanent {
 				t.Errorf("%v, sent %v: got %v; postponed %v, permanent %v", tt.err, tt.sent, err, ports.IsPostponed(err), ports.IsPermanent(err))
 			}
@@ -95,46 +98,24 @@ func TestHandleWhileLogFails(t *testing.T) {
 	}
 }
 
-// An unavailable receiver costs no attempt, and the claim is released.
-func TestHandleWhileReceiverIsUnavailable(t *testing.T) {
-	event, deliveries := newEvent(t), new(memory.Deliveries)
-	unavailable := ports.Postpone(errors.New("no space left on device"))
-	c := &channel{name: "log", errs: []error{unavailable}}
-	s := must(notification.NewService(deliveries, discard, c))
-	if err := s.Handle(t.Context(), ports.Delivery{Event: event, Attempt: 1}); !ports.IsPostponed(err) || !errors.Is(err, unavailable) {
-		t.Errorf("got %v, want it postponed", err)
-	}
-	if err := s.Handle(t.Context(), ports.Delivery{Event: event, Attempt: 1}); err != nil || c.sent != 1 {
-		t.Errorf("then: %v, sent %d times; want it sent", err, c.sent)
-	}
-}
-
-// A handler that runs out of time costs no attempt.
+// A handler whose context ends costs no attempt, and its claim is released.
 func TestHandleWhenContextEnds(t *testing.T) {
 	for name, sending := range map[string]time.Duration{"before sending": 0, "while sending": time.Minute} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				event, deliveries := newEvent(t), new(memory.Deliveries)
-				slow := sendFunc(func(ctx context.Context) error {
-					select {
-					case <-time.After(sending):
-						return ctx.Err()
-					case <-ctx.Done():
-						return ctx.Err()
-					}
-				})
-				ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 				defer cancel()
 				claiming := hookedLog{deliveries, func() {
 					if sending == 0 {
 						cancel()
 					}
 				}}
-				err := must(notification.NewService(claiming, discard, slow)).Handle(ctx, ports.Delivery{Event: event, Attempt: 1})
+				err := handlerOf(claiming, discard, slow(sending))(ctx, ports.Delivery{Event: event, Attempt: 1})
 				if !ports.IsPostponed(err) || ports.IsPermanent(err) {
 					t.Errorf("got %v, want it postponed", err)
 				}
-				if _, err := deliveries.Claim(t.Context(), event.ID, "slow"); err != nil {
+				if _, err := deliveries.Claim(t.Context(), keyOf(event, "slow")); err != nil {
 					t.Errorf("claim afterwards: %v, want it released", err)
 				}
 			})
@@ -142,11 +123,44 @@ func TestHandleWhenContextEnds(t *testing.T) {
 	}
 }
 
+// A receiver that takes too long can't be reached. There is time left to record that.
+func TestHandleWhileReceiverHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		event, deliveries := newEvent(t), new(memory.Deliveries)
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		if err := handlerOf(deliveries, discard, slow(time.Minute))(ctx, ports.Delivery{Event: event, Attempt: 1}); err != nil {
+			t.Fatal(err)
+		}
+		page, err := deliveries.List(t.Context(), ports.NotificationQuery{OrderID: event.Order.ID})
+		if err != nil || len(page.Notifications) != 1 {
+			t.Fatalf("recorded %+v, %v", page, err)
+		}
+		n := page.Notifications[0]
+		if n.State != domain.Retrying || n.Attempt != 0 || n.Attempts[0].Outcome != domain.Unreachable || n.Attempts[0].Duration != 20*time.Second {
+			t.Errorf("recorded %+v", n)
+		}
+	})
+}
+
+// slow sends within the time, unless its context ends before.
+func slow(sending time.Duration) sendFunc {
+	return func(ctx context.Context) error {
+		select {
+		case <-time.After(sending):
+		case <-ctx.Done():
+		}
+		return ctx.Err()
+	}
+}
+
 type sendFunc func(context.Context) error
 
 func (sendFunc) Name() string { return "slow" }
 
-func (f sendFunc) Send(ctx context.Context, _ domain.Event) error { return f(ctx) }
+func (f sendFunc) Send(ctx context.Context, _ ports.Outgoing) (ports.Answer, error) {
+	return ports.Answer{}, f(ctx)
+}
 
 // hookedLog calls afterClaim after each claim.
 type hookedLog struct {
@@ -154,8 +168,8 @@ type hookedLog struct {
 	afterClaim func()
 }
 
-func (l hookedLog) Claim(ctx context.Context, event domain.EventID, channel string) (ports.DeliveryClaim, error) {
-	claim, err := l.DeliveryLog.Claim(ctx, event, channel)
+func (l hookedLog) Claim(ctx context.Context, key domain.NotificationKey) (ports.DeliveryClaim, error) {
+	claim, err := l.DeliveryLog.Claim(ctx, key)
 	l.afterClaim()
 	return claim, err
 }
@@ -167,14 +181,14 @@ func TestHandleWhileLogIsUnavailable(t *testing.T) {
 		event := newEvent(t)
 		unavailable := fmt.Errorf("claim: %w", ports.ErrUnavailable)
 		deliveries := newLog(gomock.NewController(t))
-		deliveries.EXPECT().Claim(gomock.Any(), event.ID, "log").Return(nil, unavailable).MinTimes(10)
+		deliveries.EXPECT().Claim(gomock.Any(), keyOf(event, "log")).Return(nil, unavailable).MinTimes(10)
 		c := &channel{name: "log"}
 		var log bytes.Buffer
-		s := must(notification.NewService(deliveries, slog.New(slog.NewTextHandler(&log, nil)), c))
+		handle := handlerOf(deliveries, slog.New(slog.NewTextHandler(&log, nil)), c)
 		for range 3 {
 			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 			began := time.Now()
-			err := s.Handle(ctx, ports.Delivery{Event: event, Attempt: 1})
+			err := handle(ctx, ports.Delivery{Event: event, Attempt: 1})
 			cancel()
 			if !ports.IsPostponed(err) || ports.IsPermanent(err) {
 				t.Errorf("got %v, want it postponed", err)
@@ -199,14 +213,14 @@ func TestHandleWhenLogIsAvailableAgain(t *testing.T) {
 		unavailable := fmt.Errorf("claim: %w", ports.ErrUnavailable)
 		ctrl := gomock.NewController(t)
 		claim := mocks.NewMockDeliveryClaim(ctrl)
-		claim.EXPECT().Record(gomock.Any(), gomock.Any()).Return(nil)
+		claim.EXPECT().Record(gomock.Any(), gomock.Any(), gomock.Any()).Return(nil)
 		deliveries := newLog(ctrl)
 		gomock.InOrder(
-			deliveries.EXPECT().Claim(gomock.Any(), event.ID, "log").Return(nil, unavailable).Times(5),
-			deliveries.EXPECT().Claim(gomock.Any(), event.ID, "log").Return(claim, nil),
+			deliveries.EXPECT().Claim(gomock.Any(), keyOf(event, "log")).Return(nil, unavailable).Times(5),
+			deliveries.EXPECT().Claim(gomock.Any(), keyOf(event, "log")).Return(claim, nil),
 		)
 		c := &channel{name: "log"}
-		if err := must(notification.NewService(deliveries, discard, c)).Handle(t.Context(), ports.Delivery{Event: event, Attempt: 1}); err != nil {
+		if err := handlerOf(deliveries, discard, c)(t.Context(), ports.Delivery{Event: event, Attempt: 1}); err != nil {
 			t.Error(err)
 		}
 		if c.sent != 1 {

@@ -76,7 +76,9 @@ func (run) Run(ctx context.Context, s *settings, out *app.Output, log *slog.Logg
 	context.AfterFunc(ctx, orderHandler.Stop)
 
 	// 4. Make the notification service: service, HTTP handler.
-	notifications, err := notification.NewService(store.Deliveries, log, s.LogChannel(out))
+	notifications, err := notification.NewService(notification.Parts{
+		Deliveries: store.Deliveries, States: store.States, Contacts: store.Contacts, DeadLetters: broker.DeadLetters, Log: log,
+	}, notification.Route{Channel: s.LogChannel(out), Queue: broker.Consumer})
 	if err != nil {
 		return err
 	}
@@ -110,7 +112,7 @@ func (run) Run(ctx context.Context, s *settings, out *app.Output, log *slog.Logg
 		s.Server("notification", notificationListener, notificationHandler, log),
 		s.AwaitConsumer(broker, log),
 		s.OnBroker("dead letters", letters.Run),
-		s.OnBroker("consumer", func(ctx context.Context) error { return broker.Consumer.Consume(ctx, notifications.Handle) }),
+		s.OnBroker("notifications", notifications.Run),
 		s.AwaitPublisher(broker, log),
 		app.Component{Name: "relay", Run: relay.Run},
 		s.Server("order", orderListener, orderHandler, log),

@@ -58,7 +58,9 @@ func (run) Run(ctx context.Context, s *settings, out *app.Output, log *slog.Logg
 	}
 
 	// 3. Make the service, which handles events, and its channel.
-	service, err := notification.NewService(store.Deliveries, log, s.LogChannel(out))
+	service, err := notification.NewService(notification.Parts{
+		Deliveries: store.Deliveries, States: store.States, Contacts: store.Contacts, DeadLetters: broker.DeadLetters, Log: log,
+	}, notification.Route{Channel: s.LogChannel(out), Queue: broker.Consumer})
 	if err != nil {
 		return err
 	}
@@ -93,6 +95,6 @@ func (run) Run(ctx context.Context, s *settings, out *app.Output, log *slog.Logg
 		s.Server("notification", listener, handler, log),
 		s.AwaitConsumer(broker, log),
 		s.OnBroker("dead letters", letters.Run),
-		s.OnBroker("consumer", func(ctx context.Context) error { return broker.Consumer.Consume(ctx, service.Handle) }),
+		s.OnBroker("notifications", service.Run),
 	)
 }

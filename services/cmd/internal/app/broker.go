@@ -19,10 +19,7 @@ type Broker struct {
 		ports.EventPublisher
 		ports.Pinger
 	}
-	Consumer interface {
-		ports.EventConsumer
-		ports.Pinger
-	}
+	Consumer    ports.EventQueue
 	DeadLetters ports.DeadLetterQueue
 	Close       func()
 

@@ -20,6 +20,8 @@ type Store struct {
 	}
 	Deliveries  ports.DeliveryLog
 	DeadLetters ports.DeadLetters
+	Contacts    ports.Contacts
+	States      ports.ChannelStates
 	ports.Pinger
 	Close func()
 }
@@ -31,7 +33,7 @@ func (c *Common) OpenStore(ctx context.Context, log *slog.Logger) (*Store, error
 	case err != nil:
 	case scheme == "memory":
 		s := new(memory.Store)
-		return &Store{s.Orders(), s.Deliveries(), s.DeadLetters(), s, c.closing("store", s.Close, log)}, nil
+		return &Store{s.Orders(), s.Deliveries(), s.DeadLetters(), s.Contacts(), s.ChannelStates(), s, c.closing("store", s.Close, log)}, nil
 	case scheme == "mongodb" || scheme == "mongodb+srv":
 		var s *mongodb.Store
 		err = waitFor(ctx, "store", c.StartTimeout, log, func(ctx context.Context) (err error) {
@@ -39,7 +41,7 @@ func (c *Common) OpenStore(ctx context.Context, log *slog.Logger) (*Store, error
 			return err
 		})
 		if err == nil {
-			return &Store{s.Orders(), s.Deliveries(), s.DeadLetters(), s, c.closing("store", s.Close, log)}, nil
+			return &Store{s.Orders(), s.Deliveries(), s.DeadLetters(), s.Contacts(), s.ChannelStates(), s, c.closing("store", s.Close, log)}, nil
 		}
 	default:
 		err = fmt.Errorf("no store has the scheme %q; give a URL that begins with mongodb:, mongodb+srv: or memory: instead", scheme)

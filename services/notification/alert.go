@@ -1,0 +1,42 @@
+package notification
+
+import (
+	"time"
+
+	"example.com/orderflow/domain"
+)
+
+// Alerter tells an operator what needs a person.
+type Alerter interface {
+	// Alert takes the alert and returns at once: sending waits elsewhere. It may be
+	// called by several goroutines at once.
+	Alert(alert Alert)
+}
+
+// Alert is something that an operator wants to know. Its texts contain no secret,
+// and no address of a person.
+type Alert struct {
+	Kind     AlertKind
+	Channel  string
+	Receiver string // empty: the whole channel, or its only receiver
+
+	// The notification that caused the alert. They are empty if none did.
+	EventID   domain.EventID
+	OrderID   domain.OrderID
+	Recipient string
+	Attempts  int // that counted
+
+	Answer        string    // the receiver's last answer, the last error, or why somebody has paused it
+	Since         time.Time // of the pause, or of the first attempt of what was given up
+	Notifications int       // how many the alert is about; 0: unknown
+}
+
+// AlertKind says what has happened.
+type AlertKind string
+
+const (
+	GivenUp AlertKind = "given up" // a notification is dead; its event is a dead letter
+	Paused  AlertKind = "paused"   // a receiver fails, or wants no notifications any more; notifications to it wait, or are skipped
+	Back    AlertKind = "back"     // a receiver works again; notifications that waited are sent
+	Stuck   AlertKind = "stuck"    // a channel or receiver has been paused for an hour
+)

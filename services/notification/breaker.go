@@ -1,0 +1,193 @@
+package notification
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
+	"example.com/orderflow/services/internal/mask"
+)
+
+// A receiver is paused after so many failures without a success.
+const (
+	maxUnreachable = 3  // one may be a lost connection; three are an outage, and each costs up to sendTimeout
+	maxRefused     = 10 // a refusal may be about one notification; ten are about the receiver
+)
+
+// The time between two probes of a paused receiver.
+const (
+	firstProbe   = time.Second
+	longestProbe = time.Minute
+	longestAsked = time.Hour        // that a receiver may ask to wait for a probe
+	emptyProbe   = 10 * time.Second // no notification was held with which to probe
+
+	// probeLease keeps other notifiers from probing meanwhile. It ends if this one dies.
+	probeLease = turnTimeout + sendTimeout + 5*time.Second
+)
+
+// works notes that the receiver answers.
+func (s *Service) works(ctx context.Context, r *route, name string) {
+	r.receivers.mu.Lock()
+	to := r.receivers.get(name)
+	to.unreachable, to.refused = 0, 0
+	r.receivers.mu.Unlock()
+	if to.outage.IsDown() {
+		to.outage.Up(ctx, s.log, "the receiver can be reached again", "channel", r.name, "receiver", name)
+	}
+}
+
+// fails notes that the receiver has failed, and pauses it after too many failures.
+func (s *Service) fails(ctx context.Context, r *route, name string, j job, outcome domain.Outcome, err error) {
+	r.receivers.mu.Lock()
+	to := r.receivers.get(name)
+	if outcome == domain.Unreachable {
+		to.unreachable++
+	} else {
+		to.refused++
+	}
+	broken := to.unreachable >= maxUnreachable || to.refused >= maxRefused
+	r.receivers.mu.Unlock()
+	if outcome == domain.Unreachable {
+		to.outage.Down(ctx, s.log, "the receiver can't be reached; its notifications wait", masked{err}, "channel", r.name, "receiver", name)
+	}
+	if broken {
+		s.pause(ctx, r, j, ports.Pause{
+			PauseKey: domain.PauseKey{Channel: r.name, Receiver: name},
+			Kind:     ports.Breaker, Reason: cut(mask.Text(text(err)), maxReason), Since: now(),
+			Probe: now().Add(max(firstProbe, min(askedDelay(err), longestAsked))),
+		})
+	}
+}
+
+// switchOff pauses a receiver that wants no notifications any more.
+func (s *Service) switchOff(ctx context.Context, r *route, name string, j job, err error) {
+	s.pause(ctx, r, j, ports.Pause{
+		PauseKey: domain.PauseKey{Channel: r.name, Receiver: name},
+		Kind:     ports.Off, Reason: cut(mask.Text(text(err)), maxReason), Since: now(),
+	})
+}
+
+// pause stores the pause. It replaces one that is being drained, and Off replaces a
+// breaker's; a person's pause stays. After an error of the store the next failure tries
+// it again.
+func (s *Service) pause(ctx context.Context, r *route, j job, pause ports.Pause) {
+	for range 3 { // another notifier may be faster
+		before, exists := s.pauses.get(pause.PauseKey)
+		if exists && before.Kind != ports.Draining && (before.Kind != ports.Breaker || pause.Kind != ports.Off) {
+			return
+		}
+		var err error
+		if exists {
+			err = s.change(ctx, before, pause)
+		} else if err = s.states.Pause(ctx, pause); err == nil {
+			s.pauses.put(pause)
+		}
+		switch {
+		case err == nil:
+			s.log.WarnContext(ctx, "receiver is paused; its notifications "+fate(pause.Kind), "channel", r.name, "receiver", pause.Receiver,
+				"kind", pause.Kind, "reason", pause.Reason)
+			s.alert(Paused, r, pause.Receiver, j, pause.Reason, pause.Since)
+			return
+		case errors.Is(err, ports.ErrExists), errors.Is(err, ports.ErrChanged):
+			if s.readPauses(ctx) != nil {
+				return
+			}
+		default:
+			return // the store's outage is logged by those who wait for it
+		}
+	}
+}
+
+func fate(kind ports.PauseKind) string {
+	if kind == ports.Off {
+		return "are skipped"
+	}
+	return "are held"
+}
+
+// probe sends one held notification to find out whether the receiver works again. Among
+// all notifiers one probes at a time: the one whose Change has moved Probe.
+//
+// If none is held, the next event or retry to the receiver is, and the next probe sends
+// it. After an hour without one the pause ends, and the next notification is a try.
+func (s *Service) probe(ctx context.Context, r *route, before ports.Pause) {
+	claimed := before
+	claimed.Probe = now().Add(probeLease)
+	if s.change(ctx, before, claimed) != nil {
+		return
+	}
+	outcome, err := s.sendHeld(ctx, r, claimed.PauseKey)
+	after, at := claimed, now()
+	switch {
+	case err != nil: // the store's; the lease lets somebody probe again
+		return
+	case outcome == domain.Accepted, outcome == domain.Rejected:
+		after = ports.Pause{PauseKey: claimed.PauseKey, Kind: ports.Draining, Since: at, Reason: claimed.Reason}
+	case outcome == "" && at.Sub(claimed.Since) >= stuckAfter:
+		s.end(ctx, claimed)
+		return
+	case outcome == "":
+		after.Probe = at.Add(max(emptyProbe, probeDelay(claimed.Probes)))
+	default:
+		after.Probes++
+		after.Probe = at.Add(probeDelay(after.Probes))
+	}
+	if s.change(ctx, claimed, after) != nil {
+		return
+	}
+	if after.Kind == ports.Draining {
+		s.log.InfoContext(ctx, "receiver works again; its held notifications are sent", "channel", r.name, "receiver", after.Receiver,
+			"after", at.Sub(claimed.Since).Round(time.Second).String())
+		s.alert(Back, r, after.Receiver, job{}, claimed.Reason, claimed.Since)
+		return
+	}
+	// Exactly one probe is the first that was, or is to be, after this time.
+	stuck := claimed.Since.Add(stuckAfter)
+	if before.Probe.Before(stuck) && !at.Before(stuck) || at.Before(stuck) && !after.Probe.Before(stuck) {
+		s.alert(Stuck, r, after.Receiver, job{}, after.Reason, after.Since)
+	}
+}
+
+func probeDelay(failed int) time.Duration {
+	return min(firstProbe<<min(failed, 10), longestProbe)
+}
+
+// sendHeld tries the notification that the pause has held longest. outcome is empty if
+// none was tried.
+func (s *Service) sendHeld(ctx context.Context, r *route, by domain.PauseKey) (outcome domain.Outcome, err error) {
+	for range 10 { // some may go elsewhere, or to nobody, by now
+		held, err := s.claimHeld(ctx, by, 1)
+		if err != nil || len(held) == 0 {
+			return "", err
+		}
+		own, cancel := context.WithTimeout(ctx, handlerTimeout)
+		outcome, err = s.deliver(own, r, waiting(held[0], by))
+		cancel()
+		if outcome != "" {
+			return outcome, nil
+		}
+		if ctx.Err() != nil {
+			return "", ctx.Err()
+		}
+	}
+	return "", nil
+}
+
+func (s *Service) claimHeld(ctx context.Context, by domain.PauseKey, limit int) ([]ports.WaitingDelivery, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	return s.deliveries.ClaimHeld(ctx, by, limit)
+}
+
+// end removes the pause.
+func (s *Service) end(ctx context.Context, pause ports.Pause) bool {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	if s.states.End(ctx, pause) != nil {
+		return false
+	}
+	s.pauses.remove(pause.PauseKey)
+	return true
+}

@@ -1,0 +1,116 @@
+package notification
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"example.com/orderflow/services/internal/statelog"
+)
+
+// receivers are those to which the channel has sent lately.
+type receivers struct {
+	mu    sync.Mutex
+	known map[string]*receiver
+}
+
+// receiver is what this process knows of a receiver. The mutex of receivers guards it,
+// except for outage.
+type receiver struct {
+	sending     int // notifications that are being sent to it
+	unreachable int // attempts that did not reach it, since the last success
+	refused     int // attempts that it refused, since the last success
+	used        time.Time
+	outage      statelog.State
+}
+
+// forgetReceiver is how long a receiver is known without being used.
+const forgetReceiver = 10 * time.Minute
+
+func (r *receivers) get(name string) *receiver {
+	if r.known == nil {
+		r.known = make(map[string]*receiver)
+	}
+	got := r.known[name]
+	if got == nil {
+		got = new(receiver)
+		r.known[name] = got
+	}
+	got.used = time.Now()
+	return got
+}
+
+// forgetIdle bounds the number of known receivers.
+func (r *receivers) forgetIdle() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for name, known := range r.known {
+		if known.sending == 0 && time.Since(known.used) > forgetReceiver {
+			delete(r.known, name)
+		}
+	}
+}
+
+// errBusy is returned when the notification has to wait for its turn. It then waits in
+// the delivery log, so that it does not keep the consumer from other receivers' events.
+var errBusy = errors.New("waits for its turn: the channel is busy up to its rate or concurrency, or its receiver is slow")
+
+// busyDelay is how long it waits there.
+const busyDelay = 2 * time.Second
+
+// begin waits until the channel may send another notification, within its rate and
+// concurrency. The caller calls end afterwards. errBusy is returned when that would take
+// longer than turnTimeout, and at once when one of several receivers takes half of the
+// channel: a receiver that hangs leaves the other half to the others.
+func (r *route) begin(ctx context.Context, name string) (end func(), err error) {
+	receivers := &r.receivers
+	receivers.mu.Lock()
+	to := receivers.get(name)
+	if len(receivers.known) > 1 && to.sending >= max(1, r.Concurrency/2) {
+		receivers.mu.Unlock()
+		return nil, errBusy
+	}
+	to.sending++
+	receivers.mu.Unlock()
+	left := func() {
+		receivers.mu.Lock()
+		to.sending--
+		receivers.mu.Unlock()
+	}
+
+	select {
+	case r.slots <- struct{}{}:
+	default:
+		timeout := time.NewTimer(turnTimeout)
+		defer timeout.Stop()
+		select {
+		case r.slots <- struct{}{}:
+		case <-timeout.C:
+			left()
+			return nil, errBusy
+		case <-ctx.Done():
+			left()
+			return nil, ctx.Err()
+		}
+	}
+	end = func() { <-r.slots; left() }
+	if r.limiter != nil {
+		turn := r.limiter.Reserve()
+		wait := turn.Delay()
+		if wait > turnTimeout {
+			turn.Cancel()
+			end()
+			sleep(ctx, busyPause) // there is no hurry: it only moves to the delivery log
+			return nil, errBusy
+		}
+		if sleep(ctx, wait); ctx.Err() != nil {
+			end()
+			return nil, ctx.Err()
+		}
+	}
+	return end, nil
+}
+
+// busyPause keeps a queue with a low rate from moving to the delivery log at once.
+const busyPause = time.Second

@@ -1,0 +1,199 @@
+package notification
+
+import (
+	"context"
+	"maps"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
+	"example.com/orderflow/services/internal/retry"
+)
+
+const (
+	watchInterval = time.Second     // between two readings of the pauses
+	callTimeout   = 5 * time.Second // of a call of the store that no notification waits for
+	stuckAfter    = time.Hour
+)
+
+// pauses are the stored pauses, as this process has read or written them last. The zero
+// value has none.
+type pauses struct {
+	current atomic.Pointer[map[domain.PauseKey]ports.Pause]
+	mu      sync.Mutex // held while current is replaced
+}
+
+// of returns the pause that a notification by the channel to the receiver has to heed,
+// if any. What is being drained works again.
+func (p *pauses) of(channel, receiver string) (ports.Pause, bool) {
+	current := p.current.Load()
+	if current == nil || len(*current) == 0 {
+		return ports.Pause{}, false
+	}
+	own, ok := (*current)[domain.PauseKey{Channel: channel, Receiver: receiver}]
+	if ok && own.Kind == ports.Off {
+		return own, true
+	}
+	if whole, paused := (*current)[domain.PauseKey{Channel: channel}]; paused && whole.Kind != ports.Draining {
+		return whole, true
+	}
+	return own, ok && own.Kind != ports.Draining
+}
+
+// get returns the pause with this key.
+func (p *pauses) get(key domain.PauseKey) (pause ports.Pause, ok bool) {
+	if current := p.current.Load(); current != nil {
+		pause, ok = (*current)[key]
+	}
+	return pause, ok
+}
+
+// all returns the pauses of the channel.
+func (p *pauses) all(channel string) (found []ports.Pause) {
+	if current := p.current.Load(); current != nil {
+		for key, pause := range *current {
+			if key.Channel == channel {
+				found = append(found, pause)
+			}
+		}
+	}
+	return found
+}
+
+func (p *pauses) replace(read []ports.Pause) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	fresh := make(map[domain.PauseKey]ports.Pause, len(read))
+	for _, pause := range read {
+		fresh[pause.PauseKey] = pause
+	}
+	p.current.Store(&fresh)
+}
+
+// update applies a change that this process has stored, so that it need not wait for the
+// next reading.
+func (p *pauses) update(change func(map[domain.PauseKey]ports.Pause)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	fresh := make(map[domain.PauseKey]ports.Pause)
+	if current := p.current.Load(); current != nil {
+		maps.Copy(fresh, *current)
+	}
+	change(fresh)
+	p.current.Store(&fresh)
+}
+
+func (p *pauses) put(pause ports.Pause) {
+	p.update(func(m map[domain.PauseKey]ports.Pause) { m[pause.PauseKey] = pause })
+}
+
+func (p *pauses) remove(key domain.PauseKey) {
+	p.update(func(m map[domain.PauseKey]ports.Pause) { delete(m, key) })
+}
+
+// readPauses reads the pauses from the store.
+func (s *Service) readPauses(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	read, err := s.states.Pauses(ctx)
+	if err == nil {
+		s.pauses.replace(read)
+	}
+	return err
+}
+
+// readFirstPauses waits for the store until ctx ends; then it returns false.
+func (s *Service) readFirstPauses(ctx context.Context) bool {
+	read := false
+	retry.Until(ctx, 2*time.Second, func() (done bool) {
+		err := s.readPauses(ctx)
+		if read = err == nil; !read && ctx.Err() == nil {
+			s.watched.Down(ctx, s.log, "the pauses can't be read; no events are consumed until they are", err)
+		}
+		return read
+	})
+	if read {
+		s.watched.Up(ctx, s.log, "the pauses were read; events are consumed")
+	}
+	return read
+}
+
+// watchPauses reads the pauses each second. It starts the probes and drains that they
+// ask for, and waits for them at the end.
+func (s *Service) watchPauses(ctx, calls context.Context) {
+	works := workers{running: make(map[domain.PauseKey]bool)}
+	defer works.wg.Wait()
+	for ctx.Err() == nil {
+		for _, r := range s.routes {
+			for _, pause := range s.pauses.all(r.name) {
+				s.tend(ctx, calls, r, pause, &works)
+			}
+			r.receivers.forgetIdle()
+		}
+		sleep(ctx, watchInterval)
+		switch err := s.readPauses(ctx); {
+		case err == nil:
+			s.watched.Up(ctx, s.log, "the pauses are read again")
+		case ctx.Err() == nil:
+			s.watched.Down(ctx, s.log, "the pauses can't be read; those that were read last hold", err)
+		}
+	}
+}
+
+// tend does what the pause asks for now.
+func (s *Service) tend(ctx, calls context.Context, r *route, pause ports.Pause, works *workers) {
+	switch {
+	case pause.Kind == ports.Draining:
+		works.start(pause.PauseKey, func() { s.drain(ctx, calls, r, pause.PauseKey) })
+	case pause.Kind == ports.Breaker && !time.Now().Before(pause.Probe):
+		works.start(pause.PauseKey, func() { s.probe(calls, r, pause) })
+	case pause.Kind == ports.Manual && pause.Probe.IsZero() && time.Since(pause.Since) >= stuckAfter:
+		works.start(pause.PauseKey, func() { s.alertStuck(calls, r, pause) })
+	}
+}
+
+// alertStuck alerts once among all notifiers: Change lets one of them set Probe.
+func (s *Service) alertStuck(ctx context.Context, r *route, pause ports.Pause) {
+	after := pause
+	after.Probe = now()
+	if s.change(ctx, pause, after) == nil {
+		s.alert(Stuck, r, pause.Receiver, job{}, pause.Reason, pause.Since)
+	}
+}
+
+// change replaces the stored pause, and then the known one.
+func (s *Service) change(ctx context.Context, before, after ports.Pause) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	err := s.states.Change(ctx, before, after)
+	if err == nil {
+		s.pauses.put(after)
+	}
+	return err
+}
+
+// workers run one function at a time for each pause.
+type workers struct {
+	wg      sync.WaitGroup
+	mu      sync.Mutex
+	running map[domain.PauseKey]bool
+}
+
+func (w *workers) start(key domain.PauseKey, f func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.running[key] {
+		return
+	}
+	w.running[key] = true
+	w.wg.Go(func() {
+		defer func() {
+			w.mu.Lock()
+			delete(w.running, key)
+			w.mu.Unlock()
+		}()
+		f()
+	})
+}

@@ -1,0 +1,144 @@
+package notification
+
+import (
+	"context"
+	"time"
+
+	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
+)
+
+const (
+	recordGrace = 2 * time.Second // for recording an attempt that outlived its context
+	maxCode     = 64              // bytes of a receiver's code
+	maxReason   = domain.MaxAnswer
+)
+
+// sent records that the receiver has accepted the notification.
+func (s *Service) sent(ctx context.Context, r *route, j job) error {
+	j.n.State, j.n.Reason = domain.Sent, ""
+	if err := s.record(ctx, j); err != nil {
+		err = failed(r, j.n.Recipient, "record", err)
+		s.log.ErrorContext(ctx, "notification sent, but not recorded; it may be sent again", "event_id", j.event.ID, "error", err)
+		return postponeUnlessPermanent(err)
+	}
+	return nil
+}
+
+// skip records that nobody wants the notification.
+func (s *Service) skip(ctx context.Context, r *route, j job, reason string) error {
+	j.n.State, j.n.Reason = domain.Skipped, reason
+	return s.settle(ctx, r, j)
+}
+
+// wait records that the notification is tried again, at the latest at next.
+func (s *Service) wait(ctx context.Context, r *route, j job, next time.Time, reason string) error {
+	j.n.State, j.n.Reason, j.n.NextTry = domain.Retrying, cut(reason, maxReason), domain.TruncateTime(next)
+	return s.settle(ctx, r, j)
+}
+
+const (
+	minHeldCheck = time.Hour
+	maxHeldCheck = 12 * time.Hour
+)
+
+// hold records that the pause holds the notification. Its end releases it. NextTry is
+// for a pause that has vanished: it comes later the longer the pause has lasted, so that
+// a long pause costs few checks.
+func (s *Service) hold(ctx context.Context, r *route, j job, pause ports.Pause) error {
+	at := now()
+	if j.n.State == domain.Held && j.n.HeldBy == pause.PauseKey && j.n.NextTry.After(at) && !j.tried {
+		s.release(ctx, j) // it was claimed for a drain that has stopped
+		return nil
+	}
+	j.n.State, j.n.HeldBy, j.n.Reason = domain.Held, pause.PauseKey, cut(pause.Reason, maxReason)
+	j.n.NextTry = at.Add(min(max(at.Sub(pause.Since), minHeldCheck), maxHeldCheck))
+	return s.settle(ctx, r, j)
+}
+
+// giveUp records that the notification is dead. Its event becomes a dead letter.
+//
+// If the event came by the queue, the consumer sets it aside after the record. After a
+// crash in between the event comes again, is tried once more, because dead
+// notifications are claimed again, and is set aside then. If it came from the delivery
+// log, it is set aside before the record. After a crash in between the notification is
+// tried once more, and set aside again if it fails; the dead letters keep one record of
+// both. If the dead-letter queue is unavailable, the notification waits for it.
+func (s *Service) giveUp(ctx context.Context, r *route, j job, cause error) error {
+	cause = failed(r, j.n.Recipient, "send", masked{cause})
+	at := now()
+	if !j.fromQueue {
+		err := s.deadLetters.SetAside(ctx, r.Subscription, j.event, ports.Failure{
+			Reason: cause.Error(), Attempts: max(j.n.Attempt, 1), FirstFailure: firstFailure(j.n, at), LastFailure: at,
+		})
+		if err != nil {
+			s.setAside.Down(ctx, s.log, "dead letters can't be set aside; their notifications wait", err, "channel", r.name)
+			return s.wait(ctx, r, j, at.Add(time.Minute), cause.Error())
+		}
+		s.setAside.Up(ctx, s.log, "dead letters are set aside again")
+	}
+	j.n.State, j.n.Reason = domain.Dead, cut(cause.Error(), maxReason)
+	if err := s.settle(ctx, r, j); err != nil {
+		return err
+	}
+	s.dead.note(func(count int) {
+		s.log.WarnContext(ctx, "notifications were given up; their events are dead letters", "since_last_line", count, "channel", r.name,
+			"event_id", j.event.ID, "attempts", j.n.Attempt, "error", cause)
+	})
+	s.alert(GivenUp, r, j.n.Receiver, j, cause.Error(), firstFailure(j.n, at))
+	return ports.Permanent(cause)
+}
+
+func firstFailure(n domain.Notification, at time.Time) time.Time {
+	if n.First.IsZero() {
+		return at
+	}
+	return n.First
+}
+
+// settle records the notification, in any state but Sent.
+func (s *Service) settle(ctx context.Context, r *route, j job) error {
+	if err := s.record(ctx, j); err != nil {
+		s.release(ctx, j)
+		return postponeUnlessPermanent(failed(r, j.n.Recipient, "record", err))
+	}
+	return nil
+}
+
+// record waits for an unavailable delivery log until ctx ends: as long as the
+// notification is not recorded, a crash makes another notifier repeat it.
+func (s *Service) record(ctx context.Context, j job) error {
+	n := j.n
+	n.At = now()
+	if n.State != domain.Held {
+		n.HeldBy = domain.PauseKey{}
+	}
+	if !n.State.Waits() {
+		n.NextTry = time.Time{}
+	}
+	if ctx.Err() != nil {
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordGrace)
+		defer cancel()
+		ctx = grace
+	}
+	return s.retry.UntilAvailable(ctx, func() error { return j.claim.Record(ctx, n, j.event) })
+}
+
+func postponeUnlessPermanent(err error) error {
+	if ports.IsPermanent(err) {
+		return err
+	}
+	return ports.Postpone(err)
+}
+
+// alert tells the operator about the job's notification.
+func (s *Service) alert(kind AlertKind, r *route, receiver string, j job, answer string, since time.Time) {
+	a := Alert{
+		Kind: kind, Channel: r.name, Receiver: receiver, Answer: cut(answer, maxReason), Since: since,
+		EventID: j.n.EventID, OrderID: j.n.OrderID, Recipient: j.n.Recipient, Attempts: j.n.Attempt,
+	}
+	if kind == GivenUp {
+		a.Notifications = 1
+	}
+	s.alerts.Alert(a)
+}

@@ -1,0 +1,82 @@
+package notification
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
+	"example.com/orderflow/services/internal/retry"
+	"example.com/orderflow/services/internal/wiring"
+)
+
+// nameRemovedChannels registers the routes' channels, and logs what the channels still
+// hold that were registered earlier and have no route any more. It deletes nothing. It
+// waits for store and broker until ctx ends.
+func (s *Service) nameRemovedChannels(ctx context.Context) {
+	var configured, known []string
+	for _, r := range s.routes {
+		configured = append(configured, r.name)
+	}
+	registered := s.untilDone(ctx, func(ctx context.Context) (err error) {
+		known, err = s.states.Register(ctx, configured...)
+		return err
+	})
+	if !registered {
+		return
+	}
+	for _, name := range known {
+		if !slices.Contains(configured, name) && !s.untilDone(ctx, func(ctx context.Context) error { return s.nameRemoved(ctx, name) }) {
+			return
+		}
+	}
+}
+
+// nameRemoved logs what the channel holds. It forgets the channel's name once its queue
+// does not exist and no notification waits.
+func (s *Service) nameRemoved(ctx context.Context, name string) error {
+	query := ports.NotificationQuery{Channel: name, States: []domain.NotificationState{domain.Retrying, domain.Held}, Limit: 1}
+	page, err := s.deliveries.List(ctx, query)
+	if err != nil {
+		return err
+	}
+	waits := len(page.Notifications) > 0
+	if s.queue != nil {
+		queue := s.queue(name)
+		if wiring.IsNil(queue) {
+			return nil
+		}
+		events, err := queue.Waiting(ctx)
+		switch {
+		case errors.Is(err, ports.ErrNotFound) && !waits:
+			return s.states.Forget(ctx, name)
+		case errors.Is(err, ports.ErrNotFound):
+		case err != nil:
+			return err
+		default:
+			s.log.WarnContext(ctx, "a queue belongs to no configured channel, and goes on collecting events; configure the channel, or delete its queue",
+				"channel", name, "events", events)
+		}
+	}
+	if waits {
+		s.log.WarnContext(ctx, "notifications of a channel that is not configured wait in the delivery log; they go on once it is configured",
+			"channel", name)
+	}
+	return nil
+}
+
+// untilDone repeats the call until it succeeds. It returns false once ctx has ended.
+func (s *Service) untilDone(ctx context.Context, call func(context.Context) error) (done bool) {
+	retry.Until(ctx, time.Minute, func() bool {
+		own, cancel := context.WithTimeout(ctx, callTimeout)
+		defer cancel()
+		err := call(own)
+		if done = err == nil; !done {
+			s.log.DebugContext(ctx, "looking for channels that are not configured any more failed; it is tried again", "error", err)
+		}
+		return done
+	})
+	return done
+}

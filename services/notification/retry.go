@@ -1,0 +1,97 @@
+package notification
+
+import (
+	"context"
+	"math/rand/v2"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"example.com/orderflow/domain"
+	"example.com/orderflow/services/internal/statelog"
+)
+
+const (
+	dueInterval = time.Second // between two looks for due notifications while none are
+	dueAtOnce   = 64          // that are tried at once, at most
+	duePause    = 20 * time.Millisecond
+)
+
+// retryDue tries the channel's notifications again that wait in the delivery log, once
+// they are due, until ctx ends. The times stand in the log, so several notifiers try no
+// more often than one.
+func (s *Service) retryDue(ctx, calls context.Context, r *route) {
+	atOnce := max(1, min(dueAtOnce, r.Concurrency/2)) // the rest is for new events
+	if r.limiter != nil {
+		atOnce = max(1, min(atOnce, int(r.Rate)))
+	}
+	slots := make(chan struct{}, atOnce)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	var log statelog.State
+	sleep(ctx, rand.N(dueInterval)) // notifiers that start together take turns
+	for ctx.Err() == nil {
+		limit := take(ctx, slots)
+		if limit == 0 {
+			return
+		}
+		claiming, cancel := context.WithTimeout(calls, callTimeout)
+		due, err := s.deliveries.ClaimDue(claiming, r.name, limit)
+		cancel()
+		switch {
+		case err == nil:
+			log.Up(ctx, s.log, "waiting notifications can be claimed again", "channel", r.name)
+		case ctx.Err() == nil:
+			log.Down(ctx, s.log, "waiting notifications can't be claimed; they are tried later", err, "channel", r.name)
+		}
+		for range limit - len(due) {
+			<-slots
+		}
+		for _, d := range due {
+			wg.Go(func() {
+				defer func() { <-slots }()
+				s.deliverWaiting(calls, r, waiting(d, domain.PauseKey{}))
+			})
+		}
+		if len(due) < limit || r.limiter != nil {
+			sleep(ctx, dueInterval)
+		} else {
+			sleep(ctx, duePause) // until some are free again, so that the next call claims more than one
+		}
+	}
+}
+
+// take takes all free slots, at least one. It returns how many; 0 once ctx has ended.
+func take(ctx context.Context, slots chan struct{}) (taken int) {
+	select {
+	case slots <- struct{}{}:
+	case <-ctx.Done():
+		return 0
+	}
+	for taken = 1; taken < cap(slots); taken++ {
+		select {
+		case slots <- struct{}{}:
+		default:
+			return taken
+		}
+	}
+	return taken
+}
+
+// deliverWaiting delivers a notification from the delivery log. Its error needs no
+// answer: a dead one was set aside, and any other is due again.
+func (s *Service) deliverWaiting(ctx context.Context, r *route, j job) domain.Outcome {
+	ctx, cancel := context.WithTimeout(ctx, handlerTimeout)
+	defer cancel()
+	defer func() {
+		if p := recover(); p != nil { // the claim runs out
+			s.log.ErrorContext(ctx, "delivering a notification panicked; it is tried again", "channel", r.name, "event_id", j.event.ID,
+				"panic", p, "stack", string(debug.Stack()))
+		}
+	}()
+	outcome, err := s.deliver(ctx, r, j)
+	if err != nil {
+		s.log.DebugContext(ctx, "waiting notification was not sent", "channel", r.name, "event_id", j.event.ID, "error", masked{err})
+	}
+	return outcome
+}

@@ -1,0 +1,218 @@
+package notification
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime/debug"
+	"time"
+
+	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
+	"example.com/orderflow/services/internal/mask"
+)
+
+// job is a claimed notification.
+type job struct {
+	claim     ports.DeliveryClaim
+	n         domain.Notification // as it was claimed
+	event     domain.Event
+	fromQueue bool            // the consumer sets the event aside if the notification is dead
+	tried     bool            // by this claim
+	probe     domain.PauseKey // the pause that this job probes or drains, and so does not heed
+}
+
+// waiting returns the job of a notification from the delivery log.
+func waiting(d ports.WaitingDelivery, probe domain.PauseKey) job {
+	return job{claim: d.Claim, n: d.Notification, event: d.Event, probe: probe}
+}
+
+// deliver sends the notification unless it is skipped or held, and records what became
+// of it. outcome is empty if it was not tried. An error marked by [ports.Permanent] is
+// returned when the notification is dead and its event has to be set aside; any other
+// error when nothing was recorded.
+func (s *Service) deliver(ctx context.Context, r *route, j job) (outcome domain.Outcome, err error) {
+	if r.isOver(j.n) {
+		last := j.n.Attempts[len(j.n.Attempts)-1]
+		return "", s.giveUp(ctx, r, j, errors.New(last.Answer))
+	}
+	to, err := s.target(ctx, r, j.n.Recipient, j.event)
+	switch {
+	case errors.Is(err, errNotConfigured):
+		return "", s.wait(ctx, r, j, now().Add(notConfiguredDelay), err.Error())
+	case ports.IsPermanent(err):
+		return "", s.giveUp(ctx, r, j, err)
+	case err != nil:
+		s.release(ctx, j)
+		return "", failed(r, j.n.Recipient, "contact", ports.Postpone(err))
+	case to.skip != "":
+		return "", s.skip(ctx, r, j, to.skip)
+	}
+	if stopped, err := s.heed(ctx, r, j, to); stopped {
+		return "", err
+	}
+	end, err := r.begin(ctx, to.receiver)
+	switch {
+	case errors.Is(err, errBusy):
+		return "", s.wait(ctx, r, j, now().Add(busyDelay), err.Error())
+	case err != nil:
+		s.release(ctx, j)
+		return "", failed(r, j.n.Recipient, "send", ports.Postpone(err))
+	}
+	defer end()
+	if stopped, err := s.heed(ctx, r, j, to); stopped { // it was paused while this one waited
+		return "", err
+	}
+	return s.attempt(ctx, r, j, to)
+}
+
+// heed holds or skips the notification if its channel or receiver is paused.
+func (s *Service) heed(ctx context.Context, r *route, j job, to target) (stopped bool, err error) {
+	pause, ok := s.pauses.of(r.name, to.receiver)
+	switch {
+	case !ok || pause.PauseKey == j.probe:
+		return false, nil
+	case pause.Kind == ports.Off:
+		return true, s.skip(ctx, r, j, "the receiver wants no notifications any more, since "+pause.Since.Format(time.RFC3339))
+	}
+	return true, s.hold(ctx, r, j, pause)
+}
+
+// attempt sends the notification and records the attempt.
+func (s *Service) attempt(ctx context.Context, r *route, j job, to target) (domain.Outcome, error) {
+	began := time.Now()
+	answer, err := s.send(ctx, r, j, to)
+	if err != nil && ctx.Err() != nil && !ports.IsPermanent(err) { // the service stops, or there is no time left to record
+		s.release(ctx, j)
+		return "", failed(r, j.n.Recipient, "send", ports.Postpone(err))
+	}
+	outcome := outcomeOf(err)
+	j.tried = true
+	j.n = withAttempt(j.n, domain.Attempt{
+		At: domain.TruncateTime(began), Duration: time.Since(began).Truncate(time.Millisecond), Outcome: outcome,
+		Code: cut(answer.Code, maxCode), Answer: cut(cmp.Or(answer.Text, text(err)), domain.MaxAnswer),
+	}, to.receiver)
+
+	switch outcome {
+	case domain.Accepted:
+		s.works(ctx, r, to.receiver)
+		return outcome, s.sent(ctx, r, j)
+	case domain.Rejected:
+		s.works(ctx, r, to.receiver) // it answers
+		if ports.IsGone(err) {
+			s.switchOff(ctx, r, to.receiver, j, err)
+		}
+		return outcome, s.giveUp(ctx, r, j, err)
+	case domain.Unreachable:
+		s.fails(ctx, r, to.receiver, j, outcome, err)
+		if pause, ok := s.pauses.of(r.name, to.receiver); ok && pause.Kind != ports.Off {
+			return outcome, s.hold(ctx, r, j, pause)
+		}
+		return outcome, s.wait(ctx, r, j, nextWhenUnreachable(j.n, err), mask.Text(text(err)))
+	}
+	s.fails(ctx, r, to.receiver, j, outcome, err)
+	next, ok := r.nextTry(j.n, err)
+	if !ok {
+		return outcome, s.giveUp(ctx, r, j, err)
+	}
+	s.refused.note(func(count int) {
+		s.log.WarnContext(ctx, "notifications were refused; they are tried again", "since_last_line", count, "channel", r.name,
+			"event_id", j.event.ID, "attempts", j.n.Attempt, "next_try", next.Format(time.RFC3339), "error", mask.Text(text(err)))
+	})
+	return outcome, s.wait(ctx, r, j, next, mask.Text(text(err)))
+}
+
+// send renders and sends the notification within sendTimeout. A panic of the renderer
+// or the channel is a permanent error, as in a consumer's handler.
+func (s *Service) send(ctx context.Context, r *route, j job, to target) (answer ports.Answer, err error) {
+	own, cancel := context.WithTimeout(ctx, sendTimeout)
+	defer cancel()
+	defer func() {
+		if p := recover(); p != nil {
+			err = ports.Permanent(fmt.Errorf("panicked: %v\n%s", p, debug.Stack()))
+		} else if err != nil && own.Err() != nil && !ports.IsPermanent(err) {
+			err = ports.Postpone(err) // it took too long
+		}
+	}()
+	message := ports.Outgoing{ID: j.n.Key().String(), Event: j.event, Attempt: j.n.Attempt + 1, Address: to.address}
+	if r.Renderer != nil {
+		if message.Content, err = r.Renderer.Render(j.event, to.language, false); err != nil {
+			return ports.Answer{}, ports.Permanent(fmt.Errorf("render the text: %w", err))
+		}
+	}
+	return r.Channel.Send(own, message)
+}
+
+func outcomeOf(err error) domain.Outcome {
+	switch {
+	case err == nil:
+		return domain.Accepted
+	case ports.IsPermanent(err):
+		return domain.Rejected
+	case ports.IsPostponed(err):
+		return domain.Unreachable
+	}
+	return domain.Refused
+}
+
+// withAttempt returns the notification with one more attempt.
+func withAttempt(n domain.Notification, a domain.Attempt, receiver string) domain.Notification {
+	n.Receiver = receiver
+	if a.Outcome != domain.Unreachable {
+		n.Attempt++
+		if n.First.IsZero() {
+			n.First = a.At
+		}
+	}
+	earlier := n.Attempts[max(0, len(n.Attempts)-(domain.MaxAttempts-1)):]
+	n.Attempts = append(append(make([]domain.Attempt, 0, len(earlier)+1), earlier...), a)
+	return n
+}
+
+// maxAskedDelay bounds the time that a receiver may ask to wait.
+const maxAskedDelay = 24 * time.Hour
+
+// nextTry returns when a refused notification is tried again. That is never before
+// the receiver asks for. If the receiver asks for a time after the horizon, that is the
+// last try.
+func (r *route) nextTry(n domain.Notification, err error) (next time.Time, ok bool) {
+	at := now()
+	next, ok = r.Schedule.Next(n.Attempt, n.First, at, rand.Float64())
+	if !ok {
+		return time.Time{}, false
+	}
+	if asked := at.Add(askedDelay(err)); asked.After(next) {
+		next = asked
+	}
+	return domain.TruncateTime(next), true
+}
+
+// isOver reports whether the notification has had its last try, and waits only for the
+// dead-letter queue.
+func (r *route) isOver(n domain.Notification) bool {
+	if len(n.Attempts) == 0 || n.State != domain.Retrying {
+		return false
+	}
+	last := n.Attempts[len(n.Attempts)-1]
+	return last.Outcome == domain.Rejected || last.Outcome == domain.Refused && !last.At.Before(n.First.Add(r.Schedule.Horizon))
+}
+
+func askedDelay(err error) time.Duration {
+	asked, _ := ports.RetryDelay(err)
+	return min(max(asked, 0), maxAskedDelay)
+}
+
+// nextWhenUnreachable returns when a notification whose receiver can't be reached is
+// tried again: 1 s after the first such try, at most 5 min after the ninth in a row.
+// Its breaker may pause the receiver before.
+func nextWhenUnreachable(n domain.Notification, err error) time.Time {
+	delay := time.Second
+	for i := len(n.Attempts) - 2; i >= 0 && n.Attempts[i].Outcome == domain.Unreachable && delay < 5*time.Minute; i-- {
+		delay *= 2
+	}
+	delay = min(delay, 5*time.Minute)
+	delay += time.Duration(rand.Float64() * 0.1 * float64(delay))
+	return now().Add(max(delay, askedDelay(err)))
+}

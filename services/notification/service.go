@@ -1,0 +1,239 @@
+package notification
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
+	"example.com/orderflow/services/internal/retry"
+	"example.com/orderflow/services/internal/statelog"
+	"example.com/orderflow/services/internal/wiring"
+)
+
+// Parts are what a service shares among its routes.
+type Parts struct {
+	Deliveries  ports.DeliveryLog
+	States      ports.ChannelStates
+	DeadLetters ports.DeadLetterQueue
+	Contacts    ports.Contacts // required if a route goes to users
+	Alerts      Alerter        // nil: none
+
+	// Queue returns the queue that the channel of this name has, or had. Run uses it to
+	// name what the queues of removed channels still hold. nil: it does not.
+	Queue func(channel string) ports.EventQueue
+
+	Retention time.Duration // how long notifications are kept that do not wait; 0: DefaultRetention
+	Log       *slog.Logger  // nil: slog.Default()
+}
+
+const (
+	DefaultRetention = 90 * 24 * time.Hour
+
+	minRetention = time.Hour // a repeated event is recognised for as long
+)
+
+// The times of one delivery fit into the time that a consumer gives a handler, and
+// both into a claim.
+const (
+	handlerTimeout = 30 * time.Second // the consumers' default
+	turnTimeout    = 5 * time.Second  // waiting for the channel's rate and concurrency
+	sendTimeout    = 20 * time.Second
+)
+
+// Service notifies users and operators of events, each by several channels that
+// delay one another in nothing.
+type Service struct {
+	deliveries  ports.DeliveryLog
+	states      ports.ChannelStates
+	contacts    ports.Contacts
+	deadLetters ports.DeadLetterQueue
+	alerts      Alerter
+	queue       func(string) ports.EventQueue
+	retention   time.Duration
+	log         *slog.Logger
+
+	routes   []*route
+	pauses   pauses
+	retry    retry.Store
+	claimed  tally // events that wait for another notifier's claims
+	refused  tally
+	dead     tally
+	watched  statelog.State // down: the pauses can't be read
+	setAside statelog.State // down: the dead-letter queue is unavailable
+	ran      atomic.Bool
+}
+
+// route is a Route at work.
+type route struct {
+	Route
+	name      string
+	addressed ports.AddressedChannel // nil: the channel has no addresses
+	limiter   *rate.Limiter          // nil: no bound
+	slots     chan struct{}          // as many as Concurrency
+	receivers receivers
+}
+
+// NewService returns a service that sends each event by each route's channel. It
+// returns an error if
+//   - a required part is missing, or no route is given
+//   - the delivery log's claims last 30 s or less, the time that a handler may take
+//   - a channel's name is not 1 to 32 visible ASCII characters, or is another's, too
+//   - a route is impossible; the error names what is wrong
+func NewService(parts Parts, routes ...Route) (*Service, error) {
+	const what = "notification service"
+	required := []wiring.Part{
+		{Name: "a delivery log", Given: parts.Deliveries},
+		{Name: "the channels' states", Given: parts.States},
+		{Name: "a dead-letter queue", Given: parts.DeadLetters},
+	}
+	for _, r := range routes {
+		if r.ToUsers {
+			required = append(required, wiring.Part{Name: "contacts", Given: parts.Contacts})
+			break
+		}
+	}
+	if err := wiring.Check(what, required...); err != nil {
+		return nil, err
+	}
+	if lease := parts.Deliveries.ClaimLease(); lease <= handlerTimeout {
+		return nil, fmt.Errorf("%s: the delivery log's claims last %v; they must last longer than the %v that a handler may take, or another notifier repeats its notifications", what, lease, handlerTimeout)
+	}
+	if parts.Retention == 0 {
+		parts.Retention = DefaultRetention
+	}
+	if parts.Retention < minRetention {
+		return nil, fmt.Errorf("%s: the retention is %v; it must be at least %v, or repeated events are sent again", what, parts.Retention, minRetention)
+	}
+	if err := checkRoutes(routes); err != nil {
+		return nil, fmt.Errorf("%s: %w", what, err)
+	}
+	log := wiring.Logger(parts.Log)
+	s := &Service{
+		deliveries: parts.Deliveries, states: parts.States, contacts: parts.Contacts, deadLetters: parts.DeadLetters,
+		alerts: parts.Alerts, queue: parts.Queue, retention: parts.Retention, log: log,
+		retry: retry.Store{Waiting: "notifications", Log: log},
+	}
+	if wiring.IsNil(s.alerts) {
+		s.alerts = noAlerts{}
+	}
+	for _, r := range routes {
+		s.routes = append(s.routes, newRoute(r))
+	}
+	return s, nil
+}
+
+func newRoute(given Route) *route {
+	r := &route{Route: given, name: given.Channel.Name()}
+	r.addressed, _ = given.Channel.(ports.AddressedChannel)
+	schedule, concurrency := DefaultSchedule, LocalConcurrency
+	if r.addressed != nil {
+		schedule, concurrency = PatientSchedule, DefaultConcurrency
+	}
+	if r.Schedule == (Schedule{}) {
+		r.Schedule = schedule
+	}
+	if r.Concurrency == 0 {
+		r.Concurrency = concurrency
+	}
+	if wiring.IsNil(r.Queue) {
+		r.Queue = nil
+	}
+	if wiring.IsNil(r.Renderer) {
+		r.Renderer = nil
+	}
+	if r.Rate > 0 {
+		r.limiter = rate.NewLimiter(rate.Limit(r.Rate), max(1, int(r.Rate/10)))
+	}
+	r.slots = make(chan struct{}, r.Concurrency)
+	return r
+}
+
+type noAlerts struct{}
+
+func (noAlerts) Alert(Alert) {}
+
+// Handler returns the handler of the channel's events. It is nil if no route has the
+// channel. While Run does not run, the handler knows of no pauses, and nothing is
+// tried again.
+func (s *Service) Handler(channel string) ports.Handler {
+	for _, r := range s.routes {
+		if r.name == channel {
+			return func(ctx context.Context, delivery ports.Delivery) error { return s.handle(ctx, r, delivery.Event) }
+		}
+	}
+	return nil
+}
+
+// Run consumes the events of every route that has a queue, tries notifications again,
+// drains what was held, and deletes what is older than the retention. It returns after
+// ctx has ended and what is under way is finished, or with the first error of a
+// consumer. A second call returns an error.
+func (s *Service) Run(ctx context.Context) error {
+	if s.deliveries == nil {
+		return errors.New("run notification service: it was not made by NewService")
+	}
+	if s.ran.Swap(true) {
+		return errors.New("run notification service: it has run already; make another one with NewService")
+	}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	calls, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(stopTimeout, end) })()
+
+	if !s.readFirstPauses(ctx) { // before the first event, so that no pause is missed
+		return nil
+	}
+	var running sync.WaitGroup
+	var failed atomic.Pointer[error]
+	for _, r := range s.routes {
+		if r.Queue != nil {
+			running.Go(func() {
+				if err := r.Queue.Consume(ctx, s.Handler(r.name)); err != nil {
+					err = fmt.Errorf("channel %s: %w", r.name, err)
+					failed.CompareAndSwap(nil, &err)
+					stop(err)
+				}
+			})
+		}
+		running.Go(func() { s.retryDue(ctx, calls, r) })
+	}
+	running.Go(func() { s.watchPauses(ctx, calls) })
+	running.Go(func() { s.expire(ctx) })
+	running.Go(func() { s.nameRemovedChannels(ctx) })
+	running.Wait()
+	if err := failed.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// stopTimeout is how long deliveries that are under way may take after Run's context
+// has ended.
+const stopTimeout = 5 * time.Second
+
+// Sent returns the notifications about the order, oldest first. See
+// [ports.DeliveryLog].
+func (s *Service) Sent(ctx context.Context, order domain.OrderID) (ports.NotificationPage, error) {
+	return s.deliveries.List(ctx, ports.NotificationQuery{OrderID: order, Limit: ports.MaxListLimit})
+}
+
+// sleep waits for d, or until ctx ends.
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+func now() time.Time { return domain.TruncateTime(time.Now()) }
