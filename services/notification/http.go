@@ -1,6 +1,7 @@
 package notification
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -13,78 +14,137 @@ import (
 
 // Handler is the service's HTTP interface:
 //
-//	GET /notifications?order_id=     the notifications about an order
+//	GET /notifications?order_id=&user_id=&channel=&state=&from=&to=&limit=&cursor=
+//	                                 notifications: an order's oldest first, others newest first
 //	GET /livez, GET /readyz          health
 //
-// Errors are application/problem+json (RFC 9457).
+// A list needs at least one filter. Its answers have no addresses. Errors are
+// application/problem+json (RFC 9457).
 //
 // A request that was read is answered even if its client closes the sending side.
 type Handler struct {
 	httpapi.API // RequestTimeout, ServeHTTP and Stop
 
-	service *Service
+	control *Control
 }
 
-// NewHandler returns the HTTP interface of the service. It is ready while the
-// store, the broker and every channel that is a [ports.Pinger] answer. Store and
-// broker may be nil if they can't fail. Without a service NewHandler returns an
-// error; without a logger it uses slog.Default().
-func NewHandler(service *Service, store, broker ports.Pinger, log *slog.Logger) (*Handler, error) {
-	if err := wiring.Check("notification handler", wiring.Part{Name: "a service", Given: service}); err != nil {
+// NewHandler returns the public HTTP interface. It is ready while the store, the
+// broker and the Pinger of each channel answer. Store and broker may be nil if they
+// can't fail. Without a control NewHandler returns an error; without a logger it uses
+// slog.Default().
+func NewHandler(control *Control, store, broker ports.Pinger, log *slog.Logger) (*Handler, error) {
+	if err := checkControl("notification handler", control); err != nil {
 		return nil, err
 	}
-	if service.deliveries == nil {
-		return nil, errors.New("notification handler needs a service made by NewService, got a zero value")
-	}
 	checks := []httpapi.Check{{Name: "store", Pinger: store}, {Name: "broker", Pinger: broker}}
-	for _, r := range service.routes {
-		if pinger, ok := r.Channel.(ports.Pinger); ok {
-			checks = append(checks, httpapi.Check{Name: r.name, Pinger: pinger})
+	for _, channel := range control.channels {
+		if channel.Pinger != nil {
+			checks = append(checks, httpapi.Check{Name: channel.Name, Pinger: channel.Pinger})
 		}
 	}
-	health := httpapi.NewHealth(checks...)
-	h := &Handler{service: service}
+	h := &Handler{control: control}
 	h.API = httpapi.NewAPI(httpapi.Routes{
 		"/notifications": {http.MethodGet: h.notifications},
-	}, health, log)
+	}, httpapi.NewHealth(checks...), log)
 	return h, nil
 }
 
-type notificationJSON struct {
-	EventID domain.EventID `json:"event_id"`
-	OrderID domain.OrderID `json:"order_id"`
-	Channel string         `json:"channel"`
-	Attempt int            `json:"attempt"`
-	SentAt  string         `json:"sent_at"`
+func checkControl(what string, control *Control) error {
+	if err := wiring.Check(what, wiring.Part{Name: "a control", Given: control}); err != nil {
+		return err
+	}
+	if control.store.Deliveries == nil {
+		return errors.New(what + " needs a control made by NewControl, got a zero value")
+	}
+	return nil
 }
+
+const (
+	defaultPage = 20
+	largestPage = 100
+)
 
 func (h *Handler) notifications(w http.ResponseWriter, r *http.Request) error {
 	ctx, cancel := httpapi.Begin(r, h.RequestTimeout)
 	defer cancel()
-	query, err := httpapi.Query(r, httpapi.Parameter{Name: "order_id"})
+	query, filtered, err := readQuery(r)
 	if err != nil {
 		return err
 	}
-	id, err := domain.ParseOrderID(query["order_id"])
-	if err != nil {
-		return httpapi.Invalid(domain.FieldError{Field: "order_id", Reason: "must be an order's id: a UUID with hyphens"})
+	if !filtered {
+		return httpapi.Invalid(domain.FieldError{Field: "order_id", Reason: "must be an order's id, or another of these must be given: user_id, channel, state, from, to"})
 	}
-	sent, err := h.service.Sent(ctx, id)
-	if errors.Is(err, ports.ErrUnavailable) || ctx.Err() != nil {
-		return httpapi.Unavailable("the store is unavailable")
-	}
-	if err != nil {
+	if err := reservePage(ctx, w, query.Limit); err != nil {
 		return err
 	}
-	answer := struct {
-		Data []notificationJSON `json:"data"`
-	}{make([]notificationJSON, len(sent.Notifications))}
-	for i, n := range sent.Notifications {
-		answer.Data[i] = notificationJSON{
-			EventID: n.EventID, OrderID: n.OrderID, Channel: n.Channel, Attempt: n.Attempt,
-			SentAt: httpapi.FormatTime(n.At),
-		}
+	page, err := h.control.Notifications(ctx, query)
+	if err != nil {
+		return problem(err)
 	}
-	httpapi.NoteUnreadable(w, sent.Unreadable)
-	return httpapi.WriteJSON(w, http.StatusOK, answer)
+	return httpapi.WritePage(w, page.Notifications, page.NextCursor, page.Unreadable, newPublicView)
+}
+
+// readQuery reads the query of a list, and reports whether it has a filter.
+func readQuery(r *http.Request) (query ports.NotificationQuery, filtered bool, err error) {
+	parameters, err := httpapi.Query(r,
+		httpapi.Parameter{Name: "order_id", Without: "get those of any order"},
+		httpapi.Parameter{Name: "user_id", Without: "get those of any user"},
+		httpapi.Parameter{Name: "channel", Without: "get those of any channel"},
+		httpapi.Parameter{Name: "state", Without: "get those in any state"},
+		httpapi.Parameter{Name: "from", Without: "get those from the beginning"},
+		httpapi.Parameter{Name: "to", Without: "get those until now"},
+		httpapi.Parameter{Name: "limit", Without: "get 20 per page"},
+		httpapi.Parameter{Name: "cursor", Without: "get the first page"},
+	)
+	if err != nil {
+		return query, false, err
+	}
+	filter := Filter{
+		OrderID: parameters["order_id"], UserID: parameters["user_id"], Channel: parameters["channel"],
+		State: parameters["state"], From: parameters["from"], To: parameters["to"],
+	}
+	query, err = filter.Query()
+	if err != nil {
+		return query, false, problem(err)
+	}
+	query.Cursor = parameters["cursor"]
+	query.Limit, err = httpapi.Limit(parameters["limit"], defaultPage, largestPage)
+	return query, filter != Filter{}, err
+}
+
+// reservePage reserves memory for a page of notifications, whose attempts make them
+// larger than other items.
+func reservePage(ctx context.Context, w http.ResponseWriter, limit int) error {
+	const itemsEach = 4
+	return httpapi.ReservePage(ctx, w, limit*itemsEach)
+}
+
+// problem returns the answer to an error of the use cases. It returns an unknown
+// error unchanged; the answer to that is 500.
+func problem(err error) error {
+	var invalid *domain.InvalidError
+	var unreadable *ports.UnreadableError
+	switch {
+	case errors.As(err, &invalid):
+		return httpapi.Invalid(invalid.Fields...)
+	case errors.As(err, &unreadable):
+		return httpapi.Unreadable("the contact", unreadable)
+	case errors.Is(err, ErrUnknownChannel):
+		return &httpapi.Problem{Status: http.StatusNotFound, Code: "not_found", Detail: err.Error()}
+	case errors.Is(err, ports.ErrNotFound):
+		return &httpapi.Problem{Status: http.StatusNotFound, Code: "not_found", Detail: "the user has no contact"}
+	case errors.Is(err, ErrInUse):
+		return conflict("in_use", err.Error())
+	case errors.Is(err, ports.ErrChanged):
+		return conflict("changed", "notifiers change this pause at the same time; send the request again")
+	case errors.Is(err, ports.ErrInvalidCursor):
+		return httpapi.Invalid(domain.FieldError{Field: "cursor", Reason: "must be the next_cursor of an earlier page"})
+	case errors.Is(err, ports.ErrUnavailable), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return httpapi.Unavailable("the store is unavailable; send the request again")
+	}
+	return err
+}
+
+func conflict(code, detail string) *httpapi.Problem {
+	return &httpapi.Problem{Status: http.StatusConflict, Code: code, Detail: detail}
 }

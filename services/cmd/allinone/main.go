@@ -76,13 +76,18 @@ func (run) Run(ctx context.Context, s *settings, out *app.Output, log *slog.Logg
 	context.AfterFunc(ctx, orderHandler.Stop)
 
 	// 4. Make the notification service: service, HTTP handler.
+	channel := s.LogChannel(out)
 	notifications, err := notification.NewService(notification.Parts{
 		Deliveries: store.Deliveries, States: store.States, Contacts: store.Contacts, DeadLetters: broker.DeadLetters, Log: log,
-	}, notification.Route{Channel: s.LogChannel(out), Queue: broker.Consumer})
+	}, notification.Route{Channel: channel, Queue: broker.Consumer})
 	if err != nil {
 		return err
 	}
-	notificationHandler, err := notification.NewHandler(notifications, store, broker.Consumer, log)
+	control, err := notification.NewControl(store.ForOperators(), []notification.ChannelInfo{{Name: channel.Name(), Kind: "log", Pinger: channel}}, log)
+	if err != nil {
+		return err
+	}
+	notificationHandler, err := notification.NewHandler(control, store, broker.Consumer, log)
 	if err != nil {
 		return err
 	}

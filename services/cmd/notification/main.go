@@ -58,15 +58,20 @@ func (run) Run(ctx context.Context, s *settings, out *app.Output, log *slog.Logg
 	}
 
 	// 3. Make the service, which handles events, and its channel.
+	channel := s.LogChannel(out)
 	service, err := notification.NewService(notification.Parts{
 		Deliveries: store.Deliveries, States: store.States, Contacts: store.Contacts, DeadLetters: broker.DeadLetters, Log: log,
-	}, notification.Route{Channel: s.LogChannel(out), Queue: broker.Consumer})
+	}, notification.Route{Channel: channel, Queue: broker.Consumer})
 	if err != nil {
 		return err
 	}
 
 	// 4. Make its HTTP handler. Once ctx has ended, /readyz answers 503.
-	handler, err := notification.NewHandler(service, store, broker.Consumer, log)
+	control, err := notification.NewControl(store.ForOperators(), []notification.ChannelInfo{{Name: channel.Name(), Kind: "log", Pinger: channel}}, log)
+	if err != nil {
+		return err
+	}
+	handler, err := notification.NewHandler(control, store, broker.Consumer, log)
 	if err != nil {
 		return err
 	}

@@ -26,7 +26,10 @@ func (c *Common) logger(out io.Writer) *slog.Logger {
 
 // LogChannel returns the channel that writes notifications to the output, between
 // the lines of the log. Its Ping fails while the output can't be written.
-func (c *Common) LogChannel(out *Output) ports.Channel {
+func (c *Common) LogChannel(out *Output) interface {
+	ports.Channel
+	ports.Pinger
+} {
 	return logChannel{logchannel.New(c.noticeHandler(out)), out}
 }
 

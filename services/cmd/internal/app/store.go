@@ -10,6 +10,7 @@ import (
 	"example.com/orderflow/adapters/memory"
 	"example.com/orderflow/adapters/mongodb"
 	"example.com/orderflow/ports"
+	"example.com/orderflow/services/notification"
 )
 
 // Store has the parts of the store that the URL names.
@@ -19,11 +20,16 @@ type Store struct {
 		ports.Outbox
 	}
 	Deliveries  ports.DeliveryLog
-	DeadLetters ports.DeadLetters
-	Contacts    ports.Contacts
 	States      ports.ChannelStates
+	Contacts    ports.Contacts
+	DeadLetters ports.DeadLetters
 	ports.Pinger
 	Close func()
+}
+
+// ForOperators returns the parts that the notifications' operators need.
+func (s *Store) ForOperators() notification.Store {
+	return notification.Store{Deliveries: s.Deliveries, States: s.States, Contacts: s.Contacts, DeadLetters: s.DeadLetters}
 }
 
 // OpenStore opens the store that the URL names and waits until it answers.
@@ -33,7 +39,7 @@ func (c *Common) OpenStore(ctx context.Context, log *slog.Logger) (*Store, error
 	case err != nil:
 	case scheme == "memory":
 		s := new(memory.Store)
-		return &Store{s.Orders(), s.Deliveries(), s.DeadLetters(), s.Contacts(), s.ChannelStates(), s, c.closing("store", s.Close, log)}, nil
+		return &Store{s.Orders(), s.Deliveries(), s.ChannelStates(), s.Contacts(), s.DeadLetters(), s, c.closing("store", s.Close, log)}, nil
 	case scheme == "mongodb" || scheme == "mongodb+srv":
 		var s *mongodb.Store
 		err = waitFor(ctx, "store", c.StartTimeout, log, func(ctx context.Context) (err error) {
@@ -41,7 +47,7 @@ func (c *Common) OpenStore(ctx context.Context, log *slog.Logger) (*Store, error
 			return err
 		})
 		if err == nil {
-			return &Store{s.Orders(), s.Deliveries(), s.DeadLetters(), s.Contacts(), s.ChannelStates(), s, c.closing("store", s.Close, log)}, nil
+			return &Store{s.Orders(), s.Deliveries(), s.ChannelStates(), s.Contacts(), s.DeadLetters(), s, c.closing("store", s.Close, log)}, nil
 		}
 	default:
 		err = fmt.Errorf("no store has the scheme %q; give a URL that begins with mongodb:, mongodb+srv: or memory: instead", scheme)

@@ -1,0 +1,239 @@
+package notification
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
+	"example.com/orderflow/services/internal/author"
+	"example.com/orderflow/services/internal/httpapi"
+)
+
+// AdminHandler is the HTTP interface for operators. The public must not reach it:
+//
+//	GET    /undelivered                  what has not reached its receiver: retrying, held or dead, newest
+//	                                     first; the parameters are those of GET /notifications
+//	GET    /channels                     all channels, with their pauses
+//	DELETE /channels/{name}              forgets a channel that is not configured any more
+//	POST   /channels/{name}/pause        {"receiver":"…","reason":"…","by":"…"}, all optional
+//	POST   /channels/{name}/resume       {"receiver":"…","by":"…"}, all optional
+//	GET    /contacts/{user_id}           a user's contact
+//	PUT    /contacts/{user_id}           {"language":"en","addresses":{"email":"…"},"off":["webhook"]}, all optional
+//	DELETE /contacts/{user_id}
+//	POST   /users/{user_id}/forget       removes the user from contacts, notifications and dead letters
+//
+// Names and ids in paths are percent-encoded. [httpapi.ForOperators] protects the
+// handler from web pages. Errors are application/problem+json (RFC 9457).
+type AdminHandler struct {
+	httpapi.API // RequestTimeout and ServeHTTP
+
+	control *Control
+}
+
+// NewAdminHandler returns an error without a control. Without a logger it uses
+// slog.Default().
+func NewAdminHandler(control *Control, log *slog.Logger) (*AdminHandler, error) {
+	if err := checkControl("notification admin handler", control); err != nil {
+		return nil, err
+	}
+	h := &AdminHandler{control: control}
+	h.API = httpapi.NewOperatorAPI(httpapi.Routes{
+		"/undelivered":            {http.MethodGet: h.undelivered},
+		"/channels":               {http.MethodGet: h.channels},
+		"/channels/{name}":        {http.MethodDelete: h.forgetChannel},
+		"/channels/{name}/pause":  {http.MethodPost: h.pause},
+		"/channels/{name}/resume": {http.MethodPost: h.resume},
+		"/contacts/{user_id}":     {http.MethodGet: h.contact, http.MethodPut: h.putContact, http.MethodDelete: h.deleteContact},
+		"/users/{user_id}/forget": {http.MethodPost: h.forget},
+	}, log)
+	return h, nil
+}
+
+func (h *AdminHandler) undelivered(w http.ResponseWriter, r *http.Request) error {
+	ctx, cancel := httpapi.Begin(r, h.RequestTimeout)
+	defer cancel()
+	query, _, err := readQuery(r)
+	if err != nil {
+		return err
+	}
+	if err := reservePage(ctx, w, query.Limit); err != nil {
+		return err
+	}
+	page, err := h.control.Undelivered(ctx, query)
+	if err != nil {
+		return problem(err)
+	}
+	return httpapi.WritePage(w, page.Notifications, page.NextCursor, page.Unreadable, NewUndeliveredView)
+}
+
+func (h *AdminHandler) channels(w http.ResponseWriter, r *http.Request) error {
+	ctx, cancel := httpapi.Begin(r, h.RequestTimeout)
+	defer cancel()
+	channels, err := h.control.Channels(ctx)
+	if err != nil {
+		return problem(err)
+	}
+	return httpapi.WritePage(w, channels, "", 0, NewChannelView)
+}
+
+func (h *AdminHandler) forgetChannel(w http.ResponseWriter, r *http.Request) error {
+	ctx, cancel := httpapi.Begin(r, h.RequestTimeout)
+	defer cancel()
+	if err := h.control.ForgetChannel(ctx, r.PathValue("name"), client(r)); err != nil {
+		return problem(err)
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+const (
+	maxReceiver = 128 // bytes
+	maxPauseReason   = 256 // characters
+)
+
+func (h *AdminHandler) pause(w http.ResponseWriter, r *http.Request) error {
+	var reason string
+	key, by, err := readPauseKey(w, r, "a pause", httpapi.Field{
+		Name: "reason", Optional: true, To: &reason, Must: fmt.Sprintf("must be 1 to %d visible characters", maxPauseReason),
+		Valid: func() bool { return utf8.RuneCountInString(reason) <= maxPauseReason && isVisible(reason) },
+	})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := httpapi.Begin(r, h.RequestTimeout)
+	defer cancel()
+	pause, err := h.control.Pause(ctx, key, reason, by)
+	if errors.Is(err, ErrPaused) {
+		return conflict("paused", fmt.Sprintf("it is %s already, since %s", pause.Kind, httpapi.FormatTime(pause.Since)))
+	}
+	return showPause(w, pause, err)
+}
+
+func (h *AdminHandler) resume(w http.ResponseWriter, r *http.Request) error {
+	key, by, err := readPauseKey(w, r, "a resumption")
+	if err != nil {
+		return err
+	}
+	ctx, cancel := httpapi.Begin(r, h.RequestTimeout)
+	defer cancel()
+	pause, err := h.control.Resume(ctx, key, by)
+	if errors.Is(err, ErrNotPaused) {
+		detail := "it is not paused; GET /channels lists the pauses"
+		if pause.Kind == ports.Draining {
+			detail = "it was resumed already, at " + httpapi.FormatTime(pause.Since) + "; what was held is being sent"
+		}
+		return conflict("not_paused", detail)
+	}
+	return showPause(w, pause, err)
+}
+
+func showPause(w http.ResponseWriter, pause ports.Pause, err error) error {
+	if err != nil {
+		return problem(err)
+	}
+	return httpapi.WriteJSON(w, http.StatusOK, NewPauseView(pause))
+}
+
+// readPauseKey reads the body of a request to pause or resume, which may be empty.
+func readPauseKey(w http.ResponseWriter, r *http.Request, what string, more ...httpapi.Field) (key domain.PauseKey, by string, err error) {
+	key.Channel, by = r.PathValue("name"), client(r)
+	if r.ContentLength == 0 {
+		return key, by, nil
+	}
+	err = httpapi.ReadObject(w, r, what, append([]httpapi.Field{
+		{
+			Name: "receiver", Optional: true, To: &key.Receiver, Must: "must be a receiver's name, as GET /undelivered shows it",
+			Valid: func() bool { return len(key.Receiver) <= maxReceiver && isVisible(key.Receiver) },
+		},
+		{Name: "by", Optional: true, To: &by, Must: author.Must, Valid: func() bool { return author.IsClean(by) }},
+	}, more...)...)
+	return key, by, err
+}
+
+func isVisible(text string) bool {
+	return strings.TrimSpace(text) != "" && !strings.ContainsFunc(text, func(r rune) bool { return r == utf8.RuneError || !unicode.IsPrint(r) })
+}
+
+func (h *AdminHandler) contact(w http.ResponseWriter, r *http.Request) error {
+	userID, err := userOf(r)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := httpapi.Begin(r, h.RequestTimeout)
+	defer cancel()
+	contact, err := h.control.Contact(ctx, userID)
+	return showContact(w, contact, err)
+}
+
+func (h *AdminHandler) putContact(w http.ResponseWriter, r *http.Request) error {
+	contact := ports.Contact{UserID: r.PathValue("user_id")}
+	if err := httpapi.ReadObject(w, r, "a contact",
+		httpapi.Field{Name: "language", Optional: true, To: &contact.Language, Must: mustBeLanguage, Valid: func() bool { return contact.Language != "" }},
+		httpapi.Field{Name: "addresses", Optional: true, To: &contact.Addresses},
+		httpapi.Field{Name: "off", Optional: true, To: &contact.Off},
+	); err != nil {
+		return err
+	}
+	ctx, cancel := httpapi.Begin(r, h.RequestTimeout)
+	defer cancel()
+	contact, err := h.control.PutContact(ctx, contact, client(r))
+	return showContact(w, contact, err)
+}
+
+func showContact(w http.ResponseWriter, contact ports.Contact, err error) error {
+	if err != nil {
+		return problem(err)
+	}
+	return httpapi.WriteJSON(w, http.StatusOK, NewContactView(contact))
+}
+
+func (h *AdminHandler) deleteContact(w http.ResponseWriter, r *http.Request) error {
+	userID, err := userOf(r)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := httpapi.Begin(r, h.RequestTimeout)
+	defer cancel()
+	if err := h.control.DeleteContact(ctx, userID, client(r)); err != nil {
+		return problem(err)
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// forgetTimeout bounds forgetting a user, which reads every dead letter.
+const forgetTimeout = time.Minute
+
+func (h *AdminHandler) forget(w http.ResponseWriter, r *http.Request) error {
+	userID, err := userOf(r)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := httpapi.Begin(r, max(h.RequestTimeout, forgetTimeout))
+	defer cancel()
+	forgotten, err := h.control.Forget(ctx, userID, client(r))
+	if err != nil {
+		h.control.log.ErrorContext(ctx, "user not forgotten completely", "error", err)
+		return httpapi.Unavailable("these could not be changed: " + strings.Join(forgotten.Left, ", ") + "; send the request again")
+	}
+	return httpapi.WriteJSON(w, http.StatusOK, NewForgottenView(forgotten))
+}
+
+// userOf returns the user in the path.
+func userOf(r *http.Request) (string, error) {
+	userID := r.PathValue("user_id")
+	if err := domain.CheckKnownUserID(userID); err != nil {
+		return "", problem(err)
+	}
+	return userID, nil
+}
+
+// client returns the author of a request that names none.
+func client(r *http.Request) string { return "http " + r.RemoteAddr }

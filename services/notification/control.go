@@ -1,0 +1,272 @@
+package notification
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
+	"example.com/orderflow/services/internal/mask"
+	"example.com/orderflow/services/internal/wiring"
+)
+
+// Control holds the operators' use cases. It needs no running service: what it
+// changes in the store, all notifiers read.
+type Control struct {
+	store    Store
+	channels []ChannelInfo // by name
+	log      *slog.Logger
+}
+
+// Store is the parts of a store that operators work on.
+type Store struct {
+	Deliveries  ports.DeliveryLog
+	States      ports.ChannelStates
+	Contacts    ports.Contacts
+	DeadLetters ports.DeadLetters
+}
+
+// ChannelInfo is a configured channel.
+type ChannelInfo struct {
+	Name      string
+	Kind      string                 // such as "smtp"
+	Addressed ports.AddressedChannel // checks addresses; nil if the channel has none
+	Pinger    ports.Pinger           // the service is ready only while it answers; may be nil
+}
+
+// NewControl returns an error if a part of the store is nil, if two channels have the
+// same name, or if a channel with addresses is named as a column of contacts is. If
+// log is nil, Control uses slog.Default().
+func NewControl(store Store, channels []ChannelInfo, log *slog.Logger) (*Control, error) {
+	const what = "notification control"
+	if err := wiring.Check(what,
+		wiring.Part{Name: "a delivery log", Given: store.Deliveries},
+		wiring.Part{Name: "channel states", Given: store.States},
+		wiring.Part{Name: "contacts", Given: store.Contacts},
+		wiring.Part{Name: "dead letters", Given: store.DeadLetters},
+	); err != nil {
+		return nil, err
+	}
+	channels = slices.Clone(channels)
+	slices.SortFunc(channels, func(a, b ChannelInfo) int { return strings.Compare(a.Name, b.Name) })
+	for i, channel := range channels {
+		if i > 0 && channels[i-1].Name == channel.Name {
+			return nil, fmt.Errorf("%s: two channels are named %q", what, channel.Name)
+		}
+		if channel.Addressed != nil && slices.Contains(otherColumns, channel.Name) {
+			return nil, fmt.Errorf("%s: no channel with addresses can be named %q, because files of contacts have a column with this name", what, channel.Name)
+		}
+	}
+	return &Control{store: store, channels: channels, log: wiring.Logger(log)}, nil
+}
+
+// channel returns the configured channel with the name, or nil.
+func (c *Control) channel(name string) *ChannelInfo {
+	i, found := slices.BinarySearchFunc(c.channels, name, func(c ChannelInfo, name string) int { return strings.Compare(c.Name, name) })
+	if !found {
+		return nil
+	}
+	return &c.channels[i]
+}
+
+// ChannelStatus is a channel with its pauses.
+type ChannelStatus struct {
+	ChannelInfo               // only the name is known of a channel that is not configured
+	Configured  bool          // false: some notifier had the channel once
+	Pauses      []ports.Pause // of the whole channel first, then of receivers
+}
+
+// Channels returns all channels that are or were configured, by name.
+func (c *Control) Channels(ctx context.Context) ([]ChannelStatus, error) {
+	known, err := c.store.States.Register(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list the known channels: %w", err)
+	}
+	pauses, err := c.store.States.Pauses(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list the pauses: %w", err)
+	}
+	byName := make(map[string]*ChannelStatus)
+	for _, channel := range c.channels {
+		byName[channel.Name] = &ChannelStatus{ChannelInfo: channel, Configured: true}
+	}
+	status := func(name string) *ChannelStatus {
+		if byName[name] == nil {
+			byName[name] = &ChannelStatus{ChannelInfo: ChannelInfo{Name: name}}
+		}
+		return byName[name]
+	}
+	for _, name := range known {
+		status(name)
+	}
+	for _, pause := range pauses {
+		s := status(pause.Channel)
+		s.Pauses = append(s.Pauses, pause)
+	}
+	all := make([]ChannelStatus, 0, len(byName))
+	for _, s := range byName {
+		all = append(all, *s)
+	}
+	slices.SortFunc(all, func(a, b ChannelStatus) int { return strings.Compare(a.Name, b.Name) })
+	return all, nil
+}
+
+var (
+	// ErrUnknownChannel is returned when no notifier has or had the channel.
+	ErrUnknownChannel = errors.New("no such channel")
+
+	// ErrPaused is returned when the channel or receiver is paused or switched off
+	// already.
+	ErrPaused = errors.New("paused already")
+
+	// ErrNotPaused is returned when the channel or receiver is not paused, or was
+	// resumed already.
+	ErrNotPaused = errors.New("not paused")
+
+	// ErrInUse is returned when a channel that is configured or paused is to be
+	// forgotten.
+	ErrInUse = errors.New("in use")
+)
+
+// Pause pauses the channel or one of its receivers until somebody resumes it. It
+// takes the place of a breaker's pause, and of one that is over. It returns the pause
+// that is stored, also with [ErrPaused].
+func (c *Control) Pause(ctx context.Context, key domain.PauseKey, reason, by string) (ports.Pause, error) {
+	if err := c.checkKnown(ctx, key.Channel); err != nil {
+		return ports.Pause{}, err
+	}
+	pause := ports.Pause{PauseKey: key, Kind: ports.Manual, Reason: reason, By: by, Since: domain.TruncateTime(time.Now())}
+	err := untilUnchanged(func() error {
+		err := c.store.States.Pause(ctx, pause)
+		if !errors.Is(err, ports.ErrExists) {
+			return err
+		}
+		before, found, err := c.pause(ctx, key)
+		switch {
+		case err != nil:
+			return err
+		case !found: // it has just ended
+			return ports.ErrChanged
+		case before.Kind == ports.Manual || before.Kind == ports.Off:
+			pause = before
+			return ErrPaused
+		}
+		return c.store.States.Change(ctx, before, pause)
+	})
+	if err != nil {
+		return pause, fmt.Errorf("pause %s: %w", keyText(key), err)
+	}
+	c.log.InfoContext(ctx, "paused", "channel", key.Channel, "receiver", key.Receiver, "reason", mask.Text(reason), "by", mask.Text(by))
+	return pause, nil
+}
+
+// Resume ends the pause of the channel or of one of its receivers, of any kind: the
+// notifiers send what was held. It returns the pause that is stored.
+func (c *Control) Resume(ctx context.Context, key domain.PauseKey, by string) (after ports.Pause, err error) {
+	if err := c.checkKnown(ctx, key.Channel); err != nil {
+		return ports.Pause{}, err
+	}
+	err = untilUnchanged(func() error {
+		before, found, err := c.pause(ctx, key)
+		switch {
+		case err != nil:
+			return err
+		case !found:
+			return ErrNotPaused
+		case before.Kind == ports.Draining:
+			after = before
+			return ErrNotPaused
+		}
+		after = ports.Pause{PauseKey: key, Kind: ports.Draining, Reason: before.Reason, By: by, Since: domain.TruncateTime(time.Now())}
+		return c.store.States.Change(ctx, before, after)
+	})
+	if err != nil {
+		return after, fmt.Errorf("resume %s: %w", keyText(key), err)
+	}
+	c.log.InfoContext(ctx, "resumed", "channel", key.Channel, "receiver", key.Receiver, "by", mask.Text(by))
+	return after, nil
+}
+
+// ForgetChannel removes a channel that is not configured any more from the known
+// ones, with what is left of its pauses. Its notifications stay.
+func (c *Control) ForgetChannel(ctx context.Context, name, by string) error {
+	if err := c.checkKnown(ctx, name); err != nil {
+		return err
+	}
+	if c.channel(name) != nil {
+		return fmt.Errorf("forget channel %s: %w: it is configured", name, ErrInUse)
+	}
+	pauses, err := c.store.States.Pauses(ctx)
+	if err != nil {
+		return fmt.Errorf("forget channel %s: %w", name, err)
+	}
+	pauses = slices.DeleteFunc(pauses, func(p ports.Pause) bool { return p.Channel != name })
+	if slices.ContainsFunc(pauses, func(p ports.Pause) bool { return p.Kind != ports.Draining }) {
+		return fmt.Errorf("forget channel %s: %w: it is paused, or one of its receivers is; resume them first", name, ErrInUse)
+	}
+	for _, pause := range pauses {
+		if err := c.store.States.End(ctx, pause); err != nil {
+			return fmt.Errorf("forget channel %s: end its pause: %w", name, err)
+		}
+	}
+	if err := c.store.States.Forget(ctx, name); err != nil {
+		return fmt.Errorf("forget channel %s: %w", name, err)
+	}
+	c.log.InfoContext(ctx, "channel forgotten", "channel", name, "by", mask.Text(by))
+	return nil
+}
+
+// checkKnown returns ErrUnknownChannel unless the channel is or was configured.
+func (c *Control) checkKnown(ctx context.Context, name string) error {
+	if c.channel(name) != nil {
+		return nil
+	}
+	all, err := c.Channels(ctx)
+	if err != nil {
+		return err
+	}
+	names := make([]string, len(all))
+	for i, channel := range all {
+		names[i] = channel.Name
+		if channel.Name == name {
+			return nil
+		}
+	}
+	return fmt.Errorf("%w; known: %s", ErrUnknownChannel, strings.Join(names, ", "))
+}
+
+func (c *Control) pause(ctx context.Context, key domain.PauseKey) (pause ports.Pause, found bool, err error) {
+	pauses, err := c.store.States.Pauses(ctx)
+	if err != nil {
+		return ports.Pause{}, false, err
+	}
+	i := slices.IndexFunc(pauses, func(p ports.Pause) bool { return p.PauseKey == key })
+	if i < 0 {
+		return ports.Pause{}, false, nil
+	}
+	return pauses[i], true, nil
+}
+
+// untilUnchanged repeats change while a notifier changes the pause at the same time.
+func untilUnchanged(change func() error) error {
+	const tries = 5
+	var err error
+	for range tries {
+		if err = change(); !errors.Is(err, ports.ErrChanged) {
+			return err
+		}
+	}
+	return err
+}
+
+func keyText(key domain.PauseKey) string {
+	if key.Receiver == "" {
+		return key.Channel
+	}
+	return key.Channel + ", receiver " + key.Receiver
+}

@@ -1,0 +1,136 @@
+package notification
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
+)
+
+// Filter selects notifications, as people write it. Empty fields select all.
+type Filter struct {
+	OrderID, UserID, Channel string
+	State                    string // one or more states, separated by commas
+	From, To                 string // RFC 3339; notifications that changed in between
+}
+
+// Query returns the filter's query. [*domain.InvalidError] is returned when a field
+// is wrong; it names all of them.
+func (f Filter) Query() (ports.NotificationQuery, error) {
+	query := ports.NotificationQuery{UserID: f.UserID, Channel: f.Channel}
+	var invalid domain.InvalidError
+	fault := func(field, reason string) {
+		invalid.Fields = append(invalid.Fields, domain.FieldError{Field: field, Reason: reason})
+	}
+	if f.OrderID != "" {
+		id, err := domain.ParseOrderID(f.OrderID)
+		if err != nil {
+			fault("order_id", "must be an order's id: a UUID with hyphens")
+		}
+		query.OrderID = id
+	}
+	if f.State != "" {
+		for name := range strings.SplitSeq(f.State, ",") {
+			state := domain.NotificationState(name)
+			if !slices.Contains(domain.NotificationStates, state) {
+				fault("state", fmt.Sprintf("must be of %s, separated by commas", stateNames(domain.NotificationStates)))
+				break
+			}
+			if !slices.Contains(query.States, state) {
+				query.States = append(query.States, state)
+			}
+		}
+	}
+	parse := func(field, text string) (at time.Time) {
+		if text == "" {
+			return at
+		}
+		at, err := time.Parse(time.RFC3339, text)
+		if err != nil || !domain.IsWritable(at) {
+			fault(field, "must be a time such as 2026-11-23T10:00:00Z; in a URL, + is written as %2B")
+			return time.Time{}
+		}
+		// Notifications' times are whole milliseconds, so the next one selects the same.
+		return domain.TruncateTime(at.Add(time.Millisecond - 1))
+	}
+	query.From, query.To = parse("from", f.From), parse("to", f.To)
+	if !query.From.IsZero() && !query.To.IsZero() && !query.From.Before(query.To) {
+		fault("to", "must be later than from")
+	}
+	if len(invalid.Fields) > 0 {
+		return ports.NotificationQuery{}, &invalid
+	}
+	return query, nil
+}
+
+func stateNames(states []domain.NotificationState) string {
+	names := make([]string, len(states))
+	for i, state := range states {
+		names[i] = string(state)
+	}
+	return strings.Join(names, ", ")
+}
+
+// Notifications returns a page of notifications. See [ports.DeliveryLog].
+func (c *Control) Notifications(ctx context.Context, query ports.NotificationQuery) (ports.NotificationPage, error) {
+	return c.store.Deliveries.List(ctx, query)
+}
+
+// Undelivered is a notification that has not reached its receiver.
+type Undelivered struct {
+	domain.Notification
+	Pause *ports.Pause // that keeps it from being sent; nil: none
+}
+
+// UndeliveredPage is one page of them.
+type UndeliveredPage struct {
+	Notifications []Undelivered
+	NextCursor    string // opaque; empty on the last page
+	Unreadable    int    // records that were skipped
+}
+
+// Undelivered returns a page of notifications that have not reached their receivers:
+// those that are retried, held or dead, unless the query names states.
+func (c *Control) Undelivered(ctx context.Context, query ports.NotificationQuery) (UndeliveredPage, error) {
+	if len(query.States) == 0 {
+		query.States = []domain.NotificationState{domain.Retrying, domain.Held, domain.Dead}
+	}
+	if slices.Contains(query.States, domain.Sent) {
+		return UndeliveredPage{}, &domain.InvalidError{Fields: []domain.FieldError{{Field: "state", Reason: "must be of retrying, held, dead, skipped: sent notifications are delivered"}}}
+	}
+	list, err := c.store.Deliveries.List(ctx, query)
+	if err != nil {
+		return UndeliveredPage{}, err
+	}
+	pauses, err := c.store.States.Pauses(ctx)
+	if err != nil {
+		return UndeliveredPage{}, fmt.Errorf("list the pauses: %w", err)
+	}
+	byKey := make(map[domain.PauseKey]*ports.Pause, len(pauses))
+	for i := range pauses {
+		byKey[pauses[i].PauseKey] = &pauses[i]
+	}
+	page := UndeliveredPage{NextCursor: list.NextCursor, Unreadable: list.Unreadable}
+	for _, n := range list.Notifications {
+		page.Notifications = append(page.Notifications, Undelivered{n, pauseOf(n, byKey)})
+	}
+	return page, nil
+}
+
+// pauseOf returns the pause that holds the notification, or that will hold it when
+// it is tried next.
+func pauseOf(n domain.Notification, pauses map[domain.PauseKey]*ports.Pause) *ports.Pause {
+	if !n.State.Waits() {
+		return nil
+	}
+	for _, key := range []domain.PauseKey{n.HeldBy, {Channel: n.Channel}, {Channel: n.Channel, Receiver: n.Receiver}} {
+		if pause := pauses[key]; pause != nil {
+			return pause
+		}
+	}
+	return nil
+}

@@ -1,0 +1,54 @@
+package notification
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"example.com/orderflow/ports"
+	"example.com/orderflow/services/internal/mask"
+)
+
+// Forgotten counts what was changed to forget a user, and names the parts that could
+// not be changed.
+type Forgotten struct {
+	Contacts, Notifications, DeadLetters int
+	Left                                 []string
+}
+
+// Forget deletes the user's contact, and removes the user from the recorded
+// notifications and the dead letters. Orders and their events keep the user's id.
+//
+// If a part fails, Forget changes the others and returns the error: repeat it. What a
+// notifier sends at the same time is recorded afterwards; repeat Forget a minute
+// later, or once the events that wait in queues are handled.
+func (c *Control) Forget(ctx context.Context, userID, by string) (Forgotten, error) {
+	var forgotten Forgotten
+	var errs []error
+	part := func(name string, err error) {
+		if err != nil {
+			forgotten.Left = append(forgotten.Left, name)
+			errs = append(errs, fmt.Errorf("%s: %w", name, err))
+		}
+	}
+	// Without a contact nothing more is sent, so contacts come first.
+	err := c.store.Contacts.Delete(ctx, userID)
+	switch {
+	case err == nil:
+		forgotten.Contacts = 1
+	case errors.Is(err, ports.ErrNotFound):
+		err = nil
+	}
+	part("contacts", err)
+	forgotten.Notifications, err = c.store.Deliveries.Forget(ctx, userID)
+	part("notifications", err)
+	forgotten.DeadLetters, err = c.store.DeadLetters.Forget(ctx, userID)
+	part("dead letters", err)
+
+	c.log.InfoContext(ctx, "user forgotten", "user_id", mask.Text(userID), "by", mask.Text(by), "contacts", forgotten.Contacts,
+		"notifications", forgotten.Notifications, "dead_letters", forgotten.DeadLetters, "left", forgotten.Left)
+	if len(errs) > 0 {
+		return forgotten, fmt.Errorf("forget user: %w; repeat it", errors.Join(errs...))
+	}
+	return forgotten, nil
+}
