@@ -26,7 +26,7 @@ type Field struct {
 // set sets the field to the value, or adds the value's faults.
 func (f Field) set(v value, to *faults) {
 	if members, ok := f.To.(*map[string]string); ok && v.kind == jsontext.KindBeginObject {
-		*members = v.storeMembers(f.Name, to)
+		v.storeMembers(members, f.Name, to)
 		return
 	}
 	reason := v.store(f.To)
@@ -136,7 +136,7 @@ func readValue(d *jsontext.Decoder, to any) (value, error) {
 	}
 	v.onlyStrings = v.kind == jsontext.KindBeginArray
 	isMap = isMap && v.kind == jsontext.KindBeginObject
-	var next *member // whose value comes next
+	isName := true // the next token of the object
 	for depth := d.StackDepth(); ; {
 		token, err := d.ReadToken()
 		if err != nil || d.StackDepth() < depth {
@@ -149,27 +149,27 @@ func readValue(d *jsontext.Decoder, to any) (value, error) {
 		if !isMap || d.StackDepth() > depth {
 			continue
 		}
-		if next == nil {
-			next = v.addMember(token)
-		} else { // a string or literal, or the end of another value
-			next.set(token)
-			next = nil
+		switch {
+		case isName:
+			v.addMember(token)
+		case !v.more: // a string or literal, or the end of another value
+			v.members[len(v.members)-1].set(token)
 		}
+		isName = !isName
 	}
 }
 
-// addMember returns the member with the name, for its value.
-func (v *value) addMember(name jsontext.Token) *member {
+// addMember adds a member with the name, whose value comes next.
+func (v *value) addMember(name jsontext.Token) {
 	if len(v.members) == maxMembers {
 		v.more = true
-		return new(member)
+		return
 	}
 	m := member{name: name.String()}
 	if slices.ContainsFunc(v.members, func(other member) bool { return other.name == m.name }) {
 		m.reason = "is given more than once"
 	}
 	v.members = append(v.members, m)
-	return &v.members[len(v.members)-1]
 }
 
 func (m *member) set(value jsontext.Token) {
@@ -181,17 +181,19 @@ func (m *member) set(value jsontext.Token) {
 	}
 }
 
-// storeMembers returns the members, and adds their faults.
-func (v value) storeMembers(name string, to *faults) map[string]string {
+// storeMembers stores the members of the object in a field, or adds their faults.
+func (v value) storeMembers(in *map[string]string, field string, to *faults) {
+	members, faulty := make(map[string]string, len(v.members)), v.more
 	if v.more {
-		to.add(name, fmt.Sprintf("must have at most %d members", maxMembers))
+		to.add(field, fmt.Sprintf("must have at most %d members", maxMembers))
 	}
-	members := make(map[string]string, len(v.members))
 	for _, m := range v.members {
-		to.add(name+"."+m.name, m.reason)
-		members[m.name] = m.text
+		to.add(field+"."+m.name, m.reason)
+		members[m.name], faulty = m.text, faulty || m.reason != ""
 	}
-	return members
+	if !faulty {
+		*in = members
+	}
 }
 
 // store stores the value in to, or returns the value's fault. A whole number beyond

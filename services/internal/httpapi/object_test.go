@@ -96,11 +96,69 @@ func fieldsOf(body []byte) (fields map[string]any, isObject, faulty bool) {
 				texts = append(texts, *element)
 			}
 			fields[name] = &texts
+		case raw[0] == '{':
+			members, ok := membersOf(raw)
+			if fields[name] = &members; !ok {
+				fields[name], faulty = new(map[string]string), true
+			}
 		default:
 			faulty = true
 		}
 	}
 	return fields, true, faulty
+}
+
+// membersOf returns the members of an object, if it has at most 16, of different names,
+// and all are strings.
+func membersOf(raw json.RawMessage) (map[string]string, bool) {
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	_, _ = decoder.Token()
+	members := make(map[string]string)
+	for decoder.More() {
+		name, _ := decoder.Token()
+		var value any
+		if err := decoder.Decode(&value); err != nil {
+			return nil, false
+		}
+		text, isString := value.(string)
+		if _, repeated := members[name.(string)]; repeated || !isString {
+			return nil, false
+		}
+		members[name.(string)] = text
+	}
+	return members, len(members) <= maxMembers
+}
+
+func TestFieldOfMembers(t *testing.T) {
+	many := strings.Repeat(`"a":"",`, maxMembers)
+	for body, want := range map[string]string{
+		`{"m":{}}`:                      "",
+		`{"m":{"a":"x","b":""}}`:        "",
+		`{"m":{"é.\u0000":"x"}}`:        "",
+		`{"m":[]}`:                      "m must be an object of strings, not a list",
+		`{"m":null}`:                    "m must be an object of strings, not null",
+		`{"m":"x"}`:                     "m must be an object of strings, not a string",
+		`{"m":{"a":1,"b":null}}`:        "m.a must be a string, not a number; m.b must be a string, not null",
+		`{"m":{"a":{"a":"x"},"b":"y"}}`: "m.a must be a string, not an object",
+		`{"m":{"a":["x"],"b":true}}`:    "m.a must be a string, not a list; m.b must be a string, not a boolean",
+		`{"m":{"a":"x","a":"y"}}`:       "m.a is given more than once",
+		`{"m":{"a":1,"a":2}}`:           "m.a must be a string, not a number; m.a is given more than once",
+		`{"m":{},"m":{}}`:               "m is given more than once",
+		`{"m":{` + many + `"b":""}}`:    "m must have at most 16 members; " + strings.Repeat("; m.a is given more than once", maxMembers-1)[2:],
+	} {
+		members := map[string]string{"before": ""}
+		err := DecodeObject([]byte(body), "an object", Field{Name: "m", To: &members})
+		got := ""
+		if err != nil {
+			got = err.Error()
+		}
+		if got != want {
+			t.Errorf("%s: got %q, want %q", body, got, want)
+		}
+		if _, unchanged := members["before"]; unchanged != (want != "" && body != `{"m":{},"m":{}}`) {
+			t.Errorf("%s: members are %v", body, members)
+		}
+	}
 }
 
 // Decoding a deeply nested body takes little memory.
@@ -131,12 +189,17 @@ func TestDeeplyNestedBody(t *testing.T) {
 // A list of short strings takes ten times the memory of its text, so it is kept only
 // where a field takes it.
 func TestListThatNoFieldTakes(t *testing.T) {
-	for _, name := range []string{"text", "unknown"} {
+	for body, name := range map[string]string{
+		`{"text":[` + strings.Repeat(`"ab",`, 13_000) + `""]}`:               "list for a text",
+		`{"unknown":[` + strings.Repeat(`"ab",`, 13_000) + `""]}`:            "list for an unknown field",
+		`{"text":{` + strings.Repeat(`"ab":"",`, 8_000) + `"":""}}`:          "object for a text",
+		`{"members":{` + strings.Repeat(`"ab":"",`, 8_000) + `"":""}}`:       "object with too many members",
+		`{"members":{"a":{` + strings.Repeat(`"ab":"",`, 8_000) + `"":""}}}`: "object for a member",
+	} {
 		t.Run(name, func(t *testing.T) {
-			body := []byte(`{"` + name + `":[` + strings.Repeat(`"ab",`, 13_000) + `""]}`)
 			var problem *Problem
 			allocations := testing.AllocsPerRun(1, func() {
-				if err := DecodeObject(body, "an object", Field{Name: "text", To: new(string)}); !errors.As(err, &problem) || problem.Status != http.StatusUnprocessableEntity {
+				if err := DecodeObject([]byte(body), "an object", Field{Name: "text", Optional: true, To: new(string)}, Field{Name: "members", Optional: true, To: new(map[string]string)}); !errors.As(err, &problem) || problem.Status != http.StatusUnprocessableEntity {
 					t.Errorf("got %v, want the field refused", err)
 				}
 			})
