@@ -1,0 +1,144 @@
+package notification_test
+
+import (
+	"errors"
+	"testing"
+
+	"go.uber.org/mock/gomock"
+
+	"example.com/orderflow/adapters/memory"
+	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
+	"example.com/orderflow/ports/mocks"
+	"example.com/orderflow/services/notification"
+)
+
+func TestControlConstructorsRefuse(t *testing.T) {
+	store := storeOf(new(memory.Store))
+	controlOf := func(change func(*notification.Store), names ...string) error {
+		store := store
+		change(&store)
+		var channels []notification.ChannelInfo
+		for _, name := range names {
+			channels = append(channels, notification.ChannelInfo{Name: name, Addressed: addressed{}})
+		}
+		_, err := notification.NewControl(store, channels, discard)
+		return err
+	}
+	nothing := func(*notification.Store) {}
+	handlerOf := func(control *notification.Control) error {
+		_, err := notification.NewHandler(control, nil, nil, discard)
+		return err
+	}
+	adminOf := func(control *notification.Control) error {
+		_, err := notification.NewAdminHandler(control, discard)
+		return err
+	}
+	for _, tt := range []struct {
+		name string
+		err  error
+		want string // empty: no error
+	}{
+		{"control", controlOf(nothing, "email", "webhook"), ""},
+		{"no delivery log", controlOf(func(s *notification.Store) { s.Deliveries = nil }), "notification control needs a delivery log, got nil"},
+		{"no states", controlOf(func(s *notification.Store) { s.States = nil }), "notification control needs channel states, got nil"},
+		{"no contacts", controlOf(func(s *notification.Store) { s.Contacts = nil }), "notification control needs contacts, got nil"},
+		{"no dead letters", controlOf(func(s *notification.Store) { s.DeadLetters = nil }), "notification control needs dead letters, got nil"},
+		{"same names", controlOf(nothing, "email", "a", "email"), `notification control: two channels are named "email"`},
+		{"a column's name", controlOf(nothing, "off"), `notification control: no channel with addresses can be named "off", because files of contacts have a column with this name`},
+		{"handler without a control", handlerOf(nil), "notification handler needs a control, got nil"},
+		{"handler with a zero control", handlerOf(new(notification.Control)), "notification handler needs a control made by NewControl, got a zero value"},
+		{"admin handler without a control", adminOf(nil), "notification admin handler needs a control, got nil"},
+		{"admin handler with a zero control", adminOf(new(notification.Control)), "notification admin handler needs a control made by NewControl, got a zero value"},
+	} {
+		got := ""
+		if tt.err != nil {
+			got = tt.err.Error()
+		}
+		if got != tt.want {
+			t.Errorf("%s: got error %q, want %q", tt.name, got, tt.want)
+		}
+	}
+	if _, err := notification.NewControl(store, []notification.ChannelInfo{{Name: "off"}}, nil); err != nil {
+		t.Errorf("a channel without addresses, and no logger: %v", err)
+	}
+}
+
+var receiver = domain.PauseKey{Channel: "webhook", Receiver: "a.example#1"}
+
+// A person's pause takes the place of a breaker's and of one that is over, not of
+// another person's, nor of a receiver's that is switched off.
+func TestPauseTakesThePlaceOf(t *testing.T) {
+	for _, tt := range []struct {
+		kind          ports.PauseKind
+		pause, resume ports.PauseKind // stored afterwards; empty: as before, with an error
+	}{
+		{ports.Breaker, ports.Manual, ports.Draining},
+		{ports.Draining, ports.Manual, ""},
+		{ports.Manual, "", ports.Draining},
+		{ports.Off, "", ports.Draining},
+	} {
+		for name, change := range map[string]struct {
+			call func(*notification.Control) (ports.Pause, error)
+			want ports.PauseKind
+			err  error
+		}{
+			"pause":  {func(c *notification.Control) (ports.Pause, error) { return c.Pause(t.Context(), receiver, "r", "ann") }, tt.pause, notification.ErrPaused},
+			"resume": {func(c *notification.Control) (ports.Pause, error) { return c.Resume(t.Context(), receiver, "ann") }, tt.resume, notification.ErrNotPaused},
+		} {
+			states := new(memory.ChannelStates)
+			before := ports.Pause{PauseKey: receiver, Kind: tt.kind, Reason: "503", By: "bob", Since: monday, Probe: monday, Probes: 4}
+			if err := states.Pause(t.Context(), before); err != nil {
+				t.Fatal(err)
+			}
+			store := storeOf(new(memory.Store))
+			store.States = states
+			got, err := change.call(newControl(t, store))
+			stored := must(states.Pauses(t.Context()))[0]
+			if got != stored {
+				t.Errorf("%s of %s: returned %+v, stored %+v", name, tt.kind, got, stored)
+			}
+			switch {
+			case change.want == "" && (!errors.Is(err, change.err) || stored != before):
+				t.Errorf("%s of %s: got error %v, stored %+v; want it as before", name, tt.kind, err, stored)
+			case change.want != "" && (err != nil || stored.Kind != change.want || stored.By != "ann" || !stored.Probe.IsZero() || stored.Probes != 0):
+				t.Errorf("%s of %s: got error %v, stored %+v; want it %s", name, tt.kind, err, stored, change.want)
+			}
+		}
+	}
+}
+
+// Notifiers may change a pause at the same time.
+func TestPauseWhileItChanges(t *testing.T) {
+	states := mocks.NewMockChannelStates(gomock.NewController(t))
+	store := storeOf(new(memory.Store))
+	store.States = states
+	control := newControl(t, store)
+	first := ports.Pause{PauseKey: receiver, Kind: ports.Breaker, Since: monday}
+	second := first
+	second.Probes = 1
+	gomock.InOrder(
+		states.EXPECT().Pause(gomock.Any(), gomock.Any()).Return(ports.ErrExists),
+		states.EXPECT().Pauses(gomock.Any()).Return(nil, nil), // it has ended
+		states.EXPECT().Pause(gomock.Any(), gomock.Any()).Return(ports.ErrExists),
+		states.EXPECT().Pauses(gomock.Any()).Return([]ports.Pause{first}, nil),
+		states.EXPECT().Change(gomock.Any(), first, gomock.Any()).Return(ports.ErrChanged),
+		states.EXPECT().Pause(gomock.Any(), gomock.Any()).Return(ports.ErrExists),
+		states.EXPECT().Pauses(gomock.Any()).Return([]ports.Pause{second}, nil),
+		states.EXPECT().Change(gomock.Any(), second, gomock.Any()).Return(nil),
+	)
+	if pause, err := control.Pause(t.Context(), receiver, "", "ann"); err != nil || pause.Kind != ports.Manual {
+		t.Errorf("got %+v, %v", pause, err)
+	}
+
+	states.EXPECT().Pauses(gomock.Any()).Return([]ports.Pause{first}, nil).Times(5)
+	states.EXPECT().Change(gomock.Any(), first, gomock.Any()).Return(ports.ErrChanged).Times(5)
+	if _, err := control.Resume(t.Context(), receiver, "ann"); !errors.Is(err, ports.ErrChanged) {
+		t.Errorf("got %v, want ErrChanged after a bounded number of tries", err)
+	}
+	states.EXPECT().Pauses(gomock.Any()).Return([]ports.Pause{first}, nil).Times(5)
+	states.EXPECT().Change(gomock.Any(), first, gomock.Any()).Return(ports.ErrChanged).Times(5)
+	if status, body := call(newAdmin(control), "POST", "/channels/webhook/resume", `{"receiver":"a.example#1"}`); status != 409 {
+		t.Errorf("got %d %s, want 409", status, body)
+	}
+}
