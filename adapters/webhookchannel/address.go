@@ -22,7 +22,7 @@ const (
 // address is a receiver's URL. Its path and query are secrets.
 type address struct {
 	url     *url.URL
-	secrets []string // parts of the URL that nobody may see, the longest first
+	secrets []string // that no error and no answer may show: parts of the URL, and the signing secrets
 }
 
 // CheckAddress returns an error unless the address is the URL of a receiver that the
@@ -59,7 +59,7 @@ func (c *Channel) parse(text string) (address, error) {
 	case !c.allowPrivate && !c.mayName(host):
 		return address{}, errors.New("must be public, not an address inside a network or of this machine")
 	}
-	return address{u, secretsOf(u)}, nil
+	return address{u, append(secretsOf(u), c.secrets...)}, nil
 }
 
 func isPort(u *url.URL) bool {
@@ -121,7 +121,7 @@ func secretsOf(u *url.URL) (secrets []string) {
 		plain, _ := url.QueryUnescape(value)
 		add(minValue, value, plain)
 	}
-	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) })
+	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) }) // a part would spoil the whole
 	return secrets
 }
 

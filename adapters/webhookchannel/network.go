@@ -148,7 +148,7 @@ func (c *Channel) failure(outer, limited context.Context, to address, err error)
 	case outer.Err() != nil:
 		return ports.Postpone(outer.Err())
 	case limited.Err() != nil:
-		return ports.Postpone(fmt.Errorf("no answer within %v", c.timeout))
+		return ports.Postpone(fmt.Errorf("no answer within %v", sendTimeout))
 	}
 	return ports.Postpone(to.hide(err))
 }

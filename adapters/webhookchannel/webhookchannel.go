@@ -45,6 +45,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"example.com/orderflow/ports"
@@ -71,12 +72,12 @@ type Options struct {
 // Channel sends webhooks.
 type Channel struct {
 	name         string
+	secrets      []string // with and without their prefix
 	signers      []signer
 	allowPrivate bool
 	transport    *http.Transport
 	dialer       net.Dialer
 	isPublic     isPublic
-	timeout      time.Duration
 }
 
 var _ ports.AddressedChannel = (*Channel)(nil)
@@ -90,10 +91,13 @@ func New(options Options) (*Channel, error) {
 	}
 	c := &Channel{
 		name: options.Name, signers: signers, allowPrivate: options.AllowPrivate,
-		dialer: newDialer(), isPublic: isPublicAddress, timeout: sendTimeout,
+		dialer: newDialer(), isPublic: isPublicAddress,
 	}
 	if c.name == "" {
 		c.name = "webhook"
+	}
+	for _, secret := range options.Secrets {
+		c.secrets = append(c.secrets, secret, strings.TrimPrefix(secret, secretPrefix))
 	}
 	c.transport = newTransport(c.dial, options.RootCAs)
 	return c, nil
@@ -125,7 +129,7 @@ func (c *Channel) Send(ctx context.Context, message ports.Outgoing) (ports.Answe
 }
 
 func (c *Channel) post(ctx context.Context, to address, message ports.Outgoing) (ports.Answer, error) {
-	limited, cancel := context.WithTimeout(ctx, c.timeout)
+	limited, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
 	request, err := c.request(limited, to, message)
 	if err != nil {
