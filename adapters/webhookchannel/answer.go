@@ -32,10 +32,15 @@ func readText(response *http.Response) string {
 	return string(body)
 }
 
-// verdict returns what the answer's code means for the notification.
-func verdict(response *http.Response) error {
+// verdict returns what the answer's code means for the notification. text is for
+// people.
+func verdict(response *http.Response, text string) error {
 	code := response.StatusCode
-	err := fmt.Errorf("it answered %s", strings.TrimSpace(strconv.Itoa(code)+" "+http.StatusText(code)))
+	said := strings.TrimSpace(strconv.Itoa(code) + " " + http.StatusText(code))
+	if text != "" {
+		said += ": " + text
+	}
+	err := fmt.Errorf("it answered %s", said)
 	switch {
 	case 200 <= code && code <= 299:
 		return nil
@@ -45,7 +50,7 @@ func verdict(response *http.Response) error {
 		502 <= code && code <= 504, 521 <= code && code <= 524:
 		err = ports.Postpone(err)
 	case 300 <= code && code <= 399:
-		err = fmt.Errorf("%w; redirects are not followed", err)
+		err = fmt.Errorf("redirects are not followed: %w", err)
 	}
 	if after, ok := retryAfter(response.Header.Get("Retry-After"), time.Now()); ok {
 		err = ports.RetryAfter(err, after)

@@ -142,7 +142,8 @@ func (c *Channel) post(ctx context.Context, to address, message ports.Outgoing) 
 	}
 	stop := time.AfterFunc(bodyTimeout, cancel)
 	defer stop.Stop()
-	return ports.Answer{Code: strconv.Itoa(response.StatusCode), Text: to.redact(readText(response))}, verdict(response)
+	answer := ports.Answer{Code: strconv.Itoa(response.StatusCode), Text: to.redact(readText(response))}
+	return answer, verdict(response, answer.Text)
 }
 
 func (c *Channel) request(ctx context.Context, to address, message ports.Outgoing) (*http.Request, error) {
