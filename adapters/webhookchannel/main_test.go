@@ -94,9 +94,11 @@ func (r *receiver) received() []webhook {
 	return slices.Clone(r.webhooks)
 }
 
-func (r *receiver) roots() *x509.CertPool {
+func (r *receiver) roots() *x509.CertPool { return certificates(r.server) }
+
+func certificates(server *httptest.Server) *x509.CertPool {
 	pool := x509.NewCertPool()
-	pool.AddCert(r.server.Certificate())
+	pool.AddCert(server.Certificate())
 	return pool
 }
 
