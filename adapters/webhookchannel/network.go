@@ -20,8 +20,8 @@ const (
 	dialTimeout    = 5 * time.Second // of looking up the name and connecting
 	tlsTimeout     = 5 * time.Second
 	idleTimeout    = 30 * time.Second
-	maxIdle        = 64 // idle connections
-	maxIdlePerHost = 8
+	maxIdle        = 256 // idle connections
+	maxIdlePerHost = 64  // as many as a notifier sends at once
 	maxHeader      = 64 << 10 // bytes of the answer's header
 )
 
@@ -102,7 +102,7 @@ func isPublicAddress(ip netip.Addr) bool {
 type forbiddenError struct{ ip netip.Addr }
 
 func (e *forbiddenError) Error() string {
-	return fmt.Sprintf("the host's address %s is not public; webhooks to such addresses have to be allowed", e.ip)
+	return fmt.Sprintf("the host's address %s is not public; allow private addresses for webhooks to reach it", e.ip)
 }
 
 // dial connects to the address. It checks each IP address right before it is dialled,
