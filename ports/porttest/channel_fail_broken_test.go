@@ -36,7 +36,7 @@ func hanging(send func(ctx context.Context, p *paper) error) func() porttest.Cha
 	})
 }
 
-func brokenFailures() []broken[porttest.Channel] {
+func brokenOutcomes() []broken[porttest.Channel] {
 	const (
 		refused     = "Send returns an unmarked error when the receiver refuses the notification"
 		rejected    = "Send marks its error by Permanent when the receiver rejects the notification"
@@ -52,49 +52,49 @@ func brokenFailures() []broken[porttest.Channel] {
 		{"a harness without an outage", unreachable, "", lacking(domain.Unreachable)},
 		{"a harness without an outage, and a channel without addresses", unreachable, "", withoutAddresses(func(c *porttest.Channel) { c.Faults = nil })},
 
-		{"Send takes a refusal for an outage", refused, "", answering(func(answer ports.Answer, err error) (ports.Answer, error) {
+		{"Send takes a refusal for an outage", refused, "", answeringWith(func(answer ports.Answer, err error) (ports.Answer, error) {
 			if answer.Code == "4" {
 				err = ports.Postpone(err)
 			}
 			return answer, err
 		})},
-		{"Send takes a refusal for a rejection", refused, "", answering(func(answer ports.Answer, err error) (ports.Answer, error) {
+		{"Send takes a refusal for a rejection", refused, "", answeringWith(func(answer ports.Answer, err error) (ports.Answer, error) {
 			if answer.Code == "4" {
 				err = ports.Permanent(err)
 			}
 			return answer, err
 		})},
-		{"Send takes a refusal for success", refused, "", answering(func(answer ports.Answer, err error) (ports.Answer, error) {
+		{"Send takes a refusal for success", refused, "", answeringWith(func(answer ports.Answer, err error) (ports.Answer, error) {
 			if answer.Code == "4" {
 				err = nil
 			}
 			return answer, err
 		})},
-		{"Send loses how long to wait", refused, "", answering(func(answer ports.Answer, err error) (ports.Answer, error) {
+		{"Send loses how long to wait", refused, "", answeringWith(func(answer ports.Answer, err error) (ports.Answer, error) {
 			if answer.Code == "4" {
 				err = errors.New("refused")
 			}
 			return answer, err
 		})},
-		{"Send takes a rejection for a refusal", rejected, "", answering(func(answer ports.Answer, err error) (ports.Answer, error) {
+		{"Send takes a rejection for a refusal", rejected, "", answeringWith(func(answer ports.Answer, err error) (ports.Answer, error) {
 			if ports.IsPermanent(err) && !ports.IsGone(err) {
 				err = errors.New(err.Error())
 			}
 			return answer, err
 		})},
-		{"Send marks a rejection twice", rejected, "", answering(func(answer ports.Answer, err error) (ports.Answer, error) {
+		{"Send marks a rejection twice", rejected, "", answeringWith(func(answer ports.Answer, err error) (ports.Answer, error) {
 			if ports.IsPermanent(err) {
 				err = ports.Postpone(err)
 			}
 			return answer, err
 		})},
-		{"Send loses that the receiver is gone", rejected, "", answering(func(answer ports.Answer, err error) (ports.Answer, error) {
+		{"Send loses that the receiver is gone", rejected, "", answeringWith(func(answer ports.Answer, err error) (ports.Answer, error) {
 			if ports.IsGone(err) {
 				err = ports.Permanent(errors.New(err.Error()))
 			}
 			return answer, err
 		})},
-		{"Send takes each rejection for the receiver's end", rejected, "", answering(func(answer ports.Answer, err error) (ports.Answer, error) {
+		{"Send takes each rejection for the receiver's end", rejected, "", answeringWith(func(answer ports.Answer, err error) (ports.Answer, error) {
 			if ports.IsPermanent(err) {
 				err = ports.Gone(err)
 			}
@@ -117,19 +117,19 @@ func brokenFailures() []broken[porttest.Channel] {
 			return answer, err
 		})},
 
-		{"Send loses the code of an error", code, "", answering(func(answer ports.Answer, err error) (ports.Answer, error) {
+		{"Send loses the code of an error", code, "", answeringWith(func(answer ports.Answer, err error) (ports.Answer, error) {
 			if err != nil {
 				answer = ports.Answer{}
 			}
 			return answer, err
 		})},
-		{"Send's error has a secret", secret, "", answering(func(answer ports.Answer, err error) (ports.Answer, error) {
+		{"Send's error has a secret", secret, "", answeringWith(func(answer ports.Answer, err error) (ports.Answer, error) {
 			if answer.Code == "5" && !ports.IsGone(err) {
 				err = fmt.Errorf("post to shelf:%s: %w", paperSecret, err)
 			}
 			return answer, err
 		})},
-		{"Send's answer has a secret", secret, "", answering(func(answer ports.Answer, err error) (ports.Answer, error) {
+		{"Send's answer has a secret", secret, "", answeringWith(func(answer ports.Answer, err error) (ports.Answer, error) {
 			answer.Text = "hello, " + paperSecret
 			return answer, err
 		})},

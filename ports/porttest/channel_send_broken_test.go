@@ -148,7 +148,7 @@ func sending(send func(ctx context.Context, p *paper, message ports.Outgoing) (p
 }
 
 // answering makes a channel that changes what Send returns.
-func answering(change func(answer ports.Answer, err error) (ports.Answer, error)) func() porttest.Channel {
+func answeringWith(change func(answer ports.Answer, err error) (ports.Answer, error)) func() porttest.Channel {
 	return sending(func(ctx context.Context, p *paper, message ports.Outgoing) (ports.Answer, error) {
 		return change(p.accept(ctx, message.ID))
 	})
@@ -174,7 +174,7 @@ func (r renamed) Name() string { return fmt.Sprint("paper-", len(r.sent())) }
 
 func TestChannelClauses(t *testing.T) {
 	clauses := porttest.ChannelClauses()
-	checkSuite(t, clauses, named("paper"), slices.Concat(brokenSends(), brokenFailures(), brokenAddresses()))
+	checkSuite(t, clauses, named("paper"), slices.Concat(brokenSends(), brokenOutcomes(), brokenAddresses()))
 }
 
 // A channel without addresses, whose receiver can only be out of reach, passes.

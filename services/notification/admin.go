@@ -94,8 +94,8 @@ func (h *AdminHandler) forgetChannel(w http.ResponseWriter, r *http.Request) err
 }
 
 const (
-	maxReceiver = 128 // bytes
-	maxPauseReason   = 256 // characters
+	maxReceiver    = 128 // bytes
+	maxPauseReason = 256 // characters
 )
 
 func (h *AdminHandler) pause(w http.ResponseWriter, r *http.Request) error {

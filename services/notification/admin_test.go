@@ -197,7 +197,7 @@ func TestChangesAreLogged(t *testing.T) {
 	if _, err := store.ChannelStates().Register(t.Context(), "fax"); err != nil {
 		t.Fatal(err)
 	}
-	control := must(notification.NewControl(storeOf(store), []notification.ChannelInfo{{Name: "email", Addressed: addressed{must: "@"}}}, slog.New(slog.NewTextHandler(&out, nil))))
+	control := must(notification.NewControl(storeOf(store), []notification.ChannelInfo{{Name: "email", Addressed: addressRule{must: "@"}}}, slog.New(slog.NewTextHandler(&out, nil))))
 	h := newAdmin(control)
 	for _, tt := range []struct{ method, target, body, want string }{
 		{"POST", "/channels/email/pause", `{"reason":"asked by ann.lee@example.com","by":"bob"}`, `msg=paused channel=email receiver="" reason="asked by a…@example.com" by=bob`},

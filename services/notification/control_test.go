@@ -20,7 +20,7 @@ func TestControlConstructorsRefuse(t *testing.T) {
 		change(&store)
 		var channels []notification.ChannelInfo
 		for _, name := range names {
-			channels = append(channels, notification.ChannelInfo{Name: name, Addressed: addressed{}})
+			channels = append(channels, notification.ChannelInfo{Name: name, Addressed: addressRule{}})
 		}
 		_, err := notification.NewControl(store, channels, discard)
 		return err

@@ -90,18 +90,18 @@ func newControl(t *testing.T, store notification.Store) *notification.Control {
 	t.Helper()
 	return must(notification.NewControl(store, []notification.ChannelInfo{
 		{Name: "log", Kind: "log"},
-		{Name: "email", Kind: "smtp", Addressed: addressed{must: "@"}},
-		{Name: "webhook", Kind: "webhook", Addressed: addressed{must: "https://"}},
+		{Name: "email", Kind: "smtp", Addressed: addressRule{must: "@"}},
+		{Name: "webhook", Kind: "webhook", Addressed: addressRule{must: "https://"}},
 	}, discard))
 }
 
-// addressed is a channel whose addresses must contain a text.
-type addressed struct {
+// addressRule is a channel whose addresses must contain a text.
+type addressRule struct {
 	ports.AddressedChannel
 	must string
 }
 
-func (a addressed) CheckAddress(address string) error {
+func (a addressRule) CheckAddress(address string) error {
 	if strings.Contains(address, a.must) {
 		return nil
 	}

@@ -84,11 +84,11 @@ func TestConstructorsRefuse(t *testing.T) {
 		{"no number as rate", newService(parts, mail(func(r *route) { r.Rate = math.NaN() })), "its rate is NaN"},
 		{"negative concurrency", newService(parts, mail(func(r *route) { r.Concurrency = -1 })), "its concurrency is -1"},
 		{"schedule without a base", newService(parts, mail(func(r *route) { r.Schedule.Horizon = time.Hour })), "channel mail: schedule: base is 0s"},
-		{"handler with a zero service", func() error {
-			_, err := notification.NewHandler(new(notification.Service), nil, nil, discard)
+		{"handler with a zero control", func() error {
+			_, err := notification.NewHandler(new(notification.Control), nil, nil, discard)
 			return err
-		}, "a service made by NewService"},
-		{"handler without a service", func() error { _, err := notification.NewHandler(nil, nil, nil, discard); return err }, "handler needs a service"},
+		}, "a control made by NewControl"},
+		{"handler without a control", func() error { _, err := notification.NewHandler(nil, nil, nil, discard); return err }, "handler needs a control"},
 		{"running a zero service", func() error { return new(notification.Service).Run(t.Context()) }, "was not made by NewService"},
 	}
 	for _, tt := range tests {
@@ -102,8 +102,8 @@ func TestConstructorsRefuse(t *testing.T) {
 }
 
 func TestWithoutALogger(t *testing.T) {
-	service, handle := newService(new(memory.Deliveries), nil, &channel{name: "log"})
-	must(notification.NewHandler(service, nil, nil, nil))
+	_, handle := newService(new(memory.Deliveries), nil, &channel{name: "log"})
+	must(notification.NewHandler(must(notification.NewControl(storeOf(new(memory.Store)), nil, nil)), nil, nil, nil))
 	if err := handle(t.Context(), ports.Delivery{Event: newEvent(t), Attempt: 1}); err != nil {
 		t.Error(err)
 	}
