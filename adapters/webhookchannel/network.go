@@ -20,8 +20,8 @@ const (
 	dialTimeout    = 5 * time.Second // of looking up the name and connecting
 	tlsTimeout     = 5 * time.Second
 	idleTimeout    = 30 * time.Second
-	maxIdle        = 256 // idle connections
-	maxIdlePerHost = 64  // as many as a notifier sends at once
+	maxIdle        = 256      // idle connections
+	maxIdlePerHost = 64       // as many as a notifier sends at once
 	maxHeader      = 64 << 10 // bytes of the answer's header
 )
 

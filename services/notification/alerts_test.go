@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"log/slog"
 	"os"
@@ -21,8 +20,6 @@ import (
 	"example.com/orderflow/ports"
 	"example.com/orderflow/services/notification"
 )
-
-var updateAlerts = flag.Bool("update-alerts", false, "rewrite the golden files of alerts")
 
 const operator = "ops@example.com"
 
@@ -355,7 +352,7 @@ func TestAlertTexts(t *testing.T) {
 				content := sent[0].Content
 				got := content.Subject + "\n\n" + content.Text
 				file := filepath.Join("testdata", "alerts", name)
-				if *updateAlerts {
+				if *update {
 					if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o777), os.WriteFile(file, []byte(got), 0o666)); err != nil {
 						t.Fatal(err)
 					}
@@ -365,7 +362,7 @@ func TestAlertTexts(t *testing.T) {
 					t.Fatal(err)
 				}
 				if diff := cmp.Diff(string(want), got); diff != "" {
-					t.Errorf("alert (-want +got; -update-alerts rewrites the golden file):\n%s", diff)
+					t.Errorf("alert (-want +got; -update rewrites the golden file):\n%s", diff)
 				}
 			})
 		})
