@@ -37,7 +37,7 @@ var rules = []rule{
 	{"services/cmd", []string{"ports/...", "domain", "adapters/...", "services/...",
 		"github.com/alecthomas/kong", "github.com/cenkalti/backoff/v5", "golang.org/x/sys/unix"}, nil},
 	{"services", []string{"ports/...", "domain", "services/internal/...",
-		"github.com/google/uuid", "github.com/cenkalti/backoff/v5", "github.com/go-json-experiment/json/jsontext"}, []string{"adapters/...", "services/order", "services/notification", "services/deadletters"}},
+		"github.com/google/uuid", "github.com/cenkalti/backoff/v5", "github.com/go-json-experiment/json/jsontext", "golang.org/x/time/rate"}, []string{"adapters/...", "services/order", "services/notification", "services/deadletters"}},
 	{"", nil, nil},
 }
 
