@@ -162,13 +162,9 @@ func isVisible(text string) bool {
 }
 
 func (h *AdminHandler) contact(w http.ResponseWriter, r *http.Request) error {
-	userID, err := userOf(r)
-	if err != nil {
-		return err
-	}
 	ctx, cancel := httpapi.Begin(r, h.RequestTimeout)
 	defer cancel()
-	contact, err := h.control.Contact(ctx, userID)
+	contact, err := h.control.Contact(ctx, r.PathValue("user_id"))
 	return showContact(w, contact, err)
 }
 
@@ -195,13 +191,9 @@ func showContact(w http.ResponseWriter, contact ports.Contact, err error) error 
 }
 
 func (h *AdminHandler) deleteContact(w http.ResponseWriter, r *http.Request) error {
-	userID, err := userOf(r)
-	if err != nil {
-		return err
-	}
 	ctx, cancel := httpapi.Begin(r, h.RequestTimeout)
 	defer cancel()
-	if err := h.control.DeleteContact(ctx, userID, client(r)); err != nil {
+	if err := h.control.DeleteContact(ctx, r.PathValue("user_id"), client(r)); err != nil {
 		return problem(err)
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -212,27 +204,17 @@ func (h *AdminHandler) deleteContact(w http.ResponseWriter, r *http.Request) err
 const forgetTimeout = time.Minute
 
 func (h *AdminHandler) forget(w http.ResponseWriter, r *http.Request) error {
-	userID, err := userOf(r)
-	if err != nil {
-		return err
-	}
 	ctx, cancel := httpapi.Begin(r, max(h.RequestTimeout, forgetTimeout))
 	defer cancel()
-	forgotten, err := h.control.Forget(ctx, userID, client(r))
-	if err != nil {
-		h.control.log.ErrorContext(ctx, "user not forgotten completely", "error", err)
-		return httpapi.Unavailable("these could not be changed: " + strings.Join(forgotten.Left, ", ") + "; send the request again")
+	forgotten, err := h.control.Forget(ctx, r.PathValue("user_id"), client(r))
+	switch {
+	case err == nil:
+		return httpapi.WriteJSON(w, http.StatusOK, NewForgottenView(forgotten))
+	case len(forgotten.Left) == 0:
+		return problem(err)
 	}
-	return httpapi.WriteJSON(w, http.StatusOK, NewForgottenView(forgotten))
-}
-
-// userOf returns the user in the path.
-func userOf(r *http.Request) (string, error) {
-	userID := r.PathValue("user_id")
-	if err := domain.CheckKnownUserID(userID); err != nil {
-		return "", problem(err)
-	}
-	return userID, nil
+	h.control.log.ErrorContext(ctx, "user not forgotten completely", "error", err)
+	return httpapi.Unavailable("these could not be changed: " + strings.Join(forgotten.Left, ", ") + "; send the request again")
 }
 
 // client returns the author of a request that names none.

@@ -153,7 +153,8 @@ func TestForgetUser(t *testing.T) {
 		{"GET", "/contacts/bob", ``, 200, ``},
 		{"GET", "/undelivered?user_id=ann", ``, 200, `^{"data":\[\]`},
 		{"GET", "/undelivered?order_id=" + orderA, ``, 200, `^{"data":\[{[^{}]*"state":"dead","at"[^{}]*`},
-		{"POST", "/users/%FF/forget", ``, 422, `"field":"user_id"`},
+		{"POST", "/users/%FF/forget", ``, 422, `"field":"user_id","detail":"must be valid UTF-8"`},
+		{"POST", "/users//forget", ``, 307, ``},
 		{"GET", "/users/ann/forget", ``, 405, `use POST`},
 		{"DELETE", "/users/ann", ``, 404, `"code":"not_found"`},
 	})
@@ -200,8 +201,8 @@ func TestChangesAreLogged(t *testing.T) {
 	control := must(notification.NewControl(storeOf(store), []notification.ChannelInfo{{Name: "email", Addressed: addressRule{must: "@"}}}, slog.New(slog.NewTextHandler(&out, nil))))
 	h := newAdmin(control)
 	for _, tt := range []struct{ method, target, body, want string }{
-		{"POST", "/channels/email/pause", `{"reason":"asked by ann.lee@example.com","by":"bob"}`, `msg=paused channel=email receiver="" reason="asked by a…@example.com" by=bob`},
-		{"POST", "/channels/email/resume", `{"by":"ann.lee@example.com"}`, `msg=resumed channel=email receiver="" by=a…@example.com`},
+		{"POST", "/channels/email/pause", `{"reason":"asked by ann.lee@example.com","by":"bob@desk"}`, `msg=paused channel=email receiver="" reason="asked by a…@example.com" by=bob@desk`},
+		{"POST", "/channels/email/resume", `{"by":"bob@desk"}`, `msg=resumed channel=email receiver="" by=bob@desk`},
 		{"DELETE", "/channels/fax", ``, `msg="channel forgotten" channel=fax by="http 192.0.2.1:1234"`},
 		{"PUT", "/contacts/ann.lee@example.com", `{"addresses":{"email":"ann.lee@example.com"},"off":["email"]}`, `msg="contact stored" user_id=a…@example.com by="http 192.0.2.1:1234" channels=\[email\] off=\[email\]`},
 		{"DELETE", "/contacts/ann.lee@example.com", ``, `msg="contact deleted" user_id=a…@example.com by="http 192.0.2.1:1234"`},

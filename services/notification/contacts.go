@@ -7,7 +7,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -23,8 +22,12 @@ const (
 	MaxLanguage  = 35      // characters
 )
 
-// Contact returns the user's contact. See [ports.Contacts].
+// Contact returns the user's contact. See [ports.Contacts]. [*domain.InvalidError] is
+// returned when no user can have the id.
 func (c *Control) Contact(ctx context.Context, userID string) (ports.Contact, error) {
+	if err := domain.CheckKnownUserID(userID); err != nil {
+		return ports.Contact{}, err
+	}
 	return c.store.Contacts.Get(ctx, userID)
 }
 
@@ -35,21 +38,24 @@ func (c *Control) PutContact(ctx context.Context, contact ports.Contact, by stri
 	if err != nil {
 		return ports.Contact{}, err
 	}
-	contact.UpdatedAt = domain.TruncateTime(time.Now())
+	contact.UpdatedAt = now()
 	if err := c.store.Contacts.Put(ctx, contact); err != nil {
 		return ports.Contact{}, err
 	}
-	c.log.InfoContext(ctx, "contact stored", "user_id", mask.Text(contact.UserID), "by", mask.Text(by),
+	c.log.InfoContext(ctx, "contact stored", "user_id", mask.Text(contact.UserID), "by", by,
 		"channels", slices.Sorted(maps.Keys(contact.Addresses)), "off", contact.Off)
 	return contact, nil
 }
 
-// DeleteContact deletes the user's contact. See [ports.Contacts].
+// DeleteContact deletes the user's contact. Its errors are those of Contact.
 func (c *Control) DeleteContact(ctx context.Context, userID, by string) error {
+	if err := domain.CheckKnownUserID(userID); err != nil {
+		return err
+	}
 	if err := c.store.Contacts.Delete(ctx, userID); err != nil {
 		return err
 	}
-	c.log.InfoContext(ctx, "contact deleted", "user_id", mask.Text(userID), "by", mask.Text(by))
+	c.log.InfoContext(ctx, "contact deleted", "user_id", mask.Text(userID), "by", by)
 	return nil
 }
 

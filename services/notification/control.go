@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
-	"time"
 
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
@@ -128,8 +127,7 @@ var (
 	// resumed already.
 	ErrNotPaused = errors.New("not paused")
 
-	// ErrInUse is returned when a channel that is configured or paused is to be
-	// forgotten.
+	// ErrInUse is returned when a channel can't be forgotten yet.
 	ErrInUse = errors.New("in use")
 )
 
@@ -140,7 +138,7 @@ func (c *Control) Pause(ctx context.Context, key domain.PauseKey, reason, by str
 	if err := c.checkKnown(ctx, key.Channel); err != nil {
 		return ports.Pause{}, err
 	}
-	pause := ports.Pause{PauseKey: key, Kind: ports.Manual, Reason: reason, By: by, Since: domain.TruncateTime(time.Now())}
+	pause := ports.Pause{PauseKey: key, Kind: ports.Manual, Reason: reason, By: by, Since: now()}
 	err := untilUnchanged(func() error {
 		err := c.store.States.Pause(ctx, pause)
 		if !errors.Is(err, ports.ErrExists) {
@@ -161,7 +159,7 @@ func (c *Control) Pause(ctx context.Context, key domain.PauseKey, reason, by str
 	if err != nil {
 		return pause, fmt.Errorf("pause %s: %w", keyText(key), err)
 	}
-	c.log.InfoContext(ctx, "paused", "channel", key.Channel, "receiver", key.Receiver, "reason", mask.Text(reason), "by", mask.Text(by))
+	c.log.InfoContext(ctx, "paused", "channel", key.Channel, "receiver", key.Receiver, "reason", mask.Text(reason), "by", by)
 	return pause, nil
 }
 
@@ -182,24 +180,32 @@ func (c *Control) Resume(ctx context.Context, key domain.PauseKey, by string) (a
 			after = before
 			return ErrNotPaused
 		}
-		after = ports.Pause{PauseKey: key, Kind: ports.Draining, Reason: before.Reason, By: by, Since: domain.TruncateTime(time.Now())}
+		after = ports.Pause{PauseKey: key, Kind: ports.Draining, Reason: before.Reason, By: by, Since: now()}
 		return c.store.States.Change(ctx, before, after)
 	})
 	if err != nil {
 		return after, fmt.Errorf("resume %s: %w", keyText(key), err)
 	}
-	c.log.InfoContext(ctx, "resumed", "channel", key.Channel, "receiver", key.Receiver, "by", mask.Text(by))
+	c.log.InfoContext(ctx, "resumed", "channel", key.Channel, "receiver", key.Receiver, "by", by)
 	return after, nil
 }
 
-// ForgetChannel removes a channel that is not configured any more from the known
-// ones, with what is left of its pauses. Its notifications stay.
+// ForgetChannel removes a channel from the known ones, with what is left of its pauses.
+// [ErrInUse] is returned when it is configured or paused, or when its notifications
+// wait. Delete its queue first: nobody looks for it afterwards.
 func (c *Control) ForgetChannel(ctx context.Context, name, by string) error {
 	if err := c.checkKnown(ctx, name); err != nil {
 		return err
 	}
 	if c.channel(name) != nil {
 		return fmt.Errorf("forget channel %s: %w: it is configured", name, ErrInUse)
+	}
+	waiting, err := c.store.Deliveries.List(ctx, ports.NotificationQuery{Channel: name, States: []domain.NotificationState{domain.Retrying, domain.Held}, Limit: 1})
+	if err != nil {
+		return fmt.Errorf("forget channel %s: %w", name, err)
+	}
+	if len(waiting.Notifications) > 0 {
+		return fmt.Errorf("forget channel %s: %w: its notifications wait, as GET /undelivered lists them", name, ErrInUse)
 	}
 	pauses, err := c.store.States.Pauses(ctx)
 	if err != nil {
@@ -217,7 +223,7 @@ func (c *Control) ForgetChannel(ctx context.Context, name, by string) error {
 	if err := c.store.States.Forget(ctx, name); err != nil {
 		return fmt.Errorf("forget channel %s: %w", name, err)
 	}
-	c.log.InfoContext(ctx, "channel forgotten", "channel", name, "by", mask.Text(by))
+	c.log.InfoContext(ctx, "channel forgotten", "channel", name, "by", by)
 	return nil
 }
 

@@ -2,6 +2,7 @@ package notification_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"go.uber.org/mock/gomock"
@@ -104,6 +105,73 @@ func TestPauseTakesThePlaceOf(t *testing.T) {
 			case change.want != "" && (err != nil || stored.Kind != change.want || stored.By != "ann" || !stored.Probe.IsZero() || stored.Probes != 0):
 				t.Errorf("%s of %s: got error %v, stored %+v; want it %s", name, tt.kind, err, stored, change.want)
 			}
+		}
+	}
+}
+
+func TestForgetChannelWhileNotificationsWait(t *testing.T) {
+	store := new(memory.Store)
+	recordStories(t, store.Deliveries())
+	if _, err := store.ChannelStates().Register(t.Context(), "email"); err != nil {
+		t.Fatal(err)
+	}
+	control := must(notification.NewControl(storeOf(store), nil, discard))
+	if err := control.ForgetChannel(t.Context(), "email", "ann"); !errors.Is(err, notification.ErrInUse) || !strings.Contains(err.Error(), "its notifications wait") {
+		t.Errorf("got %v, want ErrInUse", err)
+	}
+	if _, err := control.Forget(t.Context(), "ann", "bob"); err != nil { // hers are the only ones that wait
+		t.Fatal(err)
+	}
+	if err := control.ForgetChannel(t.Context(), "email", "ann"); err != nil {
+		t.Error(err)
+	}
+}
+
+// An empty id would select the notifications without a user.
+func TestForgetNobody(t *testing.T) {
+	control := newControl(t, storeOf(new(memory.Store)))
+	if _, err := control.Forget(t.Context(), "", "bob"); !errors.As(err, new(*domain.InvalidError)) {
+		t.Errorf("got %v, want an InvalidError", err)
+	}
+}
+
+// Only the pause that keeps a notification from being sent is shown with it.
+func TestPauseOfUndelivered(t *testing.T) {
+	email, webhook := domain.PauseKey{Channel: "email"}, domain.PauseKey{Channel: "webhook"}
+	server := domain.PauseKey{Channel: "email", Receiver: "mail.example.com"}
+	hook := domain.PauseKey{Channel: "webhook", Receiver: "hooks.example.com#1a2b3c4d"}
+	for _, tt := range []struct {
+		key  domain.PauseKey
+		kind ports.PauseKind
+		of   string // the channels of the notifications that it is shown with
+	}{
+		{email, ports.Manual, "email"},
+		{email, ports.Draining, ""},
+		{server, ports.Breaker, "email"},
+		{server, ports.Draining, ""},
+		{webhook, ports.Manual, "webhook"},
+		{hook, ports.Manual, "webhook"},
+		{hook, ports.Draining, "webhook"}, // it holds the notification until it is sent
+		{domain.PauseKey{Channel: "log"}, ports.Manual, ""},
+		{domain.PauseKey{Channel: "webhook", Receiver: "warehouse.example.com#5e6f7a8b"}, ports.Off, ""}, // the notification is dead
+	} {
+		store := new(memory.Store)
+		recordStories(t, store.Deliveries())
+		if err := store.ChannelStates().Pause(t.Context(), ports.Pause{PauseKey: tt.key, Kind: tt.kind, Since: monday, Probe: monday}); err != nil {
+			t.Fatal(err)
+		}
+		page := must(newControl(t, storeOf(store)).Undelivered(t.Context(), ports.NotificationQuery{Limit: 10}))
+		var with []string
+		for _, u := range page.Notifications {
+			if view := notification.NewUndeliveredView(u); view.Pause != nil {
+				with = append(with, u.Channel)
+				if (view.Pause.NextProbe != "") != (tt.kind == ports.Breaker) {
+					t.Errorf("%v %s: the next probe is %q", tt.key, tt.kind, view.Pause.NextProbe)
+				}
+			}
+		}
+		if got := strings.Join(with, ","); got != tt.of {
+			t.Errorf("%v %s is shown with %q, want %q", tt.key, tt.kind, got, tt.of)
 		}
 	}
 }

@@ -4,11 +4,15 @@
 // A [Service] has a [Route] for each channel. [Service.Run] consumes each channel's own
 // queue. What a receiver refuses, or can't be reached for, waits in the delivery log, and
 // is tried again by the route's [Schedule]. A receiver that fails often is paused, until a
-// probe finds that it works again. [Handler] is the HTTP interface. A program gives all of
-// them their adapters and runs them:
+// probe finds that it works again. [Control] holds the operators' use cases. [Handler] is
+// the public HTTP interface, [AdminHandler] the operators'. A program gives all of them
+// their adapters and runs them:
 //
 //	service, err := notification.NewService(notification.Parts{…}, notification.Route{Channel: channel, Queue: queue})
-//	handler, err := notification.NewHandler(service, store, queue, log)
+//	control, err := notification.NewControl(notification.Store{…}, channels, log)
+//	handler, err := notification.NewHandler(control, store, queue, log)
+//	admin, err := notification.NewAdminHandler(control, log)
 //	go http.ListenAndServe(":8081", handler)
+//	go http.ListenAndServe("localhost:9081", admin)
 //	err = service.Run(ctx)
 package notification

@@ -51,7 +51,7 @@ func (f Filter) Query() (ports.NotificationQuery, error) {
 		}
 		at, err := time.Parse(time.RFC3339, text)
 		if err != nil || !domain.IsWritable(at) {
-			fault(field, "must be a time such as 2026-11-23T10:00:00Z; in a URL, + is written as %2B")
+			fault(field, "must be a time such as 2026-11-23T10:00:00Z")
 			return time.Time{}
 		}
 		// Notifications' times are whole milliseconds, so the next one selects the same.
@@ -127,8 +127,11 @@ func pauseOf(n domain.Notification, pauses map[domain.PauseKey]*ports.Pause) *po
 	if !n.State.Waits() {
 		return nil
 	}
-	for _, key := range []domain.PauseKey{n.HeldBy, {Channel: n.Channel}, {Channel: n.Channel, Receiver: n.Receiver}} {
-		if pause := pauses[key]; pause != nil {
+	if pause := pauses[n.HeldBy]; pause != nil {
+		return pause
+	}
+	for _, key := range []domain.PauseKey{{Channel: n.Channel}, {Channel: n.Channel, Receiver: n.Receiver}} {
+		if pause := pauses[key]; pause != nil && pause.Kind != ports.Draining {
 			return pause
 		}
 	}

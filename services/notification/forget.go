@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 	"example.com/orderflow/services/internal/mask"
 )
@@ -19,11 +20,16 @@ type Forgotten struct {
 // Forget deletes the user's contact, and removes the user from the recorded
 // notifications and the dead letters. Orders and their events keep the user's id.
 //
-// If a part fails, Forget changes the others and returns the error: repeat it. What a
-// notifier sends at the same time is recorded afterwards; repeat Forget a minute
-// later, or once the events that wait in queues are handled.
+// [*domain.InvalidError] is returned when no user can have the id. If a part fails,
+// Forget changes the others and returns the error: repeat it.
+//
+// What notifiers send at the same time is recorded afterwards, and events in the
+// broker's queues are unchanged: repeat Forget once they are handled.
 func (c *Control) Forget(ctx context.Context, userID, by string) (Forgotten, error) {
 	var forgotten Forgotten
+	if err := domain.CheckKnownUserID(userID); err != nil { // an empty id would select what has no user
+		return forgotten, err
+	}
 	var errs []error
 	part := func(name string, err error) {
 		if err != nil {
@@ -45,7 +51,7 @@ func (c *Control) Forget(ctx context.Context, userID, by string) (Forgotten, err
 	forgotten.DeadLetters, err = c.store.DeadLetters.Forget(ctx, userID)
 	part("dead letters", err)
 
-	c.log.InfoContext(ctx, "user forgotten", "user_id", mask.Text(userID), "by", mask.Text(by), "contacts", forgotten.Contacts,
+	c.log.InfoContext(ctx, "user forgotten", "user_id", mask.Text(userID), "by", by, "contacts", forgotten.Contacts,
 		"notifications", forgotten.Notifications, "dead_letters", forgotten.DeadLetters, "left", forgotten.Left)
 	if len(errs) > 0 {
 		return forgotten, fmt.Errorf("forget user: %w; repeat it", errors.Join(errs...))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strings"
 
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
@@ -101,7 +102,7 @@ func readQuery(r *http.Request) (query ports.NotificationQuery, filtered bool, e
 	}
 	filter := Filter{
 		OrderID: parameters["order_id"], UserID: parameters["user_id"], Channel: parameters["channel"],
-		State: parameters["state"], From: parameters["from"], To: parameters["to"],
+		State: parameters["state"], From: withPlus(parameters["from"]), To: withPlus(parameters["to"]),
 	}
 	query, err = filter.Query()
 	if err != nil {
@@ -111,6 +112,10 @@ func readQuery(r *http.Request) (query ports.NotificationQuery, filtered bool, e
 	query.Limit, err = httpapi.Limit(parameters["limit"], defaultPage, largestPage)
 	return query, filter != Filter{}, err
 }
+
+// withPlus returns the time with its plus sign, which the form encoding reads as a
+// space.
+func withPlus(time string) string { return strings.ReplaceAll(time, " ", "+") }
 
 // reservePage reserves memory for a page of notifications, whose attempts make them
 // larger than other items.

@@ -94,10 +94,11 @@ type PauseView struct {
 
 // NewPauseView returns the view of the pause.
 func NewPauseView(p ports.Pause) PauseView {
-	return PauseView{
-		Channel: p.Channel, Receiver: p.Receiver, Kind: p.Kind, Reason: p.Reason, By: p.By,
-		Since: httpapi.FormatTime(p.Since), NextProbe: optionalTime(p.Probe), FailedProbes: p.Probes,
+	v := PauseView{Channel: p.Channel, Receiver: p.Receiver, Kind: p.Kind, Reason: p.Reason, By: p.By, Since: httpapi.FormatTime(p.Since)}
+	if p.Kind == ports.Breaker {
+		v.NextProbe, v.FailedProbes = optionalTime(p.Probe), p.Probes
 	}
+	return v
 }
 
 // ChannelView is a channel with its pauses.
