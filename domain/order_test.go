@@ -129,6 +129,27 @@ func TestKnownOrder(t *testing.T) {
 	}
 }
 
+// The checks of a user id are those of orders.
+func TestCheckUserID(t *testing.T) {
+	for _, user := range []string{"u", "", "\xff", "u\n", " ", "\u200b", strings.Repeat("ü", 128), strings.Repeat("ü", 129)} {
+		_, asNew := domain.NewOrder(id, user, "p", 1, at)
+		if diff := cmp.Diff(text(asNew), text(domain.CheckUserID(user))); diff != "" {
+			t.Errorf("CheckUserID(%q) (-as an order's +got):\n%s", user, diff)
+		}
+		_, asKnown := domain.KnownOrder(id, user, "p", 1, at)
+		if diff := cmp.Diff(text(asKnown), text(domain.CheckKnownUserID(user))); diff != "" {
+			t.Errorf("CheckKnownUserID(%q) (-as an order's +got):\n%s", user, diff)
+		}
+	}
+}
+
+func text(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
 func TestParseOrderID(t *testing.T) {
 	for _, s := range []string{string(id), strings.ToUpper(string(id)), "0192F0c1-2d3E-7f4a-8B5c-6d7e8f901234"} {
 		if got, err := domain.ParseOrderID(s); err != nil || got != id {

@@ -1,6 +1,7 @@
 package notification
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -111,7 +112,7 @@ func (h *AdminHandler) pause(w http.ResponseWriter, r *http.Request) error {
 	defer cancel()
 	pause, err := h.control.Pause(ctx, key, reason, by)
 	if errors.Is(err, ErrPaused) {
-		return conflict("paused", fmt.Sprintf("it is %s already, since %s", pause.Kind, httpapi.FormatTime(pause.Since)))
+		return conflict("paused", fmt.Sprintf("it is %s already, since %s, by %s", pause.Kind, httpapi.FormatTime(pause.Since), cmp.Or(pause.By, "the notifier")))
 	}
 	return showPause(w, pause, err)
 }

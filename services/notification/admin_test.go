@@ -55,7 +55,7 @@ func TestPauseAndResume(t *testing.T) {
 	checkAnswers(t, h, []exchange{
 		{"POST", "/channels/email/resume", "", 409, `"detail":"it is not paused; GET /channels lists the pauses","instance":"/channels/email/resume","code":"not_paused"`},
 		{"POST", "/channels/email/pause", "", 200, `^{"channel":"email","kind":"paused","by":"http 192.0.2.1:1234",` + since + `}$`},
-		{"POST", "/channels/email/pause", `{"by":"bob"}`, 409, `"detail":"it is paused already, since .*"code":"paused"`},
+		{"POST", "/channels/email/pause", `{"by":"bob"}`, 409, `"detail":"it is paused already, since .*, by http 192.0.2.1:1234".*"code":"paused"`},
 		{"POST", "/channels/webhook/pause", `{"receiver":"a.example#1","reason":"moves","by":"ann"}`, 200, `^{"channel":"webhook","receiver":"a.example#1","kind":"paused","reason":"moves","by":"ann",` + since + `}$`},
 		{"GET", "/channels", "", 200, `{"name":"email","kind":"smtp","configured":true,"pauses":\[{"channel":"email","kind":"paused","by":"http 192.0.2.1:1234",[^]]*\]},{"name":"log","kind":"log","configured":true,"pauses":\[\]},{"name":"pager/2","configured":false,"pauses":\[\]},{"name":"webhook"`},
 		{"POST", "/channels/webhook/resume", `{}`, 409, `"code":"not_paused"`},
