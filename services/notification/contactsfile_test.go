@@ -167,8 +167,12 @@ func TestImportOfManyWrongLines(t *testing.T) {
 	if !errors.As(err, &bad) || bad.Count != 1000 || len(bad.Fields) != 100 || bad.Fields[99].Line != 101 {
 		t.Fatalf("got %v, %+v", err, bad)
 	}
-	if want := "the file has 1000 faults, so nothing was written; the first is in line 2: email must contain @"; err.Error() != want {
+	if want := "the file has 1000 faults, so nothing was written; the first is line 2: email must contain @"; err.Error() != want {
 		t.Errorf("got %q, want %q", err, want)
+	}
+	whole := notification.BadField{Line: 3, Reason: "has 2 fields; the first line has 4 columns"}
+	if want := "line 3: it has 2 fields; the first line has 4 columns"; whole.String() != want {
+		t.Errorf("got %q, want %q", whole, want)
 	}
 }
 
