@@ -32,6 +32,10 @@ type Parts struct {
 
 	Retention time.Duration // how long notifications are kept that do not wait; 0: DefaultRetention
 	Log       *slog.Logger  // nil: slog.Default()
+
+	// StopTimeout is how long notifications that are being tried again may take after
+	// Run's context has ended; 0 or less: 5 s. The consumers have their own.
+	StopTimeout time.Duration
 }
 
 const (
@@ -58,6 +62,7 @@ type Service struct {
 	alerts      Alerter
 	queue       func(string) ports.EventQueue
 	retention   time.Duration
+	stopTimeout time.Duration
 	log         *slog.Logger
 
 	routes   []*route
@@ -118,8 +123,11 @@ func NewService(parts Parts, routes ...Route) (*Service, error) {
 	log := wiring.Logger(parts.Log)
 	s := &Service{
 		deliveries: parts.Deliveries, states: parts.States, contacts: parts.Contacts, deadLetters: parts.DeadLetters,
-		alerts: parts.Alerts, queue: parts.Queue, retention: parts.Retention, log: log,
+		alerts: parts.Alerts, queue: parts.Queue, retention: parts.Retention, stopTimeout: parts.StopTimeout, log: log,
 		retry: retry.Store{Waiting: "notifications", Log: log},
+	}
+	if s.stopTimeout <= 0 {
+		s.stopTimeout = 5 * time.Second
 	}
 	if wiring.IsNil(s.alerts) {
 		s.alerts = noAlerts{}
@@ -187,7 +195,7 @@ func (s *Service) Run(ctx context.Context) error {
 	defer stop(nil)
 	calls, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
-	defer context.AfterFunc(ctx, func() { time.AfterFunc(stopTimeout, end) })()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(s.stopTimeout, end) })()
 
 	if !s.readFirstPauses(ctx) { // before the first event, so that no pause is missed
 		return nil
@@ -215,10 +223,6 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 	return nil
 }
-
-// stopTimeout is how long deliveries that are under way may take after Run's context
-// has ended.
-const stopTimeout = 5 * time.Second
 
 // Sent returns the notifications about the order, oldest first. See
 // [ports.DeliveryLog].

@@ -72,6 +72,12 @@ func (w *world) startWith(parts notification.Parts, routes ...notification.Route
 	return stop
 }
 
+// handler returns a service with the route, which does not run, and its handler.
+func (w *world) handler(r notification.Route) (*notification.Service, ports.Handler) {
+	s := must(notification.NewService(w.parts(), r))
+	return s, s.Handler(r.Channel.Name())
+}
+
 // order publishes n orders' events, and returns them.
 func (w *world) order(n int) (events []domain.Event) {
 	w.t.Helper()

@@ -1,0 +1,288 @@
+package notification_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
+	"example.com/orderflow/services/notification"
+)
+
+// endpoints returns a route to endpoints that are named as the parts of their addresses
+// before the @.
+func (w *world) endpoints(c *addressed, addresses ...string) notification.Route {
+	r := w.route(c)
+	for _, address := range addresses {
+		name, _, _ := strings.Cut(address, "@")
+		r.Endpoints = append(r.Endpoints, notification.Endpoint{Name: name, Address: address})
+	}
+	return r
+}
+
+// A receiver is paused after three attempts that did not reach it, or ten that it
+// refused, in a row. Nobody else is.
+func TestBreakerOpens(t *testing.T) {
+	busy := errors.New("busy")
+	tests := []struct {
+		name     string
+		failures []error // of one attempt after the other; nil: accepted
+		want     []string
+	}{
+		{"unreachable", []error{errAway, errAway, errAway}, []string{"hook bad broken"}},
+		{"less", []error{errAway, errAway, nil, errAway, errAway}, nil},
+		{"refused", []error{busy, busy, busy, busy, busy, busy, busy, busy, busy, busy}, []string{"hook bad broken"}},
+		{"refused less", []error{busy, busy, busy, busy, busy, busy, busy, busy, busy, nil, busy}, nil},
+		{"rejected", []error{errAway, errAway, ports.Permanent(errors.New("no")), errAway}, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w, hook := newWorld(t), &addressed{post{name: "hook"}}
+				w.start(w.endpoints(hook, "a@bad", "b@good"))
+				for _, failure := range tt.failures {
+					hook.set(func(m ports.Outgoing) error {
+						if m.Address == "a@bad" {
+							return failure
+						}
+						return nil
+					})
+					w.order(1)
+					synctest.Wait()
+				}
+				if diff := cmp.Diff(tt.want, w.pauses()); diff != "" {
+					t.Errorf("pauses (-want +got):\n%s", diff)
+				}
+				good := 0
+				for _, s := range hook.sent() {
+					if s.address == "b@good" {
+						good++
+					}
+				}
+				if good != len(tt.failures) {
+					t.Errorf("the other receiver got %d notifications, want %d", good, len(tt.failures))
+				}
+			})
+		})
+	}
+}
+
+// Probes come later and later, one at a time; the first success lets the rest go.
+func TestBreakerProbes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, mail := newWorld(t), &post{name: "mail"}
+		w.start(w.route(mail))
+		mail.fail(errAway)
+		events := w.order(3)
+		synctest.Wait()
+		opened := time.Now()
+		first := mail.tried()
+		time.Sleep(5 * time.Minute)
+		var gaps []time.Duration
+		last := opened
+		for _, at := range mail.times()[first:] {
+			gaps = append(gaps, at.Sub(last).Round(time.Second))
+			last = at
+		}
+		want := []time.Duration{1, 2, 4, 8, 16, 32, 60, 60, 60}
+		for i := range want {
+			want[i] *= time.Second
+		}
+		near := func(got, want time.Duration) bool { return got >= want && got <= want+2*time.Second }
+		for i, gap := range gaps {
+			if i < len(want) && !near(gap, want[i]) {
+				t.Errorf("probes after %v, want about %v", gaps, want)
+				break
+			}
+		}
+		if len(gaps) < 8 || len(gaps) > 9 {
+			t.Errorf("%d probes in 5 minutes: %v", len(gaps), gaps)
+		}
+
+		mail.fail(nil)
+		for range 65 {
+			if time.Sleep(time.Second); len(mail.sent()) == len(events) {
+				break
+			}
+		}
+		mail.checkOnce(t, events)
+		if diff := cmp.Diff([]string{"mail draining"}, w.pauses()); diff != "" {
+			t.Errorf("pauses (-want +got):\n%s", diff)
+		}
+		events = append(events, w.order(1)...) // does not wait for the drain's end
+		synctest.Wait()
+		mail.checkOnce(t, events)
+		time.Sleep(time.Minute)
+		if p := w.pauses(); len(p) != 0 {
+			t.Errorf("pauses at the end: %v", p)
+		}
+	})
+}
+
+// While a receiver is paused, a new event waits for the next probe, even if nothing was
+// held before.
+func TestBreakerWithoutHeldNotifications(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, mail := newWorld(t), &post{name: "mail"}
+		w.start(w.route(mail))
+		mail.fail(errors.New("busy"))
+		w.order(10)
+		synctest.Wait()
+		if diff := cmp.Diff([]string{"mail broken"}, w.pauses()); diff != "" {
+			t.Fatalf("pauses (-want +got):\n%s", diff)
+		}
+		mail.fail(ports.Permanent(errors.New("no"))) // the ten die
+		time.Sleep(20 * time.Minute)
+		if waiting := w.list("mail", domain.Retrying, domain.Held); len(waiting) != 0 {
+			t.Errorf("%d wait: %+v", len(waiting), waiting[0])
+		}
+		mail.fail(nil)
+		events := w.order(1)
+		time.Sleep(time.Minute)
+		mail.checkOnce(t, events)
+		time.Sleep(2 * time.Hour)
+		if p := w.pauses(); len(p) != 0 {
+			t.Errorf("pauses at the end: %v", p)
+		}
+	})
+}
+
+// A receiver that fails again while it is drained is paused again, and nothing is lost.
+func TestBreakerOpensWhileDraining(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, mail := newWorld(t), &post{name: "mail"}
+		w.start(w.route(mail))
+		mail.fail(errAway)
+		events := w.order(500)
+		time.Sleep(10 * time.Second)
+		accepts := 50
+		mail.set(func(ports.Outgoing) error {
+			if accepts--; accepts < 0 {
+				return errAway
+			}
+			return nil
+		})
+		time.Sleep(time.Minute)
+		if diff := cmp.Diff([]string{"mail broken"}, w.pauses()); diff != "" {
+			t.Errorf("pauses (-want +got):\n%s", diff)
+		}
+		mail.fail(nil)
+		time.Sleep(3 * time.Minute)
+		mail.checkOnce(t, events)
+	})
+}
+
+// Breakers, pauses and what they hold survive all notifiers.
+func TestPausesSurviveARestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, mail, sms := newWorld(t), &post{name: "mail"}, &post{name: "sms"}
+		manual := ports.Pause{PauseKey: domain.PauseKey{Channel: "sms"}, Kind: ports.Manual, By: "ann", Reason: "maintenance", Since: domain.TruncateTime(time.Now())}
+		if err := w.store.ChannelStates().Pause(t.Context(), manual); err != nil {
+			t.Fatal(err)
+		}
+		stop := w.start(w.route(mail), w.route(sms))
+		mail.fail(errAway)
+		events := w.order(20)
+		time.Sleep(10 * time.Second)
+		stop()
+
+		tried := mail.tried()
+		w.start(w.route(mail), w.route(sms))
+		events = append(events, w.order(20)...)
+		time.Sleep(2 * time.Hour)
+		if probes := mail.tried() - tried; probes > 130 || sms.tried() > 0 {
+			t.Errorf("%d probes, %d tries of the paused channel after the restart", probes, sms.tried())
+		}
+		if held := w.list("sms", domain.Held); len(held) != 40 || held[0].Attempt != 0 || held[0].Reason != "maintenance" || held[0].HeldBy != manual.PauseKey {
+			t.Errorf("%d notifications are held, want 40", len(held))
+		}
+		mail.fail(nil)
+		w.resume("sms", "")
+		time.Sleep(2 * time.Minute)
+		mail.checkOnce(t, events)
+		sms.checkOnce(t, events)
+		if p := w.pauses(); len(p) != 0 {
+			t.Errorf("pauses at the end: %v", p)
+		}
+		if n := strings.Count(fmt.Sprint(w.alerts.kinds()), "stuck sms"); n != 1 {
+			t.Errorf("%d alerts about the pause that lasts, want one: %v", n, w.alerts.kinds())
+		}
+	})
+}
+
+// A pause that an operator makes holds for every notifier within seconds, and one of a
+// receiver holds for that receiver only.
+func TestManualPauseOfAReceiver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, hook := newWorld(t), &addressed{post{name: "hook"}}
+		for range 3 {
+			w.start(w.endpoints(hook, "a@one", "b@two"))
+		}
+		pause := ports.Pause{PauseKey: domain.PauseKey{Channel: "hook", Receiver: "one"}, Kind: ports.Manual, Since: domain.TruncateTime(time.Now())}
+		if err := w.store.ChannelStates().Pause(t.Context(), pause); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Second)
+		w.order(30)
+		time.Sleep(time.Minute)
+		if sent, held := len(hook.sent()), len(w.list("hook", domain.Held)); sent != 30 || held != 30 {
+			t.Errorf("sent %d, held %d, want 30 each", sent, held)
+		}
+		w.resume("hook", "one")
+		time.Sleep(time.Minute)
+		if sent, held := len(hook.sent()), len(w.list("hook", domain.Held)); sent != 60 || held != 0 {
+			t.Errorf("after it was resumed: sent %d, held %d", sent, held)
+		}
+	})
+}
+
+// A receiver that wants nothing any more gets nothing any more, until it is resumed.
+func TestReceiverIsGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, hook := newWorld(t), &addressed{post{name: "hook"}}
+		w.start(w.endpoints(hook, "a@one", "b@two"))
+		hook.set(func(m ports.Outgoing) error {
+			if m.Address == "a@one" {
+				return ports.Gone(errors.New("410 Gone"))
+			}
+			return nil
+		})
+		w.order(1)
+		synctest.Wait()
+		hook.fail(nil)
+		w.order(2)
+		time.Sleep(time.Hour)
+		if diff := cmp.Diff([]string{"hook one off"}, w.pauses()); diff != "" {
+			t.Errorf("pauses (-want +got):\n%s", diff)
+		}
+		states := make(map[string]int)
+		for _, n := range w.list("hook") {
+			states[n.Recipient+" "+string(n.State)]++
+			if n.State == domain.Skipped && !strings.HasPrefix(n.Reason, "the receiver wants no notifications any more, since ") {
+				t.Errorf("skipped because %q", n.Reason)
+			}
+		}
+		if diff := cmp.Diff(map[string]int{"a dead": 1, "a skipped": 2, "b sent": 3}, states); diff != "" {
+			t.Errorf("recorded (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff([]string{"paused hook one", "given up hook one"}, w.alerts.kinds()); diff != "" {
+			t.Errorf("alerts (-want +got):\n%s", diff)
+		}
+		if letters := w.broker.DeadLetters(); len(letters) != 1 {
+			t.Errorf("%d dead letters, want one", len(letters))
+		}
+		w.resume("hook", "one")
+		time.Sleep(2 * time.Second)
+		w.order(1)
+		time.Sleep(time.Minute)
+		if sent := len(hook.sent()); sent != 5 {
+			t.Errorf("sent %d, want 5", sent)
+		}
+	})
+}
