@@ -156,23 +156,18 @@ func probeDelay(failed int) time.Duration {
 
 // sendHeld tries the notification that the pause has held longest. outcome is empty if
 // none was tried.
-func (s *Service) sendHeld(ctx context.Context, r *route, by domain.PauseKey) (outcome domain.Outcome, err error) {
+func (s *Service) sendHeld(ctx context.Context, r *route, by domain.PauseKey) (domain.Outcome, error) {
 	for range 10 { // some may go elsewhere, or to nobody, by now
+		began := time.Now()
 		held, err := s.claimHeld(ctx, by, 1)
 		if err != nil || len(held) == 0 {
 			return "", err
 		}
-		own, cancel := context.WithTimeout(ctx, handlerTimeout)
-		outcome, err = s.deliver(own, r, waiting(held[0], by))
-		cancel()
-		if outcome != "" {
+		if outcome := s.deliverWaiting(ctx, r, waiting(held[0], by), began); outcome != "" {
 			return outcome, nil
 		}
-		if ctx.Err() != nil {
-			return "", ctx.Err()
-		}
 	}
-	return "", nil
+	return "", ctx.Err()
 }
 
 func (s *Service) claimHeld(ctx context.Context, by domain.PauseKey, limit int) ([]ports.WaitingDelivery, error) {

@@ -3,6 +3,7 @@ package notification
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -14,7 +15,7 @@ import (
 const (
 	drainRate  = 200 // notifications a second by each notifier: some receivers fail again under more
 	drainBatch = 50
-	drainAlone = 16               // held notifications that are sent at once
+	drainAtOnce = 16               // held notifications that are sent at once
 	drainIdle  = 30 * time.Second // other notifiers may not have seen for a moment that the pause is over
 )
 
@@ -34,10 +35,11 @@ func (s *Service) drain(ctx, calls context.Context, r *route, key domain.PauseKe
 		if !ok || pause.Kind != ports.Draining {
 			return
 		}
+		claimed := time.Now()
 		held, err := s.claimHeld(calls, key, batch)
 		if len(held) > 0 {
 			lastFound = time.Now()
-			sent += s.sendDrained(ctx, calls, r, key, held, limiter)
+			sent += s.sendDrained(ctx, calls, r, held, claimed, limiter)
 			continue
 		}
 		if err == nil && time.Since(lastFound) >= drainIdle && !s.anyHeld(calls, key) {
@@ -51,30 +53,36 @@ func (s *Service) drain(ctx, calls context.Context, r *route, key domain.PauseKe
 	}
 }
 
-// sendDrained delivers the claimed notifications. It releases those that are left when
-// ctx ends. It returns how many were tried.
-func (s *Service) sendDrained(ctx, calls context.Context, r *route, key domain.PauseKey, held []ports.WaitingDelivery, limiter *rate.Limiter) (tried int) {
+// sendDrained delivers the notifications, claimed at the time or later. It releases
+// those that are left when ctx ends, or that could not be sent within their claims. It
+// returns how many were tried.
+func (s *Service) sendDrained(ctx, calls context.Context, r *route, held []ports.WaitingDelivery, claimed time.Time, limiter *rate.Limiter) int {
+	start, cancel := context.WithDeadline(ctx, claimed.Add(s.deliveries.ClaimLease()-handlerTimeout))
+	defer cancel()
 	var wg sync.WaitGroup
-	var mu sync.Mutex
-	slots := make(chan struct{}, drainAlone)
+	var tried atomic.Int64
+	slots := make(chan struct{}, drainAtOnce)
 	for _, d := range held {
 		j := waiting(d, domain.PauseKey{})
-		if limiter.Wait(ctx) != nil {
+		if limiter.Wait(start) != nil {
 			s.release(calls, j)
 			continue
 		}
-		slots <- struct{}{}
+		select {
+		case slots <- struct{}{}:
+		case <-start.Done():
+			s.release(calls, j)
+			continue
+		}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			if s.deliverWaiting(calls, r, j) != "" {
-				mu.Lock()
-				tried++
-				mu.Unlock()
+			if s.deliverWaiting(calls, r, j, time.Now()) != "" {
+				tried.Add(1)
 			}
 		})
 	}
 	wg.Wait()
-	return tried
+	return int(tried.Load())
 }
 
 // anyHeld reports whether the pause still holds a notification, which a notifier that

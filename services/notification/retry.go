@@ -35,6 +35,7 @@ func (s *Service) retryDue(ctx, calls context.Context, r *route) {
 		if limit == 0 {
 			return
 		}
+		began := time.Now()
 		claiming, cancel := context.WithTimeout(calls, callTimeout)
 		due, err := s.deliveries.ClaimDue(claiming, r.name, limit)
 		cancel()
@@ -50,7 +51,7 @@ func (s *Service) retryDue(ctx, calls context.Context, r *route) {
 		for _, d := range due {
 			wg.Go(func() {
 				defer func() { <-slots }()
-				s.deliverWaiting(calls, r, waiting(d, domain.PauseKey{}))
+				s.deliverWaiting(calls, r, waiting(d, domain.PauseKey{}), began)
 			})
 		}
 		if len(due) < limit || r.limiter != nil {
@@ -78,10 +79,11 @@ func take(ctx context.Context, slots chan struct{}) (taken int) {
 	return taken
 }
 
-// deliverWaiting delivers a notification from the delivery log. Its error needs no
-// answer: a dead one was set aside, and any other is due again.
-func (s *Service) deliverWaiting(ctx context.Context, r *route, j job) domain.Outcome {
-	ctx, cancel := context.WithTimeout(ctx, handlerTimeout)
+// deliverWaiting delivers a notification from the delivery log within handlerTimeout
+// after began, and so within its claim. Its error needs no answer: a dead one was set
+// aside, and any other is due again.
+func (s *Service) deliverWaiting(ctx context.Context, r *route, j job, began time.Time) domain.Outcome {
+	ctx, cancel := context.WithDeadline(ctx, began.Add(handlerTimeout))
 	defer cancel()
 	defer func() {
 		if p := recover(); p != nil { // the claim runs out
