@@ -13,10 +13,10 @@ import (
 )
 
 const (
-	drainRate  = 200 // notifications a second by each notifier: some receivers fail again under more
-	drainBatch = 50
+	drainRate   = 200 // notifications a second by each notifier: some receivers fail again under more
+	drainBatch  = 50
 	drainAtOnce = 16               // held notifications that are sent at once
-	drainIdle  = 30 * time.Second // other notifiers may not have seen for a moment that the pause is over
+	drainIdle   = 30 * time.Second // other notifiers may not have seen for a moment that the pause is over
 )
 
 // drain sends what the pause has held, at drainRate or the route's rate if that is lower,

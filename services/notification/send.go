@@ -21,7 +21,7 @@ type job struct {
 	event     domain.Event
 	fromQueue bool            // the consumer sets the event aside if the notification is dead
 	tried     bool            // by this claim
-	probe     domain.PauseKey // the pause that this job probes or drains, and so does not heed
+	probe     domain.PauseKey // the pause that this job probes, and so does not heed
 }
 
 // waiting returns the job of a notification from the delivery log.
@@ -30,7 +30,7 @@ func waiting(d ports.WaitingDelivery, probe domain.PauseKey) job {
 }
 
 // deliver sends the notification unless it is skipped or held, and records what became
-// of it. outcome is empty if it was not tried. An error marked by [ports.Permanent] is
+// of it. outcome is empty if it was not tried, or not at the receiver that it probes. An error marked by [ports.Permanent] is
 // returned when the notification is dead and its event has to be set aside; any other
 // error when nothing was recorded.
 func (s *Service) deliver(ctx context.Context, r *route, j job) (outcome domain.Outcome, err error) {
@@ -65,7 +65,11 @@ func (s *Service) deliver(ctx context.Context, r *route, j job) (outcome domain.
 	if stopped, err := s.heed(ctx, r, j, to); stopped { // it was paused while this one waited
 		return "", err
 	}
-	return s.attempt(ctx, r, j, to)
+	outcome, err = s.attempt(ctx, r, j, to)
+	if j.probe != (domain.PauseKey{}) && j.probe.Receiver != to.receiver { // the user has moved
+		outcome = ""
+	}
+	return outcome, err
 }
 
 // heed holds or skips the notification if its channel or receiver is paused.

@@ -108,25 +108,3 @@ func TestWithoutALogger(t *testing.T) {
 		t.Error(err)
 	}
 }
-
-func TestScheduleChecks(t *testing.T) {
-	for _, s := range []notification.Schedule{notification.DefaultSchedule, notification.PatientSchedule} {
-		if err := s.Check(); err != nil {
-			t.Error(err)
-		}
-	}
-	for want, change := range map[string]func(*notification.Schedule){
-		"base is 0s":     func(s *notification.Schedule) { s.Base = 0 },
-		"factor is 0.5":  func(s *notification.Schedule) { s.Factor = 0.5 },
-		"factor is NaN":  func(s *notification.Schedule) { s.Factor = math.NaN() },
-		"cap is 1ms":     func(s *notification.Schedule) { s.Cap = time.Millisecond },
-		"jitter is 0.6":  func(s *notification.Schedule) { s.Jitter = 0.6 },
-		"horizon is -1s": func(s *notification.Schedule) { s.Horizon = -time.Second },
-	} {
-		s := notification.PatientSchedule
-		change(&s)
-		if err := s.Check(); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("got %v, want %q", err, want)
-		}
-	}
-}
