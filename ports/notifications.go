@@ -124,6 +124,9 @@ type DeliveryClaim interface {
 	// it waits, Record stores the event, too, and ClaimDue returns both from NextTry
 	// on; otherwise it deletes the event.
 	//
+	// If the notification was dead, Record keeps the attempts that led to that, before
+	// the new ones: MaxAttempts of both, the latest.
+	//
 	// Record of a Sent notification works even after the claim has ended, because it
 	// was sent; if one is recorded as Sent already, that record stays. Record of any
 	// other state changes nothing after the claim has ended and another caller has

@@ -151,6 +151,10 @@ func (c *claim) Record(ctx context.Context, n domain.Notification, event domain.
 		return nil
 	}
 	n.EventID, n.Channel, n.Recipient = c.key.EventID, c.key.Channel, c.key.Recipient
+	if found.recorded && found.record.State == domain.Dead { // it was replayed
+		all := slices.Concat(found.record.Attempts, n.Attempts)
+		n.Attempts = all[max(0, len(all)-domain.MaxAttempts):]
+	}
 	d.set(found, n, event)
 	found.claim = nil
 	return nil

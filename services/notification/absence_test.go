@@ -156,12 +156,15 @@ func TestReplayOfADeadLetter(t *testing.T) {
 			}
 			synctest.Wait()
 		}
-		if n := w.one("mail"); n.State != domain.Retrying || n.Attempt != 1 {
-			t.Errorf("after the replay: %+v; want the schedule from the start", n)
+		if n := w.one("mail"); n.State != domain.Retrying || n.Attempt != 1 || len(n.Attempts) != 2 {
+			t.Errorf("after the replay: %+v; want the schedule from the start, and all attempts", n)
 		}
 		mail.fail(nil)
 		time.Sleep(time.Minute)
 		mail.checkOnce(t, events)
+		if n := w.one("mail"); len(n.Attempts) != 3 || n.Attempts[0].Outcome != domain.Rejected {
+			t.Errorf("in the end: %+v; want all attempts", n)
+		}
 	})
 }
 
