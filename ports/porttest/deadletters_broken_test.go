@@ -24,6 +24,7 @@ type faultyDeadLetters struct {
 	get    func(ctx context.Context, id string) (ports.DeadLetterRecord, error)
 	list   func(ctx context.Context, query ports.DeadLetterQuery) (ports.DeadLetterPage, error)
 	settle func(ctx context.Context, letter ports.DeadLetterRecord, state ports.DeadLetterState, by string) error
+	forget func(ctx context.Context, userID string) (int, error)
 }
 
 func (f *faultyDeadLetters) Put(ctx context.Context, letter ports.DeadLetter) error {
@@ -42,11 +43,15 @@ func (f *faultyDeadLetters) Settle(ctx context.Context, letter ports.DeadLetterR
 	return f.settle(ctx, letter, state, by)
 }
 
+func (f *faultyDeadLetters) Forget(ctx context.Context, userID string) (int, error) {
+	return f.forget(ctx, userID)
+}
+
 // faultyLetters makes two stores that breakIt breaks. The second forgets settled
 // letters after a lease.
 func faultyLetters(breakIt func(f *faultyDeadLetters)) func() porttest.DeadLetters {
 	open := func(whole *memory.DeadLetters) *faultyDeadLetters {
-		f := &faultyDeadLetters{whole, whole.Put, whole.Get, whole.List, whole.Settle}
+		f := &faultyDeadLetters{whole, whole.Put, whole.Get, whole.List, whole.Settle, whole.Forget}
 		breakIt(f)
 		return f
 	}

@@ -90,7 +90,7 @@ func brokenLetterPuts() []broken[porttest.DeadLetters] {
 	const (
 		fields  = "Put keeps a letter, and Get returns it with every field as it was put"
 		known   = "Put of a known failure changes nothing, in any state"
-		adds    = "Put of another failure adds it, and leaves the message as it was"
+		adds    = "Put of another failure adds it, and leaves subscription and message as they were"
 		waits   = "Put of another failure makes the letter wait again, from any state"
 		order   = "Put sorts a letter's failures, the latest last"
 		most    = "Put keeps the latest MaxFailures of a letter's failures"

@@ -14,15 +14,32 @@ import (
 	"example.com/orderflow/ports/porttest"
 )
 
-// renaming makes a log that keeps events and channels under other names.
-func renaming(rename func(domain.EventID, string) (domain.EventID, string)) func() porttest.DeliveryLog {
-	return claimingDelivery(func(l *faultyLog, ctx context.Context, event domain.EventID, channel string) (ports.DeliveryClaim, error) {
-		e, c := rename(event, channel)
-		claim, err := l.whole.Claim(ctx, e, c)
+// renaming makes a log that keeps notifications under other keys.
+func renaming(rename func(*domain.NotificationKey)) func() porttest.DeliveryLog {
+	return claimingDelivery(func(l *faultyLog, ctx context.Context, key domain.NotificationKey) (ports.DeliveryClaim, error) {
+		other := key
+		rename(&other)
+		claim, err := l.whole.Claim(ctx, other)
 		if err != nil {
-			err = fmt.Errorf("claim delivery of %s: %w", event, err)
+			err = fmt.Errorf("claim delivery of %s: %w", key, err)
 		}
 		return claim, err
+	})
+}
+
+// secondClaims makes a log whose Claim succeeds although the whole log's returned an
+// error, if may reports true. at is the time of the key's first Claim.
+func secondClaims(may func(err error, first time.Time) bool) func() porttest.DeliveryLog {
+	return faultyDeliveries(func(l *faultyLog) {
+		var firsts shared[domain.NotificationKey, time.Time]
+		l.claim = func(ctx context.Context, key domain.NotificationKey) (ports.DeliveryClaim, error) {
+			c, err := l.whole.Claim(ctx, key)
+			first, known := firsts.once(key, time.Now())
+			if known && err != nil && may(err, first) {
+				return new(memory.Deliveries).Claim(ctx, key)
+			}
+			return c, err
+		}
 	})
 }
 
@@ -31,11 +48,15 @@ func brokenDeliveryClaims() []broken[porttest.DeliveryLog] {
 		refuses  = "Claim refuses a claimed delivery to each caller until the claim runs out"
 		next     = "Claim gives a delivery whose claim has run out to the next caller, each time"
 		oneOf    = "Claim by many callers succeeds for one of them"
-		keys     = "Claim distinguishes events and channels"
-		recorded = "Claim of a recorded delivery always returns ErrExists"
+		keys     = "Claim distinguishes events, channels and recipients"
+		recorded = "Claim of a recorded delivery always returns ErrExists, unless it is dead"
+		dead     = "Claim gives a dead delivery to one caller at a time"
 		ended    = "Claim with an ended context claims no delivery"
 		every    = "every clause that looks at a held claim"
 		runsOut  = "every clause that lets a claim run out"
+		channels = "other clauses send by several channels"
+		looks    = "every clause that looks at a recorded delivery"
+		again    = "dead deliveries are claimed again in other clauses"
 	)
 	return []broken[porttest.DeliveryLog]{
 		{"each caller gets the claim", refuses, every, leasedLog(time.Nanosecond)},
@@ -44,24 +65,16 @@ func brokenDeliveryClaims() []broken[porttest.DeliveryLog] {
 		{"ClaimLease returns another lease", "ClaimLease returns how long a delivery's claim lasts", "", leasedLog(lease + lease/10)},
 		{"a claim of a delivery never runs out", next, runsOut, leasedLog(time.Hour)},
 
-		{"the next caller's claim does not last", next, runsOut, faultyDeliveries(func(l *faultyLog) {
-			var first shared[domain.EventID, time.Time]
-			l.claim = func(ctx context.Context, event domain.EventID, channel string) (ports.DeliveryClaim, error) {
-				c, err := l.whole.Claim(ctx, event, channel)
-				since, known := first.once(event, time.Now())
-				if known && errors.Is(err, ports.ErrClaimed) && time.Since(since) > lease {
-					return new(memory.Deliveries).Claim(ctx, event, channel)
-				}
-				return c, err
-			}
+		{"the next caller's claim does not last", next, runsOut, secondClaims(func(err error, first time.Time) bool {
+			return errors.Is(err, ports.ErrClaimed) && time.Since(first) > lease
 		})},
 		{"each process has its own claims on deliveries", refuses, every, func() porttest.DeliveryLog {
 			d := leasedLog(lease)()
 			d.Other = leasedLog(lease)().Log
 			return d
 		}},
-		{"Claim looks, and then claims", oneOf, "", claimingDelivery(func(l *faultyLog, ctx context.Context, event domain.EventID, channel string) (ports.DeliveryClaim, error) {
-			c, err := l.whole.Claim(ctx, event, channel)
+		{"Claim looks, and then claims", oneOf, again, claimingDelivery(func(l *faultyLog, ctx context.Context, key domain.NotificationKey) (ports.DeliveryClaim, error) {
+			c, err := l.whole.Claim(ctx, key)
 			if err != nil {
 				return nil, err
 			}
@@ -69,54 +82,83 @@ func brokenDeliveryClaims() []broken[porttest.DeliveryLog] {
 				return nil, err
 			}
 			time.Sleep(time.Millisecond)
-			if again, err := l.whole.Claim(ctx, event, channel); err == nil {
+			if again, err := l.whole.Claim(ctx, key); err == nil {
 				c = again
 			}
 			return c, nil
 		})},
-		{"a concurrent Claim fails as if the log were unreachable", oneOf, "", faultyDeliveries(func(l *faultyLog) {
+		{"a concurrent Claim fails as if the log were unreachable", oneOf, "every clause with many callers", faultyDeliveries(func(l *faultyLog) {
 			var busy sync.Mutex
-			l.claim = func(ctx context.Context, event domain.EventID, channel string) (ports.DeliveryClaim, error) {
+			l.claim = func(ctx context.Context, key domain.NotificationKey) (ports.DeliveryClaim, error) {
 				if !busy.TryLock() {
-					return nil, fmt.Errorf("claim delivery of %s: %w", event, ports.ErrUnavailable)
+					return nil, fmt.Errorf("claim delivery of %s: %w", key, ports.ErrUnavailable)
 				}
 				defer busy.Unlock()
 				time.Sleep(time.Millisecond)
-				return l.whole.Claim(ctx, event, channel)
+				return l.whole.Claim(ctx, key)
 			}
 		})},
-		{"channels are ignored", keys, "other clauses send by several channels", renaming(func(event domain.EventID, _ string) (domain.EventID, string) {
-			return event, "any"
+		{"channels are ignored", keys, channels, renaming(func(key *domain.NotificationKey) { key.Channel = "any" })},
+		{"recipients are ignored", keys, "other clauses have several recipients", renaming(func(key *domain.NotificationKey) { key.Recipient = "" })},
+		{"channels that differ in case are the same", keys, channels, renaming(func(key *domain.NotificationKey) { key.Channel = strings.ToLower(key.Channel) })},
+		{"event and channel are one text", keys, channels, renaming(func(key *domain.NotificationKey) {
+			key.EventID, key.Channel = key.EventID+domain.EventID(key.Channel), ""
 		})},
-		{"channels that differ in case are the same", keys, "", renaming(func(event domain.EventID, channel string) (domain.EventID, string) {
-			return event, strings.ToLower(channel)
+		{"channel and recipient are one text", keys, channels, renaming(func(key *domain.NotificationKey) {
+			key.Channel, key.Recipient = key.Channel+key.Recipient, ""
 		})},
-		{"event and channel are one text", keys, "", renaming(func(event domain.EventID, channel string) (domain.EventID, string) {
-			return event + domain.EventID(channel), ""
-		})},
-		{"a recorded delivery looks claimed", recorded, "every clause that looks at a recorded delivery", claimingDelivery(func(l *faultyLog, ctx context.Context, event domain.EventID, channel string) (ports.DeliveryClaim, error) {
-			c, err := l.whole.Claim(ctx, event, channel)
+		{"a recorded delivery looks claimed", recorded, looks, claimingDelivery(func(l *faultyLog, ctx context.Context, key domain.NotificationKey) (ports.DeliveryClaim, error) {
+			c, err := l.whole.Claim(ctx, key)
 			if errors.Is(err, ports.ErrExists) {
-				return nil, fmt.Errorf("claim delivery of %s: %w", event, ports.ErrClaimed)
+				return nil, fmt.Errorf("claim delivery of %s: %w", key, ports.ErrClaimed)
 			}
 			return c, err
 		})},
-		{"a record is forgotten with the lease", recorded, "", faultyDeliveries(func(l *faultyLog) {
-			var records shared[domain.EventID, time.Time]
-			l.claim = func(ctx context.Context, event domain.EventID, channel string) (ports.DeliveryClaim, error) {
-				c, err := l.whole.Claim(ctx, event, channel)
-				if at, ok := records.get(event); ok && errors.Is(err, ports.ErrExists) && time.Since(at) > lease {
-					return new(memory.Deliveries).Claim(ctx, event, channel)
+		{"a record is forgotten with the lease", recorded, "", secondClaims(func(err error, first time.Time) bool {
+			return errors.Is(err, ports.ErrExists) && time.Since(first) > lease
+		})},
+		{"a delivery that waits can be claimed", recorded, looks, faultyDeliveries(func(l *faultyLog) {
+			var waits shared[domain.NotificationKey, bool]
+			l.record = func(ctx context.Context, c *faultyClaim, n domain.Notification, event domain.Event) error {
+				waits.set(c.key, n.State.Waits())
+				return c.DeliveryClaim.Record(ctx, n, event)
+			}
+			l.claim = func(ctx context.Context, key domain.NotificationKey) (ports.DeliveryClaim, error) {
+				if waiting, _ := waits.get(key); waiting {
+					return new(memory.Deliveries).Claim(ctx, key)
+				}
+				return l.whole.Claim(ctx, key)
+			}
+		})},
+		{"a dead delivery can't be claimed", dead, again, faultyDeliveries(func(l *faultyLog) {
+			var dead shared[domain.NotificationKey, bool]
+			l.record = func(ctx context.Context, c *faultyClaim, n domain.Notification, event domain.Event) error {
+				dead.set(c.key, n.State == domain.Dead)
+				return c.DeliveryClaim.Record(ctx, n, event)
+			}
+			l.claim = func(ctx context.Context, key domain.NotificationKey) (ports.DeliveryClaim, error) {
+				if is, _ := dead.get(key); is {
+					return nil, fmt.Errorf("claim delivery of %s: %w", key, ports.ErrExists)
+				}
+				return l.whole.Claim(ctx, key)
+			}
+		})},
+		{"each caller gets a dead delivery", dead, "", faultyDeliveries(func(l *faultyLog) {
+			var dead shared[domain.NotificationKey, bool]
+			l.record = func(ctx context.Context, c *faultyClaim, n domain.Notification, event domain.Event) error {
+				dead.set(c.key, n.State == domain.Dead)
+				return c.DeliveryClaim.Record(ctx, n, event)
+			}
+			l.claim = func(ctx context.Context, key domain.NotificationKey) (ports.DeliveryClaim, error) {
+				c, err := l.whole.Claim(ctx, key)
+				if is, _ := dead.get(key); is && errors.Is(err, ports.ErrClaimed) {
+					return new(memory.Deliveries).Claim(ctx, key)
 				}
 				return c, err
 			}
-			l.record = func(ctx context.Context, c *faultyClaim, n domain.Notification) error {
-				records.once(c.event, time.Now())
-				return c.DeliveryClaim.Record(ctx, n)
-			}
 		})},
-		{"the log's errors do not say what was attempted", refuses, "every clause that looks at a refusal", claimingDelivery(func(l *faultyLog, ctx context.Context, event domain.EventID, channel string) (ports.DeliveryClaim, error) {
-			c, err := l.whole.Claim(ctx, event, channel)
+		{"the log's errors do not say what was attempted", refuses, "every clause that looks at a refusal", claimingDelivery(func(l *faultyLog, ctx context.Context, key domain.NotificationKey) (ports.DeliveryClaim, error) {
+			c, err := l.whole.Claim(ctx, key)
 			for _, plain := range []error{ports.ErrClaimed, ports.ErrExists} {
 				if errors.Is(err, plain) {
 					return nil, plain

@@ -1,6 +1,7 @@
 package porttest_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,88 +14,173 @@ import (
 	"example.com/orderflow/ports/porttest"
 )
 
-func brokenRecords() []broken[porttest.DeliveryLog] {
-	const (
-		fields  = "Record keeps every field as it was"
-		late    = "Record works after the claim has run out"
-		second  = "Record after another caller's keeps the first record"
-		callers = "Record by many callers keeps one record"
-		ended   = "Record with an ended context records nothing"
-		several = "many callers record a delivery too"
-	)
-	return []broken[porttest.DeliveryLog]{
-		{"Record fails after the claim has run out", late, "other clauses record late", recording(func(ctx context.Context, c *faultyClaim, n domain.Notification) error {
-			if c.ranOut() {
-				return fmt.Errorf("record delivery of %s: %w", c.event, ports.ErrClaimed)
-			}
-			return c.DeliveryClaim.Record(ctx, n)
-		})},
-		{"Record does nothing after the claim has run out", late, "", recording(func(ctx context.Context, c *faultyClaim, n domain.Notification) error {
-			if c.ranOut() {
-				return ctx.Err()
-			}
-			return c.DeliveryClaim.Record(ctx, n)
-		})},
-		{"a second Record fails", second, several, faultyDeliveries(func(l *faultyLog) {
-			var recorded shared[[2]string, bool]
-			l.record = func(ctx context.Context, c *faultyClaim, n domain.Notification) error {
-				if ctx.Err() == nil {
-					if _, again := recorded.once([2]string{string(c.event), c.channel}, true); again {
-						return fmt.Errorf("record delivery of %s: %w", c.event, ports.ErrExists)
-					}
-				}
-				return c.DeliveryClaim.Record(ctx, n)
-			}
-		})},
-		{"the last Record stays", second, "", keepingRecords(func(kept []domain.Notification, n domain.Notification) []domain.Notification {
-			return append(slices.DeleteFunc(kept, sameDelivery(n)), n)
-		}, ofOrder)},
-		{"every Record stays", second, several, keepingRecords(func(kept []domain.Notification, n domain.Notification) []domain.Notification {
-			return append(kept, n)
-		}, ofOrder)},
-		{"Record looks, and then writes", callers, "", faultyDeliveries(func(l *faultyLog) {
-			var own shared[domain.OrderID, []domain.Notification]
-			l.record = func(ctx context.Context, c *faultyClaim, n domain.Notification) error {
-				kept, _ := own.get(n.OrderID)
-				there := slices.ContainsFunc(kept, sameDelivery(n))
-				time.Sleep(time.Millisecond)
-				err := c.DeliveryClaim.Record(ctx, n)
-				if !there && err == nil {
-					own.do(func(own map[domain.OrderID][]domain.Notification) { own[n.OrderID] = append(own[n.OrderID], n) })
-				}
-				return err
-			}
-			l.list = func(ctx context.Context, order domain.OrderID) (ports.NotificationList, error) {
-				kept, _ := own.get(order)
-				return ports.NotificationList{Notifications: ofOrder(slices.Clone(kept), order)}, ctx.Err()
-			}
-		})},
-		{"Record keeps times to the second", fields, "every clause that lists records", keepingRecords(func(kept []domain.Notification, n domain.Notification) []domain.Notification {
-			n.SentAt = n.SentAt.Truncate(time.Second)
-			return keepFirst(kept, n)
-		}, ofOrder)},
-		{"Record keeps attempts in two digits", fields, "", keepingRecords(func(kept []domain.Notification, n domain.Notification) []domain.Notification {
-			n.Attempt = min(n.Attempt, 99)
-			return keepFirst(kept, n)
-		}, ofOrder)},
-		{"Record records and then fails on an ended context", ended, "", faultyDeliveries(func(l *faultyLog) { checkContextLast(&l.record) })},
+// fieldsOfNotifications has a function for each field that a log may lose.
+var fieldsOfNotifications = map[string]func(n *domain.Notification){
+	"user":                    func(n *domain.Notification) { n.UserID = "" },
+	"reason":                  func(n *domain.Notification) { n.Reason = "" },
+	"time's milliseconds":     func(n *domain.Notification) { n.At = n.At.Truncate(time.Second) },
+	"pause's receiver":        func(n *domain.Notification) { n.HeldBy.Receiver = "" },
+	"receiver":                func(n *domain.Notification) { n.Receiver = "" },
+	"time of first try":       func(n *domain.Notification) { n.First = time.Time{} },
+	"attempts over 99":        func(n *domain.Notification) { n.Attempt = min(n.Attempt, 99) },
+	"oldest attempts":         func(n *domain.Notification) { n.Attempts = n.Attempts[max(len(n.Attempts)-10, 0):] },
+	"attempts' durations":     eachAttempt(func(a *domain.Attempt) { a.Duration = 0 }),
+	"attempts' answers' ends": eachAttempt(func(a *domain.Attempt) { a.Answer = a.Answer[:min(len(a.Answer), 512)] }),
+}
+
+func eachAttempt(change func(a *domain.Attempt)) func(n *domain.Notification) {
+	return func(n *domain.Notification) {
+		for i := range n.Attempts {
+			change(&n.Attempts[i])
+		}
 	}
 }
 
-// freeing makes a log whose Release frees the event's current claim, of any holder,
-// if may reports true.
+func brokenRecords() []broken[porttest.DeliveryLog] {
+	const (
+		fields   = "Record keeps every field as it was"
+		replaces = "Record replaces the notification that was recorded before"
+		late     = "Record works after the claim has run out"
+		sent     = "Record of a sent delivery works although another caller has claimed or recorded it"
+		others   = "Record of any other state changes nothing after another caller has claimed or recorded the delivery"
+		first    = "Record of a sent delivery keeps the first such record"
+		callers  = "Record by many callers keeps one record"
+		memory   = "Record and List of deliveries share no memory with their caller"
+		ended    = "Record with an ended context records nothing"
+		several  = "many callers record a delivery too"
+		records  = "every clause that records late"
+		every    = "every clause that looks at the field"
+	)
+	var table []broken[porttest.DeliveryLog]
+	for field, lose := range fieldsOfNotifications {
+		table = append(table, broken[porttest.DeliveryLog]{"a notification loses its " + field, fields, every, recordingAs(lose)})
+	}
+	return append(table, []broken[porttest.DeliveryLog]{
+		{"an empty receiver leaves the one before", replaces, "", faultyDeliveries(func(l *faultyLog) {
+			var receivers shared[domain.NotificationKey, string]
+			l.record = func(ctx context.Context, c *faultyClaim, n domain.Notification, event domain.Event) error {
+				before, _ := receivers.get(c.key)
+				n.Receiver = cmp.Or(n.Receiver, before)
+				receivers.set(c.key, n.Receiver)
+				return c.DeliveryClaim.Record(ctx, n, event)
+			}
+		})},
+		{"attempts are added to those before", replaces, "", faultyDeliveries(func(l *faultyLog) {
+			var attempts shared[domain.NotificationKey, []domain.Attempt]
+			l.record = func(ctx context.Context, c *faultyClaim, n domain.Notification, event domain.Event) error {
+				before, _ := attempts.get(c.key)
+				n.Attempts = slices.Concat(before, n.Attempts)
+				attempts.set(c.key, n.Attempts)
+				return c.DeliveryClaim.Record(ctx, n, event)
+			}
+		})},
+		{"Record fails after the claim has run out", late, records, recording(func(ctx context.Context, c *faultyClaim, n domain.Notification, event domain.Event) error {
+			if c.ranOut() {
+				return fmt.Errorf("record delivery of %s: %w", c.key, ports.ErrClaimed)
+			}
+			return c.DeliveryClaim.Record(ctx, n, event)
+		})},
+		{"Record does nothing after the claim has run out", late, records, recording(func(ctx context.Context, c *faultyClaim, n domain.Notification, event domain.Event) error {
+			if c.ranOut() {
+				return ctx.Err()
+			}
+			return c.DeliveryClaim.Record(ctx, n, event)
+		})},
+		{"Record of a sent delivery does nothing after another caller has claimed it", sent, "late claims that are due", recording(func(ctx context.Context, c *faultyClaim, n domain.Notification, event domain.Event) error {
+			if c.ranOut() {
+				if _, err := c.log.whole.Claim(ctx, c.key); errors.Is(err, ports.ErrClaimed) || errors.Is(err, ports.ErrExists) {
+					return ctx.Err()
+				}
+			}
+			return c.DeliveryClaim.Record(ctx, n, event)
+		})},
+		{"Record of any other state replaces a sent delivery", sent, "late claims that are due", forcing(func(_ *faultyClaim, before, n domain.Notification) bool {
+			return before.State == domain.Sent && n.State != domain.Sent
+		})},
+		{"a late Record of any state replaces another caller's", others, "late claims that are due", forcing(func(c *faultyClaim, before, n domain.Notification) bool {
+			return c.ranOut() && before.State != "" && before.State != domain.Sent && n.State != domain.Sent
+		})},
+		{"a second Record of a sent delivery fails", first, several, faultyDeliveries(func(l *faultyLog) {
+			var recorded shared[domain.NotificationKey, bool]
+			l.record = func(ctx context.Context, c *faultyClaim, n domain.Notification, event domain.Event) error {
+				if ctx.Err() == nil && n.State == domain.Sent {
+					if _, again := recorded.once(c.key, true); again {
+						return fmt.Errorf("record delivery of %s: %w", c.key, ports.ErrExists)
+					}
+				}
+				return c.DeliveryClaim.Record(ctx, n, event)
+			}
+		})},
+		{"the last Record of a sent delivery stays", first, "", forcing(func(_ *faultyClaim, before, n domain.Notification) bool {
+			return before.State == domain.Sent && n.State == domain.Sent
+		})},
+		{"Record looks, and then writes", callers, "", faultyDeliveries(func(l *faultyLog) {
+			var own shared[domain.NotificationKey, []domain.Notification]
+			l.record = func(ctx context.Context, c *faultyClaim, n domain.Notification, event domain.Event) error {
+				kept, _ := own.get(c.key)
+				there := len(kept) > 0
+				time.Sleep(time.Millisecond)
+				err := c.DeliveryClaim.Record(ctx, n, event)
+				if !there && err == nil && n.State == domain.Sent {
+					own.do(func(own map[domain.NotificationKey][]domain.Notification) { own[c.key] = append(own[c.key], n) })
+				}
+				return err
+			}
+			changeResult(&l.list, func(page *ports.NotificationPage, _ ports.NotificationQuery) {
+				for _, n := range page.Notifications {
+					if kept, _ := own.get(n.Key()); len(kept) > 1 {
+						page.Notifications = append(page.Notifications, kept[1:]...)
+					}
+				}
+			})
+		})},
+		{"Record keeps the caller's attempts", memory, "", faultyDeliveries(func(l *faultyLog) {
+			var attempts shared[domain.NotificationKey, []domain.Attempt]
+			l.record = func(ctx context.Context, c *faultyClaim, n domain.Notification, event domain.Event) error {
+				attempts.set(c.key, n.Attempts)
+				return c.DeliveryClaim.Record(ctx, n, event)
+			}
+			changeResult(&l.list, func(page *ports.NotificationPage, _ ports.NotificationQuery) {
+				for i, n := range page.Notifications {
+					if own, _ := attempts.get(n.Key()); len(own) > 3 && len(own) == len(n.Attempts) {
+						page.Notifications[i].Attempts = slices.Clone(own)
+					}
+				}
+			})
+		})},
+		{"List of deliveries returns its own slices", memory, "", faultyDeliveries(func(l *faultyLog) {
+			var lists shared[domain.OrderID, []domain.Notification]
+			changeResult(&l.list, func(page *ports.NotificationPage, query ports.NotificationQuery) {
+				if own, _ := lists.get(query.OrderID); len(own) < 5 || len(own) != len(page.Notifications) {
+					lists.set(query.OrderID, page.Notifications)
+				}
+				page.Notifications, _ = lists.get(query.OrderID)
+			})
+		})},
+		{"Record records and then fails on an ended context", ended, "", faultyDeliveries(func(l *faultyLog) { checkContextLast(&l.record) })},
+	}...)
+}
+
+// freeing makes a log whose Release frees the notification's current claim, of any
+// holder, if may reports true.
 func freeing(may func(c *faultyClaim) bool) func() porttest.DeliveryLog {
 	return faultyDeliveries(func(l *faultyLog) {
-		var current shared[domain.EventID, ports.DeliveryClaim]
-		l.claim = func(ctx context.Context, event domain.EventID, channel string) (ports.DeliveryClaim, error) {
-			c, err := l.whole.Claim(ctx, event, channel)
+		var current shared[domain.NotificationKey, ports.DeliveryClaim]
+		l.claim = func(ctx context.Context, key domain.NotificationKey) (ports.DeliveryClaim, error) {
+			c, err := l.whole.Claim(ctx, key)
 			if err == nil {
-				current.set(event, c)
+				current.set(key, c)
 			}
 			return c, err
 		}
+		remember := func(claimed *[]ports.WaitingDelivery) {
+			for _, c := range *claimed {
+				current.set(c.Notification.Key(), c.Claim)
+			}
+		}
+		changeClaimed(l, func(_ string, claimed *[]ports.WaitingDelivery) { remember(claimed) })
 		l.release = func(ctx context.Context, c *faultyClaim) error {
-			if now, ok := current.get(c.event); ok && may(c) {
+			if now, ok := current.get(c.key); ok && may(c) {
 				return now.Release(ctx)
 			}
 			return c.DeliveryClaim.Release(ctx)
@@ -113,26 +199,26 @@ func brokenDeliveryReleases() []broken[porttest.DeliveryLog] {
 		{"Release waits for the lease", frees, "other clauses release and claim again", releasingDelivery(func(ctx context.Context, _ *faultyClaim) error {
 			return ctx.Err()
 		})},
-		{"Release frees any claim", late, "a second Release frees one too", freeing(func(*faultyClaim) bool { return true })},
+		{"Release frees any claim", late, "other clauses release twice, or late", freeing(func(*faultyClaim) bool { return true })},
 
 		{"a second Release frees the next caller's claim", second, "", freeing(func(c *faultyClaim) bool { return !c.ranOut() })},
 		{"Release removes the record", recorded, "", faultyDeliveries(func(l *faultyLog) {
-			var released shared[domain.EventID, bool]
+			var released shared[domain.NotificationKey, bool]
 			l.release = func(ctx context.Context, c *faultyClaim) error {
-				released.set(c.event, true)
+				released.set(c.key, c.by == "Claim")
 				return c.DeliveryClaim.Release(ctx)
 			}
-			l.claim = func(ctx context.Context, event domain.EventID, channel string) (ports.DeliveryClaim, error) {
-				c, err := l.whole.Claim(ctx, event, channel)
-				if _, ok := released.get(event); ok && errors.Is(err, ports.ErrExists) {
-					return new(memory.Deliveries).Claim(ctx, event, channel)
+			l.claim = func(ctx context.Context, key domain.NotificationKey) (ports.DeliveryClaim, error) {
+				c, err := l.whole.Claim(ctx, key)
+				if was, _ := released.get(key); was && errors.Is(err, ports.ErrExists) {
+					return new(memory.Deliveries).Claim(ctx, key)
 				}
 				return c, err
 			}
 		})},
 		{"Release of a claim that has run out fails", late, "other clauses release late", releasingDelivery(func(ctx context.Context, c *faultyClaim) error {
 			if c.ranOut() {
-				return fmt.Errorf("release delivery of %s: %w", c.event, ports.ErrNotFound)
+				return fmt.Errorf("release delivery of %s: %w", c.key, ports.ErrNotFound)
 			}
 			return c.DeliveryClaim.Release(ctx)
 		})},

@@ -72,7 +72,11 @@ func TestClausesOnASlowMachine(t *testing.T) {
 		passAll(t, "delivery log", seed, porttest.DeliveryLogClauses(), func(m *machine) func() porttest.DeliveryLog {
 			return faultyDeliveries(func(l *faultyLog) {
 				slow(m, &l.claim)
+				slow(m, &l.due)
+				slow(m, &l.held)
 				slow(m, &l.list)
+				slow(m, &l.forget)
+				slow(m, &l.expire)
 				slow(m, &l.record)
 				slow(m, &l.release)
 			})
