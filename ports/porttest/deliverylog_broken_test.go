@@ -115,7 +115,9 @@ func leasedLog(d time.Duration) func() porttest.DeliveryLog {
 // claimingDelivery makes a log with another Claim.
 func claimingDelivery(claim func(l *faultyLog, ctx context.Context, key domain.NotificationKey) (ports.DeliveryClaim, error)) func() porttest.DeliveryLog {
 	return faultyDeliveries(func(l *faultyLog) {
-		l.claim = func(ctx context.Context, key domain.NotificationKey) (ports.DeliveryClaim, error) { return claim(l, ctx, key) }
+		l.claim = func(ctx context.Context, key domain.NotificationKey) (ports.DeliveryClaim, error) {
+			return claim(l, ctx, key)
+		}
 	})
 }
 

@@ -114,7 +114,7 @@ func brokenDeliveryClaims() []broken[porttest.DeliveryLog] {
 			}
 			return c, err
 		})},
-		{"a record is forgotten with the lease", recorded, "", secondClaims(func(err error, first time.Time) bool {
+		{"a record is forgotten with the lease", recorded, "every clause that looks at a record after the lease", secondClaims(func(err error, first time.Time) bool {
 			return errors.Is(err, ports.ErrExists) && time.Since(first) > lease
 		})},
 		{"a delivery that waits can be claimed", recorded, looks, faultyDeliveries(func(l *faultyLog) {
@@ -143,7 +143,7 @@ func brokenDeliveryClaims() []broken[porttest.DeliveryLog] {
 				return l.whole.Claim(ctx, key)
 			}
 		})},
-		{"each caller gets a dead delivery", dead, "", faultyDeliveries(func(l *faultyLog) {
+		{"each caller gets a dead delivery", dead, "another clause records a dead delivery late", faultyDeliveries(func(l *faultyLog) {
 			var dead shared[domain.NotificationKey, bool]
 			l.record = func(ctx context.Context, c *faultyClaim, n domain.Notification, event domain.Event) error {
 				dead.set(c.key, n.State == domain.Dead)

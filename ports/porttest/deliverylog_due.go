@@ -18,18 +18,15 @@ var deliveryLogDue = append(byDue.clauses(), []Clause[DeliveryLog]{
 			waiting = append(waiting, delivered{of, event(n)})
 		}
 		recordAll(t, d.Log, waiting...)
-		for _, by := range waiting {
-			eventually(t, "the delivery of "+string(by.EventID)+" is due", func() bool {
-				got := byDue.some(t, d.Other, channel, 1)
-				if len(got) == 0 {
-					return false
-				}
+		awaitEach(t, "the delivery is due", eventIDs(events(0, 2)), func() (ids []domain.EventID) {
+			for _, got := range byDue.some(t, d.Other, channel, 1) {
 				if early := time.Until(next); early > 0 {
-					t.Errorf("ClaimDue returned the delivery of %s %v before its next try", got[0].Notification.EventID, early)
+					t.Errorf("ClaimDue returned the %s delivery of %s %v before its next try", got.Notification.State, got.Notification.EventID, early)
 				}
-				return true
-			})
-		}
+				ids = append(ids, got.Notification.EventID)
+			}
+			return ids
+		})
 	}},
 
 	{"ClaimDue returns only deliveries of its channel that wait, and have no other claim", func(t testing.TB, d DeliveryLog) {

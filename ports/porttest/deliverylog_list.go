@@ -111,7 +111,8 @@ func checkPages(t testing.TB, d DeliveryLog, query ports.NotificationQuery, want
 	checkEqual(t, fmt.Sprintf("list %+v", query), want, got)
 }
 
-var deliveryLogList = slices.Concat(listerOfDeliveries(false).clauses(), listerOfDeliveries(true).clauses(), []Clause[DeliveryLog]{
+// An order's pages differ from others in their order; limits and cursors are the same.
+var deliveryLogList = slices.Concat(listerOfDeliveries(false).clauses(), listerOfDeliveries(true).clauses()[:2], []Clause[DeliveryLog]{
 	{"List sorts deliveries by their time, and by their key within one time: an order's oldest first, others newest first", func(t testing.TB, d DeliveryLog) {
 		of := event(1)
 		var all []delivered

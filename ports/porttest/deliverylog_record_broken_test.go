@@ -148,7 +148,7 @@ func brokenRecords() []broken[porttest.DeliveryLog] {
 				}
 			})
 		})},
-		{"List of deliveries returns its own slices", memory, "", faultyDeliveries(func(l *faultyLog) {
+		{"List of deliveries returns its own slices", memory, "other clauses list more than a page", faultyDeliveries(func(l *faultyLog) {
 			var lists shared[domain.OrderID, []domain.Notification]
 			changeResult(&l.list, func(page *ports.NotificationPage, query ports.NotificationQuery) {
 				if own, _ := lists.get(query.OrderID); len(own) < 5 || len(own) != len(page.Notifications) {

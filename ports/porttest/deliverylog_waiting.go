@@ -160,7 +160,7 @@ func (w waitingClaim) clauses() []Clause[DeliveryLog] {
 				channel := roundChannel(round)
 				recordAll(t, d.Log, w.nth(channel, 100*round, count)...)
 				var mu sync.Mutex
-				times := map[domain.EventID]int{}
+				times, returned := map[domain.EventID]int{}, 0
 				ctx := bounded(t)
 				claimed = time.Now()
 				together(callers, func(i int) {
@@ -173,8 +173,10 @@ func (w waitingClaim) clauses() []Clause[DeliveryLog] {
 						for _, g := range got {
 							times[g.Notification.EventID]++
 						}
+						returned += len(got)
+						enough := returned > 2*count
 						mu.Unlock()
-						if len(got) == 0 {
+						if len(got) == 0 || enough {
 							return
 						}
 					}
