@@ -12,7 +12,7 @@ import (
 )
 
 func TestDeadLettersClauses(t *testing.T) {
-	table := slices.Concat(brokenLetterPuts(), brokenLetterReads(), brokenLetterLists(), brokenSettles(), brokenForgetting())
+	table := slices.Concat(brokenLetterPuts(), brokenLetterReads(), brokenLetterLists(), brokenSettles(), brokenForgetting(), brokenForgettingOfUsers())
 	checkSuite(t, porttest.DeadLettersClauses(), faultyLetters(func(*faultyDeadLetters) {}), table)
 }
 

@@ -53,7 +53,7 @@ func brokenForgetting() []broken[porttest.DeadLetters] {
 				return f.whole.Get(ctx, id)
 			}
 		})},
-		{"a forgotten letter is still listed", forgotten, "", faultyLetters(func(f *faultyDeadLetters) {
+		{"a forgotten letter is still listed", forgotten, "the fault keeps what Forget has to empty", faultyLetters(func(f *faultyDeadLetters) {
 			var hoard memory.DeadLetters
 			f.put = func(ctx context.Context, letter ports.DeadLetter) error {
 				if err := f.whole.Put(ctx, letter); err != nil {

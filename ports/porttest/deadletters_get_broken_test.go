@@ -44,7 +44,7 @@ func brokenLetterReads() []broken[porttest.DeadLetters] {
 		})},
 		{"Get ignores its context", ended, "", faultyLetters(func(f *faultyDeadLetters) { ignoreContext(&f.get) })},
 		{"List of letters ignores its context", ended, "", faultyLetters(func(f *faultyDeadLetters) { ignoreContext(&f.list) })},
-		{"Get returns its own headers", memory, "", hoarding(func(f *faultyDeadLetters) {
+		{"Get returns its own headers", memory, "the fault keeps what Forget has to empty", hoarding(func(f *faultyDeadLetters) {
 			var headers shared[string, map[string]string]
 			f.get = func(ctx context.Context, id string) (ports.DeadLetterRecord, error) {
 				letter, err := f.whole.Get(ctx, id)

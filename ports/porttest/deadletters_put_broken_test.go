@@ -130,7 +130,7 @@ func brokenLetterPuts() []broken[porttest.DeadLetters] {
 		{"a known failure counts again", known, repeats, keepingFailures(func(failures []ports.Failure, failure ports.Failure) []ports.Failure {
 			return latest(ports.MaxFailures, byTime(append(failures, failure)))
 		})},
-		{"a known failure replaces the first one", known, "", keepingFailures(func(failures []ports.Failure, failure ports.Failure) []ports.Failure {
+		{"a known failure replaces the first one", known, "the fault keeps what Forget has to empty", keepingFailures(func(failures []ports.Failure, failure ports.Failure) []ports.Failure {
 			failures = slices.DeleteFunc(failures, func(f ports.Failure) bool { return f.LastFailure.Equal(failure.LastFailure) })
 			return latest(ports.MaxFailures, byTime(append(failures, failure)))
 		})},
@@ -158,7 +158,7 @@ func brokenLetterPuts() []broken[porttest.DeadLetters] {
 			}
 			return f.whole.Put(ctx, letter)
 		})},
-		{"another failure replaces the message", adds, "", hoarding(func(f *faultyDeadLetters) {
+		{"another failure replaces the message", adds, "the fault keeps what Forget has to empty", hoarding(func(f *faultyDeadLetters) {
 			var latest shared[string, ports.DeadLetter]
 			f.put = func(ctx context.Context, letter ports.DeadLetter) error {
 				err := f.whole.Put(ctx, letter)
@@ -178,17 +178,17 @@ func brokenLetterPuts() []broken[porttest.DeadLetters] {
 		{"failures stay in the order in which they were put", order, "many callers put failures in any order", keepingFailures(func(failures []ports.Failure, failure ports.Failure) []ports.Failure {
 			return latest(ports.MaxFailures, addOnce(failures, failure))
 		})},
-		{"every failure stays", most, "", keepingFailures(func(failures []ports.Failure, failure ports.Failure) []ports.Failure {
+		{"every failure stays", most, "the fault keeps what Forget has to empty", keepingFailures(func(failures []ports.Failure, failure ports.Failure) []ports.Failure {
 			return byTime(addOnce(failures, failure))
 		})},
-		{"the first failures stay", most, "", keepingFailures(func(failures []ports.Failure, failure ports.Failure) []ports.Failure {
+		{"the first failures stay", most, "the fault keeps what Forget has to empty", keepingFailures(func(failures []ports.Failure, failure ports.Failure) []ports.Failure {
 			failures = byTime(addOnce(failures, failure))
 			return failures[:min(len(failures), ports.MaxFailures)]
 		})},
-		{"one failure fewer stays", most, "", keepingFailures(func(failures []ports.Failure, failure ports.Failure) []ports.Failure {
+		{"one failure fewer stays", most, "the fault keeps what Forget has to empty", keepingFailures(func(failures []ports.Failure, failure ports.Failure) []ports.Failure {
 			return latest(ports.MaxFailures-1, byTime(addOnce(failures, failure)))
 		})},
-		{"Put looks, and then writes", callers, "", keepingFailuresUnder(noLock{}, func(failures []ports.Failure, failure ports.Failure) []ports.Failure {
+		{"Put looks, and then writes", callers, "the fault keeps what Forget has to empty", keepingFailuresUnder(noLock{}, func(failures []ports.Failure, failure ports.Failure) []ports.Failure {
 			time.Sleep(time.Millisecond)
 			return latest(ports.MaxFailures, byTime(addOnce(failures, failure)))
 		})},
@@ -220,7 +220,7 @@ func brokenLetterPuts() []broken[porttest.DeadLetters] {
 			}
 		})},
 		{"Put puts the letter and then fails on an ended context", ended, "", faultyLetters(func(f *faultyDeadLetters) { checkContextLast(&f.put) })},
-		{"Put keeps the caller's body", "Put, Get and List of letters share no memory with their caller", "", hoarding(func(f *faultyDeadLetters) {
+		{"Put keeps the caller's body", "Put, Get and List of letters share no memory with their caller", "the fault keeps what Forget has to empty", hoarding(func(f *faultyDeadLetters) {
 			var bodies shared[string, []byte]
 			f.put = func(ctx context.Context, letter ports.DeadLetter) error {
 				bodies.once(letter.ID, letter.Message.Body)

@@ -77,7 +77,7 @@ func brokenSettles() []broken[porttest.DeadLetters] {
 			}
 			return f.whole.Settle(ctx, letter, state, by)
 		})},
-		{"Settle keeps the letter as the caller has read it", listed, "", noting(func(letter ports.DeadLetterRecord, _ string) []byte { return append([]byte{}, letter.Message.Body...) },
+		{"Settle keeps the letter as the caller has read it", listed, "the fault keeps what Forget has to empty", noting(func(letter ports.DeadLetterRecord, _ string) []byte { return append([]byte{}, letter.Message.Body...) },
 			func(letter *ports.DeadLetterRecord, body []byte) { letter.Message.Body = body })},
 		{"Settle changes the reason", any, every, keepingSettled(func(letter *ports.DeadLetterRecord) { letter.Failures[0].Reason = "settled" })},
 

@@ -87,6 +87,25 @@ func TestClausesOnASlowMachine(t *testing.T) {
 				slow(m, &f.get)
 				slow(m, &f.list)
 				slow(m, &f.settle)
+				slow(m, &f.forget)
+			})
+		})
+		passAll(t, "contacts", seed, porttest.ContactsClauses(), func(m *machine) func() porttest.Contacts {
+			return faultyAddresses(func(f *faultyContacts) {
+				slow(m, &f.get)
+				slow(m, &f.put)
+				slow(m, &f.del)
+				slow(m, &f.list)
+			})
+		})
+		passAll(t, "channel states", seed, porttest.ChannelStatesClauses(), func(m *machine) func() porttest.ChannelStates {
+			return faultyStates(func(f *faultyChannels) {
+				slow(m, &f.register)
+				slow(m, &f.forget)
+				slow(m, &f.pauses)
+				slow(m, &f.pause)
+				slow(m, &f.change)
+				slow(m, &f.end)
 			})
 		})
 	}
