@@ -120,8 +120,10 @@ func (c *deliveryClaim) takeIf(ctx context.Context, field string, value any) (ta
 	if err != nil {
 		return false, outage(ctx, err)
 	}
-	c.taken = now
-	return result.MatchedCount > 0, nil
+	if taken = result.MatchedCount > 0; taken {
+		c.taken = now
+	}
+	return taken, nil
 }
 
 // isHeld reports whether no other caller has the claim. In the first half of its

@@ -26,7 +26,7 @@ func claimAtOnce(t *testing.T, log *mongodb.Deliveries, event domain.EventID) []
 	var wg sync.WaitGroup
 	for range 16 {
 		wg.Go(func() {
-			claim, err := log.Claim(bounded(t), event, "mail")
+			claim, err := log.Claim(bounded(t), keyOf(event, "mail"))
 			if errors.Is(err, ports.ErrClaimed) {
 				return
 			}
@@ -80,7 +80,7 @@ func TestDeliveryDocuments(t *testing.T) {
 		return all[0]
 	}
 	before := time.Now()
-	claim, err := log.Claim(bounded(t), event, "mail")
+	claim, err := log.Claim(bounded(t), keyOf(event, "mail"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,8 +99,8 @@ func TestDeliveryDocuments(t *testing.T) {
 		t.Errorf("claimed (-want +got):\n%s", diff)
 	}
 
-	sent := domain.Notification{EventID: event, OrderID: order.ID, Channel: "mail", Attempt: 2, SentAt: epoch}
-	if err := claim.Record(bounded(t), sent); err != nil {
+	sent := domain.Notification{EventID: event, OrderID: order.ID, Channel: "mail", Attempt: 2, State: domain.Sent, At: epoch}
+	if err := claim.Record(bounded(t), sent, domain.Event{}); err != nil {
 		t.Fatal(err)
 	}
 	want := bson.M{"_id": id, "order_id": string(order.ID), "attempt": int32(2), "sent_at": bson.NewDateTimeFromTime(epoch)}
@@ -141,15 +141,15 @@ func TestReadingDeliveriesIsStrict(t *testing.T) {
 			if _, err := store.Database().Collection("deliveries").InsertOne(ctx, d); err != nil {
 				t.Fatal(err)
 			}
-			list, err := log.List(ctx, order.ID)
+			list, err := log.List(ctx, ports.NotificationQuery{OrderID: order.ID})
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := ports.NotificationList{Notifications: []domain.Notification{
-				{EventID: event, OrderID: order.ID, Channel: "mail", Attempt: 1, SentAt: epoch},
+			want := ports.NotificationPage{Notifications: []domain.Notification{
+				{EventID: event, OrderID: order.ID, Channel: "mail", Attempt: 1, State: domain.Sent, At: epoch},
 			}}
 			if tt.want != "" {
-				want = ports.NotificationList{Unreadable: 1}
+				want = ports.NotificationPage{Unreadable: 1}
 			}
 			if diff := cmp.Diff(want, list); diff != "" {
 				t.Errorf("list (-want +got):\n%s", diff)
@@ -168,9 +168,9 @@ func TestUnreadableRecord(t *testing.T) {
 	if _, err := store.Database().Collection("deliveries").InsertOne(bounded(t), strange); err != nil {
 		t.Fatal(err)
 	}
-	_, err := store.Deliveries().Claim(bounded(t), id, "mail")
+	_, err := store.Deliveries().Claim(bounded(t), keyOf(id, "mail"))
 	checkUnreadable(t, "claim", err, string(id), "order_id is missing")
-	recorded := held.claim.Record(bounded(t), held.sent)
+	recorded := held.claim.Record(bounded(t), held.sent, domain.Event{})
 	checkUnreadable(t, "record", recorded, string(id), "order_id is missing")
 	if !ports.IsPermanent(err) || !ports.IsPermanent(recorded) {
 		t.Errorf("claim: %v, record: %v; want permanent errors", err, recorded)
@@ -202,16 +202,16 @@ func TestClaimsWithAnInvalidEndAreFree(t *testing.T) {
 	}
 	for _, tt := range tests {
 		event := newOrder(t, "ann", epoch).Created().ID
-		if _, err := log.Claim(bounded(t), event, "mail"); err != nil {
+		if _, err := log.Claim(bounded(t), keyOf(event, "mail")); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := store.Database().Collection("delivery_claims").UpdateOne(bounded(t), bson.M{"_id.event_id": string(event)}, tt.spoil); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := log.Claim(bounded(t), event, "mail"); !errors.Is(err, tt.want) {
+		if _, err := log.Claim(bounded(t), keyOf(event, "mail")); !errors.Is(err, tt.want) {
 			t.Errorf("claim a delivery whose claim ends %s: got %v, want %v", tt.name, err, tt.want)
 		}
-		if _, err := log.Claim(bounded(t), event, "mail"); !errors.Is(err, ports.ErrClaimed) {
+		if _, err := log.Claim(bounded(t), keyOf(event, "mail")); !errors.Is(err, ports.ErrClaimed) {
 			t.Errorf("claim again, %s: got %v, want ErrClaimed", tt.name, err)
 		}
 	}
@@ -224,12 +224,12 @@ func TestRecordDuringTakeOver(t *testing.T) {
 	held := hold(t, open(t, url, runOut))
 	taking := open(t, url, mongodb.Monitored(&event.CommandMonitor{Started: func(_ context.Context, e *event.CommandStartedEvent) {
 		if collection, _ := e.Command.Lookup("update").StringValueOK(); collection == "delivery_claims" { // between the first check and the takeover
-			if err := held.claim.Record(bounded(t), held.sent); err != nil {
+			if err := held.claim.Record(bounded(t), held.sent, domain.Event{}); err != nil {
 				t.Error(err)
 			}
 		}
 	}}))
-	if _, err := taking.Deliveries().Claim(bounded(t), held.sent.EventID, "mail"); !errors.Is(err, ports.ErrExists) {
+	if _, err := taking.Deliveries().Claim(bounded(t), keyOf(held.sent.EventID, "mail")); !errors.Is(err, ports.ErrExists) {
 		t.Errorf("claim a delivery that was recorded meanwhile: got %v, want ErrExists", err)
 	}
 }

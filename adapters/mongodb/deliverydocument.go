@@ -143,9 +143,7 @@ func readNotification(document bson.Raw) (domain.Notification, error) {
 	case !slices.Contains(domain.NotificationStates, n.State):
 		r.fail("state", "is not a state of a notification")
 	default:
-		if n.Attempt = optional(&r, "tries", integer); n.Attempt < 0 {
-			r.fail("tries", "must be at least 0")
-		}
+		n.Attempt = optional(&r, "tries", integer)
 	}
 	n.At = date(&r, "sent_at")
 	n.First = optionalDate(&r, "first")

@@ -35,17 +35,20 @@ func calls(t *testing.T, store *mongodb.Store, order domain.Order, claim ports.D
 		"List":              func(ctx context.Context) error { _, err := orders.List(ctx, ports.OrderQuery{}); return err },
 		"Outbox.Claim":      func(ctx context.Context) error { _, err := orders.Claim(ctx, 1); return err },
 		"MarkPublished":     func(ctx context.Context) error { return orders.MarkPublished(ctx, id) },
-		"DeliveryLog.Claim": func(ctx context.Context) error { _, err := deliveries.Claim(ctx, id, "mail"); return err },
-		"DeliveryLog.List":  func(ctx context.Context) error { _, err := deliveries.List(ctx, order.ID); return err },
-		"DeadLetters.Put":   func(ctx context.Context) error { return letters.Put(ctx, deadLetter("other", epoch)) },
-		"DeadLetters.Get":   func(ctx context.Context) error { _, err := letters.Get(ctx, "letter"); return err },
-		"DeadLetters.List":  func(ctx context.Context) error { _, err := letters.List(ctx, ports.DeadLetterQuery{}); return err },
+		"DeliveryLog.Claim": func(ctx context.Context) error { _, err := deliveries.Claim(ctx, keyOf(id, "mail")); return err },
+		"DeliveryLog.List": func(ctx context.Context) error {
+			_, err := deliveries.List(ctx, ports.NotificationQuery{OrderID: order.ID})
+			return err
+		},
+		"DeadLetters.Put":  func(ctx context.Context) error { return letters.Put(ctx, deadLetter("other", epoch)) },
+		"DeadLetters.Get":  func(ctx context.Context) error { _, err := letters.Get(ctx, "letter"); return err },
+		"DeadLetters.List": func(ctx context.Context) error { _, err := letters.List(ctx, ports.DeadLetterQuery{}); return err },
 		"Settle": func(ctx context.Context) error {
 			return letters.Settle(ctx, deadLetterRecord("letter", epoch), ports.Replayed, "me")
 		},
 		"Release": claim.Release,
 		"Record": func(ctx context.Context) error {
-			return claim.Record(ctx, domain.Notification{EventID: id, OrderID: order.ID, Channel: "log", Attempt: 1, SentAt: epoch})
+			return claim.Record(ctx, domain.Notification{EventID: id, OrderID: order.ID, Channel: "log", Attempt: 1, State: domain.Sent, At: epoch}, domain.Event{})
 		},
 	}
 }
@@ -58,7 +61,7 @@ func filled(ctx context.Context, t *testing.T, store *mongodb.Store) (domain.Ord
 	if err := store.Orders().Add(ctx, order); err != nil {
 		t.Fatal(err)
 	}
-	claim, err := store.Deliveries().Claim(ctx, order.Created().ID, "log")
+	claim, err := store.Deliveries().Claim(ctx, keyOf(order.Created().ID, "log"))
 	if err != nil {
 		t.Fatal(err)
 	}

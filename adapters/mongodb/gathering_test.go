@@ -139,7 +139,7 @@ func TestLeaseBeginsWhenTheWriteIsSent(t *testing.T) {
 	orders, log := store.Orders(), store.Deliveries()
 	first, second := newOrder(t, "ann", epoch), newOrder(t, "ann", epoch)
 	claim := func(order domain.Order) error {
-		_, err := log.Claim(bounded(t), order.Created().ID, "mail")
+		_, err := log.Claim(bounded(t), keyOf(order.Created().ID, "mail"))
 		return err
 	}
 	tests := []struct {

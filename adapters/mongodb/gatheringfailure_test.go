@@ -18,7 +18,7 @@ func TestManyCallersDuringAnOutage(t *testing.T) {
 	orders, log := store.Orders(), store.Deliveries()
 	var claims []ports.DeliveryClaim
 	for range callers {
-		claim, err := log.Claim(bounded(t), newOrder(t, "ann", epoch).Created().ID, "mail")
+		claim, err := log.Claim(bounded(t), keyOf(newOrder(t, "ann", epoch).Created().ID, "mail"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -27,11 +27,11 @@ func TestManyCallersDuringAnOutage(t *testing.T) {
 	calls := map[string]func(i int, order domain.Order) error{
 		"Add": func(_ int, order domain.Order) error { return orders.Add(bounded(t), order) },
 		"Claim": func(_ int, order domain.Order) error {
-			_, err := log.Claim(bounded(t), order.Created().ID, "mail")
+			_, err := log.Claim(bounded(t), keyOf(order.Created().ID, "mail"))
 			return err
 		},
 		"Record": func(i int, order domain.Order) error {
-			return claims[i].Record(bounded(t), domain.Notification{OrderID: order.ID, Attempt: 1, SentAt: epoch})
+			return claims[i].Record(bounded(t), domain.Notification{OrderID: order.ID, Attempt: 1, State: domain.Sent, At: epoch}, domain.Event{})
 		},
 	}
 	for _, how := range []string{"mute", "cut"} {
@@ -104,7 +104,7 @@ func TestTwoProcessesWriteTheSameDocuments(t *testing.T) {
 	claims := make(map[int][]ports.DeliveryClaim)
 	inTwo(func(store, i int) bool {
 		log := stores[store].Deliveries()
-		claim, err := log.Claim(ctx, all[i].Created().ID, "mail")
+		claim, err := log.Claim(ctx, keyOf(all[i].Created().ID, "mail"))
 		if err != nil && !errors.Is(err, ports.ErrClaimed) {
 			t.Errorf("claim: %v", err)
 		}
@@ -120,8 +120,8 @@ func TestTwoProcessesWriteTheSameDocuments(t *testing.T) {
 			return false
 		}
 		err := claims[i][store].Record(ctx, domain.Notification{
-			EventID: all[i].Created().ID, OrderID: all[i].ID, Channel: "mail", Attempt: store + 1, SentAt: epoch,
-		})
+			EventID: all[i].Created().ID, OrderID: all[i].ID, Channel: "mail", Attempt: store + 1, State: domain.Sent, At: epoch,
+		}, domain.Event{})
 		if err != nil {
 			t.Errorf("record: %v", err)
 		}
@@ -131,7 +131,7 @@ func TestTwoProcessesWriteTheSameDocuments(t *testing.T) {
 		if added[i] != 1 {
 			t.Errorf("order %d was added %d times, want once", i, added[i])
 		}
-		got, err := one.Deliveries().List(ctx, order.ID)
+		got, err := one.Deliveries().List(ctx, ports.NotificationQuery{OrderID: order.ID})
 		if err != nil || len(got.Notifications) != 1 {
 			t.Errorf("order %d: %d notifications are recorded, error %v; want one", i, len(got.Notifications), err)
 		}

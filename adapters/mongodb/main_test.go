@@ -150,3 +150,8 @@ func names(commands []bson.Raw) string {
 	}
 	return s.String()
 }
+
+// keyOf returns the key of the event's notification by a channel without addresses.
+func keyOf(event domain.EventID, channel string) domain.NotificationKey {
+	return domain.NotificationKey{EventID: event, Channel: channel}
+}

@@ -320,7 +320,7 @@ func TestQueriesUseIndexes(t *testing.T) {
 			all(t, query)
 		}, "user_newest_first"},
 		{"deliveries of an order", func(t *testing.T) {
-			if _, err := deliveries.List(bounded(t), "x"); err != nil {
+			if _, err := deliveries.List(bounded(t), ports.NotificationQuery{OrderID: "x"}); err != nil {
 				t.Fatal(err)
 			}
 		}, "order"},

@@ -45,13 +45,13 @@ func hold(t *testing.T, store *mongodb.Store) holder {
 	t.Helper()
 	order := newOrder(t, "ann", epoch)
 	h := holder{Store: store, sent: domain.Notification{
-		EventID: order.Created().ID, OrderID: order.ID, Channel: "mail", Attempt: 1, SentAt: epoch,
+		EventID: order.Created().ID, OrderID: order.ID, Channel: "mail", Attempt: 1, State: domain.Sent, At: epoch,
 	}}
 	if err := store.Orders().Add(bounded(t), order); err != nil {
 		t.Fatal(err)
 	}
 	var err error
-	if h.claim, err = store.Deliveries().Claim(bounded(t), h.sent.EventID, h.sent.Channel); err != nil {
+	if h.claim, err = store.Deliveries().Claim(bounded(t), keyOf(h.sent.EventID, h.sent.Channel)); err != nil {
 		t.Fatal(err)
 	}
 	return h
@@ -60,7 +60,7 @@ func hold(t *testing.T, store *mongodb.Store) holder {
 // taken reports whether another store gets the holder's claim on its delivery.
 func (h holder) taken(t *testing.T, by *mongodb.Store) bool {
 	t.Helper()
-	_, err := by.Deliveries().Claim(bounded(t), h.sent.EventID, h.sent.Channel)
+	_, err := by.Deliveries().Claim(bounded(t), keyOf(h.sent.EventID, h.sent.Channel))
 	if err != nil && !errors.Is(err, ports.ErrClaimed) {
 		t.Fatalf("claim a claimed delivery: %v", err)
 	}
@@ -174,7 +174,7 @@ func TestClaimsEndWithTheirOwner(t *testing.T) {
 	if living.taken(t, one) {
 		t.Error("a living process's claim is taken")
 	}
-	if _, err := one.Deliveries().Claim(ctx, earlier.Created().ID, "mail"); !errors.Is(err, ports.ErrClaimed) {
+	if _, err := one.Deliveries().Claim(ctx, keyOf(earlier.Created().ID, "mail")); !errors.Is(err, ports.ErrClaimed) {
 		t.Errorf("claim a delivery that an earlier version has claimed: got %v, want ErrClaimed", err)
 	}
 	rounds(t, 1, all...) // the strange owner was first read a round later
@@ -298,7 +298,7 @@ func TestOwnerComesBack(t *testing.T) {
 	if meanwhile.taken(t, rest) {
 		t.Error("a claim made without a fresh beat is taken")
 	}
-	if err := before.claim.Record(bounded(t), before.sent); err != nil {
+	if err := before.claim.Record(bounded(t), before.sent, domain.Event{}); err != nil {
 		t.Errorf("record a delivery that was claimed before: %v", err)
 	}
 
@@ -365,11 +365,11 @@ func TestLostBeatEndsNoOwner(t *testing.T) {
 func TestRecordOutlivesItsOwner(t *testing.T) {
 	one, other := openTwice(t, byHand)
 	held := hold(t, one)
-	if err := held.claim.Record(bounded(t), held.sent); err != nil {
+	if err := held.claim.Record(bounded(t), held.sent, domain.Event{}); err != nil {
 		t.Fatal(err)
 	}
 	rounds(t, mongodb.MissedBeats+1, other)
-	if _, err := other.Deliveries().Claim(bounded(t), held.sent.EventID, held.sent.Channel); !errors.Is(err, ports.ErrExists) {
+	if _, err := other.Deliveries().Claim(bounded(t), keyOf(held.sent.EventID, held.sent.Channel)); !errors.Is(err, ports.ErrExists) {
 		t.Errorf("claim a delivery that a dead process has recorded: got %v, want ErrExists", err)
 	}
 }

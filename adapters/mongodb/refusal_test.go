@@ -96,22 +96,22 @@ func TestForeignUniqueIndex(t *testing.T) {
 	order, other := newOrder(t, "ann", epoch), newOrder(t, "ann", epoch)
 	deliveries := store.Deliveries()
 	record := func(of domain.Order) error {
-		n := domain.Notification{EventID: of.Created().ID, OrderID: of.ID, Channel: "mail", Attempt: 1, SentAt: epoch}
-		claim, err := deliveries.Claim(ctx, n.EventID, "mail")
+		n := domain.Notification{EventID: of.Created().ID, OrderID: of.ID, Channel: "mail", Attempt: 1, State: domain.Sent, At: epoch}
+		claim, err := deliveries.Claim(ctx, keyOf(n.EventID, "mail"))
 		if err != nil {
 			return err
 		}
 		if _, err := store.Database().Collection("delivery_claims").DeleteMany(ctx, bson.M{}); err != nil {
 			t.Fatal(err)
 		}
-		return claim.Record(ctx, n)
+		return claim.Record(ctx, n, domain.Event{})
 	}
 	calls := map[string]func(of domain.Order, id string) error{
 		"Add":    func(of domain.Order, _ string) error { return store.Orders().Add(ctx, of) },
 		"Put":    func(_ domain.Order, id string) error { return store.DeadLetters().Put(ctx, deadLetter(id, epoch)) },
 		"Record": func(of domain.Order, _ string) error { return record(of) },
 		"Claim": func(of domain.Order, _ string) error {
-			_, err := deliveries.Claim(ctx, of.Created().ID, "log")
+			_, err := deliveries.Claim(ctx, keyOf(of.Created().ID, "log"))
 			return err
 		},
 	}

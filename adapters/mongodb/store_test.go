@@ -317,7 +317,7 @@ func TestCommands(t *testing.T) {
 	ctx := bounded(t)
 	order := newOrder(t, "ann", epoch)
 	id := order.Created().ID
-	notification := domain.Notification{EventID: id, OrderID: order.ID, Channel: "log", Attempt: 1, SentAt: epoch}
+	notification := domain.Notification{EventID: id, OrderID: order.ID, Channel: "log", Attempt: 1, State: domain.Sent, At: epoch}
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
@@ -353,31 +353,31 @@ func TestCommands(t *testing.T) {
 		{"MarkPublished of nothing", func() { must(orders.MarkPublished(ctx)) }, ""},
 		{"DeliveryLog.Claim", func() {
 			var err error
-			claim, err = deliveries.Claim(ctx, id, "log")
+			claim, err = deliveries.Claim(ctx, keyOf(id, "log"))
 			must(err)
 		}, "insert"},
 		{"Release", func() { must(claim.Release(ctx)) }, "update"},
-		{"Record", func() { must(claim.Record(ctx, notification)) }, "insert"},
-		{"Record again", func() { must(claim.Record(ctx, notification)) }, "insert find"},
+		{"Record", func() { must(claim.Record(ctx, notification, domain.Event{})) }, "insert"},
+		{"Record again", func() { must(claim.Record(ctx, notification, domain.Event{})) }, "insert find"},
 		{"DeliveryLog.Claim of a recorded delivery", func() {
-			if _, err := deliveries.Claim(ctx, id, "log"); !errors.Is(err, ports.ErrExists) {
+			if _, err := deliveries.Claim(ctx, keyOf(id, "log")); !errors.Is(err, ports.ErrExists) {
 				t.Errorf("claim a recorded delivery: got %v, want ErrExists", err)
 			}
 		}, "insert find"},
 		{"DeliveryLog.Claim of a released delivery", func() {
-			claim, err := deliveries.Claim(ctx, id, "mail")
+			claim, err := deliveries.Claim(ctx, keyOf(id, "mail"))
 			must(err)
 			must(claim.Release(ctx))
 			r.reset()
-			_, err = deliveries.Claim(ctx, id, "mail")
+			_, err = deliveries.Claim(ctx, keyOf(id, "mail"))
 			must(err)
 		}, "insert find update find"},
 		{"DeliveryLog.Claim of a claimed delivery", func() {
-			if _, err := deliveries.Claim(ctx, id, "mail"); !errors.Is(err, ports.ErrClaimed) {
+			if _, err := deliveries.Claim(ctx, keyOf(id, "mail")); !errors.Is(err, ports.ErrClaimed) {
 				t.Errorf("claim a claimed delivery: got %v, want ErrClaimed", err)
 			}
 		}, "insert find update find find"},
-		{"DeliveryLog.List", func() { _, err := deliveries.List(ctx, order.ID); must(err) }, "find"},
+		{"DeliveryLog.List", func() { _, err := deliveries.List(ctx, ports.NotificationQuery{OrderID: order.ID}); must(err) }, "find"},
 		{"DeadLetters.Put", func() { must(letters.Put(ctx, deadLetter("letter", epoch))) }, "update"},
 		{"DeadLetters.Put again", func() { must(letters.Put(ctx, deadLetter("letter", epoch))) }, "update find"},
 		{"DeadLetters.Put of another failure", func() { must(letters.Put(ctx, deadLetter("letter", epoch.Add(time.Hour)))) }, "update"},

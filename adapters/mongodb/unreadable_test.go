@@ -221,7 +221,7 @@ func TestListLogsSkippedRecords(t *testing.T) {
 			return page.Unreadable, err
 		}, "user_id is missing"},
 		{"deliveries", func() (int, error) {
-			list, err := deliveries.List(bounded(t), "order")
+			list, err := deliveries.List(bounded(t), ports.NotificationQuery{OrderID: "order"})
 			return list.Unreadable, err
 		}, "id is of type string"},
 		{"dead_letters", func() (int, error) {
