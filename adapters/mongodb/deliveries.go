@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -52,12 +53,12 @@ type deliveryClaim struct {
 	store *Store
 	id    deliveryID
 	token string
-	taken time.Time // before it was taken, by the wall clock; zero: it was released
+	taken atomic.Int64 // Unix time in ms, before it was taken; 0: it was released
 }
 
 // take inserts the claim, and takes it over if it exists.
 func (c *deliveryClaim) take(ctx context.Context) error {
-	c.taken = time.Now().Round(0)
+	c.taken.Store(time.Now().UnixMilli())
 	err := c.store.claims.Do(ctx, newClaim{id: c.id, token: c.token})
 	switch {
 	case err == nil:
@@ -114,14 +115,14 @@ func (c *deliveryClaim) takeFromEnded(ctx context.Context) (taken bool, err erro
 
 // takeIf takes the claim, for a whole lease, if the field has that value.
 func (c *deliveryClaim) takeIf(ctx context.Context, field string, value any) (taken bool, err error) {
-	now := time.Now().Round(0)
+	now := time.Now()
 	result, err := c.store.claimed.UpdateOne(ctx, bson.M{"_id": c.id, field: value},
 		bson.M{"$set": bson.M{"token": c.token, "free_at": now.Add(c.store.options.DeliveryLease)}})
 	if err != nil {
 		return false, outage(ctx, err)
 	}
 	if taken = result.MatchedCount > 0; taken {
-		c.taken = now
+		c.taken.Store(now.UnixMilli())
 	}
 	return taken, nil
 }
@@ -130,7 +131,7 @@ func (c *deliveryClaim) takeIf(ctx context.Context, field string, value any) (ta
 // lease no other caller can take it, unless this process's owner has ended. Later
 // isHeld asks the server, and begins a new lease.
 func (c *deliveryClaim) isHeld(ctx context.Context) (bool, error) {
-	if time.Now().Round(0).Sub(c.taken) < c.store.options.DeliveryLease/2 && c.store.owner.isFresh() {
+	if time.Since(time.UnixMilli(c.taken.Load())) < c.store.options.DeliveryLease/2 && c.store.owner.isFresh() {
 		return true, nil
 	}
 	return c.takeIf(ctx, "token", c.token)
@@ -189,7 +190,7 @@ func (c *deliveryClaim) Release(ctx context.Context) (err error) {
 	defer describe(&err, "release delivery of %s", c.id)
 	ctx, cancel := c.store.bound(ctx)
 	defer cancel()
-	c.taken = time.Time{}
+	c.taken.Store(0)
 	return c.store.freeClaim(ctx, bson.M{"_id": c.id, "token": c.token})
 }
 

@@ -135,18 +135,18 @@ func TestReadingDeliveriesIsStrict(t *testing.T) {
 			event := order.Created().ID
 			d := bson.M{
 				"_id":      bson.D{{Key: "event_id", Value: string(event)}, {Key: "channel", Value: "mail"}},
-				"order_id": string(order.ID), "attempt": 1, "sent_at": epoch,
+				"order_id": string(order.ID), "user_id": string(order.ID), "attempt": 1, "sent_at": epoch,
 			}
 			tt.spoil(d)
 			if _, err := store.Database().Collection("deliveries").InsertOne(ctx, d); err != nil {
 				t.Fatal(err)
 			}
-			list, err := log.List(ctx, ports.NotificationQuery{OrderID: order.ID})
+			list, err := log.List(ctx, ports.NotificationQuery{UserID: string(order.ID)})
 			if err != nil {
 				t.Fatal(err)
 			}
 			want := ports.NotificationPage{Notifications: []domain.Notification{
-				{EventID: event, OrderID: order.ID, Channel: "mail", Attempt: 1, State: domain.Sent, At: epoch},
+				{EventID: event, OrderID: order.ID, UserID: string(order.ID), Channel: "mail", Attempt: 1, State: domain.Sent, At: epoch},
 			}}
 			if tt.want != "" {
 				want = ports.NotificationPage{Unreadable: 1}

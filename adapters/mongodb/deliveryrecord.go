@@ -90,36 +90,39 @@ type replacement struct {
 // replace replaces the record if it matches the filter.
 func (s *Store) replace(ctx context.Context, r record, filter bson.M) error {
 	err := s.replacements.Do(ctx, replacement{r, filter})
-	if err == nil || errors.Is(err, errSomeUnmatched) {
+	if errors.Is(err, errSomeUnmatched) {
 		return nil
 	}
-	return outage(ctx, err)
+	return repeatable(ctx, err)
 }
 
 // replaceWithSent replaces the record, unless it says that the notification was
 // sent already. If the record does not exist any more, it inserts one.
 func (s *Store) replaceWithSent(ctx context.Context, r record) error {
 	err := s.replacements.Do(ctx, replacement{r, unsent})
+	if errors.Is(err, errSomeUnmatched) {
+		recorded, found, err := s.findNotification(ctx, r.ID)
+		if err != nil || recorded.State == domain.Sent {
+			return err
+		}
+		if found {
+			return fmt.Errorf("%w: the record changes at the same time", ports.ErrUnavailable)
+		}
+		return repeatable(ctx, s.records.Do(ctx, r))
+	}
+	return repeatable(ctx, err)
+}
+
+// repeatable returns the error of a write that the caller has to repeat, even if it
+// is a duplicate.
+func repeatable(ctx context.Context, err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case !errors.Is(err, errSomeUnmatched):
-		return outage(ctx, err)
+	case isDuplicate(err):
+		return fmt.Errorf("%w: %w", ports.ErrUnavailable, err)
 	}
-	recorded, found, err := s.findNotification(ctx, r.ID)
-	if err != nil || recorded.State == domain.Sent {
-		return err
-	}
-	if !found {
-		err = s.records.Do(ctx, r)
-		if err == nil {
-			return nil
-		}
-		if !isDuplicate(err) {
-			return outage(ctx, err)
-		}
-	}
-	return fmt.Errorf("%w: the record was written or deleted at the same time", ports.ErrUnavailable)
+	return outage(ctx, err)
 }
 
 // errSomeUnmatched is returned for all replacements of a write if some filters

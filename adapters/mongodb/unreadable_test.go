@@ -202,7 +202,7 @@ func TestListLogsSkippedRecords(t *testing.T) {
 	for i := range 20 {
 		bad = append(bad, bson.M{
 			"_id": fmt.Sprintf("record-%02d", i), "order_id": "order", "created_at": epoch.Add(time.Duration(-i) * time.Second),
-			"sent_at": epoch.Add(time.Duration(i) * time.Second), "since": epoch.Add(time.Duration(i) * time.Second),
+			"sent_at": epoch.Add(time.Duration(-i) * time.Second), "since": epoch.Add(time.Duration(i) * time.Second),
 			"outbox": bson.M{"free_at": epoch},
 		})
 	}
@@ -221,7 +221,7 @@ func TestListLogsSkippedRecords(t *testing.T) {
 			return page.Unreadable, err
 		}, "user_id is missing"},
 		{"deliveries", func() (int, error) {
-			list, err := deliveries.List(bounded(t), ports.NotificationQuery{OrderID: "order"})
+			list, err := deliveries.List(bounded(t), ports.NotificationQuery{Limit: 3})
 			return list.Unreadable, err
 		}, "id is of type string"},
 		{"dead_letters", func() (int, error) {

@@ -37,7 +37,6 @@ func (d *Deliveries) claimWaiting(ctx context.Context, filter bson.M, order bson
 	defer cancel()
 	limit = min(max(limit, 1), ports.MaxListLimit)
 	token := d.store.owner.token()
-	filter["wait.claim.free_at"] = ended(d.ClaimLease())
 	filter["wait.claim.token"] = bson.M{"$ne": token} // even if the lease has ended already
 	var claimed []ports.WaitingDelivery
 	var unreadable skipped
@@ -71,13 +70,14 @@ func (d *Deliveries) claimWaiting(ctx context.Context, filter bson.M, order bson
 // takeWaiting finds up to want records and claims them. It returns how many it
 // found, and those that it has claimed.
 func (d *Deliveries) takeWaiting(ctx context.Context, filter bson.M, order bson.D, want int, token string) (found int, claimed []bson.Raw, err error) {
+	filter = maps.Clone(filter)
+	filter["wait.claim.free_at"] = ended(d.ClaimLease())
 	documents, err := find(ctx, d.store.deliveries, filter, first(want, order).SetProjection(bson.M{"_id": 1}))
 	if err != nil || len(documents) == 0 {
 		return 0, nil, err
 	}
 	ids := bson.M{"$in": idsOf(documents)}
-	filter = maps.Clone(filter)
-	filter["_id"] = ids
+	filter["_id"], filter["wait.claim.free_at"] = ids, ended(d.ClaimLease())
 	claim := waitingClaimDocument{Token: token, FreeAt: time.Now().Add(d.ClaimLease())}
 	result, err := d.store.deliveries.UpdateMany(ctx, filter, bson.M{"$set": bson.M{"wait.claim": claim}})
 	if err != nil {
