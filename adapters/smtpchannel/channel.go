@@ -1,0 +1,107 @@
+package smtpchannel
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"example.com/orderflow/ports"
+)
+
+// Options are what a URL does not say.
+type Options struct {
+	Name     string // the channel's; empty: "email"
+	Password string // of the URL's user, if the URL has none
+}
+
+// Channel sends notifications as mails through one server.
+type Channel struct {
+	name     string
+	settings settings
+	secrets  *strings.Replacer
+	timeouts timeouts
+	now      func() time.Time
+	pool     pool
+}
+
+var _ ports.AddressedChannel = (*Channel)(nil)
+
+// Open returns the channel of a URL. It does not connect: Send does. An error is
+// returned when the URL can't be used. It shows no secret.
+func Open(url string, options Options) (*Channel, error) {
+	s, err := parseURL(url, options.Password)
+	if err != nil {
+		return nil, fmt.Errorf("read URL of the mail server: %w", err)
+	}
+	return &Channel{
+		name:     cmp.Or(options.Name, "email"),
+		settings: s,
+		secrets:  hideLogin(s.user, s.password),
+		timeouts: defaultTimeouts,
+		now:      time.Now,
+	}, nil
+}
+
+// Close ends the idle sessions. Later calls of Send fail.
+func (c *Channel) Close() error {
+	c.pool.close(c.timeouts.quit)
+	return nil
+}
+
+// Name returns the name of the options, or "email".
+func (c *Channel) Name() string { return c.name }
+
+// Send sends one mail.
+func (c *Channel) Send(ctx context.Context, message ports.Outgoing) (ports.Answer, error) {
+	what := "send mail by " + c.settings.server()
+	if err := ctx.Err(); err != nil {
+		return ports.Answer{}, ports.Postpone(fmt.Errorf("%s: %w", what, err))
+	}
+	if err := c.CheckAddress(message.Address); err != nil {
+		return ports.Answer{}, ports.Permanent(fmt.Errorf("%s: the recipient's address %w", what, err))
+	}
+	mail, err := c.settings.compose(message, c.now())
+	if err != nil {
+		return ports.Answer{}, ports.Permanent(fmt.Errorf("%s: %s", what, c.readable(err.Error(), message.Address)))
+	}
+
+	s, err := c.pool.take()
+	if err != nil {
+		return ports.Answer{}, ports.Postpone(fmt.Errorf("%s: %w", what, err))
+	}
+	if s != nil {
+		// The server may have ended the session while it was idle, or takes no more
+		// mails on it. MAIL finds out, before the server has the mail.
+		answer, at, err := c.sendBy(ctx, s, message.Address, mail)
+		if err == nil || at != sender || ctx.Err() != nil {
+			return answer, err
+		}
+	}
+	s, at, err := c.connect(ctx)
+	if err != nil {
+		return c.failure(ctx, at, err, message.Address)
+	}
+	answer, _, err := c.sendBy(ctx, s, message.Address, mail)
+	return answer, err
+}
+
+// sendBy sends the mail on the session. Then it keeps the session for the next mail,
+// or ends it. After an error, it returns the step that has failed.
+func (c *Channel) sendBy(ctx context.Context, s *session, address string, mail []byte) (ports.Answer, step, error) {
+	release := s.bind(ctx)
+	got, at, err := c.deliver(s, address, mail)
+	var answer ports.Answer
+	if err == nil {
+		answer = ports.Answer{Code: got.codes(), Text: c.readable(got.text, address)}
+	} else {
+		answer, err = c.failure(ctx, at, err, address)
+	}
+	inStep := err == nil || at.isAboutMail() && answer.Code != "" && !strings.HasPrefix(answer.Code, "421")
+	kept := release() && inStep && s.client.Text.R.Buffered() == 0 && c.pool.put(s, c.timeouts)
+	if !kept {
+		s.conn.Close()
+	}
+	return answer, at, err
+}
