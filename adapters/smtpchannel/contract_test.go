@@ -10,14 +10,11 @@ import (
 	"github.com/emersion/go-smtp"
 	"go.uber.org/goleak"
 
-	"example.com/orderflow/adapters/smtpchannel"
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports/porttest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-var _ = smtpchannel.Options{}
 
 const address = "ann@example.com"
 

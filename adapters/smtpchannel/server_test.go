@@ -89,6 +89,7 @@ func newServer(t testing.TB, options serverOptions) *mailServer {
 	t.Cleanup(func() {
 		s.become(nil, false)()
 		server.Close()
+		listener.Close() // the server may not know it yet
 		serving.Wait()
 	})
 	return s
