@@ -125,8 +125,8 @@ func missing(files []file, entries []fs.DirEntry) (faults []error) {
 	for _, f := range files {
 		languages[lookUp(f.language)] = cmp.Or(languages[lookUp(f.language)], f.language)
 	}
-	if len(languages) == 0 {
-		return []error{errors.New("the folder has no readable templates; it needs files like order.created.en.txt")}
+	if len(entries) == 0 {
+		return []error{errors.New("the folder has no templates; it needs files like order.created.en.txt")}
 	}
 	for key, tag := range languages {
 		for _, kind := range eventTypes {
@@ -137,25 +137,24 @@ func missing(files []file, entries []fs.DirEntry) (faults []error) {
 			}
 		}
 	}
-	slices.SortFunc(faults, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return faults
 }
 
-// parse returns nil for an empty file of HTML.
-func (f file) parse() (executor, error) {
+// parse returns no template for an empty file of HTML.
+func (f file) parse() (made executor, faults []error) {
 	if f.part == htmlPart {
 		if strings.TrimSpace(f.text) == "" {
 			return nil, nil
 		}
-		return asExecutor(htmltemplate.New(f.name).Parse(f.text))
+		t, err := htmltemplate.New(f.name).Parse(f.text)
+		if err != nil {
+			return nil, []error{plain(f.name, err)}
+		}
+		return t, unknownFields(f.name, f.text, t.Tree.Root)
 	}
-	return asExecutor(template.New(f.name).Parse(f.text))
-}
-
-// asExecutor returns a nil interface with an error.
-func asExecutor[T executor](t T, err error) (executor, error) {
+	t, err := template.New(f.name).Parse(f.text)
 	if err != nil {
-		return nil, err
+		return nil, []error{plain(f.name, err)}
 	}
-	return t, nil
+	return t, unknownFields(f.name, f.text, t.Tree.Root)
 }

@@ -64,12 +64,12 @@ func New(folder fs.FS, fallback string) (*Set, error) {
 	files, faults := readFolder(folder)
 	s := &Set{fallback: lookUp(fallback), languages: make(map[string]map[domain.EventType]*texts)}
 	for _, f := range files {
-		t := s.texts(f)
-		made, err := f.parse()
-		if err != nil {
-			faults = append(faults, plain(err))
+		made, wrong := f.parse()
+		faults = append(faults, wrong...)
+		if len(wrong) > 0 {
 			continue
 		}
+		t := s.texts(f)
 		switch f.part {
 		case subjectPart:
 			t.subject = made
@@ -79,13 +79,11 @@ func New(folder fs.FS, fallback string) (*Set, error) {
 			t.html = made
 		}
 	}
-	if len(faults) == 0 {
-		faults = s.check()
-	}
+	faults = append(faults, s.check()...)
 	if len(faults) == 0 && s.languages[s.fallback] == nil {
-		known := slices.Sorted(maps.Keys(s.languages))
-		faults = append(faults, fmt.Errorf("the default language %.40q has no templates; there are some in %s", fallback, strings.Join(known, ", ")))
+		faults = append(faults, fmt.Errorf("the default language %.40q has no templates; there are some in %s", fallback, strings.Join(s.Languages(), ", ")))
 	}
+	slices.SortFunc(faults, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	if len(faults) > 0 {
 		return nil, fmt.Errorf("read templates: %w", errors.Join(faults...))
 	}
@@ -169,7 +167,7 @@ func execute(t executor, data Data, limit int) (string, error) {
 	}
 	out := &bounded{left: limit, name: t.Name(), limit: limit}
 	if err := t.Execute(out, data); err != nil {
-		return "", plain(err)
+		return "", plain(t.Name(), err)
 	}
 	if !utf8.Valid(out.Bytes()) {
 		return "", fmt.Errorf("%s:1: the result is not valid UTF-8", t.Name())
@@ -193,10 +191,13 @@ func (b *bounded) Write(p []byte) (int, error) {
 
 // plain returns the error of a template package without the package's name, so that
 // it begins with the file and the line.
-func plain(err error) error {
+func plain(name string, err error) error {
 	text := err.Error()
 	for _, prefix := range []string{"html/template: ", "html/template:", "template: ", "template:"} {
 		text = strings.TrimPrefix(text, prefix)
+	}
+	if message, ok := strings.CutPrefix(text, name+": "); ok { // an error about the whole file
+		text = name + ":1: " + message
 	}
 	return errors.New(text)
 }
