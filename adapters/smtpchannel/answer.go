@@ -123,11 +123,16 @@ func (c *Channel) readable(text, address string) string {
 	if address != "" {
 		text = regexp.MustCompile("(?i)"+regexp.QuoteMeta(address)).ReplaceAllString(text, maskAddress(address))
 	}
-	text = strings.Join(strings.FieldsFunc(text, func(r rune) bool { return unicode.IsControl(r) || unicode.IsSpace(r) }), " ")
+	text = oneLine(text)
 	if len(text) > domain.MaxAnswer {
 		text = strings.ToValidUTF8(text[:domain.MaxAnswer], "")
 	}
 	return text
+}
+
+// oneLine returns the text with single spaces instead of control characters and spaces.
+func oneLine(text string) string {
+	return strings.Join(strings.FieldsFunc(text, func(r rune) bool { return unicode.IsControl(r) || unicode.IsSpace(r) }), " ")
 }
 
 // maskAddress returns an address like a…@example.com.

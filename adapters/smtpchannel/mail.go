@@ -85,8 +85,7 @@ func (s settings) unsubscribeLink(userID string) string {
 
 // subject returns the subject in one line.
 func subject(message ports.Outgoing) string {
-	line := strings.Join(strings.Fields(message.Content.Subject), " ")
-	line = cmp.Or(line, "Order "+string(message.Event.Order.ID))
+	line := cmp.Or(oneLine(message.Content.Subject), "Order "+string(message.Event.Order.ID))
 	if message.Test {
 		line = "[Test] " + line
 	}

@@ -160,7 +160,7 @@ func (s *script) readText(in *bufio.Reader) bool {
 		if line == ".\r\n" {
 			break
 		}
-		text.WriteString(line)
+		text.WriteString(strings.TrimPrefix(line, ".")) // RFC 5321, 4.5.2
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
