@@ -70,17 +70,13 @@ func (r reply) outcome(s step) domain.Outcome {
 		return domain.Unreachable
 	}
 	const address, mailbox, system, protocol, text = "1", "2", "3", "5", "6"
-	switch r.code / 100 {
-	case 4:
-		if r.enhanced == "" && r.code == 450 || slices.Contains([]string{address, mailbox, text}, r.subject()) && r.code != 421 {
-			return domain.Refused
-		}
-	case 5:
-		about := slices.Contains([]int{501, 521, 541, 550, 551, 552, 553, 554, 555, 556}, r.code)
-		tooLarge := r.enhanced == "5.3.4"
-		if about && (tooLarge || r.subject() != system && r.subject() != protocol) {
-			return domain.Rejected
-		}
+	ours := r.subject() == system && r.enhanced != "5.3.4" || r.subject() == protocol // 5.3.4: the mail is too large
+	switch {
+	case ours || r.code == 421:
+	case r.code == 450 || r.code == 451, r.code/100 == 4 && slices.Contains([]string{address, mailbox, text}, r.subject()):
+		return domain.Refused
+	case slices.Contains([]int{501, 521, 541, 550, 551, 552, 553, 554, 555, 556}, r.code):
+		return domain.Rejected
 	}
 	return domain.Unreachable
 }

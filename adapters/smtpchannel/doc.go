@@ -49,17 +49,18 @@
 //
 // Only an answer to RCPT, DATA or the text can be about the mail:
 //
-//	outcome      answer
-//	rejected     501, 521, 541 or 550 to 556, but not with 5.3.* (except 5.3.4) or 5.5.*
-//	refused      4xx with 4.1.*, 4.2.* or 4.6.*, or 450 without such a code
+//	outcome   answer, but not with 4.3.*, 5.3.* (except 5.3.4), 4.5.* or 5.5.*
+//	rejected  501, 521, 541 or 550 to 556
+//	refused   450 or 451, or any other 4xx but 421 with 4.1.*, 4.2.* or 4.6.*
 //
-// Send marks a rejection by [ports.Permanent], and leaves a refusal unmarked. It marks
-// everything else by [ports.Postpone]: no connection, a fault of TLS, a refused login
-// or sender, a rule of the server such as greylisting (4.7.*), a full disk (4.3.*),
-// 421, an unreadable answer, and none.
+// So greylisting, a 450 or 451, is a refusal of one recipient. Send marks a rejection
+// by [ports.Permanent], and leaves a refusal unmarked. It marks everything else by
+// [ports.Postpone]: no connection, a fault of TLS, a refused login or sender, a full
+// disk, 421, an unreadable answer, and none.
 //
-// Connecting takes at most 10 s, each command 30 s, and the server's answer to the
-// text 5 minutes; all end with Send's context. A server may send 128 KiB at each step.
+// Connecting takes at most 10 s, the first command on a kept session 5 s, each other
+// command 30 s, and the server's answer to the text 5 minutes. All end with Send's
+// context. A server may send 128 KiB at each step.
 // Answers and errors have one line of at most 1 KiB, without the password and with
 // the recipient's address masked.
 package smtpchannel

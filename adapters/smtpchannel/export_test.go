@@ -4,7 +4,7 @@ import "time"
 
 // SetTimeout replaces the bounds of the steps.
 func (c *Channel) SetTimeout(step time.Duration) {
-	c.timeouts.connect, c.timeouts.command, c.timeouts.accept, c.timeouts.quit = step, step, step, step
+	c.timeouts = timeouts{connect: step, resume: step, command: step, accept: step, quit: step, idle: c.timeouts.idle}
 }
 
 // SetIdle replaces how long a session is kept without a mail.

@@ -41,6 +41,7 @@ func (p *pool) put(s *session, t timeouts) bool {
 	if p.closed {
 		return false
 	}
+	s.kept = true
 	p.idle = append(p.idle, s)
 	s.expiry = time.AfterFunc(t.idle, func() { p.expire(s, t.quit) })
 	return true

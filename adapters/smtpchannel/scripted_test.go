@@ -212,18 +212,18 @@ func TestEveryStepMayFail(t *testing.T) {
 	outages := map[string]string{
 		"cut": cut, "hang": hang, "endless": endless, "garbage": "\x00\x80 what?", "empty": "", "no code": "hello", "continued without end": "250-x\r\n\r\n",
 		"421": "421 4.3.2 going down", "5.3.2": "550 5.3.2 not accepting mails", "5.5.1": "554 5.5.1 wrong order", "503": "503 wrong order", "530": "530 5.7.0 log in first", "unexpected": "399 what?",
-		"a full disk": "452 4.3.1 full", "451": "451 local error", "452": "452 too many", "greylisting": "451 4.7.1 come back later",
+		"a full disk": "452 4.3.1 full", "452": "452 full", "451 4.3.0": "451 4.3.0 can't write", "451 4.5.1": "451 4.5.1 wrong order", "454": "454 4.7.0 no login now",
 	}
 	byStep := map[string]map[string]domain.Outcome{
 		"connect": {"554 5.7.1 you are blocked": domain.Unreachable, "250 hello": domain.Unreachable},
 		"EHLO":    {"550 5.7.1 you are blocked": domain.Unreachable}, // HELO follows, which offers no AUTH
-		"AUTH":    {"535 5.7.8 wrong": domain.Unreachable, "454 4.7.0 later": domain.Unreachable, "334 ": domain.Unreachable},
-		"MAIL":    {"550 5.7.1 sender refused": domain.Unreachable, "553 5.1.8 no such sender": domain.Unreachable, "450 later": domain.Unreachable},
+		"AUTH":    {"535 5.7.8 wrong": domain.Unreachable, "454 4.7.0 later": domain.Unreachable, "451 later": domain.Unreachable, "334 ": domain.Unreachable},
+		"MAIL":    {"550 5.7.1 sender refused": domain.Unreachable, "553 5.1.8 no such sender": domain.Unreachable, "450 later": domain.Unreachable, "451 4.7.1 later": domain.Unreachable},
 	}
 	for _, step := range []string{"RCPT", "DATA", "text"} {
 		byStep[step] = map[string]domain.Outcome{
 			"450 busy": domain.Refused, "450 4.2.1 busy": domain.Refused, "452 4.2.2 mailbox full": domain.Refused, "451 4.1.8 no such sender now": domain.Refused, "450 4.6.0 odd text": domain.Refused,
-			"450 4.7.1 come back later": domain.Unreachable, "450 4.4.3 no DNS": domain.Unreachable, "421 4.2.1 busy": domain.Unreachable,
+			"451 4.7.1 greylisted": domain.Refused, "450 4.2.0 greylisted": domain.Refused, "451 greylisted": domain.Refused, "450 4.4.3 no DNS": domain.Refused, "421 4.2.1 busy": domain.Unreachable,
 			"550 no such user": domain.Rejected, "550 5.1.1 no such user": domain.Rejected, "552 5.2.2 mailbox full": domain.Rejected, "552 5.3.4 too large": domain.Rejected,
 			"553 bad name": domain.Rejected, "554 5.7.1 spam": domain.Rejected, "501 5.1.3 bad address": domain.Rejected, "556 5.1.10 no mail here": domain.Rejected,
 			"550-5.1.1 no such\r\n550 5.1.1 user": domain.Rejected, "550 4.2.1 unclear": domain.Rejected,

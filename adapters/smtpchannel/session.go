@@ -20,6 +20,7 @@ import (
 // again. Only the wait for the last answer is long: after it, the mail is repeated.
 type timeouts struct {
 	connect time.Duration
+	resume  time.Duration // the first command on a kept session, which may be dead
 	command time.Duration
 	accept  time.Duration // from the mail's end to the server's answer
 	quit    time.Duration
@@ -28,6 +29,7 @@ type timeouts struct {
 
 var defaultTimeouts = timeouts{
 	connect: 10 * time.Second,
+	resume:  5 * time.Second,
 	command: 30 * time.Second,
 	accept:  5 * time.Minute,
 	quit:    2 * time.Second,
@@ -58,6 +60,7 @@ func (c *conn) Read(p []byte) (int, error) {
 type session struct {
 	client *smtp.Client
 	conn   *conn
+	kept   bool        // for another mail than its first
 	open   bool        // a mail transaction has begun and is not finished
 	expiry *time.Timer // runs while the session is idle
 }
@@ -162,7 +165,11 @@ func (s settings) auth(client *smtp.Client) (smtp.Auth, error) {
 // the step that has failed.
 func (c *Channel) deliver(s *session, address string, mail []byte) (reply, step, error) {
 	command := func(f func() error) error { return s.do(c.timeouts.command, f) }
-	if err := command(func() error {
+	first := c.timeouts.command
+	if s.kept {
+		first = c.timeouts.resume
+	}
+	if err := s.do(first, func() error {
 		if s.open {
 			if err := s.client.Reset(); err != nil {
 				return err
