@@ -23,6 +23,7 @@ type Channel struct {
 	secrets  *strings.Replacer
 	timeouts timeouts
 	now      func() time.Time
+	slots    chan struct{} // one for each connection
 	pool     pool
 }
 
@@ -41,6 +42,7 @@ func Open(url string, options Options) (*Channel, error) {
 		secrets:  hideLogin(s.user, s.password),
 		timeouts: defaultTimeouts,
 		now:      time.Now,
+		slots:    make(chan struct{}, s.connections),
 	}, nil
 }
 
@@ -52,6 +54,10 @@ func (c *Channel) Close() error {
 
 // Name returns the name of the options, or "email".
 func (c *Channel) Name() string { return c.name }
+
+// Connections returns how many mails the channel sends at once. Further calls of Send
+// wait.
+func (c *Channel) Connections() int { return c.settings.connections }
 
 // Send sends one mail.
 func (c *Channel) Send(ctx context.Context, message ports.Outgoing) (ports.Answer, error) {
@@ -67,6 +73,12 @@ func (c *Channel) Send(ctx context.Context, message ports.Outgoing) (ports.Answe
 		return ports.Answer{}, ports.Permanent(fmt.Errorf("%s: %s", what, c.readable(err.Error(), message.Address)))
 	}
 
+	select {
+	case c.slots <- struct{}{}:
+		defer func() { <-c.slots }()
+	case <-ctx.Done():
+		return ports.Answer{}, ports.Postpone(fmt.Errorf("%s: wait for one of %d connections: %w", what, c.Connections(), ctx.Err()))
+	}
 	s, err := c.pool.take()
 	if err != nil {
 		return ports.Answer{}, ports.Postpone(fmt.Errorf("%s: %w", what, err))

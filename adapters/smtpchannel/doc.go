@@ -16,6 +16,7 @@
 //	reply_to               who gets the replies
 //	tls                    starttls (the default) or none: everything, the password
 //	                       too, is sent in plain text; for smtp: only
+//	connections            10, how many at most; further mails wait
 //	cacertfile             the authorities of the server's certificate, a file in PEM
 //	list_unsubscribe       an https: or mailto: address for the header of that name;
 //	                       {user_id} in it stands for the order's user
@@ -42,7 +43,7 @@
 // It is then sent again, with the same Message-ID.
 //
 // A session with the server is kept for the next mail, and ends when it has been idle
-// for 30 s. There are as many as mails were sent at once. If the server has ended an
+// for 30 s. If the server has ended an
 // idle session, the mail goes through a new one, and that counts as no failure.
 //
 // # Failure

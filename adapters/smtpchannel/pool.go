@@ -9,8 +9,7 @@ import (
 
 var errClosed = errors.New("the channel is closed")
 
-// pool keeps the sessions that no mail uses. There are as many as mails were sent at
-// once, until they have been idle for a while.
+// pool keeps the sessions that no mail uses, until they have been idle for a while.
 type pool struct {
 	mu     sync.Mutex
 	idle   []*session

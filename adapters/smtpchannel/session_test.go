@@ -218,3 +218,71 @@ func TestSendRefusesWrongAddress(t *testing.T) {
 		t.Errorf("got %v on %d connections, want a rejection without the address", err, connections)
 	}
 }
+
+func TestSTARTTLSMayFail(t *testing.T) {
+	for _, answer := range []string{"454 4.7.0 not now", "554 no", "220 go ahead", "250 ok", "what?", cut, hang, endless} {
+		t.Run(answer, func(t *testing.T) {
+			t.Parallel()
+			s := newScript(t, map[string]string{"EHLO": "250-mail.example.com\r\n250-AUTH PLAIN\r\n250 STARTTLS", "STARTTLS": answer})
+			c := open(t, "smtp", s.address, url.Values{})
+			c.SetTimeout(300 * time.Millisecond)
+			_, err := c.Send(t.Context(), newMessage(t))
+			if outcomeOf(err) != domain.Unreachable || !strings.Contains(err.Error(), ": STARTTLS: ") {
+				t.Errorf("got %v, want an outage at STARTTLS", err)
+			}
+			if _, commands, texts := s.seen(); slices.Contains(commands, "AUTH") || slices.Contains(commands, "MAIL") || len(texts) > 0 {
+				t.Errorf("the server got the commands %q in plain text", commands)
+			}
+		})
+	}
+}
+
+func TestSessionsAreAsManyAsCallers(t *testing.T) {
+	for _, test := range []struct {
+		connections string
+		want        int
+	}{{"50", 16}, {"3", 3}} {
+		s := newScript(t, nil)
+		c := open(t, "smtp", s.address, url.Values{"tls": {"none"}, "connections": {test.connections}})
+		const callers, each = 16, 10
+		var wg sync.WaitGroup
+		for range callers {
+			wg.Go(func() {
+				for range each {
+					if _, err := c.Send(t.Context(), newMessage(t)); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		if connections, _, texts := s.seen(); connections > test.want || len(texts) != callers*each {
+			t.Errorf("got %d texts on %d connections, want %d on at most %d", len(texts), connections, callers*each, test.want)
+		}
+	}
+}
+
+func TestWaitForConnectionEndsWithContext(t *testing.T) {
+	s := newScript(t, map[string]string{"RCPT": hang})
+	c := open(t, "smtp", s.address, url.Values{"tls": {"none"}, "connections": {"1"}})
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	for range 3 {
+		wg.Go(func() {
+			if _, err := c.Send(ctx, newMessage(t)); outcomeOf(err) != domain.Unreachable || !strings.Contains(err.Error(), "context canceled") {
+				t.Errorf("got %v, want the context's error, postponed", err)
+			}
+		})
+	}
+	for {
+		if _, commands, _ := s.seen(); slices.Contains(commands, "RCPT") {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	cancel()
+	wg.Wait()
+	if connections, _, _ := s.seen(); connections != 1 {
+		t.Errorf("got %d connections, want 1", connections)
+	}
+}

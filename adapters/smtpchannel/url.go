@@ -20,6 +20,10 @@ import (
 var errURL = errors.New("it must be like smtp://user:password@host:587/?from=shop@example.com, or smtps:, " +
 	"with every reserved character in user and password percent-encoded")
 
+// DefaultConnections is how many connections a channel has at most, unless its URL
+// says otherwise. Many servers take few of one client.
+const DefaultConnections = 10
+
 // settings is what a URL says.
 type settings struct {
 	host           string
@@ -32,6 +36,7 @@ type settings struct {
 	replyTo        *mail.Address // nil: none
 	unsubscribe    string        // empty: none
 	oneClick       bool
+	connections    int
 }
 
 func (s settings) server() string { return net.JoinHostPort(s.host, s.port) }
@@ -68,6 +73,12 @@ var options = map[string]func(s *settings, value string) error{
 		}
 		return nil
 	},
+	"connections": func(s *settings, value string) (err error) {
+		if s.connections, err = strconv.Atoi(value); err != nil || s.connections < 1 || s.connections > 100 {
+			return errors.New("it must be a whole number from 1 to 100")
+		}
+		return nil
+	},
 	"list_unsubscribe": func(s *settings, value string) error {
 		u, err := url.Parse(strings.ReplaceAll(value, userPlaceholder, "1"))
 		ok := err == nil && (u.Scheme == "https" && u.Host != "" || u.Scheme == "mailto" && checkAddress(u.Opaque) == nil)
@@ -97,7 +108,7 @@ func parseURL(address, password string) (settings, error) {
 		strings.Count(authority, "@") > 1 || strings.Contains(authority, "@") != (u.User != nil) || !isHost(u.Hostname()) {
 		return settings{}, errURL
 	}
-	s := settings{host: u.Hostname(), implicitTLS: u.Scheme == "smtps"}
+	s := settings{host: u.Hostname(), implicitTLS: u.Scheme == "smtps", connections: DefaultConnections}
 	s.port = cmp.Or(u.Port(), map[bool]string{true: "465", false: "587"}[s.implicitTLS])
 	if n, err := strconv.Atoi(s.port); err != nil || n < 1 || n > 65535 {
 		return settings{}, errURL
