@@ -1,13 +1,12 @@
 package porttest
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"testing"
 	"time"
 
-	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp"
 
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
@@ -72,25 +71,22 @@ var deliveryLogRecord = []Clause[DeliveryLog]{
 	}},
 
 	{"Record of any other state changes nothing after another caller has claimed or recorded the delivery", func(t testing.TB, d DeliveryLog) {
+		contested := events(0, len(unsent))
+		late, next := contest(t, d, contested...)
+		for n, event := range contested {
+			recordWith(t, late[n], notificationIn(unsent[n], event, channel, 1), event)
+			checkDeliveries(t, d, event.Order.ID)
+			want := notificationIn(unsent[(n+1)%len(unsent)], event, channel, 2)
+			recordWith(t, next[n], want, event)
+			recordWith(t, late[n], notificationIn(unsent[n], event, channel, 3), event)
+			checkDeliveries(t, d, event.Order.ID, want)
+		}
 		withinLease(t, d.Lease, func(round int) (claimed time.Time, fault string) {
-			var late []ports.DeliveryClaim
-			contested := events(100*round, len(unsent))
-			for _, event := range contested {
-				late = append(late, claimDelivery(t, d.Log, event, channel))
-			}
-			waitOut(d.Lease)
-			claimed = time.Now()
-			for n, event := range contested {
-				next := claimDelivery(t, d.Other, event, channel)
-				recordWith(t, late[n], notificationIn(unsent[n], event, channel, 1), event)
-				checkDeliveries(t, d, event.Order.ID)
-				fault = cmp.Or(fault, notClaimed(t, d, event, ports.ErrClaimed))
-				want := notificationIn(unsent[(n+1)%len(unsent)], event, channel, 2)
-				recordWith(t, next, want, event)
-				recordWith(t, late[n], notificationIn(unsent[n], event, channel, 3), event)
-				checkDeliveries(t, d, event.Order.ID, want)
-			}
-			return claimed, fault
+			event := event(100 * round)
+			late := claimDelivery(t, d.Log, event, channel)
+			_, claimed = awaitDelivery(t, d.Other, event)
+			recordWith(t, late, notificationIn(domain.Retrying, event, channel, 1), event)
+			return claimed, notClaimed(t, d, event, ports.ErrClaimed)
 		})
 	}},
 
@@ -118,7 +114,7 @@ var deliveryLogRecord = []Clause[DeliveryLog]{
 		})
 		list, err := d.Log.List(ctx, ports.NotificationQuery{OrderID: event.Order.ID, Limit: 1000})
 		must(t, "list deliveries", err)
-		if got := list.Notifications; len(got) != 1 || !slices.ContainsFunc(sent, func(n domain.Notification) bool { return gocmp.Equal(n, got[0]) }) {
+		if got := list.Notifications; len(got) != 1 || !slices.ContainsFunc(sent, func(n domain.Notification) bool { return cmp.Equal(n, got[0]) }) {
 			t.Errorf("list of order %s: %+v, want one of the recorded deliveries", event.Order.ID, got)
 		}
 	}},

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -252,35 +251,38 @@ func (w waitingClaim) clauses() []Clause[DeliveryLog] {
 		}},
 
 		{"a late Record or Release by a claim of " + w.name + " changes nothing, unless it was sent", func(t testing.TB, d DeliveryLog) {
+			lateClaims := func(channel string, n, count int) []ports.WaitingDelivery {
+				recordAll(t, d.Log, w.nth(channel, n, count)...)
+				late := awaitWaiting(t, w, d.Log, channel, count)
+				waitOut(d.Lease)
+				return late
+			}
+			late := lateClaims(channel, 0, len(unsent)+1)
+			next := awaitWaiting(t, w, d.Other, channel, len(late))
+			for i, state := range unsent {
+				recordWith(t, late[i].Claim, notificationIn(state, late[i].Event, channel, 100), late[i].Event)
+				checkDeliveries(t, d, late[i].Notification.OrderID, late[i].Notification)
+			}
+			last := late[len(unsent)]
+			sent := notification(last.Event, channel, 1)
+			record(t, last.Claim, sent)
+			for _, n := range next {
+				if n.Notification.EventID == sent.EventID {
+					recordWith(t, n.Claim, notificationIn(domain.Retrying, n.Event, channel, 2), n.Event)
+				}
+			}
+			checkDeliveries(t, d, sent.OrderID, sent)
+
 			withinLease(t, d.Lease, func(round int) (claimed time.Time, fault string) {
 				channel := roundChannel(round)
-				all := w.nth(channel, 100*round, len(unsent)+2)
-				recordAll(t, d.Log, all...)
-				late := awaitWaiting(t, w, d.Log, channel, len(all))
-				waitOut(d.Lease)
+				late := lateClaims(channel, 100*round, 2)
 				claimed = time.Now()
-				next := w.some(t, d.Other, channel, len(all))
-				if len(next) != len(all) {
-					return claimed, fmt.Sprintf("%s returned %d deliveries after their claims ran out, want %d", w.name, len(next), len(all))
+				if got := w.some(t, d.Other, channel, 2); len(got) != 2 {
+					return claimed, fmt.Sprintf("%s returned %d deliveries after their claims ran out, want 2", w.name, len(got))
 				}
-				for i, state := range unsent {
-					n := late[i].Notification
-					recordWith(t, late[i].Claim, notificationIn(state, late[i].Event, channel, 100), late[i].Event)
-					checkDeliveries(t, d, n.OrderID, n)
-				}
-				releaseDelivery(t, late[len(unsent)].Claim)
-				fault = w.none(t, d, channel)
-
-				last := late[len(all)-1]
-				sent := notification(last.Event, channel, 1)
-				record(t, last.Claim, sent)
-				i := slices.IndexFunc(next, func(w ports.WaitingDelivery) bool { return w.Notification.EventID == sent.EventID })
-				if i < 0 {
-					return claimed, fmt.Sprintf("%s did not return the delivery of %s after its claim ran out", w.name, sent.EventID)
-				}
-				recordWith(t, next[i].Claim, notificationIn(domain.Retrying, last.Event, channel, 2), last.Event)
-				checkDeliveries(t, d, sent.OrderID, sent)
-				return claimed, fault
+				releaseDelivery(t, late[0].Claim)
+				recordWith(t, late[1].Claim, w.waiting(late[1].Event, channel, 1), late[1].Event)
+				return claimed, w.none(t, d, channel)
 			})
 		}},
 
