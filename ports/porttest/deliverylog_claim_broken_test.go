@@ -143,7 +143,7 @@ func brokenDeliveryClaims() []broken[porttest.DeliveryLog] {
 				return l.whole.Claim(ctx, key)
 			}
 		})},
-		{"each caller gets a dead delivery", dead, "another clause records a dead delivery late", faultyDeliveries(func(l *faultyLog) {
+		{"each caller gets a dead delivery", dead, "", faultyDeliveries(func(l *faultyLog) {
 			var dead shared[domain.NotificationKey, bool]
 			l.record = func(ctx context.Context, c *faultyClaim, n domain.Notification, event domain.Event) error {
 				dead.set(c.key, n.State == domain.Dead)
