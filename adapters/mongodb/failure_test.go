@@ -24,9 +24,11 @@ func behindProxy(t *testing.T, query string) (*mongodb.Store, *proxy) {
 }
 
 // calls returns every call of a store, by name.
-func calls(t *testing.T, store *mongodb.Store, order domain.Order, claim ports.DeliveryClaim) map[string]func(context.Context) error {
+func calls(t *testing.T, store *mongodb.Store, order domain.Order, claim ports.DeliveryClaim, waiting ports.WaitingDelivery) map[string]func(context.Context) error {
 	t.Helper()
 	orders, deliveries, letters := store.Orders(), store.Deliveries(), store.DeadLetters()
+	contacts, states := store.Contacts(), store.ChannelStates()
+	pause := ports.Pause{PauseKey: domain.PauseKey{Channel: "email"}, Kind: ports.Manual, Since: epoch}
 	id := order.Created().ID
 	return map[string]func(context.Context) error{
 		"Ping":              store.Ping,
@@ -40,9 +42,33 @@ func calls(t *testing.T, store *mongodb.Store, order domain.Order, claim ports.D
 			_, err := deliveries.List(ctx, ports.NotificationQuery{OrderID: order.ID})
 			return err
 		},
-		"DeadLetters.Put":  func(ctx context.Context) error { return letters.Put(ctx, deadLetter("other", epoch)) },
-		"DeadLetters.Get":  func(ctx context.Context) error { _, err := letters.Get(ctx, "letter"); return err },
-		"DeadLetters.List": func(ctx context.Context) error { _, err := letters.List(ctx, ports.DeadLetterQuery{}); return err },
+		"ClaimDue":  func(ctx context.Context) error { _, err := deliveries.ClaimDue(ctx, "log", 1); return err },
+		"ClaimHeld": func(ctx context.Context) error { _, err := deliveries.ClaimHeld(ctx, server, 1); return err },
+		"Forget":    func(ctx context.Context) error { _, err := deliveries.Forget(ctx, "carl"); return err },
+		"Expire":    func(ctx context.Context) error { _, err := deliveries.Expire(ctx, epoch, 1); return err },
+		"Record of a waiting one": func(ctx context.Context) error {
+			return waiting.Claim.Record(ctx, waiting.Notification, waiting.Event)
+		},
+		"Release of a waiting one": waiting.Claim.Release,
+		"Contacts.Get": func(ctx context.Context) error {
+			_, err := contacts.Get(ctx, "nobody")
+			return except(err, ports.ErrNotFound)
+		},
+		"Contacts.Put": func(ctx context.Context) error {
+			return contacts.Put(ctx, ports.Contact{UserID: "ann", UpdatedAt: epoch})
+		},
+		"Contacts.Delete":    func(ctx context.Context) error { return except(contacts.Delete(ctx, "nobody"), ports.ErrNotFound) },
+		"Contacts.List":      func(ctx context.Context) error { _, err := contacts.List(ctx, 1, ""); return err },
+		"Register":           func(ctx context.Context) error { _, err := states.Register(ctx, "email"); return err },
+		"States.Forget":      func(ctx context.Context) error { return states.Forget(ctx, "fax") },
+		"Pauses":             func(ctx context.Context) error { _, err := states.Pauses(ctx); return err },
+		"Pause":              func(ctx context.Context) error { return except(states.Pause(ctx, pause), ports.ErrExists) },
+		"Change":             func(ctx context.Context) error { return except(states.Change(ctx, pause, pause), ports.ErrChanged) },
+		"End":                func(ctx context.Context) error { return except(states.End(ctx, pause), ports.ErrChanged) },
+		"DeadLetters.Forget": func(ctx context.Context) error { _, err := letters.Forget(ctx, "carl"); return err },
+		"DeadLetters.Put":    func(ctx context.Context) error { return letters.Put(ctx, deadLetter("other", epoch)) },
+		"DeadLetters.Get":    func(ctx context.Context) error { _, err := letters.Get(ctx, "letter"); return err },
+		"DeadLetters.List":   func(ctx context.Context) error { _, err := letters.List(ctx, ports.DeadLetterQuery{}); return err },
 		"Settle": func(ctx context.Context) error {
 			return letters.Settle(ctx, deadLetterRecord("letter", epoch), ports.Replayed, "me")
 		},
@@ -53,7 +79,15 @@ func calls(t *testing.T, store *mongodb.Store, order domain.Order, claim ports.D
 	}
 }
 
-// filled adds an order, a claim and a dead letter to the store. It returns the order
+// except returns the error unless it says what the call found.
+func except(err, found error) error {
+	if errors.Is(err, found) {
+		return nil
+	}
+	return err
+}
+
+// filled adds an order, a claim, a waiting notification and a dead letter to the store. It returns the order
 // and the calls that use all three.
 func filled(ctx context.Context, t *testing.T, store *mongodb.Store) (domain.Order, map[string]func(context.Context) error) {
 	t.Helper()
@@ -68,7 +102,9 @@ func filled(ctx context.Context, t *testing.T, store *mongodb.Store) (domain.Ord
 	if err := store.DeadLetters().Put(ctx, deadLetter("letter", epoch)); err != nil {
 		t.Fatal(err)
 	}
-	return order, calls(t, store, order, claim)
+	other := newOrder(t, "ann", epoch)
+	recordOf(t, store.Deliveries(), other, unsentOf(other, domain.Held))
+	return order, calls(t, store, order, claim, claimHeld(t, store.Deliveries(), 1)[0])
 }
 
 func TestOutage(t *testing.T) {

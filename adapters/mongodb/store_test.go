@@ -1,11 +1,14 @@
 package mongodb_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -279,6 +282,34 @@ func TestOpenCreatesIndexes(t *testing.T) {
 		if diff := cmp.Diff(want, indexes(t, store.Database().Collection(collection)), byName); diff != "" {
 			t.Errorf("indexes of %s (-want +got):\n%s", collection, diff)
 		}
+	}
+}
+
+// An index of earlier versions only costs time. Without the right to drop it the store
+// opens, and logs what a person can do.
+func TestOpenDropsFormerIndex(t *testing.T) {
+	p := newProxy(t, databaseURL(t))
+	collection := open(t, p.url, mongodb.Options{}).Database().Collection("deliveries")
+	former := mongo.IndexModel{Keys: bson.D{{Key: "order_id", Value: 1}}, Options: options.Index().SetName("order")}
+	if _, err := collection.Indexes().CreateOne(bounded(t), former); err != nil {
+		t.Fatal(err)
+	}
+	has := func() bool {
+		return slices.ContainsFunc(indexes(t, collection), func(d description) bool { return d.Name == "order" })
+	}
+	p.refuse(13, "dropIndexes")
+	var log bytes.Buffer
+	open(t, p.url, mongodb.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if line := log.String(); !strings.Contains(line, "level=WARN") || !strings.Contains(line, `db.deliveries.dropIndex(\"order\")`) {
+		t.Errorf("the log is %q, want a warning with the command that drops the index", line)
+	}
+	if !has() {
+		t.Error("the index was dropped without the right")
+	}
+	p.Heal()
+	open(t, p.url, mongodb.Options{})
+	if has() {
+		t.Error("the index of an earlier version is still there")
 	}
 }
 

@@ -15,7 +15,10 @@ import (
 // ClaimDue claims notifications whose next try has come. See [ports.DeliveryLog].
 func (d *Deliveries) ClaimDue(ctx context.Context, channel string, limit int) (_ []ports.WaitingDelivery, err error) {
 	defer describe(&err, "claim due notifications of %s", channel)
-	due := bson.M{"wait.channel": channel, "wait.next_try": bson.M{"$lte": time.Now()}}
+	due := bson.M{
+		"wait.channel":  channel,
+		"wait.next_try": bson.M{"$exists": true, "$lte": time.Now()}, // $exists, as the index has it
+	}
 	return d.claimWaiting(ctx, due, longestDueFirst, limit)
 }
 
