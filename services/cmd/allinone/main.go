@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"example.com/orderflow/services/cmd/internal/app"
 	"example.com/orderflow/services/deadletters"
@@ -19,6 +20,7 @@ type settings struct {
 	OrderAddr        app.Address `env:"ORDER_ADDR" default:"localhost:8080" help:"Address of the order service."`
 	NotificationAddr app.Address `env:"NOTIFICATION_ADDR" default:"localhost:8081" help:"Address of the notification service."`
 	app.Consuming
+	app.Notifying
 	app.Intake
 	app.Common
 }
@@ -37,24 +39,21 @@ type run struct{}
 
 // Run runs both services until ctx ends.
 func (run) Run(ctx context.Context, s *settings, out *app.Output, log *slog.Logger) error {
-	// 1. Open the broker and the store.
-	broker, err := s.OpenBroker(app.BrokerOptions{Prefetch: s.Prefetch, InProcess: true}, log)
+	// 1. Make the channels, which checks their settings. Open the broker and the store.
+	channels, err := s.OpenChannels(s.LogChannel(out), log)
+	if err != nil {
+		return err
+	}
+	defer channels.Close()
+	broker, store, err := s.Open(ctx, app.BrokerOptions{Prefetch: s.Prefetch, Channels: channels, InProcess: true}, log)
 	if err != nil {
 		return err
 	}
 	defer broker.Close()
-	store, err := s.OpenStore(ctx, log)
-	if err != nil {
-		return err
-	}
 	defer store.Close()
 
 	// 2. Listen at both services' addresses.
-	orderListener, err := s.OrderAddr.Listen("order-addr")
-	if err != nil {
-		return err
-	}
-	notificationListener, err := s.NotificationAddr.Listen("notification-addr")
+	orderListener, notificationListener, err := s.listen()
 	if err != nil {
 		return err
 	}
@@ -76,35 +75,30 @@ func (run) Run(ctx context.Context, s *settings, out *app.Output, log *slog.Logg
 	context.AfterFunc(ctx, orderHandler.Stop)
 
 	// 4. Make the notification service: service, HTTP handler.
-	channel := s.LogChannel(out)
 	notifications, err := notification.NewService(notification.Parts{
-		Deliveries: store.Deliveries, States: store.States, Contacts: store.Contacts, DeadLetters: broker.DeadLetters, Log: log,
-	}, notification.Route{Channel: channel, Queue: broker.Consumer})
+		Deliveries: store.Deliveries, States: store.States, Contacts: store.Contacts, DeadLetters: broker.DeadLetters,
+		Alerts: channels.Alerts, Queue: broker.Queue, Retention: time.Duration(s.Retention), Log: log,
+	}, channels.Routes(broker)...)
 	if err != nil {
 		return err
 	}
-	control, err := notification.NewControl(store.ForOperators(), []notification.ChannelInfo{{Name: channel.Name(), Kind: "log", Pinger: channel}}, log)
+	control, err := notification.NewControl(store.ForOperators(), channels.Infos(), log)
 	if err != nil {
 		return err
 	}
-	notificationHandler, err := notification.NewHandler(control, store, broker.Consumer, log)
+	notificationHandler, err := notification.NewHandler(control, store, broker.Consumers, log)
 	if err != nil {
 		return err
 	}
 	notificationHandler.RequestTimeout = s.RequestTimeout
 	context.AfterFunc(ctx, notificationHandler.Stop)
 
-	// 5. Make the service of dead letters, and its HTTP handler for operators.
+	// 5. Make the service of dead letters, and the server for operators.
 	letters, err := deadletters.NewService(store.DeadLetters, broker.DeadLetters, log)
 	if err != nil {
 		return err
 	}
-	adminHandler, err := deadletters.NewHandler(letters, log)
-	if err != nil {
-		return err
-	}
-	adminHandler.RequestTimeout = s.RequestTimeout
-	admin, err := s.AdminServer(adminHandler, log)
+	admin, err := s.OperatorsServer(control, letters, log)
 	if err != nil {
 		return err
 	}
@@ -112,11 +106,12 @@ func (run) Run(ctx context.Context, s *settings, out *app.Output, log *slog.Logg
 	// 6. Run all of them until ctx ends, and stop them in reverse order. One of them
 	// waits for the broker, beside the others. Errors of the broker name its setting.
 	return s.RunAll(ctx, log,
-		s.welcome(out, broker.Consumer, orderListener, notificationListener),
+		s.welcome(out, broker.Consumers, orderListener, notificationListener),
 		admin,
 		s.Server("notification", notificationListener, notificationHandler, log),
 		s.AwaitConsumer(broker, log),
 		s.OnBroker("dead letters", letters.Run),
+		app.Component{Name: "alerts", Run: channels.RunAlerts},
 		s.OnBroker("notifications", notifications.Run),
 		s.AwaitPublisher(broker, log),
 		app.Component{Name: "relay", Run: relay.Run},

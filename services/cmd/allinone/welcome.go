@@ -12,6 +12,18 @@ import (
 	"example.com/orderflow/services/cmd/internal/app"
 )
 
+// listen listens at both services' addresses.
+func (s *settings) listen() (orders, notifications net.Listener, err error) {
+	if orders, err = s.OrderAddr.Listen("order-addr"); err != nil {
+		return nil, nil, err
+	}
+	if notifications, err = s.NotificationAddr.Listen("notification-addr"); err != nil {
+		orders.Close()
+		return nil, nil, err
+	}
+	return orders, notifications, nil
+}
+
 // welcome returns the component that prints where the services listen and how to
 // try them, once the broker answers.
 func (s *settings) welcome(out io.Writer, broker ports.Pinger, orders, notifications net.Listener) app.Component {

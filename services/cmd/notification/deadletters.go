@@ -1,13 +1,10 @@
 package main
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"log/slog"
 	"text/tabwriter"
 
 	"example.com/orderflow/domain"
@@ -24,10 +21,6 @@ type deadLetters struct {
 	Replay  replayLetters  `cmd:"" help:"Put the messages of dead letters back into the queue."`
 	Discard discardLetters `cmd:"" help:"Discard dead letters. They can be restored for 30 days."`
 	Restore restoreLetters `cmd:"" help:"Make discarded dead letters wait again."`
-}
-
-type output struct {
-	JSON bool `name:"json" help:"Print JSON, one object per line."`
 }
 
 type filters struct {
@@ -51,44 +44,26 @@ func (f filters) parse() (order domain.OrderID, reason string, err error) {
 	return order, reason, nil
 }
 
-// session has a command's streams and service.
-type session struct {
-	in      io.Reader
-	out     *bufio.Writer // keeps its first error for Flush
-	err     io.Writer
-	service *deadletters.Service
-}
-
 // withSession opens the store and the broker for the command's work.
 func withSession(ctx context.Context, c *app.Common, s app.Streams, work func(session) error) error {
-	log := slog.New(slog.NewTextHandler(s.Err, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	log := commandLog(s)
 	if err := c.CheckStoreIsShared(); err != nil {
 		return err
 	}
-	broker, err := c.OpenBroker(app.BrokerOptions{}, log)
+	broker, store, err := c.Open(ctx, app.BrokerOptions{}, log)
 	if err != nil {
 		return err
 	}
 	defer broker.Close()
-	store, err := c.OpenStore(ctx, log)
-	if err != nil {
-		return err
-	}
 	defer store.Close()
 	service, err := deadletters.NewService(store.DeadLetters, broker.DeadLetters, log)
 	if err != nil {
 		return err
 	}
-	session := session{s.In, bufio.NewWriter(s.Out), s.Err, service}
+	session := newSession(s)
+	session.service = service
 	err = work(session)
 	return cmp.Or(err, session.flush())
-}
-
-func (s session) flush() error {
-	if err := s.out.Flush(); err != nil {
-		return fmt.Errorf("write the output: %w", err)
-	}
-	return nil
 }
 
 type listLetters struct {

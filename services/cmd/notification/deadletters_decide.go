@@ -1,14 +1,10 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"os/user"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -71,45 +67,14 @@ func (sel *selection) decide(ctx context.Context, c *app.Common, streams app.Str
 			}
 		}
 		if len(ids) > 0 && !confirmed && !sel.DryRun {
-			if err := s.confirm(ctx, action, len(ids)); err != nil {
+			question := fmt.Sprintf("%s %s? They can be restored until %s.", action, countLetters(len(ids)),
+				time.Now().Add(ports.DeadLetterRetention).Format(time.DateOnly))
+			if err := s.confirm(ctx, question); err != nil {
 				return err
 			}
 		}
 		return s.carryOut(ctx, deadletters.Decision{Action: action, By: currentUser(), DryRun: sel.DryRun}, ids, sel.JSON)
 	})
-}
-
-// currentUser returns the command's user as user@host. It uses the user's number if
-// the system has no name for the user.
-func currentUser() string {
-	name := strconv.Itoa(os.Getuid())
-	if u, err := user.Current(); err == nil && u.Username != "" {
-		name = u.Username
-	}
-	if host, err := os.Hostname(); err == nil && host != "" {
-		name += "@" + host
-	}
-	return name
-}
-
-func (s session) confirm(ctx context.Context, action deadletters.Action, count int) error {
-	fmt.Fprintf(s.err, "%s %s? They can be restored until %s. Type yes: ", action, countLetters(count),
-		time.Now().Add(ports.DeadLetterRetention).Format(time.DateOnly))
-	answer := make(chan string, 1)
-	go func() { // the read can't be interrupted, and may last until the process ends
-		line, _ := bufio.NewReader(s.in).ReadString('\n')
-		answer <- strings.TrimSpace(line)
-	}()
-	select {
-	case <-ctx.Done():
-		fmt.Fprintln(s.err)
-		return errors.New("nothing was done: interrupted")
-	case line := <-answer:
-		if line != "yes" {
-			return errors.New("nothing was done: the answer was not yes; use --yes to skip the question")
-		}
-		return nil
-	}
 }
 
 // carryOut decides in batches, and prints its progress.

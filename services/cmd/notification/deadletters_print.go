@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bytes"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,16 +10,7 @@ import (
 	"example.com/orderflow/ports"
 	"example.com/orderflow/services/cmd/internal/app"
 	"example.com/orderflow/services/deadletters"
-	"example.com/orderflow/services/internal/httpapi"
 )
-
-func (s session) printJSON(value any) {
-	var line bytes.Buffer
-	encoder := json.NewEncoder(&line)
-	encoder.SetEscapeHTML(false)
-	_ = encoder.Encode(value) // our own types can always be encoded
-	_, _ = s.out.Write(httpapi.EscapeControls(line.Bytes()))
-}
 
 func (s session) print(record ports.DeadLetterRecord) {
 	v := deadletters.NewView(record)
@@ -64,20 +53,6 @@ func (s session) print(record ports.DeadLetterRecord) {
 func indented(text string) string {
 	const margin = "\n                "
 	return margin + strings.ReplaceAll(strings.TrimRight(app.Printable(text), "\n"), "\n", margin)
-}
-
-// oneLine returns the first 100 characters of the text's first line.
-func oneLine(text string) string {
-	const limit = 100
-	line, _, more := strings.Cut(text, "\n")
-	runes := []rune(strings.ReplaceAll(app.Printable(line), "\t", " "))
-	if len(runes) > limit {
-		runes, more = runes[:limit], true
-	}
-	if more {
-		return string(runes) + "…"
-	}
-	return string(runes)
 }
 
 func countLetters(count int) string {

@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"example.com/orderflow/services/cmd/internal/app"
 	"example.com/orderflow/services/deadletters"
@@ -18,6 +19,7 @@ type settings struct {
 
 	Addr app.Address `env:"ADDR" default:":8081" help:"Address to serve HTTP at."`
 	app.Consuming
+	app.Notifying
 	app.Common
 }
 
@@ -39,16 +41,18 @@ type run struct{}
 
 // Run runs the service until ctx ends.
 func (run) Run(ctx context.Context, s *settings, out *app.Output, log *slog.Logger) error {
-	// 1. Open the broker, without waiting for it. Open the store, and wait for it.
-	broker, err := s.OpenBroker(app.BrokerOptions{Prefetch: s.Prefetch}, log)
+	// 1. Make the channels, which checks their settings. Open the broker, without
+	// waiting for it. Open the store, and wait for it.
+	channels, err := s.OpenChannels(s.LogChannel(out), log)
+	if err != nil {
+		return err
+	}
+	defer channels.Close()
+	broker, store, err := s.Open(ctx, app.BrokerOptions{Prefetch: s.Prefetch, Channels: channels}, log)
 	if err != nil {
 		return err
 	}
 	defer broker.Close()
-	store, err := s.OpenStore(ctx, log)
-	if err != nil {
-		return err
-	}
 	defer store.Close()
 
 	// 2. Listen. A taken address ends the start here.
@@ -57,38 +61,33 @@ func (run) Run(ctx context.Context, s *settings, out *app.Output, log *slog.Logg
 		return err
 	}
 
-	// 3. Make the service, which handles events, and its channel.
-	channel := s.LogChannel(out)
+	// 3. Make the service, which notifies by each channel.
 	service, err := notification.NewService(notification.Parts{
-		Deliveries: store.Deliveries, States: store.States, Contacts: store.Contacts, DeadLetters: broker.DeadLetters, Log: log,
-	}, notification.Route{Channel: channel, Queue: broker.Consumer})
+		Deliveries: store.Deliveries, States: store.States, Contacts: store.Contacts, DeadLetters: broker.DeadLetters,
+		Alerts: channels.Alerts, Queue: broker.Queue, Retention: time.Duration(s.Retention), Log: log,
+	}, channels.Routes(broker)...)
 	if err != nil {
 		return err
 	}
 
 	// 4. Make its HTTP handler. Once ctx has ended, /readyz answers 503.
-	control, err := notification.NewControl(store.ForOperators(), []notification.ChannelInfo{{Name: channel.Name(), Kind: "log", Pinger: channel}}, log)
+	control, err := notification.NewControl(store.ForOperators(), channels.Infos(), log)
 	if err != nil {
 		return err
 	}
-	handler, err := notification.NewHandler(control, store, broker.Consumer, log)
+	handler, err := notification.NewHandler(control, store, broker.Consumers, log)
 	if err != nil {
 		return err
 	}
 	handler.RequestTimeout = s.RequestTimeout
 	context.AfterFunc(ctx, handler.Stop)
 
-	// 5. Make the service of dead letters, and its HTTP handler for operators.
+	// 5. Make the service of dead letters, and the server for operators.
 	letters, err := deadletters.NewService(store.DeadLetters, broker.DeadLetters, log)
 	if err != nil {
 		return err
 	}
-	adminHandler, err := deadletters.NewHandler(letters, log)
-	if err != nil {
-		return err
-	}
-	adminHandler.RequestTimeout = s.RequestTimeout
-	admin, err := s.AdminServer(adminHandler, log)
+	admin, err := s.OperatorsServer(control, letters, log)
 	if err != nil {
 		return err
 	}
@@ -100,6 +99,7 @@ func (run) Run(ctx context.Context, s *settings, out *app.Output, log *slog.Logg
 		s.Server("notification", listener, handler, log),
 		s.AwaitConsumer(broker, log),
 		s.OnBroker("dead letters", letters.Run),
+		app.Component{Name: "alerts", Run: channels.RunAlerts},
 		s.OnBroker("notifications", service.Run),
 	)
 }

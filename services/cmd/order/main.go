@@ -38,15 +38,11 @@ type run struct{}
 // Run runs the service until ctx ends.
 func (run) Run(ctx context.Context, s *settings, log *slog.Logger) error {
 	// 1. Open the broker, without waiting for it. Open the store, and wait for it.
-	broker, err := s.OpenBroker(app.BrokerOptions{}, log)
+	broker, store, err := s.Open(ctx, app.BrokerOptions{}, log)
 	if err != nil {
 		return err
 	}
 	defer broker.Close()
-	store, err := s.OpenStore(ctx, log)
-	if err != nil {
-		return err
-	}
 	defer store.Close()
 
 	// 2. Listen. A taken address ends the start here.

@@ -57,7 +57,8 @@ func Main(program Program, settings Settings) {
 // Exec runs one command and returns its exit status: 0, 1 after a failure, 2
 // after wrong usage.
 func Exec(ctx context.Context, program Program, settings Settings, args []string, s Streams) int {
-	s.Err = redacting{s.Err}
+	plain := s.Err
+	s.Err = redacting{plain}
 	done := forceExit(ctx)
 	defer done()
 	exited := -1
@@ -94,10 +95,12 @@ func Exec(ctx context.Context, program Program, settings Settings, args []string
 		done() // a service has its own shutdown timeout
 		out, errs := openOutputs(program.Name, settings.Shared(), s)
 		defer closeOutputs(program.Name, settings.Shared(), out, errs)
-		s.Err = redacting{errs}
+		plain = errs
+		s.Err = redacting{plain}
 		log := settings.Shared().logger(out)
 		defer runtime.KeepAlive(limitMemory(os.DirFS("/"), log))
 		command.Bind(out, log)
+		warnOfExposed(command, log)
 	}
 	err = command.Run()
 	interrupted := errors.Is(err, errInterrupted)
@@ -108,6 +111,8 @@ func Exec(ctx context.Context, program Program, settings Settings, args []string
 		return usage(err)
 	case interrupted:
 		err = errors.New("interrupted")
+	case errors.As(err, new(vetted)):
+		s.Err = printable{plain}
 	}
 	fmt.Fprintf(s.Err, "%s: %s\n", program.Name, withVariable(parser.Model, err))
 	return 1
@@ -138,7 +143,7 @@ func withVariable(model *kong.Application, err error) string {
 		if len(flag.Envs) > 0 {
 			for _, end := range []string{":", " must"} {
 				name := "--" + flag.Name
-				text = strings.Replace(text, name+end, name+" ("+flag.Envs[0]+")"+end, 1)
+				text = strings.ReplaceAll(text, name+end, name+" ("+flag.Envs[0]+")"+end)
 			}
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 
@@ -19,8 +21,9 @@ type Broker struct {
 		ports.EventPublisher
 		ports.Pinger
 	}
-	Consumer    ports.EventQueue
+	Consumers   ports.Pinger // answers while the queue of each channel is consumed
 	DeadLetters ports.DeadLetterQueue
+	Queue       func(channel string) ports.EventQueue
 	Close       func()
 
 	policies        func(context.Context) error // its errors name policies that would lose events
@@ -29,8 +32,9 @@ type Broker struct {
 
 // BrokerOptions say how a program uses the broker.
 type BrokerOptions struct {
-	Prefetch  int  // of the consumer; 0: the default
-	InProcess bool // both services are in this process, so the broker may be in memory
+	Prefetch  int       // of the channel log's queue; 0: the default
+	Channels  *Channels // whose queues are consumed; nil: none
+	InProcess bool      // both services are in this process, so the broker may be in memory
 }
 
 // OpenBroker opens the broker that the URL names, without waiting for it.
@@ -39,19 +43,25 @@ func (c *Common) OpenBroker(options BrokerOptions, log *slog.Logger) (*Broker, e
 	switch {
 	case err != nil:
 	case scheme == "memory" && options.InProcess:
-		b := &memory.Broker{StopTimeout: c.handlersStopTimeout(), Prefetch: options.Prefetch, Logger: log}
+		b := &memory.Broker{StopTimeout: c.handlersStopTimeout(), Prefetch: options.Prefetch, SubscriptionPrefetch: options.Channels.prefetch(), Logger: log}
+		queue := func(channel string) ports.EventQueue { return b.Subscription(subscription(channel)) }
 		return &Broker{
-			Publisher: b.Publisher(), Consumer: b.Consumer(), DeadLetters: b.DeadLetterQueue(), Close: c.closing("broker", b.Close, log),
+			Publisher: b.Publisher(), Consumers: options.Channels.consumers(queue), DeadLetters: b.DeadLetterQueue(), Queue: queue,
+			Close: c.closing("broker", b.Close, log),
 		}, nil
 	case scheme == "memory":
 		err = errors.New("a broker in memory carries events within one process, so both services must run in that process; give a URL that begins with amqp: or amqps:, or run allinone")
 	case scheme == "amqp" || scheme == "amqps":
 		var b *rabbitmq.Broker
-		if b, err = rabbitmq.Open(c.Broker, rabbitmq.Options{StopTimeout: c.handlersStopTimeout(), Prefetch: options.Prefetch, Logger: log}); err == nil {
+		if b, err = rabbitmq.Open(c.Broker, rabbitmq.Options{
+			StopTimeout: c.handlersStopTimeout(), Prefetch: options.Prefetch, SubscriptionPrefetch: options.Channels.prefetch(), Logger: log,
+		}); err == nil {
+			queue := func(channel string) ports.EventQueue { return b.Subscription(subscription(channel)) }
 			return &Broker{
-				Publisher: b.Publisher(), Consumer: b.Consumer(), DeadLetters: b.DeadLetterQueue(), Close: c.closing("broker", b.Close, log),
+				Publisher: b.Publisher(), Consumers: options.Channels.consumers(queue), DeadLetters: b.DeadLetterQueue(), Queue: queue,
+				Close: c.closing("broker", b.Close, log),
 				policies: func(ctx context.Context) error {
-					return rabbitmq.CheckPolicies(ctx, c.BrokerManagement, c.Broker, rabbitmq.Topology{})
+					return rabbitmq.CheckPolicies(ctx, c.BrokerManagement, c.Broker, rabbitmq.Topology{}, slices.Collect(maps.Keys(options.Channels.prefetch()))...)
 				},
 			}, nil
 		}
@@ -89,7 +99,7 @@ func (c *Common) AwaitPublisher(broker *Broker, log *slog.Logger) Component {
 // policies. It fails if the broker does not answer within the start timeout.
 func (c *Common) AwaitConsumer(broker *Broker, log *slog.Logger) Component {
 	return c.OnBroker("broker", func(ctx context.Context) error {
-		return c.afterWait(ctx, broker, waitFor(ctx, "broker", c.StartTimeout, log, broker.Consumer.Ping), log)
+		return c.afterWait(ctx, broker, waitFor(ctx, "broker", c.StartTimeout, log, broker.Consumers.Ping), log)
 	})
 }
 

@@ -44,10 +44,7 @@ func TestPoliciesAreLogged(t *testing.T) {
 					ports.EventPublisher
 					ports.Pinger
 				}{nil, ready{}}
-				broker.Consumer = struct {
-					ports.EventConsumer
-					ports.Pinger
-				}{nil, ready{}}
+				broker.Consumers = ready{}
 				if err := errors.Join(c.AwaitPublisher(broker, log).Run(ctx), c.AwaitConsumer(broker, log).Run(ctx)); err != nil {
 					t.Error(err)
 				}

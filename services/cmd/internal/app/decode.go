@@ -23,6 +23,7 @@ func decoding() kong.Option {
 			kong.KindMapper(reflect.Int, mapper(reflect.TypeFor[int]())).Apply(k),
 			kong.TypeMapper(reflect.TypeFor[time.Duration](), mapper(reflect.TypeFor[time.Duration]())).Apply(k),
 			kong.TypeMapper(reflect.TypeFor[Address](), cleaned{kong.MapperFunc(decodeAddress)}).Apply(k),
+			kong.TypeMapper(reflect.TypeFor[Days](), cleaned{kong.MapperFunc(decodeDays)}).Apply(k),
 		)
 	})
 }

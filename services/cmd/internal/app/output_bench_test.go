@@ -12,6 +12,7 @@ import (
 
 	"example.com/orderflow/adapters/logchannel"
 	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
 )
 
 // BenchmarkNotices sends notifications from 512 callers, the default prefetch. It
@@ -50,7 +51,7 @@ func benchmarkNotices(b *testing.B, event domain.Event, handler slog.Handler) {
 			ctx, cancel := context.WithCancel(b.Context()) // each handler has its own
 			defer cancel()
 			for range work {
-				if err := channel.Send(ctx, event); err != nil {
+				if _, err := channel.Send(ctx, ports.Outgoing{ID: string(event.ID), Event: event, Attempt: 1}); err != nil {
 					b.Error(err)
 				}
 			}

@@ -59,7 +59,7 @@ func TestOutputToAPausedReader(t *testing.T) {
 				}
 				ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 				event := order.Created()
-				err = channel.Send(ctx, event)
+				_, err = channel.Send(ctx, ports.Outgoing{ID: string(event.ID), Event: event, Attempt: 1})
 				cancel()
 				if err != nil && !ports.IsPostponed(err) {
 					t.Errorf("%v is not marked as an outage", err)

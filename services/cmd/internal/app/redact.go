@@ -71,16 +71,30 @@ func shortened(text string) string {
 	return strings.ToValidUTF8(text[:maxMessage/2], "") + " … " + strings.ToValidUTF8(text[len(text)-maxMessage/2:], "")
 }
 
-// redacting writes messages for people: without secrets, of a bounded length,
-// and without characters that control a terminal.
+// redacting writes messages for people, as [printable] does, and without secrets.
 type redacting struct{ io.Writer }
 
 func (r redacting) Write(p []byte) (int, error) {
-	if _, err := io.WriteString(r.Writer, shortened(Printable(Redact(string(p))))); err != nil {
+	if _, err := (printable{r.Writer}).Write([]byte(Redact(string(p)))); err != nil {
 		return 0, err
 	}
 	return len(p), nil
 }
+
+// printable writes messages of a bounded length, without characters that control a
+// terminal.
+type printable struct{ io.Writer }
+
+func (w printable) Write(p []byte) (int, error) {
+	if _, err := io.WriteString(w.Writer, shortened(Printable(string(p)))); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// vetted is an error without secrets, whose text may contain examples of URLs that
+// Redact would hide.
+type vetted struct{ error }
 
 // Printable returns the text, which may be anybody's, with the characters escaped
 // that control a terminal.

@@ -32,18 +32,20 @@ const (
 	adminConnections = 8
 )
 
-// AdminServer returns the component that serves operators: the handler, which may
-// be nil, and profiles of the process under /debug/pprof/.
-func (c *Common) AdminServer(handler http.Handler, log *slog.Logger) (Component, error) {
+// AdminServer returns the component that serves operators: the handlers, by patterns
+// of [http.ServeMux], and profiles of the process under /debug/pprof/.
+func (c *Common) AdminServer(handlers map[string]http.Handler, log *slog.Logger) (Component, error) {
 	listener, err := c.AdminAddr.Listen("admin-addr")
 	if err != nil {
 		return Component{}, err
 	}
-	if handler == nil {
-		handler = httpapi.NewHandler(nil, nil, log)
-	}
 	mux := http.NewServeMux()
-	mux.Handle("/", handler)
+	for pattern, handler := range handlers {
+		mux.Handle(pattern, handler)
+	}
+	if handlers["/"] == nil {
+		mux.Handle("/", httpapi.NewHandler(nil, nil, log))
+	}
 	mux.Handle("/debug/pprof/", profiles())
 	return c.serve("admin", listener, httpapi.Server{
 		Handler: httpapi.ForOperators(mux, log), RequestTimeout: maxProfileTime,

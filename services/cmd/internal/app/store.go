@@ -32,6 +32,20 @@ func (s *Store) ForOperators() notification.Store {
 	return notification.Store{Deliveries: s.Deliveries, States: s.States, Contacts: s.Contacts, DeadLetters: s.DeadLetters}
 }
 
+// Open opens the broker, without waiting for it, and the store.
+func (c *Common) Open(ctx context.Context, options BrokerOptions, log *slog.Logger) (*Broker, *Store, error) {
+	broker, err := c.OpenBroker(options, log)
+	if err != nil {
+		return nil, nil, err
+	}
+	store, err := c.OpenStore(ctx, log)
+	if err != nil {
+		broker.Close()
+		return nil, nil, err
+	}
+	return broker, store, nil
+}
+
 // OpenStore opens the store that the URL names and waits until it answers.
 func (c *Common) OpenStore(ctx context.Context, log *slog.Logger) (*Store, error) {
 	scheme, err := scheme(c.Store, "mongodb://localhost:27017/orders")

@@ -1,0 +1,222 @@
+package app
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+
+	"example.com/orderflow/ports"
+	"example.com/orderflow/services/notification"
+)
+
+// Channels are the channels that the settings configure.
+type Channels struct {
+	Alerts *notification.Alerts // nil: none
+
+	opened []openChannel
+	log    *slog.Logger
+}
+
+type openChannel struct {
+	*channelSpec
+	channel ports.Channel
+}
+
+// OpenChannels makes the channels of the flags and of the file, without connecting to
+// a receiver. logTo is the channel log. The error has every fault.
+func (n *Notifying) OpenChannels(logTo ports.Channel, log *slog.Logger) (*Channels, error) {
+	var faults []error
+	specs := n.flagSpecs(func(setting string, err error) { faults = append(faults, fmt.Errorf("%s: %w", setting, err)) })
+	file := new(channelsFile)
+	if n.ChannelsFile != "" {
+		var err error
+		if file, err = readChannelsFile(n.ChannelsFile); err != nil {
+			return nil, vetted{errors.Join(append(faults, fmt.Errorf("--channels: %w", err))...)}
+		}
+		for _, spec := range specs {
+			if slices.ContainsFunc(file.specs, func(s *channelSpec) bool { return s.name == spec.name }) {
+				spec.fault("name", fmt.Errorf("it adds the channel %s, which %s has, too; remove one of them", spec.name, n.ChannelsFile))
+			}
+		}
+		specs = append(file.specs, specs...)
+	} else {
+		specs = append([]*channelSpec{{name: kindLog, kind: kindLog, schedule: defaultSchedule(kindLog)}}, specs...)
+	}
+	channels := &Channels{log: log}
+	for _, spec := range specs {
+		channel := logTo
+		if spec.kind != kindLog {
+			addressed := spec.open()
+			if addressed == nil {
+				continue
+			}
+			channel = addressed
+		}
+		channels.opened = append(channels.opened, openChannel{spec, channel})
+	}
+	if spec := n.alertSpec(file.alerts, func(err error) { faults = append(faults, fmt.Errorf("--alerts: %w", err)) }); spec != nil && len(channels.opened) == len(specs) {
+		channels.Alerts = spec.open(channels.opened, log)
+	}
+	if file.File != nil {
+		if err := file.Err(); err != nil {
+			faults = append(faults, fmt.Errorf("--channels: %q: %w", n.ChannelsFile, err))
+		}
+	}
+	if len(faults) == 0 {
+		faults = append(faults, n.setRates(specs))
+	}
+	if err := errors.Join(faults...); err != nil {
+		channels.Close()
+		return nil, vetted{err}
+	}
+	return channels, nil
+}
+
+// flagSpecs returns the channels of the flags.
+func (n *Notifying) flagSpecs(fault func(flag string, err error)) (specs []*channelSpec) {
+	if n.SMTP != "" {
+		spec := &channelSpec{
+			name: "email", kind: kindSMTP, url: n.SMTP, toUsers: true, schedule: defaultSchedule(kindSMTP),
+			fault: func(_ string, err error) { fault("--smtp", err) },
+		}
+		if n.SMTPPasswordFile != "" {
+			var err error
+			if spec.password, err = readPassword(n.SMTPPasswordFile); err != nil {
+				fault("--smtp-password-file", err)
+			}
+		}
+		specs = append(specs, spec)
+	}
+	if n.Webhook == "" && n.WebhookSecretFile == "" && !webhookSecretIsSet() {
+		return specs
+	}
+	secretFlag := "--webhook-secret-file"
+	spec := &channelSpec{name: "webhook", kind: kindWebhook, allowPrivate: n.WebhookAllowPrivate, toUsers: true, schedule: defaultSchedule(kindWebhook)}
+	spec.fault = func(setting string, err error) {
+		if setting == "secret" {
+			fault(secretFlag, err)
+		} else {
+			fault(cmp.Or(map[bool]string{true: "--webhook"}[n.Webhook != ""], secretFlag), err)
+		}
+	}
+	var err error
+	switch {
+	case n.WebhookSecretFile != "" && webhookSecretIsSet():
+		err = fmt.Errorf("the variable %s has a secret, too; remove one of them, or write both into the file", webhookSecret)
+	case n.WebhookSecretFile != "":
+		spec.secrets, err = readSecret(n.WebhookSecretFile)
+	case webhookSecretIsSet():
+		secretFlag = webhookSecret
+		spec.secrets, err = lookupSecret(webhookSecret)
+	default:
+		err = fmt.Errorf("--webhook needs a secret to sign with: name a file that has one, whsec_ and the base64 of 24 to 64 random bytes, or set the variable %s", webhookSecret)
+	}
+	if err != nil {
+		fault(secretFlag, err)
+	}
+	if n.Webhook != "" {
+		spec.endpoints = []notification.Endpoint{{Name: "operator", Address: n.Webhook}}
+		spec.addressFaults = []func(error){func(err error) { fault("--webhook", fmt.Errorf("the URL %w", err)) }}
+	}
+	return append(specs, spec)
+}
+
+// Close closes the channels' connections. Call it after the last Send.
+func (c *Channels) Close() {
+	for _, opened := range c.opened {
+		if closer, ok := opened.channel.(interface{ Close() error }); ok {
+			if err := closer.Close(); err != nil {
+				c.log.Warn("the channel did not close cleanly", "channel", opened.name, "error", err)
+			}
+		}
+	}
+}
+
+// Infos returns what operators' use cases need to know of the channels.
+func (c *Channels) Infos() []notification.ChannelInfo {
+	infos := make([]notification.ChannelInfo, len(c.opened))
+	for i, opened := range c.opened {
+		infos[i] = notification.ChannelInfo{Name: opened.name, Kind: opened.kind}
+		infos[i].Addressed, _ = opened.channel.(ports.AddressedChannel)
+		infos[i].Pinger, _ = opened.channel.(ports.Pinger)
+	}
+	return infos
+}
+
+// Routes returns the channels' routes, each from its own queue, and logs them.
+func (c *Channels) Routes(broker *Broker) []notification.Route {
+	routes := make([]notification.Route, len(c.opened))
+	for i, opened := range c.opened {
+		routes[i] = notification.Route{
+			Channel: opened.channel, Queue: broker.Queue(opened.name), Subscription: subscription(opened.name),
+			ToUsers: opened.toUsers, Endpoints: opened.endpoints, Types: opened.types,
+			Schedule: opened.schedule, Rate: opened.rate, Concurrency: opened.prefetch,
+		}
+		c.log.Info("channel", "name", opened.name, "kind", opened.kind, "to", opened.recipients())
+	}
+	return routes
+}
+
+// prefetch returns how many events are taken at once from each channel's queue, except
+// that of the channel log. As many notifications are sent at once.
+func (c *Channels) prefetch() map[string]int {
+	prefetch := make(map[string]int)
+	if c != nil {
+		for _, opened := range c.opened {
+			if opened.kind != kindLog {
+				prefetch[opened.name] = cmp.Or(opened.prefetch, notification.DefaultConcurrency)
+			}
+		}
+	}
+	return prefetch
+}
+
+// consumers returns the pinger of the channels' queues.
+func (c *Channels) consumers(queue func(channel string) ports.EventQueue) ports.Pinger {
+	var all consumers
+	if c != nil {
+		for _, opened := range c.opened {
+			all = append(all, queue(opened.name))
+		}
+	}
+	return all
+}
+
+type consumers []ports.EventQueue
+
+// Ping returns the first error of the queues' pings. A channel's queue exists only from
+// the time on at which its consumer has connected, so before that a notifier is not
+// ready.
+func (c consumers) Ping(ctx context.Context) error {
+	for _, queue := range c {
+		if err := queue.Ping(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// subscription returns the name of the channel's subscription. The channel log has the
+// main queue, as before there were others.
+func subscription(channel string) string {
+	if channel == kindLog {
+		return ""
+	}
+	return channel
+}
+
+// recipients names who gets the notifications, without addresses.
+func (s *channelSpec) recipients() string {
+	var names []string
+	if s.toUsers {
+		names = append(names, "users")
+	}
+	for _, endpoint := range s.endpoints {
+		names = append(names, endpoint.Name)
+	}
+	return strings.Join(names, ", ")
+}
