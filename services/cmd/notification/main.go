@@ -15,7 +15,12 @@ import (
 type settings struct {
 	Run run `cmd:"" default:"1" help:"Run the service (default)."`
 	app.Commands
-	DeadLetters deadLetters `cmd:"" help:"List, replay and discard messages that could not be handled."`
+	DeadLetters   deadLetters          `cmd:"" help:"List, replay and discard messages that could not be handled."`
+	Channels      channelCommands      `cmd:"" help:"List, pause and resume channels and their receivers."`
+	Contacts      contactCommands      `cmd:"" help:"Import, export and change users' contacts."`
+	Notifications notificationCommands `cmd:"" help:"List notifications and their attempts."`
+	Undelivered   undelivered          `cmd:"" help:"List what has not reached its receiver, why, and when it is tried next."`
+	Forget        forget               `cmd:"" help:"Remove a user from contacts, notifications and dead letters."`
 
 	Addr app.Address `env:"ADDR" default:":8081" help:"Address to serve HTTP at."`
 	app.Consuming

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+
+	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
+	"example.com/orderflow/services/cmd/internal/app"
+	"example.com/orderflow/services/notification"
+)
+
+type notificationCommands struct {
+	List listNotifications `cmd:"" help:"List notifications, newest first; those of an order oldest first."`
+}
+
+// selectNotifications are the filters of notifications.
+type selectNotifications struct {
+	Order   *string `placeholder:"ID" help:"Only those of the order with this id."`
+	User    *string `placeholder:"ID" help:"Only those of the user with this id."`
+	Channel *string `placeholder:"NAME" help:"Only those by this channel."`
+	State   *string `placeholder:"STATE,…" help:"Only those in these states: sent, retrying, held, dead, skipped."`
+	From    *string `placeholder:"TIME" help:"Only those that changed at this time or later, such as 2026-11-23T10:00:00Z."`
+	To      *string `placeholder:"TIME" help:"Only those that changed before this time."`
+	Limit   int     `default:"100" help:"At most this many; 0: all."`
+	output
+}
+
+// query refuses empty filters: a script whose variable is empty must not select
+// everything.
+func (n selectNotifications) query() (ports.NotificationQuery, error) {
+	var filter notification.Filter
+	for _, f := range []struct {
+		name string
+		from *string
+		to   *string
+	}{
+		{"order", n.Order, &filter.OrderID}, {"user", n.User, &filter.UserID}, {"channel", n.Channel, &filter.Channel},
+		{"state", n.State, &filter.State}, {"from", n.From, &filter.From}, {"to", n.To, &filter.To},
+	} {
+		if f.from == nil {
+			continue
+		}
+		if *f.to = *f.from; *f.to == "" {
+			return ports.NotificationQuery{}, app.UsageErrorf("--%s: it is empty; give a value, or leave the flag out", f.name)
+		}
+	}
+	if n.Limit < 0 {
+		return ports.NotificationQuery{}, app.UsageErrorf("--limit: %d is out of range; give 1 or more, or 0 for all", n.Limit)
+	}
+	query, err := filter.Query()
+	return query, asUsage(err)
+}
+
+type listNotifications struct{ selectNotifications }
+
+func (l *listNotifications) Run(ctx context.Context, settings *settings, streams app.Streams) error {
+	return l.list(ctx, settings, streams, func(s session, query ports.NotificationQuery) (notificationPage, error) {
+		page, err := s.control.Notifications(ctx, query)
+		result := notificationPage{cursor: page.NextCursor, unreadable: page.Unreadable}
+		for _, n := range page.Notifications {
+			result.views = append(result.views, notification.UndeliveredView{View: notification.NewView(n)})
+		}
+		return result, err
+	})
+}
+
+type undelivered struct{ selectNotifications }
+
+func (u *undelivered) Run(ctx context.Context, settings *settings, streams app.Streams) error {
+	return u.list(ctx, settings, streams, func(s session, query ports.NotificationQuery) (notificationPage, error) {
+		page, err := s.control.Undelivered(ctx, query)
+		result := notificationPage{cursor: page.NextCursor, unreadable: page.Unreadable}
+		for _, n := range page.Notifications {
+			result.views = append(result.views, notification.NewUndeliveredView(n))
+		}
+		return result, err
+	})
+}
+
+// notificationPage is one page of a list.
+type notificationPage struct {
+	views      []notification.UndeliveredView
+	cursor     string
+	unreadable int
+}
+
+// list prints the pages that get returns, until the limit.
+func (n selectNotifications) list(ctx context.Context, settings *settings, streams app.Streams, get func(session, ports.NotificationQuery) (notificationPage, error)) error {
+	query, err := n.query()
+	if err != nil {
+		return err
+	}
+	return withControl(ctx, settings, streams, func(s session) error {
+		table := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
+		if !n.JSON {
+			fmt.Fprintln(table, "ORDER\tCHANNEL\tRECIPIENT\tUSER\tSTATE\tAT\tATTEMPTS\tNEXT TRY\tREASON")
+		}
+		listed, unreadable := 0, 0
+		for {
+			query.Limit = ports.MaxListLimit
+			if n.Limit > 0 {
+				query.Limit = min(query.Limit, n.Limit-listed)
+			}
+			page, err := get(s, query)
+			if err != nil {
+				return asUsage(err)
+			}
+			for _, view := range page.views {
+				n.print(s, table, view)
+			}
+			listed, unreadable = listed+len(page.views), unreadable+page.unreadable
+			if err := errors.Join(table.Flush(), s.flush()); err != nil {
+				return err
+			}
+			if page.cursor == "" || n.Limit > 0 && listed >= n.Limit {
+				break
+			}
+			query.Cursor = page.cursor
+		}
+		if unreadable > 0 {
+			fmt.Fprintf(s.err, "skipped %s that can't be read; the log has the ids\n", count(unreadable, "notification"))
+		}
+		return nil
+	})
+}
+
+func (n selectNotifications) print(s session, table *tabwriter.Writer, view notification.UndeliveredView) {
+	if n.JSON {
+		s.printJSON(view)
+		return
+	}
+	reason := view.Reason
+	if view.Pause != nil {
+		reason = fmt.Sprintf("%s since %s: %s", view.Pause.Kind, view.Pause.Since, reason)
+	}
+	fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\n", view.OrderID, oneLine(view.Channel), oneLine(view.Recipient), oneLine(view.UserID),
+		view.State, view.At, view.Attempt, view.NextTry, oneLine(reason))
+}
+
+// asUsage returns the error of a filter as one of the command line.
+func asUsage(err error) error {
+	var invalid *domain.InvalidError
+	if errors.As(err, &invalid) {
+		return app.UsageErrorf("--%s: it %s", strings.TrimSuffix(invalid.Fields[0].Field, "_id"), invalid.Fields[0].Reason)
+	}
+	return err
+}
