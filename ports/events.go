@@ -44,8 +44,8 @@ type EventConsumer interface {
 
 // EventQueue is one queue of events, with its consumers. Each subscription has a
 // queue of its own, and gets each event from the time on at which a consumer has
-// connected to it first. What happens to an event in one queue changes nothing in
-// another.
+// connected to it first: when Ping returns nil during Consume, one has. What happens
+// to an event in one queue changes nothing in another.
 type EventQueue interface {
 	EventConsumer
 	Pinger

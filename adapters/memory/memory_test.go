@@ -40,10 +40,11 @@ func newDeadLetterQueue() porttest.DeadLetterQueue {
 	broker := &memory.Broker{Delays: delays, Logger: slog.New(slog.DiscardHandler)}
 	return porttest.DeadLetterQueue{
 		Events: porttest.Events{
-			Publisher: broker.Publisher(),
-			Consumer:  func() ports.EventConsumer { return broker.Consumer() },
-			Inject:    broker.Inject,
-			Attempts:  len(delays) + 1,
+			Publisher:    broker.Publisher(),
+			Consumer:     func() ports.EventConsumer { return broker.Consumer() },
+			Subscription: func(name string) ports.EventQueue { return broker.Subscription(name) },
+			Inject:       broker.Inject,
+			Attempts:     len(delays) + 1,
 		},
 		Queue: func() ports.DeadLetterQueue { return broker.DeadLetterQueue() },
 	}
@@ -108,7 +109,7 @@ func TestMethodsReturnTheSamePart(t *testing.T) {
 		return map[string]any{
 			"Orders": store.Orders(), "Deliveries": store.Deliveries(), "DeadLetters": store.DeadLetters(),
 			"Contacts": store.Contacts(), "ChannelStates": store.ChannelStates(),
-			"Publisher": broker.Publisher(), "Consumer": broker.Consumer(), "DeadLetterQueue": broker.DeadLetterQueue(),
+			"Publisher": broker.Publisher(), "Consumer": broker.Consumer(), "Subscription": broker.Subscription("mail"), "DeadLetterQueue": broker.DeadLetterQueue(),
 		}
 	}
 	again := parts()

@@ -43,6 +43,12 @@ func newDeadLetterQueueContract(t testing.TB) porttest.DeadLetterQueue {
 			Inject: func(ctx context.Context, body []byte) error {
 				return ch.PublishWithContext(ctx, amqp.DefaultExchange, topology.Queue, true, false, amqp.Publishing{Body: body})
 			},
+			Subscription: func(name string) ports.EventQueue {
+				deleteSubscription(t, topology, name)
+				consumer := open(t, brokerURL(t), topology).Subscription(name)
+				consumer.SetReplaceTimeout(patience)
+				return consumer
+			},
 			Attempts: len(topology.Delays) + 1,
 		},
 		Queue: func() ports.DeadLetterQueue { return newDeadLetterQueue(t, brokerURL(t), topology) },

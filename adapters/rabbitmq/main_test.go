@@ -95,14 +95,36 @@ func newTopology(t testing.TB, delays ...time.Duration) rabbitmq.Topology {
 	return topology
 }
 
+// deleteSubscription deletes the subscription's queues after the test.
+func deleteSubscription(t testing.TB, topology rabbitmq.Topology, name string) {
+	t.Helper()
+	ch := openChannel(t)
+	t.Cleanup(func() {
+		for _, queue := range eventQueues(topology, name) {
+			if _, err := ch.QueueDelete(queue, false, false, false); err != nil {
+				t.Errorf("delete the test's queue: %v", err)
+			}
+		}
+	})
+}
+
 func deadLetters(topology rabbitmq.Topology) string { return topology.Queue + ".dead-letter" }
 
 func unreadable(topology rabbitmq.Topology) string { return topology.Queue + ".unreadable" }
 
 func queues(topology rabbitmq.Topology) []string {
-	names := []string{topology.Queue, deadLetters(topology), unreadable(topology)}
+	return append([]string{deadLetters(topology), unreadable(topology)}, eventQueues(topology, "")...)
+}
+
+// eventQueues returns the subscription's queue and its retry queues.
+func eventQueues(topology rabbitmq.Topology, subscription string) []string {
+	queue := topology.Queue
+	if subscription != "" {
+		queue += "." + subscription
+	}
+	names := []string{queue}
 	for _, d := range topology.Delays {
-		names = append(names, topology.Queue+".retry."+d.String())
+		names = append(names, queue+".retry."+d.String())
 	}
 	return names
 }

@@ -17,12 +17,12 @@ import (
 )
 
 func TestEventClauses(t *testing.T) {
-	table := slices.Concat(brokenPublishers(), brokenConsumers(), brokenFailures())
+	table := slices.Concat(brokenPublishers(), brokenConsumers(), brokenRetries(), brokenSubscriptions(), brokenCounts())
 	checkSuite(t, porttest.EventClauses(), faultyEvents(func(*faultyBroker) {}), table)
 }
 
 func TestDeadLetterQueueClauses(t *testing.T) {
-	table := slices.Concat(brokenSetAsides(), brokenDrains(), brokenReplays())
+	table := slices.Concat(brokenSetAsides(), brokenDrains(), brokenReplays(), brokenLettersOfSubscriptions(), brokenSetAsideCalls())
 	checkSuite(t, porttest.DeadLetterQueueClauses(), faultyQueue(func(*faultyBroker) {}), table)
 }
 
@@ -139,7 +139,36 @@ type faultyBroker struct {
 	inject  func(ctx context.Context, body []byte) error
 	consume pulls[ports.Delivery]
 	drain   pulls[ports.DeadLetter]
-	replay  func(ctx context.Context, id string, m ports.Message) error
+	replay  func(ctx context.Context, letter ports.DeadLetter) error
+	aside   func(ctx context.Context, subscription string, event domain.Event, failure ports.Failure) error
+
+	subscription func(name string) *subscription
+}
+
+// subscription is a consumer of a subscription's queue, with functions instead of
+// methods.
+type subscription struct {
+	consume pulls[ports.Delivery]
+	ping    func(ctx context.Context) error
+	waiting func(ctx context.Context) (int, error)
+}
+
+func (s *subscription) Consume(ctx context.Context, h ports.Handler) error {
+	return s.consume.pull(ctx, h)
+}
+func (s *subscription) Ping(ctx context.Context) error           { return s.ping(ctx) }
+func (s *subscription) Waiting(ctx context.Context) (int, error) { return s.waiting(ctx) }
+
+// subscribed returns the broker's own consumer of the subscription.
+func (b *faultyBroker) subscribed(name string) *subscription {
+	whole := b.Subscription(name)
+	return &subscription{
+		consume: pulls[ports.Delivery]{
+			func(ctx context.Context, h handle[ports.Delivery]) error { return whole.Consume(ctx, h) },
+			func(ctx context.Context) error { return whole.Consume(ctx, nil) },
+		},
+		ping: whole.Ping, waiting: whole.Waiting,
+	}
 }
 
 type publisher func(ctx context.Context, events ...domain.Event) []error
@@ -158,8 +187,12 @@ func (q queue) Drain(ctx context.Context, h func(context.Context, ports.DeadLett
 	return q.drain.pull(ctx, h)
 }
 
-func (q queue) Replay(ctx context.Context, id string, m ports.Message) error {
-	return q.replay(ctx, id, m)
+func (q queue) Replay(ctx context.Context, letter ports.DeadLetter) error {
+	return q.replay(ctx, letter)
+}
+
+func (q queue) SetAside(ctx context.Context, subscription string, event domain.Event, failure ports.Failure) error {
+	return q.aside(ctx, subscription, event, failure)
 }
 
 // faultyQueue makes a broker that breakIt breaks.
@@ -168,17 +201,22 @@ func faultyQueue(breakIt func(b *faultyBroker)) func() porttest.DeadLetterQueue 
 		const ms = time.Millisecond
 		whole := &memory.Broker{Delays: []time.Duration{50 * ms, 100 * ms, 150 * ms}, Logger: slog.New(slog.DiscardHandler)}
 		attempts := len(whole.Delays) + 1
-		b := &faultyBroker{Broker: whole, publish: whole.Publisher().Publish, inject: whole.Inject, replay: whole.DeadLetterQueue().Replay}
+		b := &faultyBroker{
+			Broker: whole, publish: whole.Publisher().Publish, inject: whole.Inject,
+			replay: whole.DeadLetterQueue().Replay, aside: whole.DeadLetterQueue().SetAside,
+		}
+		b.subscription = b.subscribed
 		b.consume.call = func(ctx context.Context, h handle[ports.Delivery]) error { return whole.Consumer().Consume(ctx, h) }
 		b.consume.withoutHandle = func(ctx context.Context) error { return whole.Consumer().Consume(ctx, nil) }
 		b.drain = pulls[ports.DeadLetter]{whole.DeadLetterQueue().Drain, func(ctx context.Context) error { return whole.DeadLetterQueue().Drain(ctx, nil) }}
 		breakIt(b)
 		return porttest.DeadLetterQueue{
 			Events: porttest.Events{
-				Publisher: publisher(b.publish),
-				Consumer:  func() ports.EventConsumer { return consumer(b.consume.pull) },
-				Inject:    b.inject,
-				Attempts:  attempts,
+				Publisher:    publisher(b.publish),
+				Consumer:     func() ports.EventConsumer { return consumer(b.consume.pull) },
+				Subscription: func(name string) ports.EventQueue { return b.subscription(name) },
+				Inject:       b.inject,
+				Attempts:     attempts,
 			},
 			Queue: func() ports.DeadLetterQueue { return queue{b} },
 		}

@@ -10,8 +10,8 @@ import (
 	"example.com/orderflow/ports/porttest"
 )
 
-// answering makes a broker that gets another error than the handler's.
-func answering(change func(d ports.Delivery, err error) error) func() porttest.Events {
+// verdict makes a broker that gets another error than the handler's.
+func verdict(change func(d ports.Delivery, err error) error) func() porttest.Events {
 	return consuming(func(p *pulls[ports.Delivery]) { p.answer(change) })
 }
 
@@ -23,7 +23,7 @@ func delaying(delays ...time.Duration) func() porttest.Events {
 	return faultyEvents(func(b *faultyBroker) { b.Delays = delays })
 }
 
-func brokenFailures() []broken[porttest.Events] {
+func brokenRetries() []broken[porttest.Events] {
 	const (
 		again     = "an event whose handler fails comes again until it is handled, with its attempts counted"
 		grows     = "the delay before an event comes again grows with each attempt"
@@ -37,7 +37,7 @@ func brokenFailures() []broken[porttest.Events] {
 		numbers   = "other clauses look at the attempts"
 	)
 	return []broken[porttest.Events]{
-		{"a failed event is lost", again, failing, answering(func(_ ports.Delivery, err error) error {
+		{"a failed event is lost", again, failing, verdict(func(_ ports.Delivery, err error) error {
 			if ports.IsPermanent(err) || ports.IsPostponed(err) {
 				return err
 			}
@@ -49,7 +49,7 @@ func brokenFailures() []broken[porttest.Events] {
 		{"the delay grows once", grows, "", delaying(50, 100, 100)},
 
 		{"a failing event has one attempt too few", last, "the clause of the delays waits for it", delaying(50, 100)},
-		{"a failing event has one attempt too many", last, "", delaying(50, 100, 150, 200)},
+		{"a failing event has one attempt too many", last, "so it has in a subscription's queue", delaying(50, 100, 150, 200)},
 
 		{"attempts count from 0", again, numbers, consuming(func(p *pulls[ports.Delivery]) {
 			p.change(func(d *ports.Delivery) { d.Attempt-- })
@@ -81,31 +81,31 @@ func brokenFailures() []broken[porttest.Events] {
 				}
 			})
 		})},
-		{"a rejected event comes again", rejected, "the next consumer gets a rejected event", answering(func(_ ports.Delivery, err error) error {
+		{"a rejected event comes again", rejected, "the next consumer gets a rejected event", verdict(func(_ ports.Delivery, err error) error {
 			if ports.IsPermanent(err) {
 				return errors.New("not permanent")
 			}
 			return err
 		})},
-		{"an event is rejected by the outermost error alone", rejected, "", answering(func(_ ports.Delivery, err error) error {
+		{"an event is rejected by the outermost error alone", rejected, "", verdict(func(_ ports.Delivery, err error) error {
 			if ports.IsPermanent(errors.Unwrap(err)) {
 				return errors.New(err.Error())
 			}
 			return err
 		})},
-		{"a postponed event has failed", postponed, "", answering(func(_ ports.Delivery, err error) error {
+		{"a postponed event has failed", postponed, "", verdict(func(_ ports.Delivery, err error) error {
 			if ports.IsPostponed(err) {
 				return errors.New("postponed")
 			}
 			return err
 		})},
-		{"a postponed event is lost", postponed, "", answering(func(_ ports.Delivery, err error) error {
+		{"a postponed event is lost", postponed, "", verdict(func(_ ports.Delivery, err error) error {
 			if ports.IsPostponed(err) {
 				return nil
 			}
 			return err
 		})},
-		{"an event is postponed by the outermost error alone", postponed, "", answering(func(_ ports.Delivery, err error) error {
+		{"an event is postponed by the outermost error alone", postponed, "", verdict(func(_ ports.Delivery, err error) error {
 			if ports.IsPostponed(errors.Unwrap(err)) {
 				return ports.Permanent(errors.New("no such error"))
 			}

@@ -48,7 +48,7 @@ var queueDrain = append(draining.clauses(), []Clause[DeadLetterQueue]{
 		aside := drain(t, q, accept)
 		letter := aside.awaitAccepted(1, event.ID)[0]
 		time.Sleep(quiet)
-		checkSetAside(t, aside, event, 2, "send: no such address")
+		checkSetAside(t, aside, event.ID, 2, "send: no such address")
 		aside.checkOnce(event.ID)
 
 		failure, handed := letter.Failure, in.got(event.ID)

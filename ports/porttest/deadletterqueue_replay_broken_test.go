@@ -13,17 +13,17 @@ import (
 )
 
 // replaying makes a broker with another Replay.
-func replaying(replay func(b *faultyBroker, ctx context.Context, id string, m ports.Message) error) func() porttest.DeadLetterQueue {
+func replaying(replay func(b *faultyBroker, ctx context.Context, letter ports.DeadLetter) error) func() porttest.DeadLetterQueue {
 	return faultyQueue(func(b *faultyBroker) {
-		b.replay = func(ctx context.Context, id string, m ports.Message) error { return replay(b, ctx, id, m) }
+		b.replay = func(ctx context.Context, letter ports.DeadLetter) error { return replay(b, ctx, letter) }
 	})
 }
 
 // replayingAs makes a broker whose Replay changes the message.
 func replayingAs(change func(m *ports.Message)) func() porttest.DeadLetterQueue {
-	return replaying(func(b *faultyBroker, ctx context.Context, id string, m ports.Message) error {
-		change(&m)
-		return b.DeadLetterQueue().Replay(ctx, id, m)
+	return replaying(func(b *faultyBroker, ctx context.Context, letter ports.DeadLetter) error {
+		change(&letter.Message)
+		return b.DeadLetterQueue().Replay(ctx, letter)
 	})
 }
 
@@ -46,19 +46,19 @@ func brokenReplays() []broken[porttest.DeadLetterQueue] {
 		table = append(table, broken[porttest.DeadLetterQueue]{"Replay loses the " + property, properties, also, replayingAs(lose)})
 	}
 	return append(table, []broken[porttest.DeadLetterQueue]{
-		{"Replay does nothing", fields, every, replaying(func(_ *faultyBroker, ctx context.Context, _ string, _ ports.Message) error {
+		{"Replay does nothing", fields, every, replaying(func(_ *faultyBroker, ctx context.Context, _ ports.DeadLetter) error {
 			return ctx.Err()
 		})},
-		{"Replay replays twice", fields, every, replaying(func(b *faultyBroker, ctx context.Context, id string, m ports.Message) error {
-			return errors.Join(b.DeadLetterQueue().Replay(ctx, id, m), b.DeadLetterQueue().Replay(ctx, id, m))
+		{"Replay replays twice", fields, every, replaying(func(b *faultyBroker, ctx context.Context, letter ports.DeadLetter) error {
+			return errors.Join(b.DeadLetterQueue().Replay(ctx, letter), b.DeadLetterQueue().Replay(ctx, letter))
 		})},
 		{"a replayed event keeps its attempts", fields, "the clause of the later failure counts attempts", faultyQueue(func(b *faultyBroker) {
 			var drained, before shared[domain.EventID, int] // attempts
 			b.drain.change(func(letter *ports.DeadLetter) { drained.set(domain.EventID(letter.ID), letter.Failure.Attempts) })
-			b.replay = func(ctx context.Context, id string, m ports.Message) error {
-				attempts, _ := drained.get(domain.EventID(id))
-				before.set(domain.EventID(id), attempts)
-				return b.DeadLetterQueue().Replay(ctx, id, m)
+			b.replay = func(ctx context.Context, letter ports.DeadLetter) error {
+				attempts, _ := drained.get(domain.EventID(letter.ID))
+				before.set(domain.EventID(letter.ID), attempts)
+				return b.DeadLetterQueue().Replay(ctx, letter)
 			}
 			b.consume.change(func(d *ports.Delivery) {
 				n, _ := before.get(d.Event.ID)
@@ -82,10 +82,10 @@ func brokenReplays() []broken[porttest.DeadLetterQueue] {
 				})
 				return b.DeadLetterQueue().Drain(ctx, h)
 			}
-			b.replay = func(ctx context.Context, id string, m ports.Message) error {
-				err := b.DeadLetterQueue().Replay(ctx, id, m)
+			b.replay = func(ctx context.Context, letter ports.DeadLetter) error {
+				err := b.DeadLetterQueue().Replay(ctx, letter)
 				if err == nil {
-					replayed <- ports.DeadLetter{ID: id, Message: m}
+					replayed <- letter
 				}
 				return err
 			}
@@ -98,7 +98,7 @@ func brokenReplays() []broken[porttest.DeadLetterQueue] {
 		{"Replay gives the message another id", failsAgain, "every clause that looks at a replayed message", replayingAs(func(m *ports.Message) {
 			m.ID += "-replayed"
 		})},
-		{"a replayed event fails again at the same time as before", failsAgain, "", draining(func(p *pulls[ports.DeadLetter]) {
+		{"a replayed event fails again at the same time as before", failsAgain, "a letter of SetAside has the failure of the one before", draining(func(p *pulls[ports.DeadLetter]) {
 			var first shared[string, ports.Failure]
 			p.change(func(letter *ports.DeadLetter) { letter.Failure, _ = first.once(letter.ID, letter.Failure) })
 		})},
@@ -109,9 +109,9 @@ func brokenReplays() []broken[porttest.DeadLetterQueue] {
 				letter.Message.Body, letter.Message.Headers = same.Message.Body, same.Message.Headers
 			})
 		})},
-		{"Replay keeps the letter for a while", memory, "", replaying(func(b *faultyBroker, ctx context.Context, id string, m ports.Message) error {
+		{"Replay keeps the letter for a while", memory, "it learns too late that a queue does not exist", replaying(func(b *faultyBroker, ctx context.Context, letter ports.DeadLetter) error {
 			if ctx.Err() == nil {
-				time.AfterFunc(10*time.Millisecond, func() { b.DeadLetterQueue().Replay(context.WithoutCancel(ctx), id, m) })
+				time.AfterFunc(10*time.Millisecond, func() { b.DeadLetterQueue().Replay(context.WithoutCancel(ctx), letter) })
 			}
 			return ctx.Err()
 		})},

@@ -28,10 +28,11 @@ func ExampleEventClauses() {
 		delays := []time.Duration{50 * time.Millisecond, 100 * time.Millisecond, 150 * time.Millisecond}
 		broker := &memory.Broker{Delays: delays, Logger: slog.New(slog.DiscardHandler)}
 		return porttest.Events{
-			Publisher: broker.Publisher(),
-			Consumer:  func() ports.EventConsumer { return broker.Consumer() },
-			Inject:    broker.Inject,
-			Attempts:  len(delays) + 1,
+			Publisher:    broker.Publisher(),
+			Consumer:     func() ports.EventConsumer { return broker.Consumer() },
+			Subscription: func(name string) ports.EventQueue { return broker.Subscription(name) },
+			Inject:       broker.Inject,
+			Attempts:     len(delays) + 1,
 		}
 	})
 }

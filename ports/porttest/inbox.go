@@ -141,12 +141,15 @@ func (in *inbox[T]) end(i int, accepted bool) {
 }
 
 // got returns the handovers of these ids so far; without ids, all.
-func (in *inbox[T]) got(ids ...domain.EventID) []handover[T] {
+func (in *inbox[T]) got(ids ...domain.EventID) (got []handover[T]) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(in.handovers), func(h handover[T]) bool {
-		return len(ids) > 0 && !slices.Contains(ids, in.id(h.item))
-	})
+	for _, h := range in.handovers {
+		if len(ids) == 0 || slices.Contains(ids, in.id(h.item)) {
+			got = append(got, h)
+		}
+	}
+	return got
 }
 
 // accepted returns the items of these ids, or all, that the handler accepted.

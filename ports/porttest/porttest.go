@@ -80,9 +80,14 @@ func StoreClauses() []Clause[Store] {
 // Events is what [EventClauses] needs of a broker.
 type Events struct {
 	Publisher ports.EventPublisher
-	Consumer  func() ports.EventConsumer // returns another consumer of the same queue at each call
+	Consumer  func() ports.EventConsumer // returns another consumer of the main queue at each call
 
-	// Inject puts a message with this body, which is not an event, into the queue.
+	// Subscription returns another consumer of the subscription's queue at each call.
+	// The queue does not exist before a clause consumes from it.
+	Subscription func(name string) ports.EventQueue
+
+	// Inject puts a message with this body, which is not an event, into the queue
+	// of Consumer.
 	Inject func(ctx context.Context, body []byte) error
 
 	// Attempts is how often the broker delivers a failing event before it sets the
@@ -92,10 +97,10 @@ type Events struct {
 	Attempts int
 }
 
-// EventClauses returns the contract of [ports.EventPublisher] and
-// [ports.EventConsumer].
+// EventClauses returns the contract of [ports.EventPublisher], [ports.EventConsumer]
+// and [ports.EventQueue].
 func EventClauses() []Clause[Events] {
-	return slices.Concat(eventsPublish, eventsConsume, eventsFail, eventsStop)
+	return slices.Concat(eventsPublish, eventsConsume, eventsFail, eventsStop, eventsSubscribe, eventsWaiting)
 }
 
 // DeadLetterQueue is what [DeadLetterQueueClauses] needs of a broker: its
@@ -111,7 +116,7 @@ type DeadLetterQueue struct {
 
 // DeadLetterQueueClauses returns the contract of [ports.DeadLetterQueue].
 func DeadLetterQueueClauses() []Clause[DeadLetterQueue] {
-	return slices.Concat(queueSetAside, queueDrain, queueStop, queueReplay)
+	return slices.Concat(queueSetAside, queueDrain, queueStop, queueReplay, queueSubscribe, queueSetAsideCall)
 }
 
 // DeliveryLog is what [DeliveryLogClauses] needs of a delivery log. Clauses compare

@@ -63,6 +63,14 @@ func TestClausesOnASlowMachine(t *testing.T) {
 			return func(b *faultyBroker) {
 				slow(m, &b.publish)
 				slow(m, &b.replay)
+				slow(m, &b.aside)
+				b.subscription = func(name string) *subscription {
+					s := b.subscribed(name)
+					slow(m, &s.ping)
+					slow(m, &s.waiting)
+					slowPulls(m, &s.consume)
+					return s
+				}
 				slowPulls(m, &b.consume)
 				slowPulls(m, &b.drain)
 			}
