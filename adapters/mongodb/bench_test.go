@@ -42,6 +42,40 @@ func BenchmarkStore(b *testing.B) { porttest.BenchmarkStore(b, openStore) }
 
 func BenchmarkDeliveryLog(b *testing.B) { porttest.BenchmarkDeliveryLog(b, openDeliveryLog) }
 
+// BenchmarkDrain measures how fast held notifications are claimed and recorded as
+// sent. The backlog is as large as the number of operations.
+func BenchmarkDrain(b *testing.B) {
+	log := openNew(b).Deliveries()
+	byMany(b, 256, func(order domain.Order) error {
+		n := unsentOf(order, domain.Held)
+		claim, err := log.Claim(b.Context(), n.Key())
+		if err != nil {
+			return err
+		}
+		return claim.Record(b.Context(), n, order.Created())
+	})
+	b.ResetTimer()
+	for left := b.N; left > 0; {
+		claimed, err := log.ClaimHeld(b.Context(), server, 500)
+		if err != nil || len(claimed) == 0 {
+			b.Fatalf("claimed %d, error %v", len(claimed), err)
+		}
+		left -= len(claimed)
+		var wg sync.WaitGroup
+		for _, waiting := range claimed {
+			n := waiting.Notification
+			n.State, n.Reason, n.NextTry, n.HeldBy = domain.Sent, "", time.Time{}, domain.PauseKey{}
+			wg.Go(func() {
+				if err := waiting.Claim.Record(b.Context(), n, waiting.Event); err != nil {
+					b.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "ops/s")
+}
+
 // BenchmarkUngathered measures the same writes with one command for each caller.
 func BenchmarkUngathered(b *testing.B) {
 	for _, callers := range []int{1, 16, 64, 256, 1024} {

@@ -1,5 +1,5 @@
-// Package mongodb stores orders with their outbox, the delivery log and dead
-// letters in MongoDB.
+// Package mongodb stores orders with their outbox, the delivery log, contacts,
+// channels with their pauses, and dead letters in MongoDB.
 //
 // An order and its event are one document, because the event follows from the
 // order. The field outbox marks the event as waiting; publishing removes it. A
@@ -10,13 +10,25 @@
 //	orders      {_id: order id, user_id, product, quantity, created_at,
 //	             outbox: {free_at, claim}}                    until published
 //	delivery_claims
-//	            {_id: {event_id, channel}, token, free_at}
-//	deliveries  {_id: {event_id, channel}, order_id, attempt, sent_at}
+//	            {_id: {event_id, channel, recipient}, token, free_at}
+//	deliveries  {_id: {event_id, channel, recipient}, order_id, user_id, receiver,
+//	             sent_at, first,
+//	             attempts: [{at, ms, outcome, code, answer}],
+//	             attempt,                                     if it is sent
+//	             state, reason, tries,                        if it is not
+//	             wait: {channel, next_try,                    while it waits
+//	              held_by: {channel, receiver},               while it is held
+//	              event: {type, time, user_id, product, quantity, created_at},
+//	              claim: {token, free_at}}}                   while it is claimed
+//	contacts    {_id: user id, language, addresses: [{channel, address}], off: [channel],
+//	             updated_at}
+//	channels    {_id: name}
+//	pauses      {_id: {channel, receiver}, kind, reason, by, since, probe, probes}
 //	owners      {_id: owner id, beats, at}                    while the store is open
 //	dead_letters
 //	            {_id: letter id, message_id, content_type, headers: [{name, value}],
 //	             body, failures: [{reason, attempts, first_failure, last_failure}],
-//	             since, state,
+//	             since, state, subscription,
 //	             content_encoding, correlation_id, reply_to,
 //	             type, app_id, timestamp,                     if the sender set them
 //	             settled_at, settled_by, forget_at}           once settled
@@ -27,11 +39,25 @@
 // such a document, log it and count it. A call for that document alone returns a
 // [ports.UnreadableError].
 //
+// Empty fields are left out of deliveries and their ids. Whether sent or not, sent_at
+// is when the notification last changed. The records of earlier versions have only
+// order_id, attempt and sent_at; they stay readable. Earlier versions can read the
+// records of sent notifications. The others are unreadable to them, because these have
+// no attempt, so no version takes one for sent.
+//
 // The record of a delivery prevents a second notification only together with its
 // claim. If somebody deletes one of them, the event is sent again when it comes
 // again. If the record is unreadable, the event fails with a permanent error, but
 // only while its claim exists. Claiming is one insert; it looks for a record only
-// if the insert finds a claim.
+// if the insert finds a claim. Recording is one insert, too, unless the notification
+// was recorded before: then the new record replaces the old one, if that is not sent.
+//
+// An order's deliveries are a range of ids, because the ids of its events begin with
+// the order's id. The indexes for claims, and for all states but sent, hold only the
+// documents that have those fields, so they cost a sent notification nothing. The
+// index order of earlier versions is not needed any more. [Open] drops it. If the
+// server refuses that, Open logs a warning, and each record costs some time more. While
+// a process of an earlier version runs, it lists an order's deliveries slowly.
 //
 // The outbox finds events by outbox.free_at. If somebody removes that field but
 // leaves outbox, the event is never published. This filter finds such orders, by
@@ -47,8 +73,8 @@
 //
 // Every 2 s an owner increments beats in its document, then reads the other
 // owners' documents. It ends an owner whose document has not changed in 5 readings
-// in a row: it frees the events that this owner has claimed, then deletes the
-// document. A reading counts only after a successful beat of the reader, so an
+// in a row: it frees the events and the waiting notifications that this owner has
+// claimed, then deletes the document. A reading counts only after a successful beat of the reader, so an
 // outage that hits all processes ends no claim. No clocks are compared. A claim on
 // a delivery is free if its owner has no document. So the claims of a killed
 // process are free after 8 to 10 s if another process runs. Close frees them at
@@ -62,6 +88,11 @@
 // A claim is also free if free_at is not a time, or is too far ahead: by more than
 // a lease plus [ports.MaxReleaseDelay] for an event, or one and a half leases for a
 // delivery. Only a wrong clock can have made such a claim.
+//
+// While a notification waits, its record holds the claim: whoever claims it adds the
+// field wait.claim, by one update of all that a call claims, then reads which of them it
+// got. A record that is not of a sent notification needs that claim. A record of a
+// sent one does not, and replaces every other.
 //
 // # URL
 //
@@ -95,6 +126,19 @@
 // go together as the next write. Each caller gets its own answer, and nobody
 // waits for more callers to arrive.
 //
+// If a process dies after it has claimed a delivery, the claim ends with its owner. If
+// it dies after it has sent the notification and before it has recorded that, the
+// notification is sent again. After the record, nothing is repeated: the event comes
+// again, finds the record, and is done.
+//
+// Expire deletes the claims, then their records. A process that dies in between leaves
+// records that the next call deletes. If such an event came again before that, it would
+// be sent again. Expire reads the oldest records first, and passes those that wait, so
+// it gets slower if very many wait for longer than the retention. Forget changes
+// a user's deliveries in batches, and dead letters one by one; the next call goes on
+// where it stopped. A notification that is being sent meanwhile is recorded with the
+// user's id: forget the user again after that.
+//
 // An unreadable document does not stop a claim of others. It stays claimed, and
 // is tried again when that claim ends.
 //
@@ -108,8 +152,8 @@
 // Every error of a server or the driver is [ports.ErrUnavailable], whatever its
 // code; a refused login or right (codes 18 and 13) is [ports.ErrRefused] as well.
 // The write may have happened or not, and it is safe to repeat it. An error is
-// marked by [ports.Permanent] only if an order or a dead letter is too large or
-// fails the collection's validator. An event can't cause the refusal of a claim or
+// marked by [ports.Permanent] only if an order, a contact, a pause or a dead letter is
+// too large or fails the collection's validator. An event can't cause the refusal of a claim or
 // a delivery record, so that is an outage. [ports.ErrExists] is returned for a
 // taken _id only: a conflict with a unique index that somebody has added is an
 // outage.
