@@ -137,20 +137,10 @@ func (w *world) pauses() (all []string) {
 // resume does what an operator's resume does.
 func (w *world) resume(channel, receiver string) {
 	w.t.Helper()
-	for { // a notifier may probe meanwhile
-		pauses, err := w.store.ChannelStates().Pauses(context.Background())
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		for _, p := range pauses {
-			if p.PauseKey != (domain.PauseKey{Channel: channel, Receiver: receiver}) {
-				continue
-			}
-			after := ports.Pause{PauseKey: p.PauseKey, Kind: ports.Draining, By: "ann", Since: domain.TruncateTime(time.Now())}
-			if err := w.store.ChannelStates().Change(context.Background(), p, after); err == nil {
-				return
-			}
-		}
+	key := domain.PauseKey{Channel: channel, Receiver: receiver}
+	control := must(notification.NewControl(storeOf(w.store), []notification.ChannelInfo{{Name: channel}}, discard))
+	if _, err := control.Resume(context.Background(), key, "ann"); err != nil && !errors.Is(err, notification.ErrNotPaused) {
+		w.t.Fatal(err)
 	}
 }
 
