@@ -36,7 +36,7 @@ var rules = []rule{
 		"github.com/google/uuid", "github.com/rabbitmq/amqp091-go", "go.mongodb.org/mongo-driver/v2/...", "golang.org/x/sync/errgroup"},
 		[]string{"github.com/compose-spec/compose-go/v2/..."}},
 	{"services/cmd", []string{"ports/...", "domain", "adapters/...", "services/...",
-		"github.com/alecthomas/kong", "github.com/cenkalti/backoff/v5", "github.com/goccy/go-yaml/...", "golang.org/x/sys/unix"}, nil},
+		"github.com/alecthomas/kong", "github.com/cenkalti/backoff/v5", "github.com/goccy/go-yaml/...", "github.com/google/uuid", "golang.org/x/sys/unix"}, nil},
 	{"services", []string{"ports/...", "domain", "services/internal/...",
 		"github.com/google/uuid", "github.com/cenkalti/backoff/v5", "github.com/go-json-experiment/json/jsontext", "golang.org/x/time/rate"}, []string{"adapters/...", "services/order", "services/notification", "services/deadletters"}},
 	{"", nil, nil},

@@ -106,6 +106,10 @@ func New(options Options) (*Channel, error) {
 // Name returns the channel's name.
 func (c *Channel) Name() string { return c.name }
 
+// Body returns the body of the notification's webhook, which is the same at each
+// attempt.
+func (c *Channel) Body(message ports.Outgoing) ([]byte, error) { return encode(message) }
+
 // Close closes the connections that no webhook uses. Call it after the last Send.
 func (c *Channel) Close() error {
 	c.transport.CloseIdleConnections()

@@ -20,6 +20,8 @@ type settings struct {
 	Contacts      contactCommands      `cmd:"" help:"Import, export and change users' contacts."`
 	Notifications notificationCommands `cmd:"" help:"List notifications and their attempts."`
 	Undelivered   undelivered          `cmd:"" help:"List what has not reached its receiver, why, and when it is tried next."`
+	Preview       preview              `cmd:"" help:"Print what would be sent."`
+	TestSend      testSend             `cmd:"" help:"Send a notification that is marked as a test."`
 	Forget        forget               `cmd:"" help:"Remove a user from contacts, notifications and dead letters."`
 
 	Addr app.Address `env:"ADDR" default:":8081" help:"Address to serve HTTP at."`

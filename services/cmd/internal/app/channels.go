@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 
 	"example.com/orderflow/ports"
 	"example.com/orderflow/services/notification"
@@ -23,7 +22,8 @@ type Channels struct {
 
 type openChannel struct {
 	*channelSpec
-	channel ports.Channel
+	channel  ports.Channel
+	renderer notification.Renderer // nil: the channel makes its own texts
 }
 
 // OpenChannels makes the channels of the flags and of the file, without connecting to
@@ -47,16 +47,20 @@ func (n *Notifying) OpenChannels(logTo ports.Channel, log *slog.Logger) (*Channe
 		specs = append([]*channelSpec{{name: kindLog, kind: kindLog, schedule: defaultSchedule(kindLog)}}, specs...)
 	}
 	channels := &Channels{log: log}
+	texts := n.openTemplates(specs, func(flag string, err error) { faults = append(faults, fmt.Errorf("%s: %w", flag, err)) })
 	for _, spec := range specs {
-		channel := logTo
+		opened := openChannel{channelSpec: spec, channel: logTo}
 		if spec.kind != kindLog {
 			addressed := spec.open()
 			if addressed == nil {
 				continue
 			}
-			channel = addressed
+			opened.channel = addressed
 		}
-		channels.opened = append(channels.opened, openChannel{spec, channel})
+		if set := texts[spec]; set != nil {
+			opened.renderer = set
+		}
+		channels.opened = append(channels.opened, opened)
 	}
 	if spec := n.alertSpec(file.alerts, func(err error) { faults = append(faults, fmt.Errorf("--alerts: %w", err)) }); spec != nil && len(channels.opened) == len(specs) {
 		channels.Alerts = spec.open(channels.opened, log)
@@ -153,10 +157,10 @@ func (c *Channels) Routes(broker *Broker) []notification.Route {
 	for i, opened := range c.opened {
 		routes[i] = notification.Route{
 			Channel: opened.channel, Queue: broker.Queue(opened.name), Subscription: subscription(opened.name),
-			ToUsers: opened.toUsers, Endpoints: opened.endpoints, Types: opened.types,
+			ToUsers: opened.toUsers, Endpoints: opened.endpoints, Types: opened.types, Renderer: opened.renderer,
 			Schedule: opened.schedule, Rate: opened.rate, Concurrency: opened.prefetch,
 		}
-		c.log.Info("channel", "name", opened.name, "kind", opened.kind, "to", opened.recipients())
+		c.log.Info("channel", "name", opened.name, "kind", opened.kind, "queue", queueName(opened.name), "to", opened.recipients())
 	}
 	return routes
 }
@@ -209,14 +213,32 @@ func subscription(channel string) string {
 	return channel
 }
 
-// recipients names who gets the notifications, without addresses.
-func (s *channelSpec) recipients() string {
+// queueName returns the name that the channel's queue has in every broker.
+func queueName(channel string) string {
+	if name := subscription(channel); name != "" {
+		return mainQueue + "." + name
+	}
+	return mainQueue
+}
+
+const mainQueue = "order_created"
+
+// recipients names who gets the notifications, without addresses of people or secrets.
+func (o openChannel) recipients() []string {
 	var names []string
-	if s.toUsers {
+	if o.toUsers {
 		names = append(names, "users")
 	}
-	for _, endpoint := range s.endpoints {
-		names = append(names, endpoint.Name)
+	addressed, _ := o.channel.(ports.AddressedChannel)
+	for _, endpoint := range o.endpoints {
+		name := endpoint.Name
+		if o.kind == kindWebhook { // each is a receiver of its own, which can be paused by its name
+			name += " at " + addressed.Receiver(endpoint.Address)
+		}
+		names = append(names, name)
 	}
-	return strings.Join(names, ", ")
+	if o.kind == kindSMTP {
+		names = append(names, "by "+addressed.Receiver(""))
+	}
+	return names
 }

@@ -55,7 +55,7 @@ func readChannelsFile(path string) (*channelsFile, error) {
 var settingsOf = map[string][]string{
 	kindLog:     {"events", "retry", "rate", "prefetch"},
 	kindSMTP:    {"events", "retry", "rate", "prefetch", "to", "endpoints", "templates", "url", "password_file", "password_env"},
-	kindWebhook: {"events", "retry", "rate", "prefetch", "to", "endpoints", "templates", "secret_file", "secret_env", "allow_private"},
+	kindWebhook: {"events", "retry", "rate", "prefetch", "to", "endpoints", "secret_file", "secret_env", "allow_private"},
 }
 
 func (f *channelsFile) channel(n yamlfile.Node) {

@@ -74,6 +74,9 @@ func defaultSchedule(kind string) notification.Schedule {
 	return notification.PatientSchedule
 }
 
+// hasTexts reports whether the channel's notifications have texts from templates.
+func (s *channelSpec) hasTexts() bool { return s.kind == kindSMTP }
+
 // open returns a channel of another kind than log. It reports what is wrong, and
 // returns nil if there is no channel then.
 func (s *channelSpec) open() ports.AddressedChannel {

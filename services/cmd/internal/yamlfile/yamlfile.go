@@ -67,7 +67,7 @@ func (f *File) Err() error {
 	slices.SortStableFunc(f.faults, func(a, b fault) int { return cmp.Compare(a.line, b.line) })
 	lines := make([]string, len(f.faults))
 	for i, fault := range f.faults {
-		lines[i] = fmt.Sprintf("\n  line %d: %s", fault.line, fault.text)
+		lines[i] = fmt.Sprintf("\n  line %d: %s", fault.line, strings.ReplaceAll(fault.text, "\n", "\n    "))
 	}
 	const most = 50
 	if more := len(lines) - most; more > 0 {

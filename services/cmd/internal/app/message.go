@@ -1,0 +1,87 @@
+package app
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+
+	"example.com/orderflow/adapters/logchannel"
+	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
+)
+
+// find returns the channel with the name.
+func (c *Channels) find(name string) (openChannel, error) {
+	var names []string
+	for _, opened := range c.opened {
+		if opened.name == name {
+			return opened, nil
+		}
+		names = append(names, opened.name)
+	}
+	return openChannel{}, UsageErrorf("--channel: no channel is named %.40q; the channels are %s", name, strings.Join(names, ", "))
+}
+
+// Preview writes what the channel would send about the event.
+func (c *Channels) Preview(ctx context.Context, channel, language string, event domain.Event, test bool, w io.Writer) error {
+	opened, err := c.find(channel)
+	if err != nil {
+		return err
+	}
+	message := ports.Outgoing{ID: string(event.ID), Event: event, Attempt: 1, Test: test}
+	if bodied, ok := opened.channel.(interface {
+		Body(ports.Outgoing) ([]byte, error)
+	}); ok {
+		body, err := bodied.Body(message)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(w, "%s\n", body)
+		return err
+	}
+	if opened.renderer == nil {
+		_, err := logchannel.New(slog.NewTextHandler(escaping{w}, nil)).Send(ctx, message)
+		return err
+	}
+	content, err := opened.renderer.Render(event, language, test)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(w, "Language: %s\nSubject: %s\n\n%s\n", content.Language, Printable(content.Subject), strings.TrimRight(Printable(content.Text), "\n"))
+	if err == nil && content.HTML != "" {
+		_, err = fmt.Fprintf(w, "\nHTML:\n\n%s\n", strings.TrimRight(Printable(content.HTML), "\n"))
+	}
+	return err
+}
+
+// SendTest sends a notification by the channel that is marked as a test. The address is
+// empty for a channel without addresses.
+func (c *Channels) SendTest(ctx context.Context, channel, address, language, id string, event domain.Event) (ports.Answer, error) {
+	opened, err := c.find(channel)
+	if err != nil {
+		return ports.Answer{}, err
+	}
+	addressed, ok := opened.channel.(ports.AddressedChannel)
+	switch {
+	case opened.kind == kindLog:
+		return ports.Answer{}, errors.New("the channel log has no receiver; the command preview prints its line")
+	case ok && address == "":
+		return ports.Answer{}, UsageErrorf("--to: give the address to send to")
+	case ok:
+		if err := addressed.CheckAddress(address); err != nil {
+			return ports.Answer{}, UsageErrorf("--to: the address %w", err)
+		}
+	}
+	message := ports.Outgoing{ID: id, Event: event, Attempt: 1, Address: address, Test: true}
+	if opened.renderer != nil {
+		if message.Content, err = opened.renderer.Render(event, language, true); err != nil {
+			return ports.Answer{}, err
+		}
+	}
+	answer, err := opened.channel.Send(ctx, message)
+	return ports.Answer{Code: cmp.Or(answer.Code, "no code"), Text: answer.Text}, err
+}

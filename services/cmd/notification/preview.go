@@ -1,0 +1,85 @@
+package main
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
+	"example.com/orderflow/services/cmd/internal/app"
+	"example.com/orderflow/services/notification/templates"
+)
+
+// preview is the command that prints what would be sent.
+type preview struct {
+	Channel string `default:"email" help:"The channel."`
+	Locale  string `name:"language" placeholder:"TAG" help:"Language tag, such as de; default: that of the order's user, or --default-language."`
+	Order   string `placeholder:"ID" help:"The order to notify of; default: a sample."`
+	Test    bool   `help:"Mark it as a test, as test-send does."`
+}
+
+func (p *preview) Run(ctx context.Context, settings *settings, streams app.Streams) error {
+	log := commandLog(streams)
+	channels, err := settings.OpenChannels(nil, log)
+	if err != nil {
+		return err
+	}
+	defer channels.Close()
+	show := func(event domain.Event, language string) error {
+		out := bufio.NewWriter(streams.Out)
+		if err := channels.Preview(ctx, p.Channel, language, event, p.Test, out); err != nil {
+			return err
+		}
+		return out.Flush()
+	}
+	if p.Order == "" {
+		return show(templates.Sample(), p.Locale)
+	}
+	id, err := domain.ParseOrderID(p.Order)
+	if err != nil {
+		return app.UsageErrorf("--order: %q is not an order's id; give a UUID with hyphens", oneLine(p.Order))
+	}
+	return withControl(ctx, settings, streams, func(s session) error {
+		order, err := s.store.Orders.Get(ctx, id)
+		if err != nil {
+			return err
+		}
+		contact, err := s.store.Contacts.Get(ctx, order.UserID)
+		if err != nil && !errors.Is(err, ports.ErrNotFound) {
+			return err
+		}
+		return show(order.Created(), cmp.Or(p.Locale, contact.Language))
+	})
+}
+
+// testSend is the command that sends a notification marked as a test.
+type testSend struct {
+	Channel string `default:"email" help:"The channel."`
+	To      string `placeholder:"ADDRESS" help:"Where to send it."`
+	Locale  string `name:"language" placeholder:"TAG" help:"Language tag, such as de; default: --default-language."`
+}
+
+// testTimeout is how long the receiver may take.
+const testTimeout = 30 * time.Second
+
+func (c *testSend) Run(ctx context.Context, settings *settings, streams app.Streams) error {
+	channels, err := settings.OpenChannels(nil, commandLog(streams))
+	if err != nil {
+		return err
+	}
+	defer channels.Close()
+	ctx, cancel := context.WithTimeout(ctx, testTimeout)
+	defer cancel()
+	answer, err := channels.SendTest(ctx, c.Channel, c.To, c.Locale, "test-"+uuid.NewString(), templates.Sample())
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(streams.Out, "sent; the receiver answered %s %s\n", oneLine(answer.Code), oneLine(answer.Text))
+	return err
+}
