@@ -62,7 +62,7 @@ func (n *Notifying) OpenChannels(logTo ports.Channel, log *slog.Logger) (*Channe
 		}
 		channels.opened = append(channels.opened, opened)
 	}
-	if spec := n.alertSpec(file.alerts, func(err error) { faults = append(faults, fmt.Errorf("--alerts: %w", err)) }); spec != nil && len(channels.opened) == len(specs) {
+	if spec := n.alertSpec(file.alerts, func(err error) { faults = append(faults, fmt.Errorf("--alerts: %w", err)) }); spec != nil && len(specs) > 0 && len(channels.opened) == len(specs) {
 		channels.Alerts = spec.open(channels.opened, log)
 	}
 	if file.File != nil {

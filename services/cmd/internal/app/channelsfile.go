@@ -61,6 +61,9 @@ var settingsOf = map[string][]string{
 func (f *channelsFile) channel(n yamlfile.Node) {
 	at := n.Mapping("name", "kind", "url", "password_file", "password_env", "secret_file", "secret_env", "allow_private",
 		"events", "to", "endpoints", "templates", "retry", "rate", "prefetch")
+	if len(at) == 0 { // is reported
+		return
+	}
 	s := &channelSpec{
 		name: at["name"].Text(), kind: at["kind"].Text(), url: at["url"].Text(), allowPrivate: at["allow_private"].Bool(),
 		templates: f.path(at["templates"]), rate: at["rate"].Number(0.001, maxRate), prefetch: at["prefetch"].Int(1, maxPrefetch),
@@ -87,8 +90,8 @@ func (f *channelsFile) channel(n yamlfile.Node) {
 			s.types = append(s.types, t)
 		}
 	})
-	s.password = f.secret(at["password_file"], at["password_env"], readPassword)
-	s.secrets = f.secret(at["secret_file"], at["secret_env"], readSecret)
+	s.password = f.secret(at["password_file"], at["password_env"], readPassword, "unknown")
+	s.secrets = f.secret(at["secret_file"], at["secret_env"], readSecret, unknownSecret)
 	if to := at["to"]; to.IsSet() {
 		if s.toUsers = to.Text() == "users"; !s.toUsers {
 			to.Fault("must be users; operators' own addresses are endpoints")
@@ -195,19 +198,27 @@ func readRetry(n yamlfile.Node, schedule *notification.Schedule) {
 	}
 }
 
-// secret returns the secret in the file or in the variable.
-func (f *channelsFile) secret(file, variable yamlfile.Node, read func(path string) (string, error)) (secret string) {
+// unknownSecret stands for secrets that can't be read, so that the channel's other
+// settings are checked nevertheless.
+const unknownSecret = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+
+// secret returns the secret in the file or in the variable. If it can't be read, the
+// file has a fault, and secret returns unknown.
+func (f *channelsFile) secret(file, variable yamlfile.Node, read func(path string) (string, error), unknown string) (secret string) {
 	var err error
 	switch {
 	case file.IsSet() && variable.IsSet():
 		variable.Fault("gives the secret a second time; remove one of them")
+		return unknown
 	case file.IsSet():
 		if secret, err = read(f.path(file)); err != nil {
 			file.Fault("can't be used: %v", err)
+			return unknown
 		}
 	case variable.IsSet():
 		if secret, err = lookupSecret(variable.Text()); err != nil {
 			variable.Fault("can't be used: %v", err)
+			return unknown
 		}
 	}
 	return secret
@@ -231,9 +242,9 @@ func (f *channelsFile) readAlerts(n yamlfile.Node) {
 		channel: at["channel"].Text(), to: at["to"].Text(), window: at["window"].Duration(time.Second, 7*24*time.Hour),
 		fault: func(setting string, err error) {
 			if node := at[setting]; node.IsSet() {
-				node.Fault("%v", err)
+				node.Fault("can't be used: %v", err)
 			} else {
-				n.Fault("%v", err)
+				n.Fault("can't be used: %v", err)
 			}
 		},
 	}

@@ -19,7 +19,7 @@ func (n *Notifying) openTemplates(specs []*channelSpec, fault func(flag string, 
 		case spec.templates != "":
 			set, err := templates.New(os.DirFS(spec.templates), n.Language)
 			if err != nil {
-				spec.fault("templates", err)
+				spec.fault("templates", fmt.Errorf("%q: %w", spec.templates, err))
 				continue
 			}
 			sets[spec] = set
