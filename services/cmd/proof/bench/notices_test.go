@@ -14,6 +14,7 @@ import (
 
 	"example.com/orderflow/adapters/logchannel"
 	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
 )
 
 // notify writes the notice of an order as the notifier does.
@@ -23,7 +24,7 @@ func notify(t *testing.T, out io.Writer, order string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := logchannel.New(slog.NewJSONHandler(out, nil)).Send(t.Context(), o.Created()); err != nil {
+	if _, err := logchannel.New(slog.NewJSONHandler(out, nil)).Send(t.Context(), ports.Outgoing{Event: o.Created()}); err != nil {
 		t.Fatal(err)
 	}
 }

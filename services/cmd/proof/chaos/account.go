@@ -3,6 +3,8 @@ package main
 import (
 	"slices"
 	"time"
+
+	"example.com/orderflow/services/cmd/proof/harness"
 )
 
 const (
@@ -28,7 +30,13 @@ type account struct {
 	letters  []deadLetter
 	poison   []string // bodies
 
+	since         time.Time                             // from which on each order concerns all channels
+	earlier       backlog                               // what there was by then
+	arrivals      map[string]map[string]harness.Arrival // by channel and id
+	arrivalFaults map[string][]string                   // by channel
+
 	figures
+	channels map[string]*channelFigures
 }
 
 type figures struct {
@@ -46,14 +54,17 @@ func (a *account) settle() {
 	}
 	a.settleRequests(orders)
 	a.settleDeliveries(orders)
+	a.settleChannels(orders)
 	a.settlePoison()
 }
 
-// group groups the list by the key.
-func group[T any](list []T, key func(T) string) map[string][]T {
+// group groups those of the list that match by the key.
+func group[T any](list []T, key func(T) string, matches ...func(T) bool) map[string][]T {
 	groups := make(map[string][]T, len(list))
 	for _, element := range list {
-		groups[key(element)] = append(groups[key(element)], element)
+		if len(matches) == 0 || matches[0](element) {
+			groups[key(element)] = append(groups[key(element)], element)
+		}
 	}
 	return groups
 }
@@ -100,7 +111,7 @@ func (a *account) settleDeliveries(orders map[string]storedOrder) {
 			a.breaks(sentAsStored, "sent %+v, stored %+v", s, o)
 		}
 	}
-	records := group(a.records, func(r record) string { return r.OrderID })
+	records := group(a.records, func(r record) string { return r.OrderID }, func(r record) bool { return r.ID.Recipient == "" })
 	for id, recorded := range records {
 		if _, there := orders[id]; !there || len(recorded) > 1 {
 			a.breaks(recordedOnce, "order %s (stored: %v) has %d", id, there, len(recorded))

@@ -24,6 +24,7 @@ func disturbedAtNoon() *journal {
 func good() *account {
 	a := &account{
 		journal: disturbedAtNoon(),
+		since:   noon.Add(time.Hour), // what the receivers got is another test
 		poison:  []string{"poison 1 1", "poison 1 2\x00\xff"},
 		letters: []deadLetter{{ID: "a", Body: "poison 1 1"}, {ID: "b", Body: "poison 1 2\x00\xff"}, {ID: "c", Body: "poison 1 3"}},
 	}

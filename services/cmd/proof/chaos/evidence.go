@@ -23,12 +23,15 @@ type storedOrder struct {
 // record is the delivery log's entry of a notification.
 type record struct {
 	ID struct {
-		EventID string `bson:"event_id"`
-		Channel string `bson:"channel"`
+		EventID   string `bson:"event_id"`
+		Channel   string `bson:"channel"`
+		Recipient string `bson:"recipient"` // empty: the channel log has none
 	} `bson:"_id"`
 	OrderID string    `bson:"order_id"`
 	Attempt int       `bson:"attempt"`
 	SentAt  time.Time `bson:"sent_at"`
+	State   string    `bson:"state"` // empty: it was sent
+	Reason  string    `bson:"reason"`
 }
 
 // send is the line that the log channel writes as a notification.

@@ -28,6 +28,7 @@ func allFaults() []fault {
 			rabbitmqctl("eval", "rabbit_alarm:clear_alarm({resource_limit, memory, node()}).")),
 		onServer(serverBroker, "connections closed by the broker", 0, 0, (*trial).closeConnections, nothing),
 	}
+	faults = append(faults, receiverFaults()...)
 	for _, name := range everyone {
 		faults = append(faults, onProcess("kill -9", []string{name}, (*trial).kill))
 	}

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"example.com/orderflow/services/cmd/proof/harness"
 )
 
 // journal knows when each scope was disturbed, which excuses failures, and what
@@ -86,6 +88,24 @@ func promised(line promise) promise {
 	return line
 }
 
+// channelPromises are the lines about a channel with receivers.
+type channelPromises struct {
+	arrives, skips, agrees, once, firstAttempts, noneDead, genuine promise
+}
+
+func promisedBy(channel string) channelPromises {
+	line := func(text string) promise { return promised(promise(channel + ": " + text)) }
+	return channelPromises{
+		arrives:       line("each order reaches each recipient that wants it"),
+		skips:         line("nobody else gets anything"),
+		agrees:        line("the delivery log agrees with the receiver"),
+		once:          line("nothing repeats outside the window"),
+		firstAttempts: line("only the receiver's refusal costs an attempt"),
+		noneDead:      line("no notification is dead"),
+		genuine:       line("every message is signed, or has its id"),
+	}
+}
+
 var (
 	answeredIsStored = promised("an order answered with 201 is stored as it was answered")
 	storedWasAsked   = promised("every stored order was requested")
@@ -110,6 +130,13 @@ var (
 	poisonParked      = promised("every poison body is a dead letter")
 	onlyPoisonParked  = promised("no event is a dead letter")
 	onlyFirstAttempts = promised("an outage costs no attempt")
+
+	promisesOf = map[string]channelPromises{
+		harness.Email: promisedBy(harness.Email), harness.Webhook: promisedBy(harness.Webhook),
+	}
+	tellsTheStory = promised("GET /notifications tells the story of an order")
+	drainsHeld    = promised("what an absent receiver missed arrives in time after its return")
+	slowsNone     = promised("an absent receiver slows no other channel by more than 20 %")
 
 	livesUntilKilled = promised("no process ends by itself")
 	stopsWell        = promised("SIGTERM ends a process in time, with status 0")

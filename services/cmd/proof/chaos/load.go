@@ -21,6 +21,7 @@ const clients = 16
 // request with an Idempotency-Key until it gets a final answer.
 type load struct {
 	seed      uint64
+	users     int // whose orders are placed, in turn
 	rate      int // orders a second of all clients; 0: as many as possible
 	processes []*process
 	journal   *journal
@@ -30,6 +31,7 @@ type load struct {
 	mu       sync.Mutex
 	requests []*request
 	answered []Order // one for each 201
+	settled  int     // the first of them were settled before the channels had queues
 	took     []time.Duration
 	retries  int
 	replays  int
@@ -66,7 +68,7 @@ func (l *load) run(ctx context.Context, patience time.Duration) {
 			if l.rate > 0 && !harness.Sleep(ctx, time.Until(began.Add(time.Duration(n-first)*time.Second/time.Duration(l.rate)))) {
 				return
 			}
-			l.place(giveUp, transport, l.request(c, n, random), random)
+			l.place(giveUp, transport, l.request(n, random), random)
 		}
 	})
 }
@@ -77,7 +79,7 @@ func (l *load) leave(ctx context.Context) {
 	l.each(func(c int, transport *http.Transport, random *rand.Rand) {
 		transport.DisableKeepAlives = true
 		for created := true; created && ctx.Err() == nil; {
-			r := l.request(c, l.numbers.Add(1), random)
+			r := l.request(l.numbers.Add(1), random)
 			r.leaving = true
 			created = l.ask(ctx, transport, r, l.processes[c%len(l.processes)])
 		}
@@ -98,9 +100,9 @@ func (l *load) each(work func(client int, transport *http.Transport, random *ran
 }
 
 // request makes a request. Four of five have a key.
-func (l *load) request(client int, number int64, random *rand.Rand) *request {
+func (l *load) request(number int64, random *rand.Rand) *request {
 	r := &request{Order: Order{
-		UserID:  fmt.Sprintf("client-%d", client),
+		UserID:  userID(int(number) % max(1, l.users)),
 		Product: fmt.Sprintf("chaos %d %d", l.seed, number), Quantity: 1 + random.IntN(1000),
 	}}
 	if random.IntN(5) > 0 {
@@ -228,15 +230,26 @@ func (r *request) send(ctx context.Context, transport *http.Transport, addr stri
 	return o
 }
 
-// anyAnswered returns one of the answered orders: half the time one of the latest.
-func (l *load) anyAnswered() Order {
+// anyAnswered returns one of the answered orders that concern all channels: half the
+// time one of the latest.
+func (l *load) anyAnswered() (o Order, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	orders := l.answered
+	orders := l.answered[l.settled:]
+	if len(orders) == 0 {
+		return o, false
+	}
 	if rand.IntN(2) == 0 {
 		orders = orders[max(0, len(orders)-100):]
 	}
-	return orders[rand.IntN(len(orders))]
+	return orders[rand.IntN(len(orders))], true
+}
+
+// forgetAnswered makes anyAnswered return later orders only.
+func (l *load) forgetAnswered() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.settled = len(l.answered)
 }
 
 // answers counts the answers with 201.

@@ -22,7 +22,7 @@ type settings struct {
 	Duration time.Duration `default:"10m" help:"How long faults happen; one round of all faults takes a minute (default ${default})."`
 	Seed     uint64        `help:"Seed of the faults and the load; random by default."`
 	Rate     int           `default:"150" help:"Orders a second, 0 for as many as possible (default ${default})."`
-	Scenario string        `enum:"faults,broker-outage" default:"faults" help:"All faults, or one stop of the broker for 30 s: ${enum}."`
+	Scenario string        `enum:"faults,broker-outage,receivers" default:"faults" help:"All faults; one stop of the broker for 30 s; or each receiver absent for a minute, and then a notifier killed, which takes 5 minutes: ${enum}."`
 
 	Store  string `env:"TEST_STORE_URL" required:"" help:"A store; the run uses a database of its own."`
 	Broker string `env:"TEST_BROKER_URL" required:"" help:"A broker; the run DELETES the services' queues in its virtual host first."`

@@ -87,12 +87,17 @@ func isPoison(body string) bool { return strings.Contains(body, "poison ") }
 
 // publishAgain publishes the events of answered orders, each twice.
 func (t *trial) publishAgain(ctx context.Context, orders int) error {
-	if !await(ctx, publishTimeout, func() bool { return t.load.answers() > 0 }) {
+	answered := func() bool {
+		_, ok := t.load.anyAnswered()
+		return ok
+	}
+	if !await(ctx, publishTimeout, answered) {
 		return errors.New("publish again: no order was answered")
 	}
 	var messages []message
 	for range orders {
-		m, err := t.load.anyAnswered().event()
+		o, _ := t.load.anyAnswered()
+		m, err := o.event()
 		if err != nil {
 			return err
 		}

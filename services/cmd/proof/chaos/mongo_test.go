@@ -45,8 +45,10 @@ func TestStoreSteps(t *testing.T) {
 	}
 	event := order.Created()
 	notification := domain.Notification{
-		EventID: event.ID, OrderID: order.ID, Channel: "log", Attempt: 1, SentAt: time.Now().UTC().Truncate(time.Millisecond),
+		EventID: event.ID, OrderID: order.ID, Channel: "log", State: domain.Sent, Attempt: 1, At: time.Now().UTC().Truncate(time.Millisecond),
 	}
+	held := notification
+	held.State, held.HeldBy, held.NextTry = domain.Held, domain.PauseKey{Channel: "log"}, held.At
 	record := bson.M{"$set": bson.M{"sent_at": 1, "order_id": "1"}}
 	other := bson.M{"$inc": bson.M{"n": 1}}
 	anyOne := bson.M{}
@@ -77,11 +79,15 @@ func TestStoreSteps(t *testing.T) {
 		{"mark", func(s *mongodb.Store, _ *mongo.Database) error { return s.Orders().MarkPublished(ctx, event.ID) }, []step{stepMark}},
 		{"release", func(s *mongodb.Store, _ *mongo.Database) error { return s.Orders().Release(ctx, time.Now(), event.ID) }, nil},
 		{"claim and record", func(s *mongodb.Store, _ *mongo.Database) error {
-			claim, err := s.Deliveries().Claim(ctx, event.ID, "log")
-			return errors.Join(err, claim.Record(ctx, notification))
+			claim, err := s.Deliveries().Claim(ctx, notification.Key())
+			return errors.Join(err, claim.Record(ctx, notification, event))
+		}, []step{stepClaim, stepRecord}},
+		{"claim and hold", func(s *mongodb.Store, _ *mongo.Database) error {
+			claim, err := s.Deliveries().Claim(ctx, notification.Key())
+			return errors.Join(err, claim.Record(ctx, held, event))
 		}, []step{stepClaim, stepRecord}},
 		{"claim and release", func(s *mongodb.Store, _ *mongo.Database) error {
-			claim, err := s.Deliveries().Claim(ctx, event.ID, "log")
+			claim, err := s.Deliveries().Claim(ctx, notification.Key())
 			return errors.Join(err, claim.Release(ctx))
 		}, []step{stepClaim}},
 

@@ -46,6 +46,8 @@ func TestPlan(t *testing.T) {
 			"store login changed", "store rights revoked", "store quota full",
 			"broker link cut", "broker link refused", "broker link delayed", "broker link black-holed", "broker restart", "broker stop",
 			"broker memory alarm", "connections closed by the broker", "event published again by hand", "poison",
+			"email killed", "email slow", "email refuses", "email link cut", "email link delayed", "email link black-holed",
+			"webhook killed", "webhook slow", "webhook refuses", "webhook link cut", "webhook link delayed", "webhook link black-holed",
 		} {
 			if counts[title] == 0 {
 				t.Errorf("the plan has no %s", title)
@@ -75,7 +77,7 @@ func TestPlanDependsOnSeed(t *testing.T) {
 // The plan leaves other people's servers alone. It keeps the faults of the proxies.
 func TestPlanWithoutServers(t *testing.T) {
 	counts := titles(draw(1, 10*time.Minute, none))
-	for _, title := range []string{"store login changed", "store rights revoked", "store quota full", "broker link cut"} {
+	for _, title := range []string{"store login changed", "store rights revoked", "store quota full", "broker link cut", "email killed", "webhook refuses"} {
 		if counts[title] == 0 {
 			t.Errorf("the plan has no %s", title)
 		}

@@ -78,6 +78,9 @@ func newProcess(program, name string, t *trial) (*process, error) {
 		"--request-timeout="+requestTimeout.String(), "--shutdown-timeout=10s",
 		"--start-timeout=10m", // a server may be down for long
 		"--shutdown-delay=0s") // requests are under way at SIGTERM
+	if program == programNotification {
+		p.Env = t.notifierEnv()
+	}
 	return p, err
 }
 

@@ -5,6 +5,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"example.com/orderflow/services/cmd/proof/harness"
@@ -30,7 +31,7 @@ func (t *trial) report(out io.Writer) (held bool) {
 		}
 	}
 
-	allBoundaries := t.Scenario != scenarioOutage && t.Duration >= longEnough
+	allBoundaries := t.Scenario == scenarioFaults && t.Duration >= longEnough
 	for _, b := range boundaries {
 		if allBoundaries && t.made[b.title()] == 0 {
 			t.breaks(boundariesMet, "%s", b.name)
@@ -66,6 +67,16 @@ func (t *trial) report(out io.Writer) (held bool) {
 		{"drained after", tenths(t.drained)},
 	}, t.outage...)...)
 
+	for _, channel := range channels {
+		section("notifications by "+channel, t.channelRows(channel)...)
+	}
+	if t.absences != nil {
+		section("absent receivers", t.settleAbsences()...)
+		for _, channel := range channels {
+			fmt.Fprintf(out, "\nthe first message by %s\n%s\n", channel, indent(t.receivers[channel].Sample()))
+		}
+	}
+
 	if t.limited != nil {
 		section("orders with a queue limit in the way at the start", t.limited...)
 	}
@@ -79,7 +90,8 @@ func (t *trial) report(out io.Writer) (held bool) {
 	section("promises")
 	held = true
 	for _, p := range promises {
-		if p == catchesUpInTime && t.outage == nil || p == boundariesMet && !allBoundaries {
+		if p == catchesUpInTime && t.outage == nil || p == boundariesMet && !allBoundaries ||
+			(p == drainsHeld || p == slowsNone) && t.absences == nil {
 			continue // not tried
 		}
 		broken, state := t.breaches(p), "held"
@@ -92,4 +104,23 @@ func (t *trial) report(out io.Writer) (held bool) {
 		}
 	}
 	return held
+}
+
+// channelRows returns what the channel's receiver got.
+func (t *trial) channelRows(channel string) []row {
+	c := t.account.channels[channel]
+	rows := []row{
+		{"wanted", c.wanted}, {"arrived", c.arrived}, {"lost", c.wanted - c.arrived}, {"skipped", c.skipped},
+		{"refused by the receiver", c.refusals}, {"not verified", len(t.account.arrivalFaults[channel])},
+	}
+	for _, cause := range causes {
+		rows = append(rows, row{"repeated " + string(cause), c.repeats[cause]})
+	}
+	return rows
+}
+
+// indent indents a message's lines for the report.
+func indent(message []byte) string {
+	text := strings.TrimSpace(strings.ReplaceAll(string(message), "\r\n", "\n"))
+	return "  | " + strings.ReplaceAll(text, "\n", "\n  | ")
 }

@@ -71,6 +71,9 @@ func (t *trial) leave(ctx context.Context) error {
 func (t *trial) collect(ctx context.Context) (err error) {
 	a := &t.account
 	a.requests, a.poison = t.load.requests, t.poison
+	if err := t.checkStories(ctx); err != nil {
+		return err
+	}
 	await(ctx, time.Minute, func() bool { // a letter on its way from the broker to the store is in neither
 		err = a.readLetters(ctx, t.of(programNotification)[0].Admin)
 		return err != nil || len(a.notParked()) == 0
@@ -80,6 +83,10 @@ func (t *trial) collect(ctx context.Context) (err error) {
 	}
 	t.stop(append(t.of(programNotification), t.of(programOrder)[0])...)
 	t.checkLeft(ctx)
+	a.arrivals, a.arrivalFaults = t.arrivals(), make(map[string][]string)
+	for channel, r := range t.receivers {
+		a.arrivalFaults[channel] = r.Faults()
+	}
 	if err := errors.Join(a.readStore(ctx, t.servers.database), a.readLogs(t.folder)); err != nil {
 		return err
 	}
@@ -87,23 +94,36 @@ func (t *trial) collect(ctx context.Context) (err error) {
 	return nil
 }
 
-// backlog counts what still waits.
-type backlog struct{ outbox, unsent, queued int }
+// backlog counts what there is, and what still waits.
+type backlog struct{ orders, notifications, outbox, queued, waiting int }
 
 func (b backlog) String() string {
-	return fmt.Sprintf("%d events in the outbox, %d orders not notified, %d messages in the queues", b.outbox, b.unsent, b.queued)
+	return fmt.Sprintf("%d events in the outbox, %d messages in the queues, %d of %d notifications about %d orders wait",
+		b.outbox, b.queued, b.waiting, b.notifications, b.orders)
 }
 
-func (t *trial) backlog(ctx context.Context) (backlog, error) {
-	waiting, err := t.servers.database.Waiting(ctx, nil)
-	stored, storedErr := t.servers.database.Count(ctx, harness.Orders)
-	sent, sentErr := t.servers.database.Count(ctx, harness.Deliveries)
-	depths, depthsErr := t.servers.depths()
-	b := backlog{waiting, stored - sent, 0}
+func (t *trial) backlog(ctx context.Context) (b backlog, err error) {
+	var errs [4]error
+	b.outbox, errs[0] = t.servers.database.Waiting(ctx, nil)
+	b.orders, errs[1] = t.servers.database.Count(ctx, harness.Orders)
+	b.notifications, b.waiting, errs[2] = t.servers.database.Recorded(ctx)
+	depths, err := t.servers.depths()
+	errs[3] = err
 	for _, n := range depths {
 		b.queued += n
 	}
-	return b, errors.Join(err, storedErr, sentErr, depthsErr)
+	return b, errors.Join(errs[:]...)
+}
+
+// waits reports whether anything is known to wait. A broker does not count the messages
+// that notifiers have not acknowledged.
+func (b backlog) waits() bool { return b.outbox > 0 || b.queued > 0 || b.waiting > 0 }
+
+// isDrained reports whether nothing waits: each order since earlier has a notification
+// for each recipient.
+func (b backlog) isDrained(earlier backlog) bool {
+	const logged = 1
+	return !b.waits() && b.notifications-earlier.notifications == (b.orders-earlier.orders)*(logged+len(recipients))
 }
 
 // drain waits until nothing waits anywhere. After the timeout, the account finds what
@@ -121,7 +141,7 @@ func (t *trial) drain(timeout time.Duration, took *time.Duration) func(context.C
 				reported = time.Now()
 				fmt.Printf("chaos: draining: %v\n", state)
 			}
-			return err == nil && b == backlog{}
+			return err == nil && b.isDrained(t.account.earlier)
 		})
 		if *took = time.Since(began); !drained && ctx.Err() == nil {
 			t.breaks(drainsInTime, "after %v: %v", timeout, state)
@@ -139,6 +159,11 @@ func (t *trial) checkLeft(ctx context.Context) {
 	for name, n := range depths {
 		if n > 0 {
 			t.breaks(queuesEmpty, "%s: %d", name, n)
+		}
+	}
+	for channel, r := range t.receivers {
+		if !await(ctx, 5*time.Second, func() bool { return r.link.connections() == 0 }) {
+			t.breaks(nothingConnected, "%s: %d", channel, r.link.connections())
 		}
 	}
 	for _, p := range t.processes {

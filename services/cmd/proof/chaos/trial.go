@@ -30,9 +30,10 @@ type trial struct {
 	servers   *servers
 	folder    string // for the executables and the logs
 	processes []*process
+	receivers map[string]*receiver // by channel
 	load      *load
 
-	alone map[string]*sync.Mutex // by server: one fault at a time
+	alone map[string]*sync.Mutex // by server and channel: one fault at a time
 
 	mu         sync.Mutex
 	made       map[string]int // faults, by title
@@ -42,6 +43,8 @@ type trial struct {
 
 	drained         time.Duration
 	outage, limited []row // nil if not tried
+	absences        []absence
+	killedAt        time.Time // the notifier, in the scenario of absent receivers
 	account         account
 }
 
@@ -80,7 +83,7 @@ func run(ctx context.Context, s *settings) (held bool, err error) {
 	j := &journal{log: log}
 	t := &trial{
 		settings: s, journal: j, servers: servers, folder: folder, account: account{journal: j},
-		alone: map[string]*sync.Mutex{serverStore: {}, serverBroker: {}}, made: make(map[string]int),
+		alone: map[string]*sync.Mutex{serverStore: {}, serverBroker: {}, harness.Email: {}, harness.Webhook: {}}, made: make(map[string]int),
 	}
 	err = t.play(ctx, plan)
 	t.close()
@@ -102,8 +105,11 @@ func (t *trial) play(ctx context.Context, plan []fault) error {
 	return inTurn(ctx,
 		func(ctx context.Context) error { return harness.Build(ctx, t.folder) },
 		func(ctx context.Context) error { return t.servers.Clean(ctx, false, harness.Queues...) },
+		func(context.Context) error { return t.startReceivers() },
+		t.importContacts,
 		start,
 		func(ctx context.Context) error { return awaitReady(ctx, time.Minute, t.processes...) },
+		t.awaitChannels,
 		t.measureFresh,
 		func(ctx context.Context) error { return t.suffer(ctx, plan) },
 		t.settle)
@@ -112,9 +118,12 @@ func (t *trial) play(ctx context.Context, plan []fault) error {
 // suffer runs the load and makes the faults. Then it restores everything.
 func (t *trial) suffer(ctx context.Context, plan []fault) (err error) {
 	defer t.startLoad(ctx)()
-	if t.Scenario == scenarioOutage {
+	switch t.Scenario {
+	case scenarioOutage:
 		err = t.stopBroker(ctx)
-	} else {
+	case scenarioReceivers:
+		err = t.loseReceivers(ctx)
+	default:
 		t.makeAll(ctx, plan)
 	}
 	return errors.Join(err, t.servers.restore(context.WithoutCancel(ctx)), inTurn(ctx, t.revive,
@@ -125,7 +134,7 @@ func (t *trial) suffer(ctx context.Context, plan []fault) (err error) {
 // load and waits for its last answers.
 func (t *trial) startLoad(ctx context.Context) (stop func()) {
 	if t.load == nil {
-		t.load = &load{seed: t.Seed, rate: t.Rate, processes: t.of(programOrder), journal: t.journal}
+		t.load = &load{seed: t.Seed, users: t.users(), rate: t.Rate, processes: t.of(programOrder), journal: t.journal}
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
@@ -211,4 +220,5 @@ func (t *trial) close() {
 	for _, p := range t.processes {
 		p.close()
 	}
+	t.closeReceivers()
 }

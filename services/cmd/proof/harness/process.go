@@ -49,6 +49,7 @@ type Command struct {
 	Name, Path  string
 	Addr, Admin string
 	Args        []string
+	Env         []string // nothing else in the environment can set it
 }
 
 // NewCommand returns the command with free addresses.
@@ -91,7 +92,7 @@ type Process struct {
 	cmd   *exec.Cmd
 }
 
-// Start starts the command. Nothing in the environment can set it.
+// Start starts the command.
 func (c Command) Start(log string) (*Process, error) {
 	file, err := os.Create(log)
 	if err != nil {
@@ -100,7 +101,7 @@ func (c Command) Start(log string) (*Process, error) {
 	defer file.Close() // the process has its own
 	done := make(chan struct{})
 	p := &Process{Command: c, Log: log, Began: time.Now(), Done: done, cmd: exec.Command(c.Path, c.Args...)}
-	p.cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
+	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH")}, c.Env...)
 	p.cmd.Stdout, p.cmd.Stderr = file, file
 	if err := p.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", c.Name, err)

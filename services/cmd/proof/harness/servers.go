@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net"
 	"net/url"
+	"slices"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -29,9 +30,14 @@ const (
 const Notified = `"msg":"Received order"`
 
 // Queues are all queues of the services.
-var Queues = []string{
-	MainQueue, MainQueue + ".retry.1s", MainQueue + ".retry.10s", MainQueue + ".retry.1m", MainQueue + ".retry.10m",
-	DeadLetterQueue, MainQueue + ".unreadable",
+var Queues = slices.Concat(
+	eventQueues(MainQueue), eventQueues(MainQueue+"."+Email), eventQueues(MainQueue+"."+Webhook),
+	[]string{DeadLetterQueue, MainQueue + ".unreadable"},
+)
+
+// eventQueues returns a queue of events and its retry queues.
+func eventQueues(name string) []string {
+	return []string{name, name + ".retry.1s", name + ".retry.10s", name + ".retry.1m", name + ".retry.10m"}
 }
 
 // Servers are the real ones.
@@ -80,15 +86,30 @@ func (s *Servers) Database(name string) Database {
 func (d Database) Waiting(ctx context.Context, filter bson.M) (int, error) {
 	waiting := bson.M{"outbox": bson.M{"$exists": true}}
 	maps.Copy(waiting, filter)
-	return d.count(ctx, Orders, waiting)
+	return d.CountIn(ctx, Orders, waiting)
 }
 
 // Count counts a collection's documents.
 func (d Database) Count(ctx context.Context, collection string) (int, error) {
-	return d.count(ctx, collection, bson.M{})
+	return d.CountIn(ctx, collection, bson.M{})
 }
 
-func (d Database) count(ctx context.Context, collection string, filter bson.M) (int, error) {
+// Recorded counts the notifications of the channels, and those of them that wait. No
+// channel means all.
+func (d Database) Recorded(ctx context.Context, channels ...string) (all, waiting int, err error) {
+	filter := bson.M{}
+	if len(channels) > 0 {
+		filter["_id.channel"] = bson.M{"$in": channels}
+	}
+	if all, err = d.CountIn(ctx, Deliveries, filter); err == nil {
+		filter["wait.next_try"] = bson.M{"$exists": true}
+		waiting, err = d.CountIn(ctx, Deliveries, filter)
+	}
+	return all, waiting, err
+}
+
+// CountIn counts the collection's documents that match the filter.
+func (d Database) CountIn(ctx context.Context, collection string, filter bson.M) (int, error) {
 	n, err := d.Collection(collection).CountDocuments(ctx, filter)
 	if err != nil {
 		return 0, fmt.Errorf("count %s: %w", collection, err)

@@ -25,7 +25,7 @@ func StartWebhookServer() (*Receiver, error) {
 	return startReceiver(func(l *life, listener net.Listener) io.Closer {
 		server := &http.Server{
 			Handler:     http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { l.takeWebhook(verifier, w, r) }),
-			ReadTimeout: time.Minute, IdleTimeout: time.Minute,
+			ReadTimeout: time.Minute, IdleTimeout: 5 * time.Second, // notifiers at rest keep no connection
 			ErrorLog: log.New(io.Discard, "", 0), // kills and cuts are no news
 		}
 		go func() { _ = server.Serve(listener) }() // ends with Close
