@@ -47,6 +47,11 @@ chaos: ## Kill, cut and restart every part under load, account for each order: D
 outage: ## Stop the broker for 30 s under load; the backlog must be empty 30 s after its return: RATE=500
 	.ci/try chaos --scenario broker-outage --duration 1m --rate $(RATE)
 
+.PHONY: receivers
+receivers: RATE := 50
+receivers: ## Kill the mail server, then the webhooks' receiver, for a minute each under load; no other channel slows: RATE=50
+	.ci/try chaos --scenario receivers --rate $(RATE)
+
 .PHONY: check
 check: ## Check form, generated files, imports and go.mod, of both modules
 	@test -z "$$(gofmt -l .)" || { echo 'gofmt would change:'; gofmt -l .; exit 1; }

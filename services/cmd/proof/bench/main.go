@@ -33,6 +33,7 @@ type bench struct {
 	Large   bool    `help:"Also with a million stored orders, and a million waiting events."`
 	Quick   bool    `help:"One round of a second with a thousand orders: shows that everything runs, not how fast."`
 	Profile string  `type:"path" placeholder:"FOLDER" help:"Also write CPU profiles of ours to this folder, a file for each number of clients."`
+	Against string  `type:"existingdir" placeholder:"FOLDER" help:"Also compare with the executables order and notification in this folder, in table 7."`
 	JSON    string  `type:"path" placeholder:"FILE" help:"Also write every figure to this file."`
 
 	Store  string `env:"TEST_STORE_URL" required:"" help:"A store; the run makes databases of its own and drops them."`
@@ -91,6 +92,8 @@ func (b *bench) run(ctx context.Context) {
 		{"sweep", []int{4}, b.measureSweeps, b.sweepTables},
 		{"cost", []int{5}, b.measureCosts, b.costTables},
 		{"several services", []int{6}, b.measureServices, b.serviceTables},
+		{"another build", []int{7}, b.measureAgainst, b.againstTables},
+		{"all channels", []int{8}, b.measureChannels, b.channelTables},
 	}
 	check(b.configure())
 	b.servers = must(harness.OpenServers(b.Store, b.Broker))
@@ -108,7 +111,7 @@ func (b *bench) run(ctx context.Context) {
 	fmt.Printf("Rounds: %d, %v a measurement. Figures are medians of all rounds; ratios are medians of each round's ratio.\n\n", b.Rounds, b.duration)
 	for _, e := range experiments {
 		wanted := func(number int) bool { return slices.Contains(b.Only, number) }
-		if len(b.Only) > 0 && !slices.ContainsFunc(e.numbers, wanted) {
+		if len(b.Only) > 0 && !slices.ContainsFunc(e.numbers, wanted) || slices.Contains(e.numbers, 7) && b.Against == "" {
 			continue
 		}
 		for n := range b.Rounds {
@@ -133,8 +136,11 @@ func (b *bench) configure() error {
 		return errors.New("--rounds and --seconds: give at least 1 and 0.1")
 	}
 	for _, number := range b.Only {
-		if number < 1 || number > 6 {
-			return fmt.Errorf("--only: there is no table %d; give some of 1 to 6", number)
+		switch {
+		case number < 1 || number > 8:
+			return fmt.Errorf("--only: there is no table %d; give some of 1 to 8", number)
+		case number == 7 && b.Against == "":
+			return errors.New("--only: table 7 needs --against")
 		}
 	}
 	b.duration = time.Duration(b.Seconds * float64(time.Second))

@@ -21,7 +21,11 @@ import (
 // stage is a way at work: its services as processes, with a database of their own.
 type stage struct {
 	*bench
-	way      string
+	way string
+
+	executables string   // folder of those of ours
+	env         []string // of the notifier
+
 	database harness.Database
 	orders   []*process // the order services
 	all      []*process // and the notifier
@@ -34,7 +38,7 @@ type stage struct {
 
 // newStage returns a stage whose database is empty. The first write creates it.
 func (b *bench) newStage(way string) *stage {
-	return &stage{bench: b, way: way, database: b.servers.Database("bench_" + strings.ToLower(rand.Text()))}
+	return &stage{bench: b, way: way, executables: b.folder, database: b.servers.Database("bench_" + strings.ToLower(rand.Text()))}
 }
 
 // start starts the services one after the other. Each is ready before the next.
@@ -47,7 +51,7 @@ func (s *stage) start(ctx context.Context, orderServices int) {
 }
 
 func (s *stage) startProcess(ctx context.Context, name string, n int) *process {
-	path := filepath.Join(s.folder, name)
+	path := filepath.Join(s.executables, name)
 	args := []string{"--store=" + s.database.URL.String(), "--broker=" + s.servers.Broker.String()}
 	if s.way == ours {
 		args = append(args, "--shutdown-delay=0s")
@@ -57,6 +61,9 @@ func (s *stage) startProcess(ctx context.Context, name string, n int) *process {
 		name = s.way + "-" + name
 	}
 	command := must(harness.NewCommand(name, path, args...))
+	if name == notifier {
+		command.Env = s.env
+	}
 	p := &process{Process: must(command.Start(filepath.Join(s.folder, fmt.Sprintf("%s.%d.log", name, n))))}
 	s.all = append(s.all, p)
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)

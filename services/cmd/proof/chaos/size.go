@@ -11,7 +11,7 @@ import (
 // The most that a process at rest may have.
 const (
 	moreGoroutines  = 20 // than when it was fresh
-	moreConnections = 1  // to the broker: a notifier opens one when it has to hand over
+	moreConnections = 3  // to the broker: each channel's consumer opens one when it has to hand over
 
 	// The driver keeps its pool of 100 connections, and those that monitor the server.
 	mostStoreConnections = 104
