@@ -156,19 +156,19 @@ var eventsWaiting = []Clause[Events]{
 		const count = 5
 		queue := e.Subscription(mail)
 		subscribeBriefly(t, e, mail)
-		awaitWaiting(t, queue, mail, 0)
+		awaitQueued(t, queue, mail, 0)
 		consume(t, e, accept)
 		publish(t, e, events(1, count)...)
-		awaitWaiting(t, queue, mail, count)
+		awaitQueued(t, queue, mail, count)
 
 		taken := newGate(t)
 		in := subscribe(t, e, mail, hold[ports.Delivery](taken))
 		in.awaitBegun(eventIDs(events(1, count))...)
-		awaitWaiting(t, queue, mail, 0)
+		awaitQueued(t, queue, mail, 0)
 		taken.open()
 		in.awaitEnded(eventIDs(events(1, count))...)
 		in.stop()
-		awaitWaiting(t, queue, mail, 0)
+		awaitQueued(t, queue, mail, 0)
 	}},
 
 	{"Waiting returns ErrNotFound when the queue does not exist, and makes none", func(t testing.TB, e Events) {
@@ -190,7 +190,7 @@ var eventsWaiting = []Clause[Events]{
 	}},
 }
 
-func awaitWaiting(t testing.TB, queue ports.EventQueue, name string, want int) {
+func awaitQueued(t testing.TB, queue ports.EventQueue, name string, want int) {
 	t.Helper()
 	ctx := bounded(t)
 	eventually(t, fmt.Sprintf("%d events wait for subscription %s", want, name), func() bool {
