@@ -26,7 +26,7 @@ func breakSubscriptions(b *faultyBroker, breakIt func(b *faultyBroker, name stri
 }
 
 // renaming makes a broker whose subscriptions consume from another's queue.
-func renaming(rename func(name string, nth int64) string) func() porttest.Events {
+func renamingQueues(rename func(name string, nth int64) string) func() porttest.Events {
 	return faultyEvents(func(b *faultyBroker) {
 		var nth atomic.Int64
 		b.subscription = func(name string) *subscription { return b.subscribed(rename(name, nth.Add(1))) }
@@ -72,8 +72,8 @@ func brokenSubscriptions() []broken[porttest.Events] {
 	)
 	fails := func(err error) bool { return err != nil && !ports.IsPermanent(err) && !ports.IsPostponed(err) }
 	return []broken[porttest.Events]{
-		{"subscriptions share the main queue", each, every, renaming(func(string, int64) string { return "" })},
-		{"subscriptions share one queue", each, every, renaming(func(string, int64) string { return "all" })},
+		{"subscriptions share the main queue", each, every, renamingQueues(func(string, int64) string { return "" })},
+		{"subscriptions share one queue", each, every, renamingQueues(func(string, int64) string { return "all" })},
 		{"a subscription gets an event twice", each, every, subscribing(func(_ *faultyBroker, _ string, s *subscription) {
 			s.consume.wrap(func(_ context.Context, h handle[ports.Delivery]) handle[ports.Delivery] {
 				return func(ctx context.Context, d ports.Delivery) error { return errors.Join(h(ctx, d), h(ctx, d)) }
@@ -93,7 +93,7 @@ func brokenSubscriptions() []broken[porttest.Events] {
 			}
 			s.ping = func(ctx context.Context) error { return b.Subscription(next()).Ping(ctx) }
 		})},
-		{"each consumer of a subscription gets all events", shares, "other clauses make two consumers of one", renaming(func(name string, nth int64) string {
+		{"each consumer of a subscription gets all events", shares, "other clauses make two consumers of one", renamingQueues(func(name string, nth int64) string {
 			return fmt.Sprint(name, nth)
 		})},
 		{"an event that fails in one queue comes again in all", disturbs, elsewhere, faultyEvents(func(b *faultyBroker) {
