@@ -88,13 +88,16 @@ func (c *deliveryClaim) takeOver(ctx context.Context) error {
 	return c.checkClaimable(ctx)
 }
 
-// ended selects the claims that have ended, by their free_at. That is also true if
-// free_at is missing, is not a time, or is more than one and a half leases ahead: a
-// wrong clock made it. Half a lease allows for clocks that differ.
-func ended(lease time.Duration) bson.M {
+// held selects the claims that have not ended, by their free_at. A claim has also ended
+// if free_at is not a time, or is more than one and a half leases ahead: a wrong clock
+// made it. Half a lease allows for clocks that differ.
+func held(lease time.Duration) bson.M {
 	now := time.Now()
-	return bson.M{"$not": bson.M{"$gt": now, "$lte": now.Add(lease + lease/2)}}
+	return bson.M{"$gt": now, "$lte": now.Add(lease + lease/2)}
 }
+
+// ended selects the other claims, and records without a claim.
+func ended(lease time.Duration) bson.M { return bson.M{"$not": held(lease)} }
 
 // takeFromEnded takes the claim if its owner has ended.
 func (c *deliveryClaim) takeFromEnded(ctx context.Context) (taken bool, err error) {

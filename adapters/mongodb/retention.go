@@ -3,6 +3,7 @@ package mongodb
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -23,12 +24,20 @@ func (d *Deliveries) Expire(ctx context.Context, before time.Time, limit int) (d
 	defer cancel()
 	limit = min(max(limit, 1), ports.MaxListLimit)
 	expired := bson.M{"sent_at": bson.M{"$lt": before}, "wait": bson.M{"$exists": false}}
-	documents, err := find(ctx, d.store.deliveries, expired, first(limit, oldestSentFirst).SetProjection(bson.M{"_id": 1}))
+	documents, err := find(ctx, d.store.deliveries, expired, first(limit, oldestSentFirst).SetProjection(bson.M{"_id": 1, "state": 1}))
 	if err != nil || len(documents) == 0 {
 		return 0, err
 	}
 	expired["_id"] = bson.M{"$in": idsOf(documents)}
-	if _, err := d.store.claimed.DeleteMany(ctx, bson.M{"_id": expired["_id"]}); err != nil {
+	dead := slices.DeleteFunc(documents, func(document bson.Raw) bool {
+		state, _ := document.Lookup("state").StringValueOK()
+		return state != string(domain.Dead)
+	})
+	// A dead one may be claimed again, because its event was replayed. Nobody holds the
+	// others' claims.
+	inHand := bson.M{"_id": bson.M{"$in": idsOf(dead)}, "free_at": held(d.ClaimLease())}
+	claims := bson.M{"_id": expired["_id"], "$nor": bson.A{inHand}}
+	if _, err := d.store.claimed.DeleteMany(ctx, claims); err != nil {
 		return 0, fmt.Errorf("delete claims: %w", classify(ctx, err))
 	}
 	result, err := d.store.deliveries.DeleteMany(ctx, expired)

@@ -1,6 +1,7 @@
 package mongodb_test
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -41,6 +42,31 @@ func TestExpireDeletesClaims(t *testing.T) {
 		if got, err := store.Database().Collection(collection).CountDocuments(bounded(t), bson.M{}); err != nil || got != want {
 			t.Errorf("%d documents are left in %s, error %v; want %d", got, collection, err, want)
 		}
+	}
+}
+
+// A dead notification may be replayed when its record expires.
+func TestExpireKeepsClaimsInHand(t *testing.T) {
+	store := openNew(t)
+	log := store.Deliveries()
+	order := newOrder(t, "ann", epoch)
+	n := unsentOf(order, domain.Dead)
+	recordOf(t, log, order, n)
+	claim, err := log.Claim(bounded(t), n.Key())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := log.Expire(bounded(t), epoch.Add(time.Hour), 10); err != nil || got != 1 {
+		t.Errorf("expired %d, error %v; want 1", got, err)
+	}
+	if _, err := log.Claim(bounded(t), n.Key()); !errors.Is(err, ports.ErrClaimed) {
+		t.Errorf("claim it twice: got %v, want ErrClaimed", err)
+	}
+	if err := claim.Record(bounded(t), unsentOf(order, domain.Held), order.Created()); err != nil {
+		t.Fatal(err)
+	}
+	if claimed := claimHeld(t, log, 10); len(claimed) != 1 {
+		t.Errorf("%d are held, want the one that was recorded after the old record had expired", len(claimed))
 	}
 }
 
