@@ -101,7 +101,8 @@ func benchmarkSweep(b *testing.B, s Store, size int) {
 	report(b, b.N*size, "events/s")
 }
 
-// BenchmarkDeliveryLog measures Claim and Record by 1 to 1,024 callers.
+// BenchmarkDeliveryLog measures Claim and Record by 1 to 1,024 callers, a page of
+// List, the claim and record of a batch of due deliveries, and Expire of a batch.
 func BenchmarkDeliveryLog(b *testing.B, open func(testing.TB) DeliveryLog) {
 	byCallers(b, "ClaimAndRecord", open, func(ctx context.Context, d DeliveryLog, order domain.Order) error {
 		event := order.Created()
@@ -109,8 +110,69 @@ func BenchmarkDeliveryLog(b *testing.B, open func(testing.TB) DeliveryLog) {
 		if err != nil {
 			return err
 		}
-		return claim.Record(ctx, notification(event, channel, 0), event)
+		return claim.Record(ctx, sentNow(event), event)
 	})
+	b.Run("List/limit=20", func(b *testing.B) {
+		d := open(b)
+		recordAll(b, d.Log, tiedDeliveries(0, 1000, false)...)
+		by(b, 1, func(domain.Order) error {
+			return errorOf(d.Log.List(b.Context(), ports.NotificationQuery{UserID: "user", States: []domain.NotificationState{domain.Sent}, Limit: 20}))
+		})
+	})
+	const size = 256
+	b.Run(fmt.Sprintf("ClaimDueAndRecord/deliveries=%d", size), func(b *testing.B) {
+		due := func(n, count int) (all []delivered) {
+			for i := range count {
+				all = append(all, delivered{notificationIn(domain.Retrying, event(n+i), channel, 0), event(n + i)})
+			}
+			return all
+		}
+		benchmarkBatches(b, open(b), size, due, func(ctx context.Context, d DeliveryLog) (int, error) {
+			due, err := d.Log.ClaimDue(ctx, channel, size)
+			errs := []error{err}
+			for _, w := range due {
+				errs = append(errs, w.Claim.Record(ctx, sentNow(w.Event), w.Event))
+			}
+			return len(due), errors.Join(errs...)
+		})
+	})
+	b.Run(fmt.Sprintf("Expire/deliveries=%d", size), func(b *testing.B) {
+		sent := func(n, count int) []delivered { return tiedDeliveries(n, count, false) }
+		benchmarkBatches(b, open(b), size, sent, func(ctx context.Context, d DeliveryLog) (int, error) {
+			return d.Log.Expire(ctx, epoch.AddDate(1, 0, 0), size)
+		})
+	})
+}
+
+func sentNow(event domain.Event) domain.Notification {
+	sent := notification(event, channel, 0)
+	sent.At = domain.TruncateTime(time.Now())
+	return sent
+}
+
+// benchmarkBatches calls do for batches of deliveries, which it has to deal with. It
+// stops the clock to record more.
+func benchmarkBatches(b *testing.B, d DeliveryLog, size int, batch func(n, count int) []delivered, do func(ctx context.Context, d DeliveryLog) (int, error)) {
+	const batches = 20
+	waiting := 0
+	b.ResetTimer()
+	for i := range b.N {
+		if waiting == 0 {
+			b.StopTimer()
+			recordAll(b, d.Log, batch(i*size, batches*size)...)
+			waiting = batches
+			b.StartTimer()
+		}
+		waiting--
+		done, err := do(b.Context(), d)
+		if err == nil && done != size {
+			err = fmt.Errorf("dealt with %d deliveries, want %d", done, size)
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	report(b, b.N*size, "deliveries/s")
 }
 
 // BenchmarkEvents measures Publish of one event by 1 to 1,024 callers, Publish
