@@ -14,8 +14,8 @@ import (
 	"example.com/orderflow/ports/porttest"
 )
 
-// renaming makes a log that keeps notifications under other keys.
-func renaming(rename func(*domain.NotificationKey)) func() porttest.DeliveryLog {
+// rekeying makes a log that keeps notifications under other keys.
+func rekeying(rename func(*domain.NotificationKey)) func() porttest.DeliveryLog {
 	return claimingDelivery(func(l *faultyLog, ctx context.Context, key domain.NotificationKey) (ports.DeliveryClaim, error) {
 		other := key
 		rename(&other)
@@ -98,13 +98,13 @@ func brokenDeliveryClaims() []broken[porttest.DeliveryLog] {
 				return l.whole.Claim(ctx, key)
 			}
 		})},
-		{"channels are ignored", keys, channels, renaming(func(key *domain.NotificationKey) { key.Channel = "any" })},
-		{"recipients are ignored", keys, "other clauses have several recipients", renaming(func(key *domain.NotificationKey) { key.Recipient = "" })},
-		{"channels that differ in case are the same", keys, channels, renaming(func(key *domain.NotificationKey) { key.Channel = strings.ToLower(key.Channel) })},
-		{"event and channel are one text", keys, channels, renaming(func(key *domain.NotificationKey) {
+		{"channels are ignored", keys, channels, rekeying(func(key *domain.NotificationKey) { key.Channel = "any" })},
+		{"recipients are ignored", keys, "other clauses have several recipients", rekeying(func(key *domain.NotificationKey) { key.Recipient = "" })},
+		{"channels that differ in case are the same", keys, channels, rekeying(func(key *domain.NotificationKey) { key.Channel = strings.ToLower(key.Channel) })},
+		{"event and channel are one text", keys, channels, rekeying(func(key *domain.NotificationKey) {
 			key.EventID, key.Channel = key.EventID+domain.EventID(key.Channel), ""
 		})},
-		{"channel and recipient are one text", keys, channels, renaming(func(key *domain.NotificationKey) {
+		{"channel and recipient are one text", keys, channels, rekeying(func(key *domain.NotificationKey) {
 			key.Channel, key.Recipient = key.Channel+key.Recipient, ""
 		})},
 		{"a recorded delivery looks claimed", recorded, looks, claimingDelivery(func(l *faultyLog, ctx context.Context, key domain.NotificationKey) (ports.DeliveryClaim, error) {
