@@ -54,6 +54,8 @@ type deliveryClaim struct {
 	id    deliveryID
 	token string
 	taken atomic.Int64 // Unix time in ms, before it was taken; 0: it was released
+
+	earlier []domain.Attempt // of the notification that was dead
 }
 
 // take inserts the claim, and takes it over if it exists.
@@ -150,6 +152,7 @@ func (c *deliveryClaim) checkClaimable(ctx context.Context) error {
 	case found && recorded.State != domain.Dead:
 		return ports.ErrExists
 	}
+	c.earlier = recorded.Attempts
 	return nil
 }
 

@@ -33,6 +33,9 @@ func (c *deliveryClaim) Record(ctx context.Context, n domain.Notification, event
 			return err
 		}
 	}
+	if all := slices.Concat(c.earlier, n.Attempts); len(c.earlier) > 0 {
+		n.Attempts = all[max(0, len(all)-domain.MaxAttempts):]
+	}
 	r := newRecord(c.id, n, event)
 	err = c.store.records.Do(ctx, r)
 	switch {

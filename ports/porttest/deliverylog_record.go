@@ -39,6 +39,24 @@ var deliveryLogRecord = []Clause[DeliveryLog]{
 		}
 	}},
 
+	{"Record keeps the attempts of a dead notification, up to the latest MaxAttempts", func(t testing.TB, d DeliveryLog) {
+		event := event(1)
+		attempts := hardNotifications(event)[1].Attempts
+		n := notificationIn(domain.Dead, event, channel, 1)
+		for _, again := range []int{3, 2, domain.MaxAttempts - 1} {
+			tried := n
+			tried.Attempts = attempts[:again]
+			record(t, claimDelivery(t, d.Other, event, channel), tried)
+			all := append(slices.Clone(n.Attempts), tried.Attempts...)
+			n.Attempts = all[max(0, len(all)-domain.MaxAttempts):]
+			checkDeliveries(t, d, event.Order.ID, n)
+		}
+		sent := notification(event, channel, 2)
+		record(t, claimDelivery(t, d.Log, event, channel), sent)
+		sent.Attempts = n.Attempts
+		checkDeliveries(t, d, event.Order.ID, sent)
+	}},
+
 	{"Record works after the claim has run out", func(t testing.TB, d DeliveryLog) {
 		var late []ports.DeliveryClaim
 		for n := range domain.NotificationStates {

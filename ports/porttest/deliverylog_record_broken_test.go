@@ -40,6 +40,7 @@ func brokenRecords() []broken[porttest.DeliveryLog] {
 	const (
 		fields   = "Record keeps every field as it was"
 		replaces = "Record replaces the notification that was recorded before"
+		dead     = "Record keeps the attempts of a dead notification, up to the latest MaxAttempts"
 		late     = "Record works after the claim has run out"
 		sent     = "Record of a sent delivery works although another caller has claimed or recorded it"
 		others   = "Record of any other state changes nothing after another caller has claimed or recorded the delivery"
@@ -72,6 +73,46 @@ func brokenRecords() []broken[porttest.DeliveryLog] {
 				n.Attempts = slices.Concat(before, n.Attempts)
 				attempts.set(c.key, n.Attempts)
 				return c.DeliveryClaim.Record(ctx, n, event)
+			}
+		})},
+		{"the attempts of a dead notification are lost", dead, "", faultyDeliveries(func(l *faultyLog) {
+			var recorded shared[domain.NotificationKey, domain.Notification]
+			record, list := l.record, l.list
+			l.record = func(ctx context.Context, c *faultyClaim, n domain.Notification, event domain.Event) error {
+				err := record(ctx, c, n, event)
+				if before, _ := recorded.get(c.key); err == nil && before.State == domain.Dead || n.State == domain.Dead {
+					recorded.set(c.key, n)
+				}
+				return err
+			}
+			l.list = func(ctx context.Context, query ports.NotificationQuery) (ports.NotificationPage, error) {
+				page, err := list(ctx, query)
+				for i, n := range page.Notifications {
+					if last, ok := recorded.get(n.Key()); ok && last.State == n.State {
+						page.Notifications[i].Attempts = slices.Clone(last.Attempts)
+					}
+				}
+				return page, err
+			}
+		})},
+		{"a dead notification keeps more than MaxAttempts", dead, "", faultyDeliveries(func(l *faultyLog) {
+			var all shared[domain.NotificationKey, []domain.Attempt]
+			record, list := l.record, l.list
+			l.record = func(ctx context.Context, c *faultyClaim, n domain.Notification, event domain.Event) error {
+				if n.State == domain.Dead {
+					before, _ := all.get(c.key)
+					all.set(c.key, slices.Concat(before, n.Attempts))
+				}
+				return record(ctx, c, n, event)
+			}
+			l.list = func(ctx context.Context, query ports.NotificationQuery) (ports.NotificationPage, error) {
+				page, err := list(ctx, query)
+				for i, n := range page.Notifications {
+					if attempts, ok := all.get(n.Key()); ok && n.State == domain.Dead {
+						page.Notifications[i].Attempts = attempts
+					}
+				}
+				return page, err
 			}
 		})},
 		{"Record fails after the claim has run out", late, records, recording(func(ctx context.Context, c *faultyClaim, n domain.Notification, event domain.Event) error {
