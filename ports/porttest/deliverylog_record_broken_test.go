@@ -41,6 +41,7 @@ func brokenRecords() []broken[porttest.DeliveryLog] {
 		fields   = "Record keeps every field as it was"
 		replaces = "Record replaces the notification that was recorded before"
 		dead     = "Record keeps the attempts of a dead notification, up to the latest MaxAttempts"
+		again    = "clauses that record a dead delivery, or record one again"
 		late     = "Record works after the claim has run out"
 		sent     = "Record of a sent delivery works although another caller has claimed or recorded it"
 		others   = "Record of any other state changes nothing after another caller has claimed or recorded the delivery"
@@ -66,7 +67,7 @@ func brokenRecords() []broken[porttest.DeliveryLog] {
 				return c.DeliveryClaim.Record(ctx, n, event)
 			}
 		})},
-		{"attempts are added to those before", replaces, "", faultyDeliveries(func(l *faultyLog) {
+		{"attempts are added to those before", replaces, again, faultyDeliveries(func(l *faultyLog) {
 			var attempts shared[domain.NotificationKey, []domain.Attempt]
 			l.record = func(ctx context.Context, c *faultyClaim, n domain.Notification, event domain.Event) error {
 				before, _ := attempts.get(c.key)
@@ -75,7 +76,7 @@ func brokenRecords() []broken[porttest.DeliveryLog] {
 				return c.DeliveryClaim.Record(ctx, n, event)
 			}
 		})},
-		{"the attempts of a dead notification are lost", dead, "", faultyDeliveries(func(l *faultyLog) {
+		{"the attempts of a dead notification are lost", dead, again, faultyDeliveries(func(l *faultyLog) {
 			var recorded shared[domain.NotificationKey, domain.Notification]
 			record, list := l.record, l.list
 			l.record = func(ctx context.Context, c *faultyClaim, n domain.Notification, event domain.Event) error {
@@ -95,7 +96,7 @@ func brokenRecords() []broken[porttest.DeliveryLog] {
 				return page, err
 			}
 		})},
-		{"a dead notification keeps more than MaxAttempts", dead, "", faultyDeliveries(func(l *faultyLog) {
+		{"a dead notification keeps more than MaxAttempts", dead, again, faultyDeliveries(func(l *faultyLog) {
 			var all shared[domain.NotificationKey, []domain.Attempt]
 			record, list := l.record, l.list
 			l.record = func(ctx context.Context, c *faultyClaim, n domain.Notification, event domain.Event) error {
