@@ -1,6 +1,6 @@
 // Package rabbitmq carries events over RabbitMQ, 3.10 or later. [Open] returns a
-// [Broker], which has a [Publisher], a [Consumer] and a [DeadLetterQueue] for the
-// queues of one [Topology]. All queues are quorum queues: a message that RabbitMQ
+// [Broker], which has a [Publisher], a [Consumer] for the main queue and for each
+// subscription, and a [DeadLetterQueue] for the queues of one [Topology]. All queues are quorum queues: a message that RabbitMQ
 // has confirmed is on disk, on most nodes of a cluster.
 //
 // # URL
@@ -29,13 +29,18 @@
 // On a virtual host where everything is declared, no user needs the permission to
 // configure:
 //
-//	                            write                                          read
-//	Publisher                   ^orders$                                       none
-//	Consumer                    ^(order_created\.dead-letter|amq\.default)$    ^order_created$
-//	DeadLetterQueue.Drain       ^amq\.default$                                 ^order_created\.dead-letter$
-//	DeadLetterQueue.Replay      ^amq\.default$                                 none
+//	                            write                                               read
+//	Publisher                   ^orders$                                            none
+//	Consumer                    ^(order_created\.dead-letter|amq\.default)$         ^order_created$
+//	Consumer of subscription s  ^(order_created\.(dead-letter|s)|amq\.default)$     ^(orders|order_created\.s)$
+//	DeadLetterQueue.Drain       ^amq\.default$                                      ^order_created\.dead-letter$
+//	DeadLetterQueue.Replay      ^amq\.default$                                      none
+//	DeadLetterQueue.SetAside    ^(order_created\.dead-letter|amq\.default)$         none
 //
-// The first user to connect declares everything and needs these permissions:
+// A subscription's consumer binds its queue to the exchange each time it connects,
+// because nobody would notice a missing binding. Waiting needs any permission on the
+// queue. The first user to connect, and the first consumer of a subscription, declare
+// what they use. They need these permissions:
 //
 //	configure  ^(orders|order_created(\..*)?)$
 //	write      ^(orders|order_created(\..*)?|amq\.default)$
@@ -59,7 +64,7 @@
 // again.
 //
 // The consumer publishes a failed event to the queue of its delay, with a count of
-// its attempts. From there the broker dead-letters it back into the main queue.
+// its attempts. From there the broker dead-letters it back into the same queue.
 // After the last attempt, or a permanent failure, the consumer publishes it to the
 // dead letters. The consumer acknowledges the original once the new message is
 // confirmed; a crash between the two leaves both.
@@ -70,13 +75,20 @@
 //	orderflow-reason         the last failure's error
 //	orderflow-first-failure  RFC 3339, with milliseconds
 //	orderflow-last-failure   RFC 3339, with milliseconds
+//	orderflow-subscription   from whose queue it was set aside; missing: the main queue
+//
+// All queues share the dead letters, and Replay publishes a letter to the queue that
+// it came from. The exchange copies each event into the main queue and into the queue
+// of each subscription that exists. A subscription's queue and its retry queues stay
+// when nobody consumes from them any more: Consumer.Waiting counts the events in it,
+// and "rabbitmqctl delete_queue" deletes it.
 //
 // The broker itself dead-letters a message at the 21st crash or lost connection of
 // a consumer that has not acknowledged it. Before RabbitMQ 4.3, a message that a
 // stopping consumer gives back counts the same. Such a letter has x-death headers
 // with the reason delivery_limit, and the headers above only from an earlier
-// failure. Its time of failure is the broker's, to the second. Its attempts are
-// orderflow-attempts plus 21.
+// failure. Its subscription is that of the queue in x-death, and its time of failure
+// is the broker's, to the second. Its attempts are orderflow-attempts plus 21.
 //
 // A message that another program puts into the dead-letter queue becomes a dead
 // letter with 0 attempts. Drain first adds the headers above, and a message id if
@@ -117,7 +129,7 @@
 // does the same if its headers exceed the frame after the broker has added
 // x-delivery-count or x-death. Then a consumer takes deliveries one by one and
 // connects almost without pauses. It does so until the broker has set the message
-// aside and 5 s have passed. The message breaks 21 connections to the main queue
+// aside and 5 s have passed. The message breaks 21 connections to a queue of events
 // and 51 to the dead letters. It ends in the queue for unreadable messages, which
 // nothing consumes. A readable letter also ends there if it was unacknowledged at 51
 // lost connections; before RabbitMQ 4.3, stopped drains count too.
@@ -128,8 +140,9 @@
 //
 // A [*TopologyError] is returned when a queue or exchange exists with other
 // properties; its text says what to do. An [*InvalidTopologyError] is returned when
-// RabbitMQ does not accept a name or a delay. The next connection declares a deleted
-// queue again.
+// RabbitMQ does not accept a name or a delay, or when a subscription's name is
+// reserved. The next connection declares a deleted queue again. Replay returns
+// [ports.ErrUnavailable] for a letter whose subscription's queue does not exist.
 //
 // [ports.ErrRefused] is returned when the broker refuses a login or a right; the
 // error says how to allow it. Consume and Drain return it at the second refusal if

@@ -10,13 +10,14 @@ import (
 // Summary is a dead letter as lists show it, over HTTP and on the command line.
 // Times are RFC 3339, in UTC.
 type Summary struct {
-	ID         string                `json:"id"`
-	State      ports.DeadLetterState `json:"state"`
-	Failure                          // the latest
-	TimesAside int                   `json:"times_set_aside"`
-	Since      string                `json:"since"`                // the first of all failures
-	SettledAt  string                `json:"settled_at,omitempty"` // when it was replayed or discarded
-	SettledBy  string                `json:"settled_by,omitempty"` // the author of the decision
+	ID           string                `json:"id"`
+	Subscription string                `json:"subscription,omitempty"` // from whose queue it was set aside, and to which it is replayed
+	State        ports.DeadLetterState `json:"state"`
+	Failure                            // the latest
+	TimesAside   int                   `json:"times_set_aside"`
+	Since        string                `json:"since"`                // the first of all failures
+	SettledAt    string                `json:"settled_at,omitempty"` // when it was replayed or discarded
+	SettledBy    string                `json:"settled_by,omitempty"` // the author of the decision
 }
 
 // Failure says why and when a message was set aside.
@@ -34,7 +35,7 @@ func newFailure(f ports.Failure) Failure {
 // NewSummary returns the summary of the dead letter.
 func NewSummary(r ports.DeadLetterRecord) Summary {
 	s := Summary{
-		ID: r.ID, State: r.State, Failure: newFailure(r.LatestFailure()),
+		ID: r.ID, Subscription: r.Subscription, State: r.State, Failure: newFailure(r.LatestFailure()),
 		TimesAside: len(r.Failures), Since: httpapi.FormatTime(r.Since), SettledBy: r.SettledBy,
 	}
 	if !r.SettledAt.IsZero() {

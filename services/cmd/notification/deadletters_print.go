@@ -21,7 +21,11 @@ func (s session) print(record ports.DeadLetterRecord) {
 	if v.SettledBy != "" {
 		fmt.Fprintf(s.out, " by %s", oneLine(v.SettledBy))
 	}
-	fmt.Fprintf(s.out, "\n  message id    %q\n  content type  %q\n", v.MessageID, v.ContentType)
+	fmt.Fprintln(s.out)
+	if v.Subscription != "" {
+		fmt.Fprintf(s.out, "  subscription  %q\n", v.Subscription)
+	}
+	fmt.Fprintf(s.out, "  message id    %q\n  content type  %q\n", v.MessageID, v.ContentType)
 	for _, property := range []struct{ name, value string }{
 		{"encoding", v.ContentEncoding}, {"correlation", v.CorrelationID}, {"reply to", v.ReplyTo},
 		{"type", v.Type}, {"app id", v.AppID}, {"timestamp", v.Timestamp},
