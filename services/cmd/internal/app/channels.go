@@ -43,7 +43,9 @@ func (n *Notifying) OpenChannels(logTo ports.Channel, log *slog.Logger) (*Channe
 			}
 		}
 		specs = append(file.specs, specs...)
-	} else {
+	}
+	// Every broker has the main queue, so the channel log is always there to empty it.
+	if !slices.ContainsFunc(specs, func(s *channelSpec) bool { return s.kind == kindLog }) {
 		specs = append([]*channelSpec{{name: kindLog, kind: kindLog, schedule: defaultSchedule(kindLog)}}, specs...)
 	}
 	channels := &Channels{log: log}
@@ -62,7 +64,7 @@ func (n *Notifying) OpenChannels(logTo ports.Channel, log *slog.Logger) (*Channe
 		}
 		channels.opened = append(channels.opened, opened)
 	}
-	if spec := n.alertSpec(file.alerts, func(err error) { faults = append(faults, fmt.Errorf("--alerts: %w", err)) }); spec != nil && len(specs) > 0 && len(channels.opened) == len(specs) {
+	if spec := n.alertSpec(file.alerts, func(err error) { faults = append(faults, fmt.Errorf("--alerts: %w", err)) }); spec != nil && len(channels.opened) == len(specs) {
 		channels.Alerts = spec.open(channels.opened, log)
 	}
 	if file.File != nil {

@@ -24,7 +24,7 @@ type Notifying struct {
 	WebhookSecretFile   string `env:"WEBHOOK_SECRET_FILE" placeholder:"FILE" help:"File with the secrets that sign webhooks, whsec_…, one a line, the newest first; or set WEBHOOK_SECRET. Without --webhook, the channel webhook sends to users alone."`
 	WebhookAllowPrivate bool   `env:"WEBHOOK_ALLOW_PRIVATE" help:"Also send webhooks to private, loopback and link-local addresses, and by http."`
 
-	ChannelsFile string `name:"channels" env:"CHANNELS_FILE" placeholder:"FILE" help:"YAML file with the channels, in place of the channel log; flags add theirs."`
+	ChannelsFile string `name:"channels" env:"CHANNELS_FILE" placeholder:"FILE" help:"YAML file with further channels, or with settings of the channel log."`
 	Templates    string `env:"TEMPLATES" placeholder:"FOLDER" help:"Folder with templates that replace the built-in ones, of channels for which the file names none."`
 	Language     string `name:"default-language" env:"DEFAULT_LANGUAGE" default:"en" help:"Language for users without one."`
 	Rate         string `env:"RATE" placeholder:"CHANNEL=N,…" help:"Notifications a second that this process sends at most, by channel, such as email=20,webhook=50; others are not limited."`

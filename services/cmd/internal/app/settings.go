@@ -64,7 +64,7 @@ func (i *Intake) Validate() error {
 
 // Consuming has the setting of a program that consumes events.
 type Consuming struct {
-	Prefetch int `env:"PREFETCH" default:"512" help:"How many events may be under way at once, 1 to 65535. If the process is killed, at most this many notifications are repeated."`
+	Prefetch int `env:"PREFETCH" default:"512" help:"How many events may be under way at once by the channel log, 1 to 65535. If the process is killed, at most this many notifications are repeated."`
 }
 
 // Validate refuses a wrong setting; its error names the flag.
