@@ -103,8 +103,7 @@ func (run) Run(ctx context.Context, s *settings, out *app.Output, log *slog.Logg
 		return err
 	}
 
-	// 6. Run all of them until ctx ends, and stop them in reverse order. One of them
-	// waits for the broker, beside the others. Errors of the broker name its setting.
+	// 6. Run all of them until ctx ends, and stop them in reverse order.
 	return s.RunAll(ctx, log,
 		s.welcome(out, broker.Consumers, orderListener, notificationListener),
 		admin,

@@ -15,11 +15,21 @@ func TestNoPasswordIsPrinted(t *testing.T) {
 	for _, url := range urls {
 		for _, args := range [][]string{{url}, {"list", url}, {"list", "--limit=" + url}, {"list", "--state=" + url}, {"list", "--json=" + url},
 			{"list", "--order=" + url}, {"replay", "--order=" + url}} {
-			var out, errs bytes.Buffer
-			status := app.Exec(t.Context(), program, new(settings), append([]string{"dead-letters"}, args...), app.Streams{Out: &out, Err: &errs})
-			if status == 0 || strings.Contains(out.String()+errs.String(), "hunter2") {
-				t.Errorf("dead-letters %q: status %d: %s%s", args, status, out.String(), errs.String())
-			}
+			checkNoPassword(t, append([]string{"dead-letters"}, args...))
 		}
+		for _, args := range [][]string{{"undelivered", url}, {"undelivered", "--state=" + url}, {"undelivered", "--from=" + url}, {"notifications", "list", "--order=" + url},
+			{"notifications", "list", "--limit=" + url}, {"preview", "--channel=" + url}, {"preview", "--order=" + url}, {"test-send", "--channel=" + url}, {"channels", url}, {"channels", "list", url},
+			{"preview", "--channel=" + strings.Repeat("x", 30) + url}, {"preview", "--channels=" + url}, {"contacts", "get"}, {"preview", "--smtp=" + url}} {
+			checkNoPassword(t, args)
+		}
+	}
+}
+
+func checkNoPassword(t *testing.T, args []string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	status := app.Exec(t.Context(), program, new(settings), args, app.Streams{Out: &out, Err: &errs})
+	if status == 0 || strings.Contains(out.String()+errs.String(), "hunter2") {
+		t.Errorf("%q: status %d: %s%s", args, status, out.String(), errs.String())
 	}
 }

@@ -30,7 +30,7 @@ func (n *Notifying) alertSpec(file *alertSpec, fault func(error)) *alertSpec {
 	scheme, rest, _ := strings.Cut(n.Alerts, ":")
 	switch {
 	case file != nil:
-		fault(fmt.Errorf("%s says where alerts go, too; remove one of them", n.ChannelsFile))
+		fault(errors.New("the file of --channels says where alerts go, too; remove one of them"))
 	case scheme == "mailto":
 		spec.kind, spec.to = kindSMTP, rest
 	case scheme == "https" || scheme == "http":

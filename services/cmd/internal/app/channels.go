@@ -35,11 +35,11 @@ func (n *Notifying) OpenChannels(logTo ports.Channel, log *slog.Logger) (*Channe
 	if n.ChannelsFile != "" {
 		var err error
 		if file, err = readChannelsFile(n.ChannelsFile); err != nil {
-			return nil, vetted{errors.Join(append(faults, fmt.Errorf("--channels: %w", err))...)}
+			return nil, vetted{errors.Join(append(faults, fmt.Errorf("--channels: %q: %w", Redact(n.ChannelsFile), withoutPath(err)))...)}
 		}
 		for _, spec := range specs {
 			if slices.ContainsFunc(file.specs, func(s *channelSpec) bool { return s.name == spec.name }) {
-				spec.fault("name", fmt.Errorf("it adds the channel %s, which %s has, too; remove one of them", spec.name, n.ChannelsFile))
+				spec.fault("name", fmt.Errorf("it adds the channel %s, which the file of --channels has, too; remove one of them", spec.name))
 			}
 		}
 		specs = append(file.specs, specs...)
@@ -69,7 +69,7 @@ func (n *Notifying) OpenChannels(logTo ports.Channel, log *slog.Logger) (*Channe
 	}
 	if file.File != nil {
 		if err := file.Err(); err != nil {
-			faults = append(faults, fmt.Errorf("--channels: %q: %w", n.ChannelsFile, err))
+			faults = append(faults, fmt.Errorf("--channels: %q: %w", Redact(n.ChannelsFile), err))
 		}
 	}
 	if len(faults) == 0 {

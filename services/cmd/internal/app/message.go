@@ -23,7 +23,7 @@ func (c *Channels) find(name string) (openChannel, error) {
 		}
 		names = append(names, opened.name)
 	}
-	return openChannel{}, UsageErrorf("--channel: no channel is named %.40q; the channels are %s", name, strings.Join(names, ", "))
+	return openChannel{}, UsageErrorf("--channel: no channel is named %.40q; the channels are %s", Redact(name), strings.Join(names, ", "))
 }
 
 // Preview writes what the channel would send about the event.

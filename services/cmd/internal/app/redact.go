@@ -75,7 +75,7 @@ func shortened(text string) string {
 type redacting struct{ io.Writer }
 
 func (r redacting) Write(p []byte) (int, error) {
-	if _, err := (printable{r.Writer}).Write([]byte(Redact(string(p)))); err != nil {
+	if _, err := printable(r).Write([]byte(Redact(string(p)))); err != nil {
 		return 0, err
 	}
 	return len(p), nil

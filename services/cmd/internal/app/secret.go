@@ -4,23 +4,24 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 )
 
 const maxSecret = 64 << 10 // bytes
 
-// readSecret returns the content of the file without white space at its end. Its
-// errors do not show the content.
+// readSecret returns the content of the file without white space around it. Its errors
+// show neither the content nor the path, in whose place somebody may give the secret.
 func readSecret(path string) (string, error) {
 	file, err := os.Open(path)
 	if err != nil {
-		return "", err
+		return "", withoutPath(err)
 	}
 	defer file.Close()
 	data, err := io.ReadAll(io.LimitReader(file, maxSecret+1))
 	if err != nil {
-		return "", err
+		return "", withoutPath(err)
 	}
 	if len(data) > maxSecret {
 		return "", fmt.Errorf("the file has more than %d KiB; a secret is shorter", maxSecret>>10)
@@ -30,6 +31,14 @@ func readSecret(path string) (string, error) {
 		return "", errors.New("the file is empty; write the secret into it")
 	}
 	return text, nil
+}
+
+func withoutPath(err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return fmt.Errorf("%s file: %w", path.Op, path.Err)
+	}
+	return err
 }
 
 // readPassword returns the password in the file.
@@ -48,7 +57,7 @@ func readPassword(path string) (string, error) {
 func lookupSecret(variable string) (string, error) {
 	text := strings.TrimSpace(os.Getenv(variable))
 	if text == "" {
-		return "", fmt.Errorf("the environment variable %s is not set; set it, or give a file", variable)
+		return "", errors.New("the environment variable of this name is not set, or empty; set it, or give a file")
 	}
 	return text, nil
 }

@@ -19,7 +19,7 @@ func (n *Notifying) openTemplates(specs []*channelSpec, fault func(flag string, 
 		case spec.templates != "":
 			set, err := templates.New(os.DirFS(spec.templates), n.Language)
 			if err != nil {
-				spec.fault("templates", fmt.Errorf("%q: %w", spec.templates, err))
+				spec.fault("templates", fmt.Errorf("%q: %w", Redact(spec.templates), err))
 				continue
 			}
 			sets[spec] = set
@@ -42,7 +42,7 @@ func (n *Notifying) commonTemplates(fault func(flag string, err error)) *templat
 	}
 	set, err := templates.New(folder, n.Language)
 	if err != nil && n.Templates != "" {
-		err = fmt.Errorf("%q: %w", n.Templates, err)
+		err = fmt.Errorf("%q: %w", Redact(n.Templates), err)
 	}
 	if err != nil {
 		fault(flag, err)
