@@ -118,7 +118,7 @@ func TestBreakerProbes(t *testing.T) {
 		events = append(events, w.order(1)...) // does not wait for the drain's end
 		synctest.Wait()
 		mail.checkOnce(t, events)
-		time.Sleep(time.Minute)
+		time.Sleep(2 * time.Minute)
 		if p := w.pauses(); len(p) != 0 {
 			t.Errorf("pauses at the end: %v", p)
 		}

@@ -13,58 +13,88 @@ import (
 )
 
 const (
-	drainRate   = 200 // notifications a second by each notifier: some receivers fail again under more
+	drainRate   = 200 // notifications a second by each notifier and channel: some receivers fail again under more
 	drainBatch  = 50
-	drainAtOnce = 16               // held notifications that are sent at once
-	drainIdle   = 30 * time.Second // other notifiers may not have seen for a moment that the pause is over
+	drainAtOnce = 16               // held notifications of a channel that are sent at once
+	drainTurns  = 4                // pauses of a channel that claim at once
+	drainPoll   = 10 * time.Second // the longest time between two looks for held notifications
+
+	// drainMargin is added to the lease of a claim. Until then a notifier that has died
+	// may have claimed the last ones, and others may not have seen that the pause is over.
+	drainMargin = 15 * time.Second
 )
+
+// drains bounds what all drains of a channel do together: when a server returns, the
+// pauses of all receivers behind it may end at once.
+type drains struct {
+	limiter *rate.Limiter
+	batch   int
+	turns   chan struct{}
+	slots   chan struct{}
+}
+
+func newDrains(r Route) drains {
+	batch := drainBatch
+	if r.Rate > 0 {
+		batch = max(1, min(batch, int(r.Rate)))
+	}
+	return drains{rate.NewLimiter(drainRate, 1), batch, make(chan struct{}, drainTurns), make(chan struct{}, drainAtOnce)}
+}
 
 // drain sends what the pause has held, at drainRate or the route's rate if that is lower,
 // while the pause is of kind Draining. All notifiers do so together; what one has claimed
 // no other gets. New events don't wait for it. drain ends the pause once none has been
-// held for drainIdle.
+// held for a while.
 func (s *Service) drain(ctx, calls context.Context, r *route, key domain.PauseKey) {
-	limiter := rate.NewLimiter(drainRate, 1)
-	batch := drainBatch
-	if r.limiter != nil {
-		batch = max(1, min(batch, int(r.Rate)))
-	}
-	lastFound, sent := time.Now(), 0
+	lastFound, sent, wait := time.Now(), 0, watchInterval
 	for ctx.Err() == nil {
 		pause, ok := s.pauses.get(key)
 		if !ok || pause.Kind != ports.Draining {
 			return
 		}
-		claimed := time.Now()
-		held, err := s.claimHeld(calls, key, batch)
-		if len(held) > 0 {
-			lastFound = time.Now()
-			sent += s.sendDrained(ctx, calls, r, held, claimed, limiter)
+		found, tried, err := s.drainBatch(ctx, calls, r, key)
+		sent += tried
+		switch {
+		case found > 0:
+			lastFound, wait = time.Now(), watchInterval
 			continue
-		}
-		if err == nil && time.Since(lastFound) >= drainIdle && !s.anyHeld(calls, key) {
+		case err == nil && time.Since(lastFound) >= s.deliveries.ClaimLease()+drainMargin:
 			if s.end(calls, pause) {
 				s.log.InfoContext(ctx, "all held notifications were sent; the pause is over", "channel", key.Channel, "receiver", key.Receiver,
 					"by_this_notifier", sent, "after", time.Since(pause.Since).Round(time.Second).String())
 			}
 			return
 		}
-		sleep(ctx, watchInterval)
+		sleep(ctx, wait)
+		wait = min(2*wait, drainPoll)
 	}
+}
+
+// drainBatch claims some held notifications when it is the pause's turn, and sends them.
+func (s *Service) drainBatch(ctx, calls context.Context, r *route, key domain.PauseKey) (found, tried int, err error) {
+	select {
+	case r.drains.turns <- struct{}{}:
+		defer func() { <-r.drains.turns }()
+	case <-ctx.Done():
+		return 0, 0, nil
+	}
+	claimed := time.Now()
+	held, err := s.claimHeld(calls, key, r.drains.batch)
+	return len(held), s.sendDrained(ctx, calls, r, held, claimed), err
 }
 
 // sendDrained delivers the notifications, claimed at the time or later. It releases
 // those that are left when ctx ends, or that could not be sent within their claims. It
 // returns how many were tried.
-func (s *Service) sendDrained(ctx, calls context.Context, r *route, held []ports.WaitingDelivery, claimed time.Time, limiter *rate.Limiter) int {
+func (s *Service) sendDrained(ctx, calls context.Context, r *route, held []ports.WaitingDelivery, claimed time.Time) int {
 	start, cancel := context.WithDeadline(ctx, claimed.Add(s.deliveries.ClaimLease()-handlerTimeout))
 	defer cancel()
 	var wg sync.WaitGroup
 	var tried atomic.Int64
-	slots := make(chan struct{}, drainAtOnce)
+	slots := r.drains.slots
 	for _, d := range held {
 		j := waiting(d, domain.PauseKey{})
-		if limiter.Wait(start) != nil {
+		if r.drains.limiter.Wait(start) != nil {
 			s.release(calls, j)
 			continue
 		}
@@ -83,28 +113,4 @@ func (s *Service) sendDrained(ctx, calls context.Context, r *route, held []ports
 	}
 	wg.Wait()
 	return int(tried.Load())
-}
-
-// anyHeld reports whether the pause still holds a notification, which a notifier that
-// has died since may have claimed. It looks at the latest thousands; those of longer ago
-// are tried at their next try.
-func (s *Service) anyHeld(ctx context.Context, key domain.PauseKey) bool {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	query := ports.NotificationQuery{Channel: key.Channel, States: []domain.NotificationState{domain.Held}, Limit: ports.MaxListLimit}
-	for range 5 {
-		page, err := s.deliveries.List(ctx, query)
-		if err != nil {
-			return true
-		}
-		for _, n := range page.Notifications {
-			if n.HeldBy == key {
-				return true
-			}
-		}
-		if query.Cursor = page.NextCursor; query.Cursor == "" {
-			return false
-		}
-	}
-	return false
 }

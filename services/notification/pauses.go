@@ -148,7 +148,14 @@ func (s *Service) tend(ctx, calls context.Context, r *route, pause ports.Pause, 
 	case pause.Kind == ports.Draining:
 		works.start(pause.PauseKey, func() { s.drain(ctx, calls, r, pause.PauseKey) })
 	case pause.Kind == ports.Breaker && !time.Now().Before(pause.Probe):
-		works.start(pause.PauseKey, func() { s.probe(calls, r, pause) })
+		works.start(pause.PauseKey, func() {
+			select {
+			case r.probes <- struct{}{}:
+				defer func() { <-r.probes }()
+				s.probe(calls, r, pause)
+			case <-ctx.Done():
+			}
+		})
 	case pause.Kind == ports.Manual && pause.Probe.IsZero() && time.Since(pause.Since) >= stuckAfter:
 		works.start(pause.PauseKey, func() { s.alertStuck(calls, r, pause) })
 	}

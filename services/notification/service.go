@@ -83,6 +83,8 @@ type route struct {
 	addressed ports.AddressedChannel // nil: the channel has no addresses
 	limiter   *rate.Limiter          // nil: no bound
 	slots     chan struct{}          // as many as Concurrency
+	probes    chan struct{}          // probes at once: receivers that hang leave the other slots
+	drains    drains
 	receivers receivers
 }
 
@@ -160,7 +162,8 @@ func newRoute(given Route) *route {
 	if r.Rate > 0 {
 		r.limiter = rate.NewLimiter(rate.Limit(r.Rate), max(1, int(r.Rate/10)))
 	}
-	r.slots = make(chan struct{}, r.Concurrency)
+	r.slots, r.probes = make(chan struct{}, r.Concurrency), make(chan struct{}, max(1, r.Concurrency/8))
+	r.drains = newDrains(r.Route)
 	return r
 }
 
