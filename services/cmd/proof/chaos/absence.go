@@ -48,12 +48,14 @@ type absence struct {
 func (t *trial) loseReceivers(ctx context.Context) error {
 	harness.Sleep(ctx, warmUp)
 	for _, channel := range channels {
+		fmt.Printf("chaos: %d orders placed; the receiver of channel %s is killed in %v, for %v\n", t.load.numbers.Load(), channel, steadyTime, absenceTime)
 		lost, err := t.loseReceiver(ctx, channel)
 		if err != nil {
 			return err
 		}
 		t.absences = append(t.absences, lost)
 	}
+	fmt.Printf("chaos: %d orders placed; a notifier is killed\n", t.load.numbers.Load())
 	t.killedAt = time.Now()
 	if err := t.of(programNotification)[0].bounce(ctx, syscall.SIGKILL, 0); err != nil {
 		return err
@@ -89,6 +91,7 @@ func (t *trial) loseReceiver(ctx context.Context, channel string) (lost absence,
 		t.breaks(drainsHeld, "%s: not within %v", channel, heldTimeout)
 	}
 	lost.drained = time.Since(back)
+	fmt.Printf("chaos: what was held has arrived %v after the receiver's return\n", tenths(lost.drained))
 	lost.after = steady(ctx, steadyTime)
 	return lost, err
 }

@@ -89,7 +89,8 @@ func run(ctx context.Context, s *settings) (held bool, err error) {
 	t.close()
 	held = err == nil && t.report(os.Stdout)
 	if held || ctx.Err() != nil {
-		return held, errors.Join(err, servers.database.Drop(context.WithoutCancel(ctx)), os.RemoveAll(folder))
+		whole := context.WithoutCancel(ctx)
+		return held, errors.Join(err, servers.database.Drop(whole), servers.Clean(whole, false, harness.Queues...), os.RemoveAll(folder))
 	}
 	fmt.Printf("\nkept: the logs in %s, the database %s\nagain: --scenario %s --seed %d --duration %v --rate %d\n",
 		folder, database, s.Scenario, s.Seed, s.Duration, s.Rate)
