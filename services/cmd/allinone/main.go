@@ -77,7 +77,7 @@ func (run) Run(ctx context.Context, s *settings, out *app.Output, log *slog.Logg
 	// 4. Make the notification service: service, HTTP handler.
 	notifications, err := notification.NewService(notification.Parts{
 		Deliveries: store.Deliveries, States: store.States, Contacts: store.Contacts, DeadLetters: broker.DeadLetters,
-		Alerts: channels.Alerts, Queue: broker.Queue, Retention: time.Duration(s.Retention), Log: log,
+		Alerts: channels.Alerts, Queue: broker.Queue, Retention: time.Duration(s.Retention), StopTimeout: s.HandlersStopTimeout(), Log: log,
 	}, channels.Routes(broker)...)
 	if err != nil {
 		return err

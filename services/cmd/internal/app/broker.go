@@ -43,7 +43,7 @@ func (c *Common) OpenBroker(options BrokerOptions, log *slog.Logger) (*Broker, e
 	switch {
 	case err != nil:
 	case scheme == "memory" && options.InProcess:
-		b := &memory.Broker{StopTimeout: c.handlersStopTimeout(), Prefetch: options.Prefetch, SubscriptionPrefetch: options.Channels.prefetch(), Logger: log}
+		b := &memory.Broker{StopTimeout: c.HandlersStopTimeout(), Prefetch: options.Prefetch, SubscriptionPrefetch: options.Channels.prefetch(), Logger: log}
 		queue := func(channel string) ports.EventQueue { return b.Subscription(subscription(channel)) }
 		return &Broker{
 			Publisher: b.Publisher(), Consumers: options.Channels.consumers(queue), DeadLetters: b.DeadLetterQueue(), Queue: queue,
@@ -54,7 +54,7 @@ func (c *Common) OpenBroker(options BrokerOptions, log *slog.Logger) (*Broker, e
 	case scheme == "amqp" || scheme == "amqps":
 		var b *rabbitmq.Broker
 		if b, err = rabbitmq.Open(c.Broker, rabbitmq.Options{
-			StopTimeout: c.handlersStopTimeout(), Prefetch: options.Prefetch, SubscriptionPrefetch: options.Channels.prefetch(), Logger: log,
+			StopTimeout: c.HandlersStopTimeout(), Prefetch: options.Prefetch, SubscriptionPrefetch: options.Channels.prefetch(), Logger: log,
 		}); err == nil {
 			queue := func(channel string) ports.EventQueue { return b.Subscription(subscription(channel)) }
 			return &Broker{

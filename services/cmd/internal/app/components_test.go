@@ -147,7 +147,7 @@ func TestShutdownDelay(t *testing.T) {
 // The steps of a stop fit into the shutdown timeout.
 func TestSharesOfShutdownTimeout(t *testing.T) {
 	c := Common{ShutdownTimeout: 10 * time.Second}
-	if sum := c.stopTimeout() + 3*c.closeTimeout(); sum > c.ShutdownTimeout || c.handlersStopTimeout() > c.stopTimeout() {
+	if sum := c.stopTimeout() + 3*c.closeTimeout(); sum > c.ShutdownTimeout || c.HandlersStopTimeout() > c.stopTimeout() {
 		t.Errorf("components, store, broker and log take %v of %v", sum, c.ShutdownTimeout)
 	}
 }
