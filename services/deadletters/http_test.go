@@ -51,6 +51,33 @@ func checkAnswers(t *testing.T, h http.Handler, exchanges []exchange) {
 	}
 }
 
+// A dead letter shows its subscription, and is replayed to it alone.
+func TestDeadLetterOfASubscription(t *testing.T) {
+	store, broker := new(memory.DeadLetters), new(memory.Broker)
+	for _, letter := range []ports.DeadLetter{
+		{ID: "l.mail", Subscription: "mail", Failure: ports.Failure{LastFailure: time.Now()}},
+		{ID: "l.gone", Subscription: "gone", Failure: ports.Failure{LastFailure: time.Now()}},
+	} {
+		if err := store.Put(t.Context(), letter); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mail := broker.Subscription("mail")
+	if err := mail.Ping(t.Context()); err != nil { // makes the queue
+		t.Fatal(err)
+	}
+	checkAnswers(t, newHandler(t, newService(t, store, broker.DeadLetterQueue(), discard)), []exchange{
+		{"GET", "/dead-letters/l.mail", "", nil, 200, `^{"id":"l.mail","subscription":"mail","state":"waiting",`},
+		{"POST", "/dead-letters/replay", `{"ids":["l.mail"]}`, nil, 200, `"done":1,`},
+		{"POST", "/dead-letters/replay", `{"ids":["l.gone"]}`, nil, 200, `"done":0,"failed":\[{"id":"l.gone"`},
+	})
+	for consumer, want := range map[memory.Consumer]int{mail: 1, broker.Consumer(): 0} {
+		if n, err := consumer.Waiting(t.Context()); n != want || err != nil {
+			t.Errorf("%d events wait, error %v, want %d", n, err, want)
+		}
+	}
+}
+
 func TestHandler(t *testing.T) {
 	at := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
 	store, broker := new(memory.DeadLetters), new(memory.Broker)

@@ -26,7 +26,7 @@ func TestPrintEscapesControlCharacters(t *testing.T) {
 			ID: wicked, ContentType: wicked, ContentEncoding: wicked, CorrelationID: wicked, ReplyTo: wicked, Type: wicked, AppID: wicked,
 			Headers: map[string]string{wicked: wicked}, Body: []byte(wicked),
 		},
-		Failures: []ports.Failure{{Reason: wicked}}, State: ports.Replayed, SettledBy: wicked, SettledAt: time.Unix(0, 0),
+		Subscription: wicked, Failures: []ports.Failure{{Reason: wicked}}, State: ports.Replayed, SettledBy: wicked, SettledAt: time.Unix(0, 0),
 	}
 	s.print(record)
 	s.printResult(wicked, "replayed", nil, false)
@@ -35,8 +35,8 @@ func TestPrintEscapesControlCharacters(t *testing.T) {
 	if strings.ContainsFunc(out.String(), func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }) {
 		t.Errorf("shown: %q", out.String())
 	}
-	if n := strings.Count(out.String(), "a\\x1b[2J"); n != 16 {
-		t.Errorf("shown %d times, want 16:\n%s", n, out.String())
+	if n := strings.Count(out.String(), "a\\x1b[2J"); n != 17 {
+		t.Errorf("shown %d times, want 17:\n%s", n, out.String())
 	}
 
 	out.Reset()
