@@ -168,6 +168,34 @@ func TestReplayOfADeadLetter(t *testing.T) {
 	})
 }
 
+// Many dead letters that are replayed at once wait for the channel's rate. None is given
+// up again before it was tried.
+func TestReplayOfManyDeadLetters(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, mail := newWorld(t), &post{name: "mail"}
+		r := w.route(mail)
+		stop := w.start(r)
+		mail.fail(ports.Permanent(errors.New("no such user")))
+		events := w.order(100)
+		time.Sleep(time.Minute)
+		stop()
+		letters := w.broker.DeadLetters()
+		if len(letters) != len(events) {
+			t.Fatalf("%d dead letters, want %d", len(letters), len(events))
+		}
+		mail.fail(nil)
+		r.Rate = 5
+		w.start(r)
+		for _, letter := range letters {
+			if err := w.broker.DeadLetterQueue().Replay(t.Context(), letter); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(5 * time.Minute)
+		mail.checkOnce(t, events)
+	})
+}
+
 // A receiver's wish is honoured: no try comes before it.
 func TestRetryAfter(t *testing.T) {
 	tests := []struct {

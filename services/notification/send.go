@@ -194,9 +194,10 @@ func (r *route) nextTry(n domain.Notification, err error) (next time.Time, ok bo
 }
 
 // isOver reports whether the notification has had its last try, and waits only for the
-// dead-letter queue.
+// dead-letter queue. A replayed one that was not tried since has Attempt 0, and the
+// attempts of before.
 func (r *route) isOver(n domain.Notification) bool {
-	if len(n.Attempts) == 0 || n.State != domain.Retrying {
+	if n.Attempt == 0 || len(n.Attempts) == 0 || n.State != domain.Retrying {
 		return false
 	}
 	last := n.Attempts[len(n.Attempts)-1]
