@@ -111,7 +111,7 @@ func fate(kind ports.PauseKind) string {
 // all notifiers one probes at a time: the one whose Change has moved Probe.
 //
 // If none is held, the next event or retry to the receiver is, and the next probe sends
-// it. After an hour without one the pause ends, and the next notification is a try.
+// it. After an hour the pause is over without a probe, and the next notification is a try.
 func (s *Service) probe(ctx context.Context, r *route, before ports.Pause) {
 	claimed := before
 	claimed.Probe = now().Add(probeLease)
@@ -123,11 +123,9 @@ func (s *Service) probe(ctx context.Context, r *route, before ports.Pause) {
 	switch {
 	case err != nil: // the store's; the lease lets somebody probe again
 		return
-	case outcome == domain.Accepted, outcome == domain.Rejected:
+	case outcome == domain.Accepted, outcome == domain.Rejected, outcome == "" && at.Sub(claimed.Since) >= stuckAfter:
+		// Some may be held even if none was tried: the channel is paused, too, or busy.
 		after = ports.Pause{PauseKey: claimed.PauseKey, Kind: ports.Draining, Since: at, Reason: claimed.Reason}
-	case outcome == "" && at.Sub(claimed.Since) >= stuckAfter:
-		s.end(ctx, claimed)
-		return
 	case outcome == "":
 		after.Probe = at.Add(max(emptyProbe, probeDelay(claimed.Probes)))
 	default:
@@ -135,6 +133,9 @@ func (s *Service) probe(ctx context.Context, r *route, before ports.Pause) {
 		after.Probe = at.Add(probeDelay(after.Probes))
 	}
 	if s.change(ctx, claimed, after) != nil {
+		return
+	}
+	if after.Kind == ports.Draining && outcome == "" {
 		return
 	}
 	if after.Kind == ports.Draining {

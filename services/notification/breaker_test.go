@@ -216,6 +216,31 @@ func TestPausesSurviveARestart(t *testing.T) {
 	})
 }
 
+// A breaker's probes find nothing to send while somebody has paused the whole channel. What
+// the breaker holds is sent nevertheless, soon after the channel was resumed.
+func TestBreakerWhileTheChannelIsPaused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, hook := newWorld(t), &addressed{post{name: "hook"}}
+		w.start(w.endpoints(hook, "a@one"))
+		hook.fail(errAway)
+		w.order(4)
+		time.Sleep(50 * time.Minute)
+		w.order(300)
+		time.Sleep(5 * time.Minute)
+		pause := ports.Pause{PauseKey: domain.PauseKey{Channel: "hook"}, Kind: ports.Manual, Since: domain.TruncateTime(time.Now())}
+		if err := w.store.ChannelStates().Pause(t.Context(), pause); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(15 * time.Minute)
+		hook.fail(nil)
+		w.resume("hook", "")
+		time.Sleep(3 * time.Minute)
+		if sent, held := len(hook.sent()), len(w.list("hook", domain.Held)); sent != 304 || held != 0 {
+			t.Errorf("after the channel was resumed: sent %d, held %d by %v", sent, held, w.pauses())
+		}
+	})
+}
+
 // A pause that an operator makes holds for every notifier within seconds, and one of a
 // receiver holds for that receiver only.
 func TestManualPauseOfAReceiver(t *testing.T) {
