@@ -95,13 +95,13 @@ func (s *Service) sendDrained(ctx, calls context.Context, r *route, held []ports
 	for _, d := range held {
 		j := waiting(d, domain.PauseKey{})
 		if r.drains.limiter.Wait(start) != nil {
-			s.release(calls, j)
+			wg.Go(func() { s.release(calls, j) }) // at once, because a store that hangs takes long for each
 			continue
 		}
 		select {
 		case slots <- struct{}{}:
 		case <-start.Done():
-			s.release(calls, j)
+			wg.Go(func() { s.release(calls, j) })
 			continue
 		}
 		wg.Go(func() {

@@ -73,3 +73,44 @@ func TestManyReceiversReturnAtOnce(t *testing.T) {
 		}
 	})
 }
+
+// stuckClaims are claims that a hanging store does not release.
+type stuckClaims struct{ ports.DeliveryLog }
+
+type stuckClaim struct{ ports.DeliveryClaim }
+
+func (s stuckClaims) ClaimHeld(ctx context.Context, by domain.PauseKey, limit int) ([]ports.WaitingDelivery, error) {
+	held, err := s.DeliveryLog.ClaimHeld(ctx, by, limit)
+	for i := range held {
+		held[i].Claim = stuckClaim{held[i].Claim}
+	}
+	return held, err
+}
+
+func (stuckClaim) Release(ctx context.Context) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// A drain stops soon, even if the store hangs.
+func TestDrainStops(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, mail := newWorld(t), &post{name: "mail"}
+		parts := w.parts()
+		parts.Deliveries = stuckClaims{parts.Deliveries}
+		stop := w.startWith(parts, w.route(mail))
+		mail.fail(errAway)
+		w.order(200)
+		time.Sleep(10 * time.Second)
+		w.resume("mail", "")
+		mail.mu.Lock()
+		mail.took = time.Hour
+		mail.mu.Unlock()
+		time.Sleep(3 * time.Second)
+		began := time.Now()
+		stop()
+		if took := time.Since(began); took > 10*time.Second {
+			t.Errorf("stopped after %v", took)
+		}
+	})
+}
