@@ -43,12 +43,13 @@ type AddressedChannel interface {
 
 // Outgoing is a notification as a channel sends it.
 type Outgoing struct {
-	ID      string // identifies the notification: the same at each attempt, and another for each recipient
-	Event   domain.Event
-	Attempt int     // from 1
-	Address string  // empty unless the channel is an AddressedChannel
-	Content Content // zero if the channel is used without templates
-	Test    bool    // marks a notification that stands for no order
+	ID        string // identifies the notification: the same at each attempt, and another for each recipient
+	Event     domain.Event
+	Attempt   int     // from 1
+	Recipient string  // as in its key: domain.UserRecipient, an endpoint's name, or empty
+	Address   string  // empty unless the channel is an AddressedChannel
+	Content   Content // zero if the channel is used without templates
+	Test      bool    // marks a notification that stands for no order
 }
 
 // Content is the text of a notification. Subject has no line break.

@@ -18,8 +18,8 @@
 //	                       too, is sent in plain text; for smtp: only
 //	connections            10, how many at most; further mails wait
 //	cacertfile             the authorities of the server's certificate, a file in PEM
-//	list_unsubscribe       an https: or mailto: address for the header of that name;
-//	                       {user_id} in it stands for the order's user
+//	list_unsubscribe       an https: or mailto: address for the header of that name,
+//	                       in mails to users; {user_id} in it stands for the user
 //	list_unsubscribe_post  true if that https: address takes the POST of RFC 8058
 //
 // Open refuses an option that is unknown, given twice, without effect or unreadable.
@@ -33,7 +33,7 @@
 //	Message-ID         <id@domain of the sender>, with the notification's id; with its
 //	                   SHA-256 if the id does not fit into a Message-ID
 //	Auto-Submitted     auto-generated, so that no program answers
-//	X-Orderflow-Event  the event's id
+//	X-Orderflow-Event  the event's id, if the mail is about one
 //	X-Orderflow-Test   true in a test, whose subject begins with [Test]
 //
 // # Delivery semantics

@@ -40,14 +40,16 @@ func (s settings) compose(message ports.Outgoing, now time.Time) ([]byte, error)
 	m.SetMessageIDWithValue(s.messageID(message.ID))
 	m.Subject(subject(message))
 	m.SetGenHeader("Auto-Submitted", "auto-generated")
-	m.SetGenHeader("X-Orderflow-Event", string(message.Event.ID))
+	if message.Event.ID != "" {
+		m.SetGenHeader("X-Orderflow-Event", string(message.Event.ID))
+	}
 	if message.Test {
 		m.SetGenHeader("X-Orderflow-Test", "true")
 	}
 	if languageTag.MatchString(content.Language) {
 		m.SetGenHeader("Content-Language", content.Language)
 	}
-	if link := s.unsubscribeLink(message.Event.Order.UserID); link != "" {
+	if link := s.unsubscribeLink(message); link != "" {
 		m.SetGenHeader(gomail.HeaderListUnsubscribe, "<"+link+">")
 		if s.oneClick {
 			m.SetGenHeader(gomail.HeaderListUnsubscribePost, "List-Unsubscribe=One-Click")
@@ -73,8 +75,13 @@ func (s settings) messageID(id string) string {
 	return id + "@" + domain
 }
 
-// unsubscribeLink returns an empty text if the link does not fit into a header's line.
-func (s settings) unsubscribeLink(userID string) string {
+// unsubscribeLink returns an empty text if the mail is not for the order's user, or if
+// the link does not fit into a header's line.
+func (s settings) unsubscribeLink(message ports.Outgoing) string {
+	userID := message.Event.Order.UserID
+	if userID == "" || message.Recipient != "" && message.Recipient != domain.UserRecipient {
+		return ""
+	}
 	escaped := strings.ReplaceAll(url.QueryEscape(userID), "+", "%20")
 	link := strings.ReplaceAll(s.unsubscribe, userPlaceholder, escaped)
 	if len(link) > 900 {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 )
 
@@ -187,5 +188,27 @@ func TestLongUnsubscribeLinkIsLeftOut(t *testing.T) {
 	got := sent(t, url.Values{"list_unsubscribe": {"https://example.com/{user_id}"}, "list_unsubscribe_post": {"true"}}, message)
 	if strings.Contains(got, "List-Unsubscribe") {
 		t.Errorf("got %s, want no List-Unsubscribe", got)
+	}
+}
+
+func TestHeadersOfUsersAreLeftOutElsewhere(t *testing.T) {
+	alert, toUser, toEndpoint := newMessage(t), newMessage(t), newMessage(t)
+	alert.Event = domain.Event{Time: alert.Event.Time}
+	toUser.Recipient, toEndpoint.Recipient = domain.UserRecipient, "warehouse"
+	for name, test := range map[string]struct {
+		message            ports.Outgoing
+		event, unsubscribe bool
+	}{
+		"alert":       {alert, false, false},
+		"to user":     {toUser, true, true},
+		"to endpoint": {toEndpoint, true, false}, // its reader must not unsubscribe the user
+	} {
+		got := sent(t, url.Values{"list_unsubscribe": {"https://example.com/{user_id}"}, "list_unsubscribe_post": {"true"}}, test.message)
+		if has := strings.Contains(got, "X-Orderflow-Event"); has != test.event {
+			t.Errorf("%s: has a header with an event: %v, want %v", name, has, test.event)
+		}
+		if has := strings.Contains(got, "List-Unsubscribe"); has != test.unsubscribe {
+			t.Errorf("%s: has a header to unsubscribe: %v, want %v", name, has, test.unsubscribe)
+		}
 	}
 }

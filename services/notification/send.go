@@ -140,7 +140,7 @@ func (s *Service) send(ctx context.Context, r *route, j job, to target) (answer 
 			err = ports.Postpone(err) // it took too long
 		}
 	}()
-	message := ports.Outgoing{ID: j.n.Key().String(), Event: j.event, Attempt: j.n.Attempt + 1, Address: to.address}
+	message := ports.Outgoing{ID: j.n.Key().String(), Event: j.event, Attempt: j.n.Attempt + 1, Recipient: j.n.Recipient, Address: to.address}
 	if r.Renderer != nil {
 		if message.Content, err = r.Renderer.Render(j.event, to.language, false); err != nil {
 			return ports.Answer{}, ports.Permanent(fmt.Errorf("render the text: %w", err))
