@@ -98,12 +98,9 @@ func isPublicAddress(ip netip.Addr) bool {
 	return true
 }
 
-// forbiddenError is returned when a name has only addresses that may not be dialled.
-type forbiddenError struct{ ip netip.Addr }
-
-func (e *forbiddenError) Error() string {
-	return fmt.Sprintf("the host's address %s is not public; allow private addresses for webhooks to reach it", e.ip)
-}
+// errForbidden is returned when a name has only addresses that may not be dialled. It
+// does not show them: whoever has chosen the name must not learn them.
+var errForbidden = errors.New("the host's address is not public; allow private addresses for webhooks to reach it")
 
 // dial connects to the address. It checks each IP address right before it is dialled,
 // so no later answer of DNS can replace a checked one.
@@ -113,8 +110,7 @@ func (c *Channel) dial(ctx context.Context, network, address string) (net.Conn, 
 		return dialer.DialContext(ctx, network, address)
 	}
 	var mu sync.Mutex // two addresses may be dialled at once
-	var refused *forbiddenError
-	dialled := false
+	refused, dialled := false, false
 	dialer.Control = func(_, address string, _ syscall.RawConn) error {
 		mu.Lock()
 		defer mu.Unlock()
@@ -123,8 +119,8 @@ func (c *Channel) dial(ctx context.Context, network, address string) (net.Conn, 
 			return err
 		}
 		if !c.isPublic(to.Addr()) {
-			refused = &forbiddenError{to.Addr()}
-			return refused
+			refused = true
+			return errForbidden
 		}
 		dialled = true
 		return nil
@@ -132,8 +128,11 @@ func (c *Channel) dial(ctx context.Context, network, address string) (net.Conn, 
 	conn, err := dialer.DialContext(ctx, network, address)
 	mu.Lock()
 	defer mu.Unlock()
-	if err != nil && refused != nil && !dialled {
-		return nil, refused
+	switch {
+	case err != nil && refused && !dialled:
+		return nil, errForbidden
+	case errors.Is(err, errForbidden): // of the first address; the others failed otherwise
+		return nil, errors.New("dial: none of the host's public addresses can be reached")
 	}
 	return conn, err
 }
@@ -141,14 +140,17 @@ func (c *Channel) dial(ctx context.Context, network, address string) (net.Conn, 
 // failure returns the error of a webhook without an answer. outer is the caller's
 // context, limited the attempt's.
 func (c *Channel) failure(outer, limited context.Context, to address, err error) error {
-	var forbidden *forbiddenError
+	var dns *net.DNSError
 	switch {
-	case errors.As(err, &forbidden):
-		return ports.Permanent(forbidden)
+	case errors.Is(err, errForbidden):
+		return ports.Permanent(errForbidden)
 	case outer.Err() != nil:
 		return ports.Postpone(outer.Err())
 	case limited.Err() != nil:
 		return ports.Postpone(fmt.Errorf("no answer within %v", sendTimeout))
+	}
+	if errors.As(err, &dns) { // without the network's own server
+		err = fmt.Errorf("look up the host: %s", dns.Err)
 	}
 	return ports.Postpone(to.hide(err))
 }

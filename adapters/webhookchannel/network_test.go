@@ -119,8 +119,8 @@ func TestSendRefusesNamesOfPrivateAddresses(t *testing.T) {
 		c := newChannel(t, webhookchannel.Options{RootCAs: r.roots()})
 		c.SetResolver(dns.resolver(t))
 		_, err := c.Send(t.Context(), outgoing(t, "https://example.com"+r.port()+"/hooks/s3cretpath"))
-		if mark(err) != "permanent" || !strings.Contains(err.Error(), "not public") || strings.Contains(err.Error(), "s3cret") {
-			t.Errorf("%s: got %v, want an error marked by Permanent that says why, without secrets", address, err)
+		if mark(err) != "permanent" || !strings.Contains(err.Error(), "not public") || strings.Contains(err.Error(), "s3cret") || strings.Contains(err.Error(), address) {
+			t.Errorf("%s: got %v, want an error marked by Permanent that says why, without secrets and the address", address, err)
 		}
 	}
 	if got := r.received(); len(got) != 0 {
@@ -154,6 +154,7 @@ func TestSendChecksTheAddressThatItDials(t *testing.T) {
 	send("private and public", "", "127.0.0.2", "127.0.0.1")
 	public.server.Close()
 	send("public, but it refuses connections, and private", "postponed", "127.0.0.1", "127.0.0.2")
+	send("private, and public, but it refuses connections", "postponed", "127.0.0.2", "127.0.0.1")
 	if got := len(public.received()); got != 2 {
 		t.Errorf("the public receiver got %d webhooks, want 2", got)
 	}
@@ -167,7 +168,8 @@ func TestSendPostponesUnknownNames(t *testing.T) {
 	dns.set()
 	c := newChannel(t, webhookchannel.Options{})
 	c.SetResolver(dns.resolver(t))
-	if _, err := c.Send(t.Context(), outgoing(t, "https://example.com/hooks/s3cretpath")); mark(err) != "postponed" || strings.Contains(err.Error(), "s3cret") {
-		t.Errorf("got %v, want it marked by Postpone, without secrets", err)
+	_, err := c.Send(t.Context(), outgoing(t, "https://example.com/hooks/s3cretpath"))
+	if mark(err) != "postponed" || strings.Contains(err.Error(), "s3cret") || !strings.HasSuffix(err.Error(), "to example.com: look up the host: no such host") {
+		t.Errorf("got %v, want it marked by Postpone, without secrets and the server of names", err)
 	}
 }
