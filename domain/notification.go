@@ -54,7 +54,7 @@ type Notification struct {
 	At       time.Time // of the latest change; if it is sent, when that was
 	NextTry  time.Time // when it is tried again, at the latest; zero unless it waits
 	HeldBy   PauseKey  // zero unless it is held
-	Receiver string    // that the latest attempt went to; empty: none, or the channel has one receiver
+	Receiver string    // that the latest attempt went to; empty: none, the channel has one receiver, or the user was forgotten
 
 	Attempt  int       // the number of attempts that count: those that the receiver accepted or refused
 	First    time.Time // when the first of them began; zero before it

@@ -105,8 +105,8 @@ type DeliveryLog interface {
 	List(ctx context.Context, query NotificationQuery) (NotificationPage, error)
 
 	// Forget removes what the log knows of the user beside the orders' ids: it
-	// empties UserID, reasons and answers. Notifications that wait become Skipped, At
-	// this time; their claims end, and their events are deleted. Forget returns how many
+	// empties UserID, receivers, reasons and answers. Notifications that wait become
+	// Skipped, At this time; their claims end, and their events are deleted. Forget returns how many
 	// notifications it has changed: none if userID is empty. It may be repeated after an
 	// error.
 	Forget(ctx context.Context, userID string) (int, error)

@@ -193,7 +193,7 @@ func (d *Deliveries) Forget(ctx context.Context, userID string) (int, error) {
 	for _, p := range places {
 		found := d.byKey[p.Key]
 		n := clone(found.record)
-		n.UserID, n.Reason = "", ""
+		n.UserID, n.Receiver, n.Reason = "", "", ""
 		for i := range n.Attempts {
 			n.Attempts[i].Answer = ""
 		}

@@ -81,7 +81,7 @@ func (d *Deliveries) forgetSome(ctx context.Context, userID string) (found, chan
 	ids := idsOf(documents)
 	for _, waits := range []bool{true, false} {
 		for _, attempted := range []bool{true, false} {
-			set, unset := bson.M{}, bson.M{"user_id": "", "reason": ""}
+			set, unset := bson.M{}, bson.M{"user_id": "", "receiver": "", "reason": ""}
 			if attempted {
 				set["attempts.$[].answer"] = ""
 			}

@@ -29,7 +29,7 @@ func ofUser(user string, n int) []delivered {
 // forgotten returns the notification without what the log knew of its user. If it
 // waited, at is the time of the change.
 func forgotten(n domain.Notification, at time.Time) domain.Notification {
-	n.UserID, n.Reason = "", ""
+	n.UserID, n.Receiver, n.Reason = "", "", ""
 	attempts := n.Attempts
 	n.Attempts = nil
 	for _, a := range attempts {
@@ -64,7 +64,7 @@ func listed(t testing.TB, log ports.DeliveryLog, order domain.OrderID) domain.No
 }
 
 var deliveryLogForget = []Clause[DeliveryLog]{
-	{"Forget empties user, reasons and answers of the user's deliveries, and changes no others", func(t testing.TB, d DeliveryLog) {
+	{"Forget empties user, receivers, reasons and answers of the user's deliveries, and changes no others", func(t testing.TB, d DeliveryLog) {
 		mine, others := ofUser("ann", 0), ofUser("Ann", 100)
 		recordAll(t, d.Log, append(mine, others...)...)
 		forget(t, d.Other, "ann", len(mine))

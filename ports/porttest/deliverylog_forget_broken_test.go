@@ -50,7 +50,7 @@ func afterForget(change func(n *domain.Notification)) func() porttest.DeliveryLo
 
 func brokenDeliveryForgetting() []broken[porttest.DeliveryLog] {
 	const (
-		empties = "Forget empties user, reasons and answers of the user's deliveries, and changes no others"
+		empties = "Forget empties user, receivers, reasons and answers of the user's deliveries, and changes no others"
 		nobody  = "Forget of a user that the log does not know, or of an empty one, changes nothing"
 		waits   = "Forget ends the waiting of the user's deliveries, and their claims"
 		ended   = "Forget with an ended context changes nothing"
@@ -63,6 +63,12 @@ func brokenDeliveryForgetting() []broken[porttest.DeliveryLog] {
 			}
 		})},
 		{"Forget removes the attempts", empties, "", afterForget(func(n *domain.Notification) { n.Attempts = nil })},
+
+		{"Forget leaves the receivers of sent deliveries", empties, "", afterForget(func(n *domain.Notification) {
+			if n.State == domain.Sent {
+				n.Receiver = "ann.example.com#0a1b2c3d"
+			}
+		})},
 
 		{"Forget leaves the reasons of dead deliveries", empties, "", afterForget(func(n *domain.Notification) {
 			if n.State == domain.Dead {
