@@ -135,7 +135,8 @@ func (s *Service) send(ctx context.Context, r *route, j job, to target) (answer 
 	defer cancel()
 	defer func() {
 		if p := recover(); p != nil {
-			err = ports.Permanent(fmt.Errorf("panicked: %v\n%s", p, debug.Stack()))
+			s.log.ErrorContext(ctx, "sending a notification panicked", "channel", r.name, "event_id", j.event.ID, "stack", string(debug.Stack()))
+			err = ports.Permanent(fmt.Errorf("panicked: %v", p)) // everybody may see it, so the stack stays in the log
 		} else if err != nil && own.Err() != nil && !ports.IsPermanent(err) {
 			err = ports.Postpone(err) // it took too long
 		}

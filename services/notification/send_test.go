@@ -96,6 +96,9 @@ func TestRendering(t *testing.T) {
 				if tt.want == "" && n.State != domain.Sent || tt.want != "" && (n.State != domain.Dead || !strings.Contains(n.Reason, tt.want)) {
 					t.Errorf("recorded %+v", n)
 				}
+				if logged := strings.Contains(w.log.String(), "goroutine "); strings.Contains(n.Reason+n.Attempts[0].Answer, "goroutine") || logged != strings.Contains(tt.want, "panicked") {
+					t.Errorf("the stack of a panic must be in the log alone; recorded %+v, logged:\n%s", n, w.log.String())
+				}
 				if letters := w.broker.DeadLetters(); (tt.want != "") != (len(letters) == 1) {
 					t.Errorf("%d dead letters", len(letters))
 				}
