@@ -15,6 +15,7 @@ import (
 	"example.com/orderflow/ports"
 	"example.com/orderflow/services/internal/author"
 	"example.com/orderflow/services/internal/httpapi"
+	"example.com/orderflow/services/internal/mask"
 )
 
 // AdminHandler is the HTTP interface for operators. The public must not reach it:
@@ -214,7 +215,7 @@ func (h *AdminHandler) forget(w http.ResponseWriter, r *http.Request) error {
 	case len(forgotten.Left) == 0:
 		return problem(err)
 	}
-	h.control.log.ErrorContext(ctx, "user not forgotten completely", "error", err)
+	h.control.log.ErrorContext(ctx, "user not forgotten completely", "error", mask.Error(err))
 	return httpapi.Unavailable("these could not be changed: " + strings.Join(forgotten.Left, ", ") + "; send the request again")
 }
 

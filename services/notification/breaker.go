@@ -50,7 +50,7 @@ func (s *Service) fails(ctx context.Context, r *route, name string, j job, outco
 	broken := to.unreachable >= maxUnreachable || to.refused >= maxRefused
 	r.receivers.mu.Unlock()
 	if outcome == domain.Unreachable {
-		to.outage.Down(ctx, s.log, "the receiver can't be reached; its notifications wait", masked{err}, "channel", r.name, "receiver", name)
+		to.outage.Down(ctx, s.log, "the receiver can't be reached; its notifications wait", mask.Error(err), "channel", r.name, "receiver", name)
 	}
 	if broken {
 		s.pause(ctx, r, j, ports.Pause{

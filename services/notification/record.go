@@ -6,6 +6,7 @@ import (
 
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
+	"example.com/orderflow/services/internal/mask"
 )
 
 const (
@@ -19,7 +20,7 @@ func (s *Service) sent(ctx context.Context, r *route, j job) error {
 	j.n.State, j.n.Reason = domain.Sent, ""
 	if err := s.record(ctx, j); err != nil {
 		err = failed(r, j.n.Recipient, "record", err)
-		s.log.ErrorContext(ctx, "notification sent, but not recorded; it may be sent again", "event_id", j.event.ID, "error", err)
+		s.log.ErrorContext(ctx, "notification sent, but not recorded; it may be sent again", "event_id", j.event.ID, "error", mask.Error(err))
 		return postponeUnlessPermanent(err)
 	}
 	return nil
@@ -65,7 +66,7 @@ func (s *Service) hold(ctx context.Context, r *route, j job, pause ports.Pause) 
 // tried once more, and set aside again if it fails; the dead letters keep one record of
 // both. If the dead-letter queue is unavailable, the notification waits for it.
 func (s *Service) giveUp(ctx context.Context, r *route, j job, cause error) error {
-	cause = failed(r, j.n.Recipient, "send", masked{cause})
+	cause = failed(r, j.n.Recipient, "send", mask.Error(cause))
 	at := now()
 	if !j.fromQueue {
 		err := s.deadLetters.SetAside(ctx, r.Subscription, j.event, ports.Failure{

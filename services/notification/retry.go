@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"example.com/orderflow/domain"
+	"example.com/orderflow/services/internal/mask"
 	"example.com/orderflow/services/internal/statelog"
 )
 
@@ -93,7 +94,7 @@ func (s *Service) deliverWaiting(ctx context.Context, r *route, j job, began tim
 	}()
 	outcome, err := s.deliver(ctx, r, j)
 	if err != nil {
-		s.log.DebugContext(ctx, "waiting notification was not sent", "channel", r.name, "event_id", j.event.ID, "error", masked{err})
+		s.log.DebugContext(ctx, "waiting notification was not sent", "channel", r.name, "event_id", j.event.ID, "error", mask.Error(err))
 	}
 	return outcome
 }

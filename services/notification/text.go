@@ -3,8 +3,6 @@ package notification
 import (
 	"strings"
 	"unicode/utf8"
-
-	"example.com/orderflow/services/internal/mask"
 )
 
 // cut returns the text in valid UTF-8, without NUL, of at most limit bytes.
@@ -29,10 +27,3 @@ func text(err error) string {
 	}
 	return err.Error()
 }
-
-// masked is an error with a masked text.
-type masked struct{ error }
-
-func (m masked) Error() string { return mask.Text(m.error.Error()) }
-
-func (m masked) Unwrap() error { return m.error }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"example.com/orderflow/services/internal/mask"
 	"example.com/orderflow/services/internal/requestid"
 )
 
@@ -41,7 +42,7 @@ func withExchange(health *Health, log *slog.Logger, contextOf func(context.Conte
 				if p == http.ErrAbortHandler {
 					panic(p)
 				}
-				log.ErrorContext(r.Context(), "handler panicked", "method", shown(r.Method), "path", cut(r.URL.Path, maxText),
+				log.ErrorContext(r.Context(), "handler panicked", "method", shown(r.Method), "path", mask.Text(cut(r.URL.Path, maxText)),
 					"panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 				internal().Write(e, r)
 			}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"example.com/orderflow/services/internal/mask"
 	"example.com/orderflow/services/internal/wiring"
 )
 
@@ -93,7 +94,7 @@ func answer(log *slog.Logger, handle HandlerFunc) http.Handler {
 		case errors.As(err, &problem):
 			problem.Write(w, r)
 		default:
-			log.ErrorContext(r.Context(), "request failed", "method", shown(r.Method), "path", cut(r.URL.Path, maxText), "error", err)
+			log.ErrorContext(r.Context(), "request failed", "method", shown(r.Method), "path", mask.Text(cut(r.URL.Path, maxText)), "error", mask.Error(err))
 			internal().Write(w, r)
 		}
 	})

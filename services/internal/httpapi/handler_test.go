@@ -74,6 +74,23 @@ func TestRequestIDOfNestedHandlers(t *testing.T) {
 	}
 }
 
+// An id in a path, or in an error, may be an address.
+func TestFailuresAreLoggedWithoutAddresses(t *testing.T) {
+	for name, fail := range map[string]func() error{
+		"error": func() error { return errors.New("get contact of ann.lee@example.com: broken") },
+		"panic": func() error { panic("x") },
+	} {
+		var out bytes.Buffer
+		h := httpapi.NewHandler(httpapi.Routes{"/contacts/{id}": {http.MethodGet: func(http.ResponseWriter, *http.Request) error { return fail() }}},
+			nil, slog.New(slog.NewTextHandler(&out, nil)))
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest("GET", "/contacts/ann.lee@example.com", nil))
+		if log := out.String(); w.Code != http.StatusInternalServerError || strings.Contains(log, "ann.lee") || !strings.Contains(log, "…@example.com") {
+			t.Errorf("%s: answered %d, logged:\n%s", name, w.Code, log)
+		}
+	}
+}
+
 // A path that is not clean is redirected to its clean form, which is escaped once.
 func TestRedirectToCleanPath(t *testing.T) {
 	h := httpapi.NewHandler(nil, nil, discard)

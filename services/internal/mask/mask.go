@@ -34,6 +34,20 @@ func Text(text string) string {
 	})
 }
 
+// Error returns the error with its text masked, or nil.
+func Error(err error) error {
+	if err == nil {
+		return nil
+	}
+	return masked{err}
+}
+
+type masked struct{ error }
+
+func (m masked) Error() string { return Text(m.error.Error()) }
+
+func (m masked) Unwrap() error { return m.error }
+
 // Address returns the address of any channel, masked.
 func Address(address string) string {
 	if masked := Text(address); masked != address {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"example.com/orderflow/ports"
+	"example.com/orderflow/services/internal/mask"
 	"example.com/orderflow/services/internal/statelog"
 )
 
@@ -32,7 +33,7 @@ func (s *Store) UntilAvailable(ctx context.Context, call func() error) (err erro
 		switch {
 		case ctx.Err() != nil: // err may be the context's, so the store's state is unknown
 		case outage:
-			s.state.Down(ctx, s.Log, "the store is unavailable; "+s.Waiting+" wait for it", err, "waiting", s.calls.Load())
+			s.state.Down(ctx, s.Log, "the store is unavailable; "+s.Waiting+" wait for it", mask.Error(err), "waiting", s.calls.Load())
 		default:
 			s.state.Up(ctx, s.Log, "the store is available again; "+s.Waiting+" go on")
 		}
