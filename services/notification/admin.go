@@ -8,8 +8,6 @@ import (
 	"net/http"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
@@ -95,16 +93,10 @@ func (h *AdminHandler) forgetChannel(w http.ResponseWriter, r *http.Request) err
 	return nil
 }
 
-const (
-	maxReceiver    = 128 // bytes
-	maxPauseReason = 256 // characters
-)
-
 func (h *AdminHandler) pause(w http.ResponseWriter, r *http.Request) error {
 	var reason string
 	key, by, err := readPauseKey(w, r, "a pause", httpapi.Field{
-		Name: "reason", Optional: true, To: &reason, Must: fmt.Sprintf("must be 1 to %d visible characters", maxPauseReason),
-		Valid: func() bool { return utf8.RuneCountInString(reason) <= maxPauseReason && isVisible(reason) },
+		Name: "reason", Optional: true, To: &reason, Must: mustBePauseReason, Valid: func() bool { return isPauseReason(reason) },
 	})
 	if err != nil {
 		return err
@@ -151,16 +143,12 @@ func readPauseKey(w http.ResponseWriter, r *http.Request, what string, more ...h
 	}
 	err = httpapi.ReadObject(w, r, what, append([]httpapi.Field{
 		{
-			Name: "receiver", Optional: true, To: &key.Receiver, Must: "must be a receiver's name, as GET /undelivered shows it",
-			Valid: func() bool { return len(key.Receiver) <= maxReceiver && isVisible(key.Receiver) },
+			Name: "receiver", Optional: true, To: &key.Receiver, Must: mustBeReceiver,
+			Valid: func() bool { return isReceiver(key.Receiver) },
 		},
 		{Name: "by", Optional: true, To: &by, Must: author.Must, Valid: func() bool { return author.IsClean(by) }},
 	}, more...)...)
 	return key, by, err
-}
-
-func isVisible(text string) bool {
-	return strings.TrimSpace(text) != "" && !strings.ContainsFunc(text, func(r rune) bool { return r == utf8.RuneError || !unicode.IsPrint(r) })
 }
 
 func (h *AdminHandler) contact(w http.ResponseWriter, r *http.Request) error {

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
@@ -133,8 +135,19 @@ var (
 
 // Pause pauses the channel or one of its receivers until somebody resumes it. It
 // takes the place of a breaker's pause, and of one that is over. It returns the pause
-// that is stored, also with [ErrPaused].
+// that is stored, also with [ErrPaused]. [*domain.InvalidError] is returned when
+// receiver or reason is not empty and can't be one.
 func (c *Control) Pause(ctx context.Context, key domain.PauseKey, reason, by string) (ports.Pause, error) {
+	var invalid domain.InvalidError
+	if key.Receiver != "" && !isReceiver(key.Receiver) {
+		invalid.Fields = append(invalid.Fields, domain.FieldError{Field: "receiver", Reason: mustBeReceiver})
+	}
+	if reason != "" && !isPauseReason(reason) {
+		invalid.Fields = append(invalid.Fields, domain.FieldError{Field: "reason", Reason: mustBePauseReason})
+	}
+	if len(invalid.Fields) > 0 {
+		return ports.Pause{}, &invalid
+	}
 	if err := c.checkKnown(ctx, key.Channel); err != nil {
 		return ports.Pause{}, err
 	}
@@ -268,6 +281,19 @@ func untilUnchanged(change func() error) error {
 		}
 	}
 	return err
+}
+
+const (
+	mustBeReceiver    = "must be a receiver's name, as GET /undelivered shows it"
+	mustBePauseReason = "must be 1 to 256 visible characters"
+)
+
+func isReceiver(name string) bool { return len(name) <= 128 && isVisible(name) }
+
+func isPauseReason(text string) bool { return utf8.RuneCountInString(text) <= 256 && isVisible(text) }
+
+func isVisible(text string) bool {
+	return strings.TrimSpace(text) != "" && !strings.ContainsFunc(text, func(r rune) bool { return r == utf8.RuneError || !unicode.IsPrint(r) })
 }
 
 func keyText(key domain.PauseKey) string {

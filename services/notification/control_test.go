@@ -2,6 +2,7 @@ package notification_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -208,5 +209,28 @@ func TestPauseWhileItChanges(t *testing.T) {
 	states.EXPECT().Change(gomock.Any(), first, gomock.Any()).Return(ports.ErrChanged).Times(5)
 	if status, body := call(newAdmin(control), "POST", "/channels/webhook/resume", `{"receiver":"a.example#1"}`); status != 409 {
 		t.Errorf("got %d %s, want 409", status, body)
+	}
+}
+
+// A command's arguments are checked as a request's fields are: all notifiers read each
+// pause once a second.
+func TestPauseChecksReceiverAndReason(t *testing.T) {
+	for field, args := range map[string][2]string{
+		"receiver": {strings.Repeat("r", 129), "moves"},
+		"reason":   {"a.example#1", strings.Repeat("é", 257)},
+	} {
+		for _, args := range [][2]string{args, {args[0] + "\u202e", args[1] + "\u202e"}} {
+			states := new(memory.ChannelStates)
+			store := storeOf(new(memory.Store))
+			store.States = states
+			_, err := newControl(t, store).Pause(t.Context(), domain.PauseKey{Channel: receiver.Channel, Receiver: args[0]}, args[1], "ann")
+			var invalid *domain.InvalidError
+			if !errors.As(err, &invalid) || !slices.ContainsFunc(invalid.Fields, func(f domain.FieldError) bool { return f.Field == field }) {
+				t.Errorf("%s: got error %v, want one about this field", field, err)
+			}
+			if stored := must(states.Pauses(t.Context())); len(stored) > 0 {
+				t.Errorf("%s: stored %+v", field, stored)
+			}
+		}
 	}
 }

@@ -80,9 +80,6 @@ type pauseChannel struct {
 }
 
 func (p *pauseChannel) Run(ctx context.Context, settings *settings, streams app.Streams) error {
-	if reason := []rune(p.Reason); len(reason) > 256 {
-		return app.UsageErrorf("--reason: it has %d characters; give at most 256", len(reason))
-	}
 	return withControl(ctx, settings, streams, func(s session) error {
 		pause, err := s.control.Pause(ctx, p.key(), p.Reason, currentUser())
 		if errors.Is(err, notification.ErrPaused) {
@@ -92,7 +89,7 @@ func (p *pauseChannel) Run(ctx context.Context, settings *settings, streams app.
 		if err == nil {
 			fmt.Fprintf(s.err, "%s is paused\n", p)
 		}
-		return err
+		return asUsage(err)
 	})
 }
 
