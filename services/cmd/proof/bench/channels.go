@@ -27,7 +27,7 @@ func (b *bench) measureChannels(ctx context.Context) {
 	for n := range contacts {
 		contacts[n] = harness.Contact{UserID: fmt.Sprintf("client-%d", n), Email: fmt.Sprintf("client-%d@example.com", n)}
 	}
-	check(harness.ImportContacts(ctx, b.folder, s.database.URL.String(), s.env, contacts))
+	check(harness.ImportContacts(ctx, b.folder, append(harness.ServerEnv(s.database.URL, b.servers.Broker), s.env...), contacts))
 	s.start(ctx, 1)
 	check(s.awaitQueues(ctx))
 

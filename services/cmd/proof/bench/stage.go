@@ -51,19 +51,17 @@ func (s *stage) start(ctx context.Context, orderServices int) {
 }
 
 func (s *stage) startProcess(ctx context.Context, name string, n int) *process {
-	path := filepath.Join(s.executables, name)
-	args := []string{"--store=" + s.database.URL.String(), "--broker=" + s.servers.Broker.String()}
-	if s.way == ours {
-		args = append(args, "--shutdown-delay=0s")
-	} else {
-		path = must(os.Executable())
-		args = append([]string{"way", s.way, name}, args...)
+	path, args := filepath.Join(s.executables, name), []string{"--shutdown-delay=0s"}
+	env := harness.ServerEnv(s.database.URL, s.servers.Broker)
+	if name == notifier {
+		env = append(env, s.env...)
+	}
+	if s.way != ours {
+		path, args = must(os.Executable()), []string{"way", s.way, name}
 		name = s.way + "-" + name
 	}
 	command := must(harness.NewCommand(name, path, args...))
-	if name == notifier {
-		command.Env = s.env
-	}
+	command.Env = env
 	p := &process{Process: must(command.Start(filepath.Join(s.folder, fmt.Sprintf("%s.%d.log", name, n))))}
 	s.all = append(s.all, p)
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)

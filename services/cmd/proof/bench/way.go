@@ -49,8 +49,8 @@ type wayCommand struct {
 	Service   string `arg:"" enum:"order,notification"`
 	Addr      string `required:""`
 	AdminAddr string // ignored, for ours has one
-	Store     string `required:""`
-	Broker    string `required:""`
+	Store     string `required:"" env:"STORE_URL"`
+	Broker    string `required:"" env:"BROKER_URL"`
 
 	connection *amqp.Connection
 	channels   chan *amqp.Channel // not original: those that are free

@@ -74,12 +74,12 @@ func newProcess(program, name string, t *trial) (*process, error) {
 		return nil, err
 	}
 	p.Command, err = harness.NewCommand(name, filepath.Join(t.folder, program),
-		"--log-format=json", "--store="+store.String(), "--broker="+broker.String(),
-		"--request-timeout="+requestTimeout.String(), "--shutdown-timeout=10s",
+		"--log-format=json", "--request-timeout="+requestTimeout.String(), "--shutdown-timeout=10s",
 		"--start-timeout=10m", // a server may be down for long
 		"--shutdown-delay=0s") // requests are under way at SIGTERM
+	p.Env = harness.ServerEnv(store, broker)
 	if program == programNotification {
-		p.Env = t.notifierEnv()
+		p.Env = append(p.Env, t.notifierEnv()...)
 	}
 	return p, err
 }

@@ -27,9 +27,9 @@ func TestProcessLogsIn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := "--store=" + strings.Replace(want, "STORE", p.links[serverStore].addr(), 1)
-		if !slices.Contains(p.Args, want) {
-			t.Errorf("%s: got %q, want %s", store, p.Args, want)
+		want := "STORE_URL=" + strings.Replace(want, "STORE", p.links[serverStore].addr(), 1)
+		if !slices.Contains(p.Env, want) {
+			t.Errorf("%s: got %q, want %s", store, p.Env, want)
 		}
 		p.close()
 	}

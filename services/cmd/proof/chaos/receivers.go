@@ -75,8 +75,8 @@ func (t *trial) notifierEnv() []string {
 func (t *trial) importContacts(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	return harness.ImportContacts(ctx, t.folder, t.servers.database.URL.String(), t.notifierEnv(),
-		contacts(t.users(), t.receivers[harness.Webhook].link.addr()))
+	env := append(harness.ServerEnv(t.servers.database.URL, t.servers.Broker), t.notifierEnv()...)
+	return harness.ImportContacts(ctx, t.folder, env, contacts(t.users(), t.receivers[harness.Webhook].link.addr()))
 }
 
 // killReceiver kills the channel's receiver, until the function that it returns is

@@ -27,13 +27,13 @@ func NotifierEnv(mailServer, webhooks string) []string {
 }
 
 // ImportContacts stores the contacts with the notification service's command, which
-// is in the folder. The file of contacts is written there, too.
-func ImportContacts(ctx context.Context, folder string, store string, env []string, contacts []Contact) error {
+// is in the folder, in the environment. The file of contacts is written there, too.
+func ImportContacts(ctx context.Context, folder string, env []string, contacts []Contact) error {
 	path := filepath.Join(folder, "contacts.csv")
 	if err := writeContacts(path, contacts); err != nil {
 		return fmt.Errorf("write contacts: %w", err)
 	}
-	cmd := exec.CommandContext(ctx, filepath.Join(folder, "notification"), "contacts", "import", path, "--store="+store)
+	cmd := exec.CommandContext(ctx, filepath.Join(folder, "notification"), "contacts", "import", path)
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH")}, env...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("import contacts: %w: %s", err, out)

@@ -9,6 +9,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -50,6 +51,12 @@ type Command struct {
 	Addr, Admin string
 	Args        []string
 	Env         []string // nothing else in the environment can set it
+}
+
+// ServerEnv returns the variables that name the servers: the list of processes shows no
+// passwords then.
+func ServerEnv(store, broker *url.URL) []string {
+	return []string{"STORE_URL=" + store.String(), "BROKER_URL=" + broker.String()}
 }
 
 // NewCommand returns the command with free addresses.
