@@ -128,7 +128,11 @@ func (s *stage) measure(ctx context.Context, clients int, under string) {
 	var profiles errgroup.Group
 	if s.Profile != "" && s.way == ours {
 		for _, p := range s.all {
-			path := filepath.Join(s.Profile, fmt.Sprintf("%s-%d.pprof", p.Name, clients))
+			name := fmt.Sprintf("%s-%d.pprof", p.Name, clients)
+			if s.executables != s.folder {
+				name = "other-" + name
+			}
+			path := filepath.Join(s.Profile, name)
 			profiles.Go(func() error { return p.profileCPU(ctx, max(1, int(s.duration.Seconds())), path) })
 		}
 	}

@@ -20,10 +20,15 @@ const (
 	usersThere        = 500
 	usualUsers        = 20
 
-	steadyTime   = 30 * time.Second // before and after an absence
+	steadyTime   = 20 * time.Second // before and after an absence
 	absenceTime  = time.Minute
 	heldTimeout  = 2 * time.Minute // in which all that was held must have arrived
 	mostSlowdown = 1.2             // of the other channels' p99
+
+	// Under this load a notifier that is killed leaves work behind.
+	killRate    = 300 // orders a second
+	killTime    = 5 * time.Second
+	afterKilled = 10 * time.Second
 )
 
 func (t *trial) users() int {
@@ -44,8 +49,9 @@ type absence struct {
 	drained               time.Duration // from its end on
 }
 
-// loseReceivers kills each receiver once for a while, and then a notifier.
-func (t *trial) loseReceivers(ctx context.Context) error {
+// loseReceivers kills each receiver once for a while, and then a notifier under more
+// load, after it has stopped the usual load.
+func (t *trial) loseReceivers(ctx context.Context, stopLoad func()) error {
 	harness.Sleep(ctx, warmUp)
 	for _, channel := range channels {
 		fmt.Printf("chaos: %d orders placed; the receiver of channel %s is killed in %v, for %v\n", t.load.numbers.Load(), channel, steadyTime, absenceTime)
@@ -56,11 +62,15 @@ func (t *trial) loseReceivers(ctx context.Context) error {
 		t.absences = append(t.absences, lost)
 	}
 	fmt.Printf("chaos: %d orders placed; a notifier is killed\n", t.load.numbers.Load())
+	stopLoad()
+	t.load.rate = killRate
+	defer t.startLoad(ctx)()
+	harness.Sleep(ctx, killTime)
 	t.killedAt = time.Now()
 	if err := t.of(programNotification)[0].bounce(ctx, syscall.SIGKILL, 0); err != nil {
 		return err
 	}
-	harness.Sleep(ctx, steadyTime)
+	harness.Sleep(ctx, afterKilled)
 	return context.Cause(ctx)
 }
 
@@ -82,7 +92,7 @@ func (t *trial) loseReceiver(ctx context.Context, channel string) (lost absence,
 		return lost, err
 	}
 	back := time.Now()
-	missed := bson.M{"_id.channel": channel, "wait.event.created_at": bson.M{"$lte": back}}
+	missed := bson.M{"_id.channel": channel, "wait.next_try": bson.M{"$exists": true}, "wait.event.created_at": bson.M{"$lte": back}}
 	if !await(ctx, heldTimeout, func() bool {
 		var left int
 		left, err = t.servers.database.CountIn(ctx, harness.Deliveries, missed)

@@ -118,12 +118,13 @@ func (t *trial) play(ctx context.Context, plan []fault) error {
 
 // suffer runs the load and makes the faults. Then it restores everything.
 func (t *trial) suffer(ctx context.Context, plan []fault) (err error) {
-	defer t.startLoad(ctx)()
+	stopLoad := t.startLoad(ctx)
+	defer stopLoad()
 	switch t.Scenario {
 	case scenarioOutage:
 		err = t.stopBroker(ctx)
 	case scenarioReceivers:
-		err = t.loseReceivers(ctx)
+		err = t.loseReceivers(ctx, stopLoad)
 	default:
 		t.makeAll(ctx, plan)
 	}
