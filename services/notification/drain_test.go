@@ -12,7 +12,8 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// countedLog counts what claims of held notifications and lists cost the store.
+// countedLog counts what claims of waiting notifications and lists cost the store: calls,
+// or notifications that are due.
 type countedLog struct {
 	ports.DeliveryLog
 	calls *atomic.Int64
@@ -21,6 +22,12 @@ type countedLog struct {
 func (c countedLog) ClaimHeld(ctx context.Context, by domain.PauseKey, limit int) ([]ports.WaitingDelivery, error) {
 	c.calls.Add(1)
 	return c.DeliveryLog.ClaimHeld(ctx, by, limit)
+}
+
+func (c countedLog) ClaimDue(ctx context.Context, channel string, limit int) ([]ports.WaitingDelivery, error) {
+	due, err := c.DeliveryLog.ClaimDue(ctx, channel, limit)
+	c.calls.Add(int64(len(due)))
+	return due, err
 }
 
 func (c countedLog) List(ctx context.Context, query ports.NotificationQuery) (ports.NotificationPage, error) {

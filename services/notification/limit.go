@@ -3,9 +3,11 @@ package notification
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"sync"
 	"time"
 
+	"example.com/orderflow/domain"
 	"example.com/orderflow/services/internal/statelog"
 )
 
@@ -19,6 +21,7 @@ type receivers struct {
 // except for outage.
 type receiver struct {
 	sending     int // notifications that are being sent to it
+	again       int // those of them that are not from the queue
 	unreachable int // attempts that did not reach it, since the last success
 	refused     int // attempts that it refused, since the last success
 	used        time.Time
@@ -56,26 +59,45 @@ func (r *receivers) forgetIdle() {
 // the delivery log, so that it does not keep the consumer from other receivers' events.
 var errBusy = errors.New("waits for its turn: the channel is busy up to its rate or concurrency, or its receiver is slow")
 
-// busyDelay is how long it waits there.
-const busyDelay = 2 * time.Second
+const (
+	firstBusyDelay   = 2 * time.Second
+	longestBusyDelay = 5 * time.Minute
+)
+
+// busyDelay returns how long it waits there. The delay about doubles each time, so that
+// the backlog of a slow receiver costs the store little, and leaves retries to the others.
+func busyDelay(n domain.Notification) time.Duration {
+	if n.State != domain.Retrying || n.Reason != errBusy.Error() {
+		return firstBusyDelay
+	}
+	delay := min(max(2*n.NextTry.Sub(n.At), firstBusyDelay), longestBusyDelay)
+	return delay/2 + rand.N(delay) // or many would be due at the same time, and none between
+}
 
 // begin waits until the channel may send another notification, within its rate and
 // concurrency. The caller calls end afterwards. errBusy is returned when that would take
 // longer than turnTimeout, and at once when one of several receivers takes half of the
-// channel: a receiver that hangs leaves the other half to the others.
-func (r *route) begin(ctx context.Context, name string) (end func(), err error) {
+// channel, or three quarters of its retries: a receiver that hangs leaves the others the
+// rest.
+func (r *route) begin(ctx context.Context, name string, fromQueue bool) (end func(), err error) {
+	again := 1
+	if fromQueue {
+		again = 0
+	}
 	receivers := &r.receivers
 	receivers.mu.Lock()
 	to := receivers.get(name)
-	if len(receivers.known) > 1 && to.sending >= max(1, r.Concurrency/2) {
+	if len(receivers.known) > 1 && (to.sending >= max(1, r.Concurrency/2) || again > 0 && to.again >= r.retries-r.retries/4) {
 		receivers.mu.Unlock()
 		return nil, errBusy
 	}
 	to.sending++
+	to.again += again
 	receivers.mu.Unlock()
 	left := func() {
 		receivers.mu.Lock()
 		to.sending--
+		to.again -= again
 		receivers.mu.Unlock()
 	}
 

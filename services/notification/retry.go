@@ -22,11 +22,7 @@ const (
 // they are due, until ctx ends. The times stand in the log, so several notifiers try no
 // more often than one.
 func (s *Service) retryDue(ctx, calls context.Context, r *route) {
-	atOnce := max(1, min(dueAtOnce, r.Concurrency/2)) // the rest is for new events
-	if r.limiter != nil {
-		atOnce = max(1, min(atOnce, int(r.Rate)))
-	}
-	slots := make(chan struct{}, atOnce)
+	slots := make(chan struct{}, r.retries)
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	var log statelog.State

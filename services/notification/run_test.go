@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -69,6 +70,52 @@ func TestReceiversAreIndependent(t *testing.T) {
 		time.Sleep(time.Minute)
 		if diffs := len(w.list("hook", domain.Held)); diffs < 490 {
 			t.Errorf("%d notifications are held, want nearly all to the other receiver", diffs)
+		}
+	})
+}
+
+// A slow receiver with a backlog delays no other receiver's retries, goes on as fast as it
+// can, and the backlog costs the store less and less.
+func TestSlowReceiverDelaysNoRetries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, hook, calls := newWorld(t), &addressed{post{name: "hook"}}, new(atomic.Int64)
+		refuse := false
+		hook.set(func(m ports.Outgoing) error {
+			switch {
+			case m.Address == "a@slow":
+				time.Sleep(10 * time.Second)
+			case refuse && m.Attempt == 1:
+				return errors.New("busy")
+			}
+			return nil
+		})
+		parts := w.parts()
+		parts.Deliveries = countedLog{parts.Deliveries, calls}
+		r := w.endpoints(hook, "a@slow", "b@fine")
+		r.Concurrency = 16
+		w.startWith(parts, r)
+		w.order(1000)
+		time.Sleep(time.Minute)
+		refuse = true
+		w.order(5)
+		time.Sleep(time.Minute)
+		fine := 0
+		for _, s := range hook.sent() {
+			if s.address == "b@fine" {
+				fine++
+			}
+		}
+		if fine != 1005 {
+			t.Errorf("the other receiver got %d notifications, want all 1005", fine)
+		}
+		time.Sleep(2 * time.Minute)
+		sentBefore, callsBefore := len(hook.sent()), calls.Load()
+		time.Sleep(5 * time.Minute)
+		if sent := len(hook.sent()) - sentBefore; sent < 150 {
+			t.Errorf("the slow receiver got %d notifications in 5 minutes, want about 180", sent)
+		}
+		if claims := calls.Load() - callsBefore; claims > 5*60*20 {
+			t.Errorf("%d notifications were claimed in 5 minutes", claims)
 		}
 	})
 }

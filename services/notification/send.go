@@ -53,10 +53,10 @@ func (s *Service) deliver(ctx context.Context, r *route, j job) (outcome domain.
 	if stopped, err := s.heed(ctx, r, j, to); stopped {
 		return "", err
 	}
-	end, err := r.begin(ctx, to.receiver)
+	end, err := r.begin(ctx, to.receiver, j.fromQueue)
 	switch {
 	case errors.Is(err, errBusy):
-		return "", s.wait(ctx, r, j, now().Add(busyDelay), err.Error())
+		return "", s.wait(ctx, r, j, now().Add(busyDelay(j.n)), err.Error())
 	case err != nil:
 		s.release(ctx, j)
 		return "", failed(r, j.n.Recipient, "send", ports.Postpone(err))

@@ -84,6 +84,7 @@ type route struct {
 	limiter   *rate.Limiter          // nil: no bound
 	slots     chan struct{}          // as many as Concurrency
 	probes    chan struct{}          // probes at once: receivers that hang leave the other slots
+	retries   int                    // notifications that are tried again at once, at most
 	drains    drains
 	receivers receivers
 }
@@ -163,6 +164,10 @@ func newRoute(given Route) *route {
 		r.limiter = rate.NewLimiter(rate.Limit(r.Rate), max(1, int(r.Rate/10)))
 	}
 	r.slots, r.probes = make(chan struct{}, r.Concurrency), make(chan struct{}, max(1, r.Concurrency/8))
+	r.retries = max(1, min(dueAtOnce, r.Concurrency/2)) // the rest is for new events
+	if r.limiter != nil {
+		r.retries = max(1, min(r.retries, int(r.Rate)))
+	}
 	r.drains = newDrains(r.Route)
 	return r
 }
