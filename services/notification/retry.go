@@ -2,6 +2,7 @@ package notification
 
 import (
 	"context"
+	"math"
 	"math/rand/v2"
 	"runtime/debug"
 	"sync"
@@ -13,9 +14,9 @@ import (
 )
 
 const (
-	dueInterval = time.Second // between two looks for due notifications while none are
-	dueAtOnce   = 64          // that are tried at once, at most
-	duePause    = 20 * time.Millisecond
+	dueInterval = time.Second           // between two looks for due notifications while none are
+	dueAtOnce   = 64                    // that are tried at once, at most
+	duePause    = 20 * time.Millisecond // until some slots are free again, so that the next call claims more than one
 )
 
 // retryDue tries the channel's notifications again that wait in the delivery log, once
@@ -23,12 +24,16 @@ const (
 // more often than one.
 func (s *Service) retryDue(ctx, calls context.Context, r *route) {
 	slots := make(chan struct{}, r.retries)
+	most := r.retries
+	if r.limiter != nil {
+		most = min(most, int(math.Ceil(r.Rate)))
+	}
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	var log statelog.State
 	sleep(ctx, rand.N(dueInterval)) // notifiers that start together take turns
 	for ctx.Err() == nil {
-		limit := take(ctx, slots)
+		limit := take(ctx, slots, most)
 		if limit == 0 {
 			return
 		}
@@ -51,22 +56,26 @@ func (s *Service) retryDue(ctx, calls context.Context, r *route) {
 				s.deliverWaiting(calls, r, waiting(d, domain.PauseKey{}), began)
 			})
 		}
-		if len(due) < limit || r.limiter != nil {
-			sleep(ctx, dueInterval)
-		} else {
-			sleep(ctx, duePause) // until some are free again, so that the next call claims more than one
+		pause := dueInterval
+		if len(due) == limit {
+			pause = duePause
+			if r.limiter != nil { // in which the rate lets as many go
+				pause = max(pause, time.Duration(float64(limit)/r.Rate*float64(time.Second)))
+			}
 		}
+		sleep(ctx, pause)
 	}
 }
 
-// take takes all free slots, at least one. It returns how many; 0 once ctx has ended.
-func take(ctx context.Context, slots chan struct{}) (taken int) {
+// take takes the free slots, at least one, and at most as many as given. It returns how
+// many; 0 once ctx has ended.
+func take(ctx context.Context, slots chan struct{}, most int) (taken int) {
 	select {
 	case slots <- struct{}{}:
 	case <-ctx.Done():
 		return 0
 	}
-	for taken = 1; taken < cap(slots); taken++ {
+	for taken = 1; taken < most; taken++ {
 		select {
 		case slots <- struct{}{}:
 		default:

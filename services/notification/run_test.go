@@ -146,6 +146,21 @@ func TestRate(t *testing.T) {
 	})
 }
 
+// What waits for its turn goes at the channel's rate, although each takes long.
+func TestRateOfSlowReceivers(t *testing.T) {
+	for _, rate := range []float64{1.5, 10, 100} {
+		synctest.Test(t, func(t *testing.T) {
+			w, mail := newWorld(t), &post{name: "mail", took: 500 * time.Millisecond}
+			r := w.route(mail)
+			r.Rate, r.Concurrency = rate, 128
+			w.start(r)
+			events := w.order(int(rate * 100))
+			time.Sleep(140 * time.Second)
+			mail.checkOnce(t, events)
+		})
+	}
+}
+
 // A channel without a route is named with what it holds, and loses nothing. Its name is
 // forgotten once it holds nothing and has no queue.
 func TestRemovedChannel(t *testing.T) {

@@ -165,9 +165,6 @@ func newRoute(given Route) *route {
 	}
 	r.slots, r.probes = make(chan struct{}, r.Concurrency), make(chan struct{}, max(1, r.Concurrency/8))
 	r.retries = max(1, min(dueAtOnce, r.Concurrency/2)) // the rest is for new events
-	if r.limiter != nil {
-		r.retries = max(1, min(r.retries, int(r.Rate)))
-	}
 	r.drains = newDrains(r.Route)
 	return r
 }
