@@ -47,6 +47,8 @@ func (s *Service) fails(ctx context.Context, r *route, name string, j job, outco
 	} else {
 		to.refused++
 	}
+	to.notBefore = now().Add(min(askedDelay(err), longestAsked))
+	probe := later(now().Add(firstProbe), to.notBefore)
 	broken := to.unreachable >= maxUnreachable || to.refused >= maxRefused
 	r.receivers.mu.Unlock()
 	if outcome == domain.Unreachable {
@@ -56,7 +58,7 @@ func (s *Service) fails(ctx context.Context, r *route, name string, j job, outco
 		s.pause(ctx, r, j, ports.Pause{
 			PauseKey: domain.PauseKey{Channel: r.name, Receiver: name},
 			Kind:     ports.Breaker, Reason: cut(mask.Text(text(err)), maxReason), Since: now(),
-			Probe: now().Add(max(firstProbe, min(askedDelay(err), longestAsked))),
+			Probe: probe,
 		})
 	}
 }
@@ -130,7 +132,7 @@ func (s *Service) probe(ctx context.Context, r *route, before ports.Pause) {
 		after.Probe = at.Add(max(emptyProbe, probeDelay(claimed.Probes)))
 	default:
 		after.Probes++
-		after.Probe = at.Add(probeDelay(after.Probes))
+		after.Probe = later(at.Add(probeDelay(after.Probes)), r.receivers.notBefore(after.Receiver))
 	}
 	if s.change(ctx, claimed, after) != nil {
 		return
@@ -149,6 +151,13 @@ func (s *Service) probe(ctx context.Context, r *route, before ports.Pause) {
 	if before.Probe.Before(stuck) && !at.Before(stuck) || at.Before(stuck) && !after.Probe.Before(stuck) {
 		s.alert(Stuck, r, after.Receiver, job{}, after.Reason, after.Since)
 	}
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 func probeDelay(failed int) time.Duration {

@@ -125,6 +125,28 @@ func TestBreakerProbes(t *testing.T) {
 	})
 }
 
+// No probe comes before the time that the last one was asked to wait, up to an hour.
+func TestProbesHonourRetryAfter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, mail := newWorld(t), &post{name: "mail"}
+		w.start(w.route(mail))
+		mail.fail(ports.RetryAfter(errAway, 10*time.Minute))
+		w.order(20)
+		synctest.Wait()
+		first := mail.tried()
+		time.Sleep(2 * time.Hour)
+		probes := mail.times()[first:]
+		if len(probes) < 10 || len(probes) > 12 {
+			t.Errorf("%d probes in two hours, want one each 10 minutes", len(probes))
+		}
+		for i := range probes[1:] {
+			if gap := probes[i+1].Sub(probes[i]); gap < 10*time.Minute-time.Millisecond {
+				t.Errorf("probe %d came after %v", i+1, gap)
+			}
+		}
+	})
+}
+
 // While a receiver is paused, a new event waits for the next probe, even if nothing was
 // held before.
 func TestBreakerWithoutHeldNotifications(t *testing.T) {

@@ -25,6 +25,7 @@ type receiver struct {
 	unreachable int // attempts that did not reach it, since the last success
 	refused     int // attempts that it refused, since the last success
 	used        time.Time
+	notBefore   time.Time // the latest failure asked for no other try before
 	outage      statelog.State
 }
 
@@ -42,6 +43,13 @@ func (r *receivers) get(name string) *receiver {
 	}
 	got.used = time.Now()
 	return got
+}
+
+// notBefore returns the time before which the receiver asked for no other try.
+func (r *receivers) notBefore(name string) time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.get(name).notBefore
 }
 
 // forgetIdle bounds the number of known receivers.
