@@ -117,7 +117,10 @@ func secretsOf(u *url.URL) (secrets []string) {
 	add(minSegment, strings.Split(u.EscapedPath(), "/")...)
 	add(minSegment, strings.Split(u.Path, "/")...)
 	for _, pair := range strings.FieldsFunc(u.RawQuery, func(c rune) bool { return c == '&' || c == ';' }) {
-		_, value, _ := strings.Cut(pair, "=")
+		name, value, found := strings.Cut(pair, "=")
+		if !found {
+			value = name // as in https://example.com/hooks?token
+		}
 		plain, _ := url.QueryUnescape(value)
 		add(minValue, value, plain)
 	}

@@ -188,6 +188,25 @@ func TestSendIsBoundedInTime(t *testing.T) {
 	}
 }
 
+// A URL's secrets stand in its parts, in whatever form.
+func TestSendHidesEachPartOfTheURL(t *testing.T) {
+	for url, answer := range map[string]string{
+		"http://hooks.example.com/x?s3cretkey&v=1":          "no s3cretkey",
+		"http://hooks.example.com/x?v=1;token=s3cretkey":    "no s3cretkey",
+		"http://hooks.example.com/x?key=s3cret%2Dkey":       "no s3cret-key",
+		"http://hooks.example.com/x/s3cret%2Dpath/messages": "no s3cret-path",
+	} {
+		c := piped(t, func(conn net.Conn) {
+			readRequest(t, conn)
+			io.WriteString(conn, "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n"+answer)
+		})
+		answer, err := c.Send(t.Context(), outgoing(t, url))
+		if err == nil || strings.Contains(answer.Text+err.Error(), "s3cret") {
+			t.Errorf("%s: got answer %q, error %v", url, answer.Text, err)
+		}
+	}
+}
+
 func TestSendReadsNoMoreThanItNeeds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		wrote := 0
