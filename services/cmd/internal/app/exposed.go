@@ -36,5 +36,5 @@ func hasSecret(flag, text string) bool {
 		return strings.Contains(rest, "@")
 	}
 	_, password := u.User.Password()
-	return password || u.RawQuery != "" && (flag == "webhook" || flag == "alerts")
+	return password || (flag == "webhook" || flag == "alerts") && (u.RawQuery != "" || strings.Trim(u.Path, "/") != "")
 }
