@@ -145,9 +145,9 @@ type DeadLetters interface {
 	Settle(ctx context.Context, record DeadLetterRecord, state DeadLetterState, by string) error
 
 	// Forget removes what the records know of the user beside the orders' ids: it
-	// empties the bodies and headers of the messages that are the user's events, and
-	// the reasons of their failures, and discards those that wait, as settled by
-	// SettledByForget. It returns how many it has changed. It reads every record. It
+	// empties the bodies and headers of the messages that are the user's events, even
+	// of those that break a rule, and the reasons of their failures, and discards those
+	// that wait, as settled by SettledByForget. It returns how many it has changed. It reads every record. It
 	// may be repeated after an error.
 	Forget(ctx context.Context, userID string) (int, error)
 }

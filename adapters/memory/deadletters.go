@@ -188,8 +188,7 @@ func (d *DeadLetters) Forget(ctx context.Context, userID string) (int, error) {
 	defer d.mu.Unlock()
 	forgotten := 0
 	for _, record := range d.sorted {
-		event, err := wire.Decode(record.Message)
-		if err != nil || event.Order.UserID != userID {
+		if !wire.IsAbout(record.Message, userID) {
 			continue
 		}
 		record.Message.Body, record.Message.Headers = nil, nil

@@ -51,8 +51,7 @@ func (d *DeadLetters) forgetAfter(ctx context.Context, last *string, userID stri
 			unreadable.add(cursor.Current, err)
 			continue
 		}
-		event, err := wire.Decode(record.Message)
-		if err != nil || event.Order.UserID != userID {
+		if !wire.IsAbout(record.Message, userID) {
 			continue
 		}
 		if err := d.empty(ctx, record.ID); err != nil {

@@ -107,6 +107,15 @@ func Decode(m ports.Message) (domain.Event, error) {
 	return event, nil
 }
 
+// IsAbout reports whether the message's body names the user, also if it is no event
+// that [Decode] can read.
+func IsAbout(m ports.Message, userID string) bool {
+	var named struct {
+		UserID string `json:"user_id"`
+	}
+	return userID != "" && json.Unmarshal(m.Body, &named) == nil && named.UserID == userID
+}
+
 func decode(m ports.Message) (domain.Event, error) {
 	if v := m.Headers[HeaderSpecVersion]; v != specVersion {
 		return domain.Event{}, fmt.Errorf("header %s is %q, want %q", HeaderSpecVersion, v, specVersion)

@@ -92,6 +92,22 @@ var deadLettersForgetUser = []Clause[DeadLetters]{
 		forgetLetters(t, d.Letters, "ann", 0) // a second time
 	}},
 
+	{"Forget empties the letters of the user's events that break a rule, too", func(t testing.TB, d DeadLetters) {
+		broken, bare := nthLetter(0), nthLetter(1)
+		broken.Message = eventMessage(newOrder(0, "ann", "a product", 1, epoch).Created())
+		broken.Message.Body = []byte(`{"id":7,"user_id":"ann","quantity":0}`)
+		bare.Message = eventMessage(newOrder(1, "ann", "a product", 1, epoch).Created())
+		bare.Message.Headers = nil
+		for _, letter := range []ports.DeadLetter{broken, bare} {
+			put(t, d.Letters, letter)
+		}
+		forgetLetters(t, d.Other, "ann", 2)
+		for _, letter := range []ports.DeadLetter{broken, bare} {
+			got := getLetter(t, d.Letters, letter.ID)
+			checkLetter(t, d, emptied(putAs(letter), got.SettledAt))
+		}
+	}},
+
 	{"Forget changes no letter of another user, and none that is not an event", func(t testing.TB, d DeadLetters) {
 		kept := userLetters(t, d, "Ann", 300)
 		kept = append(kept, userLetters(t, d, "ann2", 100)...)

@@ -29,6 +29,7 @@ func forgettingLetters(change func(letter *ports.DeadLetterRecord, first ports.D
 func brokenForgettingOfUsers() []broken[porttest.DeadLetters] {
 	const (
 		empties = "Forget empties the letters of the user's events, and discards those that wait"
+		breaks  = "Forget empties the letters of the user's events that break a rule, too"
 		others  = "Forget changes no letter of another user, and none that is not an event"
 		again   = "Put of another failure does not bring back what Forget has emptied"
 		ended   = "Forget of a user with an ended context changes nothing"
@@ -49,7 +50,12 @@ func brokenForgettingOfUsers() []broken[porttest.DeadLetters] {
 			count, err := f.whole.Forget(ctx, userID)
 			return count + 1, err
 		})},
-		{"Forget does not say who has discarded a letter", empties, "", keeping(func(letter *ports.DeadLetterRecord) {
+		{"Forget leaves the events without headers", breaks, "", forgettingLetters(func(letter *ports.DeadLetterRecord, first ports.DeadLetter) {
+			if len(first.Message.Headers) == 0 {
+				letter.Message.Body = first.Message.Body
+			}
+		})},
+		{"Forget does not say who has discarded a letter", empties, "another clause forgets a user", keeping(func(letter *ports.DeadLetterRecord) {
 			if letter.SettledBy == ports.SettledByForget {
 				letter.SettledBy = ""
 			}
