@@ -21,7 +21,8 @@ import (
 func TestHandleSendsOncePerChannel(t *testing.T) {
 	event := newEvent(t)
 	log, mail := &channel{name: "log"}, &channel{name: "mail"}
-	s := must(notification.NewService(partsOf(new(memory.Deliveries), discard), notification.Route{Channel: log}, notification.Route{Channel: mail}))
+	deliveries := new(memory.Deliveries)
+	s := must(notification.NewService(partsOf(deliveries, discard), notification.Route{Channel: log}, notification.Route{Channel: mail}))
 	for attempt := 1; attempt <= 3; attempt++ {
 		for _, name := range []string{"log", "mail"} {
 			if err := s.Handler(name)(t.Context(), ports.Delivery{Event: event, Attempt: attempt}); err != nil {
@@ -32,7 +33,7 @@ func TestHandleSendsOncePerChannel(t *testing.T) {
 	if log.sent != 1 || mail.sent != 1 {
 		t.Errorf("sent %d and %d times, want once each", log.sent, mail.sent)
 	}
-	list, err := s.Sent(t.Context(), event.Order.ID)
+	list, err := deliveries.List(t.Context(), ports.NotificationQuery{OrderID: event.Order.ID, Limit: 10})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,13 +76,13 @@ func TestHandleFailures(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			event, mail := newEvent(t), &channel{name: "mail", errs: []error{tt.err}}
-			s, handle := newService(new(memory.Deliveries), discard, mail)
+			event, deliveries := newEvent(t), new(memory.Deliveries)
+			handle := handlerOf(deliveries, discard, &channel{name: "mail", errs: []error{tt.err}})
 			err := handle(t.Context(), ports.Delivery{Event: event, Attempt: 1})
 			if (err == nil) != (tt.want == "") || err != nil && (err.Error() != tt.want || !ports.IsPermanent(err)) {
 				t.Errorf("got error %v, want %q, permanent", err, tt.want)
 			}
-			list, err := s.Sent(t.Context(), event.Order.ID)
+			list, err := deliveries.List(t.Context(), ports.NotificationQuery{OrderID: event.Order.ID, Limit: 10})
 			if err != nil || len(list.Notifications) != 1 {
 				t.Fatalf("recorded %+v, %v", list, err)
 			}

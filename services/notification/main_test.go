@@ -53,16 +53,9 @@ func partsOf(deliveries ports.DeliveryLog, log *slog.Logger) notification.Parts 
 	}
 }
 
-// newService returns a service with one channel, and its handler.
-func newService(deliveries ports.DeliveryLog, log *slog.Logger, channel ports.Channel) (*notification.Service, ports.Handler) {
-	s := must(notification.NewService(partsOf(deliveries, log), notification.Route{Channel: channel}))
-	return s, s.Handler(channel.Name())
-}
-
 // handlerOf returns the handler of a service with one channel.
 func handlerOf(deliveries ports.DeliveryLog, log *slog.Logger, channel ports.Channel) ports.Handler {
-	_, handle := newService(deliveries, log, channel)
-	return handle
+	return must(notification.NewService(partsOf(deliveries, log), notification.Route{Channel: channel})).Handler(channel.Name())
 }
 
 // channel counts the notifications that it sends, and fails with a test's errors.

@@ -229,12 +229,6 @@ func (s *Service) Run(ctx context.Context) error {
 	return nil
 }
 
-// Sent returns the notifications about the order, oldest first. See
-// [ports.DeliveryLog].
-func (s *Service) Sent(ctx context.Context, order domain.OrderID) (ports.NotificationPage, error) {
-	return s.deliveries.List(ctx, ports.NotificationQuery{OrderID: order, Limit: ports.MaxListLimit})
-}
-
 // sleep waits for d, or until ctx ends.
 func sleep(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)

@@ -102,7 +102,7 @@ func TestConstructorsRefuse(t *testing.T) {
 }
 
 func TestWithoutALogger(t *testing.T) {
-	_, handle := newService(new(memory.Deliveries), nil, &channel{name: "log"})
+	handle := handlerOf(new(memory.Deliveries), nil, &channel{name: "log"})
 	must(notification.NewHandler(must(notification.NewControl(storeOf(new(memory.Store)), nil, nil)), nil, nil, nil))
 	if err := handle(t.Context(), ports.Delivery{Event: newEvent(t), Attempt: 1}); err != nil {
 		t.Error(err)

@@ -48,14 +48,6 @@ func (m masked) Error() string { return Text(m.error.Error()) }
 
 func (m masked) Unwrap() error { return m.error }
 
-// Address returns the address of any channel, masked.
-func Address(address string) string {
-	if masked := Text(address); masked != address {
-		return masked
-	}
-	return initial(address) + "…"
-}
-
 func maskLink(found string) string {
 	part := link.FindStringSubmatch(found)
 	host := part[2][strings.LastIndexByte(part[2], '@')+1:]
