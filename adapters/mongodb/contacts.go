@@ -146,7 +146,7 @@ func readContact(document bson.Raw) (ports.Contact, error) {
 	c := ports.Contact{
 		UserID:    field(r, "_id", bson.RawValue.StringValueOK),
 		Language:  field(r, "language", bson.RawValue.StringValueOK),
-		Off:       texts(r, "off"),
+		Off:       array(r, "off", bson.RawValue.StringValueOK),
 		UpdatedAt: date(r, "updated_at"),
 	}
 	for _, a := range elements(r, "addresses", readAddress) {
@@ -159,27 +159,6 @@ func readContact(document bson.Raw) (ports.Contact, error) {
 		return ports.Contact{}, unreadable(document, r.err)
 	}
 	return c, nil
-}
-
-// texts reads an array of text.
-func texts(r *reader, name string) []string {
-	array := field(r, name, bson.RawValue.ArrayOK)
-	if r.err != nil {
-		return nil
-	}
-	values, err := array.Values()
-	if err != nil {
-		r.fail(name, "is damaged")
-	}
-	var list []string
-	for _, value := range values {
-		text, ok := value.StringValueOK()
-		if !ok {
-			r.fail(name, "has an element of type "+value.Type.String())
-		}
-		list = append(list, text)
-	}
-	return list
 }
 
 func readAddress(r *reader) addressDocument {

@@ -82,22 +82,32 @@ func has(document bson.Raw, name string) bool {
 	return err == nil
 }
 
-// elements reads each document of the array in the named field.
-func elements[T any](r *reader, name string, read func(*reader) T) []T {
-	array := field(r, name, bson.RawValue.ArrayOK)
+// array reads the elements of the array in the named field as the function as
+// converts them.
+func array[T any](r *reader, name string, as func(bson.RawValue) (T, bool)) []T {
+	raw := field(r, name, bson.RawValue.ArrayOK)
 	if r.err != nil {
 		return nil
 	}
-	values, err := array.Values()
+	values, err := raw.Values()
 	if err != nil {
 		r.fail(name, "is damaged")
 	}
 	var list []T
 	for _, value := range values {
-		doc, ok := value.DocumentOK()
+		element, ok := as(value)
 		if !ok {
 			r.fail(name, "has an element of type "+value.Type.String())
 		}
+		list = append(list, element)
+	}
+	return list
+}
+
+// elements reads each document of the array in the named field.
+func elements[T any](r *reader, name string, read func(*reader) T) []T {
+	var list []T
+	for _, doc := range array(r, name, bson.RawValue.DocumentOK) {
 		element := &reader{doc: doc, within: name + ".", err: r.err}
 		list = append(list, read(element))
 		r.err = element.err

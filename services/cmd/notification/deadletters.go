@@ -113,7 +113,7 @@ func (s session) forEach(ctx context.Context, query ports.DeadLetterQuery, do fu
 	unreadable := 0
 	defer func() {
 		if unreadable > 0 {
-			fmt.Fprintf(s.err, "skipped %s that can't be read; the log has the ids\n", countLetters(unreadable))
+			fmt.Fprintf(s.err, "skipped %s that can't be read; the log has the ids\n", count(unreadable, "dead letter"))
 		}
 	}()
 	query.Limit = ports.MaxListLimit

@@ -67,7 +67,7 @@ func (sel *selection) decide(ctx context.Context, c *app.Common, streams app.Str
 			}
 		}
 		if len(ids) > 0 && !confirmed && !sel.DryRun {
-			question := fmt.Sprintf("%s %s? They can be restored until %s.", action, countLetters(len(ids)),
+			question := fmt.Sprintf("%s %s? They can be restored until %s.", action, count(len(ids), "dead letter"),
 				time.Now().Add(ports.DeadLetterRetention).Format(time.DateOnly))
 			if err := s.confirm(ctx, question); err != nil {
 				return err
@@ -84,30 +84,30 @@ func (s session) carryOut(ctx context.Context, decision deadletters.Decision, id
 	if decision.DryRun {
 		done = "would be " + done
 	}
-	count, failed := 0, 0
+	changed, failed := 0, 0
 	for chunk := range slices.Chunk(ids, batch) {
 		for i, err := range s.service.Decide(ctx, decision, chunk...) {
 			s.printResult(chunk[i], done, err, asJSON)
 			if err != nil {
 				failed++
 			} else {
-				count++
+				changed++
 			}
 		}
 		err := s.flush()
 		if len(ids) > batch {
-			fmt.Fprintf(s.err, "%d of %d\n", count+failed, len(ids))
+			fmt.Fprintf(s.err, "%d of %d\n", changed+failed, len(ids))
 		}
 		if err == nil {
 			err = ctx.Err()
 		}
 		if err != nil {
-			return fmt.Errorf("stopped after %s: %w", countLetters(count), err)
+			return fmt.Errorf("stopped after %s: %w", count(changed, "dead letter"), err)
 		}
 	}
-	fmt.Fprintf(s.err, "%s %s\n", countLetters(count), done)
+	fmt.Fprintf(s.err, "%s %s\n", count(changed, "dead letter"), done)
 	if failed > 0 {
-		return fmt.Errorf("%s could not be %s", countLetters(failed), decision.Action.Past())
+		return fmt.Errorf("%s could not be %s", count(failed, "dead letter"), decision.Action.Past())
 	}
 	return nil
 }

@@ -58,10 +58,3 @@ func indented(text string) string {
 	const margin = "\n                "
 	return margin + strings.ReplaceAll(strings.TrimRight(app.Printable(text), "\n"), "\n", margin)
 }
-
-func countLetters(count int) string {
-	if count == 1 {
-		return "1 dead letter"
-	}
-	return fmt.Sprintf("%d dead letters", count)
-}
