@@ -54,8 +54,8 @@ func (d *DeadLetters) forgetAfter(ctx context.Context, last *string, userID stri
 		if !wire.IsAbout(record.Message, userID) {
 			continue
 		}
-		if err := d.empty(ctx, record.ID); err != nil {
-			return found, changed, fmt.Errorf("empty dead letter %s: %w", record.ID, err)
+		if err := d.erase(ctx, record.ID); err != nil {
+			return found, changed, fmt.Errorf("erase dead letter %s: %w", record.ID, err)
 		}
 		changed++
 	}
@@ -65,9 +65,9 @@ func (d *DeadLetters) forgetAfter(ctx context.Context, last *string, userID stri
 	return found, changed, nil
 }
 
-// empty removes what the letter knows of its event's user. It first discards the
+// erase removes what the letter knows of its event's user. It first discards the
 // letter if it waits: after that it is not replayed any more.
-func (d *DeadLetters) empty(ctx context.Context, id string) error {
+func (d *DeadLetters) erase(ctx context.Context, id string) error {
 	now := time.Now()
 	discarded := bson.M{
 		"state": string(ports.Discarded), "settled_at": now, "settled_by": ports.SettledByForget,

@@ -110,8 +110,8 @@ func (c *Channel) sendBy(ctx context.Context, s *session, address string, mail [
 	} else {
 		answer, err = c.failure(ctx, at, err, address)
 	}
-	inStep := err == nil || at.isAboutMail() && answer.Code != "" && !strings.HasPrefix(answer.Code, "421")
-	kept := release() && inStep && s.client.Text.R.Buffered() == 0 && c.pool.put(s, c.timeouts)
+	inSync := err == nil || at.isAboutMail() && answer.Code != "" && !strings.HasPrefix(answer.Code, "421")
+	kept := release() && inSync && s.client.Text.R.Buffered() == 0 && c.pool.put(s, c.timeouts)
 	if !kept {
 		s.conn.Close()
 	}

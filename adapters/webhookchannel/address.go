@@ -56,7 +56,7 @@ func (c *Channel) parse(text string) (address, error) {
 		return address{}, errors.New("must have a host")
 	case !isPort(u):
 		return address{}, errors.New("must have a port from 1 to 65535, or none")
-	case !c.allowPrivate && !c.mayName(host):
+	case !c.allowPrivate && !c.isPublicHost(host):
 		return address{}, errors.New("must be public, not an address inside a network or of this machine")
 	}
 	return address{u, append(secretsOf(u), c.secrets...)}, nil
@@ -71,8 +71,8 @@ func isPort(u *url.URL) bool {
 	return err == nil && 1 <= n && n <= 65535
 }
 
-// mayName reports whether the host is public as far as can be told without DNS.
-func (c *Channel) mayName(host string) bool {
+// isPublicHost reports whether the host is public as far as can be told without DNS.
+func (c *Channel) isPublicHost(host string) bool {
 	if ip, err := netip.ParseAddr(host); err == nil {
 		return c.isPublic(ip)
 	}
@@ -145,8 +145,8 @@ func (a address) redact(text string) string {
 	return strings.TrimSpace(text)
 }
 
-// hide returns the error, or its text if it has secrets or is long.
-func (a address) hide(err error) error {
+// redactError returns the error, or its text if it has secrets or is long.
+func (a address) redactError(err error) error {
 	text := err.Error()
 	if redacted := a.redact(text); redacted != text {
 		return errors.New(redacted)

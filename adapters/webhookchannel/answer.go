@@ -32,9 +32,9 @@ func readText(response *http.Response) string {
 	return string(body)
 }
 
-// verdict returns what the answer's code means for the notification. text is for
+// sendError returns what the answer's code means for the notification. text is for
 // people.
-func verdict(response *http.Response, text string) error {
+func sendError(response *http.Response, text string) error {
 	code := response.StatusCode
 	said := strings.TrimSpace(strconv.Itoa(code) + " " + http.StatusText(code))
 	if text != "" {

@@ -152,5 +152,5 @@ func (c *Channel) failure(outer, limited context.Context, to address, err error)
 	if errors.As(err, &dns) { // without the network's own server
 		err = fmt.Errorf("look up the host: %s", dns.Err)
 	}
-	return ports.Postpone(to.hide(err))
+	return ports.Postpone(to.redactError(err))
 }

@@ -147,7 +147,7 @@ func (c *Channel) post(ctx context.Context, to address, message ports.Outgoing) 
 	stop := time.AfterFunc(bodyTimeout, cancel)
 	defer stop.Stop()
 	answer := ports.Answer{Code: strconv.Itoa(response.StatusCode), Text: to.redact(readText(response))}
-	return answer, verdict(response, answer.Text)
+	return answer, sendError(response, answer.Text)
 }
 
 func (c *Channel) request(ctx context.Context, to address, message ports.Outgoing) (*http.Request, error) {
@@ -157,7 +157,7 @@ func (c *Channel) request(ctx context.Context, to address, message ports.Outgoin
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, to.url.String(), bytes.NewReader(body))
 	if err != nil {
-		return nil, fmt.Errorf("make request: %w", to.hide(err))
+		return nil, fmt.Errorf("make request: %w", to.redactError(err))
 	}
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("User-Agent", "orderflow")

@@ -86,7 +86,7 @@ func (h *AdminHandler) channels(w http.ResponseWriter, r *http.Request) error {
 func (h *AdminHandler) forgetChannel(w http.ResponseWriter, r *http.Request) error {
 	ctx, cancel := httpapi.Begin(r, h.RequestTimeout)
 	defer cancel()
-	if err := h.control.ForgetChannel(ctx, r.PathValue("name"), client(r)); err != nil {
+	if err := h.control.ForgetChannel(ctx, r.PathValue("name"), requestAuthor(r)); err != nil {
 		return problem(err)
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -107,7 +107,7 @@ func (h *AdminHandler) pause(w http.ResponseWriter, r *http.Request) error {
 	if errors.Is(err, ErrPaused) {
 		return conflict("paused", fmt.Sprintf("it is %s already, since %s, by %s", pause.Kind, httpapi.FormatTime(pause.Since), cmp.Or(pause.By, "the notifier")))
 	}
-	return showPause(w, pause, err)
+	return writePause(w, pause, err)
 }
 
 func (h *AdminHandler) resume(w http.ResponseWriter, r *http.Request) error {
@@ -125,10 +125,10 @@ func (h *AdminHandler) resume(w http.ResponseWriter, r *http.Request) error {
 		}
 		return conflict("not_paused", detail)
 	}
-	return showPause(w, pause, err)
+	return writePause(w, pause, err)
 }
 
-func showPause(w http.ResponseWriter, pause ports.Pause, err error) error {
+func writePause(w http.ResponseWriter, pause ports.Pause, err error) error {
 	if err != nil {
 		return problem(err)
 	}
@@ -137,7 +137,7 @@ func showPause(w http.ResponseWriter, pause ports.Pause, err error) error {
 
 // readPauseKey reads the body of a request to pause or resume, which may be empty.
 func readPauseKey(w http.ResponseWriter, r *http.Request, what string, more ...httpapi.Field) (key domain.PauseKey, by string, err error) {
-	key.Channel, by = r.PathValue("name"), client(r)
+	key.Channel, by = r.PathValue("name"), requestAuthor(r)
 	if r.ContentLength == 0 {
 		return key, by, nil
 	}
@@ -155,7 +155,7 @@ func (h *AdminHandler) contact(w http.ResponseWriter, r *http.Request) error {
 	ctx, cancel := httpapi.Begin(r, h.RequestTimeout)
 	defer cancel()
 	contact, err := h.control.Contact(ctx, r.PathValue("user_id"))
-	return showContact(w, contact, err)
+	return writeContact(w, contact, err)
 }
 
 func (h *AdminHandler) putContact(w http.ResponseWriter, r *http.Request) error {
@@ -169,11 +169,11 @@ func (h *AdminHandler) putContact(w http.ResponseWriter, r *http.Request) error 
 	}
 	ctx, cancel := httpapi.Begin(r, h.RequestTimeout)
 	defer cancel()
-	contact, err := h.control.PutContact(ctx, contact, client(r))
-	return showContact(w, contact, err)
+	contact, err := h.control.PutContact(ctx, contact, requestAuthor(r))
+	return writeContact(w, contact, err)
 }
 
-func showContact(w http.ResponseWriter, contact ports.Contact, err error) error {
+func writeContact(w http.ResponseWriter, contact ports.Contact, err error) error {
 	if err != nil {
 		return problem(err)
 	}
@@ -183,7 +183,7 @@ func showContact(w http.ResponseWriter, contact ports.Contact, err error) error 
 func (h *AdminHandler) deleteContact(w http.ResponseWriter, r *http.Request) error {
 	ctx, cancel := httpapi.Begin(r, h.RequestTimeout)
 	defer cancel()
-	if err := h.control.DeleteContact(ctx, r.PathValue("user_id"), client(r)); err != nil {
+	if err := h.control.DeleteContact(ctx, r.PathValue("user_id"), requestAuthor(r)); err != nil {
 		return problem(err)
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -196,7 +196,7 @@ const forgetTimeout = time.Minute
 func (h *AdminHandler) forget(w http.ResponseWriter, r *http.Request) error {
 	ctx, cancel := httpapi.Begin(r, max(h.RequestTimeout, forgetTimeout))
 	defer cancel()
-	forgotten, err := h.control.Forget(ctx, r.PathValue("user_id"), client(r))
+	forgotten, err := h.control.Forget(ctx, r.PathValue("user_id"), requestAuthor(r))
 	switch {
 	case err == nil:
 		return httpapi.WriteJSON(w, http.StatusOK, NewForgottenView(forgotten))
@@ -207,5 +207,5 @@ func (h *AdminHandler) forget(w http.ResponseWriter, r *http.Request) error {
 	return httpapi.Unavailable("these could not be changed: " + strings.Join(forgotten.Left, ", ") + "; send the request again")
 }
 
-// client returns the author of a request that names none.
-func client(r *http.Request) string { return "http " + r.RemoteAddr }
+// requestAuthor returns the author of a request whose body names none.
+func requestAuthor(r *http.Request) string { return "http " + r.RemoteAddr }

@@ -52,7 +52,7 @@ type Alerts struct {
 	log     *slog.Logger
 	state   statelog.State
 	ran     atomic.Bool
-	waiting chan ports.Outgoing
+	queue   chan ports.Outgoing
 
 	mu     sync.Mutex
 	topics map[alertTopic]*alertWindow
@@ -96,7 +96,7 @@ func NewAlerts(channel ports.Channel, address string, window time.Duration, log 
 	}
 	return &Alerts{
 		channel: channel, address: address, window: cmp.Or(window, DefaultAlertWindow), log: wiring.Logger(log),
-		waiting: make(chan ports.Outgoing, maxWaitingAlerts), topics: make(map[alertTopic]*alertWindow),
+		queue: make(chan ports.Outgoing, maxWaitingAlerts), topics: make(map[alertTopic]*alertWindow),
 	}, nil
 }
 
@@ -120,11 +120,11 @@ func (a *Alerts) Alert(alert Alert) {
 		w.latest = timed
 		return
 	}
-	a.begin(w, timed)
+	a.startWindow(w, timed)
 }
 
-// begin begins a window by an alert.
-func (a *Alerts) begin(w *alertWindow, alert timedAlert) {
+// startWindow queues the alert, and starts a window in which others are left out.
+func (a *Alerts) startWindow(w *alertWindow, alert timedAlert) {
 	message := ports.Outgoing{
 		ID:      "alert-" + uuid.NewString(),
 		Event:   domain.Event{Time: alert.at}, // no order's
@@ -133,7 +133,7 @@ func (a *Alerts) begin(w *alertWindow, alert timedAlert) {
 	}
 	w.began = now()
 	select {
-	case a.waiting <- message:
+	case a.queue <- message:
 		w.leftOut = 0
 	default:
 		w.leftOut++
@@ -160,7 +160,7 @@ func (a *Alerts) endWindows() {
 	slices.SortFunc(again, func(v, w *alertWindow) int { return v.latest.at.Compare(w.latest.at) })
 	for _, w := range again {
 		w.leftOut-- // the latest is not left out any more
-		a.begin(w, w.latest)
+		a.startWindow(w, w.latest)
 	}
 }
 
@@ -189,13 +189,13 @@ func (a *Alerts) Run(ctx context.Context) error {
 	})
 	for {
 		select {
-		case message := <-a.waiting:
+		case message := <-a.queue:
 			a.send(ctx, calls, message)
 			continue
 		default:
 		}
 		select {
-		case message := <-a.waiting:
+		case message := <-a.queue:
 			a.send(ctx, calls, message)
 		case <-ctx.Done():
 			return nil
@@ -207,7 +207,7 @@ func (a *Alerts) Run(ctx context.Context) error {
 func (a *Alerts) send(ctx, calls context.Context, message ports.Outgoing) {
 	refusals, pause := 0, firstAlertPause
 	for message.Attempt = 1; ; message.Attempt++ {
-		err := a.try(calls, message)
+		err := a.sendOnce(calls, message)
 		if err == nil {
 			a.state.Up(ctx, a.log, "alerts are sent again")
 			return
@@ -228,8 +228,8 @@ func (a *Alerts) send(ctx, calls context.Context, message ports.Outgoing) {
 	}
 }
 
-// try sends the alert once. A panic of the channel is a permanent error.
-func (a *Alerts) try(ctx context.Context, message ports.Outgoing) (err error) {
+// sendOnce sends the alert once. A panic of the channel is a permanent error.
+func (a *Alerts) sendOnce(ctx context.Context, message ports.Outgoing) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, alertTimeout)
 	defer cancel()
 	defer func() {
@@ -264,10 +264,10 @@ func (a timedAlert) content(leftOut int, since time.Time) ports.Content {
 			fmt.Fprintf(&b, "%s: %s\n", name, oneLine(value, domain.MaxAnswer))
 		}
 	}
-	line("time", readable(a.at))
+	line("time", timeText(a.at))
 	line("channel", a.Channel)
 	line("receiver", a.Receiver)
-	line("since", readable(a.Since))
+	line("since", timeText(a.Since))
 	if a.Notifications > 1 {
 		line("notifications", strconv.Itoa(a.Notifications))
 	}
@@ -279,13 +279,13 @@ func (a timedAlert) content(leftOut int, since time.Time) ports.Content {
 	}
 	line("last answer", mask.Text(a.Answer))
 	if leftOut > 0 {
-		fmt.Fprintf(&b, "\n%d more alerts like this one were left out since %s.\n", leftOut, readable(since))
+		fmt.Fprintf(&b, "\n%d more alerts like this one were left out since %s.\n", leftOut, timeText(since))
 	}
 	b.WriteString("\nGET /undelivered on the admin address lists what has not reached whom, and why.\n")
 	return ports.Content{Language: "en", Subject: oneLine(subject, maxAlertSubject), Text: b.String()}
 }
 
-func readable(t time.Time) string {
+func timeText(t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}

@@ -27,8 +27,8 @@ const (
 	probeLease = turnTimeout + sendTimeout + 5*time.Second
 )
 
-// works notes that the receiver answers.
-func (s *Service) works(ctx context.Context, r *route, name string) {
+// noteSuccess notes that the receiver answers.
+func (s *Service) noteSuccess(ctx context.Context, r *route, name string) {
 	r.receivers.mu.Lock()
 	to := r.receivers.get(name)
 	to.unreachable, to.refused = 0, 0
@@ -38,8 +38,8 @@ func (s *Service) works(ctx context.Context, r *route, name string) {
 	}
 }
 
-// fails notes that the receiver has failed, and pauses it after too many failures.
-func (s *Service) fails(ctx context.Context, r *route, name string, j job, outcome domain.Outcome, err error) {
+// noteFailure notes that the receiver has failed, and pauses it after too many failures.
+func (s *Service) noteFailure(ctx context.Context, r *route, name string, j job, outcome domain.Outcome, err error) {
 	r.receivers.mu.Lock()
 	to := r.receivers.get(name)
 	if outcome == domain.Unreachable {
@@ -88,7 +88,7 @@ func (s *Service) pause(ctx context.Context, r *route, j job, pause ports.Pause)
 		}
 		switch {
 		case err == nil:
-			s.log.WarnContext(ctx, "receiver is paused; its notifications "+fate(pause.Kind), "channel", r.name, "receiver", pause.Receiver,
+			s.log.WarnContext(ctx, "receiver is paused; its notifications "+effect(pause.Kind), "channel", r.name, "receiver", pause.Receiver,
 				"kind", pause.Kind, "reason", pause.Reason)
 			s.alert(Paused, r, pause.Receiver, j, pause.Reason, pause.Since)
 			return
@@ -102,7 +102,7 @@ func (s *Service) pause(ctx context.Context, r *route, j job, pause ports.Pause)
 	}
 }
 
-func fate(kind ports.PauseKind) string {
+func effect(kind ports.PauseKind) string {
 	if kind == ports.Off {
 		return "are skipped"
 	}

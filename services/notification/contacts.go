@@ -81,9 +81,9 @@ func (c *Control) checkContact(contact ports.Contact) (ports.Contact, error) {
 	contact.Off = slices.Sorted(slices.Values(contact.Off))
 	for i, name := range contact.Off {
 		if i > 0 && contact.Off[i-1] == name {
-			fault("off", fmt.Sprintf("must name %s once", shown(name)))
+			fault("off", fmt.Sprintf("must name %s once", quoteName(name)))
 		} else if reason := c.checkAddressed(name); reason != "" {
-			fault("off", shown(name)+" "+reason)
+			fault("off", quoteName(name)+" "+reason)
 		}
 	}
 	if len(invalid.Fields) > 0 {
@@ -141,9 +141,9 @@ func checkLanguage(tag string) (reason string) {
 	return ""
 }
 
-// shown returns a channel's name from outside as answers show it. It may be an address
+// quoteName returns a channel's name from outside as answers show it. It may be an address
 // in a wrong place.
-func shown(name string) string {
+func quoteName(name string) string {
 	const limit = 32
 	if characters := []rune(name); len(characters) > limit {
 		name = string(characters[:limit]) + "…"

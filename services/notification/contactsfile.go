@@ -87,10 +87,10 @@ func (c *Control) checkColumns(line int, columns []string, bad *BadFileError) {
 	}
 	for i, name := range columns {
 		if slices.Contains(columns[:i], name) {
-			bad.add(line, shown(name), "names a column twice")
+			bad.add(line, quoteName(name), "names a column twice")
 		} else if !slices.Contains(otherColumns, name) {
 			if reason := c.checkAddressed(name); reason != "" {
-				bad.add(line, shown(name), reason+"; other columns: "+strings.Join(otherColumns, ", "))
+				bad.add(line, quoteName(name), reason+"; other columns: "+strings.Join(otherColumns, ", "))
 			}
 		}
 	}

@@ -114,15 +114,15 @@ func (s *Service) release(ctx context.Context, j job) {
 	}
 }
 
-// tally counts what may happen thousands of times, for one line a minute.
-type tally struct {
+// logLimiter counts what may happen thousands of times, for one line a minute.
+type logLimiter struct {
 	mu    sync.Mutex
 	count int // since the last line
 	last  time.Time
 }
 
 // note counts one more. It calls log with the number if a line is due.
-func (t *tally) note(log func(count int)) {
+func (t *logLimiter) note(log func(count int)) {
 	t.mu.Lock()
 	t.count++
 	count, due := t.count, t.last.IsZero() || time.Since(t.last) >= time.Minute

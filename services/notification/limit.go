@@ -82,12 +82,12 @@ func busyDelay(n domain.Notification) time.Duration {
 	return delay/2 + rand.N(delay) // or many would be due at the same time, and none between
 }
 
-// begin waits until the channel may send another notification, within its rate and
+// waitForTurn waits until the channel may send another notification, within its rate and
 // concurrency. The caller calls end afterwards. errBusy is returned when that would take
 // longer than turnTimeout, and at once when one of several receivers takes half of the
 // channel, or three quarters of its retries: a receiver that hangs leaves the others the
 // rest.
-func (r *route) begin(ctx context.Context, name string, fromQueue bool) (end func(), err error) {
+func (r *route) waitForTurn(ctx context.Context, name string, fromQueue bool) (end func(), err error) {
 	again := 1
 	if fromQueue {
 		again = 0
@@ -102,7 +102,7 @@ func (r *route) begin(ctx context.Context, name string, fromQueue bool) (end fun
 	to.sending++
 	to.again += again
 	receivers.mu.Unlock()
-	left := func() {
+	leave := func() {
 		receivers.mu.Lock()
 		to.sending--
 		to.again -= again
@@ -117,14 +117,14 @@ func (r *route) begin(ctx context.Context, name string, fromQueue bool) (end fun
 		select {
 		case r.slots <- struct{}{}:
 		case <-timeout.C:
-			left()
+			leave()
 			return nil, errBusy
 		case <-ctx.Done():
-			left()
+			leave()
 			return nil, ctx.Err()
 		}
 	}
-	end = func() { <-r.slots; left() }
+	end = func() { <-r.slots; leave() }
 	if r.limiter != nil {
 		turn := r.limiter.Reserve()
 		wait := turn.Delay()

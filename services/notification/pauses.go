@@ -25,9 +25,9 @@ type pauses struct {
 	mu      sync.Mutex // held while current is replaced
 }
 
-// of returns the pause that a notification by the channel to the receiver has to heed,
-// if any. What is being drained works again.
-func (p *pauses) of(channel, receiver string) (ports.Pause, bool) {
+// blocking returns the pause, if any, that keeps the channel from sending to the
+// receiver. A pause that is being drained keeps it from nothing.
+func (p *pauses) blocking(channel, receiver string) (ports.Pause, bool) {
 	current := p.current.Load()
 	if current == nil || len(*current) == 0 {
 		return ports.Pause{}, false
@@ -123,12 +123,12 @@ func (s *Service) readFirstPauses(ctx context.Context) bool {
 // watchPauses reads the pauses each second. It starts the probes and drains that they
 // ask for, and waits for them at the end.
 func (s *Service) watchPauses(ctx, calls context.Context) {
-	works := workers{running: make(map[domain.PauseKey]bool)}
-	defer works.wg.Wait()
+	tasks := pauseTasks{running: make(map[domain.PauseKey]bool)}
+	defer tasks.wg.Wait()
 	for ctx.Err() == nil {
 		for _, r := range s.routes {
 			for _, pause := range s.pauses.all(r.name) {
-				s.tend(ctx, calls, r, pause, &works)
+				s.startTask(ctx, calls, r, pause, &tasks)
 			}
 			r.receivers.forgetIdle()
 		}
@@ -142,13 +142,13 @@ func (s *Service) watchPauses(ctx, calls context.Context) {
 	}
 }
 
-// tend does what the pause asks for now.
-func (s *Service) tend(ctx, calls context.Context, r *route, pause ports.Pause, works *workers) {
+// startTask starts what the pause asks for now, unless it runs already.
+func (s *Service) startTask(ctx, calls context.Context, r *route, pause ports.Pause, tasks *pauseTasks) {
 	switch {
 	case pause.Kind == ports.Draining:
-		works.start(pause.PauseKey, func() { s.drain(ctx, calls, r, pause.PauseKey) })
+		tasks.start(pause.PauseKey, func() { s.drain(ctx, calls, r, pause.PauseKey) })
 	case pause.Kind == ports.Breaker && !time.Now().Before(pause.Probe):
-		works.start(pause.PauseKey, func() {
+		tasks.start(pause.PauseKey, func() {
 			select {
 			case r.probes <- struct{}{}:
 				defer func() { <-r.probes }()
@@ -157,7 +157,7 @@ func (s *Service) tend(ctx, calls context.Context, r *route, pause ports.Pause, 
 			}
 		})
 	case pause.Kind == ports.Manual && pause.Probe.IsZero() && time.Since(pause.Since) >= stuckAfter:
-		works.start(pause.PauseKey, func() { s.alertStuck(calls, r, pause) })
+		tasks.start(pause.PauseKey, func() { s.alertStuck(calls, r, pause) })
 	}
 }
 
@@ -181,14 +181,14 @@ func (s *Service) change(ctx context.Context, before, after ports.Pause) error {
 	return err
 }
 
-// workers run one function at a time for each pause.
-type workers struct {
+// pauseTasks run one function at a time for each pause.
+type pauseTasks struct {
 	wg      sync.WaitGroup
 	mu      sync.Mutex
 	running map[domain.PauseKey]bool
 }
 
-func (w *workers) start(key domain.PauseKey, f func()) {
+func (w *pauseTasks) start(key domain.PauseKey, f func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.running[key] {

@@ -12,10 +12,10 @@ import (
 	"example.com/orderflow/services/internal/wiring"
 )
 
-// nameRemovedChannels registers the routes' channels, and logs what the channels still
+// checkRemovedChannels registers the routes' channels, and logs what the channels still
 // hold that were registered earlier and have no route any more. It deletes nothing. It
 // waits for store and broker until ctx ends.
-func (s *Service) nameRemovedChannels(ctx context.Context) {
+func (s *Service) checkRemovedChannels(ctx context.Context) {
 	var configured, known []string
 	for _, r := range s.routes {
 		configured = append(configured, r.name)
@@ -28,15 +28,15 @@ func (s *Service) nameRemovedChannels(ctx context.Context) {
 		return
 	}
 	for _, name := range known {
-		if !slices.Contains(configured, name) && !s.untilDone(ctx, func(ctx context.Context) error { return s.nameRemoved(ctx, name) }) {
+		if !slices.Contains(configured, name) && !s.untilDone(ctx, func(ctx context.Context) error { return s.checkRemoved(ctx, name) }) {
 			return
 		}
 	}
 }
 
-// nameRemoved logs what the channel holds. It forgets the channel's name once its queue
+// checkRemoved logs what the channel holds. It forgets the channel's name once its queue
 // does not exist and no notification waits.
-func (s *Service) nameRemoved(ctx context.Context, name string) error {
+func (s *Service) checkRemoved(ctx context.Context, name string) error {
 	query := ports.NotificationQuery{Channel: name, States: []domain.NotificationState{domain.Retrying, domain.Held}, Limit: 1}
 	page, err := s.deliveries.List(ctx, query)
 	if err != nil {

@@ -33,7 +33,7 @@ func (s *Service) retryDue(ctx, calls context.Context, r *route) {
 	var log statelog.State
 	sleep(ctx, rand.N(dueInterval)) // notifiers that start together take turns
 	for ctx.Err() == nil {
-		limit := take(ctx, slots, most)
+		limit := takeFree(ctx, slots, most)
 		if limit == 0 {
 			return
 		}
@@ -67,9 +67,9 @@ func (s *Service) retryDue(ctx, calls context.Context, r *route) {
 	}
 }
 
-// take takes the free slots, at least one, and at most as many as given. It returns how
+// takeFree takes the free slots, at least one, and at most as many as given. It returns how
 // many; 0 once ctx has ended.
-func take(ctx context.Context, slots chan struct{}, most int) (taken int) {
+func takeFree(ctx context.Context, slots chan struct{}, most int) (taken int) {
 	select {
 	case slots <- struct{}{}:
 	case <-ctx.Done():

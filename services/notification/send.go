@@ -50,10 +50,10 @@ func (s *Service) deliver(ctx context.Context, r *route, j job) (outcome domain.
 	case to.skip != "":
 		return "", s.skip(ctx, r, j, to.skip)
 	}
-	if stopped, err := s.heed(ctx, r, j, to); stopped {
+	if stopped, err := s.holdIfPaused(ctx, r, j, to); stopped {
 		return "", err
 	}
-	end, err := r.begin(ctx, to.receiver, j.fromQueue)
+	end, err := r.waitForTurn(ctx, to.receiver, j.fromQueue)
 	switch {
 	case errors.Is(err, errBusy):
 		return "", s.wait(ctx, r, j, now().Add(busyDelay(j.n)), err.Error())
@@ -62,7 +62,7 @@ func (s *Service) deliver(ctx context.Context, r *route, j job) (outcome domain.
 		return "", failed(r, j.n.Recipient, "send", ports.Postpone(err))
 	}
 	defer end()
-	if stopped, err := s.heed(ctx, r, j, to); stopped { // it was paused while this one waited
+	if stopped, err := s.holdIfPaused(ctx, r, j, to); stopped { // it was paused while this one waited
 		return "", err
 	}
 	outcome, err = s.attempt(ctx, r, j, to)
@@ -72,9 +72,9 @@ func (s *Service) deliver(ctx context.Context, r *route, j job) (outcome domain.
 	return outcome, err
 }
 
-// heed holds or skips the notification if its channel or receiver is paused.
-func (s *Service) heed(ctx context.Context, r *route, j job, to target) (stopped bool, err error) {
-	pause, ok := s.pauses.of(r.name, to.receiver)
+// holdIfPaused holds or skips the notification if its channel or receiver is paused.
+func (s *Service) holdIfPaused(ctx context.Context, r *route, j job, to target) (stopped bool, err error) {
+	pause, ok := s.pauses.blocking(r.name, to.receiver)
 	switch {
 	case !ok || pause.PauseKey == j.probe:
 		return false, nil
@@ -101,22 +101,22 @@ func (s *Service) attempt(ctx context.Context, r *route, j job, to target) (doma
 
 	switch outcome {
 	case domain.Accepted:
-		s.works(ctx, r, to.receiver)
+		s.noteSuccess(ctx, r, to.receiver)
 		return outcome, s.sent(ctx, r, j)
 	case domain.Rejected:
-		s.works(ctx, r, to.receiver) // it answers
+		s.noteSuccess(ctx, r, to.receiver) // it answers
 		if ports.IsGone(err) {
 			s.switchOff(ctx, r, to.receiver, j, err)
 		}
 		return outcome, s.giveUp(ctx, r, j, err)
 	case domain.Unreachable:
-		s.fails(ctx, r, to.receiver, j, outcome, err)
-		if pause, ok := s.pauses.of(r.name, to.receiver); ok && pause.Kind != ports.Off {
+		s.noteFailure(ctx, r, to.receiver, j, outcome, err)
+		if pause, ok := s.pauses.blocking(r.name, to.receiver); ok && pause.Kind != ports.Off {
 			return outcome, s.hold(ctx, r, j, pause)
 		}
 		return outcome, s.wait(ctx, r, j, nextWhenUnreachable(j.n, err), mask.Text(text(err)))
 	}
-	s.fails(ctx, r, to.receiver, j, outcome, err)
+	s.noteFailure(ctx, r, to.receiver, j, outcome, err)
 	next, ok := r.nextTry(j.n, err)
 	if !ok {
 		return outcome, s.giveUp(ctx, r, j, err)

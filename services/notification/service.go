@@ -68,9 +68,9 @@ type Service struct {
 	routes   []*route
 	pauses   pauses
 	retry    retry.Store
-	claimed  tally // events that wait for another notifier's claims
-	refused  tally
-	dead     tally
+	claimed  logLimiter // events that wait for another notifier's claims
+	refused  logLimiter
+	dead     logLimiter
 	watched  statelog.State // down: the pauses can't be read
 	setAside statelog.State // down: the dead-letter queue is unavailable
 	ran      atomic.Bool
@@ -221,7 +221,7 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 	running.Go(func() { s.watchPauses(ctx, calls) })
 	running.Go(func() { s.expire(ctx) })
-	running.Go(func() { s.nameRemovedChannels(ctx) })
+	running.Go(func() { s.checkRemovedChannels(ctx) })
 	running.Wait()
 	if err := failed.Load(); err != nil {
 		return *err

@@ -82,7 +82,7 @@ func (run) Run(ctx context.Context, s *settings, out *app.Output, log *slog.Logg
 	if err != nil {
 		return err
 	}
-	control, err := notification.NewControl(store.ForOperators(), channels.Infos(), log)
+	control, err := notification.NewControl(store.ForControl(), channels.Infos(), log)
 	if err != nil {
 		return err
 	}

@@ -78,7 +78,7 @@ func (run) Run(ctx context.Context, s *settings, out *app.Output, log *slog.Logg
 	}
 
 	// 4. Make its HTTP handler. Once ctx has ended, /readyz answers 503.
-	control, err := notification.NewControl(store.ForOperators(), channels.Infos(), log)
+	control, err := notification.NewControl(store.ForControl(), channels.Infos(), log)
 	if err != nil {
 		return err
 	}

@@ -62,7 +62,7 @@ func withControl(ctx context.Context, s *settings, streams app.Streams, work fun
 		return err
 	}
 	defer store.Close()
-	control, err := notification.NewControl(store.ForOperators(), channels.Infos(), log)
+	control, err := notification.NewControl(store.ForControl(), channels.Infos(), log)
 	if err != nil {
 		return err
 	}

@@ -119,11 +119,11 @@ func withoutPath(err error) error {
 func missing(files []file, entries []fs.DirEntry) (faults []error) {
 	names := make(map[string]bool)
 	for _, entry := range entries {
-		names[lookUp(entry.Name())] = true
+		names[languageKey(entry.Name())] = true
 	}
 	languages := make(map[string]string)
 	for _, f := range files {
-		languages[lookUp(f.language)] = cmp.Or(languages[lookUp(f.language)], f.language)
+		languages[languageKey(f.language)] = cmp.Or(languages[languageKey(f.language)], f.language)
 	}
 	if len(entries) == 0 {
 		return []error{errors.New("the folder has no templates; it needs files like order.created.en.txt")}
@@ -131,7 +131,7 @@ func missing(files []file, entries []fs.DirEntry) (faults []error) {
 	for key, tag := range languages {
 		for _, kind := range eventTypes {
 			for _, end := range []part{subjectPart, textPart, htmlPart} {
-				if !names[lookUp(string(kind)+"."+key+"."+string(end))] {
+				if !names[languageKey(string(kind)+"."+key+"."+string(end))] {
 					faults = append(faults, fmt.Errorf("%s.%s.%s:1: the file is missing", kind, tag, end))
 				}
 			}
@@ -148,13 +148,13 @@ func (f file) parse() (made executor, faults []error) {
 		}
 		t, err := htmltemplate.New(f.name).Parse(f.text)
 		if err != nil {
-			return nil, []error{plain(f.name, err)}
+			return nil, []error{withoutPackage(f.name, err)}
 		}
 		return t, unknownFields(f.name, f.text, t.Tree.Root)
 	}
 	t, err := template.New(f.name).Parse(f.text)
 	if err != nil {
-		return nil, []error{plain(f.name, err)}
+		return nil, []error{withoutPackage(f.name, err)}
 	}
 	return t, unknownFields(f.name, f.text, t.Tree.Root)
 }

@@ -62,7 +62,7 @@ func New(folder fs.FS, fallback string) (*Set, error) {
 		folder = Builtin()
 	}
 	files, faults := readFolder(folder)
-	s := &Set{fallback: lookUp(fallback), languages: make(map[string]map[domain.EventType]*texts)}
+	s := &Set{fallback: languageKey(fallback), languages: make(map[string]map[domain.EventType]*texts)}
 	for _, f := range files {
 		made, wrong := f.parse()
 		faults = append(faults, wrong...)
@@ -91,7 +91,7 @@ func New(folder fs.FS, fallback string) (*Set, error) {
 }
 
 func (s *Set) texts(f file) *texts {
-	language := lookUp(f.language)
+	language := languageKey(f.language)
 	if s.languages[language] == nil {
 		s.languages[language] = make(map[domain.EventType]*texts)
 	}
@@ -125,7 +125,7 @@ func (s *Set) Render(event domain.Event, language string, test bool) (ports.Cont
 
 // find returns the best language for the tag.
 func (s *Set) find(tag string) string {
-	for tag = lookUp(tag); tag != ""; {
+	for tag = languageKey(tag); tag != ""; {
 		if s.languages[tag] != nil {
 			return tag
 		}
@@ -134,8 +134,8 @@ func (s *Set) find(tag string) string {
 	return s.fallback
 }
 
-// lookUp returns the tag as the languages' key.
-func lookUp(tag string) string { return strings.ToLower(strings.ReplaceAll(tag, "_", "-")) }
+// languageKey returns the tag as the languages' key.
+func languageKey(tag string) string { return strings.ToLower(strings.ReplaceAll(tag, "_", "-")) }
 
 func (t *texts) render(event domain.Event, test bool) (ports.Content, error) {
 	data := newData(event, t.tag, test)
@@ -167,7 +167,7 @@ func execute(t executor, data Data, limit int) (string, error) {
 	}
 	out := &bounded{left: limit, name: t.Name(), limit: limit}
 	if err := t.Execute(out, data); err != nil {
-		return "", plain(t.Name(), err)
+		return "", withoutPackage(t.Name(), err)
 	}
 	if !utf8.Valid(out.Bytes()) {
 		return "", fmt.Errorf("%s:1: the result is not valid UTF-8", t.Name())
@@ -189,9 +189,9 @@ func (b *bounded) Write(p []byte) (int, error) {
 	return b.Buffer.Write(p)
 }
 
-// plain returns the error of a template package without the package's name, so that
+// withoutPackage returns the error of a template package without the package's name, so that
 // it begins with the file and the line.
-func plain(name string, err error) error {
+func withoutPackage(name string, err error) error {
 	text := err.Error()
 	for _, prefix := range []string{"html/template: ", "html/template:", "template: ", "template:"} {
 		text = strings.TrimPrefix(text, prefix)

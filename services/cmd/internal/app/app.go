@@ -100,7 +100,7 @@ func Exec(ctx context.Context, program Program, settings Settings, args []string
 		log := settings.Shared().logger(out)
 		defer runtime.KeepAlive(limitMemory(os.DirFS("/"), log))
 		command.Bind(out, log)
-		warnOfExposed(command, log)
+		warnAboutSecretFlags(command, log)
 	}
 	err = command.Run()
 	interrupted := errors.Is(err, errInterrupted)
@@ -111,7 +111,7 @@ func Exec(ctx context.Context, program Program, settings Settings, args []string
 		return usage(err)
 	case interrupted:
 		err = errors.New("interrupted")
-	case errors.As(err, new(vetted)):
+	case errors.As(err, new(secretFree)):
 		s.Err = printable{plain}
 	}
 	fmt.Fprintf(s.Err, "%s: %s\n", program.Name, withVariable(parser.Model, err))

@@ -35,7 +35,7 @@ func (n *Notifying) OpenChannels(logTo ports.Channel, log *slog.Logger) (*Channe
 	if n.ChannelsFile != "" {
 		var err error
 		if file, err = readChannelsFile(n.ChannelsFile); err != nil {
-			return nil, vetted{errors.Join(append(faults, fmt.Errorf("--channels: %q: %w", Redact(n.ChannelsFile), withoutPath(err)))...)}
+			return nil, secretFree{errors.Join(append(faults, fmt.Errorf("--channels: %q: %w", Redact(n.ChannelsFile), withoutPath(err)))...)}
 		}
 		for _, spec := range specs {
 			if slices.ContainsFunc(file.specs, func(s *channelSpec) bool { return s.name == spec.name }) {
@@ -77,7 +77,7 @@ func (n *Notifying) OpenChannels(logTo ports.Channel, log *slog.Logger) (*Channe
 	}
 	if err := errors.Join(faults...); err != nil {
 		channels.Close()
-		return nil, vetted{err}
+		return nil, secretFree{err}
 	}
 	return channels, nil
 }

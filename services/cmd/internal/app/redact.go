@@ -92,9 +92,9 @@ func (w printable) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// vetted is an error without secrets, whose text may contain examples of URLs that
+// secretFree is an error without secrets, whose text may contain examples of URLs that
 // Redact would hide.
-type vetted struct{ error }
+type secretFree struct{ error }
 
 // Printable returns the text, which may be anybody's, with the characters escaped
 // that control a terminal.

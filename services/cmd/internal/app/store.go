@@ -27,8 +27,8 @@ type Store struct {
 	Close func()
 }
 
-// ForOperators returns the parts that the notifications' operators need.
-func (s *Store) ForOperators() notification.Store {
+// ForControl returns the parts that the notifications' operators need.
+func (s *Store) ForControl() notification.Store {
 	return notification.Store{Deliveries: s.Deliveries, States: s.States, Contacts: s.Contacts, DeadLetters: s.DeadLetters}
 }
 

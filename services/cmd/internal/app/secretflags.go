@@ -8,9 +8,9 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// warnOfExposed logs which flags of the command line have a secret in their URL,
+// warnAboutSecretFlags logs which flags of the command line have a secret in their URL,
 // because every user of the machine can read the command line.
-func warnOfExposed(command *kong.Context, log *slog.Logger) {
+func warnAboutSecretFlags(command *kong.Context, log *slog.Logger) {
 	warned := make(map[string]bool)
 	for _, part := range command.Path {
 		if part.Flag == nil || warned[part.Flag.Name] {
