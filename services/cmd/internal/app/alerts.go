@@ -22,21 +22,21 @@ type alertSpec struct {
 }
 
 // alertSpec returns where the flag or the file wants alerts to go; nil: nowhere.
-func (n *Notifying) alertSpec(file *alertSpec, fault func(error)) *alertSpec {
+func (n *Notifying) alertSpec(file *alertSpec, fault func(flag string, err error)) *alertSpec {
 	if n.Alerts == "" {
 		return file
 	}
-	spec := &alertSpec{fault: func(_ string, err error) { fault(err) }}
+	spec := &alertSpec{fault: func(_ string, err error) { fault("--alerts", err) }}
 	scheme, rest, _ := strings.Cut(n.Alerts, ":")
 	switch {
 	case file != nil:
-		fault(errors.New("the file of --channels says where alerts go, too; remove one of them"))
+		spec.fault("", errors.New("the file of --channels says where alerts go, too; remove one of them"))
 	case scheme == "mailto":
 		spec.kind, spec.to = kindSMTP, rest
 	case scheme == "https" || scheme == "http":
 		spec.kind, spec.to = kindWebhook, n.Alerts
 	default:
-		fault(errors.New("it is neither mailto:ADDRESS, such as mailto:ops@example.com, nor an https: URL"))
+		spec.fault("", errors.New("it is neither mailto:ADDRESS, such as mailto:ops@example.com, nor an https: URL"))
 		return nil
 	}
 	return spec

@@ -30,12 +30,15 @@ type openChannel struct {
 // a receiver. logTo is the channel log. The error has every fault.
 func (n *Notifying) OpenChannels(logTo ports.Channel, log *slog.Logger) (*Channels, error) {
 	var faults []error
-	specs := n.flagSpecs(func(setting string, err error) { faults = append(faults, fmt.Errorf("%s: %w", setting, err)) })
+	fault := func(flag string, err error) { faults = append(faults, fmt.Errorf("%s: %w", flag, err)) }
+	fileFault := func(err error) { fault("--channels", fmt.Errorf("%q: %w", Redact(n.ChannelsFile), err)) }
+	specs := n.flagSpecs(fault)
 	file := new(channelsFile)
 	if n.ChannelsFile != "" {
 		var err error
 		if file, err = readChannelsFile(n.ChannelsFile); err != nil {
-			return nil, secretFree{errors.Join(append(faults, fmt.Errorf("--channels: %q: %w", Redact(n.ChannelsFile), withoutPath(err)))...)}
+			fileFault(withoutPath(err))
+			return nil, secretFree{errors.Join(faults...)}
 		}
 		for _, spec := range specs {
 			if slices.ContainsFunc(file.specs, func(s *channelSpec) bool { return s.name == spec.name }) {
@@ -49,7 +52,7 @@ func (n *Notifying) OpenChannels(logTo ports.Channel, log *slog.Logger) (*Channe
 		specs = append([]*channelSpec{{name: kindLog, kind: kindLog, schedule: defaultSchedule(kindLog)}}, specs...)
 	}
 	channels := &Channels{log: log}
-	texts := n.openTemplates(specs, func(flag string, err error) { faults = append(faults, fmt.Errorf("%s: %w", flag, err)) })
+	texts := n.openTemplates(specs, fault)
 	for _, spec := range specs {
 		opened := openChannel{channelSpec: spec, channel: logTo}
 		if spec.kind != kindLog {
@@ -64,12 +67,12 @@ func (n *Notifying) OpenChannels(logTo ports.Channel, log *slog.Logger) (*Channe
 		}
 		channels.opened = append(channels.opened, opened)
 	}
-	if spec := n.alertSpec(file.alerts, func(err error) { faults = append(faults, fmt.Errorf("--alerts: %w", err)) }); spec != nil && len(channels.opened) == len(specs) {
+	if spec := n.alertSpec(file.alerts, fault); spec != nil && len(channels.opened) == len(specs) {
 		channels.Alerts = spec.open(channels.opened, log)
 	}
 	if file.File != nil {
 		if err := file.Err(); err != nil {
-			faults = append(faults, fmt.Errorf("--channels: %q: %w", Redact(n.ChannelsFile), err))
+			fileFault(err)
 		}
 	}
 	if len(faults) == 0 {
@@ -85,30 +88,33 @@ func (n *Notifying) OpenChannels(logTo ports.Channel, log *slog.Logger) (*Channe
 // flagSpecs returns the channels of the flags.
 func (n *Notifying) flagSpecs(fault func(flag string, err error)) (specs []*channelSpec) {
 	if n.SMTP != "" {
-		spec := &channelSpec{
-			name: "email", kind: kindSMTP, url: n.SMTP, toUsers: true, schedule: defaultSchedule(kindSMTP),
-			fault: func(_ string, err error) { fault("--smtp", err) },
-		}
-		if n.SMTPPasswordFile != "" {
-			var err error
-			if spec.password, err = readPassword(n.SMTPPasswordFile); err != nil {
-				fault("--smtp-password-file", err)
-			}
-		}
-		specs = append(specs, spec)
+		specs = append(specs, n.mailSpec(fault))
 	}
-	if n.Webhook == "" && n.WebhookSecretFile == "" && !webhookSecretIsSet() {
-		return specs
+	if n.Webhook != "" || n.WebhookSecretFile != "" || webhookSecretIsSet() {
+		specs = append(specs, n.webhookSpec(fault))
+	}
+	return specs
+}
+
+func (n *Notifying) mailSpec(fault func(flag string, err error)) *channelSpec {
+	spec := &channelSpec{
+		name: "email", kind: kindSMTP, url: n.SMTP, toUsers: true, schedule: defaultSchedule(kindSMTP),
+		fault: func(_ string, err error) { fault("--smtp", err) },
+	}
+	if n.SMTPPasswordFile != "" {
+		var err error
+		if spec.password, err = readPassword(n.SMTPPasswordFile); err != nil {
+			fault("--smtp-password-file", err)
+		}
+	}
+	return spec
+}
+
+func (n *Notifying) webhookSpec(fault func(flag string, err error)) *channelSpec {
+	spec := &channelSpec{
+		name: "webhook", kind: kindWebhook, allowPrivate: n.WebhookAllowPrivate, toUsers: true, schedule: defaultSchedule(kindWebhook),
 	}
 	secretFlag := "--webhook-secret-file"
-	spec := &channelSpec{name: "webhook", kind: kindWebhook, allowPrivate: n.WebhookAllowPrivate, toUsers: true, schedule: defaultSchedule(kindWebhook)}
-	spec.fault = func(setting string, err error) {
-		if setting == "secret" {
-			fault(secretFlag, err)
-		} else {
-			fault(cmp.Or(map[bool]string{true: "--webhook"}[n.Webhook != ""], secretFlag), err)
-		}
-	}
 	var err error
 	switch {
 	case n.WebhookSecretFile != "" && webhookSecretIsSet():
@@ -119,16 +125,24 @@ func (n *Notifying) flagSpecs(fault func(flag string, err error)) (specs []*chan
 		secretFlag = webhookSecret
 		spec.secrets, err = lookupSecret(webhookSecret)
 	default:
-		err = fmt.Errorf("--webhook needs a secret to sign with: name a file that has one, whsec_ and the base64 of 24 to 64 random bytes, or set the variable %s", webhookSecret)
+		err = fmt.Errorf("--webhook needs a secret to sign with: name a file that has one, whsec_ and the base64 of 24 to 64 random bytes, "+
+			"or set the variable %s", webhookSecret)
 	}
 	if err != nil {
 		fault(secretFlag, err)
+	}
+	spec.fault = func(setting string, err error) {
+		if setting == "secret" || n.Webhook == "" {
+			fault(secretFlag, err)
+		} else {
+			fault("--webhook", err)
+		}
 	}
 	if n.Webhook != "" {
 		spec.endpoints = []notification.Endpoint{{Name: "operator", Address: n.Webhook}}
 		spec.addressFaults = []func(error){func(err error) { fault("--webhook", fmt.Errorf("the URL %w", err)) }}
 	}
-	return append(specs, spec)
+	return spec
 }
 
 // Close closes the channels' connections. Call it after the last Send.
@@ -194,9 +208,8 @@ func (c *Channels) consumers(queue func(channel string) ports.EventQueue) ports.
 
 type consumers []ports.EventQueue
 
-// Ping returns the first error of the queues' pings. A channel's queue exists only from
-// the time on at which its consumer has connected, so before that a notifier is not
-// ready.
+// Ping returns the first error of the queues' pings. A channel's queue exists only once
+// its consumer has connected, so a notifier is not ready before that.
 func (c consumers) Ping(ctx context.Context) error {
 	for _, queue := range c {
 		if err := queue.Ping(ctx); err != nil {
@@ -207,7 +220,7 @@ func (c consumers) Ping(ctx context.Context) error {
 }
 
 // subscription returns the name of the channel's subscription. The channel log has the
-// main queue, as before there were others.
+// main queue, which has none.
 func subscription(channel string) string {
 	if channel == kindLog {
 		return ""

@@ -12,7 +12,7 @@ import (
 	"example.com/orderflow/services/notification"
 )
 
-// channelsFile is the file of --channels. It need not list the channel log:
+// channelsFile is the file of --channels. The channel log may be left out:
 //
 //	channels:
 //	  - name: email # and of its queue: order_created.email
@@ -48,7 +48,7 @@ func readChannelsFile(path string) (*channelsFile, error) {
 	return f, nil
 }
 
-// settingsOf are the settings of each kind of channel.
+// settingsOf lists the settings of each kind of channel.
 var settingsOf = map[string][]string{
 	kindLog:     {"events", "retry", "rate", "prefetch"},
 	kindSMTP:    {"events", "retry", "rate", "prefetch", "to", "endpoints", "templates", "url", "password_file", "password_env"},
@@ -58,7 +58,7 @@ var settingsOf = map[string][]string{
 func (f *channelsFile) channel(n yamlfile.Node) {
 	at := n.Mapping("name", "kind", "url", "password_file", "password_env", "secret_file", "secret_env", "allow_private",
 		"events", "to", "endpoints", "templates", "retry", "rate", "prefetch")
-	if len(at) == 0 { // is reported
+	if len(at) == 0 { // reported already
 		return
 	}
 	s := &channelSpec{
@@ -132,7 +132,8 @@ func (f *channelsFile) checkKind(n yamlfile.Node, at map[string]yamlfile.Node, s
 			s.name = ""
 		}
 	}
-	if i := slices.IndexFunc(f.specs, func(other *channelSpec) bool { return other != s && s.name != "" && other.name == s.name }); i >= 0 {
+	isSame := func(other *channelSpec) bool { return other != s && s.name != "" && other.name == s.name }
+	if i := slices.IndexFunc(f.specs, isSame); i >= 0 {
 		at["name"].Fault("is that of channels[%d], too; give each channel a name of its own", i)
 	}
 	if known == nil {
@@ -155,7 +156,7 @@ func (f *channelsFile) endpoint(s *channelSpec, n yamlfile.Node) {
 		}
 	}
 	switch {
-	case e.Name == "" || e.Address == "": // is reported
+	case e.Name == "" || e.Address == "": // reported already
 		return
 	case !channelName.MatchString(e.Name):
 		at["name"].Fault("%s", nameRule)
@@ -201,7 +202,9 @@ const unknownSecret = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 
 // secret returns the secret in the file or in the variable. If it can't be read, the
 // file has a fault, and secret returns unknown.
-func (f *channelsFile) secret(file, variable yamlfile.Node, read func(path string) (string, error), unknown string) (secret string) {
+func (f *channelsFile) secret(
+	file, variable yamlfile.Node, read func(path string) (string, error), unknown string,
+) (secret string) {
 	var err error
 	switch {
 	case file.IsSet() && variable.IsSet():

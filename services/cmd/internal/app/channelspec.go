@@ -41,8 +41,8 @@ type channelSpec struct {
 	rate         float64 // 0: no limit
 	prefetch     int     // 0: the default
 
-	// fault reports what is wrong with a setting, by its name in a file.
-	// addressFaults do so for each endpoint's address.
+	// fault reports a fault of the setting with this name in a file. addressFaults
+	// report those of the endpoints' addresses.
 	fault         func(setting string, err error)
 	addressFaults []func(error)
 }
@@ -77,13 +77,13 @@ func defaultSchedule(kind string) notification.Schedule {
 // hasTexts reports whether the channel's notifications have texts from templates.
 func (s *channelSpec) hasTexts() bool { return s.kind == kindSMTP }
 
-// open returns a channel of another kind than log. It reports what is wrong, and
-// returns nil if there is no channel then.
+// open opens a channel of kind smtp or webhook. It reports faults, and returns nil if
+// the channel can't be opened.
 func (s *channelSpec) open() ports.AddressedChannel {
 	var channel ports.AddressedChannel
 	switch s.kind {
 	case kindSMTP:
-		if s.url == "" { // is reported
+		if s.url == "" { // reported already
 			return nil
 		}
 		opened, err := smtpchannel.Open(s.url, smtpchannel.Options{Name: s.name, Password: s.password})
@@ -93,10 +93,11 @@ func (s *channelSpec) open() ports.AddressedChannel {
 		}
 		channel = opened
 	case kindWebhook:
-		if s.secrets == "" { // is reported
+		if s.secrets == "" { // reported already
 			return nil
 		}
-		opened, err := webhookchannel.New(webhookchannel.Options{Name: s.name, Secrets: strings.Fields(s.secrets), AllowPrivate: s.allowPrivate})
+		options := webhookchannel.Options{Name: s.name, Secrets: strings.Fields(s.secrets), AllowPrivate: s.allowPrivate}
+		opened, err := webhookchannel.New(options)
 		if err != nil {
 			s.fault("secret", err)
 			return nil

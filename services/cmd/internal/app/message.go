@@ -51,15 +51,16 @@ func (c *Channels) Preview(ctx context.Context, channel, language string, event 
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(w, "Language: %s\nSubject: %s\n\n%s\n", content.Language, Printable(content.Subject), strings.TrimRight(Printable(content.Text), "\n"))
+	text, html := strings.TrimRight(Printable(content.Text), "\n"), strings.TrimRight(Printable(content.HTML), "\n")
+	_, err = fmt.Fprintf(w, "Language: %s\nSubject: %s\n\n%s\n", content.Language, Printable(content.Subject), text)
 	if err == nil && content.HTML != "" {
-		_, err = fmt.Fprintf(w, "\nHTML:\n\n%s\n", strings.TrimRight(Printable(content.HTML), "\n"))
+		_, err = fmt.Fprintf(w, "\nHTML:\n\n%s\n", html)
 	}
 	return err
 }
 
-// SendTest sends a notification by the channel that is marked as a test. The address is
-// empty for a channel without addresses.
+// SendTest sends a notification, marked as a test, by the channel. The address is empty
+// for a channel without addresses.
 func (c *Channels) SendTest(ctx context.Context, channel, address, language, id string, event domain.Event) (ports.Answer, error) {
 	opened, err := c.find(channel)
 	if err != nil {

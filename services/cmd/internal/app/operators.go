@@ -9,7 +9,9 @@ import (
 )
 
 // OperatorsServer returns the admin server of a program that notifies.
-func (c *Common) OperatorsServer(control *notification.Control, letters *deadletters.Service, log *slog.Logger) (Component, error) {
+func (c *Common) OperatorsServer(
+	control *notification.Control, letters *deadletters.Service, log *slog.Logger,
+) (Component, error) {
 	admin, err := notification.NewAdminHandler(control, log)
 	if err != nil {
 		return Component{}, err

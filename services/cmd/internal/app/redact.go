@@ -92,8 +92,8 @@ func (w printable) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// secretFree is an error without secrets, whose text may contain examples of URLs that
-// Redact would hide.
+// secretFree is an error without secrets. Its text is not redacted, because Redact would
+// also hide examples of URLs.
 type secretFree struct{ error }
 
 // Printable returns the text, which may be anybody's, with the characters escaped

@@ -12,7 +12,7 @@ import (
 const maxSecret = 64 << 10 // bytes
 
 // readSecret returns the content of the file without white space around it. Its errors
-// show neither the content nor the path, in whose place somebody may give the secret.
+// show neither the content nor the path, because somebody may give the secret as the path.
 func readSecret(path string) (string, error) {
 	file, err := os.Open(path)
 	if err != nil {

@@ -24,8 +24,8 @@ func warnAboutSecretFlags(command *kong.Context, log *slog.Logger) {
 	}
 }
 
-// hasSecret reports whether the flag's value is a URL with a password, or one that is
-// a secret as a whole.
+// hasSecret reports whether the flag's value is a URL with a password, or a webhook's URL
+// with parameters, which may be secrets.
 func hasSecret(flag, text string) bool {
 	scheme, rest, isURL := strings.Cut(text, "://")
 	if !isURL || scheme == "" {

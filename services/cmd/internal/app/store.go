@@ -27,7 +27,7 @@ type Store struct {
 	Close func()
 }
 
-// ForControl returns the parts that the notifications' operators need.
+// ForControl returns the parts that [notification.Control] needs.
 func (s *Store) ForControl() notification.Store {
 	return notification.Store{Deliveries: s.Deliveries, States: s.States, Contacts: s.Contacts, DeadLetters: s.DeadLetters}
 }
@@ -72,7 +72,8 @@ func (c *Common) OpenStore(ctx context.Context, log *slog.Logger) (*Store, error
 // CheckStoreIsShared refuses a store in memory, which no other process can see.
 func (c *Common) CheckStoreIsShared() error {
 	if strings.HasPrefix(c.Store, "memory:") {
-		return settingError("--store", c.Store, errors.New("only the service's own process sees a store in memory; ask the service at its --admin-addr, or give a URL that begins with mongodb: instead"))
+		return settingError("--store", c.Store, errors.New("only the service's own process sees a store in memory; "+
+			"ask the service at its --admin-addr, or give a URL that begins with mongodb: instead"))
 	}
 	return nil
 }
