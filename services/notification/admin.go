@@ -105,7 +105,8 @@ func (h *AdminHandler) pause(w http.ResponseWriter, r *http.Request) error {
 	defer cancel()
 	pause, err := h.control.Pause(ctx, key, reason, by)
 	if errors.Is(err, ErrPaused) {
-		return conflict("paused", fmt.Sprintf("it is %s already, since %s, by %s", pause.Kind, httpapi.FormatTime(pause.Since), cmp.Or(pause.By, "the notifier")))
+		return conflict("paused", fmt.Sprintf("it is %s already, since %s, by %s",
+			pause.Kind, httpapi.FormatTime(pause.Since), cmp.Or(pause.By, "the notifier")))
 	}
 	return writePause(w, pause, err)
 }
@@ -136,7 +137,9 @@ func writePause(w http.ResponseWriter, pause ports.Pause, err error) error {
 }
 
 // readPauseKey reads the body of a request to pause or resume, which may be empty.
-func readPauseKey(w http.ResponseWriter, r *http.Request, what string, more ...httpapi.Field) (key domain.PauseKey, by string, err error) {
+func readPauseKey(
+	w http.ResponseWriter, r *http.Request, what string, more ...httpapi.Field,
+) (key domain.PauseKey, by string, err error) {
 	key.Channel, by = r.PathValue("name"), requestAuthor(r)
 	if r.ContentLength == 0 {
 		return key, by, nil
@@ -161,7 +164,10 @@ func (h *AdminHandler) contact(w http.ResponseWriter, r *http.Request) error {
 func (h *AdminHandler) putContact(w http.ResponseWriter, r *http.Request) error {
 	contact := ports.Contact{UserID: r.PathValue("user_id")}
 	if err := httpapi.ReadObject(w, r, "a contact",
-		httpapi.Field{Name: "language", Optional: true, To: &contact.Language, Must: mustBeLanguage, Valid: func() bool { return contact.Language != "" }},
+		httpapi.Field{
+			Name: "language", Optional: true, To: &contact.Language, Must: mustBeLanguage,
+			Valid: func() bool { return contact.Language != "" },
+		},
 		httpapi.Field{Name: "addresses", Optional: true, To: &contact.Addresses},
 		httpapi.Field{Name: "off", Optional: true, To: &contact.Off},
 	); err != nil {

@@ -16,8 +16,8 @@ import (
 	"example.com/orderflow/services/internal/wiring"
 )
 
-// Control holds the operators' use cases. It needs no running service: what it
-// changes in the store, all notifiers read.
+// Control has the operators' use cases. It needs no running service: it changes the
+// store, and all notifiers read the changes.
 type Control struct {
 	store    Store
 	channels []ChannelInfo // by name
@@ -60,7 +60,8 @@ func NewControl(store Store, channels []ChannelInfo, log *slog.Logger) (*Control
 			return nil, fmt.Errorf("%s: two channels are named %q", what, channel.Name)
 		}
 		if channel.Addressed != nil && slices.Contains(otherColumns, channel.Name) {
-			return nil, fmt.Errorf("%s: no channel with addresses can be named %q, because files of contacts have a column with this name", what, channel.Name)
+			return nil, fmt.Errorf("%s: no channel with addresses can be named %q, because files of contacts have a column with this name",
+				what, channel.Name)
 		}
 	}
 	return &Control{store: store, channels: channels, log: wiring.Logger(log)}, nil
@@ -68,11 +69,12 @@ func NewControl(store Store, channels []ChannelInfo, log *slog.Logger) (*Control
 
 // channel returns the configured channel with the name, or nil.
 func (c *Control) channel(name string) *ChannelInfo {
-	i, found := slices.BinarySearchFunc(c.channels, name, func(c ChannelInfo, name string) int { return strings.Compare(c.Name, name) })
-	if !found {
-		return nil
+	for i := range c.channels {
+		if c.channels[i].Name == name {
+			return &c.channels[i]
+		}
 	}
-	return &c.channels[i]
+	return nil
 }
 
 // ChannelStatus is a channel with its pauses.
@@ -134,9 +136,9 @@ var (
 )
 
 // Pause pauses the channel or one of its receivers until somebody resumes it. It
-// takes the place of a breaker's pause, and of one that is over. It returns the pause
-// that is stored, also with [ErrPaused]. [*domain.InvalidError] is returned when
-// receiver or reason is not empty and can't be one.
+// replaces a breaker's pause, and one that is being drained. It returns the pause that
+// is stored, also with [ErrPaused]. [*domain.InvalidError] is returned when receiver or
+// reason is wrong; both may be empty.
 func (c *Control) Pause(ctx context.Context, key domain.PauseKey, reason, by string) (ports.Pause, error) {
 	var invalid domain.InvalidError
 	if key.Receiver != "" && !isReceiver(key.Receiver) {
@@ -203,9 +205,12 @@ func (c *Control) Resume(ctx context.Context, key domain.PauseKey, by string) (a
 	return after, nil
 }
 
-// ForgetChannel removes a channel from the known ones, with what is left of its pauses.
-// [ErrInUse] is returned when it is configured or paused, or when its notifications
-// wait. Delete its queue first: nobody looks for it afterwards.
+// ForgetChannel removes a channel that is not configured from the known ones, with its
+// pauses that are being drained. Delete its queue first: no notifier names the queue
+// afterwards.
+//
+// [ErrInUse] is returned when the channel is configured or paused, or when its
+// notifications wait.
 func (c *Control) ForgetChannel(ctx context.Context, name, by string) error {
 	if err := c.checkKnown(ctx, name); err != nil {
 		return err
@@ -213,11 +218,11 @@ func (c *Control) ForgetChannel(ctx context.Context, name, by string) error {
 	if c.channel(name) != nil {
 		return fmt.Errorf("forget channel %s: %w: it is configured", name, ErrInUse)
 	}
-	waiting, err := c.store.Deliveries.List(ctx, ports.NotificationQuery{Channel: name, States: []domain.NotificationState{domain.Retrying, domain.Held}, Limit: 1})
+	waits, err := anyWaits(ctx, c.store.Deliveries, name)
 	if err != nil {
 		return fmt.Errorf("forget channel %s: %w", name, err)
 	}
-	if len(waiting.Notifications) > 0 {
+	if waits {
 		return fmt.Errorf("forget channel %s: %w: its notifications wait, as GET /undelivered lists them", name, ErrInUse)
 	}
 	pauses, err := c.store.States.Pauses(ctx)

@@ -12,9 +12,9 @@ import (
 	"example.com/orderflow/services/internal/wiring"
 )
 
-// checkRemovedChannels registers the routes' channels, and logs what the channels still
-// hold that were registered earlier and have no route any more. It deletes nothing. It
-// waits for store and broker until ctx ends.
+// checkRemovedChannels registers the routes' channels. It logs what earlier channels
+// without a route still hold, and deletes none of it. It waits for store and broker
+// until ctx ends.
 func (s *Service) checkRemovedChannels(ctx context.Context) {
 	var configured, known []string
 	for _, r := range s.routes {
@@ -28,7 +28,10 @@ func (s *Service) checkRemovedChannels(ctx context.Context) {
 		return
 	}
 	for _, name := range known {
-		if !slices.Contains(configured, name) && !s.untilDone(ctx, func(ctx context.Context) error { return s.checkRemoved(ctx, name) }) {
+		if slices.Contains(configured, name) {
+			continue
+		}
+		if !s.untilDone(ctx, func(ctx context.Context) error { return s.checkRemoved(ctx, name) }) {
 			return
 		}
 	}
@@ -37,12 +40,10 @@ func (s *Service) checkRemovedChannels(ctx context.Context) {
 // checkRemoved logs what the channel holds. It forgets the channel's name once its queue
 // does not exist and no notification waits.
 func (s *Service) checkRemoved(ctx context.Context, name string) error {
-	query := ports.NotificationQuery{Channel: name, States: []domain.NotificationState{domain.Retrying, domain.Held}, Limit: 1}
-	page, err := s.deliveries.List(ctx, query)
+	waits, err := anyWaits(ctx, s.deliveries, name)
 	if err != nil {
 		return err
 	}
-	waits := len(page.Notifications) > 0
 	if s.queue != nil {
 		queue := s.queue(name)
 		if wiring.IsNil(queue) {
@@ -56,15 +57,23 @@ func (s *Service) checkRemoved(ctx context.Context, name string) error {
 		case err != nil:
 			return err
 		default:
-			s.log.WarnContext(ctx, "a queue belongs to no configured channel, and goes on collecting events; configure the channel, or delete its queue",
-				"channel", name, "events", events)
+			s.log.WarnContext(ctx, "a queue belongs to no configured channel, and goes on collecting events; "+
+				"configure the channel, or delete its queue", "channel", name, "events", events)
 		}
 	}
 	if waits {
-		s.log.WarnContext(ctx, "notifications of a channel that is not configured wait in the delivery log; they go on once it is configured",
-			"channel", name)
+		s.log.WarnContext(ctx, "notifications of a channel that is not configured wait in the delivery log; "+
+			"they go on once it is configured", "channel", name)
 	}
 	return nil
+}
+
+// anyWaits reports whether a notification by the channel waits.
+func anyWaits(ctx context.Context, deliveries ports.DeliveryLog, channel string) (bool, error) {
+	page, err := deliveries.List(ctx, ports.NotificationQuery{
+		Channel: channel, States: []domain.NotificationState{domain.Retrying, domain.Held}, Limit: 1,
+	})
+	return len(page.Notifications) > 0, err
 }
 
 // untilDone repeats the call until it succeeds. It returns false once ctx has ended.

@@ -12,7 +12,7 @@ import (
 	"example.com/orderflow/services/notification"
 )
 
-// channelCommands pause and resume channels of all notifiers, by the store.
+// channelCommands change the store, from which all notifiers read what is paused.
 type channelCommands struct {
 	List   listChannels  `cmd:"" help:"List the channels and what is paused."`
 	Pause  pauseChannel  `cmd:"" help:"Hold the notifications of a channel, or of one of its receivers, until it is resumed."`

@@ -90,7 +90,8 @@ func (s session) export(ctx context.Context, w io.Writer) error {
 		return err
 	}
 	for _, channel := range slices.Sorted(maps.Keys(report.LeftOut)) {
-		fmt.Fprintf(s.err, "left out what %s have for channel %s, which is not configured here\n", count(report.LeftOut[channel], "contact"), oneLine(channel))
+		fmt.Fprintf(s.err, "left out what %s have for channel %s, which is not configured here\n",
+			count(report.LeftOut[channel], "contact"), oneLine(channel))
 	}
 	if report.Unreadable > 0 {
 		fmt.Fprintf(s.err, "skipped %s that can't be read; the log has the ids\n", count(report.Unreadable, "contact"))
@@ -140,7 +141,8 @@ type setContact struct {
 
 func (c *setContact) Run(ctx context.Context, settings *settings, streams app.Streams) error {
 	return withControl(ctx, settings, streams, func(s session) error {
-		contact, err := s.control.PutContact(ctx, ports.Contact{UserID: c.User, Language: c.Language, Addresses: c.Address, Off: c.Off}, currentUser())
+		contact := ports.Contact{UserID: c.User, Language: c.Language, Addresses: c.Address, Off: c.Off}
+		contact, err := s.control.PutContact(ctx, contact, currentUser())
 		var invalid *domain.InvalidError
 		if errors.As(err, &invalid) {
 			for _, fault := range invalid.Fields {
@@ -186,7 +188,8 @@ type forget struct {
 func (f *forget) Run(ctx context.Context, settings *settings, streams app.Streams) error {
 	return withControl(ctx, settings, streams, func(s session) error {
 		if !f.Yes {
-			if err := s.confirm(ctx, "remove user "+oneLine(f.User)+" from contacts, notifications and dead letters? This can't be undone."); err != nil {
+			question := fmt.Sprintf("remove user %s from contacts, notifications and dead letters? This can't be undone.", oneLine(f.User))
+			if err := s.confirm(ctx, question); err != nil {
 				return err
 			}
 		}
@@ -195,7 +198,8 @@ func (f *forget) Run(ctx context.Context, settings *settings, streams app.Stream
 		if f.JSON {
 			s.printJSON(view)
 		} else {
-			fmt.Fprintf(s.out, "%s, %s and %s changed\n", count(view.Contacts, "contact"), count(view.Notifications, "notification"), count(view.DeadLetters, "dead letter"))
+			fmt.Fprintf(s.out, "%s, %s and %s changed\n",
+				count(view.Contacts, "contact"), count(view.Notifications, "notification"), count(view.DeadLetters, "dead letter"))
 		}
 		return err
 	})

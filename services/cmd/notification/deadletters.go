@@ -32,8 +32,8 @@ type filters struct {
 // every dead letter.
 func (f filters) parse() (order domain.OrderID, reason string, err error) {
 	if f.Order != nil {
-		if order, err = domain.ParseOrderID(*f.Order); err != nil {
-			return "", "", app.UsageErrorf("--order: %q is not an order's id; give a UUID with hyphens", oneLine(*f.Order))
+		if order, err = parseOrder(*f.Order); err != nil {
+			return "", "", err
 		}
 	}
 	if f.Reason != nil {
@@ -42,6 +42,15 @@ func (f filters) parse() (order domain.OrderID, reason string, err error) {
 		}
 	}
 	return order, reason, nil
+}
+
+// parseOrder parses the flag --order.
+func parseOrder(text string) (domain.OrderID, error) {
+	id, err := domain.ParseOrderID(text)
+	if err != nil {
+		return "", app.UsageErrorf("--order: %q is not an order's id; give a UUID with hyphens", oneLine(text))
+	}
+	return id, nil
 }
 
 // withSession opens the store and the broker for the command's work.

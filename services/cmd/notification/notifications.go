@@ -89,7 +89,9 @@ type notificationPage struct {
 }
 
 // list prints the pages that get returns, until the limit.
-func (n selectNotifications) list(ctx context.Context, settings *settings, streams app.Streams, get func(session, ports.NotificationQuery) (notificationPage, error)) error {
+func (n selectNotifications) list(
+	ctx context.Context, settings *settings, streams app.Streams, get func(session, ports.NotificationQuery) (notificationPage, error),
+) error {
 	query, err := n.query()
 	if err != nil {
 		return err
@@ -137,8 +139,8 @@ func (n selectNotifications) print(s session, table *tabwriter.Writer, view noti
 	if view.Pause != nil {
 		reason = fmt.Sprintf("%s since %s: %s", view.Pause.Kind, view.Pause.Since, reason)
 	}
-	fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\n", view.OrderID, oneLine(view.Channel), oneLine(view.Recipient), oneLine(view.UserID),
-		view.State, view.At, view.Attempt, view.NextTry, oneLine(reason))
+	fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\n", view.OrderID, oneLine(view.Channel), oneLine(view.Recipient),
+		oneLine(view.UserID), view.State, view.At, view.Attempt, view.NextTry, oneLine(reason))
 }
 
 // asUsage returns the error of a filter as one of the command line.

@@ -41,9 +41,9 @@ func (p *preview) Run(ctx context.Context, settings *settings, streams app.Strea
 	if p.Order == "" {
 		return show(templates.Sample(), p.Locale)
 	}
-	id, err := domain.ParseOrderID(p.Order)
+	id, err := parseOrder(p.Order)
 	if err != nil {
-		return app.UsageErrorf("--order: %q is not an order's id; give a UUID with hyphens", oneLine(p.Order))
+		return err
 	}
 	return withControl(ctx, settings, streams, func(s session) error {
 		order, err := s.store.Orders.Get(ctx, id)
