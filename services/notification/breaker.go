@@ -10,7 +10,7 @@ import (
 	"example.com/orderflow/services/internal/mask"
 )
 
-// A receiver is paused after so many failures without a success.
+// A receiver is paused after this many failures without a success in between.
 const (
 	maxUnreachable = 3  // one may be a lost connection; three are an outage, and each costs up to sendTimeout
 	maxRefused     = 10 // a refusal may be about one notification; ten are about the receiver
@@ -20,10 +20,11 @@ const (
 const (
 	firstProbe   = time.Second
 	longestProbe = time.Minute
-	longestAsked = time.Hour        // that a receiver may ask to wait for a probe
-	emptyProbe   = 10 * time.Second // no notification was held with which to probe
+	longestAsked = time.Hour        // the longest Retry-After that delays the first probe
+	emptyProbe   = 10 * time.Second // after a probe that found no held notification to send
 
-	// probeLease keeps other notifiers from probing meanwhile. It ends if this one dies.
+	// probeLease keeps other notifiers from probing at the same time. It also ends when
+	// this one dies.
 	probeLease = turnTimeout + sendTimeout + 5*time.Second
 )
 
@@ -52,7 +53,8 @@ func (s *Service) noteFailure(ctx context.Context, r *route, name string, j job,
 	broken := to.unreachable >= maxUnreachable || to.refused >= maxRefused
 	r.receivers.mu.Unlock()
 	if outcome == domain.Unreachable {
-		to.outage.Down(ctx, s.log, "the receiver can't be reached; its notifications wait", mask.Error(err), "channel", r.name, "receiver", name)
+		to.outage.Down(ctx, s.log, "the receiver can't be reached; its notifications wait", mask.Error(err),
+			"channel", r.name, "receiver", name)
 	}
 	if broken {
 		s.pause(ctx, r, j, ports.Pause{
@@ -72,10 +74,10 @@ func (s *Service) switchOff(ctx context.Context, r *route, name string, j job, e
 }
 
 // pause stores the pause. It replaces one that is being drained, and Off replaces a
-// breaker's; a person's pause stays. After an error of the store the next failure tries
-// it again.
+// breaker's, but it never replaces a person's. If the store fails, the receiver's next
+// failure calls pause again.
 func (s *Service) pause(ctx context.Context, r *route, j job, pause ports.Pause) {
-	for range 3 { // another notifier may be faster
+	for range 3 { // another notifier may change the pause first
 		before, exists := s.pauses.get(pause.PauseKey)
 		if exists && before.Kind != ports.Draining && (before.Kind != ports.Breaker || pause.Kind != ports.Off) {
 			return
@@ -88,8 +90,8 @@ func (s *Service) pause(ctx context.Context, r *route, j job, pause ports.Pause)
 		}
 		switch {
 		case err == nil:
-			s.log.WarnContext(ctx, "receiver is paused; its notifications "+effect(pause.Kind), "channel", r.name, "receiver", pause.Receiver,
-				"kind", pause.Kind, "reason", pause.Reason)
+			s.log.WarnContext(ctx, "receiver is paused; its notifications "+effect(pause.Kind),
+				"channel", r.name, "receiver", pause.Receiver, "kind", pause.Kind, "reason", pause.Reason)
 			s.alert(Paused, r, pause.Receiver, j, pause.Reason, pause.Since)
 			return
 		case errors.Is(err, ports.ErrExists), errors.Is(err, ports.ErrChanged):
@@ -97,7 +99,7 @@ func (s *Service) pause(ctx context.Context, r *route, j job, pause ports.Pause)
 				return
 			}
 		default:
-			return // the store's outage is logged by those who wait for it
+			return // the callers that wait for the store log its outage
 		}
 	}
 }
@@ -109,11 +111,12 @@ func effect(kind ports.PauseKind) string {
 	return "are held"
 }
 
-// probe sends one held notification to find out whether the receiver works again. Among
-// all notifiers one probes at a time: the one whose Change has moved Probe.
+// probe sends one held notification to find out whether the receiver works again. One
+// notifier probes at a time: the one whose Change has moved Probe.
 //
-// If none is held, the next event or retry to the receiver is, and the next probe sends
-// it. After an hour the pause is over without a probe, and the next notification is a try.
+// If no notification is held, a later probe sends the next one that is. If a probe an hour
+// after the pause began finds none, the pause ends, and the next notification tests the
+// receiver.
 func (s *Service) probe(ctx context.Context, r *route, before ports.Pause) {
 	claimed := before
 	claimed.Probe = now().Add(probeLease)
@@ -123,7 +126,7 @@ func (s *Service) probe(ctx context.Context, r *route, before ports.Pause) {
 	outcome, err := s.sendHeld(ctx, r, claimed.PauseKey)
 	after, at := claimed, now()
 	switch {
-	case err != nil: // the store's; the lease lets somebody probe again
+	case err != nil: // an error of the store; another probe follows after the lease
 		return
 	case outcome == domain.Accepted, outcome == domain.Rejected, outcome == "" && at.Sub(claimed.Since) >= stuckAfter:
 		// Some may be held even if none was tried: the channel is paused, too, or busy.
@@ -146,7 +149,7 @@ func (s *Service) probe(ctx context.Context, r *route, before ports.Pause) {
 		s.alert(Back, r, after.Receiver, job{}, claimed.Reason, claimed.Since)
 		return
 	}
-	// Exactly one probe is the first that was, or is to be, after this time.
+	// Alert once: only one probe is the first at or after this time.
 	stuck := claimed.Since.Add(stuckAfter)
 	if before.Probe.Before(stuck) && !at.Before(stuck) || at.Before(stuck) && !after.Probe.Before(stuck) {
 		s.alert(Stuck, r, after.Receiver, job{}, after.Reason, after.Since)
@@ -164,10 +167,10 @@ func probeDelay(failed int) time.Duration {
 	return min(firstProbe<<min(failed, 10), longestProbe)
 }
 
-// sendHeld tries the notification that the pause has held longest. outcome is empty if
-// none was tried.
+// sendHeld tries to send the notification that the pause has held longest. outcome is
+// empty if none was tried.
 func (s *Service) sendHeld(ctx context.Context, r *route, by domain.PauseKey) (domain.Outcome, error) {
-	for range 10 { // some may go elsewhere, or to nobody, by now
+	for range 10 { // some may go to another receiver, or to nobody, by now
 		began := time.Now()
 		held, err := s.claimHeld(ctx, by, 1)
 		if err != nil || len(held) == 0 {

@@ -15,17 +15,17 @@ import (
 const (
 	drainRate   = 200 // notifications a second by each notifier and channel: some receivers fail again under more
 	drainBatch  = 50
-	drainAtOnce = 16               // held notifications of a channel that are sent at once
-	drainTurns  = 4                // pauses of a channel that claim at once
-	drainPoll   = 10 * time.Second // the longest time between two looks for held notifications
+	drainAtOnce = 16               // held notifications that a channel sends at once
+	drainTurns  = 4                // pauses whose notifications a channel drains at once
+	drainPoll   = 10 * time.Second // the longest time between two claims of held notifications
 
-	// drainMargin is added to the lease of a claim. Until then a notifier that has died
-	// may have claimed the last ones, and others may not have seen that the pause is over.
+	// drainMargin is added to the lease of a claim. Within that time, a dead notifier may
+	// still have claims, and another may still hold notifications by the old pause.
 	drainMargin = 15 * time.Second
 )
 
-// drains bounds what all drains of a channel do together: when a server returns, the
-// pauses of all receivers behind it may end at once.
+// drains bounds all drains of a channel together, because when a server returns, the
+// pauses of many receivers may end at once.
 type drains struct {
 	limiter *rate.Limiter
 	batch   int
@@ -41,10 +41,11 @@ func newDrains(r Route) drains {
 	return drains{rate.NewLimiter(drainRate, 1), batch, make(chan struct{}, drainTurns), make(chan struct{}, drainAtOnce)}
 }
 
-// drain sends what the pause has held, at drainRate or the route's rate if that is lower,
-// while the pause is of kind Draining. All notifiers do so together; what one has claimed
-// no other gets. New events don't wait for it. drain ends the pause once none has been
-// held for a while.
+// drain sends what the pause has held, while the pause is of kind Draining. The rate is
+// drainRate, or the route's if that is lower. Several notifiers may drain a pause at once,
+// because each claims what it sends. New events don't wait for it.
+//
+// drain ends the pause when it has found no held notification for a while.
 func (s *Service) drain(ctx, calls context.Context, r *route, key domain.PauseKey) {
 	lastFound, sent, wait := time.Now(), 0, watchInterval
 	for ctx.Err() == nil {
@@ -60,7 +61,8 @@ func (s *Service) drain(ctx, calls context.Context, r *route, key domain.PauseKe
 			continue
 		case err == nil && time.Since(lastFound) >= s.deliveries.ClaimLease()+drainMargin:
 			if s.end(calls, pause) {
-				s.log.InfoContext(ctx, "all held notifications were sent; the pause is over", "channel", key.Channel, "receiver", key.Receiver,
+				s.log.InfoContext(ctx, "all held notifications were sent; the pause is over",
+					"channel", key.Channel, "receiver", key.Receiver,
 					"by_this_notifier", sent, "after", time.Since(pause.Since).Round(time.Second).String())
 			}
 			return
@@ -83,9 +85,9 @@ func (s *Service) drainBatch(ctx, calls context.Context, r *route, key domain.Pa
 	return len(held), s.sendDrained(ctx, calls, r, held, claimed), err
 }
 
-// sendDrained delivers the notifications, claimed at the time or later. It releases
-// those that are left when ctx ends, or that could not be sent within their claims. It
-// returns how many were tried.
+// sendDrained delivers the notifications, which were claimed at the time or later. It
+// releases the rest when ctx ends, or when their claims would end first. It returns how
+// many it has tried.
 func (s *Service) sendDrained(ctx, calls context.Context, r *route, held []ports.WaitingDelivery, claimed time.Time) int {
 	start, cancel := context.WithDeadline(ctx, claimed.Add(s.deliveries.ClaimLease()-handlerTimeout))
 	defer cancel()

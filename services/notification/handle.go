@@ -16,17 +16,17 @@ import (
 // the delivery log, so the message is done. handle returns the first of these that
 // applies:
 //   - an error marked by [ports.Postpone] if the delivery log is unavailable, another
-//     notifier has a claim, or the time is over
+//     notifier has a claim, or ctx ends
 //   - an error marked by [ports.Permanent] if a notification is dead
 //   - nil
 //
-// A crash between sending and recording repeats the notification; none loses it.
+// A crash between sending and recording repeats the notification. No crash loses one.
 func (s *Service) handle(ctx context.Context, r *route, event domain.Event) error {
 	jobs, errs := s.claimAll(ctx, r, event)
 	if len(jobs) == 1 {
 		_, err := s.deliver(ctx, r, jobs[0])
 		errs = append(errs, err)
-	} else if len(jobs) > 1 { // a slow recipient delays no other
+	} else if len(jobs) > 1 { // all at once, so that a slow recipient delays no other
 		results := make([]error, len(jobs))
 		var sending sync.WaitGroup
 		for i, j := range jobs {
@@ -48,14 +48,14 @@ func (s *Service) handle(ctx context.Context, r *route, event domain.Event) erro
 	if len(postponed) == 0 {
 		return ports.Permanent(errors.Join(permanent...))
 	}
-	if len(permanent) > 0 { // as text, because their marks would count, too
+	if len(permanent) > 0 { // as text, without their marks
 		postponed = append(postponed, fmt.Errorf("%v", errors.Join(permanent...)))
 	}
 	return errors.Join(postponed...)
 }
 
-// claimAll claims all notifications of the event before the first is sent: if one has
-// to come again, none of the others is tried twice.
+// claimAll claims all notifications of the event before the first is sent. If one claim
+// fails, the event comes again, and none of the notifications was sent before.
 func (s *Service) claimAll(ctx context.Context, r *route, event domain.Event) (jobs []job, errs []error) {
 	for _, recipient := range r.recipients() {
 		n := domain.Notification{
@@ -79,8 +79,8 @@ func (s *Service) claimAll(ctx context.Context, r *route, event domain.Event) (j
 	return jobs, errs
 }
 
-// failed says where err came from. The cause comes first, because lists of dead letters
-// cut long reasons.
+// failed adds the channel, the recipient and the step to err. The cause comes first,
+// because lists of dead letters cut long reasons.
 func failed(r *route, recipient, what string, err error) error {
 	if recipient != "" {
 		recipient = " to " + recipient
@@ -114,14 +114,14 @@ func (s *Service) release(ctx context.Context, j job) {
 	}
 }
 
-// logLimiter counts what may happen thousands of times, for one line a minute.
+// logLimiter limits what may happen thousands of times to one log line a minute.
 type logLimiter struct {
 	mu    sync.Mutex
 	count int // since the last line
 	last  time.Time
 }
 
-// note counts one more. It calls log with the number if a line is due.
+// note counts one more. If a line is due, it calls log with the count since the last one.
 func (t *logLimiter) note(log func(count int)) {
 	t.mu.Lock()
 	t.count++

@@ -11,7 +11,7 @@ import (
 	"example.com/orderflow/services/internal/statelog"
 )
 
-// receivers are those to which the channel has sent lately.
+// receivers are the receivers to which the channel has sent in the last minutes.
 type receivers struct {
 	mu    sync.Mutex
 	known map[string]*receiver
@@ -64,12 +64,13 @@ func (r *receivers) forgetIdle() {
 }
 
 // errBusy is returned when the notification has to wait for its turn. It then waits in
-// the delivery log, so that it does not keep the consumer from other receivers' events.
+// the delivery log, so that the consumer goes on with other receivers' events.
 var errBusy = errors.New("waits for its turn: the channel is busy up to its rate or concurrency, or its receiver is slow")
 
 const (
 	firstBusyDelay   = 2 * time.Second
 	longestBusyDelay = 5 * time.Minute
+	busyPause        = time.Second // slows a queue's move to the delivery log while its rate is exceeded
 )
 
 // busyDelay returns how long it waits there. The delay about doubles each time, so that
@@ -82,11 +83,12 @@ func busyDelay(n domain.Notification) time.Duration {
 	return delay/2 + rand.N(delay) // or many would be due at the same time, and none between
 }
 
-// waitForTurn waits until the channel may send another notification, within its rate and
-// concurrency. The caller calls end afterwards. errBusy is returned when that would take
-// longer than turnTimeout, and at once when one of several receivers takes half of the
-// channel, or three quarters of its retries: a receiver that hangs leaves the others the
-// rest.
+// waitForTurn waits until the channel's rate and concurrency allow another notification.
+// The caller calls end after it has sent.
+//
+// errBusy is returned when the wait would exceed turnTimeout. It is returned at once when
+// the receiver already uses half of the concurrency, or three quarters of the retries, and
+// there are others: a receiver that hangs leaves them the rest.
 func (r *route) waitForTurn(ctx context.Context, name string, fromQueue bool) (end func(), err error) {
 	again := 1
 	if fromQueue {
@@ -131,7 +133,7 @@ func (r *route) waitForTurn(ctx context.Context, name string, fromQueue bool) (e
 		if wait > turnTimeout {
 			turn.Cancel()
 			end()
-			sleep(ctx, busyPause) // there is no hurry: it only moves to the delivery log
+			sleep(ctx, busyPause)
 			return nil, errBusy
 		}
 		if sleep(ctx, wait); ctx.Err() != nil {
@@ -141,6 +143,3 @@ func (r *route) waitForTurn(ctx context.Context, name string, fromQueue bool) (e
 	}
 	return end, nil
 }
-
-// busyPause keeps a queue with a low rate from moving to the delivery log at once.
-const busyPause = time.Second

@@ -14,12 +14,12 @@ import (
 
 const (
 	watchInterval = time.Second     // between two readings of the pauses
-	callTimeout   = 5 * time.Second // of a call of the store that no notification waits for
-	stuckAfter    = time.Hour
+	callTimeout   = 5 * time.Second // of a call of the store for which no notification waits
+	stuckAfter    = time.Hour       // a pause that has lasted so long causes an alert
 )
 
-// pauses are the stored pauses, as this process has read or written them last. The zero
-// value has none.
+// pauses caches the stored pauses, as this process has last read or written them. The
+// zero value has none.
 type pauses struct {
 	current atomic.Pointer[map[domain.PauseKey]ports.Pause]
 	mu      sync.Mutex // held while current is replaced
@@ -72,8 +72,7 @@ func (p *pauses) replace(read []ports.Pause) {
 	p.current.Store(&fresh)
 }
 
-// update applies a change that this process has stored, so that it need not wait for the
-// next reading.
+// update applies a change that this process has stored, before the next reading.
 func (p *pauses) update(change func(map[domain.PauseKey]ports.Pause)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -120,8 +119,8 @@ func (s *Service) readFirstPauses(ctx context.Context) bool {
 	return read
 }
 
-// watchPauses reads the pauses each second. It starts the probes and drains that they
-// ask for, and waits for them at the end.
+// watchPauses reads the pauses each second, and starts the probes and drains that they
+// need. After ctx has ended it waits for them.
 func (s *Service) watchPauses(ctx, calls context.Context) {
 	tasks := pauseTasks{running: make(map[domain.PauseKey]bool)}
 	defer tasks.wg.Wait()
@@ -142,7 +141,8 @@ func (s *Service) watchPauses(ctx, calls context.Context) {
 	}
 }
 
-// startTask starts what the pause asks for now, unless it runs already.
+// startTask starts the drain, probe or alert that the pause needs now, unless it runs
+// already.
 func (s *Service) startTask(ctx, calls context.Context, r *route, pause ports.Pause, tasks *pauseTasks) {
 	switch {
 	case pause.Kind == ports.Draining:
@@ -161,7 +161,8 @@ func (s *Service) startTask(ctx, calls context.Context, r *route, pause ports.Pa
 	}
 }
 
-// alertStuck alerts once among all notifiers: Change lets one of them set Probe.
+// alertStuck alerts about a pause of a person. Of all notifiers only one alerts: the one
+// whose Change has set Probe.
 func (s *Service) alertStuck(ctx context.Context, r *route, pause ports.Pause) {
 	after := pause
 	after.Probe = now()
@@ -170,7 +171,7 @@ func (s *Service) alertStuck(ctx context.Context, r *route, pause ports.Pause) {
 	}
 }
 
-// change replaces the stored pause, and then the known one.
+// change replaces the pause in the store, and then in the cache.
 func (s *Service) change(ctx context.Context, before, after ports.Pause) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()

@@ -32,24 +32,24 @@ func (s *Service) skip(ctx context.Context, r *route, j job, reason string) erro
 	return s.settle(ctx, r, j)
 }
 
-// wait records that the notification is tried again, at the latest at next.
+// wait records that the notification is tried again at next.
 func (s *Service) wait(ctx context.Context, r *route, j job, next time.Time, reason string) error {
 	j.n.State, j.n.Reason, j.n.NextTry = domain.Retrying, cut(reason, maxReason), domain.TruncateTime(next)
 	return s.settle(ctx, r, j)
 }
 
 const (
-	minHeldCheck = time.Hour
+	minHeldCheck = time.Hour // from one check of a held notification to the next
 	maxHeldCheck = 12 * time.Hour
 )
 
-// hold records that the pause holds the notification. Its end releases it. NextTry is
-// for a pause that has vanished: it comes later the longer the pause has lasted, so that
-// a long pause costs few checks.
+// hold records that the pause holds the notification until it ends. NextTry is a safety
+// net, in case the pause disappears without a drain. It is later for an older pause, so
+// that a long pause costs few checks.
 func (s *Service) hold(ctx context.Context, r *route, j job, pause ports.Pause) error {
 	at := now()
 	if j.n.State == domain.Held && j.n.HeldBy == pause.PauseKey && j.n.NextTry.After(at) && !j.tried {
-		s.release(ctx, j) // it was claimed for a drain that has stopped
+		s.release(ctx, j) // claimed for a drain, but paused again meanwhile: the record stays as it is
 		return nil
 	}
 	j.n.State, j.n.HeldBy, j.n.Reason = domain.Held, pause.PauseKey, cut(pause.Reason, maxReason)
@@ -60,11 +60,13 @@ func (s *Service) hold(ctx context.Context, r *route, j job, pause ports.Pause) 
 // giveUp records that the notification is dead. Its event becomes a dead letter.
 //
 // If the event came by the queue, the consumer sets it aside after the record. After a
-// crash in between the event comes again, is tried once more, because dead
-// notifications are claimed again, and is set aside then. If it came from the delivery
-// log, it is set aside before the record. After a crash in between the notification is
-// tried once more, and set aside again if it fails; the dead letters keep one record of
-// both. If the dead-letter queue is unavailable, the notification waits for it.
+// crash in between, the event comes again. The notification is tried once more, because
+// a dead one is claimed again, and the event is set aside then.
+//
+// If the event came from the delivery log, giveUp sets it aside before the record. After a
+// crash in between, the notification is tried once more. If that fails, the event is set
+// aside again, and the dead letters keep one record of both. If the dead-letter queue is
+// unavailable, the notification waits for it.
 func (s *Service) giveUp(ctx context.Context, r *route, j job, cause error) error {
 	cause = failed(r, j.n.Recipient, "send", mask.Error(cause))
 	at := now()
@@ -83,8 +85,8 @@ func (s *Service) giveUp(ctx context.Context, r *route, j job, cause error) erro
 		return err
 	}
 	s.dead.note(func(count int) {
-		s.log.WarnContext(ctx, "notifications were given up; their events are dead letters", "since_last_line", count, "channel", r.name,
-			"event_id", j.event.ID, "attempts", j.n.Attempt, "error", cause)
+		s.log.WarnContext(ctx, "notifications were given up; their events are dead letters", "since_last_line", count,
+			"channel", r.name, "event_id", j.event.ID, "attempts", j.n.Attempt, "error", cause)
 	})
 	s.alert(GivenUp, r, j.n.Receiver, j, cause.Error(), firstFailure(j.n, at))
 	return ports.Permanent(cause)
@@ -106,8 +108,8 @@ func (s *Service) settle(ctx context.Context, r *route, j job) error {
 	return nil
 }
 
-// record waits for an unavailable delivery log until ctx ends: as long as the
-// notification is not recorded, a crash makes another notifier repeat it.
+// record waits for an unavailable delivery log until ctx ends, because a notification
+// that was sent and not recorded is sent again.
 func (s *Service) record(ctx context.Context, j job) error {
 	n := j.n
 	n.At = now()
@@ -132,7 +134,7 @@ func postponeUnlessPermanent(err error) error {
 	return ports.Postpone(err)
 }
 
-// alert tells the operator about the job's notification.
+// alert alerts the operator about the job's notification.
 func (s *Service) alert(kind AlertKind, r *route, receiver string, j job, answer string, since time.Time) {
 	a := Alert{
 		Kind: kind, Channel: r.name, Receiver: receiver, Answer: cut(answer, maxReason), Since: since,

@@ -15,9 +15,9 @@ const (
 )
 
 // expire deletes notifications that are older than the retention, until ctx ends. All
-// notifiers do so, each at its own time; a batch that another has deleted costs little.
-// Between two batches it waits for as long as the last one took, so that it takes at
-// most half of one connection, and keeps up with every rate at which one is written.
+// notifiers do so, each at its own times; a batch that another has deleted costs little.
+// Between two batches expire waits for as long as the last one took, so that it uses at
+// most half of one connection.
 func (s *Service) expire(ctx context.Context) {
 	var log statelog.State
 	sleep(ctx, rand.N(expireInterval))

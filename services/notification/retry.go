@@ -14,14 +14,13 @@ import (
 )
 
 const (
-	dueInterval = time.Second           // between two looks for due notifications while none are
-	dueAtOnce   = 64                    // that are tried at once, at most
-	duePause    = 20 * time.Millisecond // until some slots are free again, so that the next call claims more than one
+	dueInterval = time.Second           // between two claims if fewer are due than could be tried
+	dueAtOnce   = 64                    // the most that are tried at once
+	duePause    = 20 * time.Millisecond // between two claims otherwise, so that several slots are free
 )
 
-// retryDue tries the channel's notifications again that wait in the delivery log, once
-// they are due, until ctx ends. The times stand in the log, so several notifiers try no
-// more often than one.
+// retryDue tries the channel's due notifications from the delivery log again, until ctx
+// ends. The log has the times, so several notifiers try no more often than one.
 func (s *Service) retryDue(ctx, calls context.Context, r *route) {
 	slots := make(chan struct{}, r.retries)
 	most := r.retries
@@ -67,8 +66,8 @@ func (s *Service) retryDue(ctx, calls context.Context, r *route) {
 	}
 }
 
-// takeFree takes the free slots, at least one, and at most as many as given. It returns how
-// many; 0 once ctx has ended.
+// takeFree waits for a free slot, then takes all free ones, at most as many as given. It
+// returns how many it took, or 0 if ctx has ended.
 func takeFree(ctx context.Context, slots chan struct{}, most int) (taken int) {
 	select {
 	case slots <- struct{}{}:

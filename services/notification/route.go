@@ -85,7 +85,8 @@ func checkRoutes(routes []Route) error {
 		names[name] = true
 		if !wiring.IsNil(r.Queue) {
 			if other, ok := subscriptions[r.Subscription]; ok {
-				return fmt.Errorf("channels %s and %s have the same subscription, %q; each needs a queue of its own, or gets only a part of the events", other, name, r.Subscription)
+				return fmt.Errorf("channels %s and %s have the same subscription, %q; each needs a queue of its own, or gets only a part of the events",
+					other, name, r.Subscription)
 			}
 			subscriptions[r.Subscription] = name
 		}

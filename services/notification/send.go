@@ -20,8 +20,8 @@ type job struct {
 	n         domain.Notification // as it was claimed
 	event     domain.Event
 	fromQueue bool            // the consumer sets the event aside if the notification is dead
-	tried     bool            // by this claim
-	probe     domain.PauseKey // the pause that this job probes, and so does not heed
+	tried     bool            // sent under this claim, whatever the outcome
+	probe     domain.PauseKey // the pause that this job probes, and that does not hold it
 }
 
 // waiting returns the job of a notification from the delivery log.
@@ -29,10 +29,12 @@ func waiting(d ports.WaitingDelivery, probe domain.PauseKey) job {
 	return job{claim: d.Claim, n: d.Notification, event: d.Event, probe: probe}
 }
 
-// deliver sends the notification unless it is skipped or held, and records what became
-// of it. outcome is empty if it was not tried, or not at the receiver that it probes. An error marked by [ports.Permanent] is
-// returned when the notification is dead and its event has to be set aside; any other
-// error when nothing was recorded.
+// deliver sends the notification unless it is skipped or held, and records the result.
+// outcome is empty if the notification was not tried, or was a probe and went to another
+// receiver.
+//
+// An error marked by [ports.Permanent] is returned when the notification is dead and its
+// event has to be set aside. Any other error is returned when nothing was recorded.
 func (s *Service) deliver(ctx context.Context, r *route, j job) (outcome domain.Outcome, err error) {
 	if r.isOver(j.n) {
 		last := j.n.Attempts[len(j.n.Attempts)-1]
@@ -62,7 +64,7 @@ func (s *Service) deliver(ctx context.Context, r *route, j job) (outcome domain.
 		return "", failed(r, j.n.Recipient, "send", ports.Postpone(err))
 	}
 	defer end()
-	if stopped, err := s.holdIfPaused(ctx, r, j, to); stopped { // it was paused while this one waited
+	if stopped, err := s.holdIfPaused(ctx, r, j, to); stopped { // paused while this one waited
 		return "", err
 	}
 	outcome, err = s.attempt(ctx, r, j, to)
@@ -88,7 +90,7 @@ func (s *Service) holdIfPaused(ctx context.Context, r *route, j job, to target) 
 func (s *Service) attempt(ctx context.Context, r *route, j job, to target) (domain.Outcome, error) {
 	began := time.Now()
 	answer, err := s.send(ctx, r, j, to)
-	if err != nil && ctx.Err() != nil && !ports.IsPermanent(err) { // the service stops, or there is no time left to record
+	if err != nil && ctx.Err() != nil && !ports.IsPermanent(err) { // the service stops, or no time is left to record
 		s.release(ctx, j)
 		return "", failed(r, j.n.Recipient, "send", ports.Postpone(err))
 	}
@@ -104,7 +106,7 @@ func (s *Service) attempt(ctx context.Context, r *route, j job, to target) (doma
 		s.noteSuccess(ctx, r, to.receiver)
 		return outcome, s.sent(ctx, r, j)
 	case domain.Rejected:
-		s.noteSuccess(ctx, r, to.receiver) // it answers
+		s.noteSuccess(ctx, r, to.receiver) // it answered
 		if ports.IsGone(err) {
 			s.switchOff(ctx, r, to.receiver, j, err)
 		}
@@ -179,9 +181,8 @@ func withAttempt(n domain.Notification, a domain.Attempt, receiver string) domai
 // maxAskedDelay bounds the time that a receiver may ask to wait.
 const maxAskedDelay = 24 * time.Hour
 
-// nextTry returns when a refused notification is tried again. That is never before
-// the receiver asks for. If the receiver asks for a time after the horizon, that is the
-// last try.
+// nextTry returns when a refused notification is tried again, which is never before the
+// time that the receiver asks for. A try after the horizon is the last one.
 func (r *route) nextTry(n domain.Notification, err error) (next time.Time, ok bool) {
 	at := now()
 	next, ok = r.Schedule.Next(n.Attempt, n.First, at, rand.Float64())
@@ -194,9 +195,9 @@ func (r *route) nextTry(n domain.Notification, err error) (next time.Time, ok bo
 	return domain.TruncateTime(next), true
 }
 
-// isOver reports whether the notification has had its last try, and waits only for the
-// dead-letter queue. A replayed one that was not tried since has Attempt 0, and the
-// attempts of before.
+// isOver reports whether the notification has had its last try, and waits for nothing but
+// the dead-letter queue. A replayed one has Attempt 0 and its earlier attempts until it is
+// tried again.
 func (r *route) isOver(n domain.Notification) bool {
 	if n.Attempt == 0 || len(n.Attempts) == 0 || n.State != domain.Retrying {
 		return false
@@ -212,7 +213,7 @@ func askedDelay(err error) time.Duration {
 
 // nextWhenUnreachable returns when a notification whose receiver can't be reached is
 // tried again: 1 s after the first such try, at most 5 min after the ninth in a row.
-// Its breaker may pause the receiver before.
+// A breaker may pause the receiver before that.
 func nextWhenUnreachable(n domain.Notification, err error) time.Time {
 	delay := time.Second
 	for i := len(n.Attempts) - 2; i >= 0 && n.Attempts[i].Outcome == domain.Unreachable && delay < 5*time.Minute; i-- {

@@ -18,7 +18,7 @@ import (
 	"example.com/orderflow/services/internal/wiring"
 )
 
-// Parts are what a service shares among its routes.
+// Parts are the parts of a service that all routes share.
 type Parts struct {
 	Deliveries  ports.DeliveryLog
 	States      ports.ChannelStates
@@ -26,11 +26,11 @@ type Parts struct {
 	Contacts    ports.Contacts // required if a route goes to users
 	Alerts      Alerter        // nil: none
 
-	// Queue returns the queue that the channel of this name has, or had. Run uses it to
-	// name what the queues of removed channels still hold. nil: it does not.
+	// Queue returns the queue of the channel with this name. Run uses it to log what the
+	// queues of removed channels still hold; nil: it logs nothing of that.
 	Queue func(channel string) ports.EventQueue
 
-	Retention time.Duration // how long notifications are kept that do not wait; 0: DefaultRetention
+	Retention time.Duration // how long to keep notifications that do not wait; 0: DefaultRetention
 	Log       *slog.Logger  // nil: slog.Default()
 
 	// StopTimeout is how long notifications that are being tried again may take after
@@ -41,19 +41,19 @@ type Parts struct {
 const (
 	DefaultRetention = 90 * 24 * time.Hour
 
-	minRetention = time.Hour // a repeated event is recognised for as long
+	minRetention = time.Hour // a repeated event is recognised within the retention only
 )
 
-// The times of one delivery fit into the time that a consumer gives a handler, and
-// both into a claim.
+// One delivery must end before the consumer's timeout of a handler, and that before the
+// lease of a claim.
 const (
 	handlerTimeout = 30 * time.Second // the consumers' default
 	turnTimeout    = 5 * time.Second  // waiting for the channel's rate and concurrency
 	sendTimeout    = 20 * time.Second
 )
 
-// Service notifies users and operators of events, each by several channels that
-// delay one another in nothing.
+// Service notifies users and operators of events. It sends each event by several
+// channels, none of which delays another.
 type Service struct {
 	deliveries  ports.DeliveryLog
 	states      ports.ChannelStates
@@ -76,7 +76,7 @@ type Service struct {
 	ran      atomic.Bool
 }
 
-// route is a Route at work.
+// route is a Route with its state in this process.
 type route struct {
 	Route
 	name      string
@@ -112,13 +112,15 @@ func NewService(parts Parts, routes ...Route) (*Service, error) {
 		return nil, err
 	}
 	if lease := parts.Deliveries.ClaimLease(); lease <= handlerTimeout {
-		return nil, fmt.Errorf("%s: the delivery log's claims last %v; they must last longer than the %v that a handler may take, or another notifier repeats its notifications", what, lease, handlerTimeout)
+		return nil, fmt.Errorf("%s: the delivery log's claims last %v; they must last longer than the %v that a handler may take, "+
+			"or another notifier repeats its notifications", what, lease, handlerTimeout)
 	}
 	if parts.Retention == 0 {
 		parts.Retention = DefaultRetention
 	}
 	if parts.Retention < minRetention {
-		return nil, fmt.Errorf("%s: the retention is %v; it must be at least %v, or repeated events are sent again", what, parts.Retention, minRetention)
+		return nil, fmt.Errorf("%s: the retention is %v; it must be at least %v, or repeated events are sent again",
+			what, parts.Retention, minRetention)
 	}
 	if err := checkRoutes(routes); err != nil {
 		return nil, fmt.Errorf("%s: %w", what, err)
@@ -173,9 +175,9 @@ type noAlerts struct{}
 
 func (noAlerts) Alert(Alert) {}
 
-// Handler returns the handler of the channel's events. It is nil if no route has the
-// channel. While Run does not run, the handler knows of no pauses, and nothing is
-// tried again.
+// Handler returns the handler of the channel's events, or nil if no route has the
+// channel. While Run does not run, the handler knows no pauses, and nobody tries
+// notifications again.
 func (s *Service) Handler(channel string) ports.Handler {
 	for _, r := range s.routes {
 		if r.name == channel {
@@ -185,10 +187,10 @@ func (s *Service) Handler(channel string) ports.Handler {
 	return nil
 }
 
-// Run consumes the events of every route that has a queue, tries notifications again,
-// drains what was held, and deletes what is older than the retention. It returns after
-// ctx has ended and what is under way is finished, or with the first error of a
-// consumer. A second call returns an error.
+// Run consumes the events of every route with a queue, retries notifications, drains
+// pauses, and deletes what is older than the retention. It returns nil after ctx has
+// ended and all deliveries are finished, or the first error of a consumer. A second call
+// returns an error.
 func (s *Service) Run(ctx context.Context) error {
 	if s.deliveries == nil {
 		return errors.New("run notification service: it was not made by NewService")
@@ -198,6 +200,7 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
+	// calls is for deliveries, which may go on for the stop timeout after ctx has ended.
 	calls, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(s.stopTimeout, end) })()

@@ -14,15 +14,15 @@ import (
 type target struct {
 	address  string
 	language string
-	receiver string // what stands behind the address
-	skip     string // why nobody wants the notification; empty: somebody does
+	receiver string // of the address; see [ports.AddressedChannel]
+	skip     string // why the notification is not sent; empty: it is
 }
 
 // errNotConfigured is returned when the route has no such recipient any more.
 var errNotConfigured = errors.New("its recipient is not configured any more; it is tried again once it is")
 
-// notConfiguredDelay is the time between two looks at a recipient that is not
-// configured. Its notifications wait, because a wrong configuration must lose none.
+// notConfiguredDelay is the time between two tries to find the recipient. Its
+// notifications wait, because a mistake in the configuration must lose none.
 const notConfiguredDelay = time.Hour
 
 // recipients returns the recipients of every event.

@@ -7,7 +7,7 @@ import (
 
 // cut returns the text in valid UTF-8, without NUL, of at most limit bytes.
 func cut(text string, limit int) string {
-	if len(text) > 2*limit { // enough, even if some bytes are replaced
+	if len(text) > 2*limit { // so that replacing a long text costs little
 		text = text[:2*limit]
 	}
 	text = strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
