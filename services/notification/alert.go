@@ -6,15 +6,14 @@ import (
 	"example.com/orderflow/domain"
 )
 
-// Alerter tells an operator what needs a person.
+// Alerter alerts an operator about what needs a person.
 type Alerter interface {
-	// Alert takes the alert and returns at once: sending waits elsewhere. It may be
-	// called by several goroutines at once.
+	// Alert queues the alert and returns at once. Several goroutines may call it.
 	Alert(alert Alert)
 }
 
-// Alert is something that an operator wants to know. Its texts contain no secret,
-// and no address of a person.
+// Alert is a message to an operator. Its texts contain no secret, and no address of a
+// person.
 type Alert struct {
 	Kind     AlertKind
 	Channel  string
@@ -26,8 +25,8 @@ type Alert struct {
 	Recipient string
 	Attempts  int // that counted
 
-	Answer        string    // the receiver's last answer, the last error, or why somebody has paused it
-	Since         time.Time // of the pause, or of the first attempt of what was given up
+	Answer        string    // the receiver's last answer, the last error, or a person's reason for the pause
+	Since         time.Time // when the pause, or the first attempt of a dead notification, began
 	Notifications int       // how many the alert is about; 0: unknown
 }
 

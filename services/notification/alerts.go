@@ -22,11 +22,11 @@ import (
 	"example.com/orderflow/services/internal/wiring"
 )
 
-// DefaultAlertWindow is the time in which a receiver causes one alert of a kind.
+// DefaultAlertWindow is the time in which a receiver causes at most one alert of a kind.
 const DefaultAlertWindow = 15 * time.Minute
 
 const (
-	maxAlertTopics    = 100 // receivers with windows of their own; the others of a channel share one
+	maxAlertTopics    = 100 // kinds and receivers with windows of their own; a channel's others share one
 	maxWaitingAlerts  = 128
 	maxAlertAge       = 24 * time.Hour // how long an alert waits for its receiver
 	maxAlertRefusals  = 5
@@ -37,14 +37,13 @@ const (
 	alertGrace        = 3 * time.Second  // for the alerts that wait when the service stops
 )
 
-// Alerts sends alerts to an operator, one for each kind and receiver in a window. The
-// next one says how many were left out. If none comes, the latest that was left out
-// is sent after the window.
+// Alerts sends alerts to an operator, at most one for each kind and receiver in a
+// window. The next one says how many were left out. After a window that has left alerts
+// out, the latest of them is sent.
 //
-// The windows belong to the process. Of several notifiers only one alerts about a
-// pause, but each alerts about what it has given up itself. An alert is lost when the
-// process dies before it is sent: the log and the lists of notifications have
-// everything that it says.
+// Each process has its own windows. Of several notifiers only one alerts about a pause,
+// but each alerts about what it has given up itself. An alert is lost if the process dies
+// before it is sent: the log and the lists of notifications say the same.
 type Alerts struct {
 	channel ports.Channel
 	address string
@@ -77,10 +76,10 @@ type timedAlert struct {
 	at time.Time
 }
 
-// NewAlerts returns alerts that are sent by the channel, which may serve users, too,
-// to the address. A window of 0 is DefaultAlertWindow. If log is nil, slog.Default() is
-// used. An error is returned when the channel is nil or can't send to the address, or
-// the window is negative.
+// NewAlerts returns alerts that the channel sends to the address. The channel may serve
+// users, too. A window of 0 is DefaultAlertWindow, and a nil log is slog.Default(). An
+// error is returned when the channel is nil or can't send to the address, or when the
+// window is negative.
 func NewAlerts(channel ports.Channel, address string, window time.Duration, log *slog.Logger) (*Alerts, error) {
 	const what = "alerts"
 	if err := wiring.Check(what, wiring.Part{Name: "a channel", Given: channel}); err != nil {
@@ -100,8 +99,8 @@ func NewAlerts(channel ports.Channel, address string, window time.Duration, log 
 	}, nil
 }
 
-// Alert takes the alert for Run to send, unless its window leaves it out. It never
-// waits. If too many alerts wait already, it leaves the alert out, too.
+// Alert queues the alert for Run, unless its window leaves it out or too many alerts are
+// queued. It never waits.
 func (a *Alerts) Alert(alert Alert) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -138,12 +137,13 @@ func (a *Alerts) startWindow(w *alertWindow, alert timedAlert) {
 	default:
 		w.leftOut++
 		w.latest = alert
-		a.log.Error("alert left out, because too many wait to be sent", "kind", alert.Kind, "channel", alert.Channel, "receiver", alert.Receiver)
+		a.log.Error("alert left out, because too many wait to be sent",
+			"kind", alert.Kind, "channel", alert.Channel, "receiver", alert.Receiver)
 	}
 }
 
-// endWindows ends the windows that are over. Each that has left alerts out is followed
-// by another window, which begins with the latest of them.
+// endWindows ends the windows that are over. If one has left alerts out, it sends the
+// latest of them, which starts the next window.
 func (a *Alerts) endWindows() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -164,8 +164,8 @@ func (a *Alerts) endWindows() {
 	}
 }
 
-// Run sends the alerts until ctx ends. Then it tries each that waits once more, within
-// 3 s, and returns nil. A second call returns an error.
+// Run sends the alerts until ctx ends. Then it tries each queued one once, within 3 s, and
+// returns nil. A second call returns an error.
 func (a *Alerts) Run(ctx context.Context) error {
 	if a.ran.Swap(true) {
 		return errors.New("run alerts: they have run already; make others with NewAlerts")
@@ -203,7 +203,8 @@ func (a *Alerts) Run(ctx context.Context) error {
 	}
 }
 
-// send sends the alert, and tries again as long as that may help and ctx lasts.
+// send sends the alert. It tries again until the alert is refused for good or too old, or
+// ctx ends.
 func (a *Alerts) send(ctx, calls context.Context, message ports.Outgoing) {
 	refusals, pause := 0, firstAlertPause
 	for message.Attempt = 1; ; message.Attempt++ {
@@ -221,7 +222,7 @@ func (a *Alerts) send(ctx, calls context.Context, message ports.Outgoing) {
 				"attempts", message.Attempt, "error", mask.Text(text(err)))
 			return
 		}
-		a.state.Down(ctx, a.log, "alerts can't be sent; they are tried again", errors.New(mask.Text(text(err))), "channel", a.channel.Name())
+		a.state.Down(ctx, a.log, "alerts can't be sent; they are tried again", masked{err}, "channel", a.channel.Name())
 		asked, _ := ports.RetryDelay(err)
 		sleep(ctx, max(pause, min(asked, longestAlertPause)))
 		pause = min(2*pause, longestAlertPause)

@@ -141,8 +141,8 @@ func checkLanguage(tag string) (reason string) {
 	return ""
 }
 
-// quoteName returns a channel's name from outside as answers show it. It may be an address
-// in a wrong place.
+// quoteName returns a channel's name from a request or a file as errors show it: masked,
+// because somebody may have put an address in its place.
 func quoteName(name string) string {
 	const limit = 32
 	if characters := []rune(name); len(characters) > limit {

@@ -15,14 +15,14 @@ import (
 type ExportReport struct {
 	Written    int
 	Unreadable int            // contacts that can't be read
-	LeftOut    map[string]int // addresses and wishes, by channels that are not configured
+	LeftOut    map[string]int // addresses and entries of Off for channels that are not configured, by channel
 }
 
-// Export writes all contacts as a file that Import reads, by user id. It writes values
-// as they are: a spreadsheet takes one that begins with =, +, - or @ as a formula.
+// Export writes all contacts, by user id, as a file that Import reads. It writes values
+// unchanged: a spreadsheet takes one that begins with =, +, - or @ as a formula.
 //
-// The file has a column for each configured channel with addresses. What is stored
-// for other channels is left out, and counted.
+// The file has a column for each configured channel with addresses. Export leaves out
+// what is stored for other channels, and counts it.
 func (c *Control) Export(ctx context.Context, w io.Writer) (ExportReport, error) {
 	report := ExportReport{LeftOut: make(map[string]int)}
 	columns := []string{userColumn, languageColumn}
@@ -58,7 +58,7 @@ func (c *Control) Export(ctx context.Context, w io.Writer) (ExportReport, error)
 	}
 }
 
-// row returns the contact's fields, and counts what has no column.
+// row returns the contact's fields. It adds what has no column to leftOut.
 func (c *Control) row(contact ports.Contact, columns []string, leftOut map[string]int) []string {
 	var off []string
 	for _, name := range contact.Off {

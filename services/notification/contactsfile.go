@@ -28,9 +28,11 @@ const (
 
 var otherColumns = []string{userColumn, languageColumn, offColumn}
 
-// readContacts calls each with the contacts of the file, and adds the faults of the
-// others to bad. It returns the errors of each, of reading, and of ctx.
-func (c *Control) readContacts(ctx context.Context, file io.Reader, bad *BadFileError, each func(line int, contact ports.Contact) error) error {
+// readContacts calls each with every valid contact of the file, and adds the faults of
+// the other lines to bad. It returns the errors of each, of reading, and of ctx.
+func (c *Control) readContacts(
+	ctx context.Context, file io.Reader, bad *BadFileError, each func(line int, contact ports.Contact) error,
+) error {
 	lines := newLineReader(file)
 	var columns []string
 	for {
@@ -54,7 +56,7 @@ func (c *Control) readContacts(ctx context.Context, file io.Reader, bad *BadFile
 				c.checkColumns(lines.number, fields, bad)
 			}
 			if bad.Count > before {
-				return nil // nobody knows what the lines mean
+				return nil // without columns, the lines can't be read
 			}
 			columns = slices.Clone(fields)
 			continue
@@ -119,8 +121,8 @@ func contactOf(columns, fields []string) ports.Contact {
 	return contact
 }
 
-// lineReader reads the lines of a CSV file. Unlike encoding/csv, it bounds their
-// length, and goes on after a wrong one.
+// lineReader reads the lines of a CSV file. Unlike encoding/csv, it bounds their length,
+// and goes on after a faulty one.
 type lineReader struct {
 	in     *bufio.Reader
 	number int // of the latest line
@@ -128,7 +130,7 @@ type lineReader struct {
 }
 
 const (
-	maxLine  = 128 << 10 // bytes; more than every contact takes
+	maxLine  = 128 << 10 // bytes; the largest contact is shorter
 	maxLines = 1_000_001
 )
 

@@ -256,7 +256,7 @@ func TestImportIntoAFailingStore(t *testing.T) {
 		contacts.EXPECT().Put(gomock.Any(), gomock.Any()).Return(down),
 	)
 	written, err := newControl(t, store).Import(t.Context(), &users{count: 1200}, "bob", nil)
-	const want = "import contacts: put: unavailable; 500 of 1200 contacts were written, some of the next 500 may be, too: import the file again, which is safe"
+	const want = "import contacts: put: unavailable; 500 of 1200 contacts were written, and maybe some of the next 500; import the file again, which is safe"
 	if written != 500 || !errors.Is(err, ports.ErrUnavailable) || err.Error() != want {
 		t.Errorf("got %d, %v, want %s", written, err, want)
 	}

@@ -46,18 +46,20 @@ func (e *BadFileError) add(line int, field, reason string) {
 	}
 }
 
-// ImportProgress says how far an import has come. All lines are checked before the
-// first contact is written.
+// ImportProgress counts an import's contacts. Import checks all lines before it writes the
+// first contact.
 type ImportProgress struct{ Checked, Written int }
 
 // Import stores the contacts of a file, each in place of its user's earlier one, and
-// returns how many it has written. Other users' contacts stay. It reads the file
-// twice, and calls progress, which may be nil, now and then.
+// returns how many it has written. Other users' contacts stay. It reads the file twice,
+// and calls progress, which may be nil, after each batch.
 //
-// [*BadFileError] is returned when lines are wrong; then nothing was written. After
-// any other error the contacts that were written stay, and Import may be repeated. It
-// takes at most 1,000,001 lines, and some 50 bytes of memory for each.
-func (c *Control) Import(ctx context.Context, file io.ReadSeeker, by string, progress func(ImportProgress)) (written int, err error) {
+// [*BadFileError] is returned when lines are wrong; then nothing was written. After any
+// other error the contacts that were written stay, and Import may be repeated. It reads
+// at most 1,000,001 lines, and needs about 50 bytes of memory for each.
+func (c *Control) Import(
+	ctx context.Context, file io.ReadSeeker, by string, progress func(ImportProgress),
+) (written int, err error) {
 	if progress == nil {
 		progress = func(ImportProgress) {}
 	}
@@ -117,14 +119,14 @@ func (c *Control) Import(ctx context.Context, file io.ReadSeeker, by string, pro
 	}
 	c.log.InfoContext(ctx, "contacts imported", "written", done.Written, "of", done.Checked, "by", by)
 	if err != nil {
-		return done.Written, fmt.Errorf("import contacts: %w; %d of %d contacts were written, some of the next %d may be, too: import the file again, which is safe",
-			err, done.Written, done.Checked, importBatch)
+		return done.Written, fmt.Errorf("import contacts: %w; %d of %d contacts were written, and maybe some of the next %d; "+
+			"import the file again, which is safe", err, done.Written, done.Checked, importBatch)
 	}
 	return done.Written, nil
 }
 
-// seenUsers finds users that a file has twice. It keeps 128-bit hashes, because ids
-// take up to 512 bytes.
+// seenUsers finds users that a file has twice. It keeps 128-bit hashes instead of ids,
+// which take up to 512 bytes.
 type seenUsers struct {
 	seeds [2]maphash.Seed
 	lines map[[2]uint64]uint32
@@ -134,7 +136,7 @@ func newSeenUsers() *seenUsers {
 	return &seenUsers{[2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}, make(map[[2]uint64]uint32)}
 }
 
-// add returns the line on which the user was before, or 0.
+// add returns the earlier line of the user, or 0.
 func (s *seenUsers) add(userID string, line int) (first int) {
 	key := [2]uint64{maphash.String(s.seeds[0], userID), maphash.String(s.seeds[1], userID)}
 	if first, ok := s.lines[key]; ok {

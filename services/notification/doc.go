@@ -2,11 +2,11 @@
 // events, once per event, channel and recipient.
 //
 // A [Service] has a [Route] for each channel. [Service.Run] consumes each channel's own
-// queue. What a receiver refuses, or can't be reached for, waits in the delivery log, and
-// is tried again by the route's [Schedule]. A receiver that fails often is paused, until a
-// probe finds that it works again. [Control] holds the operators' use cases. [Handler] is
-// the public HTTP interface, [AdminHandler] the operators'. A program gives all of them
-// their adapters and runs them:
+// queue. A notification that its receiver refuses waits in the delivery log, and is tried
+// again by the route's [Schedule]. One whose receiver can't be reached waits, too, and loses
+// no attempt. A receiver that fails often is paused until a probe succeeds. [Control] has the operators' use
+// cases. [Handler] is the public HTTP interface, and [AdminHandler] the operators'. A
+// program gives all of them their adapters and runs them:
 //
 //	service, err := notification.NewService(notification.Parts{…}, notification.Route{Channel: channel, Queue: queue})
 //	control, err := notification.NewControl(notification.Store{…}, channels, log)

@@ -11,11 +11,12 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// Filter selects notifications, as people write it. Empty fields select all.
+// Filter selects notifications by the texts of a query or of flags. Empty fields select
+// all.
 type Filter struct {
 	OrderID, UserID, Channel string
 	State                    string // one or more states, separated by commas
-	From, To                 string // RFC 3339; notifications that changed in between
+	From, To                 string // RFC 3339; the latest change is not before From, and before To
 }
 
 // Query returns the filter's query. [*domain.InvalidError] is returned when a field
@@ -86,7 +87,7 @@ type Undelivered struct {
 	Pause *ports.Pause // that keeps it from being sent; nil: none
 }
 
-// UndeliveredPage is one page of them.
+// UndeliveredPage is one page of undelivered notifications.
 type UndeliveredPage struct {
 	Notifications []Undelivered
 	NextCursor    string // opaque; empty on the last page
@@ -100,7 +101,9 @@ func (c *Control) Undelivered(ctx context.Context, query ports.NotificationQuery
 		query.States = []domain.NotificationState{domain.Retrying, domain.Held, domain.Dead}
 	}
 	if slices.Contains(query.States, domain.Sent) {
-		return UndeliveredPage{}, &domain.InvalidError{Fields: []domain.FieldError{{Field: "state", Reason: "must be of retrying, held, dead, skipped: sent notifications are delivered"}}}
+		return UndeliveredPage{}, &domain.InvalidError{Fields: []domain.FieldError{{
+			Field: "state", Reason: "must be of retrying, held, dead, skipped: sent notifications are delivered",
+		}}}
 	}
 	list, err := c.store.Deliveries.List(ctx, query)
 	if err != nil {

@@ -10,21 +10,20 @@ import (
 	"example.com/orderflow/services/internal/mask"
 )
 
-// Forgotten counts what was changed to forget a user, and names the parts that could
-// not be changed.
+// Forgotten counts what Forget has changed.
 type Forgotten struct {
 	Contacts, Notifications, DeadLetters int
-	Left                                 []string
+	Left                                 []string // the parts of the store that could not be changed
 }
 
 // Forget deletes the user's contact, and removes the user from the recorded
 // notifications and the dead letters. Orders and their events keep the user's id.
 //
-// [*domain.InvalidError] is returned when no user can have the id. If a part fails,
-// Forget changes the others and returns the error: repeat it.
+// [*domain.InvalidError] is returned when no user can have the id. If a part of the store
+// fails, Forget changes the others and returns the error: repeat it.
 //
-// What notifiers send at the same time is recorded afterwards, and events in the
-// broker's queues are unchanged: repeat Forget once they are handled.
+// Forget does not change the events in the broker's queues, nor what notifiers send at the
+// same time: repeat it once they are handled.
 func (c *Control) Forget(ctx context.Context, userID, by string) (Forgotten, error) {
 	var forgotten Forgotten
 	if err := domain.CheckKnownUserID(userID); err != nil { // an empty id would select what has no user

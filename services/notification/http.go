@@ -73,7 +73,9 @@ func (h *Handler) notifications(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if !filtered {
-		return httpapi.Invalid(domain.FieldError{Field: "order_id", Reason: "must be an order's id, or another of these must be given: user_id, channel, state, from, to"})
+		return httpapi.Invalid(domain.FieldError{
+			Field: "order_id", Reason: "must be an order's id, or another of these must be given: user_id, channel, state, from, to",
+		})
 	}
 	if err := reservePage(ctx, w, query.Limit); err != nil {
 		return err
@@ -117,8 +119,8 @@ func readQuery(r *http.Request) (query ports.NotificationQuery, filtered bool, e
 // space.
 func withPlus(time string) string { return strings.ReplaceAll(time, " ", "+") }
 
-// reservePage reserves memory for a page of notifications, whose attempts make them
-// larger than other items.
+// reservePage reserves memory for a page of notifications. Each counts as several items,
+// because of its attempts.
 func reservePage(ctx context.Context, w http.ResponseWriter, limit int) error {
 	const itemsEach = 4
 	return httpapi.ReservePage(ctx, w, limit*itemsEach)

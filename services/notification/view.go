@@ -53,8 +53,8 @@ func NewView(n domain.Notification) View {
 	return v
 }
 
-// newPublicView returns the view without addresses, which receivers may repeat in
-// their answers.
+// newPublicView returns the view for the public. It masks addresses, which receivers may
+// repeat in their answers.
 func newPublicView(n domain.Notification) View {
 	v := NewView(n)
 	v.Reason = mask.Text(v.Reason)
@@ -94,7 +94,9 @@ type PauseView struct {
 
 // NewPauseView returns the view of the pause.
 func NewPauseView(p ports.Pause) PauseView {
-	v := PauseView{Channel: p.Channel, Receiver: p.Receiver, Kind: p.Kind, Reason: p.Reason, By: p.By, Since: httpapi.FormatTime(p.Since)}
+	v := PauseView{
+		Channel: p.Channel, Receiver: p.Receiver, Kind: p.Kind, Reason: p.Reason, By: p.By, Since: httpapi.FormatTime(p.Since),
+	}
 	if p.Kind == ports.Breaker {
 		v.NextProbe, v.FailedProbes = optionalTime(p.Probe), p.Probes
 	}

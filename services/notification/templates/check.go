@@ -36,7 +36,8 @@ func (t *texts) checkFile(made executor, kind domain.EventType, limit int) []err
 		}
 		if made == t.subject {
 			if line := strings.IndexAny(text, "\r\n"); line >= 0 {
-				return []error{fmt.Errorf("%s:2: the subject has more than one line, such as %.40q", made.Name(), strings.TrimSpace(text[line:]))}
+				return []error{fmt.Errorf("%s:2: the subject has more than one line, such as %.40q",
+					made.Name(), strings.TrimSpace(text[line:]))}
 			}
 		}
 		if strings.TrimSpace(text) == "" {

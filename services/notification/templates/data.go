@@ -7,12 +7,12 @@ import (
 	"example.com/orderflow/domain"
 )
 
-// Data is what a template can show, such as {{.Order.Product}}.
+// Data is the data of a template, such as {{.Order.Product}}.
 type Data struct {
 	Order    Order
 	Event    Event
 	Language string // the template's, such as "en"
-	Test     bool   // there is no such order
+	Test     bool   // the order does not exist
 }
 
 // Order is the order of the event.
@@ -57,7 +57,7 @@ func sample(user, product string, quantity int, at time.Time) domain.Order {
 	return order
 }
 
-// samples are the orders that New renders, by what is special about them.
+// samples are the orders that New renders. Their names say what is special about them.
 var samples = []struct {
 	name  string
 	order domain.Order

@@ -19,9 +19,9 @@
 //
 // # Templates
 //
-// The files are templates of text/template, and of html/template, which escapes what
-// stands in the order. [Data] is what they can show. They have the predefined functions
-// of text/template and no others, and each file stands alone.
+// The files are templates of text/template, and of html/template, which escapes the
+// order's fields. [Data] is their data. They have the predefined functions of
+// text/template and no others, and no file uses another.
 //
 // New renders each template with sample orders: the longest, one full of HTML, one
 // without a visible character, and a test. It returns every fault at once, with its

@@ -8,8 +8,8 @@ import (
 )
 
 // unknownFields returns an error for each field of the template that [Data] does not
-// have, in branches that no sample takes, too. It looks neither at fields of dot within
-// range and with nor at templates that the file defines, whose data is something else.
+// have, also in branches that no sample takes. It skips fields of dot within range and
+// with, and templates that the file defines, because their data is not Data.
 func unknownFields(name, text string, root parse.Node) (faults []error) {
 	check := func(pos parse.Pos, shown string, fields []string) {
 		if known := missingField(reflect.TypeFor[Data](), fields); known != "" {
@@ -32,8 +32,8 @@ func unknownFields(name, text string, root parse.Node) (faults []error) {
 	return faults
 }
 
-// missingField follows the fields. It returns an empty text if they exist, or else
-// which fields there are instead.
+// missingField follows the fields. It returns an empty text if all exist, or else the
+// fields that exist in place of the missing one.
 func missingField(t reflect.Type, fields []string) (known string) {
 	for _, name := range fields {
 		if _, ok := t.MethodByName(name); ok {

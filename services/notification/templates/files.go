@@ -23,8 +23,7 @@ const (
 	maxFiles = 1000
 )
 
-// part is which text of a notification a file makes. Its text is the end of the
-// file's name.
+// part is the part of a notification that a file makes: the end of the file's name.
 type part string
 
 const (
@@ -85,7 +84,8 @@ func newFile(name string) (file, error) {
 			return f, nil
 		}
 	}
-	return file{}, errors.New("unknown name; the names are like order.created.en.subject.txt, order.created.en.txt and order.created.en.html")
+	return file{}, errors.New("unknown name; the names are like order.created.en.subject.txt, " +
+		"order.created.en.txt and order.created.en.html")
 }
 
 func read(folder fs.FS, name string) (string, error) {
@@ -140,7 +140,7 @@ func missing(files []file, entries []fs.DirEntry) (faults []error) {
 	return faults
 }
 
-// parse returns no template for an empty file of HTML.
+// parse parses the file's template. It returns none for an empty file of HTML.
 func (f file) parse() (made executor, faults []error) {
 	if f.part == htmlPart {
 		if strings.TrimSpace(f.text) == "" {

@@ -18,7 +18,7 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// The bounds of what a template makes, in bytes.
+// The largest results of templates, in bytes.
 const (
 	maxSubject = 4 << 10
 	maxText    = 256 << 10
@@ -55,8 +55,8 @@ type executor interface {
 }
 
 // New reads the templates of the folder, or the built-in ones if it is nil. Contacts
-// of other languages get the texts in the fallback, such as "en". All faults of the
-// templates are returned at once, one a line.
+// of other languages get the texts in the fallback, such as "en". The error has all
+// faults of the templates, one a line.
 func New(folder fs.FS, fallback string) (*Set, error) {
 	if folder == nil {
 		folder = Builtin()
@@ -81,7 +81,8 @@ func New(folder fs.FS, fallback string) (*Set, error) {
 	}
 	faults = append(faults, s.check()...)
 	if len(faults) == 0 && s.languages[s.fallback] == nil {
-		faults = append(faults, fmt.Errorf("the default language %.40q has no templates; there are some in %s", fallback, strings.Join(s.Languages(), ", ")))
+		faults = append(faults, fmt.Errorf("the default language %.40q has no templates; there are some in %s",
+			fallback, strings.Join(s.Languages(), ", ")))
 	}
 	slices.SortFunc(faults, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	if len(faults) > 0 {
@@ -160,7 +161,7 @@ func (t *texts) render(event domain.Event, test bool) (ports.Content, error) {
 	return ports.Content{Language: t.tag, Subject: subject, Text: text, HTML: html}, nil
 }
 
-// execute returns what the template makes, without empty lines at both ends.
+// execute returns the template's result, without empty lines at both ends.
 func execute(t executor, data Data, limit int) (string, error) {
 	if t == nil {
 		return "", nil
@@ -175,7 +176,7 @@ func execute(t executor, data Data, limit int) (string, error) {
 	return strings.Trim(out.String(), "\r\n"), nil
 }
 
-// bounded is a buffer that takes only so much.
+// bounded is a buffer of a limited size.
 type bounded struct {
 	bytes.Buffer
 	name        string
