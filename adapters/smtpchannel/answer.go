@@ -62,9 +62,9 @@ func (r reply) subject() string {
 	return strings.Split(r.enhanced, ".")[1]
 }
 
-// outcome returns what the reply to a step comes to. The lists name what is about the
-// recipient or the mail. Everything else is an outage: of the server, its rules for
-// us, or our login.
+// outcome returns the outcome of the reply to a step. The lists name the replies about the
+// recipient or the mail. All others are outages: of the server, its rules for the sender,
+// or the login.
 func (r reply) outcome(s step) domain.Outcome {
 	if !s.isAboutMail() {
 		return domain.Unreachable
@@ -112,8 +112,8 @@ type stepError struct {
 func (e *stepError) Error() string { return e.text }
 func (e *stepError) Unwrap() error { return e.err }
 
-// readable returns what the server or the library said in one line of bounded length,
-// without the login and without the recipient's address.
+// readable returns the server's or the library's text in one line of bounded length,
+// without the login. It masks the recipient's address.
 func (c *Channel) readable(text, address string) string {
 	text = c.secrets.Replace(strings.ToValidUTF8(text, "\uFFFD"))
 	if address != "" {

@@ -10,7 +10,7 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// Options are what a URL does not say.
+// Options are the settings that are not in the URL.
 type Options struct {
 	Name     string // the channel's; empty: "email"
 	Password string // of the URL's user, if the URL has none
@@ -29,8 +29,8 @@ type Channel struct {
 
 var _ ports.AddressedChannel = (*Channel)(nil)
 
-// Open returns the channel of a URL. It does not connect: Send does. An error is
-// returned when the URL can't be used. It shows no secret.
+// Open returns the channel of a URL. It does not connect: Send does. An error without
+// secrets is returned when the URL can't be used.
 func Open(url string, options Options) (*Channel, error) {
 	s, err := parseURL(url, options.Password)
 	if err != nil {
@@ -84,8 +84,8 @@ func (c *Channel) Send(ctx context.Context, message ports.Outgoing) (ports.Answe
 		return ports.Answer{}, ports.Postpone(fmt.Errorf("%s: %w", what, err))
 	}
 	if s != nil {
-		// The server may have ended the session while it was idle, or takes no more
-		// mails on it. MAIL finds out, before the server has the mail.
+		// The server may have ended the idle session, or accept no more mails on it. MAIL
+		// finds out before the server has the mail.
 		answer, at, err := c.sendBy(ctx, s, message.Address, mail)
 		if err == nil || at != sender || ctx.Err() != nil {
 			return answer, err
@@ -99,8 +99,8 @@ func (c *Channel) Send(ctx context.Context, message ports.Outgoing) (ports.Answe
 	return answer, err
 }
 
-// sendBy sends the mail on the session. Then it keeps the session for the next mail,
-// or ends it. After an error, it returns the step that has failed.
+// sendBy sends the mail on the session, and then keeps the session or ends it. It returns
+// the step that has failed, if one has.
 func (c *Channel) sendBy(ctx context.Context, s *session, address string, mail []byte) (ports.Answer, step, error) {
 	release := s.bind(ctx)
 	got, at, err := c.deliver(s, address, mail)

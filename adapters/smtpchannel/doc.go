@@ -38,13 +38,13 @@
 //
 // # Delivery semantics
 //
-// A notification is sent once the server has accepted the mail, which ends with the
-// server's answer to its text. If that answer is lost, the mail may be sent or not.
-// It is then sent again, with the same Message-ID.
+// A notification is sent once the server has accepted the mail by its answer to the text.
+// If that answer is lost, the server may or may not have the mail. It is then sent again,
+// with the same Message-ID.
 //
 // A session with the server is kept for the next mail, and ends when it has been idle
-// for 30 s. If the server has ended an
-// idle session, the mail goes through a new one, and that counts as no failure.
+// for 30 s. If the server has ended an idle session, the mail is sent on a new one, which
+// is no failure.
 //
 // # Failure
 //

@@ -9,12 +9,12 @@ import (
 
 var errClosed = errors.New("the channel is closed")
 
-// pool keeps the sessions that no mail uses, until they have been idle for a while.
+// pool keeps idle sessions for a limited time.
 type pool struct {
 	mu     sync.Mutex
 	idle   []*session
 	closed bool
-	ending sync.WaitGroup // sessions that say QUIT
+	ending sync.WaitGroup // sessions that are sending QUIT
 }
 
 // take returns the session that was used last, or nil if none is idle.

@@ -17,7 +17,8 @@ import (
 )
 
 // timeouts bound the steps. RFC 5321 asks for longer ones, but a notification is tried
-// again. Only the wait for the last answer is long: after it, the mail is repeated.
+// again. Only the wait for the last answer is long, because the mail is sent twice if the
+// answer comes later.
 type timeouts struct {
 	connect time.Duration
 	resume  time.Duration // the first command on a kept session, which may be dead
@@ -60,12 +61,12 @@ func (c *conn) Read(p []byte) (int, error) {
 type session struct {
 	client *smtp.Client
 	conn   *conn
-	kept   bool        // for another mail than its first
+	kept   bool        // it has sent a mail before
 	open   bool        // a mail transaction has begun and is not finished
 	expiry *time.Timer // runs while the session is idle
 }
 
-// do does one step, which lasts at most the timeout.
+// do runs one step, within the timeout.
 func (s *session) do(timeout time.Duration, f func() error) error {
 	s.conn.left = maxReply
 	err := s.conn.SetDeadline(time.Now().Add(timeout))
@@ -105,7 +106,7 @@ func (c *Channel) connect(ctx context.Context) (s *session, at step, err error) 
 	return s, at, err
 }
 
-// logIn does everything that comes before the first mail.
+// logIn runs the steps before the first mail.
 func (c *Channel) logIn(s *session) (at step, err error) {
 	config := &tls.Config{ServerName: c.settings.host, RootCAs: c.settings.authorities, MinVersion: tls.VersionTLS12}
 	if err := s.do(c.timeouts.command, func() (err error) {
@@ -139,7 +140,7 @@ func (c *Channel) logIn(s *session) (at step, err error) {
 	return login, err
 }
 
-// auth returns the way to log in. It avoids SCRAM, because the library lets the
+// auth returns the mechanism to log in. It avoids SCRAM, because the library lets the
 // server choose the amount of work.
 func (s settings) auth(client *smtp.Client) (smtp.Auth, error) {
 	_, offered := client.Extension("AUTH")
@@ -161,8 +162,7 @@ func (s settings) auth(client *smtp.Client) (smtp.Auth, error) {
 	return nil, fmt.Errorf("the server offers none of %s", strings.Join(order, ", "))
 }
 
-// deliver sends the mail and returns the server's reply. After an error, it returns
-// the step that has failed.
+// deliver sends the mail and returns the server's reply, or the step that has failed.
 func (c *Channel) deliver(s *session, address string, mail []byte) (reply, step, error) {
 	command := func(f func() error) error { return s.do(c.timeouts.command, f) }
 	first := c.timeouts.command
@@ -209,7 +209,7 @@ func (c *Channel) deliver(s *session, address string, mail []byte) (reply, step,
 	return reply{}, content, err
 }
 
-// quit ends the session politely, but soon.
+// quit ends the session by QUIT, within the timeout.
 func (s *session) quit(timeout time.Duration) {
 	s.do(timeout, s.client.Quit)
 	s.conn.Close()

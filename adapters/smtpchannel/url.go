@@ -20,11 +20,11 @@ import (
 var errURL = errors.New("it must be like smtp://user:password@host:587/?from=shop@example.com, or smtps:, " +
 	"with every reserved character in user and password percent-encoded")
 
-// DefaultConnections is how many connections a channel has at most, unless its URL
-// says otherwise. Many servers take few of one client.
+// DefaultConnections is the largest number of connections, unless the URL has another.
+// Many servers accept few from one client.
 const DefaultConnections = 10
 
-// settings is what a URL says.
+// settings are the settings in a URL.
 type settings struct {
 	host           string
 	port           string
@@ -41,8 +41,8 @@ type settings struct {
 
 func (s settings) server() string { return net.JoinHostPort(s.host, s.port) }
 
-// options are the options of a URL. Their errors omit the value, which may be a part
-// of the password.
+// options set the options of a URL. Their errors omit the value, which may be a part of
+// the password.
 var options = map[string]func(s *settings, value string) error{
 	"from": func(s *settings, value string) (err error) {
 		s.from, err = parseMailbox(value)
@@ -82,7 +82,8 @@ var options = map[string]func(s *settings, value string) error{
 	"list_unsubscribe": func(s *settings, value string) error {
 		u, err := url.Parse(strings.ReplaceAll(value, userPlaceholder, "1"))
 		ok := err == nil && (u.Scheme == "https" && u.Host != "" || u.Scheme == "mailto" && checkAddress(u.Opaque) == nil)
-		if !ok || len(value) > 512 || strings.ContainsFunc(value, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("<>,", r) }) {
+		forbidden := func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("<>,", r) }
+		if !ok || len(value) > 512 || strings.ContainsFunc(value, forbidden) {
 			return errors.New("it must be an address like https://example.com/unsubscribe or mailto:unsubscribe@example.com")
 		}
 		s.unsubscribe = value
@@ -97,8 +98,8 @@ var options = map[string]func(s *settings, value string) error{
 	},
 }
 
-// parseURL reads the channel's URL. A password that is not empty stands for that of
-// the URL. Errors show no user, password or option's value.
+// parseURL reads the channel's URL. The password is for a URL without one, and may be
+// empty. Errors show no user, password or option's value.
 func parseURL(address, password string) (settings, error) {
 	// Any part of a broken URL may be the password. An unescaped character may move
 	// the rest of it into the host, the path, the query or the fragment.

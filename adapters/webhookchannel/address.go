@@ -22,7 +22,7 @@ const (
 // address is a receiver's URL. Its path and query are secrets.
 type address struct {
 	url     *url.URL
-	secrets []string // that no error and no answer may show: parts of the URL, and the signing secrets
+	secrets []string // parts of the URL, and the signing secrets: no error and no answer shows them
 }
 
 // CheckAddress returns an error unless the address is the URL of a receiver that the
@@ -32,12 +32,12 @@ func (c *Channel) CheckAddress(text string) error {
 	return err
 }
 
-// parse returns errors for CheckAddress.
+// parse parses the address. Its errors are those of CheckAddress.
 func (c *Channel) parse(text string) (address, error) {
 	switch {
 	case len(text) > maxAddress:
 		return address{}, errors.New("must have at most " + strconv.Itoa(maxAddress) + " bytes")
-	case !utf8.ValidString(text) || strings.ContainsFunc(text, func(c rune) bool { return unicode.IsSpace(c) || !unicode.IsPrint(c) }):
+	case !utf8.ValidString(text) || strings.ContainsFunc(text, isSpaceOrControl):
 		return address{}, errors.New("must be a URL without spaces and control characters")
 	}
 	u, err := url.Parse(text) // the error would show the URL
@@ -62,6 +62,9 @@ func (c *Channel) parse(text string) (address, error) {
 	return address{u, append(secretsOf(u), c.secrets...)}, nil
 }
 
+func isSpaceOrControl(c rune) bool { return unicode.IsSpace(c) || !unicode.IsPrint(c) }
+
+// isPort reports whether the URL has a valid port, or none.
 func isPort(u *url.URL) bool {
 	port := u.Port()
 	if port == "" {
@@ -71,7 +74,7 @@ func isPort(u *url.URL) bool {
 	return err == nil && 1 <= n && n <= 65535
 }
 
-// isPublicHost reports whether the host is public as far as can be told without DNS.
+// isPublicHost reports whether the host is public, as far as its name shows.
 func (c *Channel) isPublicHost(host string) bool {
 	if ip, err := netip.ParseAddr(host); err == nil {
 		return c.isPublic(ip)
@@ -95,15 +98,15 @@ func (c *Channel) Receiver(text string) string {
 	return strings.ToValidUTF8(host[:min(len(host), maxReceiver-len(end))], "") + end
 }
 
-// The sizes from which a part of a path, or a query's value, is hidden by itself.
-// Shorter ones are words of other texts, too.
+// A part of a path, or a query's value, of at least this size is hidden wherever it
+// occurs. Shorter ones may be words of other texts.
 const (
 	minSegment = 6
 	minValue   = 4
 )
 
-// secretsOf returns the URL's path and query, and their parts, as a receiver could
-// repeat them in its answer.
+// secretsOf returns the URL's path and query, and their parts, which a receiver may repeat
+// in its answer.
 func secretsOf(u *url.URL) (secrets []string) {
 	add := func(least int, parts ...string) {
 		for _, part := range parts {
@@ -124,7 +127,7 @@ func secretsOf(u *url.URL) (secrets []string) {
 		plain, _ := url.QueryUnescape(value)
 		add(minValue, value, plain)
 	}
-	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) }) // a part would spoil the whole
+	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) }) // the longest first, before their parts
 	return secrets
 }
 

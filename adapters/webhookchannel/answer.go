@@ -18,8 +18,8 @@ const (
 	maxRetryAfter = 24 * time.Hour
 )
 
-// readText returns the beginning of the answer's body, and closes it. The code alone
-// decides, so an error of reading counts for nothing.
+// readText returns the beginning of the answer's body, and closes it. It ignores errors of
+// reading, because only the answer's code matters.
 func readText(response *http.Response) string {
 	defer response.Body.Close()
 	if response.StatusCode == http.StatusSwitchingProtocols {
@@ -32,8 +32,7 @@ func readText(response *http.Response) string {
 	return string(body)
 }
 
-// sendError returns what the answer's code means for the notification. text is for
-// people.
+// sendError returns Send's error for the answer's code. The error shows the text.
 func sendError(response *http.Response, text string) error {
 	code := response.StatusCode
 	said := strings.TrimSpace(strconv.Itoa(code) + " " + http.StatusText(code))

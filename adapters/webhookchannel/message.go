@@ -54,7 +54,7 @@ func encode(message ports.Outgoing) ([]byte, error) {
 	return body, nil
 }
 
-// signer signs by one secret.
+// signer signs with one secret.
 type signer = *standardwebhooks.Webhook
 
 const (
@@ -72,7 +72,8 @@ func newSigners(secrets []string) ([]signer, error) {
 		encoded, ok := strings.CutPrefix(secret, secretPrefix)
 		key, err := base64.StdEncoding.DecodeString(encoded)
 		if !ok || err != nil || strings.ContainsAny(encoded, "\r\n") || len(key) < minSecret || len(key) > maxSecret {
-			return nil, fmt.Errorf("secret %d of %d must be %s followed by the base64 of %d to %d bytes", i+1, len(secrets), secretPrefix, minSecret, maxSecret)
+			return nil, fmt.Errorf("secret %d of %d must be %s followed by the base64 of %d to %d bytes",
+				i+1, len(secrets), secretPrefix, minSecret, maxSecret)
 		}
 		if signers[i], err = standardwebhooks.NewWebhookRaw(key); err != nil {
 			return nil, fmt.Errorf("secret %d of %d can't be used", i+1, len(secrets))

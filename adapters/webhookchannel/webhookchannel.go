@@ -17,14 +17,16 @@
 // A notification is sent once its receiver has answered 2xx. The request is a POST
 // with a body such as
 //
-//	{"type":"order.created","timestamp":"2026-11-20T08:00:00.000Z","data":{"id":…,"user_id":…,"product":…,"quantity":…,"created_at":…}}
+//	{"type":"order.created","timestamp":"2026-11-20T08:00:00.000Z",
+//	 "data":{"id":…,"user_id":…,"product":…,"quantity":…,"created_at":…}}
 //
-// and "test":true before data if the notification is a test. A notification without an
-// event has the type orderflow.alert, and a subject and a text as its data. The
-// header webhook-id is the same at each attempt, so the receiver can drop repeats.
-// The header webhook-signature has one signature for each secret. Receivers that
-// share a secret can sign for each other: one that does not trust the others needs a
-// channel with secrets of its own.
+// on one line. A test also has "test":true before data. A notification without an event
+// has the type orderflow.alert, and a subject and a text as its data. The header
+// webhook-id is the same at each attempt, so the receiver can drop repeats. The header
+// webhook-signature has one signature for each secret.
+//
+// Receivers that share a secret can forge each other's webhooks. A receiver that does not
+// trust the others needs a channel with its own secrets.
 //
 // # Failure
 //
