@@ -23,7 +23,7 @@ func (k NotificationKey) String() string {
 	return string(k.EventID) + "." + k.Channel + "." + k.Recipient
 }
 
-// NotificationState is what has become of a notification.
+// NotificationState is the state of a notification.
 type NotificationState string
 
 const (
@@ -40,7 +40,7 @@ var NotificationStates = []NotificationState{Sent, Retrying, Held, Dead, Skipped
 // Waits reports whether a notification in this state will be tried again.
 func (s NotificationState) Waits() bool { return s == Retrying || s == Held }
 
-// Notification is the story of one notification. All times are UTC, to the
+// Notification is one notification with its attempts. All times are UTC, to the
 // millisecond.
 type Notification struct {
 	EventID   EventID
@@ -51,7 +51,7 @@ type Notification struct {
 
 	State    NotificationState
 	Reason   string    // why it is not sent; empty if it is
-	At       time.Time // of the latest change; if it is sent, when that was
+	At       time.Time // of the latest change; once it is sent, of that
 	NextTry  time.Time // when it is tried again, at the latest; zero unless it waits
 	HeldBy   PauseKey  // zero unless it is held
 	Receiver string    // that the latest attempt went to; empty: none, the channel has one receiver, or the user was forgotten
@@ -81,7 +81,7 @@ type Attempt struct {
 // MaxAnswer bounds an attempt's answer, in bytes.
 const MaxAnswer = 1 << 10
 
-// Outcome is what an attempt came to.
+// Outcome is the result of an attempt.
 type Outcome string
 
 const (

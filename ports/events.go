@@ -42,16 +42,16 @@ type EventConsumer interface {
 	Consume(ctx context.Context, handle Handler) error
 }
 
-// EventQueue is one queue of events, with its consumers. Each subscription has a
-// queue of its own, and gets each event from the time on at which a consumer has
-// connected to it first: when Ping returns nil during Consume, one has. What happens
-// to an event in one queue changes nothing in another.
+// EventQueue is one queue of events, with its consumers. Each subscription has its own
+// queue, which gets every event once a consumer has connected for the first time: Ping
+// returns nil during Consume when one has. What happens to an event in one queue changes
+// nothing in another.
 type EventQueue interface {
 	EventConsumer
 	Pinger
 
-	// Waiting returns how many events are in the queue: those that consumers have
-	// not taken, but not those that come again after a delay. It makes no queue.
+	// Waiting returns how many events in the queue no consumer has taken, without those
+	// that come again after a delay. It creates no queue.
 	//
 	// ErrNotFound is returned when the queue does not exist.
 	Waiting(ctx context.Context) (int, error)

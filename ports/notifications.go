@@ -35,9 +35,9 @@ type AddressedChannel interface {
 	// "must be an address like ann@example.com". It does no I/O.
 	CheckAddress(address string) error
 
-	// Receiver returns the name of what stands behind the address and fails as a
-	// whole: a mail server, or one endpoint. It has no secret and no personal data,
-	// at most 128 bytes, and is always the same for an address.
+	// Receiver returns the name of the address's receiver, which fails as a whole: a
+	// mail server, or one endpoint. The name has no secret, no personal data, and at most
+	// 128 bytes. It is always the same for an address.
 	Receiver(address string) string
 }
 
@@ -49,7 +49,7 @@ type Outgoing struct {
 	Recipient string  // as in its key: domain.UserRecipient, an endpoint's name, or empty
 	Address   string  // empty unless the channel is an AddressedChannel
 	Content   Content // zero if the channel is used without templates
-	Test      bool    // marks a notification that stands for no order
+	Test      bool    // the notification is a test, about an order that does not exist
 }
 
 // Content is the text of a notification. Subject has no line break.
@@ -66,9 +66,9 @@ type Answer struct {
 	Text string // may be long; the delivery log cuts it
 }
 
-// DeliveryLog records what became of each notification. It prevents a second
-// notification when an event comes twice, or to two processes at once, and keeps
-// those that have to be tried again, with their events.
+// DeliveryLog records the state of each notification. It prevents a second notification
+// when an event comes twice, or to two processes at once. It keeps the events of the
+// notifications that wait.
 type DeliveryLog interface {
 	// Claim reserves sending a notification. The caller holds the claim until it
 	// records or releases it, or the adapter's lease ends. An adapter may end a claim
@@ -96,26 +96,26 @@ type DeliveryLog interface {
 
 	// List returns one page of the recorded notifications that match the query, by
 	// At, then by the key's fields, byte by byte: with OrderID in ascending order (the
-	// oldest first), otherwise in descending order (the newest first). A caller that follows the cursors gets every notification that matches and does
-	// not change meanwhile exactly once.
+	// oldest first), otherwise in descending order (the newest first). A caller that
+	// follows the cursors gets every notification that matches and does not change
+	// meanwhile exactly once.
 	//
 	// List skips records that it can't read, logs their ids, and counts them.
 	//
 	// ErrInvalidCursor is returned when List did not make query.Cursor.
 	List(ctx context.Context, query NotificationQuery) (NotificationPage, error)
 
-	// Forget removes what the log knows of the user beside the orders' ids: it
-	// empties UserID, receivers, reasons and answers. Notifications that wait become
-	// Skipped, At this time; their claims end, and their events are deleted. Forget returns how many
+	// Forget empties UserID, receivers, reasons and answers of the user's notifications,
+	// and keeps the orders' ids. Notifications that wait become Skipped, At this time;
+	// their claims end, and their events are deleted. Forget returns how many
 	// notifications it has changed: none if userID is empty. It may be repeated after an
 	// error.
 	Forget(ctx context.Context, userID string) (int, error)
 
 	// Expire deletes up to limit (1 to MaxListLimit) notifications that do not wait
-	// and have not changed since the time before, the oldest first, and what is left
-	// of their claims. It returns how many it has deleted: fewer than limit if no more
-	// have expired. It reads no others. A caller that has claimed a dead notification
-	// can still record it.
+	// and have not changed since the time before, the oldest first, with their claims.
+	// It returns how many it has deleted: fewer than limit if no more have expired. It
+	// reads no others. A caller that has claimed a dead notification can still record it.
 	Expire(ctx context.Context, before time.Time, limit int) (int, error)
 }
 
@@ -197,7 +197,7 @@ type ChannelStates interface {
 	End(ctx context.Context, before Pause) error
 }
 
-// Pause is a channel or a receiver that gets no notifications. They are held.
+// Pause keeps notifications from a channel or a receiver. They are held.
 type Pause struct {
 	domain.PauseKey
 	Kind   PauseKind
@@ -215,7 +215,7 @@ const (
 	Manual   PauseKind = "paused"   // a person has paused it, and resumes it
 	Breaker  PauseKind = "broken"   // many attempts have failed in a row; a successful probe ends it
 	Off      PauseKind = "off"      // the receiver wants no notifications any more; a person can resume it
-	Draining PauseKind = "draining" // it is over; held notifications are being sent, at a bounded rate
+	Draining PauseKind = "draining" // the pause is over; held notifications are sent at a bounded rate
 )
 
 // Contact says how to reach a user.

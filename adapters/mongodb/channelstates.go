@@ -16,8 +16,8 @@ import (
 )
 
 // ChannelStates keeps the notifiers' channels and their pauses, one document for
-// each. Every call but Register is one command, so a process that dies after it
-// leaves nothing half done.
+// each. Every call but Register writes by one command, so no crash leaves a change half
+// done.
 type ChannelStates struct{ store *Store }
 
 var _ ports.ChannelStates = (*ChannelStates)(nil)
@@ -167,7 +167,8 @@ type pauseDocument struct {
 
 func newPauseDocument(p ports.Pause) pauseDocument {
 	d := pauseDocument{
-		ID: pauseID{p.Channel, p.Receiver}, Kind: string(p.Kind), Reason: valid(p.Reason), By: valid(p.By), Since: p.Since, Probes: p.Probes,
+		ID: pauseID{p.Channel, p.Receiver}, Kind: string(p.Kind), Reason: valid(p.Reason), By: valid(p.By),
+		Since: p.Since, Probes: p.Probes,
 	}
 	if !p.Probe.IsZero() {
 		d.Probe = p.Probe

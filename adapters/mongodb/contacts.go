@@ -53,7 +53,7 @@ func (c *Contacts) Put(ctx context.Context, contacts ...ports.Contact) (err erro
 		latest[contact.UserID] = newContactDocument(contact)
 	}
 	var models []mongo.WriteModel
-	for _, id := range slices.Sorted(maps.Keys(latest)) { // sorted as gathered writes are, so that two calls can't deadlock
+	for _, id := range slices.Sorted(maps.Keys(latest)) { // sorted, so that two calls can't deadlock
 		models = append(models, mongo.NewReplaceOneModel().SetFilter(bson.M{"_id": id}).SetReplacement(latest[id]).SetUpsert(true))
 	}
 	if len(models) == 0 {
@@ -61,7 +61,7 @@ func (c *Contacts) Put(ctx context.Context, contacts ...ports.Contact) (err erro
 	}
 	for {
 		_, err := c.store.contacts.BulkWrite(ctx, models, options.BulkWrite().SetOrdered(false))
-		added := false // by another call at the same time; the next write replaces it
+		added := false // another call has added a contact at the same time; the next write replaces it
 		for _, err := range splitError(len(models), err) {
 			if isDuplicate(err) {
 				added = true
@@ -134,7 +134,9 @@ type addressDocument struct {
 }
 
 func newContactDocument(c ports.Contact) contactDocument {
-	d := contactDocument{UserID: c.UserID, Language: c.Language, Addresses: []addressDocument{}, Off: append([]string{}, c.Off...), UpdatedAt: c.UpdatedAt}
+	d := contactDocument{
+		UserID: c.UserID, Language: c.Language, Addresses: []addressDocument{}, Off: append([]string{}, c.Off...), UpdatedAt: c.UpdatedAt,
+	}
 	for _, channel := range slices.Sorted(maps.Keys(c.Addresses)) {
 		d.Addresses = append(d.Addresses, addressDocument{channel, c.Addresses[channel]})
 	}

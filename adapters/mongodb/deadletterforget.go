@@ -33,7 +33,9 @@ func (d *DeadLetters) Forget(ctx context.Context, userID string) (forgotten int,
 }
 
 // forgetAfter reads the letters after the last id, and changes the user's.
-func (d *DeadLetters) forgetAfter(ctx context.Context, last *string, userID string, unreadable *skipped) (found, changed int, err error) {
+func (d *DeadLetters) forgetAfter(
+	ctx context.Context, last *string, userID string, unreadable *skipped,
+) (found, changed int, err error) {
 	ctx, cancel := d.store.bound(ctx)
 	defer cancel()
 	filter := retained(time.Now())
@@ -65,15 +67,16 @@ func (d *DeadLetters) forgetAfter(ctx context.Context, last *string, userID stri
 	return found, changed, nil
 }
 
-// erase removes what the letter knows of its event's user. It first discards the
-// letter if it waits: after that it is not replayed any more.
+// erase removes what the letter says of its event's user. It first discards the letter if
+// it waits, so that nobody replays it.
 func (d *DeadLetters) erase(ctx context.Context, id string) error {
 	now := time.Now()
 	discarded := bson.M{
 		"state": string(ports.Discarded), "settled_at": now, "settled_by": ports.SettledByForget,
 		"forget_at": now.Add(d.store.options.DeadLetterRetention),
 	}
-	if _, err := d.store.deadLetters.UpdateOne(ctx, bson.M{"_id": id, "state": string(ports.Waiting)}, bson.M{"$set": discarded}); err != nil {
+	waiting := bson.M{"_id": id, "state": string(ports.Waiting)}
+	if _, err := d.store.deadLetters.UpdateOne(ctx, waiting, bson.M{"$set": discarded}); err != nil {
 		return classify(ctx, err)
 	}
 	emptied := bson.M{"body": bson.Binary{}, "headers": bson.A{}, "failures.$[].reason": ""}

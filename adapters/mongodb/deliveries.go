@@ -48,12 +48,12 @@ func (d *Deliveries) Claim(ctx context.Context, key domain.NotificationKey) (_ p
 	return claim, nil
 }
 
-// deliveryClaim is a claim on a notification that does not wait.
+// deliveryClaim is a claim on a notification that has no record, or a dead one.
 type deliveryClaim struct {
 	store *Store
 	id    deliveryID
 	token string
-	taken atomic.Int64 // Unix time in ms, before it was taken; 0: it was released
+	taken atomic.Int64 // Unix time in ms right before it was taken; 0: it was released
 
 	earlier []domain.Attempt // of the notification that was dead
 }

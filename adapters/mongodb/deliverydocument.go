@@ -34,9 +34,9 @@ func (id deliveryID) String() string {
 
 // deliveryDocument is the record of a notification.
 //
-// Earlier versions recorded only sent ones, without user, first attempt and
-// attempts. They can't read the others, because these have no attempt; so they take
-// none of them for sent.
+// Earlier versions recorded only sent notifications, without user, first and attempts.
+// The records of all others have no attempt, so that earlier versions can't read them,
+// and take none of them for sent.
 type deliveryDocument struct {
 	ID       deliveryID        `bson:"_id"`
 	OrderID  string            `bson:"order_id"`
@@ -87,7 +87,8 @@ func newDeliveryDocument(id deliveryID, n domain.Notification, event domain.Even
 	attempts := n.Attempts[max(len(n.Attempts)-domain.MaxAttempts, 0):]
 	for _, a := range attempts {
 		d.Attempts = append(d.Attempts, attemptDocument{
-			At: a.At, Milliseconds: a.Duration.Milliseconds(), Outcome: string(a.Outcome), Code: valid(a.Code), Answer: cut(a.Answer, domain.MaxAnswer),
+			At: a.At, Milliseconds: a.Duration.Milliseconds(), Outcome: string(a.Outcome),
+			Code: valid(a.Code), Answer: cut(a.Answer, domain.MaxAnswer),
 		})
 	}
 	if n.State == domain.Sent {

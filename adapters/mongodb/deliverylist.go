@@ -22,7 +22,7 @@ func (d *Deliveries) List(ctx context.Context, query ports.NotificationQuery) (p
 	limit := min(max(query.Limit, 1), ports.MaxListLimit)
 	opts := first(limit+1, latestSentFirst) // the extra one shows that another page follows
 	if query.OrderID != "" {
-		opts.SetSort(oldestSentFirst).SetHint(bson.D{{Key: "_id", Value: 1}}) // some servers would scan all in the order of the list
+		opts.SetSort(oldestSentFirst).SetHint(byID) // without the hint, some servers scan the whole index of times
 	}
 	found, err := findPage(ctx, d.store.deliveries, filter, opts, limit, readNotification)
 	if err != nil {

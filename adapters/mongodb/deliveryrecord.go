@@ -19,11 +19,10 @@ var unsent = bson.M{"state": bson.M{"$exists": true}}
 
 // Record stores the notification. See [ports.DeliveryClaim].
 //
-// It inserts the record. Only a notification that is not sent, long after it was
-// claimed, costs another command, which shows whether the claim still holds. The
-// record of a notification that was dead exists already, and is replaced. If the
-// process dies after the write, the record stands, and the event comes again and
-// finds it.
+// It inserts the record, or replaces that of a notification that was dead. If the
+// notification is not sent and the claim is older than half of its lease, another command
+// checks the claim first. If the process dies after the write, the event comes again and
+// finds the record.
 func (c *deliveryClaim) Record(ctx context.Context, n domain.Notification, event domain.Event) (err error) {
 	defer describe(&err, "record delivery of %s", c.id)
 	ctx, cancel := c.store.bound(ctx)

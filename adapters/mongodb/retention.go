@@ -24,7 +24,8 @@ func (d *Deliveries) Expire(ctx context.Context, before time.Time, limit int) (d
 	defer cancel()
 	limit = min(max(limit, 1), ports.MaxListLimit)
 	expired := bson.M{"sent_at": bson.M{"$lt": before}, "wait": bson.M{"$exists": false}}
-	documents, err := find(ctx, d.store.deliveries, expired, first(limit, oldestSentFirst).SetProjection(bson.M{"_id": 1, "state": 1}))
+	opts := first(limit, oldestSentFirst).SetProjection(bson.M{"_id": 1, "state": 1})
+	documents, err := find(ctx, d.store.deliveries, expired, opts)
 	if err != nil || len(documents) == 0 {
 		return 0, err
 	}

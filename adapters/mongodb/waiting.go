@@ -33,7 +33,7 @@ func (d *Deliveries) ClaimHeld(ctx context.Context, by domain.PauseKey, limit in
 }
 
 // claimWaiting claims the first records that match the filter and that nobody has
-// claimed. The index has claimed ones, too, but there are never many. If the process
+// claimed. It also reads the claimed ones in the index, which are few. If the process
 // dies after this, the claims end with its owner.
 func (d *Deliveries) claimWaiting(ctx context.Context, filter bson.M, order bson.D, limit int) ([]ports.WaitingDelivery, error) {
 	ctx, cancel := d.store.bound(ctx)
@@ -72,7 +72,9 @@ func (d *Deliveries) claimWaiting(ctx context.Context, filter bson.M, order bson
 
 // takeWaiting finds up to want records and claims them. It returns how many it
 // found, and those that it has claimed.
-func (d *Deliveries) takeWaiting(ctx context.Context, filter bson.M, order bson.D, want int, token string) (found int, claimed []bson.Raw, err error) {
+func (d *Deliveries) takeWaiting(
+	ctx context.Context, filter bson.M, order bson.D, want int, token string,
+) (found int, claimed []bson.Raw, err error) {
 	filter = maps.Clone(filter)
 	filter["wait.claim.free_at"] = ended(d.ClaimLease())
 	documents, err := find(ctx, d.store.deliveries, filter, first(want, order).SetProjection(bson.M{"_id": 1}))

@@ -222,7 +222,7 @@ func (a *Alerts) send(ctx, calls context.Context, message ports.Outgoing) {
 				"attempts", message.Attempt, "error", mask.Text(text(err)))
 			return
 		}
-		a.state.Down(ctx, a.log, "alerts can't be sent; they are tried again", masked{err}, "channel", a.channel.Name())
+		a.state.Down(ctx, a.log, "alerts can't be sent; they are tried again", mask.Error(err), "channel", a.channel.Name())
 		asked, _ := ports.RetryDelay(err)
 		sleep(ctx, max(pause, min(asked, longestAlertPause)))
 		pause = min(2*pause, longestAlertPause)
