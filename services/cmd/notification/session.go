@@ -25,7 +25,7 @@ type output struct {
 	JSON bool `name:"json" help:"Print JSON, one object per line."`
 }
 
-// session has a command's streams, and the service or the control that it uses.
+// session has a command's streams, and the service, control or store that it uses.
 type session struct {
 	in  io.Reader
 	out *bufio.Writer // keeps its first error for flush

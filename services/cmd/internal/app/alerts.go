@@ -21,7 +21,7 @@ type alertSpec struct {
 	fault   func(setting string, err error)
 }
 
-// alertSpec returns where the flag or the file wants alerts to go; nil: nowhere.
+// alertSpec returns where the flag or the file sends alerts; nil: nowhere.
 func (n *Notifying) alertSpec(file *alertSpec, fault func(flag string, err error)) *alertSpec {
 	if n.Alerts == "" {
 		return file
@@ -42,7 +42,7 @@ func (n *Notifying) alertSpec(file *alertSpec, fault func(flag string, err error
 	return spec
 }
 
-// open returns the alerts that the spec describes. It reports what is wrong.
+// open returns the alerts that the spec describes, or reports a fault.
 func (s *alertSpec) open(channels []openChannel, log *slog.Logger) *notification.Alerts {
 	for _, opened := range channels {
 		if s.channel != "" && opened.name != s.channel || s.kind != "" && opened.kind != s.kind {

@@ -156,7 +156,7 @@ func (c *Channels) Close() {
 	}
 }
 
-// Infos returns what operators' use cases need to know of the channels.
+// Infos returns the channels' descriptions for [notification.NewControl].
 func (c *Channels) Infos() []notification.ChannelInfo {
 	infos := make([]notification.ChannelInfo, len(c.opened))
 	for i, opened := range c.opened {
@@ -181,8 +181,8 @@ func (c *Channels) Routes(broker *Broker) []notification.Route {
 	return routes
 }
 
-// prefetch returns how many events are taken at once from each channel's queue, except
-// that of the channel log. As many notifications are sent at once.
+// prefetch returns how many events each channel but log takes from its queue at once. It
+// sends as many notifications at once.
 func (c *Channels) prefetch() map[string]int {
 	prefetch := make(map[string]int)
 	if c != nil {
@@ -238,7 +238,8 @@ func queueName(channel string) string {
 
 const mainQueue = "order_created"
 
-// recipients names who gets the notifications, without addresses of people or secrets.
+// recipients returns names of the recipients for the log, without secrets and addresses of
+// people.
 func (o openChannel) recipients() []string {
 	var names []string
 	if o.toUsers {

@@ -15,7 +15,7 @@ import (
 	"example.com/orderflow/services/cmd/internal/yamlfile"
 )
 
-// Notifying has the settings of a program that notifies.
+// Notifying has the settings of a program that sends notifications.
 type Notifying struct {
 	SMTP             string `name:"smtp" env:"SMTP_URL" placeholder:"URL" help:"Mail server, smtp://USER:PASSWORD@HOST:587/?from=ADDRESS or smtps://…; adds the channel email, which writes to users. A flag shows a password in the process list: use the variable, or --smtp-password-file."`
 	SMTPPasswordFile string `name:"smtp-password-file" env:"SMTP_PASSWORD_FILE" placeholder:"FILE" help:"File with the password of --smtp."`

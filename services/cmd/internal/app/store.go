@@ -13,7 +13,7 @@ import (
 	"example.com/orderflow/services/notification"
 )
 
-// Store has the parts of the store that the URL names.
+// Store has the parts of the store at the URL.
 type Store struct {
 	Orders interface {
 		ports.OrderRepository

@@ -8,8 +8,8 @@ import (
 	"example.com/orderflow/services/notification/templates"
 )
 
-// openTemplates reads the templates of each channel that has texts. It reports what is
-// wrong, once for each folder.
+// openTemplates reads the templates of each channel that has texts. It reports the faults
+// of each folder once.
 func (n *Notifying) openTemplates(specs []*channelSpec, fault func(flag string, err error)) map[*channelSpec]*templates.Set {
 	sets := make(map[*channelSpec]*templates.Set)
 	common, tried := (*templates.Set)(nil), false
