@@ -4,7 +4,7 @@
 // An order and its event are one document, because the event follows from the
 // order. The field outbox marks the event as waiting; publishing removes it. A
 // write to one document is atomic on every MongoDB, a standalone server included,
-// so no transaction is needed. A sparse index on the field is as large as the
+// so no transaction is needed. A partial index on the field is as large as the
 // backlog.
 //
 //	orders      {_id: order id, user_id, product, quantity, created_at,

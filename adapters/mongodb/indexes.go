@@ -35,8 +35,11 @@ var (
 	orderIndexes = []index{
 		{name: "newest_first", keys: newestFirst},
 		{name: "user_newest_first", keys: after(newestFirst, "user_id")},
-		{name: "outbox", keys: longestFreeFirst, sparse: true},
+		{name: "waiting", keys: longestFreeFirst, only: "outbox.free_at"},
 	}
+	// formerOrderIndex cost each order time when its event was marked as published.
+	formerOrderIndex = index{name: "outbox", keys: longestFreeFirst}
+
 	deliveryIndexes = []index{
 		{name: "latest_first", keys: latestSentFirst},
 		{name: "user_latest_first", keys: after(latestSentFirst, "user_id")},

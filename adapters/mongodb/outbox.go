@@ -27,9 +27,11 @@ func (o *Orders) Claim(ctx context.Context, limit int) ([]domain.Event, error) {
 	defer func() { c.skipped.log(ctx, o.store.options.Logger, o.store.orders) }()
 	latest := c.now.Add(o.ClaimLease() + ports.MaxReleaseDelay) // a later end was made by a wrong clock
 	var events []domain.Event
-	// A claim without an end is in no index and can't be found.
+	// A claim without an end is in no index and can't be found. $exists, as the index
+	// has it.
+	ended := bson.M{"$exists": true, "$lte": c.now}
 	invalid := bson.M{"$exists": true, "$not": bson.M{"$lte": latest}}
-	for _, free := range []bson.M{{"$lte": c.now}, invalid} {
+	for _, free := range []bson.M{ended, invalid} {
 		for len(events) < limit {
 			want := min(limit-len(events), batch)
 			found, claimed, err := c.round(ctx, free, want)

@@ -299,17 +299,17 @@ func TestQueriesUseIndexes(t *testing.T) {
 			if _, err := orders.Claim(bounded(t), 10); err != nil {
 				t.Fatal(err)
 			}
-		}, "outbox"},
+		}, "waiting"},
 		{"claim of events with an invalid end", func(t *testing.T) {
 			if _, err := orders.Claim(bounded(t), 1000); err != nil {
 				t.Fatal(err)
 			}
-		}, "outbox"},
+		}, "waiting"},
 		{"end of an owner", func(t *testing.T) {
 			if err := store.EndOwner(bounded(t), "another"); err != nil {
 				t.Fatal(err)
 			}
-		}, "outbox"},
+		}, "waiting"},
 		{"list, next page", func(t *testing.T) {
 			all(t, ports.OrderQuery{Limit: 10, Cursor: all(t, ports.OrderQuery{Limit: 10}).NextCursor})
 		}, "newest_first"},

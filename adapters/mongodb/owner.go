@@ -154,7 +154,7 @@ func (o *owner) end(ctx context.Context, id string, document any) error {
 	claims := bson.M{"$gt": id + ".", "$lt": id + "/"} // "/" follows "."
 	freed, err := o.store.orders.UpdateMany(ctx,
 		bson.M{
-			"outbox.free_at": bson.M{"$gt": now},
+			"outbox.free_at": bson.M{"$exists": true, "$gt": now},
 			"outbox.claim":   claims,
 		},
 		bson.M{"$set": bson.M{"outbox": outboxDocument{FreeAt: now}}})

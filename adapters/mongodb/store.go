@@ -131,6 +131,7 @@ func (s *Store) prepare(ctx context.Context) (err error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, indexTimeout)
 	defer cancel()
+	dropIndex(ctx, s.options.Logger, s.orders, formerOrderIndex) // first: some servers take no other index on its keys
 	if err := createIndexes(ctx, s.orders, orderIndexes); err != nil {
 		return err
 	}

@@ -260,7 +260,7 @@ func TestOpenCreatesIndexes(t *testing.T) {
 			id,
 			{"newest_first", keys("created_at", -1, "_id", -1), false, false, ""},
 			{"user_newest_first", keys("user_id", 1, "created_at", -1, "_id", -1), false, false, ""},
-			{"outbox", keys("outbox.free_at", 1), true, false, ""},
+			{"waiting", keys("outbox.free_at", 1), false, false, "outbox.free_at"},
 		},
 		"deliveries": {
 			id,
@@ -287,33 +287,45 @@ func TestOpenCreatesIndexes(t *testing.T) {
 
 // An index of earlier versions only costs time. Without the right to drop it the store
 // opens, and logs what a person can do.
-func TestOpenDropsFormerIndex(t *testing.T) {
-	p := newProxy(t, databaseURL(t))
-	collection := open(t, p.url, mongodb.Options{}).Database().Collection("deliveries")
-	former := mongo.IndexModel{Keys: bson.D{{Key: "order_id", Value: 1}}, Options: options.Index().SetName("order")}
-	if _, err := collection.Indexes().CreateOne(bounded(t), former); err != nil {
-		t.Fatal(err)
-	}
-	has := func() bool {
-		return slices.ContainsFunc(indexes(t, collection), func(d description) bool { return d.Name == "order" })
-	}
-	p.refuse(13, "dropIndexes")
-	var log bytes.Buffer
-	open(t, p.url, mongodb.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
-	if line := log.String(); !strings.Contains(line, "level=WARN") || !strings.Contains(line, `db.deliveries.dropIndex(\"order\")`) {
-		t.Errorf("the log is %q, want a warning with the command that drops the index", line)
-	}
-	if !has() {
-		t.Error("the index was dropped without the right")
-	}
-	p.Heal()
-	open(t, p.url, mongodb.Options{})
-	if has() {
-		t.Error("the index of an earlier version is still there")
+func TestOpenDropsFormerIndexes(t *testing.T) {
+	for _, former := range []struct {
+		collection, name, key string
+		sparse                bool
+	}{
+		{"deliveries", "order", "order_id", false},
+		{"orders", "outbox", "outbox.free_at", true},
+	} {
+		t.Run(former.collection, func(t *testing.T) {
+			p := newProxy(t, databaseURL(t))
+			collection := open(t, p.url, mongodb.Options{}).Database().Collection(former.collection)
+			index := mongo.IndexModel{Keys: bson.D{{Key: former.key, Value: 1}}, Options: options.Index().SetName(former.name).SetSparse(former.sparse)}
+			if _, err := collection.Indexes().CreateOne(bounded(t), index); err != nil {
+				t.Fatal(err)
+			}
+			has := func() bool {
+				return slices.ContainsFunc(indexes(t, collection), func(d description) bool { return d.Name == former.name })
+			}
+			p.refuse(13, "dropIndexes")
+			var log bytes.Buffer
+			open(t, p.url, mongodb.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+			drop := fmt.Sprintf(`db.%s.dropIndex(\"%s\")`, former.collection, former.name)
+			if line := log.String(); !strings.Contains(line, "level=WARN") || !strings.Contains(line, drop) {
+				t.Errorf("the log is %q, want a warning with the command that drops the index", line)
+			}
+			if !has() {
+				t.Error("the index was dropped without the right")
+			}
+			p.Heal()
+			open(t, p.url, mongodb.Options{})
+			if has() {
+				t.Error("the index of an earlier version is still there")
+			}
+		})
 	}
 }
 
 func TestOpenReportsConflictingIndex(t *testing.T) {
+	only := bson.M{"outbox.free_at": bson.M{"$exists": true}}
 	tests := []struct {
 		name  string
 		there mongo.IndexModel
@@ -321,17 +333,17 @@ func TestOpenReportsConflictingIndex(t *testing.T) {
 	}{
 		{
 			"other options",
-			mongo.IndexModel{Keys: bson.D{{Key: "outbox.free_at", Value: 1}}, Options: options.Index().SetName("outbox")},
-			`db.orders.dropIndex("outbox")`,
+			mongo.IndexModel{Keys: bson.D{{Key: "outbox.free_at", Value: 1}}, Options: options.Index().SetName("waiting")},
+			`db.orders.dropIndex("waiting")`,
 		},
 		{
 			"other keys",
-			mongo.IndexModel{Keys: bson.D{{Key: "outbox", Value: 1}}, Options: options.Index().SetName("outbox").SetSparse(true)},
-			`db.orders.dropIndex("outbox")`,
+			mongo.IndexModel{Keys: bson.D{{Key: "outbox", Value: 1}}, Options: options.Index().SetName("waiting").SetPartialFilterExpression(only)},
+			`db.orders.dropIndex("waiting")`,
 		},
 		{
 			"other name",
-			mongo.IndexModel{Keys: bson.D{{Key: "outbox.free_at", Value: 1}}, Options: options.Index().SetName("mine").SetSparse(true)},
+			mongo.IndexModel{Keys: bson.D{{Key: "outbox.free_at", Value: 1}}, Options: options.Index().SetName("mine").SetPartialFilterExpression(only)},
 			`db.orders.dropIndex("mine")`,
 		},
 	}
@@ -340,7 +352,7 @@ func TestOpenReportsConflictingIndex(t *testing.T) {
 			url := databaseURL(t)
 			store := open(t, url, mongodb.Options{})
 			view := store.Database().Collection("orders").Indexes()
-			if err := view.DropOne(bounded(t), "outbox"); err != nil {
+			if err := view.DropOne(bounded(t), "waiting"); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := view.CreateOne(bounded(t), tt.there); err != nil {
