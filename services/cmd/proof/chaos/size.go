@@ -15,6 +15,9 @@ const (
 
 	// The driver keeps its pool of 100 connections, and those that monitor the server.
 	mostStoreConnections = 104
+
+	// A pause that is being drained has a goroutine until a minute after the last find.
+	restTime = 90 * time.Second
 )
 
 // size is what a process takes.
@@ -64,10 +67,10 @@ func (t *trial) measureFresh(ctx context.Context) (err error) {
 	return nil
 }
 
-// measureRested measures the processes at rest, which may take them a moment.
+// measureRested measures the processes at rest, which may take them a while.
 func (t *trial) measureRested(ctx context.Context) (err error) {
 	for _, p := range t.processes {
-		rested := await(ctx, 20*time.Second, func() bool {
+		rested := await(ctx, restTime, func() bool {
 			p.rested, err = p.size(ctx)
 			return err != nil || !p.rested.leaksSince(p.fresh)
 		})
