@@ -73,22 +73,23 @@ const (
 	busyPause        = time.Second // slows a queue's move to the delivery log while its rate is exceeded
 )
 
-// busyDelay returns how long it waits there. The delay about doubles each time, so that
-// the backlog of a slow receiver costs the store little, and leaves retries to the others.
+// busyDelay returns how long the notification waits in the delivery log for its turn. The
+// delay about doubles each time, so that the backlog of a slow receiver costs the store
+// little, and leaves retries to the others.
 func busyDelay(n domain.Notification) time.Duration {
 	if n.State != domain.Retrying || n.Reason != errBusy.Error() {
 		return firstBusyDelay
 	}
 	delay := min(max(2*n.NextTry.Sub(n.At), firstBusyDelay), longestBusyDelay)
-	return delay/2 + rand.N(delay) // or many would be due at the same time, and none between
+	return delay/2 + rand.N(delay) // at random, so that not all are due at the same time
 }
 
 // waitForTurn waits until the channel's rate and concurrency allow another notification.
 // The caller calls end after it has sent.
 //
 // errBusy is returned when the wait would exceed turnTimeout. It is returned at once when
-// the receiver already uses half of the concurrency, or three quarters of the retries, and
-// there are others: a receiver that hangs leaves them the rest.
+// the receiver is one of several and already uses half of the concurrency, or three
+// quarters of the retries: a receiver that hangs leaves the rest to the others.
 func (r *route) waitForTurn(ctx context.Context, name string, fromQueue bool) (end func(), err error) {
 	again := 1
 	if fromQueue {

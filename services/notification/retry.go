@@ -58,7 +58,7 @@ func (s *Service) retryDue(ctx, calls context.Context, r *route) {
 		pause := dueInterval
 		if len(due) == limit {
 			pause = duePause
-			if r.limiter != nil { // in which the rate lets as many go
+			if r.limiter != nil { // the time that the rate takes for as many
 				pause = max(pause, time.Duration(float64(limit)/r.Rate*float64(time.Second)))
 			}
 		}
@@ -66,7 +66,7 @@ func (s *Service) retryDue(ctx, calls context.Context, r *route) {
 	}
 }
 
-// takeFree waits for a free slot, then takes all free ones, at most as many as given. It
+// takeFree waits for a free slot, then takes the free ones, but not more than most. It
 // returns how many it took, or 0 if ctx has ended.
 func takeFree(ctx context.Context, slots chan struct{}, most int) (taken int) {
 	select {
