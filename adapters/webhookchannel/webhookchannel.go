@@ -30,13 +30,17 @@
 //
 // # Failure
 //
-// Send marks by [ports.Postpone] what says that the receiver does not work at the
-// moment: faults of the network, DNS and TLS, no answer within 15 s, and the codes 408,
-// 429, 502, 503, 504 and 521 to 524 (a proxy can't reach its receiver). Code 410 is
-// marked by [ports.Gone]. All other codes, redirects too, are refusals without a
-// mark, because receivers often mend what they answer wrongly. A Retry-After of up to
-// a day is passed on. Marked by [ports.Permanent] are a wrong address and one that
-// resolves to forbidden addresses only.
+// Send marks its errors:
+//
+//   - by [ports.Postpone] if the receiver does not work at the moment: faults of the
+//     network, DNS and TLS, no answer within 15 s, and the codes 408, 429, 502 to 504 and
+//     521 to 524 (a proxy can't reach its receiver)
+//   - by [ports.Gone] for the code 410
+//   - by [ports.Permanent] for a wrong address, and for one that resolves to forbidden
+//     addresses only
+//
+// All other codes, redirects too, are refusals without a mark, because receivers often
+// mend what they answer wrongly. Send passes on a Retry-After of up to a day.
 package webhookchannel
 
 import (
