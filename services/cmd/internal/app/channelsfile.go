@@ -17,7 +17,7 @@ import (
 //	channels:
 //	  - name: email # and of its queue: order_created.email
 //	    kind: smtp # log, smtp or webhook
-//	    url: smtp://shop@mail.example.com:587/?from=shop@example.com
+//	    url: smtp://shop@mail.example.com:587/?from=shop@example.com&connections=16
 //	    password_file: /run/secrets/smtp
 //	    events: [order.created]
 //	    to: users
@@ -25,7 +25,7 @@ import (
 //	    templates: ./mail
 //	    retry: {base: 30s, factor: 4, cap: 4h, jitter: 0.1, horizon: 3d}
 //	    rate: 20
-//	    prefetch: 16
+//	    prefetch: 16                  # of a mail channel: at most its connections, 10 unless the URL says more
 //	alerts: {channel: email, to: ops@example.com, window: 15m}
 type channelsFile struct {
 	*yamlfile.File

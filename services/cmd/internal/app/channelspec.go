@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
@@ -91,6 +92,7 @@ func (s *channelSpec) open() ports.AddressedChannel {
 			s.fault("url", err)
 			return nil
 		}
+		s.prefetch = min(cmp.Or(s.prefetch, opened.Connections()), opened.Connections()) // more would wait for a connection
 		channel = opened
 	case kindWebhook:
 		if s.secrets == "" { // reported already
