@@ -1,6 +1,7 @@
 package notification_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -330,6 +331,43 @@ func TestReceiverIsGone(t *testing.T) {
 		time.Sleep(time.Minute)
 		if sent := len(hook.sent()); sent != 5 {
 			t.Errorf("sent %d, want 5", sent)
+		}
+	})
+}
+
+// users returns a route to the users' addresses. Ann has this one.
+func (w *world) users(c *addressed, address string) notification.Route {
+	w.t.Helper()
+	contact := ports.Contact{UserID: "ann", Addresses: map[string]string{c.Name(): address}}
+	if err := w.store.Contacts().Put(context.Background(), contact); err != nil {
+		w.t.Fatal(err)
+	}
+	r := w.route(c)
+	r.ToUsers = true
+	return r
+}
+
+// A dead letter may be replayed as soon as its receiver was resumed: the notifier must
+// not skip its notification by the pause that it has read before.
+func TestReplayAtOnceAfterResume(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, hook := newWorld(t), &addressed{post{name: "hook"}}
+		w.start(w.users(hook, "a@one"))
+		hook.fail(ports.Gone(errors.New("410 Gone")))
+		events := w.order(1)
+		time.Sleep(1300 * time.Millisecond)
+		hook.fail(nil)
+		letters := w.broker.DeadLetters()
+		if len(letters) != 1 {
+			t.Fatalf("%d dead letters, want one", len(letters))
+		}
+		w.resume("hook", "one")
+		if err := w.broker.DeadLetterQueue().Replay(t.Context(), letters[0]); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		if n := w.one("hook"); n.State != domain.Sent || len(hook.sent()) != len(events) {
+			t.Errorf("the replayed notification is %s: %s", n.State, n.Reason)
 		}
 	})
 }

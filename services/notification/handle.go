@@ -65,7 +65,7 @@ func (s *Service) claimAll(ctx context.Context, r *route, event domain.Event) (j
 		claim, err := s.claim(ctx, n.Key())
 		switch {
 		case err == nil:
-			jobs = append(jobs, job{claim: claim, n: n, event: event, fromQueue: true})
+			jobs = append(jobs, job{claim: claim, claimed: time.Now(), n: n, event: event, fromQueue: true})
 		case errors.Is(err, ports.ErrExists):
 		case ports.IsPermanent(err):
 			errs = append(errs, failed(r, recipient, "check", err))

@@ -18,11 +18,13 @@ const (
 	stuckAfter    = time.Hour       // a pause that has lasted so long causes an alert
 )
 
-// pauses caches the stored pauses, as this process has last read or written them. The
-// zero value has none.
+// pauses caches the stored pauses, as this process has last read or written them. Before
+// the first reading it has none.
 type pauses struct {
 	current atomic.Pointer[map[domain.PauseKey]ports.Pause]
-	mu      sync.Mutex // held while current is replaced
+	mu      sync.Mutex    // held while current is replaced
+	reading chan struct{} // full during a reading
+	began   time.Time     // of the latest reading; only read and written during a reading
 }
 
 // blocking returns the pause, if any, that keeps the channel from sending to the
@@ -93,12 +95,27 @@ func (p *pauses) remove(key domain.PauseKey) {
 }
 
 // readPauses reads the pauses from the store.
-func (s *Service) readPauses(ctx context.Context) error {
+func (s *Service) readPauses(ctx context.Context) error { return s.readPausesSince(ctx, time.Now()) }
+
+// readPausesSince reads the pauses from the store, unless a reading began after this
+// time. Callers that wait for a reading share the next one.
+func (s *Service) readPausesSince(ctx context.Context, since time.Time) error {
+	select {
+	case s.pauses.reading <- struct{}{}:
+		defer func() { <-s.pauses.reading }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	began := time.Now()
+	if s.pauses.began.After(since) {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	read, err := s.states.Pauses(ctx)
 	if err == nil {
 		s.pauses.replace(read)
+		s.pauses.began = began
 	}
 	return err
 }

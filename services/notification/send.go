@@ -17,6 +17,7 @@ import (
 // job is a claimed notification.
 type job struct {
 	claim     ports.DeliveryClaim
+	claimed   time.Time           // not before it was claimed
 	n         domain.Notification // as it was claimed
 	event     domain.Event
 	fromQueue bool            // the consumer sets the event aside if the notification is dead
@@ -26,7 +27,7 @@ type job struct {
 
 // waiting returns the job of a notification from the delivery log.
 func waiting(d ports.WaitingDelivery, probe domain.PauseKey) job {
-	return job{claim: d.Claim, n: d.Notification, event: d.Event, probe: probe}
+	return job{claim: d.Claim, claimed: time.Now(), n: d.Notification, event: d.Event, probe: probe}
 }
 
 // deliver sends the notification unless it is skipped or held, and records the result.
@@ -74,9 +75,18 @@ func (s *Service) deliver(ctx context.Context, r *route, j job) (outcome domain.
 	return outcome, err
 }
 
-// holdIfPaused holds or skips the notification if its channel or receiver is paused.
+// holdIfPaused holds or skips the notification if its channel or receiver is paused. A
+// skipped one is lost, so it is skipped only by a pause that was read after its claim: it
+// may be a dead letter that was replayed because the receiver was resumed.
 func (s *Service) holdIfPaused(ctx context.Context, r *route, j job, to target) (stopped bool, err error) {
 	pause, ok := s.pauses.blocking(r.name, to.receiver)
+	if ok && pause.Kind == ports.Off {
+		if err := s.retry.UntilAvailable(ctx, func() error { return s.readPausesSince(ctx, j.claimed) }); err != nil {
+			s.release(ctx, j)
+			return true, failed(r, j.n.Recipient, "pauses", ports.Postpone(err))
+		}
+		pause, ok = s.pauses.blocking(r.name, to.receiver)
+	}
 	switch {
 	case !ok || pause.PauseKey == j.probe:
 		return false, nil

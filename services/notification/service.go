@@ -131,6 +131,7 @@ func NewService(parts Parts, routes ...Route) (*Service, error) {
 		alerts: parts.Alerts, queue: parts.Queue, retention: parts.Retention, stopTimeout: parts.StopTimeout, log: log,
 		retry: retry.Store{Waiting: "notifications", Log: log},
 	}
+	s.pauses.reading = make(chan struct{}, 1)
 	if s.stopTimeout <= 0 {
 		s.stopTimeout = 5 * time.Second
 	}
