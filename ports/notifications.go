@@ -214,7 +214,7 @@ type PauseKind string
 const (
 	Manual   PauseKind = "paused"   // a person has paused it, and resumes it
 	Breaker  PauseKind = "broken"   // many attempts have failed in a row; a successful probe ends it
-	Off      PauseKind = "off"      // the receiver wants no notifications any more; a person can resume it
+	Off      PauseKind = "off"      // the receiver wants no notifications any more; until a person resumes it, those to users are skipped, and others held
 	Draining PauseKind = "draining" // the pause is over; held notifications are sent at a bounded rate
 )
 

@@ -106,7 +106,7 @@ func (s *Service) pause(ctx context.Context, r *route, j job, pause ports.Pause)
 
 func effect(kind ports.PauseKind) string {
 	if kind == ports.Off {
-		return "are skipped"
+		return "to users are skipped, those to configured endpoints are held, until it is resumed"
 	}
 	return "are held"
 }

@@ -290,49 +290,79 @@ func TestManualPauseOfAReceiver(t *testing.T) {
 	})
 }
 
-// A receiver that wants nothing any more gets nothing any more, until it is resumed.
+// A receiver that wants nothing any more gets nothing any more, until it is resumed. A
+// user's notifications are skipped. Those to a configured endpoint are held, because its
+// 410 may be a mistake that must lose none.
 func TestReceiverIsGone(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w, hook := newWorld(t), &addressed{post{name: "hook"}}
-		w.start(w.endpoints(hook, "a@one", "b@two"))
-		hook.set(func(m ports.Outgoing) error {
-			if m.Address == "a@one" {
-				return ports.Gone(errors.New("410 Gone"))
-			}
-			return nil
+	for _, tt := range []struct {
+		name         string
+		route        func(*world, *addressed) notification.Route
+		recorded     map[string]int
+		reason, log  string
+		afterResumed int // sent to both receivers
+	}{
+		{
+			"of a user", func(w *world, hook *addressed) notification.Route {
+				r := w.users(hook, "a@one")
+				r.Endpoints = w.endpoints(hook, "b@two").Endpoints
+				return r
+			}, map[string]int{"user dead": 1, "user skipped": 2, "b sent": 3},
+			"the receiver wants no notifications any more, since 2000-01-01T00:00:00Z", "to users are skipped", 5,
+		},
+		{
+			"of the configuration", func(w *world, hook *addressed) notification.Route { return w.endpoints(hook, "a@one", "b@two") },
+			map[string]int{"a dead": 1, "a held": 2, "b sent": 3},
+			"the receiver wants no notifications any more, since 2000-01-01T00:00:00Z; it is in the configuration, so its notifications are held until it is resumed",
+			"those to configured endpoints are held", 7,
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w, hook := newWorld(t), &addressed{post{name: "hook"}}
+				w.start(tt.route(w, hook))
+				hook.set(func(m ports.Outgoing) error {
+					if m.Address == "a@one" {
+						return ports.Gone(errors.New("410 Gone"))
+					}
+					return nil
+				})
+				w.order(1)
+				synctest.Wait()
+				hook.fail(nil)
+				w.order(2)
+				time.Sleep(3 * time.Hour)
+				if diff := cmp.Diff([]string{"hook one off"}, w.pauses()); diff != "" {
+					t.Errorf("pauses (-want +got):\n%s", diff)
+				}
+				states := make(map[string]int)
+				for _, n := range w.list("hook") {
+					states[n.Recipient+" "+string(n.State)]++
+					if (n.State == domain.Skipped || n.State == domain.Held) && n.Reason != tt.reason {
+						t.Errorf("%s because %q", n.State, n.Reason)
+					}
+				}
+				if diff := cmp.Diff(tt.recorded, states); diff != "" {
+					t.Errorf("recorded (-want +got):\n%s", diff)
+				}
+				if diff := cmp.Diff([]string{"paused hook one", "given up hook one"}, w.alerts.kinds()); diff != "" {
+					t.Errorf("alerts (-want +got):\n%s", diff)
+				}
+				if !strings.Contains(w.log.String(), tt.log) {
+					t.Errorf("the log does not say %q:\n%s", tt.log, w.log.String())
+				}
+				if letters := w.broker.DeadLetters(); len(letters) != 1 {
+					t.Errorf("%d dead letters, want one", len(letters))
+				}
+				w.resume("hook", "one")
+				time.Sleep(2 * time.Second)
+				w.order(1)
+				time.Sleep(time.Minute)
+				if sent := len(hook.sent()); sent != tt.afterResumed {
+					t.Errorf("sent %d, want %d", sent, tt.afterResumed)
+				}
+			})
 		})
-		w.order(1)
-		synctest.Wait()
-		hook.fail(nil)
-		w.order(2)
-		time.Sleep(time.Hour)
-		if diff := cmp.Diff([]string{"hook one off"}, w.pauses()); diff != "" {
-			t.Errorf("pauses (-want +got):\n%s", diff)
-		}
-		states := make(map[string]int)
-		for _, n := range w.list("hook") {
-			states[n.Recipient+" "+string(n.State)]++
-			if n.State == domain.Skipped && !strings.HasPrefix(n.Reason, "the receiver wants no notifications any more, since ") {
-				t.Errorf("skipped because %q", n.Reason)
-			}
-		}
-		if diff := cmp.Diff(map[string]int{"a dead": 1, "a skipped": 2, "b sent": 3}, states); diff != "" {
-			t.Errorf("recorded (-want +got):\n%s", diff)
-		}
-		if diff := cmp.Diff([]string{"paused hook one", "given up hook one"}, w.alerts.kinds()); diff != "" {
-			t.Errorf("alerts (-want +got):\n%s", diff)
-		}
-		if letters := w.broker.DeadLetters(); len(letters) != 1 {
-			t.Errorf("%d dead letters, want one", len(letters))
-		}
-		w.resume("hook", "one")
-		time.Sleep(2 * time.Second)
-		w.order(1)
-		time.Sleep(time.Minute)
-		if sent := len(hook.sent()); sent != 5 {
-			t.Errorf("sent %d, want 5", sent)
-		}
-	})
+	}
 }
 
 // users returns a route to the users' addresses. Ann has this one.

@@ -75,23 +75,27 @@ func (s *Service) deliver(ctx context.Context, r *route, j job) (outcome domain.
 	return outcome, err
 }
 
-// holdIfPaused holds or skips the notification if its channel or receiver is paused. A
-// skipped one is lost, so it is skipped only by a pause that was read after its claim: it
-// may be a dead letter that was replayed because the receiver was resumed.
+// holdIfPaused holds the notification if its channel or receiver is paused. It skips one to
+// a user whose receiver is switched off, but only by a pause that was read after the
+// claim: it may be a dead letter that was replayed because the receiver was resumed.
 func (s *Service) holdIfPaused(ctx context.Context, r *route, j job, to target) (stopped bool, err error) {
 	pause, ok := s.pauses.blocking(r.name, to.receiver)
-	if ok && pause.Kind == ports.Off {
+	if ok && pause.Kind == ports.Off && to.ofUser {
 		if err := s.retry.UntilAvailable(ctx, func() error { return s.readPausesSince(ctx, j.claimed) }); err != nil {
 			s.release(ctx, j)
 			return true, failed(r, j.n.Recipient, "pauses", ports.Postpone(err))
 		}
 		pause, ok = s.pauses.blocking(r.name, to.receiver)
 	}
-	switch {
-	case !ok || pause.PauseKey == j.probe:
+	if !ok || pause.PauseKey == j.probe {
 		return false, nil
-	case pause.Kind == ports.Off:
-		return true, s.skip(ctx, r, j, "the receiver wants no notifications any more, since "+pause.Since.Format(time.RFC3339))
+	}
+	if pause.Kind == ports.Off {
+		reason := "the receiver wants no notifications any more, since " + pause.Since.Format(time.RFC3339)
+		if to.ofUser {
+			return true, s.skip(ctx, r, j, reason)
+		}
+		pause.Reason = reason + "; it is in the configuration, so its notifications are held until it is resumed"
 	}
 	return true, s.hold(ctx, r, j, pause)
 }

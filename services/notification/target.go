@@ -15,6 +15,7 @@ type target struct {
 	address  string
 	language string
 	receiver string // of the address; see [ports.AddressedChannel]
+	ofUser   bool   // the address is a user's, not in the configuration
 	skip     string // why the notification is not sent; empty: it is
 }
 
@@ -88,5 +89,5 @@ func (s *Service) user(ctx context.Context, r *route, userID string) (target, er
 	case address == "":
 		return target{skip: "the user has no address for this channel"}, nil
 	}
-	return target{address: address, language: contact.Language, receiver: r.addressed.Receiver(address)}, nil
+	return target{address: address, language: contact.Language, receiver: r.addressed.Receiver(address), ofUser: true}, nil
 }
