@@ -57,7 +57,7 @@ type Notification struct {
 	Receiver string    // that the latest attempt went to; empty: none, the channel has one receiver, or the user was forgotten
 
 	Attempt  int       // the number of attempts that count: those that the receiver accepted or refused
-	First    time.Time // when the first of them began; zero before it
+	First    time.Time // when the first of them began, plus the time held or out of reach since then; zero before it
 	Attempts []Attempt // the latest MaxAttempts, the oldest first; those that did not count, too
 }
 

@@ -1,6 +1,7 @@
 package notification_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -13,6 +14,7 @@ import (
 
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
+	"example.com/orderflow/services/notification"
 )
 
 // A receiver that is away for a weekend costs nothing but time.
@@ -65,6 +67,53 @@ func TestReceiverIsAwayForDays(t *testing.T) {
 				}
 				if lines := strings.Count(w.log.String(), "\n"); lines > int(away/time.Minute)+50 {
 					t.Errorf("logged %d lines", lines)
+				}
+			})
+		})
+	}
+}
+
+// An absence does not count towards the horizon of a notification that was refused
+// before. It is dead after as much time of refusals as without the absence.
+func TestAbsenceAfterARefusal(t *testing.T) {
+	for name, away := range map[string]func(*world, *post){
+		"out of reach": func(_ *world, mail *post) { mail.fail(errAway) },
+		"paused": func(w *world, _ *post) {
+			pause := ports.Pause{PauseKey: domain.PauseKey{Channel: "mail"}, Kind: ports.Manual, Since: domain.TruncateTime(time.Now())}
+			if err := w.store.ChannelStates().Pause(context.Background(), pause); err != nil {
+				w.t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w, mail := newWorld(t), &post{name: "mail"}
+				r := w.route(mail)
+				r.Schedule = notification.Schedule{Base: time.Minute, Factor: 1, Cap: time.Minute, Horizon: 10 * time.Minute}
+				w.start(r)
+				mail.fail(errors.New("busy"))
+				began := domain.TruncateTime(time.Now())
+				w.order(1)
+				time.Sleep(2*time.Minute + 30*time.Second)
+				if n := w.one("mail"); n.State != domain.Retrying || n.Attempt != 3 {
+					t.Fatalf("recorded %+v, want three refusals", n)
+				}
+				away(w, mail)
+				time.Sleep(72 * time.Hour)
+				mail.fail(errors.New("busy"))
+				if name == "paused" {
+					w.resume("mail", "")
+				}
+				time.Sleep(2 * time.Minute)
+				if n := w.one("mail"); n.State != domain.Retrying || n.Attempt < 4 {
+					t.Errorf("%s after %d refusals: the absence counted", n.State, n.Attempt)
+				}
+				time.Sleep(12 * time.Minute)
+				if n := w.one("mail"); n.State != domain.Dead || n.Attempt < 9 || n.Attempt > 12 {
+					t.Errorf("%s after %d refusals, want it dead after the horizon", n.State, n.Attempt)
+				}
+				if letters := w.broker.DeadLetters(); len(letters) != 1 || name == "paused" && !letters[0].Failure.FirstFailure.Equal(began) {
+					t.Errorf("dead letters %+v, want one that failed at %v first", letters, began)
 				}
 			})
 		})

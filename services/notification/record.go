@@ -92,11 +92,17 @@ func (s *Service) giveUp(ctx context.Context, r *route, j job, cause error) erro
 	return ports.Permanent(cause)
 }
 
+// firstFailure returns when the first of the notification's attempts began that count, as
+// far as they are kept; at if there is none. Those before a replay do not count any more.
 func firstFailure(n domain.Notification, at time.Time) time.Time {
-	if n.First.IsZero() {
-		return at
+	counted := 0
+	for i := len(n.Attempts) - 1; i >= 0 && counted < n.Attempt; i-- {
+		if n.Attempts[i].Outcome != domain.Unreachable {
+			at = n.Attempts[i].At
+			counted++
+		}
 	}
-	return n.First
+	return at
 }
 
 // settle records the notification, in any state but Sent.

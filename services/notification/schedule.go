@@ -12,7 +12,7 @@ type Schedule struct {
 	Factor  float64       // by which the delay grows at each further one; at least 1
 	Cap     time.Duration // the longest delay
 	Jitter  float64       // how much a delay is shortened or lengthened at random, at most: 0.1 is 10 %
-	Horizon time.Duration // the time from the first attempt that counts to the last one
+	Horizon time.Duration // the time from the first attempt that counts to the last one; time held or out of reach does not count
 }
 
 // The schedules that a route without one has.
@@ -27,7 +27,7 @@ var (
 )
 
 // Next returns when a notification is tried again that was refused at now for the
-// refusals'th time (from 1), first being the time of its first refused attempt. random
+// refusals'th time (from 1), first being [domain.Notification].First. random
 // is in [0, 1). The last try is at the horizon. ok is false if it is over.
 func (s Schedule) Next(refusals int, first, now time.Time, random float64) (next time.Time, ok bool) {
 	last := first.Add(s.Horizon).Truncate(time.Millisecond)

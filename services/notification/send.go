@@ -37,6 +37,7 @@ func waiting(d ports.WaitingDelivery, probe domain.PauseKey) job {
 // An error marked by [ports.Permanent] is returned when the notification is dead and its
 // event has to be set aside. Any other error is returned when nothing was recorded.
 func (s *Service) deliver(ctx context.Context, r *route, j job) (outcome domain.Outcome, err error) {
+	j.n = withoutOutage(j.n, now())
 	if r.isOver(j.n) {
 		last := j.n.Attempts[len(j.n.Attempts)-1]
 		return "", s.giveUp(ctx, r, j, errors.New(last.Answer))
@@ -176,6 +177,16 @@ func outcomeOf(err error) domain.Outcome {
 		return domain.Unreachable
 	}
 	return domain.Refused
+}
+
+// withoutOutage moves the schedule's beginning on by the time since the latest change, if
+// the notification was held or its receiver was out of reach: that time does not count.
+func withoutOutage(n domain.Notification, at time.Time) domain.Notification {
+	unreachable := len(n.Attempts) > 0 && n.Attempts[len(n.Attempts)-1].Outcome == domain.Unreachable
+	if !n.First.IsZero() && at.After(n.At) && (n.State == domain.Held || unreachable) {
+		n.First = n.First.Add(at.Sub(n.At))
+	}
+	return n
 }
 
 // withAttempt returns the notification with one more attempt.
