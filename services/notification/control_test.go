@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"go.uber.org/mock/gomock"
 
@@ -174,6 +175,40 @@ func TestPauseOfUndelivered(t *testing.T) {
 		if got := strings.Join(with, ","); got != tt.of {
 			t.Errorf("%v %s is shown with %q, want %q", tt.key, tt.kind, got, tt.of)
 		}
+	}
+}
+
+// The next try of a held notification is its pause's next probe, not the time of the log,
+// which is a safety net.
+func TestNextTryOfHeld(t *testing.T) {
+	hook := domain.PauseKey{Channel: "webhook", Receiver: "hooks.example.com#1a2b3c4d"}
+	for kind, want := range map[ports.PauseKind]string{
+		"":             "2026-11-23T11:03:00.000Z", // without a pause, the log's time holds
+		ports.Manual:   "",
+		ports.Off:      "",
+		ports.Breaker:  "2026-11-23T10:00:00.000Z",
+		ports.Draining: "2000-01-01T00:00:00.000Z", // now
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			store := new(memory.Store)
+			recordStories(t, store.Deliveries())
+			if kind != "" {
+				if err := store.ChannelStates().Pause(t.Context(), ports.Pause{PauseKey: hook, Kind: kind, Since: monday, Probe: monday}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			control, query := newControl(t, storeOf(store)), ports.NotificationQuery{States: []domain.NotificationState{domain.Held, domain.Retrying}, Limit: 10}
+			list, undelivered := must(control.Notifications(t.Context(), query)), must(control.Undelivered(t.Context(), query))
+			for i, n := range list.Notifications {
+				want := want
+				if n.State != domain.Held {
+					want = "2026-11-23T10:04:00.000Z"
+				}
+				if listed, waits := notification.NewView(n).NextTry, notification.NewUndeliveredView(undelivered.Notifications[i]).NextTry; listed != want || waits != want {
+					t.Errorf("%s by a pause of kind %q: the next try is %q and %q, want %q", n.State, kind, listed, waits, want)
+				}
+			}
+		})
 	}
 }
 

@@ -76,15 +76,53 @@ func stateNames(states []domain.NotificationState) string {
 	return strings.Join(names, ", ")
 }
 
-// Notifications returns a page of notifications. See [ports.DeliveryLog].
+// Notifications returns a page of notifications. See [ports.DeliveryLog], and
+// [Undelivered] for the next try of those that are held.
 func (c *Control) Notifications(ctx context.Context, query ports.NotificationQuery) (ports.NotificationPage, error) {
-	return c.store.Deliveries.List(ctx, query)
+	page, err := c.store.Deliveries.List(ctx, query)
+	if err != nil || !slices.ContainsFunc(page.Notifications, func(n domain.Notification) bool { return n.State == domain.Held }) {
+		return page, err
+	}
+	pauses, err := c.pauses(ctx)
+	for i, n := range page.Notifications {
+		page.Notifications[i].NextTry = nextTry(n, pauses[n.HeldBy])
+	}
+	return page, err
 }
 
-// Undelivered is a notification that has not reached its receiver.
+// Undelivered is a notification that has not reached its receiver. The next try of one
+// that is held is its pause's next probe, or now while the pause is drained; it is zero if
+// the notification waits until a person resumes the pause.
 type Undelivered struct {
 	domain.Notification
 	Pause *ports.Pause // that keeps it from being sent; nil: none
+}
+
+// nextTry returns when the notification is tried again. The stored time of a held one is
+// a safety net, in case its pause disappears.
+func nextTry(n domain.Notification, pause *ports.Pause) time.Time {
+	switch {
+	case n.State != domain.Held || pause == nil:
+		return n.NextTry
+	case pause.Kind == ports.Breaker:
+		return pause.Probe
+	case pause.Kind == ports.Draining:
+		return now()
+	}
+	return time.Time{}
+}
+
+// pauses returns all pauses.
+func (c *Control) pauses(ctx context.Context) (map[domain.PauseKey]*ports.Pause, error) {
+	pauses, err := c.store.States.Pauses(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list the pauses: %w", err)
+	}
+	byKey := make(map[domain.PauseKey]*ports.Pause, len(pauses))
+	for i := range pauses {
+		byKey[pauses[i].PauseKey] = &pauses[i]
+	}
+	return byKey, nil
 }
 
 // UndeliveredPage is one page of undelivered notifications.
@@ -109,17 +147,14 @@ func (c *Control) Undelivered(ctx context.Context, query ports.NotificationQuery
 	if err != nil {
 		return UndeliveredPage{}, err
 	}
-	pauses, err := c.store.States.Pauses(ctx)
+	pauses, err := c.pauses(ctx)
 	if err != nil {
-		return UndeliveredPage{}, fmt.Errorf("list the pauses: %w", err)
-	}
-	byKey := make(map[domain.PauseKey]*ports.Pause, len(pauses))
-	for i := range pauses {
-		byKey[pauses[i].PauseKey] = &pauses[i]
+		return UndeliveredPage{}, err
 	}
 	page := UndeliveredPage{NextCursor: list.NextCursor, Unreadable: list.Unreadable}
 	for _, n := range list.Notifications {
-		page.Notifications = append(page.Notifications, Undelivered{n, pauseOf(n, byKey)})
+		n.NextTry = nextTry(n, pauses[n.HeldBy])
+		page.Notifications = append(page.Notifications, Undelivered{n, pauseOf(n, pauses)})
 	}
 	return page, nil
 }

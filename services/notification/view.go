@@ -21,8 +21,8 @@ type View struct {
 	UserID    string                   `json:"user_id,omitempty"`
 	State     domain.NotificationState `json:"state"`
 	Reason    string                   `json:"reason,omitempty"`
-	At        string                   `json:"at"` // the latest change
-	NextTry   string                   `json:"next_try,omitempty"`
+	At        string                   `json:"at"`                 // the latest change
+	NextTry   string                   `json:"next_try,omitempty"` // empty, too, while it is held until a person resumes its pause
 	Receiver  string                   `json:"receiver,omitempty"`
 	Attempts  []AttemptView            `json:"attempts"` // the latest last
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -135,12 +136,15 @@ func (n selectNotifications) print(s session, table *tabwriter.Writer, view noti
 		s.printJSON(view)
 		return
 	}
-	reason := view.Reason
+	reason, next := view.Reason, view.NextTry
+	if view.State == domain.Held {
+		next = cmp.Or(next, "when resumed")
+	}
 	if view.Pause != nil {
 		reason = fmt.Sprintf("%s since %s: %s", view.Pause.Kind, view.Pause.Since, reason)
 	}
 	fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\n", view.OrderID, oneLine(view.Channel), oneLine(view.Recipient),
-		oneLine(view.UserID), view.State, view.At, view.Attempt, view.NextTry, oneLine(reason))
+		oneLine(view.UserID), view.State, view.At, view.Attempt, next, oneLine(reason))
 }
 
 // asUsage returns the error of a filter as one of the command line.
