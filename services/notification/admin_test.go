@@ -28,7 +28,7 @@ func newAdmin(control *notification.Control) http.Handler {
 // The list says why each notification waits, and until when.
 func TestUndelivered(t *testing.T) {
 	store := new(memory.Store)
-	recordStories(t, store.Deliveries())
+	recordStories(t, store)
 	for _, pause := range []ports.Pause{
 		{PauseKey: domain.PauseKey{Channel: "webhook", Receiver: "hooks.example.com#1a2b3c4d"}, Kind: ports.Breaker, Reason: "503 Service Unavailable", Since: monday, Probe: monday.Add(1e9), Probes: 3},
 		{PauseKey: domain.PauseKey{Channel: "email"}, Kind: ports.Manual, Reason: "maintenance", By: "ann@desk", Since: monday},
@@ -142,7 +142,7 @@ func TestContacts(t *testing.T) {
 
 func TestForgetUser(t *testing.T) {
 	store := new(memory.Store)
-	recordStories(t, store.Deliveries())
+	recordStories(t, store)
 	h := newAdmin(newControl(t, storeOf(store)))
 	checkAnswers(t, h, []exchange{
 		{"PUT", "/contacts/ann", `{"addresses":{"email":"ann@example.com"}}`, 200, ``},

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"go.uber.org/mock/gomock"
 
@@ -113,7 +114,7 @@ func TestPauseTakesThePlaceOf(t *testing.T) {
 
 func TestForgetChannelWhileNotificationsWait(t *testing.T) {
 	store := new(memory.Store)
-	recordStories(t, store.Deliveries())
+	recordStories(t, store)
 	if _, err := store.ChannelStates().Register(t.Context(), "email"); err != nil {
 		t.Fatal(err)
 	}
@@ -158,7 +159,7 @@ func TestPauseOfUndelivered(t *testing.T) {
 		{domain.PauseKey{Channel: "webhook", Receiver: "warehouse.example.com#5e6f7a8b"}, ports.Off, ""}, // the notification is dead
 	} {
 		store := new(memory.Store)
-		recordStories(t, store.Deliveries())
+		recordStories(t, store)
 		if err := store.ChannelStates().Pause(t.Context(), ports.Pause{PauseKey: tt.key, Kind: tt.kind, Since: monday, Probe: monday}); err != nil {
 			t.Fatal(err)
 		}
@@ -191,7 +192,7 @@ func TestNextTryOfHeld(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			store := new(memory.Store)
-			recordStories(t, store.Deliveries())
+			recordStories(t, store)
 			if kind != "" {
 				if err := store.ChannelStates().Pause(t.Context(), ports.Pause{PauseKey: hook, Kind: kind, Since: monday, Probe: monday}); err != nil {
 					t.Fatal(err)
@@ -267,5 +268,65 @@ func TestPauseChecksReceiverAndReason(t *testing.T) {
 				t.Errorf("%s: stored %+v", field, stored)
 			}
 		}
+	}
+}
+
+// A dead notification is listed as undelivered until a person has decided about its
+// dead letter.
+func TestUndeliveredUntilSettled(t *testing.T) {
+	decide := func(state ports.DeadLetterState) func(*testing.T, *memory.Store) {
+		return func(t *testing.T, store *memory.Store) {
+			letter := must(store.DeadLetters().Get(t.Context(), orderA+"-created.webhook"))
+			if err := store.DeadLetters().Settle(t.Context(), letter, state, "ann"); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	die := func(t *testing.T, store *memory.Store) { // again, without a letter so far
+		claim := must(store.Deliveries().Claim(t.Context(), domain.NotificationKey{EventID: orderA + "-created", Channel: "webhook", Recipient: "warehouse"}))
+		if err := claim.Record(t.Context(), domain.Notification{
+			EventID: orderA + "-created", Channel: "webhook", Recipient: "warehouse", OrderID: orderA, State: domain.Dead, At: time.Now(),
+		}, domain.Event{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tt := range []struct {
+		name   string
+		change func(*testing.T, *memory.Store)
+		want   int
+	}{
+		{"waiting", func(*testing.T, *memory.Store) {}, 1},
+		{"discarded", decide(ports.Discarded), 0},
+		{"replayed", decide(ports.Replayed), 0},
+		{"dead again after its replay", func(t *testing.T, store *memory.Store) {
+			decide(ports.Replayed)(t, store)
+			time.Sleep(time.Second)
+			die(t, store)
+		}, 1},
+		{"without a letter any more", func(t *testing.T, store *memory.Store) {
+			decide(ports.Discarded)(t, store)
+			time.Sleep(ports.DeadLetterRetention + time.Hour)
+		}, 0},
+		{"without a letter yet", func(t *testing.T, store *memory.Store) {
+			decide(ports.Discarded)(t, store)
+			time.Sleep(ports.DeadLetterRetention + time.Hour)
+			die(t, store)
+		}, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				time.Sleep(time.Until(monday.Add(time.Hour)))
+				store := new(memory.Store)
+				recordStories(t, store)
+				tt.change(t, store)
+				control, dead := newControl(t, storeOf(store)), ports.NotificationQuery{States: []domain.NotificationState{domain.Dead}, Limit: 10}
+				if page := must(control.Undelivered(t.Context(), dead)); len(page.Notifications) != tt.want {
+					t.Errorf("%d dead notifications are undelivered, want %d", len(page.Notifications), tt.want)
+				}
+				if page := must(control.Notifications(t.Context(), dead)); len(page.Notifications) != 1 {
+					t.Errorf("%d dead notifications, want one", len(page.Notifications))
+				}
+			})
+		})
 	}
 }

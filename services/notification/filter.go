@@ -1,10 +1,13 @@
 package notification
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"example.com/orderflow/domain"
@@ -133,7 +136,9 @@ type UndeliveredPage struct {
 }
 
 // Undelivered returns a page of notifications that have not reached their receivers:
-// those that are retried, held or dead, unless the query names states.
+// those that are retried, held or dead, unless the query names states. It leaves out
+// dead ones whose dead letter was replayed or discarded, or is not stored any more, so a
+// page may have fewer than the limit.
 func (c *Control) Undelivered(ctx context.Context, query ports.NotificationQuery) (UndeliveredPage, error) {
 	if len(query.States) == 0 {
 		query.States = []domain.NotificationState{domain.Retrying, domain.Held, domain.Dead}
@@ -151,8 +156,15 @@ func (c *Control) Undelivered(ctx context.Context, query ports.NotificationQuery
 	if err != nil {
 		return UndeliveredPage{}, err
 	}
+	settled, err := c.settled(ctx, list.Notifications)
+	if err != nil {
+		return UndeliveredPage{}, err
+	}
 	page := UndeliveredPage{NextCursor: list.NextCursor, Unreadable: list.Unreadable}
-	for _, n := range list.Notifications {
+	for i, n := range list.Notifications {
+		if settled[i] {
+			continue
+		}
 		n.NextTry = nextTry(n, pauses[n.HeldBy])
 		page.Notifications = append(page.Notifications, Undelivered{n, pauseOf(n, pauses)})
 	}
@@ -174,4 +186,44 @@ func pauseOf(n domain.Notification, pauses map[domain.PauseKey]*ports.Pause) *po
 		}
 	}
 	return nil
+}
+
+const (
+	lettersAtOnce = 8
+	letterDelay   = time.Hour // in which the letter of a dead notification reaches the store
+)
+
+// settled reports of each of the notifications whether it is dead and needs no person any
+// more, because one has decided about its dead letter.
+func (c *Control) settled(ctx context.Context, all []domain.Notification) ([]bool, error) {
+	settled, errs := make([]bool, len(all)), make([]error, len(all))
+	slots := make(chan struct{}, lettersAtOnce)
+	var reading sync.WaitGroup
+	for i, n := range all {
+		if n.State == domain.Dead {
+			slots <- struct{}{}
+			reading.Go(func() {
+				defer func() { <-slots }()
+				settled[i], errs[i] = c.isSettled(ctx, n)
+			})
+		}
+	}
+	reading.Wait()
+	return settled, cmp.Or(errs...)
+}
+
+func (c *Control) isSettled(ctx context.Context, n domain.Notification) (bool, error) {
+	letter, err := c.store.DeadLetters.Get(ctx, string(n.EventID)+"."+n.Channel)
+	if errors.Is(err, ports.ErrNotFound) { // the channel may have the main queue
+		letter, err = c.store.DeadLetters.Get(ctx, string(n.EventID))
+	}
+	switch {
+	case errors.Is(err, ports.ErrNotFound):
+		return time.Since(n.At) > letterDelay, nil
+	case errors.As(err, new(*ports.UnreadableError)):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("get the dead letter of a notification: %w", err)
+	}
+	return letter.State != ports.Waiting && !letter.SettledAt.Before(n.At), nil
 }

@@ -30,7 +30,7 @@ func newHandler(control *notification.Control) http.Handler {
 
 func TestNotifications(t *testing.T) {
 	store := new(memory.Store)
-	recordStories(t, store.Deliveries())
+	recordStories(t, store)
 	h := newHandler(newControl(t, storeOf(store)))
 
 	status, body := call(h, "GET", "/notifications?order_id="+orderA, "")
@@ -80,7 +80,7 @@ func channelsOf(t *testing.T, body string) (list string, next string) {
 
 func TestNotificationFilters(t *testing.T) {
 	store := new(memory.Store)
-	recordStories(t, store.Deliveries())
+	recordStories(t, store)
 	control := newControl(t, storeOf(store))
 	public, admin := newHandler(control), must(notification.NewAdminHandler(control, discard))
 	const oldestFirst = "log sent, email retrying, webhook held, webhook dead"

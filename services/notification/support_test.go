@@ -126,10 +126,18 @@ func record(t *testing.T, log ports.DeliveryLog, n domain.Notification) {
 	}
 }
 
-// recordStories records a notification in each state. Receivers repeat addresses in
-// their answers.
-func recordStories(t *testing.T, log ports.DeliveryLog) {
+// recordStories records a notification in each state, and the dead one's letter.
+// Receivers repeat addresses in their answers.
+func recordStories(t *testing.T, store *memory.Store) {
 	t.Helper()
+	log := store.Deliveries()
+	letter := ports.DeadLetter{
+		ID: orderA + "-created.webhook", Subscription: "webhook",
+		Failure: ports.Failure{Reason: "404 Not Found", Attempts: 2, FirstFailure: monday, LastFailure: monday},
+	}
+	if err := store.DeadLetters().Put(t.Context(), letter); err != nil {
+		t.Fatal(err)
+	}
 	at := func(minutes int) time.Time { return monday.Add(time.Duration(minutes) * time.Minute) }
 	attempt := func(minutes int, outcome domain.Outcome, code, answer string) domain.Attempt {
 		return domain.Attempt{At: at(minutes), Duration: 1500 * time.Millisecond, Outcome: outcome, Code: code, Answer: answer}
