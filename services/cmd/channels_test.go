@@ -144,7 +144,10 @@ func TestPauseAndForget(t *testing.T) {
 	undelivered := func(want int) {
 		t.Helper()
 		eventually(t, func() error {
-			stdout, _ := n.command(t, 0, "undelivered", "--json")
+			stdout, stderr := n.command(t, 0, "undelivered", "--json")
+			if sum := fmt.Sprintf("email: %d held\n", want); want > 0 && !strings.HasSuffix(stderr, sum) {
+				return fmt.Errorf("got %q, want %q", stderr, sum)
+			}
 			count := 0
 			for line := range strings.Lines(stdout) {
 				var view struct {

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -26,7 +28,7 @@ type selectNotifications struct {
 	State   *string `placeholder:"STATE,…" help:"Only those in these states: sent, retrying, held, dead, skipped."`
 	From    *string `placeholder:"TIME" help:"Only those that changed at this time or later, such as 2026-11-23T10:00:00Z."`
 	To      *string `placeholder:"TIME" help:"Only those that changed before this time."`
-	Limit   int     `default:"100" help:"At most this many; 0: all."`
+	Limit   int     `placeholder:"NUMBER" help:"At most this many; all by default."`
 	output
 }
 
@@ -50,7 +52,7 @@ func (n selectNotifications) query() (ports.NotificationQuery, error) {
 		}
 	}
 	if n.Limit < 0 {
-		return ports.NotificationQuery{}, app.UsageErrorf("--limit: %d is out of range; give 1 or more, or 0 for all", n.Limit)
+		return ports.NotificationQuery{}, app.UsageErrorf("--limit: %d is out of range; give 1 or more, or leave the flag out for all", n.Limit)
 	}
 	query, err := filter.Query()
 	return query, asUsage(err)
@@ -98,37 +100,72 @@ func (n selectNotifications) list(
 		return err
 	}
 	return withControl(ctx, settings, streams, func(s session) error {
-		table := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
-		if !n.JSON {
-			fmt.Fprintln(table, "ORDER\tCHANNEL\tRECIPIENT\tUSER\tSTATE\tAT\tATTEMPTS\tNEXT TRY\tREASON")
-		}
-		listed, unreadable := 0, 0
-		for {
-			query.Limit = ports.MaxListLimit
-			if n.Limit > 0 {
-				query.Limit = min(query.Limit, n.Limit-listed)
-			}
-			page, err := get(s, query)
-			if err != nil {
-				return asUsage(err)
-			}
-			for _, view := range page.views {
-				n.print(s, table, view)
-			}
-			listed, unreadable = listed+len(page.views), unreadable+page.unreadable
-			if err := errors.Join(table.Flush(), s.flush()); err != nil {
-				return err
-			}
-			if page.cursor == "" || n.Limit > 0 && listed >= n.Limit {
-				break
-			}
-			query.Cursor = page.cursor
-		}
-		if unreadable > 0 {
-			fmt.Fprintf(s.err, "skipped %s that can't be read; the log has the ids\n", count(unreadable, "notification"))
-		}
-		return nil
+		return n.printPages(s, query, func(query ports.NotificationQuery) (notificationPage, error) { return get(s, query) })
 	})
+}
+
+func (n selectNotifications) printPages(
+	s session, query ports.NotificationQuery, get func(ports.NotificationQuery) (notificationPage, error),
+) error {
+	table := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
+	if !n.JSON {
+		fmt.Fprintln(table, "ORDER\tCHANNEL\tRECIPIENT\tUSER\tSTATE\tAT\tATTEMPTS\tNEXT TRY\tREASON")
+	}
+	listed, unreadable, sums := 0, 0, make(sums)
+	for {
+		query.Limit = ports.MaxListLimit
+		if n.Limit > 0 {
+			query.Limit = min(query.Limit, n.Limit-listed)
+		}
+		page, err := get(query)
+		if err != nil {
+			return asUsage(err)
+		}
+		for _, view := range page.views {
+			n.print(s, table, view)
+			sums.add(view.Channel, view.State)
+		}
+		listed, unreadable = listed+len(page.views), unreadable+page.unreadable
+		if err := errors.Join(table.Flush(), s.flush()); err != nil {
+			return err
+		}
+		if query.Cursor = page.cursor; query.Cursor == "" || n.Limit > 0 && listed >= n.Limit {
+			break
+		}
+	}
+	fmt.Fprintln(s.err, sums)
+	if query.Cursor != "" {
+		fmt.Fprintf(s.err, "there may be more than --limit=%d; without the flag, all are listed\n", n.Limit)
+	}
+	if unreadable > 0 {
+		fmt.Fprintf(s.err, "skipped %s that can't be read; the log has the ids\n", count(unreadable, "notification"))
+	}
+	return nil
+}
+
+// sums count notifications by channel and state.
+type sums map[string]map[domain.NotificationState]int
+
+func (s sums) add(channel string, state domain.NotificationState) {
+	if s[channel] == nil {
+		s[channel] = make(map[domain.NotificationState]int)
+	}
+	s[channel][state]++
+}
+
+// String returns one line, such as "email: 130 held, 3 dead".
+func (s sums) String() string {
+	var channels []string
+	for _, channel := range slices.Sorted(maps.Keys(s)) {
+		var states []string
+		for _, state := range domain.NotificationStates {
+			if n := s[channel][state]; n > 0 {
+				states = append(states, fmt.Sprintf("%d %s", n, state))
+			}
+		}
+		channels = append(channels, oneLine(channel)+": "+strings.Join(states, ", "))
+	}
+	return cmp.Or(strings.Join(channels, "; "), "no notifications")
 }
 
 func (n selectNotifications) print(s session, table *tabwriter.Writer, view notification.UndeliveredView) {
