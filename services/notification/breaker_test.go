@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -399,5 +400,110 @@ func TestReplayAtOnceAfterResume(t *testing.T) {
 		if n := w.one("hook"); n.State != domain.Sent || len(hook.sent()) != len(events) {
 			t.Errorf("the replayed notification is %s: %s", n.State, n.Reason)
 		}
+	})
+}
+
+// The log says whether a receiver answers at all.
+func TestLogOfAnOutage(t *testing.T) {
+	busy := &post{name: "busy"} // answers with a code
+	busy.fail(errAway)
+	for want, c := range map[string]ports.Channel{
+		"the receiver takes nothing at the moment; its notifications wait": busy,
+		"the receiver can't be reached; its notifications wait":            slow(time.Minute),
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			w.start(w.route(c))
+			w.order(1)
+			time.Sleep(25 * time.Second)
+			if log := w.log.String(); strings.Count(log, "its notifications wait") != 1 || !strings.Contains(log, want) {
+				t.Errorf("want %q, got:\n%s", want, log)
+			}
+		})
+	}
+}
+
+// What a receiver that works again had held is sent within seconds, and then its pause
+// ends soon.
+func TestDrainEndsSoon(t *testing.T) {
+	for _, held := range []int{1, 40} {
+		synctest.Test(t, func(t *testing.T) {
+			w, mail := newWorld(t), &post{name: "mail"}
+			w.start(w.route(mail))
+			mail.fail(errAway)
+			events := w.order(held)
+			time.Sleep(5 * time.Second)
+			mail.fail(nil)
+			w.resume("mail", "")
+			time.Sleep(5 * time.Second)
+			mail.checkOnce(t, events)
+			if diff := cmp.Diff([]string{"mail draining"}, w.pauses()); diff != "" {
+				t.Errorf("pauses (-want +got):\n%s", diff)
+			}
+			time.Sleep(20 * time.Second)
+			if p := w.pauses(); len(p) != 0 {
+				t.Errorf("pauses 25 s after the receiver was resumed: %v", p)
+			}
+		})
+	}
+}
+
+// A drain does not end before what a dead notifier has claimed was sent.
+func TestDrainWaitsForClaims(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, mail := newWorld(t), &post{name: "mail"}
+		w.start(w.route(mail))
+		mail.fail(errAway)
+		events := w.order(3)
+		time.Sleep(1500 * time.Millisecond)
+		if claimed, err := w.store.Deliveries().ClaimHeld(t.Context(), domain.PauseKey{Channel: "mail"}, 1); len(claimed) != 1 || err != nil {
+			t.Fatal(claimed, err)
+		}
+		mail.fail(nil)
+		w.resume("mail", "")
+		time.Sleep(3 * time.Minute)
+		mail.checkOnce(t, events)
+		if p := w.pauses(); len(p) != 0 {
+			t.Errorf("pauses at the end: %v", p)
+		}
+	})
+}
+
+// stuckStates hang when the pauses are read.
+type stuckStates struct {
+	ports.ChannelStates
+	stuck *atomic.Bool
+}
+
+func (s stuckStates) Pauses(ctx context.Context) ([]ports.Pause, error) {
+	if s.stuck.Load() {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return s.ChannelStates.Pauses(ctx)
+}
+
+// A notifier that can't read the pauses holds nothing by one that may be over: nobody
+// would drain it any more.
+func TestOldPauseHoldsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, mail, stuck := newWorld(t), &post{name: "mail"}, new(atomic.Bool)
+		pause := ports.Pause{PauseKey: domain.PauseKey{Channel: "mail"}, Kind: ports.Manual, Since: domain.TruncateTime(time.Now())}
+		if err := w.store.ChannelStates().Pause(t.Context(), pause); err != nil {
+			t.Fatal(err)
+		}
+		parts := w.parts()
+		parts.States = stuckStates{parts.States, stuck}
+		w.startWith(parts, w.route(mail))
+		stuck.Store(true)
+		time.Sleep(10 * time.Second)
+		if err := w.store.ChannelStates().End(t.Context(), pause); err != nil {
+			t.Fatal(err)
+		}
+		events := w.order(1)
+		time.Sleep(10 * time.Second)
+		stuck.Store(false)
+		time.Sleep(time.Minute)
+		mail.checkOnce(t, events)
 	})
 }

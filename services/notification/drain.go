@@ -2,6 +2,7 @@ package notification
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,8 +20,8 @@ const (
 	drainTurns  = 4                // pauses whose notifications a channel drains at once
 	drainPoll   = 10 * time.Second // the longest time between two claims of held notifications
 
-	// drainMargin is added to the lease of a claim. Within that time, a dead notifier may
-	// still have claims, and another may still hold notifications by the old pause.
+	// Within drainMargin after a pause was resumed or a notification was claimed, another
+	// notifier may still hold notifications by the old pause.
 	drainMargin = 15 * time.Second
 )
 
@@ -59,7 +60,9 @@ func (s *Service) drain(ctx, calls context.Context, r *route, key domain.PauseKe
 		case found > 0:
 			lastFound, wait = time.Now(), watchInterval
 			continue
-		case err == nil && time.Since(lastFound) >= s.deliveries.ClaimLease()+drainMargin:
+		case err != nil: // another notifier may only be able to record what it holds when the store is back
+			lastFound = time.Now()
+		case s.isDrained(calls, key, time.Since(lastFound)):
 			if s.end(calls, pause) {
 				s.log.InfoContext(ctx, "all held notifications were sent; the pause is over",
 					"channel", key.Channel, "receiver", key.Receiver,
@@ -70,6 +73,23 @@ func (s *Service) drain(ctx, calls context.Context, r *route, key domain.PauseKe
 		sleep(ctx, wait)
 		wait = min(2*wait, drainPoll)
 	}
+}
+
+// isDrained reports whether the pause holds nothing any more, given the time in which none
+// could be claimed. After the margin, the list of what all pauses hold shows that if it has
+// one page, so that reading it costs little. Otherwise a dead notifier's claims have to end.
+func (s *Service) isDrained(ctx context.Context, key domain.PauseKey, idle time.Duration) bool {
+	switch {
+	case idle < drainMargin:
+		return false
+	case idle >= s.deliveries.ClaimLease()+drainMargin:
+		return true
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	page, err := s.deliveries.List(ctx, ports.NotificationQuery{States: []domain.NotificationState{domain.Held}, Limit: drainBatch})
+	return err == nil && page.NextCursor == "" && page.Unreadable == 0 &&
+		!slices.ContainsFunc(page.Notifications, func(n domain.Notification) bool { return n.HeldBy == key })
 }
 
 // drainBatch claims some held notifications when it is the pause's turn, and sends them.

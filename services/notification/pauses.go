@@ -14,6 +14,7 @@ import (
 
 const (
 	watchInterval = time.Second     // between two readings of the pauses
+	maxPauseAge   = 5 * time.Second // since the reading of a pause that holds a notification; less than drainMargin
 	callTimeout   = 5 * time.Second // of a call of the store for which no notification waits
 	stuckAfter    = time.Hour       // a pause that has lasted so long causes an alert
 )

@@ -76,13 +76,18 @@ func (s *Service) deliver(ctx context.Context, r *route, j job) (outcome domain.
 	return outcome, err
 }
 
-// holdIfPaused holds the notification if its channel or receiver is paused. It skips one to
-// a user whose receiver is switched off, but only by a pause that was read after the
-// claim: it may be a dead letter that was replayed because the receiver was resumed.
+// holdIfPaused holds the notification if its channel or receiver is paused, by a pause that
+// was read shortly before, because nobody drains an old one. It skips one to a user whose
+// receiver is switched off, by a pause that was read after the claim: the notification may
+// be a dead letter that was replayed because the receiver was resumed.
 func (s *Service) holdIfPaused(ctx context.Context, r *route, j job, to target) (stopped bool, err error) {
 	pause, ok := s.pauses.blocking(r.name, to.receiver)
-	if ok && pause.Kind == ports.Off && to.ofUser {
-		if err := s.retry.UntilAvailable(ctx, func() error { return s.readPausesSince(ctx, j.claimed) }); err != nil {
+	if ok {
+		since := time.Now().Add(-maxPauseAge)
+		if pause.Kind == ports.Off && to.ofUser {
+			since = j.claimed
+		}
+		if err := s.retry.UntilAvailable(ctx, func() error { return s.readPausesSince(ctx, since) }); err != nil {
 			s.release(ctx, j)
 			return true, failed(r, j.n.Recipient, "pauses", ports.Postpone(err))
 		}
