@@ -60,7 +60,7 @@ func TestPauseAndResume(t *testing.T) {
 		{"GET", "/channels", "", 200, `{"name":"email","kind":"smtp","configured":true,"pauses":\[{"channel":"email","kind":"paused","by":"http 192.0.2.1:1234",[^]]*\]},{"name":"log","kind":"log","configured":true,"pauses":\[\]},{"name":"pager/2","configured":false,"pauses":\[\]},{"name":"webhook"`},
 		{"POST", "/channels/webhook/resume", `{}`, 409, `"code":"not_paused"`},
 		{"POST", "/channels/webhook/resume", `{"receiver":"a.example#2"}`, 409, `"code":"not_paused"`},
-		{"POST", "/channels/webhook/resume", `{"receiver":"a.example#1","by":"bob"}`, 200, `^{"channel":"webhook","receiver":"a.example#1","kind":"draining","reason":"moves","by":"bob",` + since + `}$`},
+		{"POST", "/channels/webhook/resume", `{"receiver":"a.example#1","by":"bob"}`, 200, `^{"channel":"webhook","receiver":"a.example#1","kind":"draining","reason":"resumed; sends what was held","by":"bob",` + since + `}$`},
 		{"POST", "/channels/webhook/resume", `{"receiver":"a.example#1","by":"bob"}`, 409, `"detail":"it was resumed already, at .*; what was held is being sent".*"code":"not_paused"`},
 		{"POST", "/channels/webhook/pause", `{"receiver":"a.example#1"}`, 200, `"kind":"paused"`},
 		{"POST", "/channels/pager%2F2/pause", `{}`, 200, `^{"channel":"pager/2","kind":"paused"`},

@@ -25,7 +25,7 @@ type Alert struct {
 	Recipient string
 	Attempts  int // that counted
 
-	Answer        string    // the receiver's last answer, the last error, or a person's reason for the pause
+	Answer        string    // the receiver's last answer or the last error; of Back and Stuck, the reason of the pause
 	Since         time.Time // when the pause, or the first attempt of a dead notification, began
 	Notifications int       // how many the alert is about; 0: unknown
 }

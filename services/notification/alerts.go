@@ -278,12 +278,20 @@ func (a timedAlert) content(leftOut int, since time.Time) ports.Content {
 	if a.Attempts > 0 {
 		line("attempts", strconv.Itoa(a.Attempts))
 	}
-	line("last answer", mask.Text(a.Answer))
+	line(a.Kind.answerName(), mask.Text(a.Answer))
 	if leftOut > 0 {
 		fmt.Fprintf(&b, "\n%d more alerts like this one were left out since %s.\n", leftOut, timeText(since))
 	}
 	b.WriteString("\nGET /undelivered on the admin address lists what has not reached whom, and why.\n")
 	return ports.Content{Language: "en", Subject: oneLine(subject, maxAlertSubject), Text: b.String()}
+}
+
+// answerName returns what an alert of the kind calls its answer.
+func (k AlertKind) answerName() string {
+	if k == Back || k == Stuck {
+		return "reason of the pause"
+	}
+	return "last answer"
 }
 
 func timeText(t time.Time) string {

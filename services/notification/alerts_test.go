@@ -334,7 +334,7 @@ func TestAlertTexts(t *testing.T) {
 			Kind: notification.Paused, Channel: "webhook", Receiver: "hooks.example.com#1a2b3c4d", EventID: "e", OrderID: "o", Recipient: "warehouse",
 			Answer: "it answered 503: see https://hooks.example.com/s3cret " + strings.Repeat("x", 2000), Since: since,
 		},
-		"back.txt":    {Kind: notification.Back, Channel: "webhook", Receiver: "hooks.example.com#1a2b3c4d", Since: since},
+		"back.txt":    {Kind: notification.Back, Channel: "webhook", Receiver: "hooks.example.com#1a2b3c4d", Answer: "it answered 503", Since: since},
 		"stuck.txt":   {Kind: notification.Stuck, Channel: "email\r\nBcc: x", Receiver: strings.Repeat("x", 300), Answer: "paused by ann", Since: since, Notifications: 42},
 		"unknown.txt": {Kind: "on fire", Channel: "email"},
 	}

@@ -35,7 +35,7 @@ func (s *Service) noteSuccess(ctx context.Context, r *route, name string) {
 	to.unreachable, to.refused = 0, 0
 	r.receivers.mu.Unlock()
 	if to.outage.IsDown() {
-		to.outage.Up(ctx, s.log, "the receiver can be reached again", "channel", r.name, "receiver", name)
+		to.outage.Up(ctx, s.log, "the receiver takes notifications again", "channel", r.name, "receiver", name)
 	}
 }
 
@@ -53,8 +53,11 @@ func (s *Service) noteFailure(ctx context.Context, r *route, name string, j job,
 	broken := to.unreachable >= maxUnreachable || to.refused >= maxRefused
 	r.receivers.mu.Unlock()
 	if outcome == domain.Unreachable {
-		to.outage.Down(ctx, s.log, "the receiver can't be reached; its notifications wait", mask.Error(err),
-			"channel", r.name, "receiver", name)
+		what := "the receiver can't be reached; its notifications wait"
+		if j.n.Attempts[len(j.n.Attempts)-1].Code != "" { // it answered
+			what = "the receiver takes nothing at the moment; its notifications wait"
+		}
+		to.outage.Down(ctx, s.log, what, mask.Error(err), "channel", r.name, "receiver", name)
 	}
 	if broken {
 		s.pause(ctx, r, j, ports.Pause{

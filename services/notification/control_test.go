@@ -330,3 +330,13 @@ func TestUndeliveredUntilSettled(t *testing.T) {
 		})
 	}
 }
+
+// A pause that is over is not shown with the reason that it had.
+func TestReasonOfADrainedPause(t *testing.T) {
+	for by, want := range map[string]string{"": "works again; sends what was held", "ann": "resumed; sends what was held"} {
+		view := notification.NewPauseView(ports.Pause{PauseKey: receiver, Kind: ports.Draining, Reason: "503", By: by, Since: monday})
+		if view.Reason != want {
+			t.Errorf("resumed by %q: the reason is %q, want %q", by, view.Reason, want)
+		}
+	}
+}

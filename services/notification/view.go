@@ -97,7 +97,12 @@ func NewPauseView(p ports.Pause) PauseView {
 	v := PauseView{
 		Channel: p.Channel, Receiver: p.Receiver, Kind: p.Kind, Reason: p.Reason, By: p.By, Since: httpapi.FormatTime(p.Since),
 	}
-	if p.Kind == ports.Breaker {
+	switch {
+	case p.Kind == ports.Draining && p.By == "":
+		v.Reason = "works again; sends what was held" // the stored reason is over
+	case p.Kind == ports.Draining:
+		v.Reason = "resumed; sends what was held"
+	case p.Kind == ports.Breaker:
 		v.NextProbe, v.FailedProbes = optionalTime(p.Probe), p.Probes
 	}
 	return v
