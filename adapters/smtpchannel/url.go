@@ -17,8 +17,14 @@ import (
 	"unicode"
 )
 
-var errURL = errors.New("it must be like smtp://user:password@host:587/?from=shop@example.com, or smtps:, " +
-	"with every reserved character in user and password percent-encoded")
+const urlForm = "it must be like smtp://user:password@host:587/?from=shop@example.com, or smtps:"
+
+var (
+	errURL    = errors.New(urlForm + ", with every reserved character in user and password percent-encoded")
+	errScheme = errors.New("it must begin with smtp:// or smtps://; " + urlForm)
+	errAt     = errors.New("it has an @ too many; write an @ in user or password as %40")
+	errPort   = errors.New("the port must be a number from 1 to 65535")
+)
 
 // DefaultConnections is the largest number of connections, unless the URL has another.
 // Many servers accept few from one client.
@@ -104,15 +110,21 @@ func parseURL(address, password string) (settings, error) {
 	// Any part of a broken URL may be the password. An unescaped character may move
 	// the rest of it into the host, the path, the query or the fragment.
 	authority, query, _ := strings.Cut(address, "?")
+	scheme, _, _ := strings.Cut(authority, "://")
 	u, err := url.Parse(authority)
-	if err != nil || u.Scheme != "smtp" && u.Scheme != "smtps" || strings.Contains(address, "#") || u.Path != "" && u.Path != "/" ||
-		strings.Count(authority, "@") > 1 || strings.Contains(authority, "@") != (u.User != nil) || !isHost(u.Hostname()) {
+	switch {
+	case !strings.EqualFold(scheme, "smtp") && !strings.EqualFold(scheme, "smtps"):
+		return settings{}, errScheme
+	case strings.Count(authority, "@") > 1:
+		return settings{}, errAt
+	case err != nil || strings.Contains(address, "#") || u.Path != "" && u.Path != "/" ||
+		strings.Contains(authority, "@") != (u.User != nil) || !isHost(u.Hostname()):
 		return settings{}, errURL
 	}
 	s := settings{host: u.Hostname(), implicitTLS: u.Scheme == "smtps", connections: DefaultConnections}
 	s.port = cmp.Or(u.Port(), map[bool]string{true: "465", false: "587"}[s.implicitTLS])
 	if n, err := strconv.Atoi(s.port); err != nil || n < 1 || n > 65535 {
-		return settings{}, errURL
+		return settings{}, errPort
 	}
 	if err := s.setOptions(query); err != nil {
 		return settings{}, err

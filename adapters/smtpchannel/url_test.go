@@ -39,21 +39,24 @@ func TestOpenRefusesURL(t *testing.T) {
 		t.Fatal(err)
 	}
 	const form = "read URL of the mail server: it must be like smtp://user:password@host:587/?from=shop@example.com"
+	const scheme = "read URL of the mail server: it must begin with smtp:// or smtps://; it must be like smtp://user:password@host:587/?from=shop@example.com"
+	const port = "read URL of the mail server: the port must be a number from 1 to 65535"
 	for _, test := range []struct{ url, want string }{
-		{"", form},
-		{"s3cret", form},
-		{"http://mail.example.com/?from=a@b", form},
-		{"mail.example.com:587", form},
+		{"", scheme},
+		{"s3cret", scheme},
+		{"smtp:s3cret", scheme},
+		{"http://mail.example.com/?from=a@b", scheme},
+		{"mail.example.com:587", scheme},
 		{"smtp:///?from=a@b", form},
 		{"smtp://:587/?from=a@b", form},
-		{"smtp://mail.example.com:0/?from=a@b", form},
-		{"smtp://mail.example.com:65536/?from=a@b", form},
+		{"smtp://mail.example.com:0/?from=a@b", port},
+		{"smtp://mail.example.com:65536/?from=a@b", port},
 		{"smtp://mail.example.com:s3cret/?from=a@b", form},
 		{"smtp://mail.example.com/s3cret?from=a@b", form},
 		{"smtp://mail.example.com/?from=a@b#s3cret", form},
 		{"smtp://mail.example.com/#s3cret", form},
 		{"smtp://-s3cret/?from=a@b", form},
-		{"smtp://u:1@s3cret@mail.example.com/?from=a@b", form},
+		{"smtp://u:1@s3cret@mail.example.com/?from=a@b", "it has an @ too many; write an @ in user or password as %40"},
 		{"smtp://u:1/s3cret@mail.example.com/?from=a@b", form},
 		{"smtp://u:1#s3cret@mail.example.com/?from=a@b", form},
 		{"smtp://u:1?s3cret@mail.example.com/?from=a@b", "an option is unknown; the options are cacertfile, connections, from, list_unsubscribe, list_unsubscribe_post, reply_to, tls"},
