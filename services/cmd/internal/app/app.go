@@ -93,7 +93,7 @@ func Exec(ctx context.Context, program Program, settings Settings, args []string
 	isService := command.Command() == "run"
 	if isService {
 		done() // a service has its own shutdown timeout
-		out, errs := openOutputs(program.Name, settings.Shared(), s)
+		out, errs := openOutputs(program.Name, settings.Shared(), Streams{s.In, s.Out, plain})
 		defer closeOutputs(program.Name, settings.Shared(), out, errs)
 		plain = errs
 		s.Err = redacting{plain}

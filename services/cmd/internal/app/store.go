@@ -95,11 +95,11 @@ func scheme(url, example string) (string, error) {
 	case url == "":
 		return "", errors.New("the value is empty; leave the variable unset for the default")
 	case !found || scheme == "":
-		return "", fmt.Errorf("not a URL; give one such as %s", example)
+		return "", secretFree{fmt.Errorf("not a URL; give one such as %s", example)}
 	}
 	return scheme, nil
 }
 
 func settingError(flag, url string, err error) error {
-	return fmt.Errorf("%s: %q: %w", flag, Shown(url), err)
+	return fmt.Errorf("%s: %q: %w", flag, Redact(Shown(url)), err)
 }
