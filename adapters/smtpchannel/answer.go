@@ -83,13 +83,12 @@ func (r reply) outcome(s step) domain.Outcome {
 
 // failure returns the answer and the marked error of a step.
 func (c *Channel) failure(ctx context.Context, s step, err error, address string) (ports.Answer, error) {
-	what := "send mail by " + c.settings.server() + ": " + string(s)
 	var said *textproto.Error
 	switch {
 	case errors.As(err, &said):
 		r := newReply(said.Code, said.Msg)
 		answer := ports.Answer{Code: r.codes(), Text: c.readable(r.text, address)}
-		err := fmt.Errorf("%s: %s", what, strings.TrimSpace(answer.Code+" "+answer.Text))
+		err := c.failed(fmt.Errorf("%s: %s", s, strings.TrimSpace(answer.Code+" "+answer.Text)))
 		switch r.outcome(s) {
 		case domain.Refused:
 			return answer, err
@@ -98,9 +97,15 @@ func (c *Channel) failure(ctx context.Context, s step, err error, address string
 		}
 		return answer, ports.Postpone(err)
 	case ctx.Err() != nil:
-		return ports.Answer{}, ports.Postpone(fmt.Errorf("%s: %w", what, ctx.Err()))
+		return ports.Answer{}, ports.Postpone(c.failed(fmt.Errorf("%s: %w", s, ctx.Err())))
 	}
-	return ports.Answer{}, ports.Postpone(&stepError{what + ": " + c.readable(err.Error(), address), err})
+	return ports.Answer{}, ports.Postpone(c.failed(&stepError{string(s) + ": " + c.readable(err.Error(), address), err}))
+}
+
+// failed returns the error of sending with the server after its cause, because lists show
+// only the beginning.
+func (c *Channel) failed(err error) error {
+	return fmt.Errorf("%w (mail by %s)", err, c.settings.server())
 }
 
 // stepError has the error of a step, with a text that can be shown.

@@ -3,6 +3,7 @@ package smtpchannel
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -61,27 +62,26 @@ func (c *Channel) Connections() int { return c.settings.connections }
 
 // Send sends one mail.
 func (c *Channel) Send(ctx context.Context, message ports.Outgoing) (ports.Answer, error) {
-	what := "send mail by " + c.settings.server()
 	if err := ctx.Err(); err != nil {
-		return ports.Answer{}, ports.Postpone(fmt.Errorf("%s: %w", what, err))
+		return ports.Answer{}, ports.Postpone(c.failed(err))
 	}
 	if err := c.CheckAddress(message.Address); err != nil {
-		return ports.Answer{}, ports.Permanent(fmt.Errorf("%s: the recipient's address %w", what, err))
+		return ports.Answer{}, ports.Permanent(c.failed(fmt.Errorf("the recipient's address %w", err)))
 	}
 	mail, err := c.settings.compose(message, c.now())
 	if err != nil {
-		return ports.Answer{}, ports.Permanent(fmt.Errorf("%s: %s", what, c.readable(err.Error(), message.Address)))
+		return ports.Answer{}, ports.Permanent(c.failed(errors.New(c.readable(err.Error(), message.Address))))
 	}
 
 	select {
 	case c.slots <- struct{}{}:
 		defer func() { <-c.slots }()
 	case <-ctx.Done():
-		return ports.Answer{}, ports.Postpone(fmt.Errorf("%s: wait for one of %d connections: %w", what, c.Connections(), ctx.Err()))
+		return ports.Answer{}, ports.Postpone(c.failed(fmt.Errorf("wait for one of %d connections: %w", c.Connections(), ctx.Err())))
 	}
 	s, err := c.pool.take()
 	if err != nil {
-		return ports.Answer{}, ports.Postpone(fmt.Errorf("%s: %w", what, err))
+		return ports.Answer{}, ports.Postpone(c.failed(err))
 	}
 	if s != nil {
 		// The server may have ended the idle session, or accept no more mails on it. MAIL

@@ -223,11 +223,15 @@ func localName() string {
 	return name
 }
 
-// withoutAddress returns the error of a dial without the server's address, which the
-// caller adds.
+// withoutAddress returns the error of a dial without the server's address and the name of
+// the call, which the caller adds.
 func withoutAddress(err error) error {
 	var op *net.OpError
-	if errors.As(err, &op) {
+	var call *os.SyscallError
+	switch {
+	case errors.As(err, &call):
+		return call.Err
+	case errors.As(err, &op):
 		return op.Err
 	}
 	return err

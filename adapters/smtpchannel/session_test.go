@@ -2,6 +2,7 @@ package smtpchannel_test
 
 import (
 	"context"
+	"net"
 	"net/url"
 	"slices"
 	"strings"
@@ -219,6 +220,19 @@ func TestSendRefusesWrongAddress(t *testing.T) {
 	}
 }
 
+// The error names the step once, and then the cause.
+func TestSendNamesRefusedConnection(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener.Close()
+	_, err = open(t, "smtp", listener.Addr().String(), url.Values{}).Send(t.Context(), newMessage(t))
+	if want := "connect: connection refused (mail by " + listener.Addr().String() + ")"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
 func TestSTARTTLSMayFail(t *testing.T) {
 	for _, answer := range []string{"454 4.7.0 not now", "554 no", "220 go ahead", "250 ok", "what?", cut, hang, endless} {
 		t.Run(answer, func(t *testing.T) {
@@ -227,7 +241,7 @@ func TestSTARTTLSMayFail(t *testing.T) {
 			c := open(t, "smtp", s.address, url.Values{})
 			c.SetTimeout(300 * time.Millisecond)
 			_, err := c.Send(t.Context(), newMessage(t))
-			if outcomeOf(err) != domain.Unreachable || !strings.Contains(err.Error(), ": STARTTLS: ") {
+			if outcomeOf(err) != domain.Unreachable || !strings.HasPrefix(err.Error(), "STARTTLS: ") || !strings.HasSuffix(err.Error(), " (mail by "+s.address+")") {
 				t.Errorf("got %v, want an outage at STARTTLS", err)
 			}
 			if _, commands, texts := s.seen(); slices.Contains(commands, "AUTH") || slices.Contains(commands, "MAIL") || len(texts) > 0 {

@@ -1,6 +1,7 @@
 package webhookchannel
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -39,7 +40,7 @@ func sendError(response *http.Response, text string) error {
 	if text != "" {
 		said += ": " + text
 	}
-	err := fmt.Errorf("it answered %s", said)
+	err := errors.New("answered " + said)
 	switch {
 	case 200 <= code && code <= 299:
 		return nil

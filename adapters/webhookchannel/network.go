@@ -149,8 +149,12 @@ func (c *Channel) failure(outer, limited context.Context, to address, err error)
 	case limited.Err() != nil:
 		return ports.Postpone(fmt.Errorf("no answer within %v", sendTimeout))
 	}
-	if errors.As(err, &dns) { // without the network's own server
+	var dial *net.OpError
+	switch {
+	case errors.As(err, &dns): // without the network's own server
 		err = fmt.Errorf("look up the host: %s", dns.Err)
+	case errors.As(err, &dial) && dial.Op == "dial": // without the address, which the caller adds
+		err = dial.Err
 	}
 	return ports.Postpone(to.redactError(err))
 }

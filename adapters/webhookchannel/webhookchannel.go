@@ -125,15 +125,15 @@ func (c *Channel) Close() error {
 // Send sends the notification to its address.
 func (c *Channel) Send(ctx context.Context, message ports.Outgoing) (ports.Answer, error) {
 	if err := ctx.Err(); err != nil {
-		return ports.Answer{}, ports.Postpone(fmt.Errorf("send webhook %s: %w", message.ID, err))
+		return ports.Answer{}, ports.Postpone(fmt.Errorf("send webhook: %w", err))
 	}
 	to, err := c.parse(message.Address)
 	if err != nil {
-		return ports.Answer{}, ports.Permanent(fmt.Errorf("send webhook %s: its address %w", message.ID, err))
+		return ports.Answer{}, ports.Permanent(fmt.Errorf("send webhook: its address %w", err))
 	}
 	answer, err := c.post(ctx, to, message)
 	if err != nil {
-		err = fmt.Errorf("send webhook %s to %s: %w", message.ID, to.host(), err)
+		err = fmt.Errorf("%w (webhook to %s)", err, to.host()) // lists show the beginning
 	}
 	return answer, err
 }
