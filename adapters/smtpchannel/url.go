@@ -5,12 +5,14 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"net"
 	"net/mail"
 	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -69,15 +71,19 @@ var options = map[string]func(s *settings, value string) error{
 		return nil
 	},
 	"cacertfile": func(s *settings, value string) error {
-		text, err := os.ReadFile(value)
-		if err != nil {
-			return fmt.Errorf("read file: %w", withoutPath(err))
-		}
+		text, err := readAuthorities(value)
 		s.authorities = x509.NewCertPool()
-		if !s.authorities.AppendCertsFromPEM(text) {
-			return errors.New("the file holds no certificate in PEM")
+		switch {
+		case err != nil:
+		case len(text) > maxAuthorities:
+			err = fmt.Errorf("the file has more than %d MiB", maxAuthorities>>20)
+		case !s.authorities.AppendCertsFromPEM(text):
+			err = errors.New("the file holds no certificate in PEM")
 		}
-		return nil
+		if err != nil && (filepath.IsAbs(value) || strings.HasPrefix(value, "./") || strings.HasPrefix(value, "../")) { // no part of a password
+			err = fmt.Errorf("%q: %w", value, err)
+		}
+		return err
 	},
 	"connections": func(s *settings, value string) (err error) {
 		if s.connections, err = strconv.Atoi(value); err != nil || s.connections < 1 || s.connections > 100 {
@@ -194,6 +200,23 @@ func parseMailbox(value string) (*mail.Address, error) {
 
 func isHost(host string) bool {
 	return net.ParseIP(host) != nil || len(host) <= 100 && domainName.MatchString(host)
+}
+
+const maxAuthorities = 1 << 20 // bytes
+
+// readAuthorities returns the file's content, with one byte more than allowed at most. Its
+// errors do not show the path.
+func readAuthorities(path string) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("read file: %w", withoutPath(err))
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, maxAuthorities+1))
+	if err != nil {
+		return nil, fmt.Errorf("read file: %w", withoutPath(err))
+	}
+	return text, nil
 }
 
 // withoutPath returns the file's error without the path.

@@ -1,6 +1,7 @@
 package smtpchannel_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -34,8 +35,9 @@ func TestOpenAcceptsURL(t *testing.T) {
 }
 
 func TestOpenRefusesURL(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "s3cret.pem")
-	if err := os.WriteFile(file, []byte("no certificate"), 0o600); err != nil {
+	file, large := filepath.Join(t.TempDir(), "no.pem"), filepath.Join(t.TempDir(), "large.pem")
+	err := errors.Join(os.WriteFile(file, []byte("no certificate"), 0o600), os.WriteFile(large, make([]byte, 1<<20+1), 0o600))
+	if err != nil {
 		t.Fatal(err)
 	}
 	const form = "read URL of the mail server: it must be like smtp://user:password@host:587/?from=shop@example.com"
@@ -83,8 +85,11 @@ func TestOpenRefusesURL(t *testing.T) {
 		{"smtps://mail.example.com/?from=a@b&tls=starttls", "option tls: smtps: always uses TLS"},
 		{"smtp://mail.example.com/?from=a@b&x=%zz", "its options can't be read"},
 		{"smtp://mail.example.com/?from=a@b;tls=none", "its options can't be read"},
-		{"smtp://mail.example.com/?from=a@b&cacertfile=/s3cret", "option cacertfile: read file: no such file or directory"},
-		{"smtp://mail.example.com/?from=a@b&cacertfile=" + file, "option cacertfile: the file holds no certificate in PEM"},
+		{"smtp://mail.example.com/?from=a@b&cacertfile=/nope/ca.pem", `option cacertfile: "/nope/ca.pem": read file: no such file or directory`},
+		{"smtp://mail.example.com/?from=a@b&cacertfile=../nope", `option cacertfile: "../nope": read file: no such file or directory`},
+		{"smtp://mail.example.com/?from=a@b&cacertfile=s3cret", "option cacertfile: read file: no such file or directory"},
+		{"smtp://mail.example.com/?from=a@b&cacertfile=" + large, `large.pem": the file has more than 1 MiB`},
+		{"smtp://mail.example.com/?from=a@b&cacertfile=" + file, `no.pem": the file holds no certificate in PEM`},
 		{"smtp://mail.example.com/?from=a@b&list_unsubscribe=http://s3cret", "option list_unsubscribe: it must be an address like https:"},
 		{"smtp://mail.example.com/?from=a@b&list_unsubscribe=mailto:s3cret", "option list_unsubscribe: it must be an address like https:"},
 		{"smtp://mail.example.com/?from=a@b&list_unsubscribe=https://x/%0As3cret", "option list_unsubscribe: it must be an address like https:"},

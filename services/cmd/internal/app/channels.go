@@ -104,7 +104,7 @@ func (n *Notifying) mailSpec(fault func(flag string, err error)) *channelSpec {
 	if n.SMTPPasswordFile != "" {
 		var err error
 		if spec.password, err = readPassword(n.SMTPPasswordFile); err != nil {
-			fault("--smtp-password-file", err)
+			fault("--smtp-password-file", atPath(n.SMTPPasswordFile, n.SMTPPasswordFile, err))
 		}
 	}
 	return spec
@@ -121,6 +121,7 @@ func (n *Notifying) webhookSpec(fault func(flag string, err error)) *channelSpec
 		err = fmt.Errorf("the variable %s has a secret, too; remove one of them, or write both into the file", webhookSecret)
 	case n.WebhookSecretFile != "":
 		spec.secrets, err = readSecret(n.WebhookSecretFile)
+		err = atPath(n.WebhookSecretFile, n.WebhookSecretFile, err)
 	case webhookSecretIsSet():
 		secretFlag = webhookSecret
 		spec.secrets, err = lookupSecret(webhookSecret)

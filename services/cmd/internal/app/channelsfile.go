@@ -212,7 +212,7 @@ func (f *channelsFile) secret(
 		return unknown
 	case file.IsSet():
 		if secret, err = read(f.path(file)); err != nil {
-			file.Fault("can't be used: %v", err)
+			file.Fault("can't be used: %v", atPath(f.path(file), file.Text(), err))
 			return unknown
 		}
 	case variable.IsSet():

@@ -6,13 +6,14 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 )
 
 const maxSecret = 64 << 10 // bytes
 
 // readSecret returns the content of the file without white space around it. Its errors
-// show neither the content nor the path, because somebody may give the secret as the path.
+// show neither the content nor the path: see atPath.
 func readSecret(path string) (string, error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -31,6 +32,30 @@ func readSecret(path string) (string, error) {
 		return "", errors.New("the file is empty; write the secret into it")
 	}
 	return text, nil
+}
+
+// atPath returns the error with the file's path, unless the setting's text may be a secret
+// that somebody gave instead of a path.
+func atPath(path, setting string, err error) error {
+	if err == nil || !isPath(path, setting) {
+		return err
+	}
+	return fmt.Errorf("%q: %w", Redact(path), err)
+}
+
+// isPath reports whether the setting's text begins like a path, or names a folder that
+// exists.
+func isPath(path, setting string) bool {
+	for _, begin := range []string{"/", "./", "../"} {
+		if strings.HasPrefix(setting, begin) {
+			return true
+		}
+	}
+	if !strings.Contains(setting, "/") || strings.HasPrefix(setting, "whsec_") {
+		return false
+	}
+	info, err := os.Stat(filepath.Dir(path))
+	return err == nil && info.IsDir()
 }
 
 func withoutPath(err error) error {
