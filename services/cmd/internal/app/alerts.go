@@ -42,8 +42,12 @@ func (n *Notifying) alertSpec(file *alertSpec, fault func(flag string, err error
 	return spec
 }
 
-// open returns the alerts that the spec describes, or reports a fault.
-func (s *alertSpec) open(channels []openChannel, log *slog.Logger) *notification.Alerts {
+// open returns the alerts that the spec describes, or reports a fault. The channels are
+// all, unless the kind of one is unknown.
+func (s *alertSpec) open(channels []openChannel, all bool, log *slog.Logger) *notification.Alerts {
+	if s.channel == "" && s.kind == "" { // reported already
+		return nil
+	}
 	for _, opened := range channels {
 		if s.channel != "" && opened.name != s.channel || s.kind != "" && opened.kind != s.kind {
 			continue
@@ -51,6 +55,9 @@ func (s *alertSpec) open(channels []openChannel, log *slog.Logger) *notification
 		addressed, ok := opened.channel.(ports.AddressedChannel)
 		if !ok {
 			s.fault("channel", fmt.Errorf("the channel %s has no addresses; alerts are in the service's log anyway", opened.name))
+			return nil
+		}
+		if s.to == "" && s.kind == "" { // reported already
 			return nil
 		}
 		if err := addressed.CheckAddress(s.to); err != nil {
@@ -63,10 +70,11 @@ func (s *alertSpec) open(channels []openChannel, log *slog.Logger) *notification
 		}
 		return alerts
 	}
-	switch s.kind {
-	case kindSMTP:
+	switch {
+	case !all:
+	case s.kind == kindSMTP:
 		s.fault("channel", errors.New("no mail server is configured; set --smtp, too"))
-	case kindWebhook:
+	case s.kind == kindWebhook:
 		s.fault("channel", errors.New("no channel signs webhooks; set --webhook-secret-file, too"))
 	default:
 		s.fault("channel", errors.New("no channel has this name"))

@@ -67,8 +67,8 @@ func (n *Notifying) OpenChannels(logTo ports.Channel, log *slog.Logger) (*Channe
 		}
 		channels.opened = append(channels.opened, opened)
 	}
-	if spec := n.alertSpec(file.alerts, fault); spec != nil && len(channels.opened) == len(specs) {
-		channels.Alerts = spec.open(channels.opened, log)
+	if spec := n.alertSpec(file.alerts, fault); spec != nil {
+		channels.Alerts = spec.open(channels.opened, len(channels.opened) == len(specs), log)
 	}
 	if file.File != nil {
 		if err := file.Err(); err != nil {

@@ -156,8 +156,7 @@ func (f *channelsFile) endpoint(s *channelSpec, n yamlfile.Node) {
 		}
 	}
 	switch {
-	case e.Name == "" || e.Address == "": // reported already
-		return
+	case e.Name == "": // reported already
 	case !channelName.MatchString(e.Name):
 		at["name"].Fault("%s", nameRule)
 	case e.Name == domain.UserRecipient:
@@ -166,7 +165,11 @@ func (f *channelsFile) endpoint(s *channelSpec, n yamlfile.Node) {
 		at["name"].Fault("is that of an earlier endpoint; give each a name of its own")
 	}
 	s.endpoints = append(s.endpoints, e)
-	s.addressFaults = append(s.addressFaults, func(err error) { at["address"].Fault("%v", err) })
+	s.addressFaults = append(s.addressFaults, func(err error) {
+		if e.Address != "" { // otherwise reported already
+			at["address"].Fault("%v", err)
+		}
+	})
 }
 
 // readRetry replaces the parts of the schedule that the file has.
@@ -195,10 +198,6 @@ func readRetry(n yamlfile.Node, schedule *notification.Schedule) {
 		n.Fault("can't be used: %v", err)
 	}
 }
-
-// unknownSecret stands for secrets that can't be read, so that the channel's other
-// settings are checked nevertheless.
-const unknownSecret = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 
 // secret returns the secret in the file or in the variable. If it can't be read, the
 // file has a fault, and secret returns unknown.

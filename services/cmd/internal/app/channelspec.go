@@ -78,33 +78,16 @@ func defaultSchedule(kind string) notification.Schedule {
 // hasTexts reports whether the channel's notifications have texts from templates.
 func (s *channelSpec) hasTexts() bool { return s.kind == kindSMTP }
 
-// open opens a channel of kind smtp or webhook. It reports faults, and returns nil if
-// the channel can't be opened.
+// open opens a channel of kind smtp or webhook. It reports faults; if the channel can't be
+// opened, it returns another of the kind, which finds the faults of addresses, too. It
+// returns nil if the kind is another.
 func (s *channelSpec) open() ports.AddressedChannel {
 	var channel ports.AddressedChannel
 	switch s.kind {
 	case kindSMTP:
-		if s.url == "" { // reported already
-			return nil
-		}
-		opened, err := smtpchannel.Open(s.url, smtpchannel.Options{Name: s.name, Password: s.password})
-		if err != nil {
-			s.fault("url", err)
-			return nil
-		}
-		s.prefetch = min(cmp.Or(s.prefetch, opened.Connections()), opened.Connections()) // more would wait for a connection
-		channel = opened
+		channel = s.openSMTP()
 	case kindWebhook:
-		if s.secrets == "" { // reported already
-			return nil
-		}
-		options := webhookchannel.Options{Name: s.name, Secrets: strings.Fields(s.secrets), AllowPrivate: s.allowPrivate}
-		opened, err := webhookchannel.New(options)
-		if err != nil {
-			s.fault("secret", err)
-			return nil
-		}
-		channel = opened
+		channel = s.openWebhook()
 	default:
 		return nil
 	}
@@ -115,3 +98,42 @@ func (s *channelSpec) open() ports.AddressedChannel {
 	}
 	return channel
 }
+
+func (s *channelSpec) openSMTP() *smtpchannel.Channel {
+	url, options := s.url, smtpchannel.Options{Name: s.name, Password: s.password}
+	if url == "" { // reported already
+		url, options.Password = anyMailServer, ""
+	}
+	channel, err := smtpchannel.Open(url, options)
+	if err != nil {
+		s.fault("url", err)
+		channel, err = smtpchannel.Open(anyMailServer, smtpchannel.Options{Name: s.name})
+	}
+	if err != nil {
+		panic(err) // anyMailServer is wrong
+	}
+	s.prefetch = min(cmp.Or(s.prefetch, channel.Connections()), channel.Connections()) // more would wait for a connection
+	return channel
+}
+
+func (s *channelSpec) openWebhook() *webhookchannel.Channel {
+	secrets := cmp.Or(s.secrets, unknownSecret) // a missing one is reported already
+	options := webhookchannel.Options{Name: s.name, Secrets: strings.Fields(secrets), AllowPrivate: s.allowPrivate}
+	channel, err := webhookchannel.New(options)
+	if err != nil {
+		s.fault("secret", err)
+		options.Secrets = []string{unknownSecret}
+		channel, err = webhookchannel.New(options)
+	}
+	if err != nil {
+		panic(err) // unknownSecret is wrong
+	}
+	return channel
+}
+
+// anyMailServer and unknownSecret stand for settings that are missing or wrong, so that a
+// channel's other settings are checked nevertheless.
+const (
+	anyMailServer = "smtp://localhost/?from=shop@localhost"
+	unknownSecret = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+)
