@@ -58,7 +58,7 @@ func (l *link) session(ctx context.Context) (*session, error) {
 	select {
 	case <-a.over:
 	case <-ctx.Done():
-		return nil, unavailable(ctx.Err())
+		return nil, unavailable(fmt.Errorf("connecting takes long (RabbitMQ answers a wrong login after seconds): %w", ctx.Err()))
 	}
 	if a.err != nil {
 		return nil, unavailable(a.err)

@@ -103,6 +103,7 @@ func TestWrongSettings(t *testing.T) {
 		{"import of no file", "notification", []string{"contacts", "import", "none.csv"}, nil, 1, []string{"none.csv", "no such file"}},
 		{"invalid address", "allinone", nil, []string{"NOTIFICATION_ADDR=8081"}, 2, []string{"--notification-addr (NOTIFICATION_ADDR)", `"8081"`, "HOST:PORT"}},
 		{"unavailable store", "order", []string{"--store=mongodb://u:hunter2@localhost:1/orders", "--start-timeout=1s"}, nil, 1, []string{"--store (STORE_URL)", "localhost:1", "1s"}},
+		{"broker that does not answer the login", "notification", []string{"--store=memory:", "--addr=localhost:0", "--admin-addr=localhost:0", "--start-timeout=2s"}, []string{"BROKER_URL=amqp://u:hunter2@" + taken.Addr().String()}, 1, []string{"--broker (BROKER_URL)", "within 2s", "login"}},
 		{"unavailable broker, notification", "notification", []string{"--store=memory:", "--broker=amqp://u:hunter2@localhost:1/", "--start-timeout=1s"}, nil, 1, []string{"--broker (BROKER_URL)", "localhost:1", "1s"}},
 	}
 	for _, tt := range tests {

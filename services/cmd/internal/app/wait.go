@@ -27,13 +27,14 @@ func waitFor(ctx context.Context, what string, timeout time.Duration, log *slog.
 	var (
 		state    statelog.State
 		err      error
-		reason   error // the last error other than a timeout
+		reason   error // the last error other than a timeout, or the timeout of a try that took most of the time
 		refusals int   // in a row
 		start    = time.Now()
 	)
 	retry.Until(bounded, 3*time.Second, func() (done bool) {
+		began := time.Now()
 		err = try(bounded)
-		if reason == nil || !errors.Is(err, context.DeadlineExceeded) {
+		if reason == nil || !errors.Is(err, context.DeadlineExceeded) || time.Since(began) > timeout/2 {
 			reason = err
 		}
 		if refusals++; !errors.Is(err, ports.ErrRefused) {

@@ -84,6 +84,29 @@ func TestWaitFor(t *testing.T) {
 	}
 }
 
+// The timeout of a try that took most of the time is a better reason than an earlier error.
+// Otherwise the earlier error is.
+func TestWaitForNamesTheLongTry(t *testing.T) {
+	for _, tt := range []struct {
+		errors time.Duration // tries fail at once until this time, and hang afterwards
+		want   string
+	}{{time.Second, "no answer to the login"}, {50 * time.Second, "refused connection"}} {
+		synctest.Test(t, func(t *testing.T) {
+			began := time.Now()
+			err := waitFor(t.Context(), "broker", time.Minute, slog.New(slog.DiscardHandler), func(ctx context.Context) error {
+				if time.Since(began) < tt.errors {
+					return fmt.Errorf("%w: refused connection", ports.ErrUnavailable)
+				}
+				<-ctx.Done()
+				return fmt.Errorf("%w: no answer to the login: %w", ports.ErrUnavailable, ctx.Err())
+			})
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got error %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
+
 // waitFor logs the reason again when it changes, and each minute. A reason with
 // another port is the same.
 func TestWaitForLogsTheReason(t *testing.T) {
