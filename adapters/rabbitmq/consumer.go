@@ -123,6 +123,12 @@ func (c *Consumer) Waiting(ctx context.Context) (int, error) {
 	return 0, fmt.Errorf("count the events in queue %q: %w", queue, err)
 }
 
+// DeleteCommand returns the command that deletes the queue, for operators.
+func (c *Consumer) DeleteCommand() string {
+	return fmt.Sprintf("rabbitmqctl delete_queue --vhost %s %s",
+		shellQuote(c.broker.endpoint("", "", nil).uri().Vhost), shellQuote(c.topology.consumed()))
+}
+
 // work is one call of Consume.
 type work struct {
 	in     *intake

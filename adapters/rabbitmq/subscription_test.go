@@ -53,6 +53,17 @@ func TestSubscriptionThatRabbitMQCanNotHave(t *testing.T) {
 	}
 }
 
+func TestDeleteCommand(t *testing.T) {
+	for url, want := range map[string]string{
+		"amqp://nowhere.invalid/":            "rabbitmqctl delete_queue --vhost '/' 'order_created.mail'",
+		"amqp://u:hunter2@h.invalid/my%20vh": "rabbitmqctl delete_queue --vhost 'my vh' 'order_created.mail'",
+	} {
+		if got := open(t, url, rabbitmq.Topology{}).Subscription(mail).DeleteCommand(); got != want {
+			t.Errorf("%s: got %s, want %s", url, got, want)
+		}
+	}
+}
+
 func TestSubscriptionIsTheSamePart(t *testing.T) {
 	broker := open(t, "amqp://nowhere.invalid/", rabbitmq.Topology{})
 	part := broker.Subscription(mail)

@@ -57,8 +57,12 @@ func (s *Service) checkRemoved(ctx context.Context, name string) error {
 		case err != nil:
 			return err
 		default:
+			attributes := []any{"channel", name, "events", events}
+			if q, ok := queue.(interface{ DeleteCommand() string }); ok {
+				attributes = append(attributes, "delete_command", q.DeleteCommand())
+			}
 			s.log.WarnContext(ctx, "a queue belongs to no configured channel, and goes on collecting events; "+
-				"configure the channel, or delete its queue", "channel", name, "events", events)
+				"configure the channel, or delete its queue", attributes...)
 		}
 	}
 	if waits {

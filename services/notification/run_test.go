@@ -161,6 +161,10 @@ func TestRateOfSlowReceivers(t *testing.T) {
 	}
 }
 
+type deletable struct{ ports.EventQueue }
+
+func (deletable) DeleteCommand() string { return "delete hook" }
+
 // A channel without a route is named with what it holds, and loses nothing. Its name is
 // forgotten once it holds nothing and has no queue.
 func TestRemovedChannel(t *testing.T) {
@@ -171,6 +175,9 @@ func TestRemovedChannel(t *testing.T) {
 		parts.Queue = func(name string) ports.EventQueue {
 			if name == "hook" && !exists {
 				return w.broker.Subscription("never-used")
+			}
+			if name == "hook" {
+				return deletable{w.broker.Subscription(name)}
 			}
 			return w.broker.Subscription(name)
 		}
@@ -189,7 +196,7 @@ func TestRemovedChannel(t *testing.T) {
 		stop()
 		stop = w.startWith(parts, w.route(mail))
 		for _, want := range []string{
-			"a queue belongs to no configured channel, and goes on collecting events; configure the channel, or delete its queue\" channel=hook events=3",
+			"a queue belongs to no configured channel, and goes on collecting events; configure the channel, or delete its queue\" channel=hook events=3 delete_command=\"delete hook\"",
 			"notifications of a channel that is not configured wait in the delivery log; they go on once it is configured\" channel=hook",
 		} {
 			if !strings.Contains(w.log.String(), want) {

@@ -60,7 +60,7 @@ func printChannel(table *tabwriter.Writer, view notification.ChannelView) {
 
 type channelSelection struct {
 	Name     string `arg:"" help:"The channel."`
-	Receiver string `placeholder:"NAME" help:"Only this receiver, as channels list and undelivered show it."`
+	Receiver string `placeholder:"NAME" help:"Only this receiver, as channels list and undelivered --json show it."`
 }
 
 func (c channelSelection) key() domain.PauseKey {
@@ -115,7 +115,11 @@ type forgetChannel struct {
 func (f *forgetChannel) Run(ctx context.Context, settings *settings, streams app.Streams) error {
 	return withControl(ctx, settings, streams, func(s session) error {
 		err := s.control.ForgetChannel(ctx, f.Name, currentUser())
-		if err == nil {
+		switch {
+		case errors.Is(err, notification.ErrInUse):
+			return fmt.Errorf("%w; a channel can be forgotten once it is not configured and not paused, and nothing waits: "+
+				"what waits goes on while the channel is configured, and undelivered --channel=%s lists it", err, oneLine(f.Name))
+		case err == nil:
 			fmt.Fprintf(s.err, "channel %s is forgotten\n", oneLine(f.Name))
 		}
 		return err
