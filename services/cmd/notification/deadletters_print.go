@@ -35,7 +35,7 @@ func (s session) print(record ports.DeadLetterRecord) {
 		}
 	}
 	for _, f := range v.Failures {
-		fmt.Fprintf(s.out, "  set aside     after %d attempts, from %s to %s%s\n", f.Attempts, f.FirstFailure, f.LastFailure, indented(f.Reason))
+		fmt.Fprintf(s.out, "  set aside     after %s, from %s to %s%s\n", count(f.Attempts, "attempt"), f.FirstFailure, f.LastFailure, indented(f.Reason))
 	}
 	for _, name := range slices.Sorted(maps.Keys(v.Headers)) {
 		fmt.Fprintf(s.out, "  header        %q: %q\n", name, v.Headers[name])

@@ -68,3 +68,13 @@ func TestJoinErrors(t *testing.T) {
 		t.Errorf("got:\n%s", got)
 	}
 }
+
+func TestPrintCountsAttempts(t *testing.T) {
+	var out bytes.Buffer
+	s := session{out: bufio.NewWriter(&out)}
+	s.print(ports.DeadLetterRecord{Failures: []ports.Failure{{Attempts: 1}, {Attempts: 2}}})
+	s.out.Flush()
+	if got := out.String(); !strings.Contains(got, "after 1 attempt, from") || !strings.Contains(got, "after 2 attempts, from") {
+		t.Errorf("got:\n%s", got)
+	}
+}

@@ -177,7 +177,11 @@ func (c *Channels) Routes(broker *Broker) []notification.Route {
 			ToUsers: opened.toUsers, Endpoints: opened.endpoints, Types: opened.types, Renderer: opened.renderer,
 			Schedule: opened.schedule, Rate: opened.rate, Concurrency: opened.prefetch,
 		}
-		c.log.Info("channel", "name", opened.name, "kind", opened.kind, "queue", queueName(opened.name), "to", opened.recipients())
+		attributes := []any{"name", opened.name, "kind", opened.kind, "queue", queueName(opened.name)}
+		if to := opened.recipients(); len(to) > 0 {
+			attributes = append(attributes, "to", to)
+		}
+		c.log.Info("channel", attributes...)
 	}
 	return routes
 }

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bytes"
 	"flag"
 	"fmt"
 	"log/slog"
@@ -12,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"example.com/orderflow/adapters/logchannel"
+	"example.com/orderflow/ports"
 	"example.com/orderflow/services/notification"
 )
 
@@ -95,6 +97,23 @@ func TestExampleOfAChannelsFile(t *testing.T) {
 	}
 	if diff := cmp.Diff(map[string]int{"email": 16, "webhook": notification.DefaultConcurrency, "erp": notification.DefaultConcurrency}, channels.prefetch()); diff != "" {
 		t.Errorf("prefetch (-want +got):\n%s", diff)
+	}
+}
+
+// A line of the log names each channel, with its recipients if it has some.
+func TestRoutesLogChannels(t *testing.T) {
+	var log bytes.Buffer
+	n := Notifying{SMTP: "smtp://mail.example.com/?from=shop@example.com", Language: "en"}
+	channels, err := n.OpenChannels(logchannel.New(slog.DiscardHandler), slog.New(slog.NewTextHandler(&log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer channels.Close()
+	channels.Routes(&Broker{Queue: func(string) ports.EventQueue { return nil }})
+	for _, want := range []string{"name=log kind=log queue=order_created\n", "queue=order_created.email to=\"[users by mail.example.com:587]\"\n"} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("logged, want %q:\n%s", want, &log)
+		}
 	}
 }
 
