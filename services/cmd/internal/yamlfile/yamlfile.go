@@ -20,7 +20,8 @@ import (
 )
 
 const (
-	maxSize  = 64 << 10 // bytes: the parser's time grows with the square of the size
+	maxSize  = 64 << 10 // bytes
+	maxLines = 4000     // the parser's time grows with the square of their number
 	maxDepth = 16       // of lists and mappings in brackets: the parser's memory grows with the depth
 )
 
@@ -49,8 +50,12 @@ func Read(path string) (*File, Node, error) {
 	if len(data) > maxSize {
 		return nil, Node{}, fmt.Errorf("the file has more than %d KiB; make it smaller", maxSize>>10)
 	}
+	text := strings.TrimPrefix(string(data), "\ufeff") // a byte order mark
+	if lines := strings.Count(text, "\n") + strings.Count(text, "\r") - strings.Count(text, "\r\n"); lines > maxLines {
+		return nil, Node{}, fmt.Errorf("the file has more than %d lines; make it shorter", maxLines)
+	}
 	file := &File{path: path}
-	root := file.parse(string(data))
+	root := file.parse(text)
 	return file, Node{root, file, ""}, nil
 }
 
