@@ -192,9 +192,10 @@ func TestLongUnsubscribeLinkIsLeftOut(t *testing.T) {
 }
 
 func TestHeadersOfUsersAreLeftOutElsewhere(t *testing.T) {
-	alert, toUser, toEndpoint := newMessage(t), newMessage(t), newMessage(t)
+	alert, toUser, toEndpoint, ofTest := newMessage(t), newMessage(t), newMessage(t), newMessage(t)
 	alert.Event = domain.Event{Time: alert.Event.Time}
 	toUser.Recipient, toEndpoint.Recipient = domain.UserRecipient, "warehouse"
+	ofTest.Test = true
 	for name, test := range map[string]struct {
 		message            ports.Outgoing
 		event, unsubscribe bool
@@ -202,6 +203,7 @@ func TestHeadersOfUsersAreLeftOutElsewhere(t *testing.T) {
 		"alert":       {alert, false, false},
 		"to user":     {toUser, true, true},
 		"to endpoint": {toEndpoint, true, false}, // its reader must not unsubscribe the user
+		"test":        {ofTest, true, false},     // nor must an operator
 	} {
 		got := sent(t, url.Values{"list_unsubscribe": {"https://example.com/{user_id}"}, "list_unsubscribe_post": {"true"}}, test.message)
 		if has := strings.Contains(got, "X-Orderflow-Event"); has != test.event {
