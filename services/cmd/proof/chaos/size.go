@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"example.com/orderflow/services/cmd/proof/harness"
 )
 
 // The most that a process at rest may have.
@@ -15,9 +17,6 @@ const (
 
 	// The driver keeps its pool of 100 connections, and those that monitor the server.
 	mostStoreConnections = 104
-
-	// A pause that is being drained has a goroutine until a minute after the last find.
-	restTime = 90 * time.Second
 )
 
 // size is what a process takes.
@@ -32,9 +31,10 @@ func (s size) String() string {
 	return fmt.Sprintf("%.1f MiB, %d goroutines, %d+%d connections", s.memory/(1<<20), s.goroutines, s.storeConnections, s.brokerConnections)
 }
 
-// leaksSince reports whether the process has more than it had, and may have.
-func (s size) leaksSince(fresh size) bool {
-	return s.goroutines > fresh.goroutines+moreGoroutines || s.brokerConnections > fresh.brokerConnections+moreConnections ||
+// leaksSince reports whether the process has more than it had, and may have. Each pause
+// may have a goroutine that drains it, until a minute after the last that it held.
+func (s size) leaksSince(fresh size, pauses int) bool {
+	return s.goroutines > fresh.goroutines+moreGoroutines+pauses || s.brokerConnections > fresh.brokerConnections+moreConnections ||
 		s.storeConnections > mostStoreConnections
 }
 
@@ -67,12 +67,16 @@ func (t *trial) measureFresh(ctx context.Context) (err error) {
 	return nil
 }
 
-// measureRested measures the processes at rest, which may take them a while.
+// measureRested measures the processes at rest, which may take them a moment.
 func (t *trial) measureRested(ctx context.Context) (err error) {
+	pauses, err := t.servers.database.Count(ctx, harness.Pauses)
+	if err != nil {
+		return err
+	}
 	for _, p := range t.processes {
-		rested := await(ctx, restTime, func() bool {
+		rested := await(ctx, 20*time.Second, func() bool {
 			p.rested, err = p.size(ctx)
-			return err != nil || !p.rested.leaksSince(p.fresh)
+			return err != nil || !p.rested.leaksSince(p.fresh, pauses)
 		})
 		if err != nil || ctx.Err() != nil {
 			return errors.Join(err, ctx.Err())

@@ -24,6 +24,7 @@ const (
 	Orders     = "orders"
 	Claims     = "delivery_claims"
 	Deliveries = "deliveries"
+	Pauses     = "pauses"
 )
 
 // Notified marks the log line that is a notification.
