@@ -19,7 +19,7 @@ import (
 	"unicode"
 )
 
-const urlForm = "it must be like smtp://user:password@host:587/?from=shop@example.com, or smtps:"
+const urlForm = "it must be like smtp://user:password@host:587/?from=shop@example.com, or begin with smtps"
 
 var (
 	errURL    = errors.New(urlForm + ", with every reserved character in user and password percent-encoded")
