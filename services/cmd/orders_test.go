@@ -73,7 +73,7 @@ func notificationLines(log string) map[string]int {
 func sent(t *testing.T, address, id string) int {
 	t.Helper()
 	var list struct{ Data []json.RawMessage }
-	if _, err := fetch("GET", "http://"+address+"/notifications?order_id="+id, "", &list); err != nil {
+	if _, err := fetch("GET", "http://"+address+"/notifications?state=sent&order_id="+id, "", &list); err != nil {
 		t.Fatal(err)
 	}
 	return len(list.Data)
@@ -87,7 +87,7 @@ func sentOnce(address, id string) error {
 			Channel string
 		}
 	}
-	if _, err := fetch("GET", "http://"+address+"/notifications?order_id="+id, "", &sent); err != nil {
+	if _, err := fetch("GET", "http://"+address+"/notifications?state=sent&order_id="+id, "", &sent); err != nil {
 		return err
 	}
 	if len(sent.Data) != 1 || sent.Data[0].Channel != "log" || sent.Data[0].EventID != id+"-created" {
