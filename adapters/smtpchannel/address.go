@@ -4,6 +4,7 @@ import (
 	"errors"
 	"regexp"
 	"strings"
+	"unicode"
 )
 
 const (
@@ -23,9 +24,14 @@ func (c *Channel) CheckAddress(address string) error { return checkAddress(addre
 
 func checkAddress(address string) error {
 	at := strings.LastIndexByte(address, '@')
+	other := strings.IndexFunc(address, func(r rune) bool { return r > unicode.MaxASCII })
 	switch {
 	case len(address) > maxAddress || at > maxLocalPart:
 		return errors.New("must have at most 254 bytes, and at most 64 before the @")
+	case other >= 0 && other < at:
+		return errors.New("must be in ASCII before the @; ask the user for another address")
+	case other >= 0 && at >= 0:
+		return errors.New("must have its host in ASCII, as xn--…, which is its form in DNS")
 	case at < 0 || !localPart.MatchString(address[:at]) || !domainName.MatchString(address[at+1:]):
 		return errors.New("must be an address like ann@example.com, in ASCII and without a name")
 	}

@@ -33,6 +33,21 @@ func TestCheckAddress(t *testing.T) {
 	}
 }
 
+func TestCheckAddressNamesTheWayOut(t *testing.T) {
+	c := open(t, "smtp", "mail.example.com:587", url.Values{})
+	for address, want := range map[string]string{
+		"ann@exämple.com":       "must have its host in ASCII, as xn--…",
+		"änn@example.com":       "must be in ASCII before the @; ask the user for another address",
+		"änn@exämple.com":       "must be in ASCII before the @",
+		"Änn":                   "must be an address like ann@example.com",
+		"Ann <ann@example.com>": "must be an address like ann@example.com",
+	} {
+		if err := c.CheckAddress(address); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%q: got %v, want %q", address, err, want)
+		}
+	}
+}
+
 func TestReceiverIsTheServer(t *testing.T) {
 	for _, test := range []struct{ scheme, host, want string }{
 		{"smtp", "mail.example.com:25", "mail.example.com:25"},

@@ -83,7 +83,7 @@ func (c *Control) checkContact(contact ports.Contact) (ports.Contact, error) {
 		if i > 0 && contact.Off[i-1] == name {
 			fault("off", fmt.Sprintf("must name %s once", quoteName(name)))
 		} else if reason := c.checkAddressed(name); reason != "" {
-			fault("off", quoteName(name)+" "+reason)
+			fault("off", quoteName(name)+" "+reason+"; leave others out, because they send users nothing")
 		}
 	}
 	if len(invalid.Fields) > 0 {

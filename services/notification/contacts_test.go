@@ -55,7 +55,7 @@ func TestPutContactRefuses(t *testing.T) {
 		{ports.Contact{UserID: "u", Addresses: map[string]string{"email": "x", "webhook": "http://x"}}, "addresses.email must contain @; addresses.webhook must contain https://"},
 		{ports.Contact{UserID: "u", Addresses: map[string]string{"email": "\xff@"}}, "addresses.email must be valid UTF-8 without control characters"},
 		{ports.Contact{UserID: "u", Addresses: map[string]string{"": "x"}}, "addresses. is not a channel with addresses; known: email, webhook"},
-		{ports.Contact{UserID: "u", Off: []string{"log"}}, `off "log" is not a channel with addresses; known: email, webhook`},
+		{ports.Contact{UserID: "u", Off: []string{"log"}}, `off "log" is not a channel with addresses; known: email, webhook; leave others out, because they send users nothing`},
 		{ports.Contact{UserID: "u", Addresses: many}, "addresses must be at most 16; addresses.c0 is not"},
 	} {
 		_, err := control.PutContact(t.Context(), tt.contact, "bob")

@@ -117,7 +117,7 @@ func TestImportRefuses(t *testing.T) {
 			field(4, "user_id", "is on line 2, too"),
 			field(5, "language", "must be a language tag (BCP 47) such as de or pt-BR, of at most 35 characters"),
 			field(5, "email", "must contain @"),
-			field(5, "off", `"fax" is not a channel with addresses; known: email, webhook`),
+			field(5, "off", `"fax" is not a channel with addresses; known: email, webhook; leave others out, because they send users nothing`),
 			field(6, "user_id", "is missing"),
 		}},
 		{header + "ann,en\nbob,,,,\n \n", []notification.BadField{
@@ -142,7 +142,7 @@ func TestImportRefuses(t *testing.T) {
 			field(3, "user_id", "is missing"),
 			field(4, "", "is longer than 131072 bytes"),
 		}},
-		{header + "ann,,,ann.lee@example.com\n", []notification.BadField{field(2, "off", `"a…@example.com" is not a channel with addresses; known: email, webhook`)}},
+		{header + "ann,,,ann.lee@example.com\n", []notification.BadField{field(2, "off", `"a…@example.com" is not a channel with addresses; known: email, webhook; leave others out, because they send users nothing`)}},
 	} {
 		store := new(memory.Store)
 		written, err := importText(t, newControl(t, storeOf(store)), tt.text)
