@@ -33,3 +33,13 @@ func checkNoPassword(t *testing.T, args []string) {
 		t.Errorf("%q: status %d: %s%s", args, status, out.String(), errs.String())
 	}
 }
+
+// The help of a command shows its own flags before the service's settings.
+func TestHelpBeginsWithTheCommandsFlags(t *testing.T) {
+	var out bytes.Buffer
+	app.Exec(t.Context(), program, new(settings), []string{"channels", "pause", "--help"}, app.Streams{Out: &out, Err: &out})
+	own, others := strings.Index(out.String(), "--receiver=NAME"), strings.Index(out.String(), "--addr=")
+	if own < 0 || others < own {
+		t.Errorf("got:\n%s", &out)
+	}
+}

@@ -24,10 +24,11 @@ type settings struct {
 	TestSend      testSend             `cmd:"" help:"Send a notification that is marked as a test."`
 	Forget        forget               `cmd:"" help:"Remove a user from contacts, notifications and dead letters."`
 
-	Addr app.Address `env:"ADDR" default:":8081" help:"Address to serve HTTP at."`
-	app.Consuming
-	app.Notifying
-	app.Common
+	// In a group of their own, which the help of commands shows after their flags.
+	Addr          app.Address `env:"ADDR" default:":8081" help:"Address to serve HTTP at." group:"Settings of the service:"`
+	app.Consuming `group:"Settings of the service:"`
+	app.Notifying `group:"Settings of the service:"`
+	app.Common    `group:"Settings of the service:"`
 }
 
 // Addresses returns the address that answers /readyz.
