@@ -178,7 +178,7 @@ func (n selectNotifications) print(s session, table *tabwriter.Writer, view noti
 		next = cmp.Or(next, "when resumed")
 	}
 	if view.Pause != nil {
-		reason = fmt.Sprintf("%s since %s: %s", view.Pause.Kind, view.Pause.Since, reason)
+		reason = fmt.Sprintf("%s since %s: %s", view.Pause.Kind, view.Pause.Since, cmp.Or(reason, "no reason was given"))
 	}
 	fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\n", view.OrderID, oneLine(view.Channel), oneLine(view.Recipient),
 		oneLine(view.UserID), view.State, view.At, view.Attempt, next, oneLine(reason))

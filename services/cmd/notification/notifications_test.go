@@ -3,10 +3,12 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 	"testing"
+	"text/tabwriter"
 
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
@@ -60,5 +62,20 @@ func TestListNotifications(t *testing.T) {
 	}
 	if got := make(sums).String(); got != "no notifications" {
 		t.Errorf("of nothing: %q", got)
+	}
+}
+
+// The reason of a pause follows its beginning.
+func TestPrintReasonOfPause(t *testing.T) {
+	for reason, want := range map[string]string{"": "manual since noon: no reason was given\n", "moving": "manual since noon: moving\n"} {
+		var out bytes.Buffer
+		s := session{out: bufio.NewWriter(&out)}
+		table := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
+		selectNotifications{}.print(s, table, notification.UndeliveredView{
+			View: notification.View{Reason: reason}, Pause: &notification.PauseView{Kind: "manual", Since: "noon"},
+		})
+		if err := errors.Join(table.Flush(), s.flush()); err != nil || !strings.HasSuffix(out.String(), want) {
+			t.Errorf("got %q, %v, want %q at the end", out.String(), err, want)
+		}
 	}
 }
