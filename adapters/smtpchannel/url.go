@@ -19,11 +19,11 @@ import (
 	"unicode"
 )
 
-const urlForm = "it must be like smtp://user:password@host:587/?from=shop@example.com, or begin with smtps"
+const urlExample = "smtp://user:password@host:587/?from=shop@example.com"
 
 var (
-	errURL    = errors.New(urlForm + ", with every reserved character in user and password percent-encoded")
-	errScheme = errors.New("it must begin with smtp:// or smtps://; " + urlForm)
+	errURL    = errors.New("it must be like " + urlExample + ", or smtps:, with every reserved character in user and password percent-encoded")
+	errScheme = errors.New("it must begin with smtp:// or smtps://, as in " + urlExample)
 	errAt     = errors.New("it has an @ too many; write an @ in user or password as %40")
 	errPort   = errors.New("the port must be a number from 1 to 65535")
 )

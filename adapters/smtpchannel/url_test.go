@@ -41,7 +41,7 @@ func TestOpenRefusesURL(t *testing.T) {
 		t.Fatal(err)
 	}
 	const form = "read URL of the mail server: it must be like smtp://user:password@host:587/?from=shop@example.com"
-	const scheme = "read URL of the mail server: it must begin with smtp:// or smtps://; it must be like smtp://user:password@host:587/?from=shop@example.com"
+	const scheme = "read URL of the mail server: it must begin with smtp:// or smtps://, as in smtp://user:password@host:587/?from=shop@example.com"
 	const port = "read URL of the mail server: the port must be a number from 1 to 65535"
 	for _, test := range []struct{ url, want string }{
 		{"", scheme},

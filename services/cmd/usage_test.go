@@ -88,7 +88,7 @@ func TestWrongSettings(t *testing.T) {
 		{"dead letters in memory", "notification", []string{"dead-letters", "list", "--store=memory:"}, nil, 1, []string{"--store (STORE_URL)", "--admin-addr"}},
 		{"dead letters without a store", "notification", []string{"dead-letters", "list", "--store=mongodb://u:hunter2@localhost:1/d", "--start-timeout=1s"}, nil, 1, []string{"--store (STORE_URL)", "did not answer"}},
 		{"mail server without a sender", "notification", nil, []string{"SMTP_URL=smtp://u:hunter2@h/"}, 1, []string{"--smtp (SMTP_URL)", "option from is missing"}},
-		{"mail server by http", "notification", nil, []string{"SMTP_URL=http://u:hunter2@h/"}, 1, []string{"must begin with smtp:// or smtps://; it must be like smtp://user:password@host:587/?from=shop@example.com"}},
+		{"mail server by http", "notification", nil, []string{"SMTP_URL=http://u:hunter2@h/"}, 1, []string{"must begin with smtp:// or smtps://, as in smtp://user:password@host:587/?from=shop@example.com"}},
 		{"wrong unsubscribe link", "allinone", nil, []string{"SMTP_URL=smtp://h/?list_unsubscribe=hunter2"}, 1, []string{"like https://example.com/unsubscribe or mailto:unsubscribe@example.com"}},
 		{"alerts by fax", "notification", nil, []string{"ALERTS=fax:hunter2"}, 1, []string{"--alerts (ALERTS)", "such as mailto:ops@example.com, nor"}},
 		{"broker without scheme", "notification", nil, []string{"BROKER_URL=password=hunter2"}, 1, []string{"--broker (BROKER_URL)", "such as amqp://guest:guest@localhost:5672/"}},
