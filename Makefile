@@ -49,7 +49,7 @@ outage: ## Stop the broker for 30 s under load; the backlog must be empty 30 s a
 
 .PHONY: receivers
 receivers: RATE := 50
-receivers: ## Kill the mail server, then the webhooks' receiver, for a minute each under load; no other channel slows: RATE=50
+receivers: ## Kill the mail server, then the webhooks' receiver, for a minute each under load; count what arrives, and how fast: RATE=50
 	.ci/try chaos --scenario receivers --rate $(RATE)
 
 .PHONY: check
