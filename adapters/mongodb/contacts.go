@@ -95,7 +95,6 @@ func (c *Contacts) List(ctx context.Context, limit int, after string) (page port
 	defer describe(&err, "list contacts")
 	ctx, cancel := c.store.bound(ctx)
 	defer cancel()
-	limit = min(max(limit, 1), ports.MaxListLimit)
 	filter := bson.M{}
 	if after != "" {
 		user, err := cursor.DecodeUser(after)
@@ -104,14 +103,13 @@ func (c *Contacts) List(ctx context.Context, limit int, after string) (page port
 		}
 		filter["_id"] = bson.M{"$gt": user}
 	}
-	found, err := findPage(ctx, c.store.contacts, filter, first(limit+1, byID), limit, readContact)
+	found, err := findPage(ctx, c.store, c.store.contacts, filter, options.Find().SetSort(byID), limit, readContact)
 	if err != nil {
 		return page, err
 	}
-	found.skipped.log(ctx, c.store.options.Logger, c.store.contacts)
 	page.Contacts, page.Unreadable = found.records, found.skipped.count
 	if found.more {
-		page.NextCursor = cursor.EncodeUser(page.Contacts[limit-1].UserID)
+		page.NextCursor = cursor.EncodeUser(found.last().UserID)
 	}
 	return page, nil
 }

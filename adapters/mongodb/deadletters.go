@@ -132,19 +132,17 @@ func (d *DeadLetters) List(ctx context.Context, query ports.DeadLetterQuery) (pa
 	if err != nil {
 		return page, err
 	}
-	limit := min(max(query.Limit, 1), ports.MaxListLimit)
-	opts := first(limit+1, oldestFirst).SetProjection(listedFields) // the extra one shows that another page follows
+	opts := options.Find().SetSort(oldestFirst).SetProjection(listedFields)
 	if query.OrderID != "" {
 		opts.SetHint(bson.D{{Key: "_id", Value: 1}}) // some servers would scan all letters in the order of the list
 	}
-	found, err := findPage(ctx, d.store.deadLetters, filter, opts, limit, readListedRecord)
+	found, err := findPage(ctx, d.store, d.store.deadLetters, filter, opts, query.Limit, readListedRecord)
 	if err != nil {
 		return page, err
 	}
-	found.skipped.log(ctx, d.store.options.Logger, d.store.deadLetters)
 	page.Records, page.Unreadable = found.records, found.skipped.count
 	if found.more {
-		page.NextCursor = cursor.EncodeLetter(cursor.OfLetter(page.Records[limit-1]))
+		page.NextCursor = cursor.EncodeLetter(cursor.OfLetter(found.last()))
 	}
 	return page, nil
 }

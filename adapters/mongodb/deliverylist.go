@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"example.com/orderflow/adapters/internal/cursor"
 	"example.com/orderflow/domain"
@@ -19,19 +20,17 @@ func (d *Deliveries) List(ctx context.Context, query ports.NotificationQuery) (p
 	if err != nil {
 		return page, err
 	}
-	limit := min(max(query.Limit, 1), ports.MaxListLimit)
-	opts := first(limit+1, latestSentFirst) // the extra one shows that another page follows
+	opts := options.Find().SetSort(latestSentFirst)
 	if query.OrderID != "" {
 		opts.SetSort(oldestSentFirst).SetHint(byID) // without the hint, some servers scan the whole index of times
 	}
-	found, err := findPage(ctx, d.store.deliveries, filter, opts, limit, readNotification)
+	found, err := findPage(ctx, d.store, d.store.deliveries, filter, opts, query.Limit, readNotification)
 	if err != nil {
 		return page, err
 	}
-	found.skipped.log(ctx, d.store.options.Logger, d.store.deliveries)
 	page.Notifications, page.Unreadable = found.records, found.skipped.count
 	if found.more {
-		page.NextCursor = cursor.EncodeNotification(cursor.OfNotification(page.Notifications[limit-1]))
+		page.NextCursor = cursor.EncodeNotification(cursor.OfNotification(found.last()))
 	}
 	return page, nil
 }

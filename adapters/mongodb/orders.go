@@ -7,6 +7,7 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"example.com/orderflow/adapters/internal/cursor"
 	"example.com/orderflow/domain"
@@ -106,15 +107,13 @@ func (o *Orders) List(ctx context.Context, query ports.OrderQuery) (_ ports.Orde
 	if err != nil {
 		return ports.OrderPage{}, err
 	}
-	limit := min(max(query.Limit, 1), ports.MaxListLimit)
-	found, err := findPage(ctx, o.store.orders, filter, first(limit+1, newestFirst), limit, readOrder)
+	found, err := findPage(ctx, o.store, o.store.orders, filter, options.Find().SetSort(newestFirst), query.Limit, readOrder)
 	if err != nil {
 		return ports.OrderPage{}, err
 	}
-	found.skipped.log(ctx, o.store.options.Logger, o.store.orders)
 	page := ports.OrderPage{Orders: found.records, Unreadable: found.skipped.count}
 	if found.more {
-		page.NextCursor = cursor.Encode(cursor.Of(page.Orders[limit-1]))
+		page.NextCursor = cursor.Encode(cursor.Of(found.last()))
 	}
 	return page, nil
 }

@@ -9,6 +9,8 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"example.com/orderflow/ports"
 )
 
 // find returns the documents that match the filter.
@@ -46,17 +48,27 @@ type page[T any] struct {
 	skipped skipped
 }
 
-// findPage returns the first records that match the filter, at most limit. opts ask
-// for one more document, which shows whether another page follows. If some documents
-// are unreadable, findPage asks the server again, without a limit.
+// last returns the page's last record.
+func (p page[T]) last() T { return p.records[len(p.records)-1] }
+
+// findPage returns the first records that match the filter, in the order of opts: at
+// most limit, or the nearest number from 1 to MaxListLimit. It logs what it skips. One
+// more document shows whether another page follows. If some documents are unreadable,
+// findPage asks the server again, without a limit.
 func findPage[T any](
-	ctx context.Context, in *mongo.Collection, filter bson.M, opts *options.FindOptionsBuilder, limit int, read func(bson.Raw) (T, error),
-) (page[T], error) {
-	documents, err := find(ctx, in, filter, opts)
+	ctx context.Context, s *Store, in *mongo.Collection, filter bson.M, opts *options.FindOptionsBuilder, limit int, read func(bson.Raw) (T, error),
+) (p page[T], err error) {
+	defer func() {
+		if err == nil {
+			p.skipped.log(ctx, s.options.Logger, in)
+		}
+	}()
+	limit = min(max(limit, 1), ports.MaxListLimit)
+	documents, err := find(ctx, in, filter, opts.SetLimit(int64(limit+1)).SetBatchSize(int32(limit+2)))
 	if err != nil {
 		return page[T]{}, err
 	}
-	p := readPage(slices.Values(documents), limit, read)
+	p = readPage(slices.Values(documents), limit, read)
 	if p.more || len(documents) <= limit {
 		return p, nil
 	}
