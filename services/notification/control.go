@@ -159,17 +159,18 @@ func (c *Control) Pause(ctx context.Context, key domain.PauseKey, reason, by str
 		if !errors.Is(err, ports.ErrExists) {
 			return err
 		}
-		before, found, err := c.pause(ctx, key)
+		pauses, err := c.pauses(ctx)
+		before := pauses[key]
 		switch {
 		case err != nil:
 			return err
-		case !found: // it has just ended
+		case before == nil: // it has just ended
 			return ports.ErrChanged
 		case before.Kind == ports.Manual || before.Kind == ports.Off:
-			pause = before
+			pause = *before
 			return ErrPaused
 		}
-		return c.store.States.Change(ctx, before, pause)
+		return c.store.States.Change(ctx, *before, pause)
 	})
 	if err != nil {
 		return pause, fmt.Errorf("pause %s: %w", keyText(key), err)
@@ -185,18 +186,19 @@ func (c *Control) Resume(ctx context.Context, key domain.PauseKey, by string) (a
 		return ports.Pause{}, err
 	}
 	err = untilUnchanged(func() error {
-		before, found, err := c.pause(ctx, key)
+		pauses, err := c.pauses(ctx)
+		before := pauses[key]
 		switch {
 		case err != nil:
 			return err
-		case !found:
+		case before == nil:
 			return ErrNotPaused
 		case before.Kind == ports.Draining:
-			after = before
+			after = *before
 			return ErrNotPaused
 		}
 		after = ports.Pause{PauseKey: key, Kind: ports.Draining, Reason: before.Reason, By: by, Since: now()}
-		return c.store.States.Change(ctx, before, after)
+		return c.store.States.Change(ctx, *before, after)
 	})
 	if err != nil {
 		return after, fmt.Errorf("resume %s: %w", keyText(key), err)
@@ -262,18 +264,6 @@ func (c *Control) checkKnown(ctx context.Context, name string) error {
 		}
 	}
 	return fmt.Errorf("%w; known: %s", ErrUnknownChannel, strings.Join(names, ", "))
-}
-
-func (c *Control) pause(ctx context.Context, key domain.PauseKey) (pause ports.Pause, found bool, err error) {
-	pauses, err := c.store.States.Pauses(ctx)
-	if err != nil {
-		return ports.Pause{}, false, err
-	}
-	i := slices.IndexFunc(pauses, func(p ports.Pause) bool { return p.PauseKey == key })
-	if i < 0 {
-		return ports.Pause{}, false, nil
-	}
-	return pauses[i], true, nil
 }
 
 // untilUnchanged repeats change while a notifier changes the pause at the same time.
