@@ -3,6 +3,8 @@ package ports
 import (
 	"errors"
 	"time"
+
+	"example.com/orderflow/domain"
 )
 
 // Adapters wrap these errors; test for them with [errors.Is].
@@ -95,6 +97,19 @@ type retryAfterError struct {
 }
 
 func (e *retryAfterError) Unwrap() error { return e.error }
+
+// OutcomeOf returns what an attempt came to whose [Channel].Send returned err.
+func OutcomeOf(err error) domain.Outcome {
+	switch {
+	case err == nil:
+		return domain.Accepted
+	case IsPermanent(err):
+		return domain.Rejected
+	case IsPostponed(err):
+		return domain.Unreachable
+	}
+	return domain.Refused
+}
 
 type verdict int
 

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
+	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 )
 
@@ -40,5 +42,27 @@ func TestMarks(t *testing.T) {
 				t.Errorf("marking nil gives %v, want nil", err)
 			}
 		})
+	}
+}
+
+func TestOutcomeOf(t *testing.T) {
+	err := errors.New("no such address")
+	for _, tt := range []struct {
+		name string
+		err  error
+		want domain.Outcome
+	}{
+		{"no error", nil, domain.Accepted},
+		{"no mark", err, domain.Refused},
+		{"no mark, with a time to wait", ports.RetryAfter(err, time.Minute), domain.Refused},
+		{"Permanent", ports.Permanent(err), domain.Rejected},
+		{"Gone", ports.Gone(err), domain.Rejected},
+		{"Postpone", ports.Postpone(err), domain.Unreachable},
+		{"Postpone, wrapped", fmt.Errorf("send: %w", ports.RetryAfter(ports.Postpone(err), time.Minute)), domain.Unreachable},
+		{"both marks", ports.Postpone(ports.Permanent(err)), domain.Rejected},
+	} {
+		if got := ports.OutcomeOf(tt.err); got != tt.want {
+			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
+		}
 	}
 }

@@ -195,18 +195,6 @@ func newMessage(t testing.TB) ports.Outgoing {
 	}
 }
 
-func outcomeOf(err error) domain.Outcome {
-	switch {
-	case err == nil:
-		return domain.Accepted
-	case ports.IsPermanent(err):
-		return domain.Rejected
-	case ports.IsPostponed(err):
-		return domain.Unreachable
-	}
-	return domain.Refused
-}
-
 // TestEveryStepMayFail lets a server fail at each step, in each way.
 func TestEveryStepMayFail(t *testing.T) {
 	outages := map[string]string{
@@ -250,7 +238,7 @@ func TestEveryStepMayFail(t *testing.T) {
 				c := s.openPlain(t)
 				began := time.Now()
 				got, err := c.Send(t.Context(), newMessage(t))
-				if outcome := outcomeOf(err); outcome != want {
+				if outcome := ports.OutcomeOf(err); outcome != want {
 					t.Errorf("got %s (%v), want %s", outcome, err, want)
 				}
 				if took := time.Since(began); took > 20*time.Second {
@@ -305,7 +293,7 @@ func TestCancelledContextEndsEveryStep(t *testing.T) {
 			ctx, cancel := newCancelledSoon(t)
 			defer cancel()
 			_, err := c.Send(ctx, newMessage(t))
-			if outcomeOf(err) != domain.Unreachable || ctx.Err() == nil || !strings.Contains(err.Error(), "context canceled") {
+			if ports.OutcomeOf(err) != domain.Unreachable || ctx.Err() == nil || !strings.Contains(err.Error(), "context canceled") {
 				t.Errorf("got %v, want the context's error, postponed", err)
 			}
 		})

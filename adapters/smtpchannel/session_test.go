@@ -50,7 +50,7 @@ func TestTLSAndLogin(t *testing.T) {
 			_, err := open(t, test.scheme, s.address, test.options(s)).Send(t.Context(), newMessage(t))
 			mails := s.accepted()
 			if test.want != "" {
-				if outcomeOf(err) != domain.Unreachable || !strings.Contains(err.Error(), test.want) || len(mails) > 0 {
+				if ports.OutcomeOf(err) != domain.Unreachable || !strings.Contains(err.Error(), test.want) || len(mails) > 0 {
 					t.Errorf("got %v and %d mails, want an error with %q", err, len(mails), test.want)
 				}
 				return
@@ -77,7 +77,7 @@ func TestWrongPasswordIsAnOutage(t *testing.T) {
 	s.become(at("auth", 535, 5, 7, 8), false)()
 	answer, err := open(t, "smtp", s.address, trusted(s)).Send(t.Context(), newMessage(t))
 	want := ports.Answer{Code: "535 5.7.8", Text: "no, …, … for a…@example.com"}
-	if outcomeOf(err) != domain.Unreachable || answer != want {
+	if ports.OutcomeOf(err) != domain.Unreachable || answer != want {
 		t.Errorf("got %+v and %v, want %+v", answer, err, want)
 	}
 }
@@ -92,7 +92,7 @@ func TestSessionIsKept(t *testing.T) {
 	}
 	// A recipient that is refused ends the mail, and not the session.
 	s.become(at("rcpt", 550), false)()
-	if _, err := c.Send(t.Context(), newMessage(t)); outcomeOf(err) != domain.Rejected {
+	if _, err := c.Send(t.Context(), newMessage(t)); ports.OutcomeOf(err) != domain.Rejected {
 		t.Fatal(err)
 	}
 	s.become(nil, false)()
@@ -157,7 +157,7 @@ func TestLostAnswerIsNotRepeated(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.onFirstConnection("text", cut)
-	if _, err := c.Send(t.Context(), newMessage(t)); outcomeOf(err) != domain.Unreachable {
+	if _, err := c.Send(t.Context(), newMessage(t)); ports.OutcomeOf(err) != domain.Unreachable {
 		t.Errorf("got %v, want an outage", err)
 	}
 	if connections, _, texts := s.seen(); connections != 1 || len(texts) != 2 {
@@ -205,7 +205,7 @@ func TestCloseEndsSessions(t *testing.T) {
 	if err := c.Close(); err != nil || c.Idle() != 0 {
 		t.Errorf("got error %v and %d idle sessions", err, c.Idle())
 	}
-	if _, err := c.Send(t.Context(), newMessage(t)); outcomeOf(err) != domain.Unreachable {
+	if _, err := c.Send(t.Context(), newMessage(t)); ports.OutcomeOf(err) != domain.Unreachable {
 		t.Errorf("after Close: got %v, want an outage", err)
 	}
 }
@@ -215,7 +215,7 @@ func TestSendRefusesWrongAddress(t *testing.T) {
 	message := newMessage(t)
 	message.Address = "ann@example.com>\r\nRCPT TO:<bob@example.com"
 	_, err := s.openPlain(t).Send(t.Context(), message)
-	if connections, _, _ := s.seen(); outcomeOf(err) != domain.Rejected || connections != 0 || strings.Contains(err.Error(), "bob") {
+	if connections, _, _ := s.seen(); ports.OutcomeOf(err) != domain.Rejected || connections != 0 || strings.Contains(err.Error(), "bob") {
 		t.Errorf("got %v on %d connections, want a rejection without the address", err, connections)
 	}
 }
@@ -241,7 +241,7 @@ func TestSTARTTLSMayFail(t *testing.T) {
 			c := open(t, "smtp", s.address, url.Values{})
 			c.SetTimeout(300 * time.Millisecond)
 			_, err := c.Send(t.Context(), newMessage(t))
-			if outcomeOf(err) != domain.Unreachable || !strings.HasPrefix(err.Error(), "STARTTLS: ") || !strings.HasSuffix(err.Error(), " (mail by "+s.address+")") {
+			if ports.OutcomeOf(err) != domain.Unreachable || !strings.HasPrefix(err.Error(), "STARTTLS: ") || !strings.HasSuffix(err.Error(), " (mail by "+s.address+")") {
 				t.Errorf("got %v, want an outage at STARTTLS", err)
 			}
 			if _, commands, texts := s.seen(); slices.Contains(commands, "AUTH") || slices.Contains(commands, "MAIL") || len(texts) > 0 {
@@ -283,7 +283,7 @@ func TestWaitForConnectionEndsWithContext(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 3 {
 		wg.Go(func() {
-			if _, err := c.Send(ctx, newMessage(t)); outcomeOf(err) != domain.Unreachable || !strings.Contains(err.Error(), "context canceled") {
+			if _, err := c.Send(ctx, newMessage(t)); ports.OutcomeOf(err) != domain.Unreachable || !strings.Contains(err.Error(), "context canceled") {
 				t.Errorf("got %v, want the context's error, postponed", err)
 			}
 		})

@@ -11,19 +11,6 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// outcomeOf returns what an attempt that ended with the error came to.
-func outcomeOf(err error) domain.Outcome {
-	switch {
-	case err == nil:
-		return domain.Accepted
-	case ports.IsPermanent(err):
-		return domain.Rejected
-	case ports.IsPostponed(err):
-		return domain.Unreachable
-	}
-	return domain.Refused
-}
-
 // marks says how the error of an outcome is marked.
 var marks = map[domain.Outcome]string{
 	domain.Refused:     "an error that is not marked",
@@ -33,7 +20,7 @@ var marks = map[domain.Outcome]string{
 
 func checkOutcome(t testing.TB, message ports.Outgoing, what string, err error, want domain.Outcome) {
 	t.Helper()
-	if got := outcomeOf(err); got != want || ports.IsPermanent(err) && ports.IsPostponed(err) {
+	if got := ports.OutcomeOf(err); got != want || ports.IsPermanent(err) && ports.IsPostponed(err) {
 		t.Errorf("Send of %s %s: error %v, want %s", message.ID, what, err, marks[want])
 	}
 }

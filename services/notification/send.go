@@ -114,7 +114,7 @@ func (s *Service) attempt(ctx context.Context, r *route, j job, to target) (doma
 		s.release(ctx, j)
 		return "", failed(r, j.n.Recipient, "send", ports.Postpone(err))
 	}
-	outcome := outcomeOf(err)
+	outcome := ports.OutcomeOf(err)
 	j.tried = true
 	j.n = withAttempt(j.n, domain.Attempt{
 		At: domain.TruncateTime(began), Duration: time.Since(began).Truncate(time.Millisecond), Outcome: outcome,
@@ -170,18 +170,6 @@ func (s *Service) send(ctx context.Context, r *route, j job, to target) (answer 
 		}
 	}
 	return r.Channel.Send(own, message)
-}
-
-func outcomeOf(err error) domain.Outcome {
-	switch {
-	case err == nil:
-		return domain.Accepted
-	case ports.IsPermanent(err):
-		return domain.Rejected
-	case ports.IsPostponed(err):
-		return domain.Unreachable
-	}
-	return domain.Refused
 }
 
 // withoutOutage moves the schedule's beginning on by the time since the latest change, if
