@@ -1,0 +1,116 @@
+package sqlite
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/ncruces/go-sqlite3"
+)
+
+// connection is a connection with its prepared statements. One goroutine uses it at a
+// time.
+type connection struct {
+	file       file
+	conn       *sqlite3.Conn
+	statements map[string]*sqlite3.Stmt // by their text
+	unsynced   bool                     // the latest transaction was not synced by itself
+}
+
+func (c *connection) close() { _ = c.conn.Close() }
+
+// tx is a transaction.
+type tx struct {
+	*connection
+	fault  error          // the first error of SQLite, which ends the transaction
+	counts map[string]int // changes of counters
+	after  []func()       // called after the commit
+}
+
+// exec runs a statement and returns how many rows it has changed.
+func (t *tx) exec(sql string, args ...any) (changed int, err error) {
+	err = t.query(nil, sql, args...)
+	return int(t.conn.Changes()), err
+}
+
+// query runs a statement and calls each with its rows, until each returns false. each
+// may keep nothing of the row but what its methods return.
+func (t *tx) query(each func(row) bool, sql string, args ...any) error {
+	st, err := t.prepare(sql)
+	if err == nil {
+		err = bind(st, args)
+	}
+	if err == nil {
+		for st.Step() {
+			if each != nil && !each(row{st}) {
+				break
+			}
+		}
+		err = st.Reset()
+	}
+	if err != nil {
+		err = t.file.classify(err)
+		if t.fault == nil {
+			t.fault = err
+		}
+	}
+	return err
+}
+
+func (c *connection) prepare(sql string) (*sqlite3.Stmt, error) {
+	if st := c.statements[sql]; st != nil {
+		return st, nil
+	}
+	st, _, err := c.conn.PrepareFlags(sql, sqlite3.PREPARE_PERSISTENT)
+	if err == nil {
+		c.statements[sql] = st
+	}
+	return st, err
+}
+
+// bind sets the statement's parameters. Times are bound in milliseconds, and the zero time
+// as NULL.
+func bind(st *sqlite3.Stmt, args []any) (err error) {
+	for i, arg := range args {
+		switch v := arg.(type) {
+		case nil:
+			err = st.BindNull(i + 1)
+		case string:
+			err = st.BindText(i+1, v)
+		case int:
+			err = st.BindInt(i+1, v)
+		case int64:
+			err = st.BindInt64(i+1, v)
+		case []byte:
+			if v == nil {
+				v = []byte{}
+			}
+			err = st.BindBlob(i+1, v)
+		case time.Time:
+			if v.IsZero() {
+				err = st.BindNull(i + 1)
+			} else {
+				err = st.BindInt64(i+1, v.UnixMilli())
+			}
+		default:
+			panic(fmt.Sprintf("parameter %d of %s has type %T", i+1, st.SQL(), arg))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// row is a row of a result.
+type row struct{ *sqlite3.Stmt }
+
+// time returns the column's time; NULL is the zero time.
+func (r row) time(column int) time.Time {
+	if r.ColumnType(column) == sqlite3.NULL {
+		return time.Time{}
+	}
+	return time.UnixMilli(r.ColumnInt64(column)).UTC()
+}
+
+// blob returns a copy of the column.
+func (r row) blob(column int) []byte { return r.ColumnBlob(column, nil) }

@@ -1,0 +1,88 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"example.com/orderflow/adapters/internal/cursor"
+	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
+)
+
+// Orders keeps orders, and their events until they are published.
+type Orders struct{ store *Store }
+
+var (
+	_ ports.OrderRepository = (*Orders)(nil)
+	_ ports.Outbox          = (*Orders)(nil)
+)
+
+// Orders returns the store's orders.
+func (s *Store) Orders() *Orders { return &s.parts.orders }
+
+// countOrders is the counter of the orders.
+const countOrders = "orders"
+
+// Add stores the order with its event. See [ports.OrderRepository].
+func (o *Orders) Add(ctx context.Context, order domain.Order) (err error) {
+	defer describe(&err, "add order %s", order.ID)
+	s := o.store
+	return s.write(ctx, durable, func(tx *tx) error {
+		added, err := tx.exec("INSERT INTO orders (id, user_id, product, quantity, created_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+			string(order.ID), order.UserID, order.Product, order.Quantity, order.CreatedAt)
+		if err != nil {
+			return err
+		}
+		if added == 0 {
+			return ports.ErrExists
+		}
+		tx.count(countOrders, 1)
+		_, err = tx.exec("INSERT INTO outbox (order_id, owner, free_at) VALUES (?, ?, ?)",
+			string(order.ID), s.owner, time.Now().Add(s.options.OutboxLease))
+		return err
+	})
+}
+
+// Get returns the order with that id. See [ports.OrderRepository].
+func (o *Orders) Get(ctx context.Context, id domain.OrderID) (order domain.Order, err error) {
+	defer describe(&err, "get order %s", id)
+	err = o.store.read(ctx, func(tx *tx) error {
+		notFound := ports.ErrNotFound
+		err := tx.query(func(r row) bool {
+			order, notFound = readOrder(r)
+			return false
+		}, selectOrders+" WHERE id = ?", string(id))
+		return errors.Join(err, notFound)
+	})
+	return order, err
+}
+
+// List returns a page of orders. See [ports.OrderRepository].
+func (o *Orders) List(ctx context.Context, query ports.OrderQuery) (page ports.OrderPage, err error) {
+	defer describe(&err, "list orders")
+	_ = cursor.Encode
+	return page, errors.ErrUnsupported
+}
+
+// Count returns how many orders are kept. It counts none of them.
+func (o *Orders) Count(ctx context.Context) (n int, err error) {
+	defer describe(&err, "count orders")
+	err = o.store.read(ctx, func(tx *tx) error {
+		return tx.query(func(r row) bool { n = r.ColumnInt(0); return true }, "SELECT n FROM counters WHERE name = ?", countOrders)
+	})
+	return n, err
+}
+
+const selectOrders = "SELECT id, user_id, product, quantity, created_at FROM orders"
+
+func readOrder(r row) (domain.Order, error) {
+	id := r.ColumnText(0)
+	order, err := domain.KnownOrder(domain.OrderID(id), r.ColumnText(1), r.ColumnText(2), r.ColumnInt(3), r.time(4))
+	var invalid *domain.InvalidError
+	if errors.As(err, &invalid) {
+		first := invalid.Fields[0]
+		return domain.Order{}, &ports.UnreadableError{ID: id, Field: first.Field, Reason: first.Reason}
+	}
+	return order, err
+}

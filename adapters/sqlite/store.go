@@ -1,0 +1,150 @@
+package sqlite
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"example.com/orderflow/adapters/internal/gather"
+	"example.com/orderflow/ports"
+)
+
+// DefaultPrefetch is the default of Options.Prefetch.
+const DefaultPrefetch = 512
+
+// Options are the settings of a store. A duration or number of 0 or less means the
+// default.
+type Options struct {
+	Logger              *slog.Logger  // nil: slog.Default()
+	OutboxLease         time.Duration // how long a claim on an event lasts; default: 15 s
+	DeliveryLease       time.Duration // how long a claim on a delivery lasts; default: 45 s
+	DeadLetterRetention time.Duration // how long settled dead letters are kept; default: ports.DeadLetterRetention
+
+	// Delays between two attempts; one more attempt follows the last. Default: a
+	// second, growing to ten minutes.
+	Delays []time.Duration
+
+	HandleTimeout time.Duration // how long a handler may take; default: 30 s
+	StopTimeout   time.Duration // how long a handler may take after Consume or Drain was stopped; default: 5 s
+	Prefetch      int           // the most events that a call of Consume handles at once; default: DefaultPrefetch
+
+	// SubscriptionPrefetch replaces Prefetch for the subscriptions with these names.
+	SubscriptionPrefetch map[string]int
+}
+
+func (o Options) withDefaults() Options {
+	byDefault := func(set *time.Duration, usual time.Duration) {
+		if *set <= 0 {
+			*set = usual
+		}
+	}
+	o.Logger = cmp.Or(o.Logger, slog.Default())
+	byDefault(&o.OutboxLease, 15*time.Second)
+	byDefault(&o.DeliveryLease, 45*time.Second)
+	byDefault(&o.DeadLetterRetention, ports.DeadLetterRetention)
+	return o
+}
+
+// callTimeout bounds each call of a port's method.
+const callTimeout = 10 * time.Second
+
+// Store is an open file. Its methods return its parts, the same ones each time.
+type Store struct {
+	options Options
+	file    file
+	owner   int64
+
+	writer  *connection // only the gatherer's goroutine uses it
+	writes  *gather.Gatherer[write]
+	readers chan *connection
+
+	parts struct {
+		orders      Orders
+		deliveries  Deliveries
+		deadLetters DeadLetters
+		contacts    Contacts
+		states      ChannelStates
+	}
+}
+
+var _ ports.Pinger = (*Store)(nil)
+
+// readerCount bounds the reads at once.
+const readerCount = 4
+
+// Open opens the file at the URL, and makes it if it does not exist.
+//
+// An error that wraps [ports.ErrUnavailable] names the file; opening again later may
+// help. If it also wraps [ports.ErrRefused], a person has to change something first,
+// and the error says what.
+func Open(ctx context.Context, url string, o Options) (*Store, error) {
+	f, err := parseURL(url)
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	s := &Store{options: o.withDefaults(), file: f, readers: make(chan *connection, readerCount)}
+	s.parts.orders.store, s.parts.deliveries.store, s.parts.deadLetters.store = s, s, s
+	s.parts.contacts.store, s.parts.states.store = s, s
+	s.writes = gather.New(s.writeAll)
+	if err := s.open(ctx); err != nil {
+		s.closeConnections()
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	return s, nil
+}
+
+func (s *Store) open(ctx context.Context) (err error) {
+	if s.writer, err = s.file.connect(ctx); err != nil {
+		return err
+	}
+	if err := s.migrate(ctx); err != nil {
+		return err
+	}
+	for range readerCount {
+		c, err := s.file.connect(ctx)
+		if err != nil {
+			return err
+		}
+		s.readers <- c
+	}
+	return s.register(ctx)
+}
+
+// Ping returns nil if the file can be written.
+func (s *Store) Ping(ctx context.Context) error {
+	err := s.write(ctx, fleeting, func(*tx) error { return nil })
+	if err != nil {
+		return fmt.Errorf("ping: %w", err)
+	}
+	return nil
+}
+
+// Close waits for calls that have begun, ends what this process has claimed, and
+// closes the file, at the latest when ctx ends.
+func (s *Store) Close(ctx context.Context) error {
+	s.writes.Close(ctx)
+	err := s.unregister(ctx)
+	s.closeConnections()
+	if err != nil {
+		return fmt.Errorf("close store: %w", err)
+	}
+	return nil
+}
+
+func (s *Store) closeConnections() {
+	for range len(s.readers) {
+		(<-s.readers).close()
+	}
+	if s.writer != nil {
+		s.writer.close()
+	}
+}
+
+// describe prefixes an error with what was attempted.
+func describe(err *error, format string, args ...any) {
+	if *err != nil {
+		*err = fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), *err)
+	}
+}
