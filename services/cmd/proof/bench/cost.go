@@ -23,7 +23,7 @@ func (b *bench) measureCosts(ctx context.Context) {
 		s.fill(ctx, stored, true)
 		turns = append(turns, func() {
 			s.start(ctx, 1)
-			s.measureCost(ctx)
+			s.measureCost(ctx, name("stock", len(s.filled)))
 			s.finish(ctx)
 		})
 	}
@@ -42,8 +42,9 @@ var reads = []struct {
 	{"list of a user", func([]answered) string { return "/orders?limit=20&user_id=" + userName(rand.IntN(users)) }},
 }
 
-func (s *stage) measureCost(ctx context.Context) {
-	under := name("stock", len(s.filled))
+// measureCost adds what the stored orders cost under the name, and what the processes
+// take under their own.
+func (s *stage) measureCost(ctx context.Context, under string) {
 	for _, p := range s.all {
 		s.figures.addTime(name("ready", p.Name), p.ready)
 		idle, _, err := p.Memory()
@@ -104,6 +105,22 @@ func (b *bench) stockTable() *table {
 }
 
 func (b *bench) processTable() *table {
+	t := b.footprint(orderService, notifier)
+	f := b.figures
+	idle, loaded, ready := math.Inf(-1), math.Inf(-1), math.Inf(-1)
+	for _, process := range []string{orderService, notifier} {
+		memory := name("memory", process)
+		idle, loaded = max(idle, f.median(memory, "idle")), max(loaded, f.median(memory, "load"))
+		ready = max(ready, f.median("ready", process))
+	}
+	t.target("each under 100 MB at full load", mb(loaded), loaded <= 100)
+	t.target("each under 30 MB idle", mb(idle), idle <= 30)
+	t.target("ready in under 1 s", ms(ready), ready <= 1000)
+	return t
+}
+
+// footprint returns the table of what the processes take.
+func (b *bench) footprint(processes ...string) *table {
 	t := &table{
 		title: "Process footprint",
 		note: "Resident memory right after the start and at its peak under full load; the time from the start until the\n" +
@@ -111,17 +128,11 @@ func (b *bench) processTable() *table {
 		head: []string{" process", "idle MB", "at load MB", "ready ms", "spread", "allocations", "allocated kB", "executable MB"},
 	}
 	f := b.figures
-	idle, loaded, ready := math.Inf(-1), math.Inf(-1), math.Inf(-1)
-	for _, process := range []string{orderService, notifier} {
+	for _, process := range processes {
 		memory := name("memory", process)
-		idle, loaded = max(idle, f.median(memory, "idle")), max(loaded, f.median(memory, "load"))
-		ready = max(ready, f.median("ready", process))
 		executable := must(os.Stat(filepath.Join(b.folder, process)))
 		t.row(process, f.cells(short, memory, "idle", "load"), f.withSpread(short, "ready", process), f.cells(whole, "allocations", process),
 			f.cells(short, "allocated", process), short(float64(executable.Size())/1e6))
 	}
-	t.target("each under 100 MB at full load", mb(loaded), loaded <= 100)
-	t.target("each under 30 MB idle", mb(idle), idle <= 30)
-	t.target("ready in under 1 s", ms(ready), ready <= 1000)
 	return t
 }

@@ -96,23 +96,29 @@ func (b *bench) cpuTable() *table {
 		title: "Where the time goes",
 		note: fmt.Sprintf("Microseconds of CPU for an order, by program, until it is notified, with %d clients; bench is the load, and\n"+
 			"in the ceiling the pipeline itself. Processes that ended meanwhile are left out.", most),
-		head: []string{" program", "ours", "ceiling"},
+		head: []string{" program", "ours", "embedded", "ceiling"},
 	}
-	f, here, there := b.figures, rateName(ours, most), "ceiling"
-	used := make(map[string]float64) // by ours
+	f, under := b.figures, []string{rateName(ours, most), rateName(embedded, most), "ceiling"}
+	used := make(map[string]float64) // at most
 	for figure := range f {
-		for _, under := range []string{here, there} {
-			program, found := strings.CutPrefix(figure, name(under, "cpu", ""))
-			if found && f.medianCPU(under, program) >= 1 {
-				used[program] = f.medianCPU(here, program)
+		for _, u := range under {
+			program, found := strings.CutPrefix(figure, name(u, "cpu", ""))
+			if found && f.medianCPU(u, program) >= 1 {
+				used[program] = max(used[program], f.medianCPU(u, program))
 			}
 		}
+	}
+	row := func(of func(under string) float64) (cells []string) {
+		for _, u := range under {
+			cells = append(cells, whole(of(u)))
+		}
+		return cells
 	}
 	for _, program := range slices.SortedFunc(maps.Keys(used), func(x, y string) int {
 		return cmp.Or(cmp.Compare(used[y], used[x]), cmp.Compare(x, y))
 	}) {
-		t.row(program, whole(used[program]), whole(f.medianCPU(there, program)))
+		t.row(program, row(func(u string) float64 { return f.medianCPU(u, program) }))
 	}
-	t.row("all", whole(f.median(here, "cpu of all")), whole(f.median(there, "cpu of all")))
+	t.row("all", row(func(u string) float64 { return f.median(u, "cpu of all") }))
 	return t
 }

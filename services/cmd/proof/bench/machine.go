@@ -56,3 +56,21 @@ func systemValue(path, name string) string {
 	}
 	return ""
 }
+
+// inMemory reports whether the folder's file system is in memory, where a sync of a file
+// costs nothing and keeps nothing.
+func inMemory(folder string) bool {
+	mounts, _ := os.ReadFile("/proc/self/mounts") // of the format proc_pid_mounts(5)
+	var at, kind string
+	for line := range strings.Lines(string(mounts)) {
+		fields := strings.Fields(line)
+		if len(fields) < 3 {
+			continue
+		}
+		below := strings.HasPrefix(folder+"/", strings.TrimSuffix(fields[1], "/")+"/")
+		if below && len(fields[1]) >= len(at) {
+			at, kind = fields[1], fields[2]
+		}
+	}
+	return kind == "tmpfs" || kind == "ramfs"
+}

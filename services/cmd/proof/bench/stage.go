@@ -27,6 +27,7 @@ type stage struct {
 	env         []string // of the notifier
 
 	database harness.Database
+	data     string     // the embedded way's folder, in place of the database
 	orders   []*process // the order services
 	all      []*process // and the notifier
 	notices  *notices
@@ -36,33 +37,47 @@ type stage struct {
 	placed []answered // orders of this stage
 }
 
-// newStage returns a stage whose database is empty. The first write creates it.
+// newStage returns a stage without orders. The first write creates its database.
 func (b *bench) newStage(way string) *stage {
-	return &stage{bench: b, way: way, executables: b.folder, database: b.servers.Database("bench_" + strings.ToLower(rand.Text()))}
+	id := "bench_" + strings.ToLower(rand.Text())
+	return &stage{bench: b, way: way, executables: b.folder, database: b.servers.Database(id), data: filepath.Join(b.folder, id)}
 }
 
-// start starts the services one after the other. Each is ready before the next.
+func (s *stage) isOurs() bool { return slices.Contains(ourWays, s.way) }
+
+// start starts the services one after the other. Each is ready before the next. The
+// embedded way has one process, whatever the number.
 func (s *stage) start(ctx context.Context, orderServices int) {
-	for n := range orderServices {
-		s.orders = append(s.orders, s.startProcess(ctx, orderService, n))
+	if s.way == embedded {
+		p := s.startCommand(ctx, must(harness.NewOrderflow(filepath.Join(s.executables, harness.Orderflow), s.data, "--shutdown-delay=0s")), 0)
+		s.orders, s.notices = s.all, must(readNotices(p.Log))
+		return
 	}
-	notifier := s.startProcess(ctx, notifier, 0)
+	for n := range orderServices {
+		s.orders = append(s.orders, s.startService(ctx, orderService, n))
+	}
+	notifier := s.startService(ctx, notifier, 0)
 	s.notices = must(readNotices(notifier.Log))
 }
 
-func (s *stage) startProcess(ctx context.Context, name string, n int) *process {
+func (s *stage) startService(ctx context.Context, name string, n int) *process {
 	path, args := filepath.Join(s.executables, name), []string{"--shutdown-delay=0s"}
 	env := harness.ServerEnv(s.database.URL, s.servers.Broker)
 	if name == notifier {
 		env = append(env, s.env...)
 	}
-	if s.way != ours {
+	if !s.isOurs() {
 		path, args = must(os.Executable()), []string{"way", s.way, name}
 		name = s.way + "-" + name
 	}
 	command := must(harness.NewCommand(name, path, args...))
 	command.Env = env
-	p := &process{Process: must(command.Start(filepath.Join(s.folder, fmt.Sprintf("%s.%d.log", name, n))))}
+	return s.startCommand(ctx, command, n)
+}
+
+// startCommand returns the process once it is ready.
+func (s *stage) startCommand(ctx context.Context, command harness.Command, n int) *process {
+	p := &process{Process: must(command.Start(filepath.Join(s.folder, fmt.Sprintf("%s.%d.log", command.Name, n))))}
 	s.all = append(s.all, p)
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
@@ -82,6 +97,10 @@ func (s *stage) close(ctx context.Context) {
 			s.remark("%s warned %d times, so something disturbed its figures: %s", p.Name, count, first)
 		}
 		_ = os.Remove(p.Log) // the folder goes at the end
+	}
+	if s.way == embedded {
+		s.remove(ctx, func(context.Context) error { return os.RemoveAll(s.data) })
+		return
 	}
 	s.remove(ctx, func(ctx context.Context) error {
 		if err := s.database.Drop(ctx); err != nil {
@@ -126,7 +145,7 @@ func (s *stage) measure(ctx context.Context, clients int, under string) {
 	s.placeNotified(ctx, clients, 0, s.duration/5)
 	before, began := readCPU(), time.Now()
 	var profiles errgroup.Group
-	if s.Profile != "" && s.way == ours {
+	if s.Profile != "" && s.isOurs() {
 		for _, p := range s.all {
 			name := fmt.Sprintf("%s-%d.pprof", p.Name, clients)
 			if s.executables != s.folder {
@@ -149,11 +168,11 @@ func (s *stage) measure(ctx context.Context, clients int, under string) {
 // promises to notify all.
 func (s *stage) await(ctx context.Context, orders []answered) time.Time {
 	bound := silence
-	if s.way != ours {
+	if !s.isOurs() {
 		bound = 3 * time.Second
 	}
 	last, err := s.notices.await(ctx, orders, bound)
-	if s.way == ours || !errors.Is(err, errLost) {
+	if s.isOurs() || !errors.Is(err, errLost) {
 		check(err)
 	}
 	return last
@@ -170,14 +189,23 @@ func (s *stage) finish(ctx context.Context) {
 	if lost := len(s.placed) - s.notices.count(s.placed); lost > 0 {
 		s.remark("%s: of %d orders that were answered, %d are not notified", s.way, len(s.placed), lost)
 	}
-	stored := must(s.database.Count(ctx, harness.Orders))
+	stored, waiting := s.count(ctx)
 	if want := len(s.filled) + len(s.placed); stored != want {
 		check(fmt.Errorf("%s: %w: %d are stored, %d were answered", s.way, errLost, stored, want))
 	}
-	if waiting := must(s.database.Waiting(ctx, nil)); waiting > 0 {
-		check(fmt.Errorf("%s: %d orders are still in the outbox", s.way, waiting))
+	if waiting > 0 {
+		check(fmt.Errorf("%s: %d orders still wait to be published", s.way, waiting))
 	}
-	if s.way == ours {
+	if s.isOurs() {
 		check(s.notices.account(slices.Concat(s.waited, s.placed)))
 	}
+}
+
+// count returns how many orders are stored, and how many of their events wait to be
+// published.
+func (s *stage) count(ctx context.Context) (stored, waiting int) {
+	if s.way == embedded {
+		return s.countEmbedded()
+	}
+	return must(s.database.Count(ctx, harness.Orders)), must(s.database.Waiting(ctx, nil))
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -24,14 +25,19 @@ import (
 // The ways of taking orders.
 const (
 	ours     = "ours"
+	embedded = "embedded" // ours in one process, with its data in one file
 	original = "original"
 	usual    = "usual"
 	outboxed = "usual with outbox and log"
 )
 
-var ways = []string{ours, original, usual, outboxed}
+var (
+	ways      = slices.Concat(ourWays, otherWays)
+	ourWays   = []string{ours, embedded}
+	otherWays = []string{original, usual, outboxed}
+)
 
-// The services of each way.
+// The services of each way but the embedded one.
 const (
 	orderService = "order"
 	notifier     = "notification"

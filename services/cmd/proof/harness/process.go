@@ -19,15 +19,14 @@ import (
 	"time"
 )
 
-// Build builds the order and the notification service into folder, with flags of
-// go build.
+// Build builds the services' executables into folder, with flags of go build.
 func Build(ctx context.Context, folder string, flags ...string) error {
 	root, err := Root(ctx)
 	if err != nil {
 		return err
 	}
 	args := append([]string{"build", "-o", folder + "/"}, flags...)
-	cmd := exec.CommandContext(ctx, "go", append(args, "./services/cmd/order", "./services/cmd/notification")...)
+	cmd := exec.CommandContext(ctx, "go", append(args, "./services/cmd/order", "./services/cmd/notification", "./services/cmd/"+Orderflow)...)
 	cmd.Dir = root
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build the executables: %w\n%s", err, out)
@@ -49,8 +48,10 @@ func Root(ctx context.Context) (string, error) {
 type Command struct {
 	Name, Path  string
 	Addr, Admin string
-	Args        []string
-	Env         []string // nothing else in the environment can set it
+
+	Notification string // of Orderflow: the notification service's address
+	Args         []string
+	Env          []string // nothing else in the environment can set it
 }
 
 // ServerEnv returns the variables that name the servers: the list of processes shows no
@@ -69,6 +70,23 @@ func NewCommand(name, path string, args ...string) (c Command, err error) {
 		return c, err
 	}
 	c.Args = append(args, "--addr="+c.Addr, "--admin-addr="+c.Admin)
+	return c, nil
+}
+
+// Orderflow is the name of the executable that runs both services in one process.
+const Orderflow = "orderflow"
+
+// NewOrderflow returns the command of both services in one process, with free
+// addresses. It keeps its data in a file of the folder, and logs as the services do.
+func NewOrderflow(path, data string, args ...string) (c Command, err error) {
+	if c, err = NewCommand(Orderflow, path); err != nil {
+		return c, err
+	}
+	if c.Notification, err = freeAddress(); err != nil {
+		return c, err
+	}
+	c.Args = append(args, "--data="+data, "--log-format=json",
+		"--order-addr="+c.Addr, "--notification-addr="+c.Notification, "--admin-addr="+c.Admin)
 	return c, nil
 }
 
@@ -126,7 +144,7 @@ func (p *Process) State() *os.ProcessState { return p.cmd.ProcessState }
 // AwaitReady asks at the interval, and returns once the process is ready, or why it is
 // not.
 func (p *Process) AwaitReady(ctx context.Context, interval time.Duration) error {
-	for !Ready(ctx, p.Addr) {
+	for !Ready(ctx, p.Addr) || p.Notification != "" && !Ready(ctx, p.Notification) {
 		select {
 		case <-p.Done:
 			return fmt.Errorf("%s ended: %v: %s", p.Name, p.State(), p.tail())
