@@ -30,7 +30,7 @@ func (o *Orders) Add(ctx context.Context, order domain.Order) (err error) {
 	s := o.store
 	return s.write(ctx, durable, func(tx *tx) error {
 		added, err := tx.exec("INSERT INTO orders (id, user_id, product, quantity, created_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-			string(order.ID), order.UserID, order.Product, order.Quantity, order.CreatedAt)
+			string(order.ID), order.UserID, order.Product, order.Quantity, order.CreatedAt.UnixMilli())
 		if err != nil {
 			return err
 		}
@@ -38,7 +38,7 @@ func (o *Orders) Add(ctx context.Context, order domain.Order) (err error) {
 			return ports.ErrExists
 		}
 		tx.count(countOrders, 1)
-		_, err = tx.exec("INSERT INTO outbox (order_id, owner, free_at) VALUES (?, ?, ?)",
+		_, err = tx.exec("INSERT OR REPLACE INTO outbox (order_id, owner, free_at) VALUES (?, ?, ?)",
 			string(order.ID), s.owner, time.Now().Add(s.options.OutboxLease))
 		return err
 	})
@@ -47,13 +47,9 @@ func (o *Orders) Add(ctx context.Context, order domain.Order) (err error) {
 // Get returns the order with that id. See [ports.OrderRepository].
 func (o *Orders) Get(ctx context.Context, id domain.OrderID) (order domain.Order, err error) {
 	defer describe(&err, "get order %s", id)
-	err = o.store.read(ctx, func(tx *tx) error {
-		notFound := ports.ErrNotFound
-		err := tx.query(func(r row) bool {
-			order, notFound = readOrder(r)
-			return false
-		}, selectOrders+" WHERE id = ?", string(id))
-		return errors.Join(err, notFound)
+	err = o.store.read(ctx, func(tx *tx) (err error) {
+		order, err = readOne(tx, readOrder, selectOrders+" WHERE id = ?", string(id))
+		return err
 	})
 	return order, err
 }
@@ -61,8 +57,26 @@ func (o *Orders) Get(ctx context.Context, id domain.OrderID) (order domain.Order
 // List returns a page of orders. See [ports.OrderRepository].
 func (o *Orders) List(ctx context.Context, query ports.OrderQuery) (page ports.OrderPage, err error) {
 	defer describe(&err, "list orders")
-	_ = cursor.Encode
-	return page, errors.ErrUnsupported
+	var where filter
+	if query.UserID != "" {
+		where.add("user_id = ?", query.UserID)
+	}
+	if query.Cursor != "" {
+		after, err := cursor.Decode(query.Cursor)
+		if err != nil {
+			return page, err
+		}
+		where.add("(created_at, id) < (?, ?)", after.CreatedAt.UnixMilli(), string(after.ID))
+	}
+	found, err := readPage(ctx, o.store, "orders", query.Limit, readOrder, selectOrders+where.sql()+" ORDER BY created_at DESC, id DESC", where.args...)
+	if err != nil {
+		return page, err
+	}
+	page.Orders, page.Unreadable = found.records, found.skipped.count
+	if found.more {
+		page.NextCursor = cursor.Encode(cursor.Of(found.last()))
+	}
+	return page, nil
 }
 
 // Count returns how many orders are kept. It counts none of them.
@@ -76,13 +90,14 @@ func (o *Orders) Count(ctx context.Context) (n int, err error) {
 
 const selectOrders = "SELECT id, user_id, product, quantity, created_at FROM orders"
 
+// readOrder reads a row of selectOrders.
 func readOrder(r row) (domain.Order, error) {
 	id := r.ColumnText(0)
 	order, err := domain.KnownOrder(domain.OrderID(id), r.ColumnText(1), r.ColumnText(2), r.ColumnInt(3), r.time(4))
 	var invalid *domain.InvalidError
 	if errors.As(err, &invalid) {
 		first := invalid.Fields[0]
-		return domain.Order{}, &ports.UnreadableError{ID: id, Field: first.Field, Reason: first.Reason}
+		return domain.Order{}, unreadable(id, first.Field, first.Reason)
 	}
 	return order, err
 }

@@ -2,55 +2,124 @@ package sqlite
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"time"
 
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 )
 
+// outboxBatch limits how many events one transaction claims, marks or releases, so that
+// other callers don't wait long.
+const outboxBatch = 1000
+
 // ClaimLease returns how long a claim on an event lasts.
 func (o *Orders) ClaimLease() time.Duration { return o.store.options.OutboxLease }
 
-// Claim claims up to limit free events. See [ports.Outbox].
+// Claim claims up to limit free events. See [ports.Outbox]. It writes nothing if none
+// is free.
 func (o *Orders) Claim(ctx context.Context, limit int) (events []domain.Event, err error) {
-	defer describe(&err, "claim events")
-	s := o.store
-	err = s.write(ctx, fleeting, func(tx *tx) error {
-		events = nil
-		now := time.Now()
-		latest := now.Add(o.ClaimLease() + ports.MaxReleaseDelay) // a later end was made by a wrong clock
-		err := tx.query(func(r row) bool {
-			if order, err := readOrder(r); err == nil {
-				events = append(events, order.Created())
-			}
-			return true
-		}, selectOrders+" JOIN outbox ON order_id = id WHERE free_at <= ? OR free_at > ? ORDER BY free_at LIMIT ?", now, latest, max(limit, 0))
-		if err != nil {
-			return err
+	var unreadable skipped
+	defer func() { unreadable.log(ctx, o.store.options.Logger, "orders") }()
+	for len(events) < limit {
+		want := min(limit-len(events), outboxBatch)
+		claimed, err := o.claim(ctx, want)
+		if err != nil && len(events) > 0 {
+			return events, nil // the next call returns the error, if it lasts
 		}
-		for _, e := range events {
-			if _, err := tx.exec("UPDATE outbox SET owner = ?, free_at = ? WHERE order_id = ?", s.owner, now.Add(o.ClaimLease()), string(e.Order.ID)); err != nil {
+		if err != nil {
+			return nil, fmt.Errorf("claim events: %w", err)
+		}
+		found := len(claimed.events) + len(claimed.faults)
+		events = append(events, claimed.events...)
+		for _, fault := range claimed.faults {
+			unreadable.add(fault)
+		}
+		if found < want {
+			break
+		}
+	}
+	return events, nil
+}
+
+// claimed are the events of one transaction.
+type claimed struct {
+	events []domain.Event
+	faults []error // of orders that can't be read; they stay claimed, so that they don't come first in each Claim
+}
+
+func (o *Orders) claim(ctx context.Context, want int) (claimed, error) {
+	free, err := o.hasFree(ctx)
+	if err != nil || !free {
+		return claimed{}, err
+	}
+	var c claimed
+	err = o.store.write(ctx, fleeting, func(tx *tx) error {
+		c = claimed{}
+		now := time.Now()
+		var ids []string
+		for _, free := range o.free(now) {
+			err := tx.query(func(r row) bool {
+				ids = append(ids, r.ColumnText(0))
+				if order, err := readOrder(r); err != nil {
+					c.faults = append(c.faults, err)
+				} else {
+					c.events = append(c.events, order.Created())
+				}
+				return true
+			}, "SELECT order_id, user_id, product, quantity, created_at FROM outbox LEFT JOIN orders ON id = order_id"+
+				free.condition+" ORDER BY free_at, order_id LIMIT ?", free.bound, want-len(ids))
+			if err != nil {
+				return err
+			}
+		}
+		for _, id := range ids {
+			_, err := tx.exec("UPDATE outbox SET owner = ?, free_at = ? WHERE order_id = ?", o.store.owner, now.Add(o.ClaimLease()), id)
+			if err != nil {
 				return err
 			}
 		}
 		return nil
 	})
-	return events, err
+	if err != nil {
+		return claimed{}, err
+	}
+	return c, nil
+}
+
+// free are the conditions that select free events.
+type free struct {
+	condition string
+	bound     time.Time
+}
+
+// free returns a condition for claims that have ended, and one for ends so late that a
+// wrong clock made them.
+func (o *Orders) free(now time.Time) []free {
+	return []free{
+		{" WHERE free_at <= ?", now},
+		{" WHERE free_at > ?", now.Add(o.ClaimLease() + ports.MaxReleaseDelay)},
+	}
+}
+
+func (o *Orders) hasFree(ctx context.Context) (found bool, err error) {
+	err = o.store.read(ctx, func(tx *tx) error {
+		for _, free := range o.free(time.Now()) {
+			err := tx.query(func(row) bool { found = true; return false }, "SELECT 1 FROM outbox"+free.condition, free.bound)
+			if err != nil || found {
+				return err
+			}
+		}
+		return nil
+	})
+	return found, err
 }
 
 // MarkPublished takes the events out of the outbox. See [ports.Outbox].
 func (o *Orders) MarkPublished(ctx context.Context, ids ...domain.EventID) (err error) {
 	defer describe(&err, "mark %d events as published", len(ids))
-	return o.store.write(ctx, fleeting, func(tx *tx) error {
-		for _, id := range ids {
-			if order, ok := id.OrderID(); ok {
-				if _, err := tx.exec("DELETE FROM outbox WHERE order_id = ?", string(order)); err != nil {
-					return err
-				}
-			}
-		}
-		return nil
-	})
+	return o.update(ctx, ids, "DELETE FROM outbox WHERE order_id = ?")
 }
 
 // Release gives up the claims on the events. See [ports.Outbox].
@@ -59,14 +128,34 @@ func (o *Orders) Release(ctx context.Context, at time.Time, ids ...domain.EventI
 	if latest := time.Now().Add(ports.MaxReleaseDelay); at.After(latest) {
 		at = latest
 	}
-	return o.store.write(ctx, fleeting, func(tx *tx) error {
-		for _, id := range ids {
-			if order, ok := id.OrderID(); ok {
-				if _, err := tx.exec("UPDATE outbox SET owner = NULL, free_at = ? WHERE order_id = ?", at, string(order)); err != nil {
+	freeAt := max(at.UnixMilli(), 0)
+	return o.update(ctx, ids, "UPDATE outbox SET owner = NULL, free_at = ?2 WHERE order_id = ?1", freeAt)
+}
+
+// update runs the statement for the order of each event, in batches. Its first parameter
+// is the order's id.
+func (o *Orders) update(ctx context.Context, ids []domain.EventID, sql string, args ...any) error {
+	var orders []string
+	for _, id := range ids {
+		if order, ok := id.OrderID(); ok {
+			orders = append(orders, string(order))
+		}
+	}
+	if len(orders) == 0 {
+		return ctx.Err()
+	}
+	for batch := range slices.Chunk(orders, outboxBatch) {
+		err := o.store.write(ctx, fleeting, func(tx *tx) error {
+			for _, order := range batch {
+				if _, err := tx.exec(sql, append([]any{order}, args...)...); err != nil {
 					return err
 				}
 			}
+			return nil
+		})
+		if err != nil {
+			return err
 		}
-		return nil
-	})
+	}
+	return nil
 }

@@ -1,0 +1,130 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+
+	"example.com/orderflow/ports"
+)
+
+// page is one page of a list.
+type page[T any] struct {
+	records []T
+	more    bool // another record follows
+	skipped skipped
+}
+
+// last returns the page's last record.
+func (p page[T]) last() T { return p.records[len(p.records)-1] }
+
+// errUnmatched is returned by a function that reads a row when the query does not ask
+// for the record.
+var errUnmatched = errors.New("does not match")
+
+// readPage returns the first records that the statement finds: at most limit, or the
+// nearest number from 1 to MaxListLimit. It logs what it skips. The statement has no
+// LIMIT, but readPage reads no more rows after the first record of the next page.
+func readPage[T any](
+	ctx context.Context, s *Store, table string, limit int, read func(row) (T, error), sql string, args ...any,
+) (p page[T], err error) {
+	limit = min(max(limit, 1), ports.MaxListLimit)
+	var seen skipped
+	err = s.read(ctx, func(tx *tx) error {
+		return tx.query(func(r row) bool {
+			record, err := read(r)
+			switch {
+			case err == errUnmatched:
+			case err != nil:
+				seen.add(err)
+			case len(p.records) == limit:
+				p.more = true
+				return false // unreadable rows before this one belong to the next page
+			default:
+				p.records = append(p.records, record)
+				p.skipped = seen
+			}
+			return true
+		}, sql, args...)
+	})
+	if err != nil {
+		return page[T]{}, err
+	}
+	if !p.more {
+		p.skipped = seen
+	}
+	p.skipped.log(ctx, s.options.Logger, table)
+	return p, nil
+}
+
+// readOne returns the record of the only row that the statement finds, or
+// [ports.ErrNotFound].
+func readOne[T any](tx *tx, read func(row) (T, error), sql string, args ...any) (record T, err error) {
+	fault := ports.ErrNotFound
+	err = tx.query(func(r row) bool {
+		record, fault = read(r)
+		return false
+	}, sql, args...)
+	if err == nil {
+		err = fault
+	}
+	return record, err
+}
+
+// skipped are the unreadable records of a call.
+type skipped struct {
+	count int
+	ids   []string // the first maxNamed
+	fault error    // of the first
+}
+
+const maxNamed = 16
+
+// add adds a record by its [*ports.UnreadableError].
+func (p *skipped) add(fault error) {
+	if p.count++; p.count == 1 {
+		p.fault = fault
+	}
+	if unreadable, ok := fault.(*ports.UnreadableError); ok && len(p.ids) < maxNamed {
+		p.ids = append(p.ids, unreadable.ID)
+	}
+}
+
+// log writes one line, whatever the count.
+func (p *skipped) log(ctx context.Context, log *slog.Logger, table string) {
+	if p.count == 0 {
+		return
+	}
+	log.WarnContext(ctx, "unreadable records skipped", "table", table, "count", p.count, "ids", p.ids, "first", p.fault)
+}
+
+// maxShownID limits how much of a foreign record's id is shown.
+const maxShownID = 200
+
+// unreadable returns the error of the record with this id.
+func unreadable(id, field, reason string) error {
+	if len(id) > maxShownID {
+		id = strings.ToValidUTF8(id[:maxShownID], "") + "…"
+	}
+	return &ports.UnreadableError{ID: id, Field: field, Reason: reason}
+}
+
+// filter is the condition of a list.
+type filter struct {
+	conditions []string
+	args       []any
+}
+
+func (f *filter) add(condition string, args ...any) {
+	f.conditions = append(f.conditions, condition)
+	f.args = append(f.args, args...)
+}
+
+// sql returns the WHERE clause, or nothing.
+func (f *filter) sql() string {
+	if len(f.conditions) == 0 {
+		return ""
+	}
+	return " WHERE " + strings.Join(f.conditions, " AND ")
+}
