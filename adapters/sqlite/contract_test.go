@@ -20,6 +20,33 @@ func TestStoreContract(t *testing.T) {
 	})
 }
 
+func TestDeadLettersContract(t *testing.T) {
+	t.Parallel()
+	porttest.Run(t, porttest.DeadLettersClauses(), func(t testing.TB) porttest.DeadLetters {
+		one, other := openTwice(t, sqlite.Options{})
+		forgetful := open(t, newURL(t), sqlite.Options{DeadLetterRetention: shortLease})
+		return porttest.DeadLetters{
+			Letters: one.DeadLetters(), Other: other.DeadLetters(), Forgetful: forgetful.DeadLetters(), Retention: shortLease,
+		}
+	})
+}
+
+func TestContactsContract(t *testing.T) {
+	t.Parallel()
+	porttest.Run(t, porttest.ContactsClauses(), func(t testing.TB) porttest.Contacts {
+		one, other := openTwice(t, sqlite.Options{})
+		return porttest.Contacts{Contacts: one.Contacts(), Other: other.Contacts()}
+	})
+}
+
+func TestChannelStatesContract(t *testing.T) {
+	t.Parallel()
+	porttest.Run(t, porttest.ChannelStatesClauses(), func(t testing.TB) porttest.ChannelStates {
+		one, other := openTwice(t, sqlite.Options{})
+		return porttest.ChannelStates{States: one.ChannelStates(), Other: other.ChannelStates()}
+	})
+}
+
 // openTwice opens one new file twice, as two processes do.
 func openTwice(t testing.TB, options sqlite.Options) (one, other *sqlite.Store) {
 	url := newURL(t)

@@ -3,7 +3,13 @@ package sqlite
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
 
+	"example.com/orderflow/adapters/internal/cursor"
+	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 )
 
@@ -15,18 +21,151 @@ var _ ports.DeadLetters = (*DeadLetters)(nil)
 // DeadLetters returns the part.
 func (s *Store) DeadLetters() *DeadLetters { return &s.parts.deadLetters }
 
-func (*DeadLetters) Put(context.Context, ports.DeadLetter) error { return errors.ErrUnsupported }
+// retained selects the letters whose retention is not over. Its parameter is the time
+// that forgotten returns.
+const retained = "(settled_at IS NULL OR settled_at > ?)"
 
-func (*DeadLetters) Get(context.Context, string) (ports.DeadLetterRecord, error) {
-	return ports.DeadLetterRecord{}, errors.ErrUnsupported
+// forgotten returns the time before which letters were settled whose retention is over.
+func (d *DeadLetters) forgotten() time.Time {
+	return time.Now().Add(-d.store.options.DeadLetterRetention)
 }
 
-func (*DeadLetters) List(context.Context, ports.DeadLetterQuery) (ports.DeadLetterPage, error) {
-	return ports.DeadLetterPage{}, errors.ErrUnsupported
+// maxMessage bounds a message, as MongoDB does, so that every letter can be moved there.
+const maxMessage = 15 << 20 // bytes
+
+// Put implements [ports.DeadLetters].
+func (d *DeadLetters) Put(ctx context.Context, letter ports.DeadLetter) (err error) {
+	defer describe(&err, "put dead letter %s", letter.ID)
+	message, err := encodeProperties(letter.Message)
+	if err != nil {
+		return err
+	}
+	if size := len(message) + len(letter.Message.Body); size > maxMessage {
+		return ports.Permanent(fmt.Errorf("it takes %d bytes, the limit is %d", size, maxMessage))
+	}
+	body := slices.Clone(letter.Message.Body)
+	failure := letter.Failure
+	failure.FirstFailure, failure.LastFailure = domain.TruncateTime(failure.FirstFailure), domain.TruncateTime(failure.LastFailure)
+	return d.store.write(ctx, durable, func(tx *tx) error {
+		record, err := readOne(tx, readRecord, selectRecords+" WHERE id = ? AND "+retained, letter.ID, d.forgotten())
+		var unreadable *ports.UnreadableError
+		switch {
+		case errors.As(err, &unreadable):
+			return ports.Permanent(err)
+		case errors.Is(err, ports.ErrNotFound):
+			failures, err := encodeFailures([]ports.Failure{failure})
+			if err != nil {
+				return err
+			}
+			_, err = tx.exec("INSERT OR REPLACE INTO dead_letters (id, subscription, message_id, state, since, settled_by, failures, properties, body) VALUES (?, ?, ?, ?, ?, '', ?, ?, ?)",
+				letter.ID, letter.Subscription, letter.Message.ID, string(ports.Waiting), failure.FirstFailure.UnixMilli(), failures, message, body)
+			return errors.Join(err, d.expire(tx))
+		case err != nil:
+			return err
+		}
+		i, known := slices.BinarySearchFunc(record.Failures, failure, func(a, b ports.Failure) int { return a.LastFailure.Compare(b.LastFailure) })
+		if known {
+			return nil
+		}
+		all := slices.Insert(record.Failures, i, failure)
+		failures, err := encodeFailures(all[max(len(all)-ports.MaxFailures, 0):])
+		if err != nil {
+			return err
+		}
+		_, err = tx.exec("UPDATE dead_letters SET failures = ?, state = ?, settled_at = NULL, settled_by = '' WHERE id = ?",
+			failures, string(ports.Waiting), letter.ID)
+		return errors.Join(err, d.expire(tx))
+	})
 }
 
-func (*DeadLetters) Settle(context.Context, ports.DeadLetterRecord, ports.DeadLetterState, string) error {
-	return errors.ErrUnsupported
+// expireBatch is how many letters expire deletes. A message can be large.
+const expireBatch = 10
+
+// expire deletes the first letters whose retention is over. No method finds them any
+// more. Each transaction that settles a letter or puts one deletes some, so they don't
+// gather.
+func (d *DeadLetters) expire(tx *tx) error {
+	_, err := tx.exec("DELETE FROM dead_letters WHERE rowid IN (SELECT rowid FROM dead_letters WHERE settled_at <= ? ORDER BY settled_at LIMIT ?)",
+		d.forgotten(), expireBatch)
+	return err
 }
 
-func (*DeadLetters) Forget(context.Context, string) (int, error) { return 0, errors.ErrUnsupported }
+// Get implements [ports.DeadLetters].
+func (d *DeadLetters) Get(ctx context.Context, id string) (record ports.DeadLetterRecord, err error) {
+	defer describe(&err, "get dead letter %s", id)
+	err = d.store.read(ctx, func(tx *tx) (err error) {
+		record, err = readOne(tx, readWholeRecord, selectWholeRecords+" WHERE id = ? AND "+retained, id, d.forgotten())
+		return err
+	})
+	return record, err
+}
+
+// List implements [ports.DeadLetters].
+func (d *DeadLetters) List(ctx context.Context, query ports.DeadLetterQuery) (page ports.DeadLetterPage, err error) {
+	defer describe(&err, "list dead letters")
+	var where filter
+	where.add(retained, d.forgotten())
+	order := " ORDER BY since, id"
+	if query.OrderID != "" { // its letters are few, so they are found by id and sorted
+		where.add("id >= ? AND id < ?", string(query.OrderID)+"-", string(query.OrderID)+".") // "." follows "-" in ASCII
+		order = " ORDER BY +since, +id"
+	}
+	if query.State != "" {
+		where.add("state = ?", string(query.State))
+	}
+	if query.Cursor != "" {
+		after, err := cursor.DecodeLetter(query.Cursor)
+		if err != nil {
+			return page, err
+		}
+		where.add("(since, id) > (?, ?)", after.Since.UnixMilli(), after.ID)
+	}
+	read := func(r row) (ports.DeadLetterRecord, error) {
+		record, err := readRecord(r)
+		if err == nil && !strings.Contains(record.LatestFailure().Reason, query.Reason) {
+			err = errUnmatched
+		}
+		return record, err
+	}
+	found, err := readPage(ctx, d.store, "dead_letters", query.Limit, read, selectRecords+where.sql()+order, where.args...)
+	if err != nil {
+		return page, err
+	}
+	page.Records, page.Unreadable = found.records, found.skipped.count
+	if found.more {
+		page.NextCursor = cursor.EncodeLetter(cursor.OfLetter(found.last()))
+	}
+	return page, nil
+}
+
+// Settle implements [ports.DeadLetters].
+func (d *DeadLetters) Settle(ctx context.Context, read ports.DeadLetterRecord, state ports.DeadLetterState, by string) (err error) {
+	defer describe(&err, "settle dead letter %s", read.ID)
+	if err := state.Check(); err != nil {
+		return err
+	}
+	read.Failures = slices.Clone(read.Failures)
+	return d.store.write(ctx, durable, func(tx *tx) error {
+		now, err := readOne(tx, readRecord, selectRecords+" WHERE id = ? AND "+retained, read.ID, d.forgotten())
+		if err != nil {
+			return err
+		}
+		sameTime := func(a, b ports.Failure) bool { return a.LastFailure.Equal(b.LastFailure) }
+		if now.State != read.State || !now.SettledAt.Equal(read.SettledAt) || !slices.EqualFunc(now.Failures, read.Failures, sameTime) {
+			return ports.ErrChanged
+		}
+		return errors.Join(tx.settle(read.ID, state, by), d.expire(tx))
+	})
+}
+
+// settle changes the letter's state.
+func (t *tx) settle(id string, state ports.DeadLetterState, by string) error {
+	var at time.Time
+	if state == ports.Waiting {
+		by = ""
+	} else {
+		at = time.Now()
+	}
+	_, err := t.exec("UPDATE dead_letters SET state = ?, settled_at = ?, settled_by = ? WHERE id = ?", string(state), at, by, id)
+	return err
+}

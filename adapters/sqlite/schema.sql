@@ -58,18 +58,21 @@ CREATE TABLE delivery_claims (
 	PRIMARY KEY (event_id, channel, recipient)
 ) STRICT, WITHOUT ROWID;
 
+-- The large columns are the last ones, so that lists don't read them.
 CREATE TABLE dead_letters (
-	id           TEXT PRIMARY KEY,
+	id           TEXT NOT NULL PRIMARY KEY,
 	subscription TEXT NOT NULL,
-	message      TEXT NOT NULL, -- JSON, without the body
-	body         BLOB NOT NULL,
-	failures     TEXT NOT NULL, -- JSON
+	message_id   TEXT NOT NULL,
 	state        TEXT NOT NULL,
 	since        INTEGER NOT NULL,
-	settled_at   INTEGER,
-	settled_by   TEXT NOT NULL
+	settled_at   INTEGER,       -- NULL: it waits
+	settled_by   TEXT NOT NULL,
+	failures     TEXT NOT NULL, -- JSON
+	properties   TEXT NOT NULL, -- JSON: the message without its body
+	body         BLOB NOT NULL
 ) STRICT;
-CREATE INDEX dead_letters_oldest ON dead_letters (state, since, id);
+CREATE INDEX dead_letters_oldest ON dead_letters (since, id);
+CREATE INDEX dead_letters_state_oldest ON dead_letters (state, since, id);
 CREATE INDEX dead_letters_settled ON dead_letters (settled_at) WHERE settled_at IS NOT NULL;
 
 CREATE TABLE contacts (
