@@ -16,7 +16,14 @@ type connection struct {
 	unsynced   bool                     // the latest transaction was not synced by itself
 }
 
-func (c *connection) close() { _ = c.conn.Close() }
+// close closes the connection with its statements: SQLite keeps a connection open that
+// has some.
+func (c *connection) close() {
+	for _, st := range c.statements {
+		_ = st.Close()
+	}
+	_ = c.conn.Close()
+}
 
 // tx is a transaction.
 type tx struct {
