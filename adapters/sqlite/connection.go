@@ -40,20 +40,10 @@ func (t *tx) exec(sql string, args ...any) (changed int, err error) {
 }
 
 // query runs a statement and calls each with its rows, until each returns false. each
-// may keep nothing of the row but what its methods return.
+// may keep nothing of the row but what its methods return, and must not run the same
+// statement.
 func (t *tx) query(each func(row) bool, sql string, args ...any) error {
-	st, err := t.prepare(sql)
-	if err == nil {
-		err = bind(st, args)
-	}
-	if err == nil {
-		for st.Step() {
-			if each != nil && !each(row{st}) {
-				break
-			}
-		}
-		err = st.Reset()
-	}
+	err := t.step(each, sql, args)
 	if err != nil {
 		err = t.file.classify(err)
 		if t.fault == nil {
@@ -61,6 +51,27 @@ func (t *tx) query(each func(row) bool, sql string, args ...any) error {
 		}
 	}
 	return err
+}
+
+func (t *tx) step(each func(row) bool, sql string, args []any) (err error) {
+	st, err := t.prepare(sql)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if e := st.Reset(); err == nil {
+			err = e
+		}
+	}()
+	if err := bind(st, args); err != nil {
+		return err
+	}
+	for st.Step() {
+		if each != nil && !each(row{st}) {
+			return nil
+		}
+	}
+	return st.Err() // Reset does not return an interruption
 }
 
 func (c *connection) prepare(sql string) (*sqlite3.Stmt, error) {

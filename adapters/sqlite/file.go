@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -81,10 +80,4 @@ func (f file) connect(context.Context) (*connection, error) {
 		return nil, f.classify(err)
 	}
 	return c, nil
-}
-
-// inPlace returns an error unless the file is still at its path.
-func (f file) inPlace() error {
-	_, err := os.Stat(f.path)
-	return err
 }

@@ -20,7 +20,7 @@ func (s *Store) unregister(context.Context) error {
 	if s.writer == nil || s.owner == 0 {
 		return nil
 	}
-	errs := s.writeAll(context.Background(), []write{{durability: fleeting, f: func(tx *tx) error { return tx.free(s.owner) }}})
+	errs := s.writeAll(context.Background(), []*write{{durability: fleeting, f: func(tx *tx) error { return tx.free(s.owner) }}})
 	return errs[0]
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"example.com/orderflow/adapters/internal/gather"
@@ -47,18 +48,23 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// callTimeout bounds each call of a port's method.
-const callTimeout = 10 * time.Second
-
 // Store is an open file. Its methods return its parts, the same ones each time.
 type Store struct {
 	options Options
 	file    file
 	owner   int64
 
+	writes  *gather.Gatherer[*write]
 	writer  *connection // only the gatherer's goroutine uses it
-	writes  *gather.Gatherer[write]
+	suspect bool        // a sync has failed; only the gatherer's goroutine uses it
 	readers chan *connection
+
+	places []place // does not change after Open
+	loss   atomic.Pointer[error]
+
+	closing  chan struct{} // closed when Close begins
+	lifetime context.Context
+	end      context.CancelFunc // ends the calls that still run
 
 	parts struct {
 		orders      Orders
@@ -84,13 +90,15 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	s := &Store{options: o.withDefaults(), file: f, readers: make(chan *connection, readerCount)}
+	s := &Store{options: o.withDefaults(), file: f, readers: make(chan *connection, readerCount), closing: make(chan struct{})}
 	s.parts.orders.store, s.parts.deliveries.store, s.parts.deadLetters.store = s, s, s
 	s.parts.contacts.store, s.parts.states.store = s, s
 	s.writes = gather.New(s.writeAll)
+	s.lifetime, s.end = context.WithCancel(context.Background())
 	if err := s.open(ctx); err != nil {
+		s.end()
 		s.closeConnections()
-		return nil, fmt.Errorf("open store: %w", err)
+		return nil, fmt.Errorf("open store: %w", f.classify(err))
 	}
 	return s, nil
 }
@@ -109,6 +117,13 @@ func (s *Store) open(ctx context.Context) (err error) {
 		}
 		s.readers <- c
 	}
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		p, err := placeOf(s.file.path + suffix)
+		if err != nil {
+			return err
+		}
+		s.places = append(s.places, p)
+	}
 	return s.register(ctx)
 }
 
@@ -124,6 +139,7 @@ func (s *Store) Ping(ctx context.Context) error {
 // Close waits for calls that have begun, ends what this process has claimed, and
 // closes the file, at the latest when ctx ends.
 func (s *Store) Close(ctx context.Context) error {
+	close(s.closing)
 	s.writes.Close(ctx)
 	err := s.unregister(ctx)
 	s.closeConnections()

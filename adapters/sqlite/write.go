@@ -2,7 +2,16 @@ package sqlite
 
 import (
 	"context"
-	"slices"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/ncruces/go-sqlite3"
+
+	"example.com/orderflow/adapters/internal/gather"
+	"example.com/orderflow/ports"
 )
 
 // durability says when a write returns.
@@ -17,106 +26,181 @@ const (
 	fleeting durability = false
 )
 
+// callTimeout bounds each call of a port's method. It also bounds how long a read can
+// keep the write-ahead log from being reused.
+const callTimeout = 10 * time.Second
+
 // write is a call's part of a transaction.
 type write struct {
-	ctx        context.Context
 	durability durability
 	f          func(*tx) error
+
+	mu   sync.Mutex // held while f runs
+	left bool       // the caller has returned: f must not run any more
 }
 
 // Key returns "", so that writes keep the order of their arrival.
-func (write) Key() string { return "" }
+func (*write) Key() string { return "" }
 
 // Size returns 0: the number of writes alone bounds a transaction.
-func (write) Size() int { return 0 }
+func (*write) Size() int { return 0 }
 
 // write calls f in the next transaction, with the writes of other callers, and returns
-// f's error, or that of the transaction.
+// f's error, or that of the transaction. If f returns an error, nothing is changed.
 //
-// If f returns an error, it must have changed nothing. The transaction is repeated
-// when another write in it fails, so f may run several times.
+// f may run several times, because the transaction is repeated when another write in it
+// fails. f never runs after write has returned, even if ctx has ended, so f may use the
+// caller's variables. It must be short, because every writer waits for it.
 func (s *Store) write(ctx context.Context, d durability, f func(*tx) error) error {
+	if err := s.lost(); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	return s.writes.Do(ctx, write{ctx, d, f})
+	w := &write{durability: d, f: f}
+	err := s.writes.Do(ctx, w)
+	w.leave()
+	switch {
+	case errors.Is(err, gather.ErrClosed):
+		return s.file.classify(errClosed)
+	case err != nil && err == ctx.Err():
+		return s.file.classify(err)
+	}
+	return err
 }
 
-// writeAll runs the writes in one transaction. When one of them fails, it runs each in
-// a transaction of its own, so that the others don't fail with it.
-func (s *Store) writeAll(ctx context.Context, writes []write) []error {
-	errs, err := s.commit(ctx, writes)
-	if err == nil {
-		return errs
-	}
-	if len(writes) == 1 || ctx.Err() != nil {
-		return slices.Repeat([]error{err}, len(writes))
-	}
-	errs = make([]error, len(writes))
-	for i := range writes {
-		alone, err := s.commit(ctx, writes[i:i+1])
-		if err != nil {
-			alone = []error{err}
-		}
-		errs[i] = alone[0]
-	}
-	return errs
+func (w *write) leave() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.left = true
 }
 
-// commit runs the writes in one transaction. It returns the errors of the writes, or
-// an error of the transaction, which has changed nothing.
-func (s *Store) commit(ctx context.Context, writes []write) (errs []error, err error) {
-	c := s.writer
-	needsSync := slices.ContainsFunc(writes, func(w write) bool { return w.durability == durable })
-	if err := c.begin(needsSync); err != nil {
-		return nil, err
+// run calls f. If f panics or fails after a change, the transaction can't be committed:
+// then run sets the transaction's fault.
+func (w *write) run(t *tx) (err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.left {
+		return context.Canceled // nobody reads it
 	}
-	t := &tx{connection: c}
 	defer func() {
-		if !c.conn.GetAutocommit() { // f panicked, or the commit has failed
+		if p := recover(); p != nil {
+			t.fault = fmt.Errorf("%w: writing panicked: %v\n%s", ports.ErrUnavailable, p, debug.Stack())
+		}
+	}()
+	before := t.conn.TotalChanges()
+	err = w.f(t)
+	if err != nil && t.fault == nil && t.conn.TotalChanges() != before {
+		t.fault = err
+	}
+	return err
+}
+
+// writeAll runs the writes in one transaction. If one of them fails, it repeats the
+// transaction without that one, so that the others don't fail with it.
+func (s *Store) writeAll(ctx context.Context, writes []*write) []error {
+	errs := make([]error, len(writes))
+	failed := make([]bool, len(writes))
+	for {
+		culprit, err := s.commit(ctx, writes, failed, errs)
+		if err == nil {
+			return errs
+		}
+		if culprit < 0 {
+			for i := range errs {
+				if !failed[i] {
+					errs[i] = err
+				}
+			}
+			return errs
+		}
+		failed[culprit], errs[culprit] = true, err
+	}
+}
+
+// commit runs the writes that have not failed in one transaction, and sets their errors.
+// Its own error means that nothing was changed or acknowledged. It is the error of the
+// culprit, or of the transaction if culprit is negative.
+func (s *Store) commit(ctx context.Context, writes []*write, failed []bool, errs []error) (culprit int, err error) {
+	c := s.writer
+	needsSync := false
+	for i, w := range writes {
+		needsSync = needsSync || !failed[i] && w.durability == durable
+	}
+	defer c.conn.SetInterrupt(c.conn.SetInterrupt(ctx))
+	defer func() {
+		if err != nil && ctx.Err() != nil {
+			culprit, err = -1, c.file.classify(ctx.Err())
+		}
+	}()
+	if err := s.begin(c, needsSync); err != nil {
+		return -1, err
+	}
+	defer func() {
+		c.conn.SetInterrupt(context.Background())
+		if !c.conn.GetAutocommit() { // a write or the commit has failed
 			_ = c.conn.Exec("ROLLBACK")
 		}
 	}()
-	errs = make([]error, len(writes))
+	t := &tx{connection: c}
 	for i, w := range writes {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
+		if failed[i] {
+			continue
 		}
-		errs[i] = w.f(t)
+		if ctx.Err() != nil {
+			return -1, ctx.Err()
+		}
+		errs[i] = w.run(t)
 		if t.fault != nil {
-			return nil, t.fault
+			if isOfFile(t.fault) {
+				i = -1
+			}
+			return i, t.fault
 		}
 	}
 	for name, n := range t.counts {
 		if _, err := t.exec("INSERT INTO counters (name, n) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET n = n + ?2", name, n); err != nil {
-			return nil, err
+			return -1, err
 		}
 	}
 	if _, err := t.exec("COMMIT"); err != nil {
-		return nil, err
+		s.suspect = s.suspect || isSyncFault(err)
+		return -1, err
 	}
-	if err := c.file.inPlace(); err != nil {
-		return nil, c.file.classify(err)
+	if err := s.checkInPlace(); err != nil {
+		return -1, err
 	}
 	for _, f := range t.after {
 		f()
 	}
-	return errs, nil
+	return -1, nil
 }
 
 // begin begins a transaction that writes.
-func (c *connection) begin(needsSync bool) error {
-	t := &tx{connection: c}
+func (s *Store) begin(c *connection, needsSync bool) error {
+	if err := s.lost(); err != nil {
+		return err
+	}
+	if s.suspect {
+		// After a failed sync the system may drop what it could not write, and report
+		// success the next time. Copying the log to the database writes it anew.
+		if _, _, err := c.conn.WALCheckpoint("main", sqlite3.CHECKPOINT_RESTART); err != nil {
+			return c.file.classify(err)
+		}
+		s.suspect = false
+	}
 	if c.unsynced == needsSync {
 		mode := "NORMAL"
 		if needsSync {
 			mode = c.file.synchronous
 		}
-		if _, err := t.exec("PRAGMA synchronous = " + mode); err != nil {
-			return err
+		// Not a prepared statement: this pragma works when it is compiled.
+		if err := c.conn.Exec("PRAGMA synchronous = " + mode); err != nil {
+			return c.file.classify(err)
 		}
 		c.unsynced = !needsSync
 	}
-	_, err := t.exec("BEGIN IMMEDIATE")
+	_, err := (&tx{connection: c}).exec("BEGIN IMMEDIATE")
 	return err
 }
 
@@ -126,34 +210,4 @@ func (t *tx) count(name string, n int) {
 		t.counts = make(map[string]int)
 	}
 	t.counts[name] += n
-}
-
-// read calls f in a transaction that only reads, beside the writer and other readers.
-func (s *Store) read(ctx context.Context, f func(*tx) error) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	var c *connection
-	select {
-	case c = <-s.readers:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	defer func() { s.readers <- c }()
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	defer c.conn.SetInterrupt(c.conn.SetInterrupt(ctx))
-	t := &tx{connection: c}
-	if _, err := t.exec("BEGIN"); err != nil {
-		return err
-	}
-	defer func() {
-		c.conn.SetInterrupt(context.Background())
-		_ = c.conn.Exec("ROLLBACK")
-	}()
-	err := f(t)
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	return err
 }
