@@ -105,13 +105,13 @@ func (d *DeadLetters) List(ctx context.Context, query ports.DeadLetterQuery) (pa
 	defer describe(&err, "list dead letters")
 	var where filter
 	where.add(retained, d.forgotten())
-	order := " ORDER BY since, id"
-	if query.OrderID != "" { // its letters are few, so they are found by id and sorted
+	state, order := "state", " ORDER BY since, id"
+	if query.OrderID != "" { // its letters are few, so they are found by id and sorted: the signs exclude the other indexes
 		where.add("id >= ? AND id < ?", string(query.OrderID)+"-", string(query.OrderID)+".") // "." follows "-" in ASCII
-		order = " ORDER BY +since, +id"
+		state, order = "+state", " ORDER BY +since, +id"
 	}
 	if query.State != "" {
-		where.add("state = ?", string(query.State))
+		where.add(state+" = ?", string(query.State))
 	}
 	if query.Cursor != "" {
 		after, err := cursor.DecodeLetter(query.Cursor)

@@ -69,7 +69,7 @@ func (o *Orders) claim(ctx context.Context, want int) (claimed, error) {
 				}
 				return true
 			}, "SELECT order_id, user_id, product, quantity, created_at FROM outbox LEFT JOIN orders ON id = order_id"+
-				free.condition+" ORDER BY free_at, order_id LIMIT ?", free.bound, want-len(ids))
+				" WHERE "+free.condition+" ORDER BY free_at, order_id LIMIT ?", free.time, want-len(ids))
 			if err != nil {
 				return err
 			}
@@ -88,25 +88,25 @@ func (o *Orders) claim(ctx context.Context, want int) (claimed, error) {
 	return c, nil
 }
 
-// free are the conditions that select free events.
-type free struct {
+// condition selects free events.
+type condition struct {
 	condition string
-	bound     time.Time
+	time      time.Time // its parameter
 }
 
-// free returns a condition for claims that have ended, and one for ends so late that a
-// wrong clock made them.
-func (o *Orders) free(now time.Time) []free {
-	return []free{
-		{" WHERE free_at <= ?", now},
-		{" WHERE free_at > ?", now.Add(o.ClaimLease() + ports.MaxReleaseDelay)},
+// free returns the conditions for claims that have ended, and for ends so late that a
+// wrong clock made them. Two conditions in one statement would sort the whole outbox.
+func (o *Orders) free(now time.Time) []condition {
+	return []condition{
+		{"free_at <= ?", now},
+		{"free_at > ?", now.Add(o.ClaimLease() + ports.MaxReleaseDelay)},
 	}
 }
 
 func (o *Orders) hasFree(ctx context.Context) (found bool, err error) {
 	err = o.store.read(ctx, func(tx *tx) error {
 		for _, free := range o.free(time.Now()) {
-			err := tx.query(func(row) bool { found = true; return false }, "SELECT 1 FROM outbox"+free.condition, free.bound)
+			err := tx.query(func(row) bool { found = true; return false }, "SELECT 1 FROM outbox WHERE "+free.condition, free.time)
 			if err != nil || found {
 				return err
 			}

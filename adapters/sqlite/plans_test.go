@@ -1,0 +1,135 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"example.com/orderflow/adapters/internal/cursor"
+	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
+)
+
+// No statement reads more rows than its call returns or changes: each finds them by an
+// index, or reads them in the order of an index and stops. Only an order's dead letters
+// are sorted, because they are few.
+func TestStatementsUseIndexes(t *testing.T) {
+	s := openInside(t, filepath.Join(t.TempDir(), "orderflow.db"), Options{})
+	callAll(t, s)
+	const byID = "SEARCH dead_letters USING INDEX sqlite_autoindex_dead_letters_1 (id>? AND id<?)"
+	for _, sql := range statementsOf(t, s) {
+		plan := planOf(t, s, sql)
+		for _, step := range plan {
+			switch {
+			case strings.HasPrefix(step, "SCAN ") && !strings.Contains(sql, " ORDER BY "):
+				t.Errorf("%s\nscans: %s", sql, step)
+			case strings.Contains(step, "TEMP B-TREE") && plan[0] != byID:
+				t.Errorf("%s\nsorts: %s", sql, step)
+			}
+		}
+	}
+}
+
+// callAll calls every method that reads or writes orders, contacts, channel states or
+// dead letters.
+func callAll(t *testing.T, s *Store) {
+	t.Helper()
+	ctx := t.Context()
+	ok := func(errs ...error) {
+		t.Helper()
+		if err := errors.Join(errs...); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	orders := s.Orders()
+	order := newOrder(t, 1)
+	ok(orders.Add(ctx, order))
+	ok(errorOf(orders.Get(ctx, order.ID)), errorOf(orders.Count(ctx)))
+	for _, user := range []string{"", order.UserID} {
+		for _, after := range []string{"", cursor.Encode(cursor.Of(order))} {
+			ok(errorOf(orders.List(ctx, ports.OrderQuery{UserID: user, Cursor: after})))
+		}
+	}
+	ok(orders.Release(ctx, epoch.AddDate(-1, 0, 0), order.Created().ID))
+	ok(errorOf(orders.Claim(ctx, 10)))
+	ok(orders.MarkPublished(ctx, order.Created().ID), errorOf(orders.Claim(ctx, 10)))
+
+	contacts := s.Contacts()
+	ok(contacts.Put(ctx, ports.Contact{UserID: "ann", UpdatedAt: epoch}, ports.Contact{UserID: "bob", UpdatedAt: epoch}))
+	page, err := contacts.List(ctx, 1, "")
+	ok(err, errorOf(contacts.List(ctx, 1, page.NextCursor)), errorOf(contacts.Get(ctx, "ann")), contacts.Delete(ctx, "ann"))
+
+	states := s.ChannelStates()
+	pause := ports.Pause{PauseKey: domain.PauseKey{Channel: "mail"}, Kind: ports.Manual, Since: epoch}
+	changed := pause
+	changed.Reason = "changed"
+	ok(errorOf(states.Register(ctx, "mail")), states.Forget(ctx, "mail"))
+	ok(states.Pause(ctx, pause), states.Change(ctx, pause, changed), errorOf(states.Pauses(ctx)))
+	if err := states.End(ctx, pause); !errors.Is(err, ports.ErrChanged) {
+		t.Fatal(err)
+	}
+
+	letters := s.DeadLetters()
+	for n := range 4 {
+		letter := newLetter(n)
+		ok(letters.Put(ctx, letter))
+		letter.Failure.LastFailure = epoch.Add(time.Hour)
+		ok(letters.Put(ctx, letter))
+	}
+	record, err := letters.Get(ctx, newLetter(1).ID)
+	ok(err, letters.Settle(ctx, record, ports.Discarded, "somebody"))
+	after := cursor.EncodeLetter(cursor.OfLetter(record))
+	for _, query := range []ports.DeadLetterQuery{{}, {State: ports.Waiting}, {OrderID: order.ID}, {OrderID: order.ID, State: ports.Waiting}} {
+		ok(errorOf(letters.List(ctx, query)))
+		query.Cursor = after
+		ok(errorOf(letters.List(ctx, query)))
+	}
+	ok(errorOf(letters.Forget(ctx, "ann")))
+}
+
+func errorOf[T any](_ T, err error) error { return err }
+
+// statementsOf returns the statements that the store has run.
+func statementsOf(t *testing.T, s *Store) []string {
+	t.Helper()
+	all := map[string]bool{}
+	collect := func(c *connection) {
+		for sql := range c.statements {
+			all[sql] = true
+		}
+	}
+	err := s.write(t.Context(), fleeting, func(tx *tx) error { collect(tx.connection); return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range readerCount {
+		c := <-s.readers
+		defer func() { s.readers <- c }()
+		collect(c)
+	}
+	return slices.Sorted(maps.Keys(all))
+}
+
+func planOf(t *testing.T, s *Store, sql string) (steps []string) {
+	t.Helper()
+	c, err := s.file.connect(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.close()
+	const detail = 3
+	st, _, err := c.conn.Prepare("EXPLAIN QUERY PLAN " + sql)
+	if err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+	for st.Step() {
+		steps = append(steps, st.ColumnText(detail))
+	}
+	return steps
+}
