@@ -43,7 +43,6 @@ func (d *DeadLetters) Put(ctx context.Context, letter ports.DeadLetter) (err err
 	if size := len(message) + len(letter.Message.Body); size > maxMessage {
 		return ports.Permanent(fmt.Errorf("it takes %d bytes, the limit is %d", size, maxMessage))
 	}
-	body := slices.Clone(letter.Message.Body)
 	failure := letter.Failure
 	failure.FirstFailure, failure.LastFailure = domain.TruncateTime(failure.FirstFailure), domain.TruncateTime(failure.LastFailure)
 	return d.store.write(ctx, durable, func(tx *tx) error {
@@ -58,7 +57,7 @@ func (d *DeadLetters) Put(ctx context.Context, letter ports.DeadLetter) (err err
 				return err
 			}
 			_, err = tx.exec("INSERT OR REPLACE INTO dead_letters (id, subscription, message_id, state, since, settled_by, failures, properties, body) VALUES (?, ?, ?, ?, ?, '', ?, ?, ?)",
-				letter.ID, letter.Subscription, letter.Message.ID, string(ports.Waiting), failure.FirstFailure.UnixMilli(), failures, message, body)
+				letter.ID, letter.Subscription, letter.Message.ID, string(ports.Waiting), failure.FirstFailure.UnixMilli(), failures, message, letter.Message.Body)
 			return errors.Join(err, d.expire(tx))
 		case err != nil:
 			return err
@@ -144,7 +143,6 @@ func (d *DeadLetters) Settle(ctx context.Context, read ports.DeadLetterRecord, s
 	if err := state.Check(); err != nil {
 		return err
 	}
-	read.Failures = slices.Clone(read.Failures)
 	return d.store.write(ctx, durable, func(tx *tx) error {
 		now, err := readOne(tx, readRecord, selectRecords+" WHERE id = ? AND "+retained, read.ID, d.forgotten())
 		if err != nil {

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 )
@@ -32,9 +34,9 @@ func openInside(t testing.TB, path string, options Options) *Store {
 }
 
 // spoil runs a statement that another program could run.
-func spoil(t testing.TB, s *Store, sql string, args ...any) {
+func spoil(t rapid.TB, s *Store, sql string, args ...any) {
 	t.Helper()
-	err := s.write(t.Context(), durable, func(tx *tx) error {
+	err := s.write(context.Background(), durable, func(tx *tx) error {
 		_, err := tx.exec(sql, args...)
 		return err
 	})

@@ -1,0 +1,117 @@
+package sqlite
+
+import (
+	"errors"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"example.com/orderflow/ports"
+)
+
+// What no method finds any more is deleted from the file by later writes.
+func TestExpiredLettersAreDeleted(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "orderflow.db")
+	s := openInside(t, path, Options{DeadLetterRetention: time.Hour})
+	letters := s.DeadLetters()
+	const count = 3*expireBatch + 1
+	for n := range count {
+		if err := letters.Put(t.Context(), newLetter(n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const waiting = 5
+	spoil(t, s, "UPDATE dead_letters SET state = 'replayed', settled_at = ?, settled_by = 'x' WHERE id >= ?",
+		time.Now().Add(-time.Hour), newLetter(waiting).ID)
+	if page, err := letters.List(t.Context(), ports.DeadLetterQuery{Limit: 1000}); len(page.Records) != waiting || err != nil {
+		t.Errorf("list: %d letters, error %v; want %d", len(page.Records), err, waiting)
+	}
+	left := func() (n int) {
+		err := s.read(t.Context(), func(tx *tx) error {
+			return tx.query(func(r row) bool { n = r.ColumnInt(0); return true }, "SELECT count(*) FROM dead_letters")
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	for n := range 3 {
+		if got, want := left(), count-n*expireBatch; got != want {
+			t.Errorf("%d writes later the file has %d letters, want %d", n, got, want)
+		}
+		letter := newLetter(0)
+		letter.Failure.LastFailure = epoch.Add(time.Duration(n+1) * time.Hour)
+		if err := letters.Put(t.Context(), letter); err != nil {
+			t.Fatal(err)
+		}
+	}
+	record, err := letters.Get(t.Context(), newLetter(0).ID)
+	if err == nil {
+		err = letters.Settle(t.Context(), record, ports.Discarded, "somebody")
+	}
+	if got := left(); got != waiting || err != nil {
+		t.Errorf("finally the file has %d letters, error %v; want %d", got, err, waiting)
+	}
+}
+
+// A message that no retry makes smaller is refused for ever. The limit counts its body and
+// its properties.
+func TestPutOfTooLargeLetter(t *testing.T) {
+	s := openInside(t, filepath.Join(t.TempDir(), "orderflow.db"), Options{})
+	letters := s.DeadLetters()
+	largest := newLetter(1)
+	properties, err := encodeProperties(largest.Message)
+	if err != nil {
+		t.Fatal(err)
+	}
+	largest.Message.Body = make([]byte, maxMessage-len(properties))
+	tooLarge := largest
+	tooLarge.Message.Body = make([]byte, len(largest.Message.Body)+1)
+	if err := letters.Put(t.Context(), tooLarge); !ports.IsPermanent(err) || errors.Is(err, ports.ErrUnavailable) || !strings.Contains(err.Error(), "15728640") {
+		t.Errorf("put of a letter that is too large: got %v, want a permanent error with the limit", err)
+	}
+	if err := letters.Put(t.Context(), largest); err != nil {
+		t.Errorf("put of the largest letter: %v", err)
+	}
+	if got, err := letters.Get(t.Context(), largest.ID); len(got.Message.Body) != len(largest.Message.Body) || err != nil {
+		t.Errorf("get: a body of %d bytes, error %v; want %d", len(got.Message.Body), err, len(largest.Message.Body))
+	}
+}
+
+// Failures of no year that RFC 3339 can write can't be kept by any retry.
+func TestPutOfUnwritableFailure(t *testing.T) {
+	s := openInside(t, filepath.Join(t.TempDir(), "orderflow.db"), Options{})
+	letter := newLetter(1)
+	letter.Failure.LastFailure = time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC)
+	if err := s.DeadLetters().Put(t.Context(), letter); !ports.IsPermanent(err) {
+		t.Errorf("got %v, want a permanent error", err)
+	}
+}
+
+// Forget reads letters in several transactions, and large ones in more.
+func TestForgetReadsEveryBatch(t *testing.T) {
+	s := openInside(t, filepath.Join(t.TempDir(), "orderflow.db"), Options{})
+	letters := s.DeadLetters()
+	const count = 2*forgetBatch + 1
+	mine := 0
+	for n := range count {
+		letter := newLetter(n)
+		if n%3 != 1 {
+			letter.Message.Body = []byte(`{"user_id":"ann","product":"secret"}`)
+			mine++
+		}
+		if n == 1 || n == 2 {
+			letter.Message.Body = append([]byte(`{"user_id":"ann","product":"`), strings.Repeat("x", 9<<20)+`"}`...)
+			mine += n % 2
+		}
+		if err := letters.Put(t.Context(), letter); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, want := range []int{mine, 0} {
+		if got, err := letters.Forget(t.Context(), "ann"); got != want || err != nil {
+			t.Errorf("forget: %d letters, error %v; want %d", got, err, want)
+		}
+	}
+}
