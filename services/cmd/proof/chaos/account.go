@@ -2,33 +2,46 @@ package main
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"example.com/orderflow/services/cmd/proof/harness"
 )
 
-const (
+// claimLag bounds the answer to a claim. The notifier sends at once then.
+const claimLag = 10 * time.Second
+
+// killWindow says which repeats a notifier's kill excuses.
+type killWindow struct {
+	notifiers []string // the processes that notify
+
 	// takeOver is the least time after which a notifier sends what a killed one had
-	// claimed: other processes first miss several of its signs of life.
-	takeOver = 5 * time.Second
+	// claimed.
+	takeOver time.Duration
 
-	// claimLag bounds the answer to a claim. The notifier sends at once then.
-	claimLag = 10 * time.Second
+	// recording bounds a notifier's attempts to record what it has sent.
+	recording time.Duration
+}
 
-	// handlerTime bounds a notifier's attempts to record what it has sent.
-	handlerTime = 30 * time.Second
-)
+// serversWindow is that of services on servers: other processes first miss several of a
+// killed one's signs of life.
+var serversWindow = killWindow{names(programNotification), 5 * time.Second, 30 * time.Second}
 
 // account is all evidence, and what became of everything. The journal excuses repeats,
 // and gets what breaks a promise.
 type account struct {
 	*journal
+	killWindow
 	requests []*request
 	orders   []storedOrder
 	records  []record
 	sends    []send
 	letters  []deadLetter
 	poison   []string // bodies
+
+	recorded  map[string]time.Time   // when the victim had recorded a notification as sent, by its key
+	pickySent map[string][]time.Time // by event
+	picky     bool                   // the processes have the channel
 
 	since         time.Time                             // from which on each order concerns all channels
 	earlier       backlog                               // what there was by then
@@ -37,6 +50,9 @@ type account struct {
 
 	figures
 	channels map[string]*channelFigures
+
+	lost     []time.Time // when the orders were placed that were lost, or whose notifications were
+	repeated []time.Time // when notifications were sent that were sent again later
 }
 
 type figures struct {
@@ -55,6 +71,9 @@ func (a *account) settle() {
 	a.settleRequests(orders)
 	a.settleDeliveries(orders)
 	a.settleChannels(orders)
+	if a.picky {
+		a.settlePicky(orders)
+	}
 	a.settlePoison()
 }
 
@@ -88,6 +107,7 @@ func (a *account) settleRequests(orders map[string]storedOrder) {
 			asked := r.Order
 			asked.ID, asked.CreatedAt = got.ID, got.CreatedAt
 			if !there || !o.is(asked) || !got.is(asked) {
+				a.lost = append(a.lost, got.CreatedAt)
 				a.breaks(answeredIsStored, "asked for %+v, answered %+v, stored (%v) %+v", asked, got, there, o)
 			}
 		}
@@ -111,16 +131,17 @@ func (a *account) settleDeliveries(orders map[string]storedOrder) {
 			a.breaks(sentAsStored, "sent %+v, stored %+v", s, o)
 		}
 	}
-	records := group(a.records, func(r record) string { return r.OrderID }, func(r record) bool { return r.ID.Recipient == "" })
+	records := group(a.records, func(r record) string { return r.OrderID }, func(r record) bool { return r.ID.Recipient == "" && r.ID.Channel != harness.Picky })
 	for id, recorded := range records {
 		if _, there := orders[id]; !there || len(recorded) > 1 {
 			a.breaks(recordedOnce, "order %s (stored: %v) has %d", id, there, len(recorded))
 		}
 	}
-	for id := range orders {
+	for id, o := range orders {
 		event := eventOf(id)
 		sent, recorded := sends[event], records[id]
 		if len(sent) == 0 {
+			a.lost = append(a.lost, o.CreatedAt)
 			a.breaks(storedIsNotified, "%s was not sent", id)
 			continue
 		}
@@ -161,20 +182,28 @@ func (a *account) settleRepeats(event string, sent []send, recorded time.Time) {
 		kept = 0
 	}
 	judge := func(s send, inWindow bool) {
-		if inWindow {
+		a.repeated = append(a.repeated, s.Time)
+		if inWindow && !a.hadRecorded(event+".log.", sent[len(sent)-1].Time) {
 			a.inWindow++
 			return
 		}
 		a.breaks(onceOutsideWindow, "%s: sent by %s at %v, recorded at %v; all sends: %v", event, s.process, s.Time, recorded, sent)
 	}
 	for i, s := range sent[:kept] {
-		end := s.Time.Add(handlerTime)
-		wasKilled := a.disturbed(s.Time, end, killed(s.process)) && sent[i+1].Time.Sub(s.Time) >= takeOver
+		end := s.Time.Add(a.recording)
+		wasKilled := a.disturbed(s.Time, end, killed(s.process)) && sent[i+1].Time.Sub(s.Time) >= a.takeOver
 		judge(s, wasKilled || a.lostStore(s, s.Time, end))
 	}
 	for _, s := range sent[kept+1:] {
 		judge(s, a.lostStore(s, s.Time.Add(-claimLag), s.Time))
 	}
+}
+
+// hadRecorded reports whether the notification with this key was recorded as sent before
+// the time.
+func (a *account) hadRecorded(key string, sent time.Time) bool {
+	at, known := a.recorded[key]
+	return known && at.Before(sent)
 }
 
 func (a *account) lostStore(s send, from, to time.Time) bool {
@@ -189,7 +218,7 @@ func (a *account) notParked() []string {
 
 func (a *account) settlePoison() {
 	for _, l := range a.letters {
-		if !isPoison(l.Body) {
+		if !isPoison(l.Body) && !(a.picky && strings.HasSuffix(l.ID, "."+harness.Picky)) {
 			a.breaks(onlyPoisonParked, "%s: %s: %.300q", l.ID, l.Reason, l.Body)
 		}
 	}

@@ -23,7 +23,7 @@ func disturbedAtNoon() *journal {
 // good is the evidence of a good run with three orders.
 func good() *account {
 	a := &account{
-		journal: disturbedAtNoon(),
+		journal: disturbedAtNoon(), killWindow: serversWindow,
 		since:   noon.Add(time.Hour), // what the receivers got is another test
 		poison:  []string{"poison 1 1", "poison 1 2\x00\xff"},
 		letters: []deadLetter{{ID: "a", Body: "poison 1 1"}, {ID: "b", Body: "poison 1 2\x00\xff"}, {ID: "c", Body: "poison 1 3"}},

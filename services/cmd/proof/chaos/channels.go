@@ -87,6 +87,7 @@ func (a *account) settleRecipient(r recipient, o storedOrder, recorded record, t
 	if arrived {
 		count.arrived++
 	} else {
+		a.lost = append(a.lost, o.CreatedAt)
 		a.breaks(promise.arrives, "%s did not arrive; its record (%v) is %q: %s", key, there, recorded.State, recorded.Reason)
 	}
 	switch {
@@ -117,18 +118,22 @@ func (a *account) settleAgain(channel, key string, arrived []time.Time, recorded
 		kept = 0
 	}
 	judge := func(at time.Time, cause cause) {
+		if a.hadRecorded(key, arrived[len(arrived)-1]) {
+			cause = byNothing
+		}
+		a.repeated = append(a.repeated, at)
 		a.channels[channel].repeats[cause]++
 		if cause == byNothing {
 			a.breaks(promisesOf[channel].once, "%s: arrived at %v, recorded at %v; all arrivals: %v", key, at, recorded, arrived)
 		}
 	}
 	var kills, stores []string
-	for _, name := range names(programNotification) {
+	for _, name := range a.notifiers {
 		kills, stores = append(kills, killed(name)), append(stores, linkName(name, serverStore))
 	}
 	stores = append(stores, serverStore)
 	for i, at := range arrived {
-		end := at.Add(handlerTime)
+		end := at.Add(a.recording)
 		switch {
 		case i == kept:
 		case a.disturbed(at.Add(-answerLag), at.Add(answerLag), channel):
@@ -137,7 +142,7 @@ func (a *account) settleAgain(channel, key string, arrived []time.Time, recorded
 			judge(at, byLostStore)
 		case i > kept:
 			judge(at, byNothing)
-		case a.disturbed(at, end, kills...) && arrived[i+1].Sub(at) >= takeOver:
+		case a.disturbed(at, end, kills...) && arrived[i+1].Sub(at) >= a.takeOver:
 			judge(at, byKill)
 		case a.disturbed(at, end, stores...):
 			judge(at, byLostStore)

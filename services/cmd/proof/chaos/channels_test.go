@@ -13,7 +13,7 @@ import (
 // reached is the evidence of a good run in which each kind of user has placed an order.
 func reached() *account {
 	a := &account{
-		journal: disturbedAtNoon(), since: noon.Add(-time.Hour),
+		journal: disturbedAtNoon(), killWindow: serversWindow, since: noon.Add(-time.Hour),
 		arrivals: map[string]map[string]harness.Arrival{harness.Email: {}, harness.Webhook: {}}, arrivalFaults: make(map[string][]string),
 	}
 	a.windows = append(a.windows,

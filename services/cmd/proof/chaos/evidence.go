@@ -91,6 +91,9 @@ func (a *account) readLog(name, log string) {
 		s := send{process: process}
 		last := n == len(lines)-2 && lines[n+1] == ""
 		isSend := strings.Contains(line, harness.Notified)
+		if program == programVictim && a.readVictim(line) {
+			continue
+		}
 		switch {
 		case last && strings.HasPrefix(line, program+": "):
 		case line[0] != '{', isSend && json.Unmarshal([]byte(line), &s) != nil:
@@ -99,6 +102,33 @@ func (a *account) readLog(name, log string) {
 			a.sends = append(a.sends, s)
 		}
 	}
+}
+
+// readVictim reads a line that only the victim writes, and reports whether it is one.
+func (a *account) readVictim(line string) bool {
+	var said struct {
+		Time         time.Time
+		Msg          string
+		Notification string
+		EventID      string `json:"event_id"`
+		Body         string
+	}
+	if json.Unmarshal([]byte(line), &said) != nil {
+		return false
+	}
+	switch said.Msg {
+	case harness.Recorded:
+		if at, known := a.recorded[said.Notification]; !known || said.Time.Before(at) {
+			a.recorded[said.Notification] = said.Time
+		}
+	case harness.PickySent:
+		a.pickySent[said.EventID] = append(a.pickySent[said.EventID], said.Time)
+	case harness.PoisonKept:
+		a.poison = append(a.poison, said.Body)
+	default:
+		return false
+	}
+	return true
 }
 
 // readLetters reads the dead letters through a notifier's admin address.

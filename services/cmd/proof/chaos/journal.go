@@ -144,6 +144,14 @@ var (
 	nothingLeaks     = promised("processes at rest leak no goroutine or connection")
 	nothingConnected = promised("no connection is left at the end")
 
+	fileIsSound  = promised("the file is sound, and nothing claimed is left in it")
+	listsAll     = promised("the lists have everything that the file has")
+	pickySettled = promised("what a channel rejects for good is one dead letter, and nothing else is")
+
 	faultsMade    = promised("every fault could be made")
 	boundariesMet = promised("a process was killed at every boundary")
+	placesMet     = promised("the process was killed before, during and after each step")
 )
+
+// filePromises are those about a file.
+var filePromises = []promise{fileIsSound, listsAll, pickySettled, placesMet}

@@ -15,12 +15,14 @@ import (
 	"example.com/orderflow/services/cmd/proof/harness"
 )
 
-const clients = 16
+// usualClients is the number of clients, unless a scenario has more.
+const usualClients = 16
 
 // load acts as the users. Each client places one order after the other. It repeats a
 // request with an Idempotency-Key until it gets a final answer.
 type load struct {
 	seed      uint64
+	clients   int
 	users     int // whose orders are placed, in turn
 	rate      int // orders a second of all clients; 0: as many as possible
 	processes []*process
@@ -89,7 +91,7 @@ func (l *load) leave(ctx context.Context) {
 // each does the clients' work, side by side.
 func (l *load) each(work func(client int, transport *http.Transport, random *rand.Rand)) {
 	var wg sync.WaitGroup
-	for c := range clients {
+	for c := range l.clients {
 		wg.Go(func() {
 			transport := new(http.Transport)
 			defer transport.CloseIdleConnections()

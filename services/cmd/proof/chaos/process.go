@@ -156,7 +156,7 @@ func (p *process) bounce(ctx context.Context, signal syscall.Signal, pause time.
 	defer p.mu.Unlock()
 	defer p.journal.begin(signal.String(), p.Name)()
 	if signal == syscall.SIGKILL {
-		p.journal.begin("killed", killed(p.Name))()
+		defer p.journal.begin("killed", killed(p.Name))()
 	}
 	ended := p.end(signal)
 	harness.Sleep(ctx, pause)

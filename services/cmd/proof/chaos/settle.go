@@ -71,7 +71,7 @@ func (t *trial) leave(ctx context.Context) error {
 func (t *trial) collect(ctx context.Context) (err error) {
 	a := &t.account
 	a.requests, a.poison = t.load.requests, t.poison
-	if err := t.checkStories(ctx); err != nil {
+	if err := t.checkStories(ctx, t.of(programNotification)[0].Addr); err != nil {
 		return err
 	}
 	await(ctx, time.Minute, func() bool { // a letter on its way from the broker to the store is in neither
@@ -93,6 +93,10 @@ func (t *trial) collect(ctx context.Context) (err error) {
 	a.settle()
 	return nil
 }
+
+// usualNotifications is the number of an order's notifications: by the channel log, and
+// to the recipients.
+var usualNotifications = 1 + len(recipients)
 
 // backlog counts what there is, and what still waits.
 type backlog struct{ orders, notifications, outbox, queued, waiting int }
@@ -119,11 +123,10 @@ func (t *trial) backlog(ctx context.Context) (b backlog, err error) {
 // that notifiers have not acknowledged.
 func (b backlog) waits() bool { return b.outbox > 0 || b.queued > 0 || b.waiting > 0 }
 
-// isDrained reports whether nothing waits: each order since earlier has a notification
-// for each recipient.
-func (b backlog) isDrained(earlier backlog) bool {
-	const logged = 1
-	return !b.waits() && b.notifications-earlier.notifications == (b.orders-earlier.orders)*(logged+len(recipients))
+// isDrained reports whether nothing waits: each order since earlier has so many
+// notifications.
+func (b backlog) isDrained(earlier backlog, each int) bool {
+	return !b.waits() && b.notifications-earlier.notifications == (b.orders-earlier.orders)*each
 }
 
 // drain waits until nothing waits anywhere. After the timeout, the account finds what
@@ -141,7 +144,7 @@ func (t *trial) drain(timeout time.Duration, took *time.Duration) func(context.C
 				reported = time.Now()
 				fmt.Printf("chaos: draining: %v\n", state)
 			}
-			return err == nil && b.isDrained(t.account.earlier)
+			return err == nil && b.isDrained(t.account.earlier, usualNotifications)
 		})
 		if *took = time.Since(began); !drained && ctx.Err() == nil {
 			t.breaks(drainsInTime, "after %v: %v", timeout, state)

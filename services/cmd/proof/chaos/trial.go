@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -82,7 +83,7 @@ func run(ctx context.Context, s *settings) (held bool, err error) {
 	}
 	j := &journal{log: log}
 	t := &trial{
-		settings: s, journal: j, servers: servers, folder: folder, account: account{journal: j},
+		settings: s, journal: j, servers: servers, folder: folder, account: account{journal: j, killWindow: serversWindow},
 		alone: map[string]*sync.Mutex{serverStore: {}, serverBroker: {}, harness.Email: {}, harness.Webhook: {}}, made: make(map[string]int),
 	}
 	err = t.play(ctx, plan)
@@ -136,7 +137,7 @@ func (t *trial) suffer(ctx context.Context, plan []fault) (err error) {
 // load and waits for its last answers.
 func (t *trial) startLoad(ctx context.Context) (stop func()) {
 	if t.load == nil {
-		t.load = &load{seed: t.Seed, users: t.users(), rate: t.Rate, processes: t.of(programOrder), journal: t.journal}
+		t.load = &load{seed: t.Seed, clients: usualClients, users: t.users(), rate: t.Rate, processes: t.of(programOrder), journal: t.journal}
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
@@ -166,8 +167,10 @@ func (t *trial) start() error {
 
 // of returns the processes of the program.
 func (t *trial) of(program string) (some []*process) {
-	for _, name := range names(program) {
-		some = append(some, t.named(name))
+	for _, p := range t.processes {
+		if strings.HasPrefix(p.Name, program+"-") {
+			some = append(some, p)
+		}
 	}
 	return some
 }

@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -54,4 +55,29 @@ func Ready(ctx context.Context, addr string) bool {
 	}
 	body.Close()
 	return true
+}
+
+// SendJSON sends the body, and returns an error unless the answer has status 2xx.
+func SendJSON(ctx context.Context, method, url string, body any) error {
+	ctx, cancel := context.WithTimeout(ctx, StopTimeout)
+	defer cancel()
+	text, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	request, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(text))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	response, err := client.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode/100 != 2 {
+		answer, _ := io.ReadAll(io.LimitReader(response.Body, 1000)) // for the error alone
+		return fmt.Errorf("%s %s: %s: %s", method, url, response.Status, answer)
+	}
+	return nil
 }

@@ -21,13 +21,22 @@ import (
 
 // Build builds the services' executables into folder, with flags of go build.
 func Build(ctx context.Context, folder string, flags ...string) error {
+	return build(ctx, "", folder, append(flags, "./services/cmd/order", "./services/cmd/notification", "./services/cmd/"+Orderflow)...)
+}
+
+// BuildVictim builds the executable that kills itself.
+func BuildVictim(ctx context.Context, folder string) error {
+	return build(ctx, "services/cmd/proof", folder, "./chaos/victim")
+}
+
+// build runs go build in the module whose folder is below the product's.
+func build(ctx context.Context, module, folder string, args ...string) error {
 	root, err := Root(ctx)
 	if err != nil {
 		return err
 	}
-	args := append([]string{"build", "-o", folder + "/"}, flags...)
-	cmd := exec.CommandContext(ctx, "go", append(args, "./services/cmd/order", "./services/cmd/notification", "./services/cmd/"+Orderflow)...)
-	cmd.Dir = root
+	cmd := exec.CommandContext(ctx, "go", append([]string{"build", "-o", folder + "/"}, args...)...)
+	cmd.Dir = filepath.Join(root, module)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build the executables: %w\n%s", err, out)
 	}
@@ -49,7 +58,7 @@ type Command struct {
 	Name, Path  string
 	Addr, Admin string
 
-	Notification string // of Orderflow: the notification service's address
+	Notification string // of both services in one process: the notification service's address
 	Args         []string
 	Env          []string // nothing else in the environment can set it
 }
@@ -79,14 +88,19 @@ const Orderflow = "orderflow"
 // NewOrderflow returns the command of both services in one process, with free
 // addresses. It keeps its data in a file of the folder, and logs as the services do.
 func NewOrderflow(path, data string, args ...string) (c Command, err error) {
-	if c, err = NewCommand(Orderflow, path); err != nil {
+	return NewBoth(Orderflow, path, append(args, "--data="+data, "--log-format=json")...)
+}
+
+// NewBoth returns the command of an executable with the flags of Orderflow, with free
+// addresses.
+func NewBoth(name, path string, args ...string) (c Command, err error) {
+	if c, err = NewCommand(name, path); err != nil {
 		return c, err
 	}
 	if c.Notification, err = freeAddress(); err != nil {
 		return c, err
 	}
-	c.Args = append(args, "--data="+data, "--log-format=json",
-		"--order-addr="+c.Addr, "--notification-addr="+c.Notification, "--admin-addr="+c.Admin)
+	c.Args = append(args, "--order-addr="+c.Addr, "--notification-addr="+c.Notification, "--admin-addr="+c.Admin)
 	return c, nil
 }
 
@@ -211,3 +225,6 @@ func (p *Process) Memory() (now, peak float64, err error) {
 func (p *Process) Profile(ctx context.Context, which string) (io.ReadCloser, error) {
 	return get(ctx, "http://"+p.Admin+"/debug/pprof/"+which)
 }
+
+// Signal sends a signal that does not end the process.
+func (p *Process) Signal(signal syscall.Signal) error { return p.cmd.Process.Signal(signal) }
