@@ -43,6 +43,10 @@ bench-go: ## Run every Go benchmark, on real servers (it brings them up): BENCHT
 chaos: ## Kill, cut and restart every part under load, account for each order: DURATION=10m SEED=…
 	.ci/try chaos --duration $(DURATION) $(if $(SEED),--seed $(SEED))
 
+.PHONY: chaos-embedded
+chaos-embedded: ## Kill the process that keeps its data in a file, at random and at each boundary, account for each order; needs only Go
+	.ci/try chaos --scenario embedded --duration $(DURATION) --rate $(RATE) $(if $(SEED),--seed $(SEED))
+
 .PHONY: outage
 outage: ## Stop the broker for 30 s under load; the backlog must be empty 30 s after its return: RATE=500
 	.ci/try chaos --scenario broker-outage --duration 1m --rate $(RATE)
