@@ -14,6 +14,7 @@ type trap struct {
 	method string
 	place  string       // before, during or after the call
 	left   atomic.Int64 // calls that come there until then
+	kill   func()
 }
 
 // duringTime bounds the time from the begin of a call to a kill during it.
@@ -25,7 +26,7 @@ func parseTrap(text string) (*trap, error) {
 		return nil, nil
 	}
 	var n int64
-	t := new(trap)
+	t := &trap{kill: die}
 	parts := strings.Split(text, ":")
 	if len(parts) == 3 {
 		_, _ = fmt.Sscan(parts[2], &n) // 0 is refused
@@ -52,7 +53,7 @@ func (t *trap) call(method string) (done func(something bool)) {
 		t.spring()
 	case "during":
 		if t.left.Add(-1) == 0 {
-			time.AfterFunc(rand.N(duringTime), die)
+			time.AfterFunc(rand.N(duringTime), t.kill)
 		}
 	}
 	return func(something bool) {
@@ -64,8 +65,8 @@ func (t *trap) call(method string) (done func(something bool)) {
 
 // spring kills the process when the last of the calls has come.
 func (t *trap) spring() {
-	if t.left.Add(-1) <= 0 {
-		die()
+	if t.left.Add(-1) == 0 {
+		t.kill()
 	}
 }
 
