@@ -146,7 +146,7 @@ var (
 
 	fileIsSound  = promised("the file is sound, and nothing claimed is left in it")
 	listsAll     = promised("the lists have everything that the file has")
-	pickySettled = promised("what a channel rejects for good is one dead letter, and nothing else is")
+	pickySettled = promised("a rejected notification is one dead letter, no other is")
 
 	faultsMade    = promised("every fault could be made")
 	boundariesMet = promised("a process was killed at every boundary")
