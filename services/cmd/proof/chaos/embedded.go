@@ -46,8 +46,9 @@ type part struct {
 
 var parts = []part{
 	{"one process, killed at random", []string{programBoth}, 0.3, (*fileTrial).disturbAtRandom},
-	{"one process, killed at each boundary", []string{programVictim}, 0.5, (*fileTrial).killAtPlaces},
-	{"two processes on one file, killed at random", []string{programOrder, programNotification}, 0.2, (*fileTrial).disturbAtRandom},
+	{"one process, killed at each boundary", []string{programVictim}, 0.4, (*fileTrial).killAtPlaces},
+	{"the services as two processes on one file, killed at random", []string{programOrder, programNotification}, 0.15, (*fileTrial).disturbAtRandom},
+	{"both services twice on one file, killed at random", []string{programBoth, programBoth}, 0.15, (*fileTrial).disturbAtRandom},
 }
 
 // runEmbedded runs the parts and reports whether every promise held. Unless it did, the
@@ -133,14 +134,14 @@ func (t *fileTrial) playPart(ctx context.Context, p part) error {
 
 // startPrograms starts a process of each program.
 func (t *fileTrial) startPrograms(programs []string) error {
-	for _, program := range programs {
+	for n, program := range programs {
 		make := harness.NewCommand
 		if program == programBoth || program == programVictim {
 			make = harness.NewBoth
 		}
 		p := &process{logs: t.folder, journal: t.journal}
 		var err error
-		if p.Command, err = make(program+"-1", filepath.Join(t.executables, program), flagsOf(program)...); err != nil {
+		if p.Command, err = make(fmt.Sprint(program, "-", 1+n), filepath.Join(t.executables, program), flagsOf(program)...); err != nil {
 			return err
 		}
 		p.Env = t.env()
@@ -174,7 +175,7 @@ func (t *fileTrial) awaitAll(ctx context.Context, timeout time.Duration) error {
 	return nil
 }
 
-// takesOrders returns the process that takes orders, and notifies the one that notifies.
+// takesOrders returns a process that takes orders, and notifies one that notifies.
 func (t *fileTrial) takesOrders() *process { return t.processes[0] }
 func (t *fileTrial) notifies() *process    { return t.processes[len(t.processes)-1] }
 
@@ -206,7 +207,10 @@ func (t *fileTrial) putContacts(ctx context.Context) error {
 
 // sufferPart runs the load and disturbs the processes. Then it starts those that are dead.
 func (t *fileTrial) sufferPart(ctx context.Context, p part) error {
-	t.load = &load{seed: t.Seed, clients: manyClients, users: usualUsers, rate: t.Rate, processes: []*process{t.takesOrders()}, journal: t.journal}
+	t.load = &load{seed: t.Seed, clients: manyClients, users: usualUsers, rate: t.Rate, processes: t.processes, journal: t.journal}
+	if p.programs[0] == programOrder {
+		t.load.processes = t.processes[:1]
+	}
 	loading, stop := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	wg.Go(func() { t.load.run(loading, fileAnswerTimeout) })
