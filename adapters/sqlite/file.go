@@ -4,9 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
-	"strconv"
-	"strings"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/ncruces/go-sqlite3"
@@ -15,69 +16,130 @@ import (
 // file is the database's file and the settings of its connections.
 type file struct {
 	path        string
-	synchronous string // of durable writes
+	mode        fs.FileMode // of the database and of the files beside it
+	synchronous string      // of durable writes
 	cacheSize   int
+	vfs         string // of tests
 }
 
-const scheme = "sqlite:"
-
-func parseURL(text string) (file, error) {
-	f := file{synchronous: "full", cacheSize: -2000}
-	rest, ok := strings.CutPrefix(text, scheme)
-	if !ok {
-		return file{}, errors.New("the URL must begin with " + scheme)
-	}
-	path, query, _ := strings.Cut(rest, "?")
-	path, err := url.PathUnescape(path)
-	if err != nil {
-		return file{}, err
-	}
-	if after, ok := strings.CutPrefix(path, "//"); ok {
-		path = after
-	}
-	if path == "" {
-		return file{}, errors.New("the URL has no path; give one such as sqlite:data/orderflow.db")
-	}
-	f.path = path
-	options, err := url.ParseQuery(query)
-	if err != nil {
-		return file{}, err
-	}
-	for name, values := range options {
-		switch value := values[0]; name {
-		case "synchronous":
-			if value != "full" && value != "extra" {
-				return file{}, fmt.Errorf("synchronous=%s: must be full or extra", value)
-			}
-			f.synchronous = value
-		case "cache_size":
-			if f.cacheSize, err = strconv.Atoi(value); err != nil {
-				return file{}, fmt.Errorf("cache_size=%s: must be a whole number", value)
-			}
-		default:
-			return file{}, fmt.Errorf("unknown option %s", name)
-		}
-	}
-	return f, nil
-}
-
-// busyTimeout is how long a write waits for another process's transaction.
+// busyTimeout is how long a write waits for another process's transactions.
 const busyTimeout = 5 * time.Second
 
-// connect opens a connection.
-func (f file) connect(context.Context) (*connection, error) {
-	conn, err := sqlite3.OpenFlags(f.path, sqlite3.OPEN_READWRITE|sqlite3.OPEN_CREATE)
+// prepare makes the file if it does not exist, and the files beside it with the same
+// rights: SQLite would let everybody read them.
+func (f *file) prepare() error {
+	file, err := os.OpenFile(f.path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		if info, e := os.Stat(f.path); e == nil && info.IsDir() {
+			return f.refuse("it is a folder; give the path of a file")
+		}
+		return f.classify(err)
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return f.classify(err)
+	}
+	if !info.Mode().IsRegular() {
+		return f.refuse("it is no regular file; give the path of one")
+	}
+	f.mode = info.Mode().Perm()
+	return nil
+}
+
+// makeBeside makes a file beside the database, unless it exists.
+func (f *file) makeBeside(suffix string) error {
+	beside, err := os.OpenFile(f.path+suffix, os.O_RDWR|os.O_CREATE|os.O_EXCL, f.mode)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return f.classify(err)
+	}
+	return errors.Join(beside.Chmod(f.mode), beside.Close()) // the umask does not count
+}
+
+// dial opens a connection as SQLite does by default.
+func (f *file) dial(ctx context.Context) (*connection, error) {
+	name, flags := f.path, sqlite3.OPEN_READWRITE
+	if f.vfs != "" {
+		u := url.URL{Scheme: "file", Path: filepath.ToSlash(f.path), RawQuery: "vfs=" + f.vfs}
+		name, flags = u.String(), flags|sqlite3.OPEN_URI
+	}
+	conn, err := sqlite3.OpenFlags(name, flags)
 	if err != nil {
 		return nil, f.classify(err)
 	}
-	c := &connection{file: f, conn: conn, statements: make(map[string]*sqlite3.Stmt)}
-	err = errors.Join(
-		conn.BusyTimeout(busyTimeout),
-		conn.Exec("PRAGMA journal_mode = WAL; PRAGMA foreign_keys = OFF; PRAGMA synchronous = "+f.synchronous+"; PRAGMA cache_size = "+strconv.Itoa(f.cacheSize)),
-	)
-	if err != nil {
+	c := &connection{file: *f, conn: conn, statements: make(map[string]*sqlite3.Stmt)}
+	if err := conn.BusyHandler(waitForOthers()); err != nil {
 		c.close()
 		return nil, f.classify(err)
 	}
 	return c, nil
+}
+
+// connect opens a connection to a database of ours.
+func (f *file) connect(ctx context.Context) (*connection, error) {
+	for _, suffix := range []string{"-wal", "-shm"} {
+		if err := f.makeBeside(suffix); err != nil {
+			return nil, err
+		}
+	}
+	c, err := f.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.setUp(ctx, c); err != nil {
+		c.close()
+		return nil, err
+	}
+	return c, nil
+}
+
+func (f *file) setUp(ctx context.Context, c *connection) error {
+	t := &tx{connection: c}
+	until := time.Now().Add(busyTimeout)
+	for {
+		mode := ""
+		err := t.query(func(r row) bool { mode = r.ColumnText(0); return true }, "PRAGMA journal_mode = WAL")
+		switch {
+		case err == nil && mode == "wal":
+			return f.classify(c.conn.Exec(fmt.Sprintf("PRAGMA foreign_keys = OFF; PRAGMA synchronous = %s; PRAGMA cache_size = %d; PRAGMA journal_size_limit = %d",
+				f.synchronous, f.cacheSize, maxIdleLog)))
+		case err == nil:
+			return f.refuse("its file system has no shared memory, which several connections need (journal mode %s); give a path on another one", mode)
+		case !errors.Is(err, sqlite3.BUSY) || time.Now().After(until): // SQLite does not always wait
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return f.classify(ctx.Err())
+		case <-time.After(busyPause):
+		}
+	}
+}
+
+// maxIdleLog is the size in bytes to which the write-ahead log shrinks when it is reused.
+const maxIdleLog = 64 << 20
+
+// busyPause is short, because SQLite serves whoever asks first when the file is free.
+const busyPause = 200 * time.Microsecond
+
+// waitForOthers returns a busy handler.
+func waitForOthers() func(context.Context, int) bool {
+	var until time.Time
+	return func(ctx context.Context, count int) bool {
+		if count == 0 {
+			until = time.Now().Add(busyTimeout)
+		}
+		if time.Now().After(until) {
+			return false
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(busyPause):
+			return true
+		}
+	}
 }

@@ -3,31 +3,87 @@ package sqlite
 import (
 	"context"
 	_ "embed"
+	"errors"
+	"fmt"
 )
+
+// applicationID marks a file as ours: "ordr".
+const applicationID = 0x6f726472
+
+// steps make the tables: each moves them to the next version. A released step never
+// changes.
+var steps = []string{
+	schema, // 1
+}
 
 //go:embed schema.sql
 var schema string
 
-// migrate makes the tables, or moves those of an earlier version forward.
-func (s *Store) migrate(context.Context) error {
-	c := s.writer.conn
-	if err := c.Exec("BEGIN IMMEDIATE"); err != nil {
-		return s.file.classify(err)
-	}
-	var version int
-	st, _, err := c.Prepare("PRAGMA user_version")
-	if err == nil {
-		if st.Step() {
-			version = st.ColumnInt(0)
-		}
-		err = st.Close()
-	}
-	if err == nil && version == 0 {
-		err = c.Exec(schema + "PRAGMA user_version = 1;")
-	}
+// migrate makes the tables of a new file, or moves those of an earlier version forward.
+// It changes nothing in a file of another application or of a later version.
+func (f *file) migrate(ctx context.Context) (err error) {
+	c, err := f.dial(ctx)
 	if err != nil {
-		_ = c.Exec("ROLLBACK")
-		return s.file.classify(err)
+		return err
 	}
-	return s.file.classify(c.Exec("COMMIT"))
+	defer c.close()
+	defer c.conn.SetInterrupt(c.conn.SetInterrupt(ctx))
+	version, err := f.version(c)
+	for err == nil && version < len(steps) {
+		version, err = f.moveForward(c)
+	}
+	if err != nil && ctx.Err() != nil {
+		return f.classify(ctx.Err())
+	}
+	return err
+}
+
+// moveForward runs the next step, unless another process has run it, and returns the
+// version.
+func (f *file) moveForward(c *connection) (version int, err error) {
+	t := &tx{connection: c}
+	if _, err := t.exec("BEGIN IMMEDIATE"); err != nil {
+		return 0, err
+	}
+	defer func() {
+		if !c.conn.GetAutocommit() {
+			_ = c.conn.Exec("ROLLBACK")
+		}
+	}()
+	if version, err = f.version(c); err != nil || version >= len(steps) {
+		return version, err
+	}
+	version++
+	if err := c.conn.Exec(fmt.Sprintf("%s; PRAGMA application_id = %d; PRAGMA user_version = %d", steps[version-1], applicationID, version)); err != nil {
+		return 0, f.classify(fmt.Errorf("move its tables to version %d: %w", version, err))
+	}
+	_, err = t.exec("COMMIT")
+	return version, err
+}
+
+// version returns the version of the file's tables, 0 if it has none. It returns an error
+// if the file is not ours.
+func (f *file) version(c *connection) (int, error) {
+	t := &tx{connection: c}
+	var application, version, tables int
+	for sql, to := range map[string]*int{
+		"PRAGMA application_id":              &application,
+		"PRAGMA user_version":                &version,
+		"SELECT count(*) FROM sqlite_schema": &tables,
+	} {
+		if err := t.query(func(r row) bool { *to = r.ColumnInt(0); return true }, sql); err != nil {
+			return 0, err
+		}
+	}
+	switch {
+	case application == 0 && version == 0 && tables == 0:
+		return 0, nil
+	case application != applicationID:
+		return 0, f.refuse("it is the SQLite file of another application; give another path")
+	case version > len(steps):
+		return 0, f.refuse("a newer release has written it (version %d of its tables; this one knows %d); start that release", version, len(steps))
+	case version < 1:
+		return 0, f.classify(errors.New("it has no version"))
+	}
+	return version, nil
 }

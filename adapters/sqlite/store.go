@@ -5,6 +5,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -33,6 +35,8 @@ type Options struct {
 
 	// SubscriptionPrefetch replaces Prefetch for the subscriptions with these names.
 	SubscriptionPrefetch map[string]int
+
+	vfs string // SQLite's file system, of tests
 }
 
 func (o Options) withDefaults() Options {
@@ -53,11 +57,14 @@ type Store struct {
 	options Options
 	file    file
 	owner   int64
+	lock    *os.File // held while this store is open
 
 	writes  *gather.Gatherer[*write]
-	writer  *connection // only the gatherer's goroutine uses it
-	suspect bool        // a sync has failed; only the gatherer's goroutine uses it
-	readers chan *connection
+	writer  *connection      // only the gatherer's goroutine uses it
+	suspect bool             // a sync has failed; only the gatherer's goroutine uses it
+	readers chan *connection // those that nobody uses
+
+	readersOpen int
 
 	places []place // does not change after Open
 	loss   atomic.Pointer[error]
@@ -65,6 +72,10 @@ type Store struct {
 	closing  chan struct{} // closed when Close begins
 	lifetime context.Context
 	end      context.CancelFunc // ends the calls that still run
+
+	goroutines sync.WaitGroup // end when closing is closed
+	closeOnce  sync.Once
+	closeErr   error
 
 	parts struct {
 		orders      Orders
@@ -87,27 +98,33 @@ const readerCount = 4
 // and the error says what.
 func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	f, err := parseURL(url)
+	if err == nil {
+		f.path, err = resolve(f.path)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
+	f.vfs = o.vfs
 	s := &Store{options: o.withDefaults(), file: f, readers: make(chan *connection, readerCount), closing: make(chan struct{})}
 	s.parts.orders.store, s.parts.deliveries.store, s.parts.deadLetters.store = s, s, s
 	s.parts.contacts.store, s.parts.states.store = s, s
 	s.writes = gather.New(s.writeAll)
 	s.lifetime, s.end = context.WithCancel(context.Background())
 	if err := s.open(ctx); err != nil {
-		s.end()
-		s.closeConnections()
-		return nil, fmt.Errorf("open store: %w", f.classify(err))
+		_ = s.close(ctx)
+		return nil, fmt.Errorf("open store: %w", err)
 	}
 	return s, nil
 }
 
 func (s *Store) open(ctx context.Context) (err error) {
-	if s.writer, err = s.file.connect(ctx); err != nil {
+	if err := s.file.prepare(); err != nil {
 		return err
 	}
-	if err := s.migrate(ctx); err != nil {
+	if err := s.file.migrate(ctx); err != nil {
+		return err
+	}
+	if s.writer, err = s.file.connect(ctx); err != nil {
 		return err
 	}
 	for range readerCount {
@@ -116,11 +133,15 @@ func (s *Store) open(ctx context.Context) (err error) {
 			return err
 		}
 		s.readers <- c
+		s.readersOpen++
 	}
 	for _, suffix := range []string{"", "-wal", "-shm"} {
 		p, err := placeOf(s.file.path + suffix)
+		if err == nil && p.info.Mode().Perm() != s.file.mode {
+			err = os.Chmod(p.path, s.file.mode)
+		}
 		if err != nil {
-			return err
+			return s.file.classify(err)
 		}
 		s.places = append(s.places, p)
 	}
@@ -137,24 +158,46 @@ func (s *Store) Ping(ctx context.Context) error {
 }
 
 // Close waits for calls that have begun, ends what this process has claimed, and
-// closes the file, at the latest when ctx ends.
+// closes the file. When ctx ends, it ends the calls. Later calls return an error.
 func (s *Store) Close(ctx context.Context) error {
-	close(s.closing)
-	s.writes.Close(ctx)
-	err := s.unregister(ctx)
-	s.closeConnections()
-	if err != nil {
-		return fmt.Errorf("close store: %w", err)
-	}
-	return nil
+	s.closeOnce.Do(func() { s.closeErr = s.close(ctx) })
+	return s.closeErr
 }
 
-func (s *Store) closeConnections() {
-	for range len(s.readers) {
-		(<-s.readers).close()
+// closeGrace is how long Close waits for the calls that it has ended.
+const closeGrace = time.Second
+
+func (s *Store) close(ctx context.Context) error {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		close(s.closing)
+		s.writes.Close(ctx)
+		defer context.AfterFunc(ctx, s.end)()
+		s.goroutines.Wait()
+		var readers []*connection
+		for range s.readersOpen {
+			readers = append(readers, <-s.readers)
+		}
+		s.end()
+		s.unregister()
+		for _, c := range readers {
+			c.close()
+		}
+		if s.writer != nil {
+			s.writer.close()
+		}
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
 	}
-	if s.writer != nil {
-		s.writer.close()
+	select {
+	case <-done:
+		return nil
+	case <-time.After(closeGrace):
+		return fmt.Errorf("close store: %w: %s: a call still waits for the disk", ports.ErrUnavailable, s.file.path)
 	}
 }
 
