@@ -88,7 +88,7 @@ func (s *Store) otherOwners(ctx context.Context) (ids []int64, err error) {
 		return tx.query(func(r row) bool {
 			ids = append(ids, r.ColumnInt64(0))
 			return true
-		}, "SELECT id FROM owners WHERE id <> ?", s.owner)
+		}, "SELECT id FROM owners WHERE id <> ? ORDER BY id", s.owner)
 	})
 	return ids, err
 }
