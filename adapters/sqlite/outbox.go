@@ -69,7 +69,7 @@ func (o *Orders) claim(ctx context.Context, want int) (claimed, error) {
 				}
 				return true
 			}, "SELECT order_id, user_id, product, quantity, created_at FROM outbox LEFT JOIN orders ON id = order_id"+
-				" WHERE "+free.condition+" ORDER BY free_at, order_id LIMIT ?", free.time, want-len(ids))
+				" WHERE "+free.sql+" ORDER BY free_at, order_id LIMIT ?", free.time, want-len(ids))
 			if err != nil {
 				return err
 			}
@@ -90,8 +90,8 @@ func (o *Orders) claim(ctx context.Context, want int) (claimed, error) {
 
 // condition selects free events.
 type condition struct {
-	condition string
-	time      time.Time // its parameter
+	sql  string
+	time time.Time // its parameter
 }
 
 // free returns the conditions for claims that have ended, and for ends so late that a
@@ -106,7 +106,7 @@ func (o *Orders) free(now time.Time) []condition {
 func (o *Orders) hasFree(ctx context.Context) (found bool, err error) {
 	err = o.store.read(ctx, func(tx *tx) error {
 		for _, free := range o.free(time.Now()) {
-			err := tx.query(func(row) bool { found = true; return false }, "SELECT 1 FROM outbox WHERE "+free.condition, free.time)
+			err := tx.query(func(row) bool { found = true; return false }, "SELECT 1 FROM outbox WHERE "+free.sql, free.time)
 			if err != nil || found {
 				return err
 			}
