@@ -58,7 +58,7 @@ func (d *DeadLetters) Put(ctx context.Context, letter ports.DeadLetter) (err err
 			}
 			_, err = tx.exec("INSERT OR REPLACE INTO dead_letters (id, subscription, message_id, state, since, settled_by, failures, properties, body) VALUES (?, ?, ?, ?, ?, '', ?, ?, ?)",
 				letter.ID, letter.Subscription, letter.Message.ID, string(ports.Waiting), failure.FirstFailure.UnixMilli(), failures, message, letter.Message.Body)
-			return errors.Join(err, d.expire(tx))
+			return err
 		case err != nil:
 			return err
 		}
@@ -73,20 +73,28 @@ func (d *DeadLetters) Put(ctx context.Context, letter ports.DeadLetter) (err err
 		}
 		_, err = tx.exec("UPDATE dead_letters SET failures = ?, state = ?, settled_at = NULL, settled_by = '' WHERE id = ?",
 			failures, string(ports.Waiting), letter.ID)
-		return errors.Join(err, d.expire(tx))
+		return err
 	})
 }
 
-// expireBatch is how many letters expire deletes. A message can be large.
-const expireBatch = 10
+// sweepBatch is how many letters sweep deletes. A message can be large.
+const sweepBatch = 10
 
-// expire deletes the first letters whose retention is over. No method finds them any
-// more. Each transaction that settles a letter or puts one deletes some, so they don't
-// gather.
-func (d *DeadLetters) expire(tx *tx) error {
-	_, err := tx.exec("DELETE FROM dead_letters WHERE rowid IN (SELECT rowid FROM dead_letters WHERE settled_at <= ? ORDER BY settled_at LIMIT ?)",
-		d.forgotten(), expireBatch)
-	return err
+// sweep deletes the first letters whose retention is over, which no method finds any more.
+// It writes only if there is one.
+func (d *DeadLetters) sweep(ctx context.Context) error {
+	forgotten, found := d.forgotten(), false
+	err := d.store.read(ctx, func(tx *tx) error {
+		return tx.query(func(row) bool { found = true; return false }, "SELECT 1 FROM dead_letters WHERE settled_at <= ?", forgotten)
+	})
+	if err != nil || !found {
+		return err
+	}
+	return d.store.write(ctx, fleeting, func(tx *tx) error {
+		_, err := tx.exec("DELETE FROM dead_letters WHERE rowid IN (SELECT rowid FROM dead_letters WHERE settled_at <= ? ORDER BY settled_at LIMIT ?)",
+			forgotten, sweepBatch)
+		return err
+	})
 }
 
 // Get implements [ports.DeadLetters].
@@ -152,7 +160,7 @@ func (d *DeadLetters) Settle(ctx context.Context, read ports.DeadLetterRecord, s
 		if now.State != read.State || !now.SettledAt.Equal(read.SettledAt) || !slices.EqualFunc(now.Failures, read.Failures, sameTime) {
 			return ports.ErrChanged
 		}
-		return errors.Join(tx.settle(read.ID, state, by), d.expire(tx))
+		return tx.settle(read.ID, state, by)
 	})
 }
 

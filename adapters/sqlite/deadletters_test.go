@@ -10,48 +10,41 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// What no method finds any more is deleted from the file by later writes.
-func TestExpiredLettersAreDeleted(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "orderflow.db")
-	s := openInside(t, path, Options{DeadLetterRetention: time.Hour})
+// The file does not keep what no method finds any more. A sweep that finds nothing leaves
+// the file alone.
+func TestSweepDeletesExpiredLetters(t *testing.T) {
+	s := openInside(t, filepath.Join(t.TempDir(), "orderflow.db"), Options{DeadLetterRetention: time.Hour})
 	letters := s.DeadLetters()
-	const count = 3*expireBatch + 1
-	for n := range count {
+	const waiting, settled, expired = 3, 4, 2*sweepBatch + 1
+	for n := range waiting + settled + expired {
 		if err := letters.Put(t.Context(), newLetter(n)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	const waiting = 5
-	spoil(t, s, "UPDATE dead_letters SET state = 'replayed', settled_at = ?, settled_by = 'x' WHERE id >= ?",
-		time.Now().Add(-time.Hour), newLetter(waiting).ID)
-	if page, err := letters.List(t.Context(), ports.DeadLetterQuery{Limit: 1000}); len(page.Records) != waiting || err != nil {
-		t.Errorf("list: %d letters, error %v; want %d", len(page.Records), err, waiting)
+	settledFor := func(from int, d time.Duration) {
+		spoil(t, s, "UPDATE dead_letters SET state = 'replayed', settled_at = ?, settled_by = 'x' WHERE id >= ?", time.Now().Add(-d), newLetter(from).ID)
 	}
-	left := func() (n int) {
+	settledFor(waiting, 59*time.Minute)
+	settledFor(waiting+settled, time.Hour)
+	for sweeps, want := range []int{expired, expired - sweepBatch, expired - 2*sweepBatch, 0, 0} {
+		got := 0
 		err := s.read(t.Context(), func(tx *tx) error {
-			return tx.query(func(r row) bool { n = r.ColumnInt(0); return true }, "SELECT count(*) FROM dead_letters")
+			return tx.query(func(r row) bool { got = r.ColumnInt(0); return true }, "SELECT count(*) FROM dead_letters")
 		})
-		if err != nil {
-			t.Fatal(err)
+		if want += waiting + settled; got != want || err != nil {
+			t.Errorf("after %d sweeps the file has %d letters, error %v; want %d", sweeps, got, err, want)
 		}
-		return n
-	}
-	for n := range 3 {
-		if got, want := left(), count-n*expireBatch; got != want {
-			t.Errorf("%d writes later the file has %d letters, want %d", n, got, want)
+		page, err := letters.List(t.Context(), ports.DeadLetterQuery{Limit: 1000})
+		if want := waiting + settled; len(page.Records) != want || err != nil {
+			t.Errorf("after %d sweeps the list has %d letters, error %v; want %d", sweeps, len(page.Records), err, want)
 		}
-		letter := newLetter(0)
-		letter.Failure.LastFailure = epoch.Add(time.Duration(n+1) * time.Hour)
-		if err := letters.Put(t.Context(), letter); err != nil {
-			t.Fatal(err)
+		before := changesOf(t, s)
+		if err := letters.sweep(t.Context()); err != nil {
+			t.Error(err)
 		}
-	}
-	record, err := letters.Get(t.Context(), newLetter(0).ID)
-	if err == nil {
-		err = letters.Settle(t.Context(), record, ports.Discarded, "somebody")
-	}
-	if got := left(); got != waiting || err != nil {
-		t.Errorf("finally the file has %d letters, error %v; want %d", got, err, waiting)
+		if after := changesOf(t, s); sweeps > 2 && after != before {
+			t.Errorf("a sweep that found nothing has changed %d rows", after-before)
+		}
 	}
 }
 

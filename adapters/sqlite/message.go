@@ -34,7 +34,7 @@ type properties struct {
 func encodeProperties(m ports.Message) (string, error) {
 	p := properties{
 		ID: m.ID, ContentType: m.ContentType, Headers: m.Headers, ContentEncoding: m.ContentEncoding,
-		CorrelationID: m.CorrelationID, ReplyTo: m.ReplyTo, Type: m.Type, AppID: m.AppID, Timestamp: m.Timestamp,
+		CorrelationID: m.CorrelationID, ReplyTo: m.ReplyTo, Type: m.Type, AppID: m.AppID, Timestamp: m.Timestamp.UTC(),
 	}
 	if !domain.IsWritable(p.Timestamp) {
 		p.Timestamp = time.Time{}

@@ -26,6 +26,7 @@ func TestStatementsUseIndexes(t *testing.T) {
 		plan := planOf(t, s, sql)
 		for _, step := range plan {
 			switch {
+			case strings.HasPrefix(step, "SCAN owners"): // few
 			case strings.HasPrefix(step, "SCAN ") && !strings.Contains(sql, " ORDER BY "):
 				t.Errorf("%s\nscans: %s", sql, step)
 			case strings.Contains(step, "TEMP B-TREE") && plan[0] != byID:
@@ -91,6 +92,8 @@ func callAll(t *testing.T, s *Store) {
 		ok(errorOf(letters.List(ctx, query)))
 	}
 	ok(errorOf(letters.Forget(ctx, "ann")))
+	spoil(t, s, "UPDATE dead_letters SET settled_at = 0 WHERE settled_at IS NOT NULL")
+	ok(letters.sweep(ctx))
 }
 
 func errorOf[T any](_ T, err error) error { return err }
