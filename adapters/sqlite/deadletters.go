@@ -36,45 +36,56 @@ const maxMessage = 15 << 20 // bytes
 // Put implements [ports.DeadLetters].
 func (d *DeadLetters) Put(ctx context.Context, letter ports.DeadLetter) (err error) {
 	defer describe(&err, "put dead letter %s", letter.ID)
-	message, err := encodeProperties(letter.Message)
+	properties, err := encodeProperties(letter.Message)
 	if err != nil {
 		return err
 	}
-	if size := len(message) + len(letter.Message.Body); size > maxMessage {
+	if size := len(properties) + len(letter.Message.Body); size > maxMessage {
 		return ports.Permanent(fmt.Errorf("it takes %d bytes, the limit is %d", size, maxMessage))
 	}
 	failure := letter.Failure
 	failure.FirstFailure, failure.LastFailure = domain.TruncateTime(failure.FirstFailure), domain.TruncateTime(failure.LastFailure)
 	return d.store.write(ctx, durable, func(tx *tx) error {
-		record, err := readOne(tx, readRecord, selectRecords+" WHERE id = ? AND "+retained, letter.ID, d.forgotten())
-		var unreadable *ports.UnreadableError
+		record, err := readOne(tx, readWholeRecord, selectWholeRecords+" WHERE id = ? AND "+retained, letter.ID, d.forgotten())
 		switch {
-		case errors.As(err, &unreadable):
-			return ports.Permanent(err)
 		case errors.Is(err, ports.ErrNotFound):
-			failures, err := encodeFailures([]ports.Failure{failure})
-			if err != nil {
-				return err
-			}
-			_, err = tx.exec("INSERT OR REPLACE INTO dead_letters (id, subscription, message_id, state, since, settled_by, failures, properties, body) VALUES (?, ?, ?, ?, ?, '', ?, ?, ?)",
-				letter.ID, letter.Subscription, letter.Message.ID, string(ports.Waiting), failure.FirstFailure.UnixMilli(), failures, message, letter.Message.Body)
-			return err
+			return tx.addLetter(letter, properties, failure)
+		case errors.As(err, new(*ports.UnreadableError)):
+			return ports.Permanent(err)
 		case err != nil:
 			return err
 		}
-		i, known := slices.BinarySearchFunc(record.Failures, failure, func(a, b ports.Failure) int { return a.LastFailure.Compare(b.LastFailure) })
-		if known {
-			return nil
-		}
-		all := slices.Insert(record.Failures, i, failure)
-		failures, err := encodeFailures(all[max(len(all)-ports.MaxFailures, 0):])
-		if err != nil {
-			return err
-		}
-		_, err = tx.exec("UPDATE dead_letters SET failures = ?, state = ?, settled_at = NULL, settled_by = '' WHERE id = ?",
-			failures, string(ports.Waiting), letter.ID)
-		return err
+		return tx.addFailure(record, failure)
 	})
+}
+
+// addLetter stores the letter, in place of one whose retention is over.
+func (t *tx) addLetter(letter ports.DeadLetter, properties string, failure ports.Failure) error {
+	failures, err := encodeFailures([]ports.Failure{failure})
+	if err != nil {
+		return err
+	}
+	_, err = t.exec("INSERT OR REPLACE INTO dead_letters (id, subscription, message_id, state, since, settled_by, failures, properties, body) VALUES (?, ?, ?, ?, ?, '', ?, ?, ?)",
+		letter.ID, letter.Subscription, letter.Message.ID, string(ports.Waiting), failure.FirstFailure.UnixMilli(), failures, properties, letter.Message.Body)
+	return err
+}
+
+// addFailure adds a failure that the record does not have, and makes it wait.
+func (t *tx) addFailure(record ports.DeadLetterRecord, failure ports.Failure) error {
+	i, known := slices.BinarySearchFunc(record.Failures, failure, func(a, b ports.Failure) int { return a.LastFailure.Compare(b.LastFailure) })
+	if known {
+		return nil
+	}
+	all := slices.Insert(record.Failures, i, failure)
+	failures, err := encodeFailures(all[max(len(all)-ports.MaxFailures, 0):])
+	if err != nil {
+		return err
+	}
+	_, err = t.exec("UPDATE dead_letters SET failures = ? WHERE id = ?", failures, record.ID)
+	if err == nil {
+		err = t.settle(record.ID, ports.Waiting, "")
+	}
+	return err
 }
 
 // sweepBatch is how many letters sweep deletes. A message can be large.

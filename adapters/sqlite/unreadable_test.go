@@ -217,6 +217,9 @@ func TestLettersThatCannotBeRead(t *testing.T) {
 	}
 	spoil(t, s, "UPDATE dead_letters SET failures = ?, properties = '{'", failures)
 	checkUnreadable(t, errorOf(letters.Get(t.Context(), letter.ID)), letter.ID, "message")
+	if err := letters.Put(t.Context(), letter); !ports.IsPermanent(err) {
+		t.Errorf("put: got %v, want a permanent error", err)
+	}
 }
 
 func TestPausesSkipUnreadableRows(t *testing.T) {
