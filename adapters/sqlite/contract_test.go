@@ -20,6 +20,14 @@ func TestStoreContract(t *testing.T) {
 	})
 }
 
+func TestDeliveryLogContract(t *testing.T) {
+	t.Parallel()
+	porttest.Run(t, porttest.DeliveryLogClauses(), func(t testing.TB) porttest.DeliveryLog {
+		one, other := openTwice(t, sqlite.Options{DeliveryLease: shortLease})
+		return porttest.DeliveryLog{Log: one.Deliveries(), Other: other.Deliveries(), Lease: shortLease}
+	})
+}
+
 func TestDeadLettersContract(t *testing.T) {
 	t.Parallel()
 	porttest.Run(t, porttest.DeadLettersClauses(), func(t testing.TB) porttest.DeadLetters {

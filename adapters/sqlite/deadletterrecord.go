@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/ncruces/go-sqlite3"
-
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 )
@@ -33,9 +31,7 @@ func readRecord(r row) (ports.DeadLetterRecord, error) {
 		fields.fail("state", fmt.Sprintf("must be %s, %s or %s", ports.Waiting, ports.Replayed, ports.Discarded))
 	}
 	if letter.State != ports.Waiting {
-		if r.ColumnType(5) == sqlite3.NULL {
-			fields.fail("settled_at", "is missing")
-		}
+		fields.require(5, "settled_at")
 		letter.SettledAt, letter.SettledBy = fields.date(5, "settled_at"), r.ColumnText(6)
 	}
 	if fields.err != nil {

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/ncruces/go-sqlite3"
+
 	"example.com/orderflow/domain"
 )
 
@@ -20,13 +22,24 @@ func (r *record) fail(field, reason string) {
 	}
 }
 
-// date returns the time in the column. A time outside the years 1 to 9999 is a fault.
+// date returns the time in the column.
 func (r *record) date(column int, field string) time.Time {
-	at := r.time(column)
+	return r.writable(r.time(column), field)
+}
+
+// writable returns the time. A time outside the years 1 to 9999 is a fault.
+func (r *record) writable(at time.Time, field string) time.Time {
 	if !domain.IsWritable(at) {
 		r.fail(field, "must be in the years 1 to 9999")
 	}
 	return at
+}
+
+// require makes it a fault if the column is NULL.
+func (r *record) require(column int, field string) {
+	if r.ColumnType(column) == sqlite3.NULL {
+		r.fail(field, "is missing")
+	}
 }
 
 // json decodes the JSON in the column into the variable.

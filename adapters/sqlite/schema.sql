@@ -43,7 +43,7 @@ CREATE TABLE deliveries (
 	event         TEXT,          -- JSON; while it waits
 	PRIMARY KEY (event_id, channel, recipient)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX deliveries_state_latest ON deliveries (state, at, event_id, channel, recipient);
+CREATE INDEX deliveries_latest ON deliveries (channel, state, at, event_id, recipient);
 CREATE INDEX deliveries_user_latest ON deliveries (user_id, at, event_id, channel, recipient);
 CREATE INDEX deliveries_due ON deliveries (channel, next_try) WHERE next_try IS NOT NULL;
 CREATE INDEX deliveries_held ON deliveries (held_channel, held_receiver, at) WHERE held_channel IS NOT NULL;
