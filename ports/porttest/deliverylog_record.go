@@ -140,7 +140,8 @@ var deliveryLogRecord = []Clause[DeliveryLog]{
 	{"Record and List of deliveries share no memory with their caller", func(t testing.TB, d DeliveryLog) {
 		event := event(1)
 		all := hardNotifications(event)
-		for _, n := range hardNotifications(event) {
+		for _, n := range all {
+			n.Attempts = slices.Clone(n.Attempts)
 			recordWith(t, claimKey(t, d.Log, n.Key()), n, event)
 			for i := range n.Attempts {
 				n.Attempts[i].Answer = "changed by the caller"
