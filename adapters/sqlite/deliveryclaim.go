@@ -13,7 +13,6 @@ import (
 func (c *deliveryClaim) Record(ctx context.Context, n domain.Notification, event domain.Event) (err error) {
 	defer describe(&err, "record delivery of %s", deliveryID(c.key))
 	n.EventID, n.Channel, n.Recipient = c.key.EventID, c.key.Channel, c.key.Recipient
-	n.Attempts = slices.Clone(n.Attempts) // the transaction may run after Record has returned
 	columns, err := deliveryColumns(n, event)
 	if err != nil {
 		return err

@@ -156,10 +156,10 @@ func erase(r row) erasure {
 }
 
 func (t *tx) erase(e erasure) error {
-	if _, err := t.exec("UPDATE deliveries SET user_id = '', details = ?4 WHERE "+isDelivery, keyArgs(e.key, e.details)...); err != nil || !e.waits {
+	if _, err := t.exec("UPDATE deliveries SET user_id = '', details = ?4, event = NULL WHERE "+isDelivery, keyArgs(e.key, e.details)...); err != nil || !e.waits {
 		return err
 	}
-	_, err := t.exec("UPDATE deliveries SET state = ?4, at = ?5, next_try = NULL, held_channel = NULL, held_receiver = NULL, event = NULL WHERE "+isDelivery,
+	_, err := t.exec("UPDATE deliveries SET state = ?4, at = ?5, next_try = NULL, held_channel = NULL, held_receiver = NULL WHERE "+isDelivery,
 		keyArgs(e.key, string(domain.Skipped), time.Now())...)
 	if err != nil {
 		return err
