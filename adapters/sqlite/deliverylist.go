@@ -175,15 +175,25 @@ func (d *Deliveries) lists(ctx context.Context, channel string, in func(domain.N
 	return lists, err
 }
 
+// maxMerged is how many lists SQLite merges in one statement.
+const maxMerged = 500
+
 // merged selects the lists' notifications between the bounds. Sorted by their places, they
-// are merged while they are read, because each list is sorted in the index.
+// are merged while they are read, because each list is sorted in the index. Only those of
+// more than a hundred channels are too many to merge: SQLite sorts all rows.
 func merged(columns string, lists []deliveryList, between bounds) (sql string, args []any) {
+	const selectBetween = "SELECT %s FROM deliveries WHERE at >= ?1 AND " + deliveryPlace + " < (?2, ?3, ?4, ?5) AND "
+	each, join := fmt.Sprintf(selectBetween, columns)+"channel = ?%d AND state = ?%d", " UNION ALL "
+	before, after := "", ""
+	if len(lists) > maxMerged {
+		before, after = fmt.Sprintf(selectBetween, columns)+"(channel, state) IN (VALUES ", ")"
+		each, join = "(?%d, ?%d)", ", "
+	}
 	args = append([]any{between.from}, placeArgs(between.before)...)
-	selects := make([]string, len(lists))
+	parts := make([]string, len(lists))
 	for i, list := range lists {
-		selects[i] = fmt.Sprintf("SELECT %s FROM deliveries WHERE channel = ?%d AND state = ?%d AND at >= ?1 AND %s < (?2, ?3, ?4, ?5)",
-			columns, len(args)+1, len(args)+2, deliveryPlace)
+		parts[i] = fmt.Sprintf(each, len(args)+1, len(args)+2)
 		args = append(args, list.channel, string(list.state))
 	}
-	return strings.Join(selects, " UNION ALL "), args
+	return before + strings.Join(parts, join) + after, args
 }
