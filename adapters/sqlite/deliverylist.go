@@ -156,23 +156,31 @@ type deliveryList struct {
 // states. It reads one entry of the index for each.
 func (d *Deliveries) lists(ctx context.Context, channel string, in func(domain.NotificationState) bool) (lists []deliveryList, err error) {
 	err = d.store.read(ctx, func(tx *tx) error {
-		last := deliveryList{channel: channel}
-		for {
-			found := false
-			err := tx.query(func(r row) bool {
-				last = deliveryList{r.ColumnText(0), domain.NotificationState(r.ColumnText(1))}
-				found = channel == "" || channel == last.channel
-				return false
-			}, "SELECT channel, state FROM deliveries WHERE (channel, state) > (?, ?) ORDER BY channel, state LIMIT 1", last.channel, string(last.state))
-			if err != nil || !found {
+		for list, err := tx.nextList(deliveryList{channel: channel}); ; list, err = tx.nextList(list) {
+			if err != nil || list.channel == "" || channel != "" && channel != list.channel {
 				return err
 			}
-			if in(last.state) {
-				lists = append(lists, last)
+			if in(list.state) {
+				lists = append(lists, list)
 			}
 		}
 	})
 	return lists, err
+}
+
+// nextList returns the first list after that one, or none. It asks for one column at a
+// time, because SQLite reads all rows of a list to find (channel, state) > (?, ?).
+func (t *tx) nextList(last deliveryList) (next deliveryList, err error) {
+	const first = "SELECT channel, state FROM deliveries WHERE "
+	read := func(r row) bool {
+		next = deliveryList{r.ColumnText(0), domain.NotificationState(r.ColumnText(1))}
+		return false
+	}
+	err = t.query(read, first+"channel = ? AND state > ? ORDER BY state", last.channel, string(last.state))
+	if err == nil && next.channel == "" {
+		err = t.query(read, first+"channel > ? ORDER BY channel, state", last.channel)
+	}
+	return next, err
 }
 
 // maxMerged is how many lists SQLite merges in one statement.
