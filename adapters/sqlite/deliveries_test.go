@@ -237,3 +237,42 @@ func TestWaitingDeliveriesThatCannotBeRead(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// Rows of this form are in files of users, so every later version must read them, and also
+// those without optional fields.
+func TestReadsStoredForms(t *testing.T) {
+	s := openInside(t, filepath.Join(t.TempDir(), "orderflow.db"), Options{})
+	of, event := newNotification(t, domain.Held, 1)
+	of.First, of.Receiver = epoch, "mail.example.com"
+	of.Attempts[0].Duration = 5 * time.Millisecond
+	const (
+		id      = "0192f0c1-2d3e-7f4a-8b5c-000000000001"
+		details = `{"attempt":1,"first":1795428000000,"reason":"reason","receiver":"mail.example.com","attempts":[{"at":1795428000000,"ms":5,"outcome":"refused","code":"500","answer":"no"}]}`
+		stored  = `{"properties":{"id":"` + id + `-created","content_type":"application/json","headers":{"ce-id":"` + id + `-created","ce-source":"/orderflow/orders","ce-specversion":"1.0","ce-subject":"` + id +
+			`","ce-time":"2026-11-23T10:00:00.001Z","ce-type":"order.created"},"timestamp":"2026-11-23T10:00:00.001Z"},"body":{"id":"` + id + `","user_id":"ann","product":"Laptop","quantity":1,"created_at":"2026-11-23T10:00:00.001Z"}}`
+	)
+	insert := func(channel, details string) {
+		spoil(t, s, "INSERT INTO deliveries (event_id, channel, recipient, user_id, state, at, next_try, held_channel, held_receiver, details, event) VALUES (?, ?, '', 'ann', 'held', ?, ?, 'mail', 'receiver', ?, ?)",
+			id+"-created", channel, of.At, of.NextTry, details, stored)
+	}
+	insert("mail", details)
+	insert("bare", "{}")
+	bare := of
+	bare.Channel, bare.First, bare.Receiver, bare.Attempts, bare.Attempt, bare.Reason = "bare", time.Time{}, "", nil, 0, ""
+	for _, want := range []domain.Notification{of, bare} {
+		due, err := s.Deliveries().ClaimDue(t.Context(), want.Channel, 2)
+		if err != nil || len(due) != 1 {
+			t.Fatalf("%s: claimed %d, error %v, want 1", want.Channel, len(due), err)
+		}
+		if diff := cmp.Diff(want, due[0].Notification) + cmp.Diff(event, due[0].Event); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", want.Channel, diff)
+		}
+	}
+	columns, err := deliveryColumns(of, event)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]any{details, stored}, columns[columnDetails:]); diff != "" {
+		t.Errorf("the form has changed; read the old one, too (-want +got):\n%s", diff)
+	}
+}

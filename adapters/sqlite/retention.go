@@ -8,8 +8,8 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// A transaction of Expire or Forget changes this many notifications, so that other callers
-// don't wait long.
+// retentionBatch is how many notifications a transaction of Expire or Forget changes, so
+// that other callers don't wait long.
 const retentionBatch = 200
 
 // Expire implements [ports.DeliveryLog]. If the power fails, the next call finds those
