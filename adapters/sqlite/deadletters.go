@@ -88,24 +88,24 @@ func (t *tx) addFailure(record ports.DeadLetterRecord, failure ports.Failure) er
 	return err
 }
 
-// sweepBatch is how many letters sweep deletes. A message can be large.
+// sweepBatch is how many letters one transaction deletes. A message can be large.
 const sweepBatch = 10
 
-// sweep deletes the first letters whose retention is over, which no method finds any more.
-// It writes only if there is one.
+// sweep deletes the letters whose retention is over, which no method finds any more. It
+// writes only if there is one.
 func (d *DeadLetters) sweep(ctx context.Context) error {
 	forgotten, found := d.forgotten(), false
 	err := d.store.read(ctx, func(tx *tx) error {
 		return tx.query(func(row) bool { found = true; return false }, "SELECT 1 FROM dead_letters WHERE settled_at <= ?", forgotten)
 	})
-	if err != nil || !found {
-		return err
+	for deleted := sweepBatch; err == nil && found && deleted == sweepBatch; {
+		err = d.store.write(ctx, fleeting, func(tx *tx) (err error) {
+			deleted, err = tx.exec("DELETE FROM dead_letters WHERE rowid IN (SELECT rowid FROM dead_letters WHERE settled_at <= ? ORDER BY settled_at LIMIT ?)",
+				forgotten, sweepBatch)
+			return err
+		})
 	}
-	return d.store.write(ctx, fleeting, func(tx *tx) error {
-		_, err := tx.exec("DELETE FROM dead_letters WHERE rowid IN (SELECT rowid FROM dead_letters WHERE settled_at <= ? ORDER BY settled_at LIMIT ?)",
-			forgotten, sweepBatch)
-		return err
-	})
+	return err
 }
 
 // Get implements [ports.DeadLetters].

@@ -147,6 +147,7 @@ func TestCallsThatWriteNothing(t *testing.T) {
 		"Release":       func() error { return s.Orders().Release(t.Context(), time.Now()) },
 		"Register":      func() error { return errorOf(s.ChannelStates().Register(t.Context(), "mail")) },
 		"Put":           func() error { return s.DeadLetters().Put(t.Context(), letter) },
+		"sweep":         func() error { return s.DeadLetters().sweep(t.Context()) },
 		"Forget":        func() error { return errorOf(s.DeadLetters().Forget(t.Context(), "ann")) },
 	} {
 		if err := call(); err != nil {

@@ -13,7 +13,8 @@ import (
 	"time"
 )
 
-// ownerInterval is how often each store looks for owners that have died.
+// ownerInterval is how often each store looks for owners that have died, and for dead
+// letters whose retention is over.
 const ownerInterval = time.Second
 
 // register makes this store an owner of claims, and frees those of dead ones. The lock
@@ -40,7 +41,7 @@ func (s *Store) register(ctx context.Context) error {
 		return err
 	}
 	s.file.removeStrayLocks()
-	s.goroutines.Go(s.watchOwners)
+	s.goroutines.Go(s.maintain)
 	return nil
 }
 
@@ -59,8 +60,9 @@ func (s *Store) unregister() {
 	_ = s.lock.Close()
 }
 
-// watchOwners frees the claims of dead owners until the store is closed.
-func (s *Store) watchOwners() {
+// maintain frees the claims of dead owners, and deletes dead letters whose retention is
+// over, until the store is closed.
+func (s *Store) maintain() {
 	ctx := s.lifetime
 	for {
 		select {
@@ -68,6 +70,7 @@ func (s *Store) watchOwners() {
 			return
 		case <-time.After(ownerInterval):
 			_ = s.freeDeadOwners(ctx) // the callers of the ports report an outage
+			_ = s.parts.deadLetters.sweep(ctx)
 		}
 	}
 }
