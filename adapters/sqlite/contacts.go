@@ -46,12 +46,14 @@ func (c *Contacts) Put(ctx context.Context, contacts ...ports.Contact) (err erro
 		rows[i] = []any{contact.UserID, contact.Language, string(addresses), string(off), contact.UpdatedAt.UnixMilli()}
 	}
 	return c.store.write(ctx, durable, func(tx *tx) error {
-		for _, row := range rows {
-			if _, err := tx.exec("INSERT OR REPLACE INTO contacts (user_id, language, addresses, off, updated_at) VALUES (?, ?, ?, ?, ?)", row...); err != nil {
-				return err
+		return tx.overwriting(func() error {
+			for _, row := range rows {
+				if _, err := tx.exec("INSERT OR REPLACE INTO contacts (user_id, language, addresses, off, updated_at) VALUES (?, ?, ?, ?, ?)", row...); err != nil {
+					return err
+				}
 			}
-		}
-		return nil
+			return nil
+		})
 	})
 }
 
@@ -59,11 +61,13 @@ func (c *Contacts) Put(ctx context.Context, contacts ...ports.Contact) (err erro
 func (c *Contacts) Delete(ctx context.Context, userID string) (err error) {
 	defer describe(&err, "delete contact of user %s", userID)
 	return c.store.write(ctx, durable, func(tx *tx) error {
-		deleted, err := tx.exec("DELETE FROM contacts WHERE user_id = ?", userID)
-		if err == nil && deleted == 0 {
-			err = ports.ErrNotFound
-		}
-		return err
+		return tx.overwriting(func() error {
+			deleted, err := tx.exec("DELETE FROM contacts WHERE user_id = ?", userID)
+			if err == nil && deleted == 0 {
+				err = ports.ErrNotFound
+			}
+			return err
+		})
 	})
 }
 

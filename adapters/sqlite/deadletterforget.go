@@ -84,7 +84,7 @@ func (d *DeadLetters) erase(ctx context.Context, userID string, rows []int64) (i
 			case err != nil:
 				return err
 			}
-			if err := tx.empty(letter); err != nil {
+			if err := tx.overwriting(func() error { return tx.empty(letter) }); err != nil {
 				return err
 			}
 			erased++
