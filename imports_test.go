@@ -30,7 +30,7 @@ var rules = []rule{
 	{"adapters/webhookchannel", []string{"ports/...", "domain", "adapters/wire", "github.com/standard-webhooks/standard-webhooks/libraries/go"}, nil},
 	{"adapters/smtpchannel", []string{"ports/...", "domain", "github.com/wneessen/go-mail/..."}, []string{"github.com/emersion/go-smtp", "github.com/emersion/go-sasl"}},
 	{"adapters/sqlite", []string{"ports/...", "domain", "adapters/wire", "adapters/internal/...", "github.com/ncruces/go-sqlite3/...",
-		"github.com/google/uuid", "golang.org/x/sys/..."}, nil},
+		"github.com/google/uuid", "golang.org/x/sys/..."}, []string{"adapters/memory"}},
 	{"adapters", []string{"ports/...", "domain", "adapters/wire", "adapters/internal/...",
 		"go.mongodb.org/mongo-driver/v2/...", "github.com/rabbitmq/amqp091-go", "github.com/google/uuid",
 		"github.com/cenkalti/backoff/v5"}, []string{"services/order"}},
