@@ -3,10 +3,12 @@ package sqlite_test
 import (
 	"log/slog"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"example.com/orderflow/adapters/sqlite"
+	"example.com/orderflow/ports"
 	"example.com/orderflow/ports/porttest"
 )
 
@@ -53,6 +55,41 @@ func TestChannelStatesContract(t *testing.T) {
 		one, other := openTwice(t, sqlite.Options{})
 		return porttest.ChannelStates{States: one.ChannelStates(), Other: other.ChannelStates()}
 	})
+}
+
+var delays = []time.Duration{100 * time.Millisecond, 200 * time.Millisecond, 300 * time.Millisecond}
+
+func TestEventsContract(t *testing.T) {
+	t.Parallel()
+	porttest.Run(t, porttest.EventClauses(), func(t testing.TB) porttest.Events { return openQueues(t).Events })
+}
+
+func TestDeadLetterQueueContract(t *testing.T) {
+	t.Parallel()
+	porttest.Run(t, porttest.DeadLetterQueueClauses(), openQueues)
+}
+
+// openQueues hands out consumers and drains of two stores in turns, as two processes
+// have them.
+func openQueues(t testing.TB) porttest.DeadLetterQueue {
+	one, other := openTwice(t, sqlite.Options{Delays: delays, StopTimeout: time.Second})
+	var calls atomic.Int32
+	store := func() *sqlite.Store {
+		if calls.Add(1)%2 == 0 {
+			return other
+		}
+		return one
+	}
+	return porttest.DeadLetterQueue{
+		Events: porttest.Events{
+			Publisher:    one.Publisher(),
+			Consumer:     func() ports.EventConsumer { return store().Consumer() },
+			Subscription: func(name string) ports.EventQueue { return store().Subscription(name) },
+			Inject:       one.Inject,
+			Attempts:     len(delays) + 1,
+		},
+		Queue: func() ports.DeadLetterQueue { return store().DeadLetterQueue() },
+	}
 }
 
 // openTwice opens one new file twice, as two processes do.

@@ -1,27 +1,165 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"sync"
+	"time"
 
+	"example.com/orderflow/adapters/wire"
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 )
 
-// DeadLetterQueue is the queue of dead letters that no store has kept yet.
+// DeadLetterQueue is the queue of the dead letters that no store has kept yet.
 type DeadLetterQueue struct{ store *Store }
 
 var _ ports.DeadLetterQueue = DeadLetterQueue{}
 
-// DeadLetterQueue returns the part.
+// DeadLetterQueue returns the queue of the dead letters.
 func (s *Store) DeadLetterQueue() DeadLetterQueue { return DeadLetterQueue{s} }
 
-func (DeadLetterQueue) Drain(context.Context, func(context.Context, ports.DeadLetter) error) error {
-	return errors.ErrUnsupported
+const (
+	drainedAtOnce = 50               // running calls of keep
+	drainPause    = 10 * time.Second // before keep gets a letter again
+)
+
+// queuedLetter is a dead letter that this process has taken.
+type queuedLetter struct {
+	id     int64
+	letter ports.DeadLetter
 }
 
-func (DeadLetterQueue) SetAside(context.Context, string, domain.Event, ports.Failure) error {
-	return errors.ErrUnsupported
+// Drain implements [ports.DeadLetterQueue]. After an error of keep a letter comes again
+// after 10 s, or to another Drain once ctx has ended.
+func (q DeadLetterQueue) Drain(ctx context.Context, keep func(context.Context, ports.DeadLetter) error) error {
+	s := q.store
+	if keep == nil {
+		return errors.New("drain dead letters: keep is nil")
+	}
+	trouble := &outage{logger: s.options.Logger, what: "no dead letters are kept"}
+	var letters sync.WaitGroup
+	defer letters.Wait()
+	slots := make(chan struct{}, drainedAtOnce)
+	for {
+		select {
+		case slots <- struct{}{}:
+		case <-ctx.Done():
+			return nil
+		}
+		arrived := s.bells.await(deadLetters)
+		taken, found, pause, err := q.take(ctx, trouble)
+		if err != nil && ctx.Err() == nil {
+			return fmt.Errorf("drain dead letters: %w", err)
+		}
+		if found {
+			letters.Go(func() {
+				defer func() { <-slots }()
+				q.hand(ctx, trouble, taken, keep)
+			})
+			continue
+		}
+		<-slots
+		select {
+		case <-arrived:
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return nil
+		}
+	}
 }
 
-func (DeadLetterQueue) Replay(context.Context, ports.DeadLetter) error { return errors.ErrUnsupported }
+// take takes one letter that is due. If none is, it returns how long the next is away.
+func (q DeadLetterQueue) take(ctx context.Context, trouble *outage) (taken queuedLetter, found bool, pause time.Duration, err error) {
+	s := q.store
+	err = s.persist(ctx, trouble, fleeting, func(tx *tx) error {
+		found, pause = false, idle
+		now := time.Now()
+		err := tx.query(func(r row) bool {
+			taken, found = readQueued(r), true
+			return true
+		}, `UPDATE dead_letter_queue SET owner = ?1 WHERE id = (
+			SELECT id FROM dead_letter_queue WHERE owner IS NULL AND (due <= ?2 OR due > ?3) ORDER BY due, id LIMIT 1)
+			RETURNING id, letter_id, subscription, properties, body, failures`, s.owner, now, now.Add(2*drainPause))
+		if err != nil || found {
+			return err
+		}
+		return tx.query(func(r row) bool {
+			if next := r.time(0); !next.IsZero() {
+				pause = min(max(next.Sub(now), time.Millisecond), idle)
+			}
+			return false
+		}, "SELECT min(due) FROM dead_letter_queue WHERE owner IS NULL")
+	})
+	return taken, found, pause, err
+}
+
+// readQueued reads a letter. A damaged one is kept as far as it can be read.
+func readQueued(r row) queuedLetter {
+	fields := record{row: r, id: r.ColumnText(1)}
+	failures := readFailures(&fields, 5)
+	message, err := decodeMessage(r.ColumnText(3), r.blob(4))
+	if err != nil {
+		message = ports.Message{ID: fields.id, Body: r.blob(4)}
+		fields.fail("message", "is damaged: "+err.Error())
+	}
+	letter := ports.DeadLetter{ID: fields.id, Subscription: r.ColumnText(2), Message: message}
+	if fields.err == nil {
+		letter.Failure = failures[0]
+	} else {
+		at := domain.TruncateTime(time.Now())
+		letter.Failure = ports.Failure{Reason: fields.err.Error(), Attempts: 1, FirstFailure: at, LastFailure: at}
+	}
+	return queuedLetter{r.ColumnInt64(0), letter}
+}
+
+// hand calls keep, and removes the letter or returns it to the queue.
+func (q DeadLetterQueue) hand(ctx context.Context, trouble *outage, taken queuedLetter, keep func(context.Context, ports.DeadLetter) error) {
+	s, letter := q.store, taken.letter
+	err := s.limits().Call(ctx, func(ctx context.Context) error { return keep(ctx, letter) })
+	if err != nil && !errors.Is(err, ports.ErrUnavailable) { // keep logs an outage itself, once for all letters
+		s.options.Logger.Warn("dead letter was not kept; it comes again", "id", letter.ID, "error", err)
+	}
+	_ = s.untilStopped(ctx, func(ctx context.Context) error {
+		return s.persist(ctx, trouble, fleeting, func(tx *tx) (fault error) {
+			if err == nil {
+				_, fault = tx.exec("DELETE FROM dead_letter_queue WHERE id = ? AND owner = ?", taken.id, s.owner)
+				return fault
+			}
+			due := time.Now()
+			if ctx.Err() == nil {
+				due = due.Add(drainPause)
+			}
+			_, fault = tx.exec("UPDATE dead_letter_queue SET owner = NULL, due = ? WHERE id = ? AND owner = ?", due, taken.id, s.owner)
+			tx.after = append(tx.after, func() { s.bells.ring(deadLetters) })
+			return fault
+		})
+	})
+}
+
+// SetAside implements [ports.DeadLetterQueue].
+func (q DeadLetterQueue) SetAside(ctx context.Context, subscription string, event domain.Event, failure ports.Failure) (err error) {
+	defer describe(&err, "set event %s aside", event.ID)
+	m, err := wire.Encode(event)
+	if err = cmp.Or(wire.CheckSubscription(subscription), err); err != nil {
+		return err
+	}
+	failure.FirstFailure, failure.LastFailure = domain.TruncateTime(failure.FirstFailure), domain.TruncateTime(failure.LastFailure)
+	letter := wire.DeadLetter(subscription, m, failure)
+	return q.store.write(ctx, durable, func(tx *tx) error { return tx.setAside(q.store, letter) })
+}
+
+// Replay implements [ports.DeadLetterQueue].
+func (q DeadLetterQueue) Replay(ctx context.Context, letter ports.DeadLetter) (err error) {
+	defer describe(&err, "replay dead letter %s", letter.ID)
+	m, err := newMessage(letter.Message)
+	if err != nil {
+		return err
+	}
+	return q.store.write(ctx, durable, func(tx *tx) error {
+		tx.after = append(tx.after, func() { q.store.bells.ring(letter.Subscription) })
+		return tx.put(letter.Subscription, m)
+	})
+}

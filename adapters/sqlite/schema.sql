@@ -106,7 +106,7 @@ CREATE TABLE subscriptions (
 
 -- The messages in the queues: each queue has a copy.
 CREATE TABLE messages (
-	id            INTEGER PRIMARY KEY, -- in the order of arrival
+	id            INTEGER PRIMARY KEY AUTOINCREMENT, -- in the order of arrival; never used again
 	subscription  TEXT NOT NULL,
 	properties    TEXT NOT NULL,       -- JSON: the message without its body
 	body          BLOB NOT NULL,
@@ -119,12 +119,12 @@ CREATE INDEX messages_free ON messages (subscription, due, id) WHERE owner IS NU
 
 -- Dead letters that no store has kept yet.
 CREATE TABLE dead_letter_queue (
-	id           INTEGER PRIMARY KEY,
+	id           INTEGER PRIMARY KEY AUTOINCREMENT,
 	letter_id    TEXT NOT NULL,
 	subscription TEXT NOT NULL,
 	properties   TEXT NOT NULL,
 	body         BLOB NOT NULL,
-	failure      TEXT NOT NULL, -- JSON
+	failures     TEXT NOT NULL, -- JSON: one
 	due          INTEGER NOT NULL,
 	owner        INTEGER
 ) STRICT;

@@ -69,6 +69,9 @@ type Store struct {
 	places []place // does not change after Open
 	loss   atomic.Pointer[error]
 
+	bells     bells
+	consuming consuming
+
 	closing  chan struct{} // closed when Close begins
 	lifetime context.Context
 	end      context.CancelFunc // ends the calls that still run
@@ -145,7 +148,11 @@ func (s *Store) open(ctx context.Context) (err error) {
 		}
 		s.places = append(s.places, p)
 	}
-	return s.register(ctx)
+	if err := s.register(ctx); err != nil {
+		return err
+	}
+	s.goroutines.Go(s.watch)
+	return nil
 }
 
 // Ping returns nil if the file can be written.
