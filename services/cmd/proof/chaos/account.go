@@ -199,6 +199,14 @@ func (a *account) settleRepeats(event string, sent []send, recorded time.Time) {
 	}
 }
 
+// kills returns the scopes of the notifiers' kills.
+func (w killWindow) kills() (scopes []string) {
+	for _, name := range w.notifiers {
+		scopes = append(scopes, killed(name))
+	}
+	return scopes
+}
+
 // hadRecorded reports whether the notification with this key was recorded as sent before
 // the time.
 func (a *account) hadRecorded(key string, sent time.Time) bool {

@@ -127,9 +127,10 @@ func (a *account) settleAgain(channel, key string, arrived []time.Time, recorded
 			a.breaks(promisesOf[channel].once, "%s: arrived at %v, recorded at %v; all arrivals: %v", key, at, recorded, arrived)
 		}
 	}
-	var kills, stores []string
+	kills := a.kills()
+	var stores []string
 	for _, name := range a.notifiers {
-		kills, stores = append(kills, killed(name)), append(stores, linkName(name, serverStore))
+		stores = append(stores, linkName(name, serverStore))
 	}
 	stores = append(stores, serverStore)
 	for i, at := range arrived {

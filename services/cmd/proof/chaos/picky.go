@@ -33,7 +33,7 @@ func (a *account) settlePicky(orders map[string]storedOrder) {
 		for i := range sent[:max(0, len(sent)-1)] {
 			a.repeated = append(a.repeated, sent[i])
 			a.repeats++
-			if a.hadRecorded(event+"."+harness.Picky+".", sent[i+1]) || !a.disturbed(sent[i], sent[i].Add(a.recording), killed(a.notifiers[0])) {
+			if a.hadRecorded(event+"."+harness.Picky+".", sent[i+1]) || !a.disturbed(sent[i], sent[i].Add(a.recording), a.kills()...) {
 				a.breaks(onceOutsideWindow, "%s by picky: sent at %v", event, sent)
 				continue
 			}
