@@ -44,6 +44,7 @@ chaos: ## Kill, cut and restart every part under load, account for each order: D
 	.ci/try chaos --duration $(DURATION) $(if $(SEED),--seed $(SEED))
 
 .PHONY: chaos-embedded
+chaos-embedded: RATE := 300
 chaos-embedded: ## Kill the process that keeps its data in a file, at random and at each boundary, account for each order; needs only Go
 	.ci/try chaos --scenario embedded --duration $(DURATION) --rate $(RATE) $(if $(SEED),--seed $(SEED))
 

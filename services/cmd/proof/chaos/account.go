@@ -42,6 +42,7 @@ type account struct {
 	recorded  map[string]time.Time   // when the victim had recorded a notification as sent, by its key
 	pickySent map[string][]time.Time // by event
 	picky     bool                   // the processes have the channel
+	strict    bool                   // no fault of the trial makes a process log an error
 
 	since         time.Time                             // from which on each order concerns all channels
 	earlier       backlog                               // what there was by then

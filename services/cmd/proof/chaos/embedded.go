@@ -22,7 +22,7 @@ const (
 	scenarioEmbedded = "embedded"
 
 	manyClients       = 64
-	fileDrainTimeout  = 20 * time.Second
+	fileDrainTimeout  = time.Minute
 	fileAnswerTimeout = 30 * time.Second
 )
 
@@ -108,7 +108,7 @@ func newFileTrial(s *settings, executables, name string) (*fileTrial, error) {
 	j := &journal{log: log}
 	return &fileTrial{
 		trial: &trial{settings: s, journal: j, folder: folder, made: make(map[string]int),
-			account: account{journal: j, killWindow: fileWindow, recorded: make(map[string]time.Time), pickySent: make(map[string][]time.Time)},
+			account: account{journal: j, killWindow: fileWindow, strict: true, recorded: make(map[string]time.Time), pickySent: make(map[string][]time.Time)},
 		},
 		timeline: log, executables: executables, data: filepath.Join(folder, "orderflow.db"),
 	}, nil

@@ -96,12 +96,19 @@ func (a *account) readLog(name, log string) {
 		}
 		switch {
 		case last && strings.HasPrefix(line, program+": "):
+		case a.strict && isError(line):
+			a.breaks(logsNoError, "%s: %.300s", name, strings.TrimSpace(line))
 		case line[0] != '{', isSend && json.Unmarshal([]byte(line), &s) != nil:
 			a.breaks(logsOnly, "%s: %.200s", name, strings.TrimSpace(line))
 		case isSend:
 			a.sends = append(a.sends, s)
 		}
 	}
+}
+
+// isError reports whether the line is about a failure that nothing in the trial causes.
+func isError(line string) bool {
+	return (strings.Contains(line, `"level":"ERROR"`) || strings.Contains(line, "unavailable")) && !strings.Contains(line, harness.RefusedOnPurpose)
 }
 
 // readVictim reads a line that only the victim writes, and reports whether it is one.

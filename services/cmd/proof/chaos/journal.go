@@ -146,6 +146,7 @@ var (
 
 	fileIsSound  = promised("the file is sound, and nothing claimed is left in it")
 	listsAll     = promised("the lists have everything that the file has")
+	logsNoError  = promised("no process logs an error")
 	pickySettled = promised("a rejected notification is one dead letter, no other is")
 
 	faultsMade    = promised("every fault could be made")
@@ -154,4 +155,4 @@ var (
 )
 
 // filePromises are those about a file.
-var filePromises = []promise{fileIsSound, listsAll, pickySettled, placesMet}
+var filePromises = []promise{fileIsSound, listsAll, logsNoError, pickySettled, placesMet}

@@ -120,6 +120,25 @@ func TestRecordedIsNotRepeated(t *testing.T) {
 	}
 }
 
+// Only a trial without servers is strict about errors in the logs.
+func TestErrorsInLogs(t *testing.T) {
+	lines := map[string]bool{
+		`{"level":"ERROR","msg":"the outbox can't be swept"}`:                      true,
+		`{"level":"WARN","msg":"waiting","error":"claim: unavailable: disk full"}`: true,
+		`{"level":"WARN","msg":"attempt failed"}`:                                  false,
+		`{"level":"ERROR","msg":"x","error":"` + harness.RefusedOnPurpose + `"}`:   false,
+	}
+	for _, strict := range []bool{true, false} {
+		for line, isError := range lines {
+			a := account{journal: new(journal), strict: strict}
+			a.readLog("orderflow-1.0001.log", line+"\n")
+			if got := len(a.breaches(logsNoError)) > 0; got != (isError && strict) {
+				t.Errorf("strict %v: %s: found %v", strict, line, got)
+			}
+		}
+	}
+}
+
 func TestReadVictim(t *testing.T) {
 	const lines = `{"time":"2026-11-23T12:00:01Z","msg":"recorded","notification":"1-created.log."}
 {"time":"2026-11-23T12:00:00Z","msg":"recorded","notification":"1-created.log."}

@@ -8,6 +8,7 @@ import (
 	"example.com/orderflow/adapters/sqlite"
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
+	"example.com/orderflow/services/cmd/proof/harness"
 )
 
 // orders are the store's, with the trap around each method that changes something.
@@ -54,7 +55,7 @@ type publisher struct {
 // events.
 func (p publisher) Publish(ctx context.Context, events ...domain.Event) []error {
 	if p.trap.is("Release events") && len(events) > 0 {
-		return append([]error{errors.New("refused, so that the relay releases it")}, p.Publisher.Publish(ctx, events[1:]...)...)
+		return append([]error{errors.New(harness.RefusedOnPurpose)}, p.Publisher.Publish(ctx, events[1:]...)...)
 	}
 	done := p.trap.call("Publish")
 	errs := p.Publisher.Publish(ctx, events...)

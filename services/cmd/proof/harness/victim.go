@@ -38,3 +38,7 @@ const (
 	Recorded   = "recorded"
 	PoisonKept = "poison kept"
 )
+
+// RefusedOnPurpose is the error with which the victim refuses to publish an event, so
+// that the relay releases it.
+const RefusedOnPurpose = "refused on purpose"
