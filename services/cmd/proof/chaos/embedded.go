@@ -94,6 +94,8 @@ type fileTrial struct {
 	executables string // folder
 	data        string // the file
 	lives       []life // of the victim
+
+	pausedReceivers int
 }
 
 func newFileTrial(s *settings, executables, name string) (*fileTrial, error) {

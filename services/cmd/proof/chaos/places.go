@@ -62,7 +62,7 @@ var methods = []placed{
 	{"Acknowledge a letter", 2, midway, nil},
 	{"Replay", 1, around, (*fileTrial).replayLetters},
 	{"Settle a letter", 1, around, (*fileTrial).replayLetters},
-	{"Pause", 1, around, (*fileTrial).pauseWebhooks},
+	{"Pause", 1, around, (*fileTrial).pauseReceivers},
 	{"Change a pause", 1, around, (*fileTrial).pauseWebhooks},
 	{"ClaimHeld", 1, around, (*fileTrial).pauseWebhooks},
 }
@@ -178,6 +178,14 @@ func (t *fileTrial) nextPoison() string {
 func (t *fileTrial) replayLetters(ctx context.Context) {
 	for harness.Sleep(ctx, 50*time.Millisecond) {
 		_ = t.operate(ctx, "/dead-letters/replay", map[string]any{"all": true, "limit": 5}) // it may not be ready, or die
+	}
+}
+
+// pauseReceivers pauses one receiver of webhooks after the other. None exists.
+func (t *fileTrial) pauseReceivers(ctx context.Context) {
+	for harness.Sleep(ctx, 50*time.Millisecond) {
+		t.pausedReceivers++
+		_ = t.operate(ctx, "/channels/"+harness.Webhook+"/pause", map[string]any{"receiver": fmt.Sprintf("receiver-%d.example.com", t.pausedReceivers)})
 	}
 }
 
