@@ -32,7 +32,7 @@ var fileWindow = killWindow{recording: 3 * time.Second}
 
 // The executables of the scenario, which are both services in one process.
 const (
-	programBoth   = "orderflow"
+	programBoth   = harness.Orderflow
 	programVictim = "victim"
 )
 
@@ -116,8 +116,11 @@ func newFileTrial(s *settings, executables, name string) (*fileTrial, error) {
 	}, nil
 }
 
-// env returns the environment of the processes.
-func (t *fileTrial) env() []string {
+// envOf returns the program's environment.
+func (t *fileTrial) envOf(program string) []string {
+	if program == programBoth {
+		return t.notifierEnv()
+	}
 	file := &url.URL{Scheme: "sqlite", Opaque: t.data}
 	return append(harness.ServerEnv(file, file), t.notifierEnv()...)
 }
@@ -143,10 +146,10 @@ func (t *fileTrial) startPrograms(programs []string) error {
 		}
 		p := &process{logs: t.folder, journal: t.journal}
 		var err error
-		if p.Command, err = make(fmt.Sprint(program, "-", 1+n), filepath.Join(t.executables, program), flagsOf(program)...); err != nil {
+		if p.Command, err = make(fmt.Sprint(program, "-", 1+n), filepath.Join(t.executables, program), t.flagsOf(program)...); err != nil {
 			return err
 		}
-		p.Env = t.env()
+		p.Env = t.envOf(program)
 		t.processes = append(t.processes, p)
 		if program != programOrder {
 			t.account.notifiers = append(t.account.notifiers, p.Name)
@@ -158,11 +161,15 @@ func (t *fileTrial) startPrograms(programs []string) error {
 	return nil
 }
 
-func flagsOf(program string) []string {
+// flagsOf returns the program's flags. The file is where orderflow keeps it by default.
+func (t *fileTrial) flagsOf(program string) (flags []string) {
 	if program == programVictim {
 		return nil
 	}
-	return []string{"--log-format=json", "--request-timeout=" + requestTimeout.String(), "--shutdown-timeout=10s", "--shutdown-delay=0s"}
+	if program == programBoth {
+		flags = append(flags, "--data="+t.folder)
+	}
+	return append(flags, "--log-format=json", "--request-timeout="+requestTimeout.String(), "--shutdown-timeout=10s", "--shutdown-delay=0s")
 }
 
 // awaitAll waits until all services are ready.
