@@ -28,7 +28,7 @@ func (f *file) migrate(ctx context.Context) (err error) {
 	}
 	defer c.close()
 	defer c.conn.SetInterrupt(c.conn.SetInterrupt(ctx))
-	version, err := f.version(c)
+	version, err := f.committedVersion(c)
 	for err == nil && version < len(steps) {
 		version, err = f.moveForward(c)
 	}
@@ -59,6 +59,21 @@ func (f *file) moveForward(c *connection) (version int, err error) {
 	}
 	_, err = t.exec("COMMIT")
 	return version, err
+}
+
+// committedVersion returns the version in a transaction of its own. Without one, another
+// process that makes the tables between the reads looks like another application.
+func (f *file) committedVersion(c *connection) (version int, err error) {
+	t := &tx{connection: c}
+	if _, err := t.exec("BEGIN"); err != nil {
+		return 0, err
+	}
+	defer func() {
+		if _, e := t.exec("ROLLBACK"); err == nil {
+			err = e
+		}
+	}()
+	return f.version(c)
 }
 
 // version returns the version of the file's tables, 0 if it has none. It returns an error
