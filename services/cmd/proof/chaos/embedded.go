@@ -59,32 +59,35 @@ func runEmbedded(ctx context.Context, s *settings, out io.Writer) (held bool, er
 		return false, err
 	}
 	fmt.Fprintf(out, "chaos: seed %d, %v\n", s.Seed, s.Duration)
-	if err := errors.Join(harness.Build(ctx, folder), harness.BuildVictim(ctx, folder)); err != nil {
-		return false, errors.Join(err, os.RemoveAll(folder))
-	}
 	held = true
-	for n, p := range parts {
-		t, err := newFileTrial(s, folder, fmt.Sprintf("part-%d", n+1))
-		if err != nil {
-			return false, err
-		}
-		err = t.playPart(ctx, p)
-		t.close()
-		if err != nil {
-			return false, errors.Join(fmt.Errorf("%s: %w", p.title, err), t.timeline.Close())
-		}
-		fmt.Fprintf(out, "\n%s\n", strings.ToUpper(p.title))
-		held = t.reportFile(out) && held
-		if err := t.timeline.Close(); err != nil {
-			return false, err
-		}
+	err = errors.Join(harness.Build(ctx, folder), harness.BuildVictim(ctx, folder))
+	for n := 0; n < len(parts) && err == nil; n++ {
+		var partHeld bool
+		partHeld, err = parts[n].run(ctx, s, folder, fmt.Sprintf("part-%d", n+1), out)
+		held = held && partHeld
 	}
-	if held {
-		return true, os.RemoveAll(folder)
+	if held && err == nil || ctx.Err() != nil {
+		return held && err == nil, errors.Join(err, os.RemoveAll(folder))
 	}
 	fmt.Fprintf(out, "\nkept: the logs and files in %s\nagain: --scenario %s --seed %d --duration %v --rate %d\n",
 		folder, s.Scenario, s.Seed, s.Duration, s.Rate)
-	return false, nil
+	return false, err
+}
+
+// run plays the part, prints its report, and reports whether every promise held.
+func (p part) run(ctx context.Context, s *settings, executables, name string, out io.Writer) (held bool, err error) {
+	t, err := newFileTrial(s, executables, name)
+	if err != nil {
+		return false, err
+	}
+	defer t.timeline.Close()
+	err = t.playPart(ctx, p)
+	t.close()
+	if err != nil {
+		return false, fmt.Errorf("%s: %w", p.title, err)
+	}
+	fmt.Fprintf(out, "\n%s\n", strings.ToUpper(p.title))
+	return t.reportFile(out), nil
 }
 
 // fileTrial is a trial on a file.

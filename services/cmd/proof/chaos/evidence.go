@@ -96,6 +96,7 @@ func (a *account) readLog(name, log string) {
 		}
 		switch {
 		case last && strings.HasPrefix(line, program+": "):
+		case program == harness.Orderflow && (line == "\n" || strings.HasPrefix(line, "  ")): // its welcome
 		case a.strict && isError(line):
 			a.breaks(logsNoError, "%s: %.300s", name, strings.TrimSpace(line))
 		case line[0] != '{', isSend && json.Unmarshal([]byte(line), &s) != nil:

@@ -32,6 +32,14 @@ func TestReadLog(t *testing.T) {
 		{"a reason, and cut off", "notification: consumer was not done\n" + line[:100], 0, []string{"notification: consumer was not done"}},
 		{"another program's", "order: consumer was not done\n", 0, []string{"order: consumer was not done"}},
 	}
+	t.Run("a welcome", func(t *testing.T) {
+		const log = "\n  orders  http://localhost:8080\n\n" + line + "panic: boom\n"
+		a := account{journal: new(journal)}
+		a.readLog("orderflow-1.0001.log", log)
+		if got := a.breaches(logsOnly); len(a.sends) != 1 || !cmp.Equal(got, []string{"orderflow-1.0001.log: panic: boom"}) {
+			t.Errorf("%d sends, strange lines %q", len(a.sends), got)
+		}
+	})
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			a := account{journal: new(journal)}

@@ -116,7 +116,8 @@ func (t *fileTrial) killAtPlaces(ctx context.Context, d time.Duration) error {
 		}
 	}
 	p.Args = flags
-	return nil
+	return inTurn(ctx, t.revive, func(ctx context.Context) error { return t.awaitAll(ctx, fileAnswerTimeout) },
+		func(ctx context.Context) error { t.resumeWebhooks(ctx); return nil })
 }
 
 // end ends the process for good.
