@@ -1,5 +1,5 @@
-// Command chaos proves the services' promises on real servers. It runs the
-// executables as processes, places orders, kills, cuts and restarts everything,
+// Command chaos proves the services' promises on real servers, or on a file. It runs
+// the executables as processes, places orders, kills, cuts and restarts everything,
 // and then accounts for every order, notification and dead letter.
 //
 // A seed draws the faults and their times, so a failed run can be repeated. The
