@@ -133,6 +133,7 @@ func (t *fileTrial) playPart(ctx context.Context, p part) error {
 	return inTurn(ctx,
 		func(context.Context) error { return t.startReceivers() },
 		func(context.Context) error { return t.startPrograms(p.programs) },
+		t.killAtBirth,
 		func(ctx context.Context) error { return t.awaitAll(ctx, time.Minute) },
 		t.putContacts,
 		func(ctx context.Context) error { return t.sufferPart(ctx, p) },

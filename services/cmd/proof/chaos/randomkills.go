@@ -16,7 +16,26 @@ const (
 	longestLife = 2 * time.Second        // from one disturbance to the next
 	longestStop = 3 * time.Second        // by SIGSTOP
 	longestDead = 500 * time.Millisecond // half of the killed processes start again at once
+	youngest    = 60 * time.Millisecond  // in which a process has made the file
 )
+
+// births is the number of kills while the file is made.
+const births = 10
+
+// killAtBirth kills the processes while they make the file, and starts them again.
+func (t *fileTrial) killAtBirth(ctx context.Context) error {
+	r := rand.New(rand.NewPCG(t.Seed, 3))
+	for range births {
+		harness.Sleep(ctx, rand64(r, youngest))
+		for _, p := range t.processes {
+			t.made["kill -9 while it makes the file, "+p.Name]++
+			if err := p.bounce(ctx, syscall.SIGKILL, 0); err != nil {
+				return err
+			}
+		}
+	}
+	return context.Cause(ctx)
+}
 
 // disturbAtRandom kills, ends and stops the processes, one after the other.
 func (t *fileTrial) disturbAtRandom(ctx context.Context, d time.Duration) error {
