@@ -17,11 +17,11 @@ help: ## Show this list
 
 .PHONY: run
 run: ## Run both services in one process, in memory; needs only Go
-	@go build -o $(BIN)/ ./services/cmd/allinone && exec $(BIN)/allinone
+	@go build -o $(BIN)/ ./services/cmd/orderflow && exec $(BIN)/orderflow
 
 .PHONY: build
 build: ## Build the three executables into bin/
-	go build -trimpath -o $(BIN)/ ./services/cmd/order ./services/cmd/notification ./services/cmd/allinone
+	go build -trimpath -o $(BIN)/ ./services/cmd/order ./services/cmd/notification ./services/cmd/orderflow
 
 .PHONY: test
 test: ## Run every test, with the race detector, on real servers (it brings them up)

@@ -201,11 +201,11 @@ func TestPauseAndForget(t *testing.T) {
 	n.notifier.stopWell(t, syscall.SIGTERM)
 }
 
-// In allinone with a store in memory, the admin address keeps contacts and pauses.
+// In orderflow with a store in memory, the admin address keeps contacts and pauses.
 func TestChannelsInMemory(t *testing.T) {
 	mails := startMailServer(t)
 	orders, admin := freeAddress(t), freeAddress(t)
-	p := start(t, "allinone", "--order-addr="+orders, "--notification-addr=localhost:0", "--admin-addr="+admin,
+	p := start(t, "orderflow", "--order-addr="+orders, "--notification-addr=localhost:0", "--admin-addr="+admin,
 		"--smtp=smtp://"+mails.address+"/?from=shop@example.com&tls=none")
 	awaitReady(t, orders)
 	if status, err := fetch("PUT", "http://"+admin+"/contacts/1", `{"language":"de","addresses":{"email":"ann@example.com"}}`, nil); err != nil || status != http.StatusOK {

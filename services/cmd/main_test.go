@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		defer os.RemoveAll(dir)
-		build := exec.Command("go", "build", "-race", "-o", dir, "./order", "./notification", "./allinone")
+		build := exec.Command("go", "build", "-race", "-o", dir, "./order", "./notification", "./orderflow")
 		if out, err := build.CombinedOutput(); err != nil {
 			fmt.Fprintf(os.Stderr, "build the executables: %v\n%s", err, out)
 			return 1
@@ -87,7 +87,7 @@ func prepare(name string, args ...string) *process {
 func prepareBinary(folder, name string, args ...string) *process {
 	p := &process{name: name, done: make(chan struct{})}
 	p.cmd = exec.Command(filepath.Join(folder, name), args...)
-	p.cmd.Env = clean(os.Environ())
+	p.cmd.Env = environment(name)
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
 	return p
 }
@@ -120,6 +120,16 @@ func tail(text string) string {
 	return text
 }
 
+// environment returns the environment of an executable. It has orderflow keep its data in
+// memory, unless a flag names something else.
+func environment(name string) []string {
+	env := clean(os.Environ())
+	if name == "orderflow" {
+		env = append(env, "STORE_URL=memory:", "BROKER_URL=memory:")
+	}
+	return env
+}
+
 // clean returns the environment without the executables' variables.
 func clean(env []string) []string {
 	var kept []string
@@ -128,7 +138,7 @@ func clean(env []string) []string {
 		switch name {
 		case "ADDR", "ADMIN_ADDR", "MAX_IN_FLIGHT", "ORDER_ADDR", "NOTIFICATION_ADDR", "STORE_URL", "BROKER_URL", "LOG_LEVEL", "LOG_FORMAT", "BROKER_MANAGEMENT_URL", "PREFETCH",
 			"SMTP_URL", "SMTP_PASSWORD_FILE", "WEBHOOK_URL", "WEBHOOK_SECRET", "WEBHOOK_SECRET_FILE", "WEBHOOK_ALLOW_PRIVATE", "CHANNELS_FILE", "TEMPLATES",
-			"DEFAULT_LANGUAGE", "RATE", "RETENTION", "ALERTS", "START_TIMEOUT", "REQUEST_TIMEOUT", "IDLE_TIMEOUT", "SHUTDOWN_DELAY", "SHUTDOWN_TIMEOUT":
+			"DEFAULT_LANGUAGE", "RATE", "RETENTION", "ALERTS", "DATA_DIR", "START_TIMEOUT", "REQUEST_TIMEOUT", "IDLE_TIMEOUT", "SHUTDOWN_DELAY", "SHUTDOWN_TIMEOUT":
 		default:
 			kept = append(kept, entry)
 		}
@@ -169,7 +179,7 @@ func run(t *testing.T, env []string, name string, args ...string) (status int, s
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, filepath.Join(binaries, name), args...)
-	cmd.Env = append(clean(os.Environ()), env...)
+	cmd.Env = append(environment(name), env...)
 	var out, errOut bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errOut
 	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {

@@ -29,7 +29,7 @@ func TestRefusalsInBoundedMemory(t *testing.T) {
 		pause   = 800 * time.Millisecond
 	)
 	orders := freeAddress(t)
-	p := startBinary(t, buildPlain(t, "allinone"), "allinone", "--order-addr="+orders, "--notification-addr=localhost:0", "--admin-addr=localhost:0", "--log-level=warn")
+	p := startBinary(t, buildPlain(t, "orderflow"), "orderflow", "--order-addr="+orders, "--notification-addr=localhost:0", "--admin-addr=localhost:0", "--log-level=warn")
 	awaitReady(t, orders)
 	large := fmt.Sprintf(`{"user_id":%q,"product":%q,"quantity":1}`, strings.Repeat("界", 128), strings.Repeat("界", 256))
 	for range 100 {
@@ -91,7 +91,7 @@ func TestHeadersInBoundedMemory(t *testing.T) {
 	const clients = 3000
 	const alive = "GET /livez HTTP/1.1\r\nHost: localhost\r\n"
 	unfinished := alive + strings.Repeat("a:\r\n", 980)
-	folder := buildPlain(t, "allinone")
+	folder := buildPlain(t, "orderflow")
 	for name, request := range map[string]string{
 		"unfinished":                unfinished,
 		"unfinished behind another": alive + "\r\n" + unfinished,
@@ -99,7 +99,7 @@ func TestHeadersInBoundedMemory(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			orders := freeAddress(t)
-			p := startBinary(t, folder, "allinone", "--order-addr="+orders, "--notification-addr=localhost:0", "--admin-addr=localhost:0", "--log-level=warn")
+			p := startBinary(t, folder, "orderflow", "--order-addr="+orders, "--notification-addr=localhost:0", "--admin-addr=localhost:0", "--log-level=warn")
 			awaitReady(t, orders)
 			for range clients {
 				conn, err := net.Dial("tcp", orders)

@@ -17,7 +17,7 @@ import (
 // The answers to long requests are short.
 func TestRefusalsAreShort(t *testing.T) {
 	orders := freeAddress(t)
-	start(t, "allinone", "--order-addr="+orders, "--notification-addr=localhost:0", "--log-level=warn")
+	start(t, "orderflow", "--order-addr="+orders, "--notification-addr=localhost:0", "--log-level=warn")
 	awaitReady(t, orders)
 	long := strings.Repeat("x", 30_000)
 	for _, tt := range []struct {
@@ -104,7 +104,7 @@ func TestConnectionsFillOpenFiles(t *testing.T) {
 	for _, limit := range []int{64, 256} {
 		t.Run(strconv.Itoa(limit), func(t *testing.T) {
 			orders := freeAddress(t)
-			shell := []string{"-c", fmt.Sprintf(`ulimit -n %d && exec "$0" "$@"`, limit), filepath.Join(binaries, "allinone")}
+			shell := []string{"-c", fmt.Sprintf(`ulimit -n %d && exec "$0" "$@"`, limit), filepath.Join(binaries, "orderflow")}
 			p := startBinary(t, "/bin", "sh", append(shell, "--order-addr="+orders, "--notification-addr=localhost:0", "--admin-addr=localhost:0")...)
 			awaitReady(t, orders)
 			const alive = "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"

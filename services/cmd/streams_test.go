@@ -33,12 +33,12 @@ func checkReady(t *testing.T, address, status, log string) {
 	})
 }
 
-// allInOne returns allinone in memory. It is not started, so that the test can set its
+// allInOne returns orderflow in memory. It is not started, so that the test can set its
 // streams.
 func allInOne(t *testing.T, args ...string) (p *process, orders, notifications string) {
 	t.Helper()
 	orders, notifications = freeAddress(t), freeAddress(t)
-	return prepare("allinone", append([]string{"--order-addr=" + orders, "--notification-addr=" + notifications, "--log-format=json"}, args...)...), orders, notifications
+	return prepare("orderflow", append([]string{"--order-addr=" + orders, "--notification-addr=" + notifications, "--log-format=json"}, args...)...), orders, notifications
 }
 
 // pipe returns a pipe, and closes both ends when the test ends.
@@ -166,11 +166,11 @@ func TestStopWhileStdoutReaderPauses(t *testing.T) {
 // A service whose stdout is closed reports that on stderr.
 func TestClosedStdout(t *testing.T) {
 	p, orders, _ := allInOne(t)
-	p.cmd.Path, p.cmd.Args = "/bin/sh", append([]string{"sh", "-c", `exec "$0" "$@" >&-`, filepath.Join(binaries, "allinone")}, p.cmd.Args[1:]...)
+	p.cmd.Path, p.cmd.Args = "/bin/sh", append([]string{"sh", "-c", `exec "$0" "$@" >&-`, filepath.Join(binaries, "orderflow")}, p.cmd.Args[1:]...)
 	p.start(t)
 	awaitReady(t, orders)
 	eventually(t, func() error {
-		if !strings.Contains(p.out.String(), "allinone: stdout is closed, or /dev/null") {
+		if !strings.Contains(p.out.String(), "orderflow: stdout is closed, or /dev/null") {
 			return errors.New("stderr does not say that the log is lost")
 		}
 		return nil

@@ -17,7 +17,7 @@ import (
 var update = flag.Bool("update", false, "rewrite the golden files")
 
 func TestHelp(t *testing.T) {
-	for _, name := range []string{"order", "notification", "allinone"} {
+	for _, name := range []string{"order", "notification", "orderflow"} {
 		t.Run(name, func(t *testing.T) {
 			status, got, _ := run(t, []string{"COLUMNS=100"}, name, "--help")
 			if status != 0 {
@@ -61,7 +61,7 @@ func TestWrongSettings(t *testing.T) {
 		{"unknown command", "order", []string{"serve"}, nil, 2, []string{"serve", "order --help"}},
 		{"log level", "order", []string{"--log-level=loud"}, nil, 2, []string{"--log-level (LOG_LEVEL)", "debug", "loud"}},
 		{"log level by variable", "order", nil, []string{"LOG_LEVEL=loud"}, 2, []string{"--log-level (LOG_LEVEL)", "debug", "loud"}},
-		{"log format", "allinone", nil, []string{"LOG_FORMAT=xml"}, 2, []string{"--log-format (LOG_FORMAT)", "json", "xml"}},
+		{"log format", "orderflow", nil, []string{"LOG_FORMAT=xml"}, 2, []string{"--log-format (LOG_FORMAT)", "json", "xml"}},
 		{"invalid duration", "notification", []string{"--start-timeout=soon"}, nil, 2, []string{"--start-timeout (START_TIMEOUT)", "soon", "duration"}},
 		{"negative duration", "order", nil, []string{"SHUTDOWN_TIMEOUT=-1s"}, 2, []string{"--shutdown-timeout (SHUTDOWN_TIMEOUT)", "-1s", "such as 30s"}},
 		{"store without scheme", "order", []string{"--store=localhost"}, nil, 1, []string{"--store (STORE_URL)", "mongodb://"}},
@@ -70,16 +70,16 @@ func TestWrongSettings(t *testing.T) {
 		{"store with an invalid URL", "order", []string{"--store=mongodb://u:hunter2@loc alhost:x/orders"}, nil, 1, []string{"--store (STORE_URL)"}},
 		{"broker of another kind", "order", nil, []string{"BROKER_URL=kafka://u:hunter2@h"}, 1, []string{"--broker (BROKER_URL)", `"kafka"`, "amqp:"}},
 		{"broker with an invalid URL", "order", nil, []string{"BROKER_URL=amqp://u:hunter2@h:port/"}, 1, []string{"--broker (BROKER_URL)"}},
-		{"broker in memory, order", "order", []string{"--broker=memory:", "--store=memory:"}, nil, 1, []string{"--broker (BROKER_URL)", "one process", "allinone"}},
-		{"broker in memory, notification", "notification", []string{"--broker=memory:"}, nil, 1, []string{"--broker (BROKER_URL)", "one process", "allinone"}},
-		{"address taken", "allinone", []string{"--order-addr=" + taken.Addr().String(), "--notification-addr=localhost:0", "--admin-addr=localhost:0"}, nil, 1, []string{"--order-addr (ORDER_ADDR)", taken.Addr().String(), "in use", "HOST:PORT"}},
+		{"broker in memory, order", "order", []string{"--broker=memory:", "--store=memory:"}, nil, 1, []string{"--broker (BROKER_URL)", "one process", "orderflow"}},
+		{"broker in memory, notification", "notification", []string{"--broker=memory:"}, nil, 1, []string{"--broker (BROKER_URL)", "one process", "orderflow"}},
+		{"address taken", "orderflow", []string{"--order-addr=" + taken.Addr().String(), "--notification-addr=localhost:0", "--admin-addr=localhost:0"}, nil, 1, []string{"--order-addr (ORDER_ADDR)", taken.Addr().String(), "in use", "HOST:PORT"}},
 		{"empty store", "order", nil, []string{"STORE_URL="}, 1, []string{"--store (STORE_URL)", "empty", "default"}},
 		{"slash in the password", "order", []string{"--store=memory:", "--broker=amqp://u:12/hunter2@localhost/"}, nil, 1, []string{"--broker (BROKER_URL)", "percent-encoded"}},
 		{"hash in the password", "order", []string{"--store=memory:", "--broker=amqp://u:p@ss#hunter2@localhost/"}, nil, 1, []string{"--broker (BROKER_URL)", "percent-encoded"}},
 		{"slash in the store's password", "order", []string{"--store=mongodb://u:12/hunter2@localhost/d", "--start-timeout=1s"}, nil, 1, []string{"--store (STORE_URL)"}},
 		{"hash in the store's password", "order", []string{"--store=mongodb://u:p@ss#hunter2@localhost/d", "--start-timeout=1s"}, nil, 1, []string{"--store (STORE_URL)"}},
 		{"address without port", "order", []string{"--addr=localhost", "--store=mongodb://localhost:1/orders"}, nil, 2, []string{"--addr (ADDR)", `"localhost"`, "HOST:PORT"}},
-		{"admin address taken", "allinone", nil, []string{"ADMIN_ADDR=" + taken.Addr().String(), "ORDER_ADDR=localhost:0", "NOTIFICATION_ADDR=localhost:0"}, 1, []string{"--admin-addr (ADMIN_ADDR)", taken.Addr().String(), "in use", "HOST:PORT"}},
+		{"admin address taken", "orderflow", nil, []string{"ADMIN_ADDR=" + taken.Addr().String(), "ORDER_ADDR=localhost:0", "NOTIFICATION_ADDR=localhost:0"}, 1, []string{"--admin-addr (ADMIN_ADDR)", taken.Addr().String(), "in use", "HOST:PORT"}},
 		{"no orders in flight", "order", nil, []string{"MAX_IN_FLIGHT=0"}, 2, []string{"--max-in-flight (MAX_IN_FLIGHT)", "0 is out of range", "4096"}},
 		{"invalid admin address", "order", []string{"--admin-addr=9080"}, nil, 2, []string{"--admin-addr (ADMIN_ADDR)", `"9080"`, "HOST:PORT"}},
 		{"no selection of dead letters", "notification", []string{"dead-letters", "replay"}, nil, 2, []string{"ids", "--reason=TEXT", "--all"}},
@@ -89,10 +89,10 @@ func TestWrongSettings(t *testing.T) {
 		{"dead letters without a store", "notification", []string{"dead-letters", "list", "--store=mongodb://u:hunter2@localhost:1/d", "--start-timeout=1s"}, nil, 1, []string{"--store (STORE_URL)", "did not answer"}},
 		{"mail server without a sender", "notification", nil, []string{"SMTP_URL=smtp://u:hunter2@h/"}, 1, []string{"--smtp (SMTP_URL)", "option from is missing"}},
 		{"mail server by http", "notification", nil, []string{"SMTP_URL=http://u:hunter2@h/"}, 1, []string{"must begin with smtp:// or smtps://, as in smtp://user:password@host:587/?from=shop@example.com"}},
-		{"wrong unsubscribe link", "allinone", nil, []string{"SMTP_URL=smtp://h/?list_unsubscribe=hunter2"}, 1, []string{"like https://example.com/unsubscribe or mailto:unsubscribe@example.com"}},
+		{"wrong unsubscribe link", "orderflow", nil, []string{"SMTP_URL=smtp://h/?list_unsubscribe=hunter2"}, 1, []string{"like https://example.com/unsubscribe or mailto:unsubscribe@example.com"}},
 		{"alerts by fax", "notification", nil, []string{"ALERTS=fax:hunter2"}, 1, []string{"--alerts (ALERTS)", "such as mailto:ops@example.com, nor"}},
 		{"broker without scheme", "notification", nil, []string{"BROKER_URL=password=hunter2"}, 1, []string{"--broker (BROKER_URL)", "such as amqp://guest:guest@localhost:5672/"}},
-		{"webhook without a secret", "allinone", []string{"--webhook=https://example.com/"}, nil, 1, []string{"--webhook-secret-file (WEBHOOK_SECRET_FILE)", "WEBHOOK_SECRET"}},
+		{"webhook without a secret", "orderflow", []string{"--webhook=https://example.com/"}, nil, 1, []string{"--webhook-secret-file (WEBHOOK_SECRET_FILE)", "WEBHOOK_SECRET"}},
 		{"no channels file", "notification", nil, []string{"CHANNELS_FILE=none.yaml"}, 1, []string{"--channels (CHANNELS_FILE)", "none.yaml", "no such file"}},
 		{"retention", "notification", []string{"--retention=soon"}, nil, 2, []string{"--retention (RETENTION)", "soon", "90d"}},
 		{"rate of an unknown channel", "notification", []string{"--rate=sms=1"}, nil, 1, []string{"--rate (RATE)", "sms", "log"}},
@@ -101,7 +101,7 @@ func TestWrongSettings(t *testing.T) {
 		{"test without an address", "notification", []string{"test-send"}, []string{"SMTP_URL=smtp://h/?from=a@example.com"}, 2, []string{"--to"}},
 		{"preview of an unknown channel", "notification", []string{"preview"}, nil, 2, []string{"--channel", "log"}},
 		{"import of no file", "notification", []string{"contacts", "import", "none.csv"}, nil, 1, []string{"none.csv", "no such file"}},
-		{"invalid address", "allinone", nil, []string{"NOTIFICATION_ADDR=8081"}, 2, []string{"--notification-addr (NOTIFICATION_ADDR)", `"8081"`, "HOST:PORT"}},
+		{"invalid address", "orderflow", nil, []string{"NOTIFICATION_ADDR=8081"}, 2, []string{"--notification-addr (NOTIFICATION_ADDR)", `"8081"`, "HOST:PORT"}},
 		{"unavailable store", "order", []string{"--store=mongodb://u:hunter2@localhost:1/orders", "--start-timeout=1s"}, nil, 1, []string{"--store (STORE_URL)", "localhost:1", "1s"}},
 		{"broker that does not answer the login", "notification", []string{"--store=memory:", "--addr=localhost:0", "--admin-addr=localhost:0", "--start-timeout=2s"}, []string{"BROKER_URL=amqp://u:hunter2@" + taken.Addr().String()}, 1, []string{"--broker (BROKER_URL)", "within 2s", "login"}},
 		{"unavailable broker, notification", "notification", []string{"--store=memory:", "--broker=amqp://u:hunter2@localhost:1/", "--start-timeout=1s"}, nil, 1, []string{"--broker (BROKER_URL)", "localhost:1", "1s"}},
@@ -136,7 +136,7 @@ func TestFlagOverridesVariable(t *testing.T) {
 }
 
 func TestVersion(t *testing.T) {
-	for _, name := range []string{"order", "notification", "allinone"} {
+	for _, name := range []string{"order", "notification", "orderflow"} {
 		status, stdout, _ := run(t, []string{"LOG_LEVEL=info"}, name, "version")
 		if status != 0 || !strings.HasPrefix(stdout, name+" ") || !strings.Contains(stdout, "go1.") {
 			t.Errorf("exit status %d, %q", status, stdout)
@@ -164,8 +164,8 @@ func TestHealthcheck(t *testing.T) {
 	if status != 1 || !strings.Contains(stderr, "refused") {
 		t.Errorf("nothing listens: exit status %d, %q", status, stderr)
 	}
-	// Both services of allinone must be ready.
-	status, _, _ = run(t, nil, "allinone", "healthcheck", "--order-addr="+address, "--notification-addr="+freeAddress(t))
+	// Both services of orderflow must be ready.
+	status, _, _ = run(t, nil, "orderflow", "healthcheck", "--order-addr="+address, "--notification-addr="+freeAddress(t))
 	if status != 1 {
 		t.Errorf("one of two services is ready: exit status %d", status)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"example.com/orderflow/services/cmd/internal/app"
+	"example.com/orderflow/services/cmd/internal/operators"
 	"example.com/orderflow/services/deadletters"
 	"example.com/orderflow/services/notification"
 )
@@ -15,14 +16,7 @@ import (
 type settings struct {
 	Run run `cmd:"" default:"1" help:"Run the service (default)."`
 	app.Commands
-	DeadLetters   deadLetters          `cmd:"" help:"List, replay and discard messages that could not be handled."`
-	Channels      channelCommands      `cmd:"" help:"List, pause and resume channels and their receivers."`
-	Contacts      contactCommands      `cmd:"" help:"Import, export and change users' contacts."`
-	Notifications notificationCommands `cmd:"" help:"List notifications and their attempts."`
-	Undelivered   undelivered          `cmd:"" help:"List what has not reached its receiver, why, and when it is tried next."`
-	Preview       preview              `cmd:"" help:"Print what would be sent."`
-	TestSend      testSend             `cmd:"" help:"Send a notification that is marked as a test."`
-	Forget        forget               `cmd:"" help:"Remove a user from contacts, notifications and dead letters."`
+	operators.Operations
 
 	// In a group of their own, which the help of commands shows after their flags.
 	Addr          app.Address `env:"ADDR" default:":8081" help:"Address to serve HTTP at." group:"Settings of the service:"`

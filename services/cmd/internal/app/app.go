@@ -28,7 +28,8 @@ type Program struct {
 // It embeds [Common] and [Commands], and has a command run: the service.
 //
 // A command is a struct with a method Run, whose parameters may be the settings
-// and a [context.Context], [Program], *[Common] and [Streams]. The command run
+// and a [context.Context], [Program], *[Common], [Streams] and, if the settings embed it,
+// *[Notifying]. The command run
 // may also have the *[Output] and the [*slog.Logger] of the service.
 type Settings interface {
 	Shared() *Common
@@ -62,7 +63,7 @@ func Exec(ctx context.Context, program Program, settings Settings, args []string
 	done := forceExit(ctx)
 	defer done()
 	exited := -1
-	parser, err := kong.New(settings,
+	options := []kong.Option{
 		kong.Name(program.Name),
 		kong.Description(program.Description),
 		kong.Vars{"store": program.Store, "broker": program.Broker, "log_format": program.LogFormat, "admin_port": program.AdminPort},
@@ -73,7 +74,11 @@ func Exec(ctx context.Context, program Program, settings Settings, args []string
 		kong.Exit(func(status int) { exited = status }),
 		decoding(),
 		kong.ConfigureHelp(kong.HelpOptions{NoExpandSubcommands: true}),
-	)
+	}
+	if n, ok := settings.(interface{ notifying() *Notifying }); ok {
+		options = append(options, kong.Bind(n.notifying()))
+	}
+	parser, err := kong.New(settings, options...)
 	if err != nil {
 		panic(err) // the tags are wrong; every test finds that
 	}

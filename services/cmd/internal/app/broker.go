@@ -12,6 +12,7 @@ import (
 
 	"example.com/orderflow/adapters/memory"
 	"example.com/orderflow/adapters/rabbitmq"
+	"example.com/orderflow/adapters/sqlite"
 	"example.com/orderflow/ports"
 )
 
@@ -37,8 +38,9 @@ type BrokerOptions struct {
 	InProcess bool      // both services are in this process, so the broker may be in memory
 }
 
-// OpenBroker opens the broker that the URL names, without waiting for it.
-func (c *Common) OpenBroker(options BrokerOptions, log *slog.Logger) (*Broker, error) {
+// OpenBroker opens the broker that the URL names, without waiting for it unless it is a
+// file.
+func (c *Common) OpenBroker(ctx context.Context, options BrokerOptions, log *slog.Logger) (*Broker, error) {
 	scheme, err := scheme(c.Broker, "amqp://guest:guest@localhost:5672/")
 	switch {
 	case err != nil:
@@ -50,7 +52,7 @@ func (c *Common) OpenBroker(options BrokerOptions, log *slog.Logger) (*Broker, e
 			Close: c.closing("broker", b.Close, log),
 		}, nil
 	case scheme == "memory":
-		err = errors.New("a broker in memory carries events within one process, so both services must run in that process; give a URL that begins with amqp: or amqps:, or run allinone")
+		err = errors.New("a broker in memory carries events within one process, so both services must run in that process; give a URL that begins with amqp:, amqps: or sqlite:, or run orderflow")
 	case scheme == "amqp" || scheme == "amqps":
 		var b *rabbitmq.Broker
 		if b, err = rabbitmq.Open(c.Broker, rabbitmq.Options{
@@ -65,8 +67,19 @@ func (c *Common) OpenBroker(options BrokerOptions, log *slog.Logger) (*Broker, e
 				},
 			}, nil
 		}
+	case scheme == "sqlite":
+		var (
+			s         *sqlite.Store
+			closeFile func()
+		)
+		if s, closeFile, err = c.openFile(ctx, c.Broker, options, log); err == nil {
+			queue := func(channel string) ports.EventQueue { return s.Subscription(subscription(channel)) }
+			return &Broker{
+				Publisher: s.Publisher(), Consumers: options.Channels.consumers(queue), DeadLetters: s.DeadLetterQueue(), Queue: queue, Close: closeFile,
+			}, nil
+		}
 	default:
-		err = fmt.Errorf("no broker has the scheme %q; give a URL that begins with amqp: or amqps:, or run allinone with memory: instead", scheme)
+		err = fmt.Errorf("no broker has the scheme %q; give a URL that begins with amqp:, amqps: or sqlite:, or run orderflow with memory: instead", scheme)
 	}
 	return nil, settingError("--broker", c.Broker, err)
 }
@@ -142,8 +155,8 @@ func (c *Common) checkManagement() error {
 	if err := rabbitmq.CheckManagementURL(c.BrokerManagement); err != nil {
 		return settingError("--broker-management", c.BrokerManagement, err)
 	}
-	if strings.HasPrefix(c.Broker, "memory:") {
-		return settingError("--broker-management", c.BrokerManagement, errors.New("a broker in memory has no policies; leave the setting empty"))
+	if !strings.HasPrefix(c.Broker, "amqp") {
+		return settingError("--broker-management", c.BrokerManagement, errors.New("only RabbitMQ has policies; leave the setting empty"))
 	}
 	return nil
 }

@@ -48,6 +48,8 @@ func decodeDays(ctx *kong.DecodeContext, target reflect.Value) error {
 	return nil
 }
 
+func (n *Notifying) notifying() *Notifying { return n }
+
 // Validate refuses wrong settings; its error names the flag.
 func (n *Notifying) Validate() error {
 	const day = Days(24 * time.Hour)

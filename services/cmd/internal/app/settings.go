@@ -12,10 +12,12 @@ import (
 // Common has the settings of every executable. A ${…} in a tag is the program's
 // default.
 type Common struct {
+	files map[string]*openFile // by path
+
 	AdminAddr Address `env:"ADMIN_ADDR" default:"localhost:${admin_port}" help:"Address for operators; do not expose it to the public."`
 
-	Store  string `env:"STORE_URL" default:"${store}" placeholder:"URL" help:"URL of the store: mongodb://HOST:PORT/DATABASE, mongodb+srv://HOST/DATABASE, or memory: (default ${default})."`
-	Broker string `env:"BROKER_URL" default:"${broker}" placeholder:"URL" help:"URL of the broker: amqp://USER:PASSWORD@HOST:PORT/VHOST, amqps://…, or memory: if both services run in one process (default ${default})."`
+	Store  string `env:"STORE_URL" default:"${store}" placeholder:"URL" help:"URL of the store: mongodb://HOST:PORT/DATABASE, mongodb+srv://HOST/DATABASE, sqlite:PATH, or memory: (default ${default})."`
+	Broker string `env:"BROKER_URL" default:"${broker}" placeholder:"URL" help:"URL of the broker: amqp://USER:PASSWORD@HOST:PORT/VHOST, amqps://…, sqlite:PATH of a file that the services share, or memory: if both run in one process (default ${default})."`
 
 	BrokerManagement string `env:"BROKER_MANAGEMENT_URL" placeholder:"URL" help:"RabbitMQ's management API, http://USER:PASSWORD@HOST:15672, to check for policies that would lose events; empty: no check."`
 

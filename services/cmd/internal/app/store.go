@@ -24,6 +24,7 @@ type Store struct {
 	Contacts    ports.Contacts
 	DeadLetters ports.DeadLetters
 	ports.Pinger
+	Count func(context.Context) (int, error) // returns how many orders it keeps; nil: that would take long
 	Close func()
 }
 
@@ -32,9 +33,9 @@ func (s *Store) ForControl() notification.Store {
 	return notification.Store{Deliveries: s.Deliveries, States: s.States, Contacts: s.Contacts, DeadLetters: s.DeadLetters}
 }
 
-// Open opens the broker, without waiting for it, and the store.
+// Open opens the broker, without waiting for it unless it is a file, and the store.
 func (c *Common) Open(ctx context.Context, options BrokerOptions, log *slog.Logger) (*Broker, *Store, error) {
-	broker, err := c.OpenBroker(options, log)
+	broker, err := c.OpenBroker(ctx, options, log)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -53,7 +54,7 @@ func (c *Common) OpenStore(ctx context.Context, log *slog.Logger) (*Store, error
 	case err != nil:
 	case scheme == "memory":
 		s := new(memory.Store)
-		return &Store{s.Orders(), s.Deliveries(), s.ChannelStates(), s.Contacts(), s.DeadLetters(), s, c.closing("store", s.Close, log)}, nil
+		return &Store{s.Orders(), s.Deliveries(), s.ChannelStates(), s.Contacts(), s.DeadLetters(), s, nil, c.closing("store", s.Close, log)}, nil
 	case scheme == "mongodb" || scheme == "mongodb+srv":
 		var s *mongodb.Store
 		err = waitFor(ctx, "store", c.StartTimeout, log, func(ctx context.Context) (err error) {
@@ -61,10 +62,16 @@ func (c *Common) OpenStore(ctx context.Context, log *slog.Logger) (*Store, error
 			return err
 		})
 		if err == nil {
-			return &Store{s.Orders(), s.Deliveries(), s.ChannelStates(), s.Contacts(), s.DeadLetters(), s, c.closing("store", s.Close, log)}, nil
+			return &Store{s.Orders(), s.Deliveries(), s.ChannelStates(), s.Contacts(), s.DeadLetters(), s, nil, c.closing("store", s.Close, log)}, nil
 		}
+	case scheme == "sqlite":
+		s, closeFile, err := c.openFile(ctx, c.Store, BrokerOptions{}, log)
+		if err == nil {
+			return &Store{s.Orders(), s.Deliveries(), s.ChannelStates(), s.Contacts(), s.DeadLetters(), s, s.Orders().Count, closeFile}, nil
+		}
+		return nil, settingError("--store", c.Store, err)
 	default:
-		err = fmt.Errorf("no store has the scheme %q; give a URL that begins with mongodb:, mongodb+srv: or memory: instead", scheme)
+		err = fmt.Errorf("no store has the scheme %q; give a URL that begins with mongodb:, mongodb+srv:, sqlite: or memory: instead", scheme)
 	}
 	return nil, settingError("--store", c.Store, err)
 }
@@ -73,7 +80,7 @@ func (c *Common) OpenStore(ctx context.Context, log *slog.Logger) (*Store, error
 func (c *Common) CheckStoreIsShared() error {
 	if strings.HasPrefix(c.Store, "memory:") {
 		return settingError("--store", c.Store, errors.New("only the service's own process sees a store in memory; "+
-			"ask the service at its --admin-addr, or give a URL that begins with mongodb: instead"))
+			"ask the service at its --admin-addr, or give a URL that begins with mongodb: or sqlite: instead"))
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package main
+package operators
 
 import (
 	"context"
@@ -29,13 +29,13 @@ type importContacts struct {
 	File string `arg:"" help:"CSV file in UTF-8; it is read twice, so it can't be a pipe."`
 }
 
-func (i *importContacts) Run(ctx context.Context, settings *settings, streams app.Streams) error {
+func (i *importContacts) Run(ctx context.Context, notifying *app.Notifying, common *app.Common, streams app.Streams) error {
 	file, err := os.Open(i.File)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
-	return withControl(ctx, settings, streams, func(s session) error {
+	return withControl(ctx, notifying, common, streams, func(s session) error {
 		written, err := s.control.Import(ctx, file, currentUser(), s.printProgress())
 		var bad *notification.BadFileError
 		if errors.As(err, &bad) {
@@ -75,8 +75,8 @@ type exportContacts struct {
 	File string `arg:"" optional:"" help:"New file, which only its owner may read; default: standard output."`
 }
 
-func (e *exportContacts) Run(ctx context.Context, settings *settings, streams app.Streams) error {
-	return withControl(ctx, settings, streams, func(s session) error {
+func (e *exportContacts) Run(ctx context.Context, notifying *app.Notifying, common *app.Common, streams app.Streams) error {
+	return withControl(ctx, notifying, common, streams, func(s session) error {
 		if e.File == "" {
 			return s.export(ctx, s.out)
 		}
@@ -121,8 +121,8 @@ type getContact struct {
 	User string `arg:"" help:"The user's id."`
 }
 
-func (g *getContact) Run(ctx context.Context, settings *settings, streams app.Streams) error {
-	return withControl(ctx, settings, streams, func(s session) error {
+func (g *getContact) Run(ctx context.Context, notifying *app.Notifying, common *app.Common, streams app.Streams) error {
+	return withControl(ctx, notifying, common, streams, func(s session) error {
 		contact, err := s.control.Contact(ctx, g.User)
 		if err != nil {
 			return err
@@ -139,8 +139,8 @@ type setContact struct {
 	Off      []string          `placeholder:"CHANNEL" sep:"," help:"Channel that the user does not want; may be repeated."`
 }
 
-func (c *setContact) Run(ctx context.Context, settings *settings, streams app.Streams) error {
-	return withControl(ctx, settings, streams, func(s session) error {
+func (c *setContact) Run(ctx context.Context, notifying *app.Notifying, common *app.Common, streams app.Streams) error {
+	return withControl(ctx, notifying, common, streams, func(s session) error {
 		contact := ports.Contact{UserID: c.User, Language: c.Language, Addresses: c.Address, Off: c.Off}
 		contact, err := s.control.PutContact(ctx, contact, currentUser())
 		var invalid *domain.InvalidError
@@ -163,8 +163,8 @@ type deleteContact struct {
 	Yes  bool   `help:"Do not ask for confirmation."`
 }
 
-func (d *deleteContact) Run(ctx context.Context, settings *settings, streams app.Streams) error {
-	return withControl(ctx, settings, streams, func(s session) error {
+func (d *deleteContact) Run(ctx context.Context, notifying *app.Notifying, common *app.Common, streams app.Streams) error {
+	return withControl(ctx, notifying, common, streams, func(s session) error {
 		if !d.Yes {
 			if err := s.confirm(ctx, "delete the contact of user "+oneLine(d.User)+"?"); err != nil {
 				return err
@@ -185,8 +185,8 @@ type forget struct {
 	output
 }
 
-func (f *forget) Run(ctx context.Context, settings *settings, streams app.Streams) error {
-	return withControl(ctx, settings, streams, func(s session) error {
+func (f *forget) Run(ctx context.Context, notifying *app.Notifying, common *app.Common, streams app.Streams) error {
+	return withControl(ctx, notifying, common, streams, func(s session) error {
 		if !f.Yes {
 			question := fmt.Sprintf("remove user %s from contacts, notifications and dead letters? This can't be undone.", oneLine(f.User))
 			if err := s.confirm(ctx, question); err != nil {

@@ -10,9 +10,9 @@ import (
 	"testing"
 )
 
-// The curl command that allinone prints places an order. Its notification is sent.
+// The curl command that orderflow prints places an order. Its notification is sent.
 func TestAllInOne(t *testing.T) {
-	p := start(t, "allinone", "--order-addr=localhost:0", "--notification-addr=localhost:0")
+	p := start(t, "orderflow", "--order-addr=localhost:0", "--notification-addr=localhost:0")
 	var welcome string
 	eventually(t, func() error {
 		if welcome = p.out.String(); !strings.Contains(welcome, "curl ") {

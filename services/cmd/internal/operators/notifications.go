@@ -1,4 +1,4 @@
-package main
+package operators
 
 import (
 	"cmp"
@@ -60,8 +60,8 @@ func (n selectNotifications) query() (ports.NotificationQuery, error) {
 
 type listNotifications struct{ selectNotifications }
 
-func (l *listNotifications) Run(ctx context.Context, settings *settings, streams app.Streams) error {
-	return l.list(ctx, settings, streams, func(s session, query ports.NotificationQuery) (notificationPage, error) {
+func (l *listNotifications) Run(ctx context.Context, notifying *app.Notifying, common *app.Common, streams app.Streams) error {
+	return l.list(ctx, notifying, common, streams, func(s session, query ports.NotificationQuery) (notificationPage, error) {
 		page, err := s.control.Notifications(ctx, query)
 		result := notificationPage{cursor: page.NextCursor, unreadable: page.Unreadable}
 		for _, n := range page.Notifications {
@@ -73,8 +73,8 @@ func (l *listNotifications) Run(ctx context.Context, settings *settings, streams
 
 type undelivered struct{ selectNotifications }
 
-func (u *undelivered) Run(ctx context.Context, settings *settings, streams app.Streams) error {
-	return u.list(ctx, settings, streams, func(s session, query ports.NotificationQuery) (notificationPage, error) {
+func (u *undelivered) Run(ctx context.Context, notifying *app.Notifying, common *app.Common, streams app.Streams) error {
+	return u.list(ctx, notifying, common, streams, func(s session, query ports.NotificationQuery) (notificationPage, error) {
 		page, err := s.control.Undelivered(ctx, query)
 		result := notificationPage{cursor: page.NextCursor, unreadable: page.Unreadable}
 		for _, n := range page.Notifications {
@@ -93,13 +93,13 @@ type notificationPage struct {
 
 // list prints the pages that get returns, until the limit.
 func (n selectNotifications) list(
-	ctx context.Context, settings *settings, streams app.Streams, get func(session, ports.NotificationQuery) (notificationPage, error),
+	ctx context.Context, notifying *app.Notifying, common *app.Common, streams app.Streams, get func(session, ports.NotificationQuery) (notificationPage, error),
 ) error {
 	query, err := n.query()
 	if err != nil {
 		return err
 	}
-	return withControl(ctx, settings, streams, func(s session) error {
+	return withControl(ctx, notifying, common, streams, func(s session) error {
 		return n.printPages(s, query, func(query ports.NotificationQuery) (notificationPage, error) { return get(s, query) })
 	})
 }

@@ -1,4 +1,4 @@
-package main
+package operators
 
 import (
 	"cmp"
@@ -22,8 +22,8 @@ type channelCommands struct {
 
 type listChannels struct{ output }
 
-func (l *listChannels) Run(ctx context.Context, settings *settings, streams app.Streams) error {
-	return withControl(ctx, settings, streams, func(s session) error {
+func (l *listChannels) Run(ctx context.Context, notifying *app.Notifying, common *app.Common, streams app.Streams) error {
+	return withControl(ctx, notifying, common, streams, func(s session) error {
 		channels, err := s.control.Channels(ctx)
 		if err != nil {
 			return err
@@ -79,8 +79,8 @@ type pauseChannel struct {
 	Reason string `placeholder:"TEXT" help:"Why, for other operators."`
 }
 
-func (p *pauseChannel) Run(ctx context.Context, settings *settings, streams app.Streams) error {
-	return withControl(ctx, settings, streams, func(s session) error {
+func (p *pauseChannel) Run(ctx context.Context, notifying *app.Notifying, common *app.Common, streams app.Streams) error {
+	return withControl(ctx, notifying, common, streams, func(s session) error {
 		pause, err := s.control.Pause(ctx, p.key(), p.Reason, currentUser())
 		if errors.Is(err, notification.ErrPaused) {
 			view := notification.NewPauseView(pause)
@@ -95,8 +95,8 @@ func (p *pauseChannel) Run(ctx context.Context, settings *settings, streams app.
 
 type resumeChannel struct{ channelSelection }
 
-func (r *resumeChannel) Run(ctx context.Context, settings *settings, streams app.Streams) error {
-	return withControl(ctx, settings, streams, func(s session) error {
+func (r *resumeChannel) Run(ctx context.Context, notifying *app.Notifying, common *app.Common, streams app.Streams) error {
+	return withControl(ctx, notifying, common, streams, func(s session) error {
 		_, err := s.control.Resume(ctx, r.key(), currentUser())
 		if errors.Is(err, notification.ErrNotPaused) {
 			return fmt.Errorf("%s is not paused; channels list shows what is", r)
@@ -112,8 +112,8 @@ type forgetChannel struct {
 	Name string `arg:"" help:"The channel."`
 }
 
-func (f *forgetChannel) Run(ctx context.Context, settings *settings, streams app.Streams) error {
-	return withControl(ctx, settings, streams, func(s session) error {
+func (f *forgetChannel) Run(ctx context.Context, notifying *app.Notifying, common *app.Common, streams app.Streams) error {
+	return withControl(ctx, notifying, common, streams, func(s session) error {
 		err := s.control.ForgetChannel(ctx, f.Name, currentUser())
 		switch {
 		case errors.Is(err, notification.ErrInUse):

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -26,7 +27,7 @@ func (s *settings) listen() (orders, notifications net.Listener, err error) {
 
 // welcome returns the component that prints where the services listen and how to
 // try them, once the broker answers.
-func (s *settings) welcome(out io.Writer, broker ports.Pinger, orders, notifications net.Listener) app.Component {
+func (s *settings) welcome(out io.Writer, broker ports.Pinger, store *app.Store, orders, notifications net.Listener) app.Component {
 	return app.Component{Name: "welcome", Run: func(ctx context.Context) error {
 		tick := time.NewTicker(100 * time.Millisecond)
 		defer tick.Stop()
@@ -37,7 +38,7 @@ func (s *settings) welcome(out io.Writer, broker ports.Pinger, orders, notificat
 				return nil
 			}
 		}
-		s.printWelcome(out, urlOf(orders), urlOf(notifications))
+		s.printWelcome(out, urlOf(orders), urlOf(notifications), kept(ctx, store))
 		<-ctx.Done()
 		return nil
 	}}
@@ -45,21 +46,39 @@ func (s *settings) welcome(out io.Writer, broker ports.Pinger, orders, notificat
 
 func urlOf(listener net.Listener) string { return app.Address(listener.Addr().String()).URL() }
 
-func (s *settings) printWelcome(out io.Writer, orders, notifications string) {
+// kept says how many orders the store keeps, if it knows.
+func kept(ctx context.Context, store *app.Store) string {
+	if store.Count == nil {
+		return ""
+	}
+	n, err := store.Count(ctx)
+	switch {
+	case err != nil:
+		return "" // the service reports the outage
+	case n == 1:
+		return ", 1 order"
+	}
+	return fmt.Sprintf(", %d orders", n)
+}
+
+func (s *settings) printWelcome(out io.Writer, orders, notifications, kept string) {
 	shown := func(url string) string {
 		if strings.HasPrefix(url, "memory:") {
 			return "memory:   (lost on exit)"
 		}
 		return app.Shown(url)
 	}
+	data := fmt.Sprintf("  store          %s%s\n  broker         %s", shown(s.Store), kept, shown(s.Broker))
+	if s.Store == s.Broker && s.Store == s.fileURL() {
+		data = fmt.Sprintf("  data           %s%s   (to start afresh: stop, then rm -r %s)", app.Printable(filepath.Join(s.Data, "orderflow.db")), kept, app.Printable(s.Data))
+	}
 	fmt.Fprintf(out, `
   orders         %s
   notifications  %s
-  store          %s
-  broker         %s
+%s
 
   Place an order:
   curl -i %s/order -H 'Content-Type: application/json' -d '{"user_id":"123","product":"Laptop","quantity":1}'
 
-`, orders, notifications, shown(s.Store), shown(s.Broker), orders)
+`, orders, notifications, data, orders)
 }

@@ -1,4 +1,4 @@
-package main
+package operators
 
 import (
 	"bufio"
@@ -24,9 +24,9 @@ type preview struct {
 	Test    bool   `help:"Mark it as a test, as test-send does."`
 }
 
-func (p *preview) Run(ctx context.Context, settings *settings, streams app.Streams) error {
+func (p *preview) Run(ctx context.Context, notifying *app.Notifying, common *app.Common, streams app.Streams) error {
 	log := commandLog(streams)
-	channels, err := settings.OpenChannels(nil, log)
+	channels, err := notifying.OpenChannels(nil, log)
 	if err != nil {
 		return err
 	}
@@ -45,7 +45,7 @@ func (p *preview) Run(ctx context.Context, settings *settings, streams app.Strea
 	if err != nil {
 		return err
 	}
-	return withControl(ctx, settings, streams, func(s session) error {
+	return withControl(ctx, notifying, common, streams, func(s session) error {
 		order, err := s.store.Orders.Get(ctx, id)
 		if err != nil {
 			return err
@@ -68,8 +68,8 @@ type testSend struct {
 // testTimeout is how long the receiver may take.
 const testTimeout = 30 * time.Second
 
-func (c *testSend) Run(ctx context.Context, settings *settings, streams app.Streams) error {
-	channels, err := settings.OpenChannels(nil, commandLog(streams))
+func (c *testSend) Run(ctx context.Context, notifying *app.Notifying, common *app.Common, streams app.Streams) error {
+	channels, err := notifying.OpenChannels(nil, commandLog(streams))
 	if err != nil {
 		return err
 	}

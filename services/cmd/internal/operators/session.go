@@ -1,4 +1,4 @@
-package main
+package operators
 
 import (
 	"bufio"
@@ -47,17 +47,17 @@ func commandLog(s app.Streams) *slog.Logger {
 
 // withControl opens the store for the command's work on channels, contacts and
 // notifications. It checks the settings of the channels first.
-func withControl(ctx context.Context, s *settings, streams app.Streams, work func(session) error) error {
+func withControl(ctx context.Context, notifying *app.Notifying, common *app.Common, streams app.Streams, work func(session) error) error {
 	log := commandLog(streams)
-	channels, err := s.OpenChannels(nil, log)
+	channels, err := notifying.OpenChannels(nil, log)
 	if err != nil {
 		return err
 	}
 	defer channels.Close()
-	if err := s.CheckStoreIsShared(); err != nil {
+	if err := common.CheckStoreIsShared(); err != nil {
 		return err
 	}
-	store, err := s.OpenStore(ctx, log)
+	store, err := common.OpenStore(ctx, log)
 	if err != nil {
 		return err
 	}

@@ -1,5 +1,5 @@
-// Command allinone runs both services in one process. By default its adapters are in
-// memory: it needs no servers, and loses everything when it ends.
+// Command orderflow runs both services in one process. By default it keeps everything in
+// one file and needs no servers.
 package main
 
 import (
@@ -13,25 +13,10 @@ import (
 	"example.com/orderflow/services/order"
 )
 
-type settings struct {
-	Run run `cmd:"" default:"1" help:"Run both services (default)."`
-	app.Commands
-
-	OrderAddr        app.Address `env:"ORDER_ADDR" default:"localhost:8080" help:"Address of the order service."`
-	NotificationAddr app.Address `env:"NOTIFICATION_ADDR" default:"localhost:8081" help:"Address of the notification service."`
-	app.Consuming
-	app.Notifying
-	app.Intake
-	app.Common
-}
-
-// Addresses returns the addresses that answer /readyz.
-func (s *settings) Addresses() []app.Address { return []app.Address{s.OrderAddr, s.NotificationAddr} }
-
 func main() {
 	app.Main(app.Program{
-		Name: "allinone", Description: "The order service and the notification service in one process.",
-		Store: "memory:", Broker: "memory:", LogFormat: "text", AdminPort: "9081",
+		Name: "orderflow", Description: "The order service and the notification service in one process, which keeps its data in a file.",
+		Store: dataFile, Broker: dataFile, LogFormat: "text", AdminPort: "9081",
 	}, new(settings))
 }
 
@@ -39,12 +24,16 @@ type run struct{}
 
 // Run runs both services until ctx ends.
 func (run) Run(ctx context.Context, s *settings, out *app.Output, log *slog.Logger) error {
-	// 1. Make the channels, which checks their settings. Open the broker and the store.
+	// 1. Make the channels, which checks their settings, and the folder of the data. Open
+	// the broker and the store.
 	channels, err := s.OpenChannels(s.LogChannel(out), log)
 	if err != nil {
 		return err
 	}
 	defer channels.Close()
+	if err := s.makeFolder(); err != nil {
+		return err
+	}
 	broker, store, err := s.Open(ctx, app.BrokerOptions{Prefetch: s.Prefetch, Channels: channels, InProcess: true}, log)
 	if err != nil {
 		return err
@@ -105,7 +94,7 @@ func (run) Run(ctx context.Context, s *settings, out *app.Output, log *slog.Logg
 
 	// 6. Run all of them until ctx ends, and stop them in reverse order.
 	return s.RunAll(ctx, log,
-		s.welcome(out, broker.Consumers, orderListener, notificationListener),
+		s.welcome(out, broker.Consumers, store, orderListener, notificationListener),
 		admin,
 		s.Server("notification", notificationListener, notificationHandler, log),
 		s.AwaitConsumer(broker, log),

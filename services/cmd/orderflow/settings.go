@@ -1,0 +1,67 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"example.com/orderflow/services/cmd/internal/app"
+	"example.com/orderflow/services/cmd/internal/operators"
+)
+
+// dataFile stands for the URL of the file in the data folder.
+const dataFile = "sqlite:DATA/orderflow.db"
+
+type settings struct {
+	Run run `cmd:"" default:"1" help:"Run both services (default)."`
+	app.Commands
+	operators.Operations
+
+	Data string `env:"DATA_DIR" default:"data" placeholder:"FOLDER" help:"Folder of the file orderflow.db, which is store and broker unless --store and --broker name others." group:"Settings of the service:"`
+
+	OrderAddr        app.Address `env:"ORDER_ADDR" default:"localhost:8080" help:"Address of the order service." group:"Settings of the service:"`
+	NotificationAddr app.Address `env:"NOTIFICATION_ADDR" default:"localhost:8081" help:"Address of the notification service." group:"Settings of the service:"`
+	app.Consuming    `group:"Settings of the service:"`
+	app.Notifying    `group:"Settings of the service:"`
+	app.Intake       `group:"Settings of the service:"`
+	app.Common       `group:"Settings of the service:"`
+}
+
+// Addresses returns the addresses that answer /readyz.
+func (s *settings) Addresses() []app.Address { return []app.Address{s.OrderAddr, s.NotificationAddr} }
+
+// AfterApply puts the data folder into the URLs of store and broker. Kong calls it before
+// the commands.
+func (s *settings) AfterApply() error {
+	if s.Data == "" {
+		return errors.New("--data: the value is empty; leave the variable unset for the default")
+	}
+	inMemory := func(url string) bool { return strings.HasPrefix(url, "memory:") }
+	if inMemory(s.Store) != inMemory(s.Broker) && (s.Store == dataFile || s.Broker == dataFile) {
+		return errors.New("--store and --broker: one is in memory and the other in a file; give memory: for both, or for neither")
+	}
+	for _, setting := range []*string{&s.Store, &s.Broker} {
+		if *setting == dataFile {
+			*setting = s.fileURL()
+		}
+	}
+	return nil
+}
+
+func (s *settings) fileURL() string {
+	return "sqlite:" + (&url.URL{Path: filepath.ToSlash(filepath.Join(s.Data, "orderflow.db"))}).EscapedPath()
+}
+
+// makeFolder makes the data folder, which only its owner can use, if it is needed.
+func (s *settings) makeFolder() error {
+	if s.Store != s.fileURL() && s.Broker != s.fileURL() {
+		return nil
+	}
+	if err := os.MkdirAll(s.Data, 0o700); err != nil {
+		return fmt.Errorf("--data: %q: the folder can't be made: %w; name one that you may write to", s.Data, err)
+	}
+	return nil
+}
