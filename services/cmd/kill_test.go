@@ -17,8 +17,12 @@ import (
 // Every order that was answered with 201 is notified, although both services are
 // killed under load, again and again. At most prefetch notifications are repeated for
 // each killed notifier: those sent, but not recorded.
-func TestKilled(t *testing.T) {
-	settings := servers(t)
+func TestKilled(t *testing.T) { testKilled(t, servers(t)) }
+
+// The same holds when both services share one file.
+func TestKilledOnOneFile(t *testing.T) { testKilled(t, oneFile(t)) }
+
+func testKilled(t *testing.T, settings []string) {
 	orders, notifications := freeAddress(t), freeAddress(t)
 	startOrder := func() *process { return start(t, "order", append(settings, "--addr="+orders)...) }
 	const prefetch = 200
