@@ -61,7 +61,11 @@ func (f *file) makeBeside(suffix string) error {
 
 // dial opens a connection as SQLite does by default.
 func (f *file) dial(ctx context.Context) (*connection, error) {
-	name, flags := f.path, sqlite3.OPEN_READWRITE
+	return f.dialFlags(sqlite3.OPEN_READWRITE)
+}
+
+func (f *file) dialFlags(flags sqlite3.OpenFlag) (*connection, error) {
+	name := f.path
 	if f.vfs != "" {
 		u := url.URL{Scheme: "file", Path: filepath.ToSlash(f.path), RawQuery: "vfs=" + f.vfs}
 		name, flags = u.String(), flags|sqlite3.OPEN_URI
