@@ -112,6 +112,7 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	s.parts.orders.store, s.parts.deliveries.store, s.parts.deadLetters.store = s, s, s
 	s.parts.contacts.store, s.parts.states.store = s, s
 	s.writes = gather.New(s.writeAll)
+	s.writes.Timeout = callTimeout
 	s.lifetime, s.end = context.WithCancel(context.Background())
 	if err := s.open(ctx); err != nil {
 		_ = s.close(ctx)

@@ -55,15 +55,13 @@ func (s *Store) write(ctx context.Context, d durability, f func(*tx) error) erro
 	if err := s.lost(); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
 	w := &write{durability: d, f: f}
 	err := s.writes.Do(ctx, w)
 	w.leave()
 	switch {
 	case errors.Is(err, gather.ErrClosed):
 		return s.file.classify(errClosed)
-	case err != nil && err == ctx.Err():
+	case err == context.Canceled || err == context.DeadlineExceeded:
 		return s.file.classify(err)
 	}
 	return err

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 )
 
 // The bounds of a batch, well below the limits of servers. A larger item is
@@ -39,6 +40,10 @@ type Item interface {
 
 // Gatherer writes items in batches. Make one with [New].
 type Gatherer[T Item] struct {
+	// Timeout bounds each call of Do, as a deadline of its context would at a higher
+	// cost. 0: no bound. It must not change after the first call.
+	Timeout time.Duration
+
 	write func(ctx context.Context, items []T) []error
 
 	lifetime context.Context // its end cancels the running write
@@ -79,11 +84,18 @@ func New[T Item](write func(ctx context.Context, items []T) []error) *Gatherer[T
 
 // Do writes the item and returns the item's error. When ctx ends, Do returns the
 // context's error. Then an item that still waited is not written; an item of a
-// running write may be written or not.
+// running write may be written or not. [context.DeadlineExceeded] is returned when the
+// timeout ends first.
 func (g *Gatherer[T]) Do(ctx context.Context, item T) error {
 	c := &call[T]{ctx: ctx, item: item, key: item.Key(), size: item.Size(), answer: make(chan error, 1)}
 	if err := g.enter(c); err != nil {
 		return err
+	}
+	var timeout <-chan time.Time
+	if g.Timeout > 0 {
+		timer := time.NewTimer(g.Timeout)
+		defer timer.Stop()
+		timeout = timer.C
 	}
 	select {
 	case err := <-c.answer:
@@ -91,6 +103,9 @@ func (g *Gatherer[T]) Do(ctx context.Context, item T) error {
 	case <-ctx.Done():
 		g.leave(c)
 		return ctx.Err()
+	case <-timeout:
+		g.leave(c)
+		return context.DeadlineExceeded
 	}
 }
 

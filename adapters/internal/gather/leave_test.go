@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 type word string
@@ -38,5 +39,32 @@ func TestEndedCallerFreesItsItem(t *testing.T) {
 		}
 		close(open)
 		synctest.Wait()
+	})
+}
+
+// A timeout ends a call and frees its item, as the end of its context does.
+func TestTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var ended context.Context
+		g := New(func(ctx context.Context, items []word) []error {
+			ended = ctx
+			<-ctx.Done()
+			return make([]error, len(items))
+		})
+		g.Timeout = 2 * time.Second
+		first, second := make(chan error, 1), make(chan error, 1)
+		go func() { first <- g.Do(t.Context(), "under way") }()
+		time.Sleep(time.Second)
+		go func() { second <- g.Do(t.Context(), "waiting") }()
+		for i, done := range []chan error{first, second} {
+			began := time.Now()
+			if err := <-done; err != context.DeadlineExceeded || time.Since(began) != time.Second {
+				t.Errorf("call %d: %v after another %v, want %v after 1s", i+1, err, time.Since(began), context.DeadlineExceeded)
+			}
+		}
+		synctest.Wait()
+		if ended.Err() == nil || len(g.waiting) > 0 {
+			t.Errorf("the write goes on: %v; %d calls wait", ended.Err() == nil, len(g.waiting))
+		}
 	})
 }
