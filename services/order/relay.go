@@ -24,8 +24,10 @@ const (
 	// A batch costs little more than one event, so pauses bound the rate of
 	// calls: the first one goes at once. Enough events don't wait for the pause.
 	// A shorter pause makes events quicker at middling rates, but more calls take
-	// time from the orders.
+	// time from the orders. So the pause after a quick call is publishShare times
+	// as long as the call.
 	publishPause  = 20 * time.Millisecond
+	publishShare  = 4
 	publishEnough = 64
 	markPause     = 50 * time.Millisecond
 	markEnough    = 256
@@ -133,8 +135,9 @@ func (r *Relay) publishFresh(ctx, calls context.Context) {
 		case first := <-r.fresh:
 			size := int(r.batchSize.Load())
 			batch := gather(ctx, r.fresh, first, min(size, publishEnough), size, next)
-			next = time.Now().Add(publishPause)
+			began := time.Now()
 			r.publishClaimed(ctx, calls, batch)
+			next = began.Add(min(publishShare*time.Since(began), publishPause))
 			if ctx.Err() != nil && r.broker.IsDown() {
 				return
 			}

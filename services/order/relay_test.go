@@ -14,48 +14,65 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// publishPause is the relay's pause between small batches.
+// publishPause is the relay's longest pause between small batches.
 const publishPause = 20 * time.Millisecond
 
+// taking returns a broker that takes that long for each call.
+func taking(took time.Duration) *broker {
+	return &broker{before: func(int) { time.Sleep(took) }}
+}
+
 // The relay publishes the first event at once. Later events wait for the pause,
-// unless 64 of them wait.
+// unless 64 of them wait. The pause is short if the broker is quick.
 func TestRelayPublishesFreshEvents(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := start(t, new(outbox), new(broker))
-		s.add(t, 1, 1)
-		s.want(t, 1, 0)
-		s.add(t, 2, 64)
-		s.want(t, 1, 0)
-		s.add(t, 65, 65)
-		s.want(t, 65, 0)
-		s.add(t, 66, 70)
-		time.Sleep(publishPause - time.Nanosecond)
-		s.want(t, 65, 0)
-		time.Sleep(time.Nanosecond)
-		s.want(t, 70, 0)
-		if s.broker.calls != 3 {
-			t.Errorf("%d calls of Publish, want 3", s.broker.calls)
-		}
-		time.Sleep(publishPause)
-		s.add(t, 71, 71)
-		s.want(t, 71, 0)
-		s.stop()
-		s.wantLeft(t, 0)
-	})
+	for _, tt := range []struct{ took, pause time.Duration }{
+		{time.Millisecond, 4 * time.Millisecond},
+		{publishPause / 4, publishPause},
+		{publishPause / 2, publishPause},
+	} {
+		t.Run(tt.took.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := start(t, new(outbox), taking(tt.took))
+				s.add(t, 1, 1)
+				time.Sleep(tt.took)
+				s.want(t, 1, 0)
+				s.add(t, 2, 64)
+				s.want(t, 1, 0)
+				s.add(t, 65, 65)
+				time.Sleep(tt.took)
+				s.want(t, 65, 0)
+				s.add(t, 66, 70)
+				time.Sleep(tt.pause - time.Nanosecond)
+				s.want(t, 65, 0)
+				time.Sleep(time.Nanosecond)
+				s.want(t, 70, 0)
+				if s.broker.calls != 3 {
+					t.Errorf("%d calls of Publish, want 3", s.broker.calls)
+				}
+				time.Sleep(tt.pause)
+				s.add(t, 71, 71)
+				time.Sleep(tt.took)
+				s.want(t, 71, 0)
+				s.stop()
+				s.wantLeft(t, 0)
+			})
+		})
+	}
 }
 
 // The relay publishes and marks events in batches, even if they come one by one.
 func TestRelayBoundsTheRateOfCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := start(t, new(outbox), new(broker))
+		const took = publishPause / 4
+		s := start(t, new(outbox), taking(took))
 		for n := range 1000 {
 			s.add(t, n, n)
 			time.Sleep(time.Millisecond)
 		}
 		began := time.Now()
 		s.stop()
-		if d := time.Since(began); d != 0 {
-			t.Errorf("stopped after %v, want at once", d)
+		if d := time.Since(began); d > 2*took {
+			t.Errorf("stopped after %v, want after two calls of Publish at most", d)
 		}
 		s.want(t, 1000, 0)
 		if most := int(time.Second / publishPause); s.broker.calls < most*4/5 || s.broker.calls > most*6/5 {
