@@ -21,6 +21,8 @@ type problem struct {
 	refused bool // nothing helps until a person changes something
 }
 
+const putBackup = "stop every process that uses the file, and put a backup in its place"
+
 // problems are the errors that an operator can end. The first that matches counts.
 var problems = []problem{
 	{[]error{sqlite3.FULL, syscall.ENOSPC, syscall.EDQUOT},
@@ -36,9 +38,9 @@ var problems = []problem{
 	{[]error{fs.ErrNotExist, syscall.ENOTDIR},
 		"its folder does not exist; make it, or give another path", true},
 	{[]error{sqlite3.NOTADB},
-		"it is no SQLite database; give another path", true},
+		"it is no SQLite database, or its first page is damaged; give another path, or " + putBackup, true},
 	{[]error{sqlite3.CORRUPT},
-		"the file is damaged; stop every process that uses it, and put a backup in its place", true},
+		"the file is damaged; " + putBackup, true},
 	{[]error{sqlite3.BUSY, sqlite3.LOCKED},
 		"another program keeps it locked; end that program, or wait for it", false},
 	{[]error{sqlite3.IOERR, syscall.EIO},

@@ -3,8 +3,8 @@ package sqlite
 import (
 	"context"
 	_ "embed"
-	"errors"
 	"fmt"
+	"os"
 )
 
 // applicationID marks a file as ours: "ordr".
@@ -73,7 +73,29 @@ func (f *file) committedVersion(c *connection) (version int, err error) {
 			err = e
 		}
 	}()
-	return f.version(c)
+	if version, err = f.version(c); err == nil && version > 0 {
+		err = f.checkSize(c)
+	}
+	return version, err
+}
+
+// checkSize finds that the end of the file is missing, within a transaction. A check of
+// each page would read the whole file. While there is a log, it may have the end.
+func (f *file) checkSize(c *connection) error {
+	if log, err := os.Stat(f.path + "-wal"); err == nil && log.Size() > 0 {
+		return nil
+	}
+	info, err := os.Stat(f.path)
+	if err != nil {
+		return f.classify(err)
+	}
+	var want int64
+	err = (&tx{connection: c}).query(func(r row) bool { want = r.ColumnInt64(0); return true },
+		"SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")
+	if err == nil && info.Size() < want {
+		err = f.refuse("the file is damaged (it has %d of %d bytes); %s", info.Size(), want, putBackup)
+	}
+	return err
 }
 
 // version returns the version of the file's tables, 0 if it has none. It returns an error
@@ -98,7 +120,7 @@ func (f *file) version(c *connection) (int, error) {
 	case version > len(steps):
 		return 0, f.refuse("a newer release has written it (version %d of its tables; this one knows %d); start that release", version, len(steps))
 	case version < 1:
-		return 0, f.classify(errors.New("it has no version"))
+		return 0, f.refuse("the file is damaged (version %d of its tables); %s", version, putBackup)
 	}
 	return version, nil
 }
