@@ -2,18 +2,13 @@ package sqlite_test
 
 import (
 	"bufio"
-	"context"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
-	"strings"
-	"syscall"
 	"testing"
 
 	"go.uber.org/goleak"
-
-	"example.com/orderflow/adapters/sqlite"
 )
 
 // Environment variables of a child: this test binary as another process.
@@ -91,21 +86,4 @@ func (c *child) kill(t testing.TB) {
 		t.Fatal(err)
 	}
 	_ = c.Wait()
-}
-
-// childOpen opens the file without the rights of root, and prints the error.
-func childOpen(url string) error {
-	if os.Getuid() == 0 {
-		const nobody = 65534
-		if err := syscall.Setuid(nobody); err != nil {
-			return err
-		}
-	}
-	s, err := sqlite.Open(context.Background(), url, sqlite.Options{})
-	if err != nil {
-		fmt.Println(strings.ReplaceAll(err.Error(), "\n", `\n`))
-		return nil
-	}
-	fmt.Println("opened")
-	return s.Close(context.Background())
 }

@@ -20,8 +20,6 @@ import (
 	"example.com/orderflow/ports"
 )
 
-func init() { children["open"] = childOpen }
-
 // run runs statements on the file, as another program.
 func run(t testing.TB, path, sql string) {
 	t.Helper()
@@ -177,44 +175,6 @@ func TestOpenInFolder(t *testing.T) {
 			t.Fatalf("%s: error %v, want ErrRefused", name, err)
 		}
 		checkRefusal(t, err.Error(), name, want)
-	}
-}
-
-func TestOpenWithoutRights(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		t.Skip("rights are of another kind")
-	}
-	for _, tt := range []struct {
-		name         string
-		file, folder fs.FileMode // of others
-		want         string
-	}{
-		{"a file that may be read", 4, 7, "it can't be written"},
-		{"a file that may not be read", 0, 7, "it can't be written"},
-		{"a folder that may be read", 6, 5, "it can't be written"},
-		{"a folder that may not be entered", 6, 0, "it can't be written"},
-		{"all rights", 6, 7, "opened"},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "orderflow.db")
-			_ = os.Chmod(filepath.Dir(filepath.Dir(path)), 0o711)
-			fill(t, path, 1)
-			t.Cleanup(func() { _ = os.Chmod(filepath.Dir(path), 0o700) })
-			if err := errors.Join(os.Chmod(path, tt.file*0o111), os.Chmod(filepath.Dir(path), tt.folder*0o111)); err != nil {
-				t.Fatal(err)
-			}
-			got := startChild(t, "open", "sqlite:"+path).line()
-			if tt.want == "opened" {
-				if got != tt.want {
-					t.Errorf("got %s", got)
-				}
-				return
-			}
-			checkRefusal(t, got, path, tt.want)
-			if !strings.Contains(got, "refused") {
-				t.Errorf("error %s, want ErrRefused", got)
-			}
-		})
 	}
 }
 

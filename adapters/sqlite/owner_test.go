@@ -9,10 +9,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -131,38 +129,6 @@ func TestKilledProcessFreesItsClaims(t *testing.T) {
 				t.Errorf("lock files %q, error %v, want one", locks, err)
 			}
 		})
-	}
-}
-
-// A stopped process keeps its claims, and those of a process that ends are free.
-func TestStoppedProcessKeepsItsClaims(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		t.Skip("no process can be stopped")
-	}
-	url := newURL(t)
-	s := open(t, url, sqlite.Options{})
-	c := startChild(t, "hold", url)
-	c.expect(t, "holds")
-	if err := c.Process.Signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
-	for range 3 { // each looks for dead owners
-		if n, err := s.OtherOwners(t.Context()); n != 1 || err != nil {
-			t.Errorf("%d other owners, error %v, want 1", n, err)
-		}
-	}
-	if n := claimAll(t, s, 0); n != 0 {
-		t.Errorf("claimed %d events of a process that lives", n)
-	}
-	if err := c.Process.Signal(syscall.SIGCONT); err != nil {
-		t.Fatal(err)
-	}
-	_ = c.stdin.Close()
-	if err := c.Wait(); err != nil {
-		t.Error(err)
-	}
-	if n := claimAll(t, s, 0); n != 3 {
-		t.Errorf("claimed %d events, want 3", n)
 	}
 }
 
