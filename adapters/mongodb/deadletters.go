@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -197,33 +196,19 @@ func (d *DeadLetters) Settle(ctx context.Context, record ports.DeadLetterRecord,
 	ctx, cancel := d.store.bound(ctx)
 	defer cancel()
 	now := time.Now()
-	filter := retainedWithID(now, record.ID)
-
-	unchanged := maps.Clone(filter)
-	unchanged["state"] = string(record.State)
-	unchanged["settled_at"] = bson.M{"$exists": false}
-	if !record.SettledAt.IsZero() {
-		unchanged["settled_at"] = record.SettledAt
-	}
-	times := bson.A{}
-	for _, failure := range record.Failures {
-		times = append(times, failure.LastFailure)
-	}
-	unchanged["$expr"] = bson.M{"$eq": bson.A{"$failures.last_failure", times}}
-
 	change := bson.M{"$set": bson.M{"state": string(state)}, "$unset": settlement}
 	if state != ports.Waiting {
 		forgetAt := now.Add(d.store.options.DeadLetterRetention)
 		change = bson.M{"$set": bson.M{"state": string(state), "settled_at": now, "settled_by": by, "forget_at": forgetAt}}
 	}
-	result, err := d.store.deadLetters.UpdateOne(ctx, unchanged, change)
+	result, err := d.store.deadLetters.UpdateOne(ctx, unchanged(now, record), change)
 	if err != nil {
 		return classify(ctx, err)
 	}
 	if result.MatchedCount > 0 {
 		return nil
 	}
-	exists, err := d.exists(ctx, filter)
+	exists, err := d.exists(ctx, retainedWithID(now, record.ID))
 	switch {
 	case err != nil:
 		return err
@@ -231,4 +216,20 @@ func (d *DeadLetters) Settle(ctx context.Context, record ports.DeadLetterRecord,
 		return ports.ErrChanged
 	}
 	return ports.ErrNotFound
+}
+
+// unchanged selects the record if it is as it was read: with the same state and failures.
+func unchanged(now time.Time, read ports.DeadLetterRecord) bson.M {
+	filter := retainedWithID(now, read.ID)
+	filter["state"] = string(read.State)
+	filter["settled_at"] = bson.M{"$exists": false}
+	if !read.SettledAt.IsZero() {
+		filter["settled_at"] = read.SettledAt
+	}
+	times := bson.A{}
+	for _, failure := range read.Failures {
+		times = append(times, failure.LastFailure)
+	}
+	filter["$expr"] = bson.M{"$eq": bson.A{"$failures.last_failure", times}}
+	return filter
 }

@@ -104,7 +104,7 @@ func (f file) checkTarget(source file, replace bool) error {
 			return f.refuse("it is the file itself; give the path of a new one")
 		}
 		if !replace {
-			return f.refuse("it exists already; give the path of a new file")
+			return f.refuse("it %w; give the path of a new file", ports.ErrExists)
 		}
 	}
 	if strings.HasPrefix(f.path, source.path+"-") {

@@ -167,12 +167,18 @@ func (d *DeadLetters) Settle(ctx context.Context, read ports.DeadLetterRecord, s
 		if err != nil {
 			return err
 		}
-		sameTime := func(a, b ports.Failure) bool { return a.LastFailure.Equal(b.LastFailure) }
-		if now.State != read.State || !now.SettledAt.Equal(read.SettledAt) || !slices.EqualFunc(now.Failures, read.Failures, sameTime) {
+		if !isUnchanged(now, read) {
 			return ports.ErrChanged
 		}
 		return tx.settle(read.ID, state, by)
 	})
+}
+
+// isUnchanged reports whether the record is as it was read: with the same state and
+// failures.
+func isUnchanged(now, read ports.DeadLetterRecord) bool {
+	sameTime := func(a, b ports.Failure) bool { return a.LastFailure.Equal(b.LastFailure) }
+	return now.State == read.State && now.SettledAt.Equal(read.SettledAt) && slices.EqualFunc(now.Failures, read.Failures, sameTime)
 }
 
 // settle changes the letter's state.

@@ -40,6 +40,9 @@ func (s *Store) register(ctx context.Context) error {
 	if err := s.freeDeadOwners(ctx); err != nil {
 		return err
 	}
+	if err := s.checkMoved(ctx); err != nil {
+		return err
+	}
 	s.file.removeStrayLocks()
 	s.goroutines.Go(s.maintain)
 	return nil
@@ -149,6 +152,7 @@ func (t *tx) free(owner int64) (was freed, err error) {
 		{"DELETE FROM delivery_claims WHERE owner = ?", &was.notifications},
 		{"UPDATE messages SET owner = NULL WHERE owner = ?", &was.messages},
 		{"UPDATE dead_letter_queue SET owner = NULL WHERE owner = ?", &was.messages},
+		{"DELETE FROM moved WHERE owner = ?", new(int)},
 		{"DELETE FROM owners WHERE id = ?", &was.owners},
 	} {
 		n, err := t.exec(step.sql, owner)

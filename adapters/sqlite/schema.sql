@@ -128,3 +128,11 @@ CREATE TABLE dead_letter_queue (
 	due          INTEGER NOT NULL,
 	owner        INTEGER
 ) STRICT;
+
+-- Where the data is being moved, or was moved.
+CREATE TABLE moved (
+	id     INTEGER PRIMARY KEY CHECK (id = 1),
+	target TEXT NOT NULL,
+	at     INTEGER NOT NULL,
+	owner  INTEGER -- who moves it; NULL: it was moved
+) STRICT;

@@ -36,6 +36,8 @@ type Options struct {
 	// SubscriptionPrefetch replaces Prefetch for the subscriptions with these names.
 	SubscriptionPrefetch map[string]int
 
+	Moved bool // open the file even if its data was moved to another store
+
 	vfs string // SQLite's file system, of tests
 }
 

@@ -18,6 +18,7 @@ const dataFile = "sqlite:DATA/orderflow.db"
 type settings struct {
 	Run run `cmd:"" default:"1" help:"Run both services (default)."`
 	app.Commands
+	dataCommands
 	operators.Operations
 
 	Data string `env:"DATA_DIR" default:"data" placeholder:"FOLDER" help:"Folder of the file orderflow.db, which is store and broker unless --store and --broker name others." group:"Settings of the service:"`
