@@ -161,7 +161,6 @@ func (m *mover) deadLetters() kind[ports.DeadLetterRecord] {
 		}
 	}
 	type record = ports.DeadLetterRecord
-	changed := func(r record) int64 { return max(r.LatestFailure().LastFailure.UnixMilli(), r.SettledAt.UnixMilli()) }
 	return kind[record]{
 		name: "dead letters", total: m.rows["dead_letters"], workers: 32, chunk: 1, // their messages may be large
 		source: list(m.source.DeadLetters()), target: list(m.target.DeadLetters),
@@ -169,7 +168,9 @@ func (m *mover) deadLetters() kind[ports.DeadLetterRecord] {
 		id:      func(r record) string { return r.ID },
 		load:    func(ctx context.Context, r record) (record, error) { return m.source.DeadLetters().Get(ctx, r.ID) },
 		find:    func(ctx context.Context, r record) (record, error) { return m.target.DeadLetters.Get(ctx, r.ID) },
-		isNewer: func(target, source record) bool { return changed(target) > changed(source) },
+		isNewer: func(target, source record) bool {
+			return cmp.Or(target.LatestFailure().LastFailure.Compare(source.LatestFailure().LastFailure), target.SettledAt.Compare(source.SettledAt)) > 0
+		},
 		put: oneByOne(func(ctx context.Context, c *change[record]) error {
 			var before record
 			if c.before != nil {

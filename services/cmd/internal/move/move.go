@@ -124,7 +124,6 @@ func (m *mover) prepare(ctx context.Context) error {
 }
 
 func (m *mover) account(ctx context.Context) error {
-	m.report.Lines = nil
 	for _, pass := range m.passes() {
 		if err := pass(ctx, false); err != nil {
 			return fmt.Errorf("account for %w", err)
