@@ -25,6 +25,12 @@ func (c *connection) close() {
 	_ = c.conn.Close()
 }
 
+// leaveFiles keeps close from deleting the log: at its path may be another database's.
+func (c *connection) leaveFiles() {
+	_, _ = c.conn.Config(sqlite3.DBCONFIG_NO_CKPT_ON_CLOSE, true)
+	_, _ = c.conn.FileControl("main", sqlite3.FCNTL_PERSIST_WAL, true)
+}
+
 // tx is a transaction.
 type tx struct {
 	*connection

@@ -1,9 +1,12 @@
 package sqlite
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"syscall"
 
@@ -56,6 +59,12 @@ func (f file) classify(err error) error {
 	if errors.Is(err, sqlite3.TOOBIG) {
 		return ports.Permanent(fmt.Errorf("too large for SQLite: %w", err))
 	}
+	var number syscall.Errno
+	if errors.Is(err, sqlite3.IOERR) && !errors.As(err, &number) {
+		if cause := f.probe(); cause != nil {
+			err = fmt.Errorf("%w: %w", err, cause)
+		}
+	}
 	for _, p := range problems {
 		if !slices.ContainsFunc(p.codes, func(code error) bool { return errors.Is(err, code) }) {
 			continue
@@ -66,6 +75,18 @@ func (f file) classify(err error) error {
 		return fmt.Errorf("%w: %s: %s: %w", ports.ErrUnavailable, f.path, p.wayOut, err)
 	}
 	return fmt.Errorf("%w: %s: %w", ports.ErrUnavailable, f.path, err)
+}
+
+// probe writes a file beside the database and returns the system's error, because SQLite
+// often hides it.
+func (f file) probe() (err error) {
+	file, err := os.CreateTemp(filepath.Dir(f.path), filepath.Base(f.path)+"-probe-")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(file.Name())
+	_, err = file.Write(make([]byte, 4096))
+	return cmp.Or(err, file.Sync(), file.Close())
 }
 
 // refuse returns an error that lasts until a person changes something.
@@ -83,6 +104,11 @@ func isOfFile(err error) bool {
 		sqlite3.FULL, sqlite3.IOERR, sqlite3.BUSY, sqlite3.LOCKED, sqlite3.READONLY, sqlite3.CANTOPEN, sqlite3.PROTOCOL,
 		sqlite3.PERM, sqlite3.AUTH, sqlite3.NOTADB, sqlite3.NOMEM, sqlite3.INTERRUPT,
 	}, code)
+}
+
+// isOfDisk reports whether the disk has failed to do what was asked.
+func isOfDisk(err error) bool {
+	return errors.Is(err, sqlite3.FULL) || errors.Is(err, sqlite3.IOERR) || errors.Is(err, sqlite3.READONLY)
 }
 
 // isSyncFault reports whether the system has failed to write what it had taken.

@@ -11,14 +11,14 @@ func (s *Store) read(ctx context.Context, f func(*tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	defer context.AfterFunc(s.lifetime, cancel)()
-	if err := s.checkInPlace(); err != nil {
-		return err
-	}
 	c, err := s.takeReader(ctx)
 	if err != nil {
 		return s.file.classify(err)
 	}
 	defer func() { s.readers <- c }()
+	if err := s.checkInPlace(); err != nil {
+		return err
+	}
 	defer c.conn.SetInterrupt(c.conn.SetInterrupt(ctx))
 	t := &tx{connection: c}
 	_, err = t.exec("BEGIN")

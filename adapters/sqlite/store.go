@@ -68,8 +68,9 @@ type Store struct {
 
 	readersOpen int
 
-	places []place // does not change after Open
-	loss   atomic.Pointer[error]
+	places   []place // does not change after Open
+	loss     atomic.Pointer[error]
+	troubled atomic.Bool // the disk has failed the latest transaction with a change
 
 	bells     bells
 	consuming consuming
@@ -158,9 +159,16 @@ func (s *Store) open(ctx context.Context) (err error) {
 	return nil
 }
 
+// countProbes is the counter of the changes that Ping has made to try the disk.
+const countProbes = "probes"
+
 // Ping returns nil if the file can be written.
 func (s *Store) Ping(ctx context.Context) error {
-	err := s.write(ctx, fleeting, func(*tx) error { return nil })
+	durability, f := fleeting, func(*tx) error { return nil }
+	if s.troubled.Load() { // only a change shows whether the disk works again
+		durability, f = durable, func(tx *tx) error { tx.count(countProbes, 1); return nil }
+	}
+	err := s.write(ctx, durability, f)
 	if err != nil {
 		return fmt.Errorf("ping: %w", err)
 	}
@@ -191,11 +199,14 @@ func (s *Store) close(ctx context.Context) error {
 		}
 		s.end()
 		s.unregister()
-		for _, c := range readers {
+		for _, c := range append(readers, s.writer) {
+			if c == nil {
+				continue // Open has failed
+			}
+			if s.lost() != nil {
+				c.leaveFiles()
+			}
 			c.close()
-		}
-		if s.writer != nil {
-			s.writer.close()
 		}
 	}()
 	select {

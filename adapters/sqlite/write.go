@@ -140,6 +140,15 @@ func (s *Store) commit(ctx context.Context, writes []*write, failed []bool, errs
 			_ = c.conn.Exec("ROLLBACK")
 		}
 	}()
+	before := c.conn.TotalChanges()
+	defer func() {
+		switch {
+		case err != nil && isOfDisk(err):
+			s.troubled.Store(true)
+		case err == nil && c.conn.TotalChanges() != before:
+			s.troubled.Store(false)
+		}
+	}()
 	t := &tx{connection: c}
 	for i, w := range writes {
 		if failed[i] {
