@@ -12,6 +12,9 @@ import (
 // another. It returns only the scheme if an unescaped character may have moved a part
 // of the password elsewhere.
 func Shown(address string) string {
+	if strings.HasPrefix(address, "sqlite:") && !strings.Contains(address, "@") {
+		return address // it has no login
+	}
 	u, err := url.Parse(address)
 	at := strings.Count(address, "@")
 	if err != nil || u.Fragment != "" || u.Opaque != "" || at > 1 || at == 1 && u.User == nil {
