@@ -93,7 +93,7 @@ func (c Consumer) Consume(ctx context.Context, handle ports.Handler) error {
 	}
 	defer c.store.consuming.add(c.subscription)()
 	for {
-		free := r.awaitSlots(ctx)
+		free := awaitSlots(ctx, r.slots)
 		if free == 0 {
 			return nil
 		}
@@ -142,9 +142,9 @@ func (c Consumer) prefetch() int {
 
 // awaitSlots waits for a slot, and takes all that are free, up to maxTaken. It returns 0
 // when ctx ends.
-func (r *run) awaitSlots(ctx context.Context) int {
+func awaitSlots(ctx context.Context, slots chan<- struct{}) int {
 	select {
-	case r.slots <- struct{}{}:
+	case slots <- struct{}{}:
 	case <-ctx.Done():
 		return 0
 	}
@@ -153,7 +153,7 @@ func (r *run) awaitSlots(ctx context.Context) int {
 			return n
 		}
 		select {
-		case r.slots <- struct{}{}:
+		case slots <- struct{}{}:
 		default:
 			return n
 		}

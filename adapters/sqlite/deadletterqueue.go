@@ -44,24 +44,27 @@ func (q DeadLetterQueue) Drain(ctx context.Context, keep func(context.Context, p
 	defer letters.Wait()
 	slots := make(chan struct{}, drainedAtOnce)
 	for {
-		select {
-		case slots <- struct{}{}:
-		case <-ctx.Done():
+		free := awaitSlots(ctx, slots)
+		if free == 0 {
 			return nil
 		}
 		arrived := s.bells.await(deadLetters)
-		taken, found, pause, err := q.take(ctx, trouble)
-		if err != nil && ctx.Err() == nil {
-			return fmt.Errorf("drain dead letters: %w", err)
+		taken, pause, err := q.take(ctx, trouble, free)
+		for range free - len(taken) {
+			<-slots
 		}
-		if found {
+		for _, t := range taken {
 			letters.Go(func() {
 				defer func() { <-slots }()
-				q.hand(ctx, trouble, taken, keep)
+				q.hand(ctx, trouble, t, keep)
 			})
+		}
+		switch {
+		case err != nil && ctx.Err() == nil:
+			return fmt.Errorf("drain dead letters: %w", err)
+		case len(taken) == free:
 			continue
 		}
-		<-slots
 		select {
 		case <-arrived:
 		case <-time.After(pause):
@@ -71,19 +74,20 @@ func (q DeadLetterQueue) Drain(ctx context.Context, keep func(context.Context, p
 	}
 }
 
-// take takes one letter that is due. If none is, it returns how long the next is away.
-func (q DeadLetterQueue) take(ctx context.Context, trouble *outage) (taken queuedLetter, found bool, pause time.Duration, err error) {
+// take takes up to limit letters that are due. If they are fewer, it also returns how long
+// the next is away.
+func (q DeadLetterQueue) take(ctx context.Context, trouble *outage, limit int) (taken []queuedLetter, pause time.Duration, err error) {
 	s := q.store
 	err = s.persist(ctx, trouble, fleeting, func(tx *tx) error {
-		found, pause = false, idle
+		taken, pause = nil, idle
 		now := time.Now()
 		err := tx.query(func(r row) bool {
-			taken, found = readQueued(r), true
+			taken = append(taken, readQueued(r))
 			return true
-		}, `UPDATE dead_letter_queue SET owner = ?1 WHERE id = (
-			SELECT id FROM dead_letter_queue WHERE owner IS NULL AND (due <= ?2 OR due > ?3) ORDER BY due, id LIMIT 1)
-			RETURNING id, letter_id, subscription, properties, body, failures`, s.owner, now, now.Add(2*drainPause))
-		if err != nil || found {
+		}, `UPDATE dead_letter_queue SET owner = ?1 WHERE id IN (
+			SELECT id FROM dead_letter_queue WHERE owner IS NULL AND (due <= ?2 OR due > ?3) ORDER BY due, id LIMIT ?4)
+			RETURNING id, letter_id, subscription, properties, body, failures`, s.owner, now, now.Add(2*drainPause), limit)
+		if err != nil || len(taken) == limit {
 			return err
 		}
 		return tx.query(func(r row) bool {
@@ -93,7 +97,7 @@ func (q DeadLetterQueue) take(ctx context.Context, trouble *outage) (taken queue
 			return false
 		}, "SELECT min(due) FROM dead_letter_queue WHERE owner IS NULL")
 	})
-	return taken, found, pause, err
+	return taken, pause, err
 }
 
 // readQueued reads a letter. A damaged one is kept as far as it can be read.
