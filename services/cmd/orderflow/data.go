@@ -116,6 +116,8 @@ func (m *moveData) Run(ctx context.Context, c *app.Common, s app.Streams) error 
 	switch {
 	case errors.Is(err, context.Canceled):
 		return errors.New("interrupted; nothing is lost: run the command again, and it goes on where it stopped")
+	case errors.Is(err, ports.ErrRefused):
+		return err
 	case err != nil:
 		return fmt.Errorf("%w; nothing is lost: mend the cause and run the command again, and it goes on where it stopped", err)
 	}
@@ -159,8 +161,8 @@ func (m *moveData) print(r move.Report, path, name string, out io.Writer) error 
 		for _, fault := range l.Faults {
 			fmt.Fprintf(out, "%s: %s\n", l.Kind, fault)
 		}
-		if more := l.Missing + l.Different - len(l.Faults); more > 0 {
-			fmt.Fprintf(out, "%s: and %d more\n", l.Kind, more)
+		if l.More > 0 {
+			fmt.Fprintf(out, "%s: and %d more\n", l.Kind, l.More)
 		}
 		if l.Unreadable > 0 {
 			fmt.Fprintf(out, "%s: %d in the file can't be read; a warning names them\n", l.Kind, l.Unreadable)

@@ -3,6 +3,7 @@ package move
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -26,9 +27,6 @@ func (m *mover) contacts() kind[ports.Contact] {
 		source: list(m.source.Contacts()), target: list(m.target.Contacts),
 		compare: func(a, b ports.Contact) int { return strings.Compare(a.UserID, b.UserID) },
 		id:      func(c ports.Contact) string { return "user " + c.UserID },
-		find: func(ctx context.Context, c ports.Contact) (ports.Contact, error) {
-			return m.target.Contacts.Get(ctx, c.UserID)
-		},
 		isNewer: func(target, source ports.Contact) bool { return target.UpdatedAt.After(source.UpdatedAt) },
 		put: func(ctx context.Context, changes []*change[ports.Contact]) error {
 			var contacts []ports.Contact
@@ -84,20 +82,14 @@ func (m *mover) pauses() kind[ports.Pause] {
 }
 
 func (m *mover) notifications() kind[domain.Notification] {
-	list := func(log ports.DeliveryLog) lister[domain.Notification] {
-		return func(ctx context.Context, cursor string) (page[domain.Notification], error) {
-			p, err := log.List(ctx, ports.NotificationQuery{Limit: ports.MaxListLimit, Cursor: cursor})
-			return page[domain.Notification]{p.Notifications, p.NextCursor, p.Unreadable}, err
-		}
-	}
 	return kind[domain.Notification]{
 		name: "notifications", total: m.rows["deliveries"], workers: workers, chunk: 1,
-		source: list(m.source.Deliveries()), target: list(m.target.Deliveries),
+		source: listNotifications(m.source.Deliveries()), target: listNotifications(m.target.Deliveries),
 		compare: func(a, b domain.Notification) int { return -cmp.Or(a.At.Compare(b.At), compareKeys(a.Key(), b.Key())) },
 		id: func(n domain.Notification) string {
 			return strings.TrimSpace("event " + string(n.EventID) + " by " + n.Channel + " " + n.Recipient)
 		},
-		find:    m.findNotification,
+		find: m.findNotification, findsItself: true,
 		isNewer: func(target, source domain.Notification) bool { return target.At.After(source.At) },
 		put:     oneByOne(m.putNotification),
 	}
@@ -136,21 +128,53 @@ func (m *mover) putNotification(ctx context.Context, c *change[domain.Notificati
 			return err
 		}
 	}
-	var claim ports.DeliveryClaim
-	if c.before != nil && c.before.State.Waits() {
-		claim, err = m.target.Deliveries.ClaimWaiting(ctx, n.Key())
-	} else {
-		claim, err = m.target.Deliveries.Claim(ctx, n.Key())
+	claim, err := m.target.Deliveries.Claim(ctx, n.Key())
+	if errors.Is(err, ports.ErrExists) {
+		claim, err = m.claimRecorded(ctx, n)
 	}
 	if err != nil {
 		return c.keep(err, ports.ErrExists, ports.ErrNotFound)
 	}
-	if c.before != nil && c.before.State == domain.Dead { // Record puts its attempts before these
+	if tried, wasDead := m.dead[n.Key()]; wasDead { // Record puts these attempts before the new ones
 		n.Attempts = slices.DeleteFunc(slices.Clone(n.Attempts), func(a domain.Attempt) bool {
-			return slices.ContainsFunc(c.before.Attempts, func(b domain.Attempt) bool { return len(differences(a, b)) == 0 })
+			return slices.ContainsFunc(tried, func(b domain.Attempt) bool { return len(differences(a, b)) == 0 })
 		})
 	}
 	return claim.Record(context.WithoutCancel(ctx), n, event)
+}
+
+// claimRecorded claims the target's record of the notification, if that waits and is not
+// newer.
+func (m *mover) claimRecorded(ctx context.Context, n domain.Notification) (ports.DeliveryClaim, error) {
+	recorded, err := m.findNotification(ctx, n)
+	switch {
+	case err != nil:
+		return nil, err
+	case !recorded.State.Waits() || recorded.At.After(n.At) || len(differences(recorded, n)) == 0:
+		return nil, ports.ErrExists
+	}
+	return m.target.Deliveries.ClaimWaiting(ctx, n.Key())
+}
+
+// findDead finds the attempts of the target's dead notifications, which Claim takes for
+// new ones.
+func (m *mover) findDead(ctx context.Context) error {
+	m.dead = make(map[domain.NotificationKey][]domain.Attempt)
+	list := pager[domain.Notification]{list: listNotifications(m.target.Deliveries, domain.Dead)}
+	for {
+		n, more, err := list.next(ctx)
+		if err != nil || !more {
+			return err
+		}
+		m.dead[n.Key()] = n.Attempts
+	}
+}
+
+func listNotifications(log ports.DeliveryLog, states ...domain.NotificationState) lister[domain.Notification] {
+	return func(ctx context.Context, cursor string) (page[domain.Notification], error) {
+		p, err := log.List(ctx, ports.NotificationQuery{States: states, Limit: ports.MaxListLimit, Cursor: cursor})
+		return page[domain.Notification]{p.Notifications, p.NextCursor, p.Unreadable}, err
+	}
 }
 
 func (m *mover) deadLetters() kind[ports.DeadLetterRecord] {

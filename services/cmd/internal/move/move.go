@@ -73,6 +73,7 @@ type mover struct {
 	options    Options
 	rows       map[string]int // of the source, by table
 	unfinished map[domain.OrderID]bool
+	dead       map[domain.NotificationKey][]domain.Attempt // of the target's dead notifications
 	report     Report
 }
 
@@ -138,7 +139,14 @@ func (m *mover) passes() []func(ctx context.Context, copying bool) error {
 		func(ctx context.Context, copying bool) error { return walk(ctx, m, m.contacts(), copying) },
 		func(ctx context.Context, copying bool) error { return walk(ctx, m, m.channels(), copying) },
 		func(ctx context.Context, copying bool) error { return walk(ctx, m, m.pauses(), copying) },
-		func(ctx context.Context, copying bool) error { return walk(ctx, m, m.notifications(), copying) },
+		func(ctx context.Context, copying bool) error {
+			if copying {
+				if err := m.findDead(ctx); err != nil {
+					return fmt.Errorf("notifications: %w", err)
+				}
+			}
+			return walk(ctx, m, m.notifications(), copying)
+		},
 		func(ctx context.Context, copying bool) error { return walk(ctx, m, m.deadLetters(), copying) },
 		m.orders,
 	}

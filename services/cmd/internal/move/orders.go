@@ -26,8 +26,8 @@ func (m *mover) orders(ctx context.Context, copying bool) error {
 		compare: func(a, b domain.Order) int {
 			return -cmp.Or(a.CreatedAt.Compare(b.CreatedAt), strings.Compare(string(a.ID), string(b.ID)))
 		},
-		id:      func(o domain.Order) string { return string(o.ID) },
-		find:    func(ctx context.Context, o domain.Order) (domain.Order, error) { return m.target.Orders.Get(ctx, o.ID) },
+		id:   func(o domain.Order) string { return string(o.ID) },
+		find: func(ctx context.Context, o domain.Order) (domain.Order, error) { return m.target.Orders.Get(ctx, o.ID) }, findsItself: true,
 		isNewer: func(domain.Order, domain.Order) bool { return false },
 		put: oneByOne(func(ctx context.Context, c *change[domain.Order]) error {
 			if c.before != nil {

@@ -17,16 +17,19 @@ type Line struct {
 	Missing    int
 	Different  int
 	Unreadable int // in the file, which are not copied
-	Faults     []string
+	Faults     []string // names those that are different or, unless it is a dry run, missing
+	More       int      // faults that are not named
 }
 
 // maxFaults bounds the faults that a line names.
 const maxFaults = 1000
 
 func (l *Line) fault(text string) {
-	if len(l.Faults) < maxFaults {
-		l.Faults = append(l.Faults, text)
+	if len(l.Faults) == maxFaults {
+		l.More++
+		return
 	}
+	l.Faults = append(l.Faults, text)
 }
 
 // Lacking returns how many records of the file the target does not have as they are.

@@ -28,6 +28,10 @@ type kind[T any] struct {
 	load func(context.Context, T) (T, error) // the source's record if its list has not all of it; nil: it has
 	find func(context.Context, T) (T, error) // the target's record with the same id; nil: the list has it
 
+	// findsItself says that put does not need find for a record that the target's list
+	// does not have at the same place.
+	findsItself bool
+
 	isNewer func(target, source T) bool
 	put     func(context.Context, []*change[T]) error
 
@@ -70,6 +74,7 @@ func oneByOne[T any](put func(context.Context, *change[T]) error) func(context.C
 type walker[T any] struct {
 	kind[T]
 	copying bool
+	dryRun  bool
 	fresh   bool // the target's list was empty at the beginning
 	done    atomic.Int64
 
@@ -80,7 +85,7 @@ type walker[T any] struct {
 // walk compares the lists of both sides, and copies what the target lacks or adds a line
 // to the report. Many workers handle the records, because the stores gather their calls.
 func walk[T any](ctx context.Context, m *mover, k kind[T], copying bool) error {
-	w := &walker[T]{kind: k, copying: copying, line: m.report.line(k.name, copying)}
+	w := &walker[T]{kind: k, copying: copying, dryRun: m.options.DryRun, line: m.report.line(k.name, copying)}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	defer m.watch(&w.done, copying, k.name, k.total)()
@@ -230,7 +235,8 @@ func (w *walker[T]) examine(ctx context.Context, c *change[T]) (_ state, fields 
 			return 0, nil, err
 		}
 	}
-	if w.find != nil && (c.before == nil && !(w.copying && w.fresh) || c.before != nil && w.load != nil) {
+	isLight := c.before != nil && w.load != nil
+	if isElsewhere := c.before == nil && !w.fresh && !(w.copying && w.findsItself); w.find != nil && (isLight || isElsewhere) {
 		if c.before, err = w.lookUp(ctx, c.record); err != nil {
 			return 0, nil, err
 		}
@@ -277,7 +283,9 @@ func (w *walker[T]) count(c *change[T], s state, fields []string) {
 		l.Newer++
 	case missing:
 		l.Missing++
-		l.fault("missing: " + w.id(c.record))
+		if !w.dryRun { // a copy would not miss it
+			l.fault("missing: " + w.id(c.record))
+		}
 	case different:
 		l.Different++
 		l.fault("different: " + w.id(c.record) + ": " + strings.Join(fields, ", "))
