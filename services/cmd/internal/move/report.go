@@ -16,7 +16,7 @@ type Line struct {
 	Newer      int // at the target, where they have changed since
 	Missing    int
 	Different  int
-	Unreadable int // in the file, which are not copied
+	Unreadable int      // in the file, which are not copied
 	Faults     []string // names those that are different or, unless it is a dry run, missing
 	More       int      // faults that are not named
 }
