@@ -55,14 +55,8 @@ const watchInterval = 50 * time.Millisecond
 func (s *Store) watch() {
 	tick := time.NewTicker(watchInterval)
 	defer tick.Stop()
-	var seen int64
 	for {
-		var version int64
-		err := s.read(s.lifetime, func(tx *tx) error {
-			return tx.query(func(r row) bool { version = r.ColumnInt64(0); return false }, "PRAGMA data_version")
-		})
-		if err == nil && version != seen {
-			seen = version
+		if s.watcher.sawChange() {
 			s.bells.ringAll()
 		}
 		select {
@@ -71,4 +65,14 @@ func (s *Store) watch() {
 			return
 		}
 	}
+}
+
+// sawChange reports whether another connection has changed the file since the last call.
+// SQLite counts the changes for each connection, so it has to be the same one.
+func (c *connection) sawChange() bool {
+	version := c.dataVersion
+	err := (&tx{connection: c}).query(func(r row) bool { version = r.ColumnInt64(0); return false }, "PRAGMA data_version")
+	changed := err == nil && version != c.dataVersion
+	c.dataVersion = version
+	return changed
 }

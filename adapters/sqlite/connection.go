@@ -14,6 +14,8 @@ type connection struct {
 	conn       *sqlite3.Conn
 	statements map[string]*sqlite3.Stmt // by their text
 	unsynced   bool                     // the latest transaction was not synced by itself
+
+	dataVersion int64 // as sawChange has seen it
 }
 
 // close closes the connection with its statements: SQLite keeps a connection open that

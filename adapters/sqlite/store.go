@@ -67,6 +67,7 @@ type Store struct {
 	readers chan *connection // those that nobody uses
 
 	readersOpen int
+	watcher     *connection // only watch uses it
 
 	places   []place // does not change after Open
 	loss     atomic.Pointer[error]
@@ -134,6 +135,9 @@ func (s *Store) open(ctx context.Context) (err error) {
 	if s.writer, err = s.file.connect(ctx); err != nil {
 		return err
 	}
+	if s.watcher, err = s.file.connect(ctx); err != nil {
+		return err
+	}
 	for range readerCount {
 		c, err := s.file.connect(ctx)
 		if err != nil {
@@ -199,7 +203,7 @@ func (s *Store) close(ctx context.Context) error {
 		}
 		s.end()
 		s.unregister()
-		for _, c := range append(readers, s.writer) {
+		for _, c := range append(readers, s.watcher, s.writer) {
 			if c == nil {
 				continue // Open has failed
 			}
