@@ -63,10 +63,11 @@ func (s *Store) unregister() {
 	_ = s.lock.Close()
 }
 
-// maintain frees the claims of dead owners, and deletes dead letters whose retention is
-// over, until the store is closed.
+// maintain frees the claims of dead owners, deletes dead letters whose retention is over,
+// and bounds the log, until the store is closed.
 func (s *Store) maintain() {
 	ctx := s.lifetime
+	log := logKeeper{max: maxLog}
 	for {
 		select {
 		case <-s.closing:
@@ -74,6 +75,7 @@ func (s *Store) maintain() {
 		case <-time.After(ownerInterval):
 			_ = s.freeDeadOwners(ctx) // the callers of the ports report an outage
 			_ = s.parts.deadLetters.sweep(ctx)
+			log.keep(ctx, s)
 		}
 	}
 }

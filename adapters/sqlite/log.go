@@ -1,0 +1,46 @@
+package sqlite
+
+import (
+	"context"
+	"os"
+	"time"
+
+	"github.com/ncruces/go-sqlite3"
+)
+
+// Usually the write-ahead log is used anew soon after its pages were copied to the
+// database. That needs a moment without a read that began before. If none comes, the log
+// grows.
+const (
+	maxLog     = 128 << 20        // bytes at which the store makes such a moment
+	logPause   = 10 * time.Second // between two tries
+	logTimeout = time.Second      // how long writes wait for reads in a try
+)
+
+// logKeeper bounds the log.
+type logKeeper struct {
+	max  int64
+	next time.Time // of the next try
+}
+
+// keep uses the log anew if it has grown too large. Meanwhile writes wait, and new reads
+// don't.
+func (k *logKeeper) keep(ctx context.Context, s *Store) {
+	info, err := os.Stat(s.file.path + "-wal")
+	if err != nil || info.Size() <= k.max || time.Now().Before(k.next) {
+		return
+	}
+	k.next = time.Now().Add(logPause)
+	ctx, cancel := context.WithTimeout(ctx, logTimeout)
+	defer cancel()
+	c, err := s.takeReader(ctx)
+	if err != nil {
+		return
+	}
+	defer func() { s.readers <- c }()
+	defer c.conn.SetInterrupt(c.conn.SetInterrupt(ctx))
+	if _, _, err := c.conn.WALCheckpoint("main", sqlite3.CHECKPOINT_RESTART); err != nil {
+		s.options.Logger.WarnContext(ctx, "the file's log grows, because another program reads the file for long; end that program",
+			"file", info.Name(), "bytes", info.Size(), "error", err)
+	}
+}
