@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -126,6 +127,13 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 }
 
 func (s *Store) open(ctx context.Context) (err error) {
+	warning, err := s.file.checkFileSystem(kindOf(filepath.Dir(s.file.path)))
+	if err != nil {
+		return err
+	}
+	if warning != "" {
+		s.options.Logger.WarnContext(ctx, warning, "file", s.file.path)
+	}
 	if err := s.file.prepare(); err != nil {
 		return err
 	}

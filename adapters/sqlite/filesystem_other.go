@@ -1,0 +1,6 @@
+//go:build !linux
+
+package sqlite
+
+// kindOf returns the kind of the file system at the path, 0 if it is unknown.
+func kindOf(string) uint32 { return 0 }
