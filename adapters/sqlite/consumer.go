@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"example.com/orderflow/adapters/internal/dispatch"
@@ -56,6 +57,17 @@ func (c Consumer) Waiting(ctx context.Context) (n int, err error) {
 			"SELECT count(*) FROM messages WHERE subscription = ? AND owner IS NULL AND due <= ?", c.subscription, time.Now())
 	})
 	return n, err
+}
+
+// DeleteCommand returns the command that deletes the queue, for operators. It needs
+// SQLite's own program, sqlite3.
+func (c Consumer) DeleteCommand() string {
+	quoted := func(text, quote, escaped string) string {
+		return quote + strings.ReplaceAll(text, quote, escaped) + quote
+	}
+	name := quoted(c.subscription, "'", "''")
+	sql := "PRAGMA busy_timeout = 5000; BEGIN IMMEDIATE; DELETE FROM subscriptions WHERE name = " + name + "; DELETE FROM messages WHERE subscription = " + name + "; COMMIT"
+	return "sqlite3 " + quoted(c.store.file.path, "'", `'\''`) + " " + quoted(sql, "'", `'\''`)
 }
 
 // taken is a message that this process has taken.

@@ -137,3 +137,18 @@ func TestTwoOnOneFile(t *testing.T) {
 		}
 	}
 }
+
+// A command does not make a file that no service has used.
+func TestCommandsMakeNoFile(t *testing.T) {
+	folder := t.TempDir()
+	url := "sqlite:" + filepath.Join(folder, "orderflow.db")
+	for _, command := range [][]string{{"channels", "list"}, {"dead-letters", "list"}, {"undelivered"}, {"forget", "123", "--yes"}, {"backup", filepath.Join(folder, "b.db")}} {
+		status, out, errs := run(t, nil, "orderflow", append(command, "--store="+url, "--broker="+url)...)
+		if status != 1 || strings.Count(errs, "\n") != 1 || !strings.Contains(errs, "orderflow.db") {
+			t.Errorf("%v: status %d: %s%s", command, status, out, errs)
+		}
+		if left, err := os.ReadDir(folder); err != nil || len(left) > 0 {
+			t.Fatalf("%v has made %v, error %v", command, left, err)
+		}
+	}
+}

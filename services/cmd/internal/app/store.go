@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
 	"strings"
 
 	"example.com/orderflow/adapters/memory"
 	"example.com/orderflow/adapters/mongodb"
+	"example.com/orderflow/adapters/sqlite"
 	"example.com/orderflow/ports"
 	"example.com/orderflow/services/notification"
 )
@@ -76,8 +79,21 @@ func (c *Common) OpenStore(ctx context.Context, log *slog.Logger) (*Store, error
 	return nil, settingError("--store", c.Store, err)
 }
 
-// CheckStoreIsShared refuses a store in memory, which no other process can see.
+// CheckStoreIsShared refuses a store in memory, which no other process can see, and a file
+// that does not exist, which no service has used.
 func (c *Common) CheckStoreIsShared() error {
+	if strings.HasPrefix(c.Store, "sqlite:") {
+		path, err := sqlite.Path(c.Store)
+		if err == nil {
+			_, err = os.Stat(path)
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			err = fmt.Errorf("%s does not exist; start the service once, or name the file that it uses", path)
+		}
+		if err != nil {
+			return settingError("--store", c.Store, err)
+		}
+	}
 	if strings.HasPrefix(c.Store, "memory:") {
 		return settingError("--store", c.Store, errors.New("only the service's own process sees a store in memory; "+
 			"ask the service at its --admin-addr, or give a URL that begins with mongodb: or sqlite: instead"))

@@ -42,7 +42,7 @@ func OpenTarget(ctx context.Context, url string, log *slog.Logger) (target Targe
 	case "memory":
 		return target, nil, errors.New("a store in memory keeps nothing; give a URL that begins with mongodb:, mongodb+srv: or sqlite: instead")
 	default:
-		return target, nil, fmt.Errorf("no store has the scheme %q; give a URL that begins with mongodb:, mongodb+srv: or sqlite:", scheme)
+		return target, nil, fmt.Errorf("no store has the scheme %q; give a URL that begins with mongodb:, mongodb+srv: or sqlite: instead", scheme)
 	}
 }
 
