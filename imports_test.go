@@ -41,7 +41,7 @@ var rules = []rule{
 		[]string{"github.com/compose-spec/compose-go/v2/..."}},
 	{"services/cmd", []string{"ports/...", "domain", "adapters/...", "services/...",
 		"github.com/alecthomas/kong", "github.com/cenkalti/backoff/v5", "github.com/goccy/go-yaml/...", "github.com/google/uuid", "golang.org/x/sys/unix"},
-		[]string{"github.com/emersion/go-smtp"}},
+		[]string{"github.com/emersion/go-smtp", "github.com/ncruces/go-sqlite3"}},
 	{"services", []string{"ports/...", "domain", "services/internal/...",
 		"github.com/google/uuid", "github.com/cenkalti/backoff/v5", "github.com/go-json-experiment/json/jsontext", "golang.org/x/time/rate"}, []string{"adapters/...", "services/order", "services/notification", "services/deadletters"}},
 	{"", nil, nil},

@@ -121,7 +121,15 @@ func (m *moveData) Run(ctx context.Context, c *app.Common, s app.Streams) error 
 	case err != nil:
 		return fmt.Errorf("%w; nothing is lost: mend the cause and run the command again, and it goes on where it stopped", err)
 	}
-	return m.print(report, path, name, s.Out)
+	if err := m.print(report, path, name, s.Out); err != nil {
+		return err
+	}
+	if broker, err := sqlite.Path(c.Broker); err == nil && broker != path {
+		if _, err := os.Stat(broker); err == nil {
+			fmt.Fprintf(s.Err, "the queues of --broker %s are in another file and were not moved: keep that broker, or empty its queues first\n", broker)
+		}
+	}
+	return nil
 }
 
 // check returns an error if the flags contradict each other or the target is the source.

@@ -125,7 +125,7 @@ func (m *mover) putNotification(ctx context.Context, c *change[domain.Notificati
 	var event domain.Event
 	if n.State.Waits() {
 		if event, err = m.source.Deliveries().Event(ctx, n.Key()); err != nil {
-			return err
+			return c.keep(err)
 		}
 	}
 	claim, err := m.target.Deliveries.Claim(ctx, n.Key())

@@ -46,17 +46,18 @@ type change[T any] struct {
 	kept   bool // put has left the target's record as it is
 }
 
-// keep returns nil after an error that says that the target has another record, which
-// stays. The account shows it.
+// keep returns nil after an error that only concerns this record: the target has another
+// one, which stays, or one of both can't be read or stored. The account shows it.
 func (c *change[T]) keep(err error, reasons ...error) error {
-	for _, reason := range reasons {
-		if errors.Is(err, reason) {
-			c.kept = true
-			return nil
-		}
+	isOwn := func(reason error) bool { return errors.Is(err, reason) }
+	if slices.ContainsFunc(reasons, isOwn) || ports.IsPermanent(err) || isUnreadable(err) {
+		c.kept = true
+		return nil
 	}
 	return err
 }
+
+func isUnreadable(err error) bool { return errors.As(err, new(*ports.UnreadableError)) }
 
 // oneByOne makes a put of a function that stores one record.
 func oneByOne[T any](put func(context.Context, *change[T]) error) func(context.Context, []*change[T]) error {
@@ -148,7 +149,11 @@ func (w *walker[T]) list(ctx context.Context, chunks chan<- []*change[T]) error 
 			break
 		}
 	}
-	w.line.Unreadable = source.unreadable
+	if !w.copying {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.line.Unreadable += source.unreadable
+	}
 	return nil
 }
 
@@ -217,27 +222,35 @@ func (w *walker[T]) handle(ctx context.Context, chunk []*change[T]) error {
 type state int
 
 const (
-	same      state = iota
-	newer           // the target's record has changed since it was copied
-	missing         // the target has none
-	different       // in these fields
-	gone            // the source has it no more: its retention has ended
+	same       state = iota
+	newer            // the target's record has changed since it was copied
+	missing          // the target has none
+	different        // in these fields
+	gone             // the source has it no more: its retention has ended
+	unreadable       // at the source
+	blocked          // by a record of the target that can't be read
 )
 
 // examine loads what the lists have not, and compares both records.
 func (w *walker[T]) examine(ctx context.Context, c *change[T]) (_ state, fields []string, err error) {
 	if w.load != nil {
 		c.record, err = w.load(ctx, c.record)
-		if errors.Is(err, ports.ErrNotFound) {
+		switch {
+		case errors.Is(err, ports.ErrNotFound):
 			return gone, nil, nil
-		}
-		if err != nil {
+		case isUnreadable(err):
+			return unreadable, nil, nil
+		case err != nil:
 			return 0, nil, err
 		}
 	}
 	isLight := c.before != nil && w.load != nil
 	if isElsewhere := c.before == nil && !w.fresh && !(w.copying && w.findsItself); w.find != nil && (isLight || isElsewhere) {
-		if c.before, err = w.lookUp(ctx, c.record); err != nil {
+		c.before, err = w.lookUp(ctx, c.record)
+		switch {
+		case isUnreadable(err):
+			return blocked, []string{err.Error()}, nil
+		case err != nil:
 			return 0, nil, err
 		}
 	}
@@ -273,10 +286,12 @@ func (w *walker[T]) count(c *change[T], s state, fields []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	l := w.line
-	if s != gone {
+	if s != gone && s != unreadable {
 		l.InFile++
 	}
 	switch s {
+	case unreadable:
+		l.Unreadable++
 	case same:
 		l.Same++
 	case newer:
@@ -286,7 +301,7 @@ func (w *walker[T]) count(c *change[T], s state, fields []string) {
 		if !w.dryRun { // a copy would not miss it
 			l.fault("missing: " + w.id(c.record))
 		}
-	case different:
+	case different, blocked:
 		l.Different++
 		l.fault("different: " + w.id(c.record) + ": " + strings.Join(fields, ", "))
 	}
