@@ -4,11 +4,19 @@
 //
 // # URL
 //
-// The URL is sqlite:PATH. A relative path is relative to the working directory. These
-// options have the names and values of SQLite's pragmas:
+// The URL is sqlite:PATH. A relative path is relative to the working directory; an
+// absolute one may have two more slashes, as in sqlite:///var/lib/orderflow.db. %XX is a
+// byte, so that a path may contain ? and %. These options have the names and values of
+// SQLite's pragmas:
 //
 //   - synchronous: full (default) or extra
-//   - cache_size: of each connection, in pages, or in KiB if negative; default -2000
+//   - cache_size: of each of six connections, in pages, or in KiB if negative; default
+//     -2000, at most 1 GiB
+//
+// [Open] makes the file, readable by its owner alone, but not its folder. It refuses a
+// file of another application, of a later release, or damaged at the beginning or the
+// end, and one on a network file system, where it can tell. It reads only a few pages.
+// The call that meets other damage returns an error. A backup should be checked.
 //
 // # Delivery semantics
 //
@@ -22,12 +30,18 @@
 // again, and is recognised.
 //
 // Several processes may open one file. Each is an owner: it holds a lock on a file of its
-// own beside the database while it lives. What an owner has claimed or taken is free
-// for the others as soon as the lock is.
+// own beside the database while it lives, and writes nothing while it is idle. Once the
+// lock is free, the others free what the owner has claimed or taken, within a second, and
+// so does the next start. A copy of the database has no owners.
 //
 // # Failure
 //
 // While the disk is full, or the file can't be written, methods return
 // [ports.ErrUnavailable] with the file's name and the way out. Nothing that was kept
-// before is lost, and the store works again once the cause is mended.
+// before is lost, and the store works again once the cause is mended. Only a file that
+// was deleted, moved or replaced while it was open needs a restart: what is written to
+// a deleted file is lost with it, so nothing is acknowledged after that.
+//
+// A write waits up to five seconds for the transactions of other processes, and a call at
+// most ten seconds in all.
 package sqlite

@@ -116,6 +116,7 @@ CREATE TABLE messages (
 	owner         INTEGER              -- who has taken it; NULL: nobody
 ) STRICT;
 CREATE INDEX messages_free ON messages (subscription, due, id) WHERE owner IS NULL;
+CREATE INDEX messages_taken ON messages (owner) WHERE owner IS NOT NULL;
 
 -- Dead letters that no store has kept yet.
 CREATE TABLE dead_letter_queue (

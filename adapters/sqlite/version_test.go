@@ -253,3 +253,12 @@ func TestMoveForward(t *testing.T) {
 	_, err = Open(t.Context(), scheme+path, Options{})
 	checkUnavailable(t, err, path, "start that release")
 }
+
+// A dead owner's messages are found among a large backlog without reading it.
+func TestTakenMessagesHaveAnIndex(t *testing.T) {
+	s := openInside(t, filepath.Join(t.TempDir(), "orderflow.db"), Options{})
+	plan := planOf(t, s, "UPDATE messages SET owner = NULL WHERE owner = ?")
+	if !strings.Contains(strings.Join(plan, "\n"), "messages_taken") {
+		t.Errorf("plan %q", plan)
+	}
+}

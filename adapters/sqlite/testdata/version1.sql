@@ -98,6 +98,7 @@ CREATE TABLE messages (
 	owner         INTEGER              -- who has taken it; NULL: nobody
 ) STRICT;
 CREATE INDEX messages_free ON messages (subscription, due, id) WHERE owner IS NULL;
+CREATE INDEX messages_taken ON messages (owner) WHERE owner IS NOT NULL;
 CREATE TABLE dead_letter_queue (
 	id           INTEGER PRIMARY KEY AUTOINCREMENT,
 	letter_id    TEXT NOT NULL,
