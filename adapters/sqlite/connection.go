@@ -15,7 +15,9 @@ type connection struct {
 	statements map[string]*sqlite3.Stmt // by their text
 	unsynced   bool                     // the latest transaction was not synced by itself
 
-	dataVersion int64 // as sawChange has seen it
+	dataVersion  int64 // as sawChange has seen it
+	logPages     int   // as watchLog has seen them
+	checkpointAt int   // pages of the log
 }
 
 // close closes the connection with its statements: SQLite keeps a connection open that

@@ -79,7 +79,7 @@ func TestOneFailure(t *testing.T) {
 	d, name := newDisk(t)
 	path := filepath.Join(t.TempDir(), "orderflow.db")
 	s := openInside(t, path, Options{vfs: name})
-	err := s.write(t.Context(), fleeting, func(tx *tx) error { return tx.conn.WALAutoCheckpoint(10) })
+	err := s.write(t.Context(), fleeting, func(tx *tx) error { tx.checkpointAt = 10; return nil })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -108,8 +108,8 @@ func (f *file) setUp(ctx context.Context, c *connection) error {
 		err := t.query(func(r row) bool { mode = r.ColumnText(0); return true }, "PRAGMA journal_mode = WAL")
 		switch {
 		case err == nil && mode == "wal":
-			return f.classify(c.conn.Exec(fmt.Sprintf("PRAGMA foreign_keys = OFF; PRAGMA synchronous = %s; PRAGMA cache_size = %d; PRAGMA journal_size_limit = %d; PRAGMA wal_autocheckpoint = %d",
-				f.synchronous, f.cacheSize, maxIdleLog, checkpointPages)))
+			return f.classify(c.conn.Exec(fmt.Sprintf("PRAGMA foreign_keys = OFF; PRAGMA synchronous = %s; PRAGMA cache_size = %d; PRAGMA journal_size_limit = %d",
+				f.synchronous, f.cacheSize, maxIdleLog)))
 		case err == nil:
 			return f.refuse("its file system has no shared memory, which several connections need (journal mode %s); give a path on another one", mode)
 		case !errors.Is(err, sqlite3.BUSY) || time.Now().After(until): // SQLite does not always wait
@@ -125,11 +125,6 @@ func (f *file) setUp(ctx context.Context, c *connection) error {
 
 // maxIdleLog is the size in bytes to which the write-ahead log shrinks when it is reused.
 const maxIdleLog = 64 << 20
-
-// checkpointPages is the size of the write-ahead log at which its pages are copied to the
-// database. A page that many transactions change is copied once: with SQLite's default
-// of 1000 pages, writing takes 15 % more CPU.
-const checkpointPages = 4000
 
 // busyPause is short, because SQLite serves whoever asks first when the file is free.
 const busyPause = 200 * time.Microsecond

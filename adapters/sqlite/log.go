@@ -8,6 +8,31 @@ import (
 	"github.com/ncruces/go-sqlite3"
 )
 
+// checkpointPages is the size of the write-ahead log at which its pages are copied to the
+// database. A page that many transactions change is copied once: with SQLite's default
+// of 1000 pages, writing takes 15 % more CPU.
+const checkpointPages = 4000
+
+// watchLog notes the size of the log after each commit by this connection. It replaces
+// SQLite's own checkpoints, which hide their errors.
+func (c *connection) watchLog() {
+	c.checkpointAt = checkpointPages
+	c.conn.WALHook(func(_ *sqlite3.Conn, _ string, pages int) error {
+		c.logPages = pages
+		return nil
+	})
+}
+
+// checkpoint copies the log to the database once it is large enough. Readers don't wait.
+// After an error the next commit tries again.
+func (s *Store) checkpoint(c *connection) {
+	if c.logPages < c.checkpointAt {
+		return
+	}
+	_, _, err := c.conn.WALCheckpoint("main", sqlite3.CHECKPOINT_PASSIVE)
+	s.suspect = s.suspect || isSyncFault(err)
+}
+
 // Usually the write-ahead log is used anew soon after its pages were copied to the
 // database. That needs a moment without a read that began before. If none comes, the log
 // grows.

@@ -45,7 +45,8 @@ func (tr trial) run(t *testing.T) (faults []string) {
 	for _, s := range stores {
 		err := s.write(t.Context(), durable, func(tx *tx) error {
 			tx.file.synchronous = tr.synchronous
-			return tx.conn.WALAutoCheckpoint(checkpointAt)
+			tx.checkpointAt = checkpointAt
+			return nil
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -143,6 +143,7 @@ func (s *Store) open(ctx context.Context) (err error) {
 	if s.writer, err = s.file.connect(ctx); err != nil {
 		return err
 	}
+	s.writer.watchLog()
 	if s.watcher, err = s.file.connect(ctx); err != nil {
 		return err
 	}

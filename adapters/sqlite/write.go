@@ -174,6 +174,8 @@ func (s *Store) commit(ctx context.Context, writes []*write, failed []bool, errs
 		s.suspect = s.suspect || isSyncFault(err)
 		return -1, err
 	}
+	c.conn.SetInterrupt(context.Background())
+	s.checkpoint(c)
 	if err := s.checkInPlace(); err != nil {
 		return -1, err
 	}
