@@ -63,7 +63,7 @@ func TestCheckFile(t *testing.T) {
 		{"a record removed", change("DELETE FROM orders"), []promise{fileIsSound, listsAll}},
 		{"an order that the list does not have", func(_ *testing.T, f *fileTrial) { f.account.orders = nil }, []promise{listsAll}},
 		{"an event left in the outbox", change("INSERT INTO outbox (order_id, free_at) VALUES ('1', 0)"), []promise{outboxEmpty}},
-		{"a message left in a queue", change("INSERT INTO dead_letter_queue (letter_id, subscription, properties, body, failure, due) VALUES ('1', '', '', x'', '', 0)"), []promise{queuesEmpty}},
+		{"a message left in a queue", change("INSERT INTO dead_letter_queue (letter_id, subscription, properties, body, failures, due) VALUES ('1', '', '', x'', '', 0)"), []promise{queuesEmpty}},
 		{"a claim left", change("INSERT INTO delivery_claims (event_id, channel, recipient, token, owner, ends) VALUES ('1', '', '', 1, 1, 0)"), []promise{fileIsSound}},
 		{"an owner left", change("INSERT INTO owners (id, started_at) VALUES (1, 0)"), []promise{fileIsSound}},
 		{"a lock file left", func(t *testing.T, f *fileTrial) {
