@@ -432,7 +432,7 @@ func TestDrainEndsSoon(t *testing.T) {
 			w.start(w.route(mail))
 			mail.fail(errAway)
 			events := w.order(held)
-			time.Sleep(5 * time.Second)
+			time.Sleep(5500 * time.Millisecond) // not at the time of a probe
 			mail.fail(nil)
 			w.resume("mail", "")
 			time.Sleep(5 * time.Second)
