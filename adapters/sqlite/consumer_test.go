@@ -3,12 +3,16 @@ package sqlite_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"example.com/orderflow/adapters/sqlite"
+	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 )
 
@@ -44,5 +48,78 @@ func TestDeleteCommand(t *testing.T) {
 	}
 	if _, err := kept.Waiting(t.Context()); err != nil {
 		t.Errorf("another queue: %v", err)
+	}
+}
+
+func init() {
+	children["consume"] = func(url string) error {
+		s, err := sqlite.Open(context.Background(), url, sqlite.Options{Prefetch: heldEvents})
+		if err != nil {
+			return err
+		}
+		var holds atomic.Int32
+		return s.Consumer().Consume(context.Background(), func(ctx context.Context, _ ports.Delivery) error {
+			if holds.Add(1) == heldEvents {
+				fmt.Println("holds")
+			}
+			<-ctx.Done()
+			return ctx.Err()
+		})
+	}
+}
+
+// heldEvents is how many events the child "consume" takes; it handles none.
+const heldEvents = 20
+
+// The events that a killed process had taken go to another consumer, as the same attempt,
+// and each event is handled once.
+func TestKilledConsumersEventsComeAgain(t *testing.T) {
+	url := newURL(t)
+	s := open(t, url, sqlite.Options{})
+	const count = 3 * heldEvents
+	var events []domain.Event
+	for n := range count {
+		events = append(events, newOrder(t, n).Created())
+	}
+	if err := errors.Join(s.Publisher().Publish(t.Context(), events...)...); err != nil {
+		t.Fatal(err)
+	}
+	c := startChild(t, "consume", url)
+	c.expect(t, "holds")
+	if n, err := s.Consumer().Waiting(t.Context()); n != count-heldEvents || err != nil {
+		t.Errorf("%d events wait, error %v, want %d", n, err, count-heldEvents)
+	}
+
+	deliveries := make(chan ports.Delivery, 2*count)
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() {
+		done <- s.Consumer().Consume(ctx, func(_ context.Context, d ports.Delivery) error { deliveries <- d; return nil })
+	}()
+	handled := make(map[domain.EventID]int)
+	collect := func(n int) {
+		for range n {
+			select {
+			case d := <-deliveries:
+				if handled[d.Event.ID]++; d.Attempt != 1 {
+					t.Errorf("attempt %d of %s", d.Attempt, d.Event.ID)
+				}
+			case <-time.After(30 * time.Second):
+				t.Fatalf("handled %d events of %d", len(handled), count)
+			}
+		}
+	}
+	collect(count - heldEvents)
+	if len(deliveries) > 0 {
+		t.Error("an event that another process handles was handled")
+	}
+	c.kill(t)
+	collect(heldEvents)
+	stop()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if len(handled) != count || len(deliveries) > 0 {
+		t.Errorf("handled %d events and %d again, want %d once", len(handled), len(deliveries), count)
 	}
 }
