@@ -111,16 +111,16 @@ func (c Consumer) Consume(ctx context.Context, handle ports.Handler) error {
 		}
 		arrived := c.store.bells.await(c.subscription)
 		messages, pause, err := r.take(ctx, free)
+		if err != nil && ctx.Err() == nil {
+			return fmt.Errorf("consume events: %w", err)
+		}
 		for range free - len(messages) {
 			<-r.slots
 		}
-		for _, m := range messages {
+		for _, m := range messages { // after the end of ctx they may be taken, and go back
 			r.dispatch(ctx, m)
 		}
-		switch {
-		case err != nil && ctx.Err() == nil:
-			return fmt.Errorf("consume events: %w", err)
-		case len(messages) == free:
+		if len(messages) == free {
 			continue
 		}
 		select {
@@ -177,11 +177,13 @@ const idle = time.Minute
 
 // take takes up to limit messages: those whose retry is due, then the new ones, in the
 // order of their arrival. If they are fewer, it also returns how long the next retry is
-// away. It waits while the file can't be used.
+// away, and makes the queue again if somebody has deleted it. It waits while the file
+// can't be used.
 func (r *run) take(ctx context.Context, limit int) (messages []taken, pause time.Duration, err error) {
 	s := r.store
+	var declared int
 	err = s.persist(ctx, r.outage, fleeting, func(tx *tx) error {
-		messages, pause = nil, idle
+		messages, pause, declared = nil, idle, 0
 		now := time.Now()
 		err := tx.query(func(row row) bool {
 			messages = append(messages, taken{
@@ -194,13 +196,20 @@ func (r *run) take(ctx context.Context, limit int) (messages []taken, pause time
 		if err != nil || len(messages) == limit {
 			return err
 		}
-		return tx.query(func(row row) bool {
+		err = tx.query(func(row row) bool {
 			if next := row.time(0); !next.IsZero() {
 				pause = min(max(next.Sub(now), time.Millisecond), idle)
 			}
 			return false
 		}, nextDue, r.subscription)
+		if err == nil {
+			declared, err = tx.declare(r.subscription)
+		}
+		return err
 	})
+	if err == nil && declared > 0 {
+		s.options.Logger.Warn("the queue was deleted while it is consumed; it exists again, without its events", "subscription", r.subscription)
+	}
 	slices.SortFunc(messages, func(a, b taken) int { return cmp.Compare(a.id, b.id) })
 	return messages, pause, err
 }

@@ -33,7 +33,7 @@ type queuedLetter struct {
 }
 
 // Drain implements [ports.DeadLetterQueue]. After an error of keep a letter comes again
-// after 10 s, or to another Drain once ctx has ended.
+// after 10 s, or at once to another Drain if ctx has ended.
 func (q DeadLetterQueue) Drain(ctx context.Context, keep func(context.Context, ports.DeadLetter) error) error {
 	s := q.store
 	if keep == nil {
@@ -50,6 +50,9 @@ func (q DeadLetterQueue) Drain(ctx context.Context, keep func(context.Context, p
 		}
 		arrived := s.bells.await(deadLetters)
 		taken, pause, err := q.take(ctx, trouble, free)
+		if err != nil && ctx.Err() == nil {
+			return fmt.Errorf("drain dead letters: %w", err)
+		}
 		for range free - len(taken) {
 			<-slots
 		}
@@ -59,10 +62,7 @@ func (q DeadLetterQueue) Drain(ctx context.Context, keep func(context.Context, p
 				q.hand(ctx, trouble, t, keep)
 			})
 		}
-		switch {
-		case err != nil && ctx.Err() == nil:
-			return fmt.Errorf("drain dead letters: %w", err)
-		case len(taken) == free:
+		if len(taken) == free {
 			continue
 		}
 		select {
@@ -84,9 +84,7 @@ func (q DeadLetterQueue) take(ctx context.Context, trouble *outage, limit int) (
 		err := tx.query(func(r row) bool {
 			taken = append(taken, readQueued(r))
 			return true
-		}, `UPDATE dead_letter_queue SET owner = ?1 WHERE id IN (
-			SELECT id FROM dead_letter_queue WHERE owner IS NULL AND (due <= ?2 OR due > ?3) ORDER BY due, id LIMIT ?4)
-			RETURNING id, letter_id, subscription, properties, body, failures`, s.owner, now, now.Add(2*drainPause), limit)
+		}, takeLetters, s.owner, now, now.Add(2*drainPause), limit)
 		if err != nil || len(taken) == limit {
 			return err
 		}
@@ -100,13 +98,20 @@ func (q DeadLetterQueue) take(ctx context.Context, trouble *outage, limit int) (
 	return taken, pause, err
 }
 
+// A letter that is due much later than the pause was returned by a wrong clock.
+const takeLetters = `UPDATE dead_letter_queue SET owner = ?1 WHERE id IN (
+	SELECT id FROM (SELECT id FROM dead_letter_queue WHERE owner IS NULL AND due <= ?2 ORDER BY due, id LIMIT ?4)
+	UNION ALL
+	SELECT id FROM (SELECT id FROM dead_letter_queue WHERE owner IS NULL AND due > ?3 ORDER BY due, id LIMIT ?4)
+	LIMIT ?4) RETURNING id, letter_id, subscription, properties, body, failures`
+
 // readQueued reads a letter. A damaged one is kept as far as it can be read.
 func readQueued(r row) queuedLetter {
 	fields := record{row: r, id: r.ColumnText(1)}
 	failures := readFailures(&fields, 5)
 	message, err := decodeMessage(r.ColumnText(3), r.blob(4))
 	if err != nil {
-		message = ports.Message{ID: fields.id, Body: r.blob(4)}
+		message.ID = fields.id
 		fields.fail("message", "is damaged: "+err.Error())
 	}
 	letter := ports.DeadLetter{ID: fields.id, Subscription: r.ColumnText(2), Message: message}
@@ -119,22 +124,25 @@ func readQueued(r row) queuedLetter {
 	return queuedLetter{r.ColumnInt64(0), letter}
 }
 
-// hand calls keep, and removes the letter or returns it to the queue.
+// hand calls keep, unless ctx has ended, and removes the letter or returns it to the queue.
 func (q DeadLetterQueue) hand(ctx context.Context, trouble *outage, taken queuedLetter, keep func(context.Context, ports.DeadLetter) error) {
 	s, letter := q.store, taken.letter
-	err := s.limits().Call(ctx, func(ctx context.Context) error { return keep(ctx, letter) })
-	if err != nil && !errors.Is(err, ports.ErrUnavailable) { // keep logs an outage itself, once for all letters
-		s.options.Logger.Warn("dead letter was not kept; it comes again", "id", letter.ID, "error", err)
+	err := ctx.Err()
+	if err == nil {
+		err = s.limits().Call(ctx, func(ctx context.Context) error { return keep(ctx, letter) })
+		if err != nil && !errors.Is(err, ports.ErrUnavailable) { // keep logs an outage itself, once for all letters
+			s.options.Logger.Warn("dead letter was not kept; it comes again", "id", letter.ID, "error", err)
+		}
+	}
+	due := time.Now()
+	if ctx.Err() == nil {
+		due = due.Add(drainPause)
 	}
 	_ = s.untilStopped(ctx, func(ctx context.Context) error {
 		return s.persist(ctx, trouble, fleeting, func(tx *tx) (fault error) {
 			if err == nil {
 				_, fault = tx.exec("DELETE FROM dead_letter_queue WHERE id = ? AND owner = ?", taken.id, s.owner)
 				return fault
-			}
-			due := time.Now()
-			if ctx.Err() == nil {
-				due = due.Add(drainPause)
 			}
 			_, fault = tx.exec("UPDATE dead_letter_queue SET owner = NULL, due = ? WHERE id = ? AND owner = ?", due, taken.id, s.owner)
 			tx.after = append(tx.after, func() { s.bells.ring(deadLetters) })

@@ -96,10 +96,7 @@ func (t *tx) setAsideQueued(s *Store, m queued) error {
 	if err != nil {
 		return err
 	}
-	message, err := decodeMessage(m.properties, body)
-	if err != nil {
-		message = ports.Message{Body: body}
-	}
+	message, _ := decodeMessage(m.properties, body) // its body is kept in any case
 	message.ID = cmp.Or(message.ID, wire.NewID())
 	now := domain.TruncateTime(time.Now())
 	removed, err := t.exec("DELETE FROM messages WHERE id = ?", m.id)

@@ -51,7 +51,7 @@ func encodeProperties(m ports.Message) (string, error) {
 }
 
 // decodeMessage returns the message with these properties, which encodeProperties made.
-// The message keeps the body.
+// The message keeps the body, and has nothing else after an error.
 func decodeMessage(text string, body []byte) (ports.Message, error) {
 	var p properties
 	err := json.Unmarshal([]byte(text), &p)
@@ -62,7 +62,7 @@ func decodeMessage(text string, body []byte) (ports.Message, error) {
 		})
 	}
 	if err != nil {
-		return ports.Message{}, fmt.Errorf("decode the properties of a message: %w", err)
+		return ports.Message{Body: body}, fmt.Errorf("decode the properties of a message: %w", err)
 	}
 	return ports.Message{
 		ID: p.ID, ContentType: p.ContentType, Headers: p.Headers, Body: body, ContentEncoding: p.ContentEncoding,

@@ -51,10 +51,22 @@ const (
 )
 
 // persist repeats the write until it succeeds. It gives up when ctx ends, or when the
-// error is not about the file, and returns the last error.
+// error is not about the file, and returns the last error. It commits f once, even if a
+// commit's answer came too late.
 func (s *Store) persist(ctx context.Context, o *outage, d durability, f func(*tx) error) error {
+	committed := false // only the gatherer's goroutine uses it
+	once := func(tx *tx) error {
+		if committed {
+			return nil
+		}
+		err := f(tx)
+		if err == nil {
+			tx.after = append(tx.after, func() { committed = true })
+		}
+		return err
+	}
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
-		err := s.write(ctx, d, f)
+		err := s.write(ctx, d, once)
 		if err == nil {
 			o.end()
 			return nil

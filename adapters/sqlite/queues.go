@@ -48,9 +48,14 @@ func (s *Store) persistDeclare(ctx context.Context, o *outage, subscription stri
 		return nil
 	}
 	return s.persist(ctx, o, durable, func(tx *tx) error {
-		_, err := tx.exec("INSERT INTO subscriptions (name) VALUES (?) ON CONFLICT DO NOTHING", subscription)
+		_, err := tx.declare(subscription)
 		return err
 	})
+}
+
+// declare makes the subscription's queue if it does not exist.
+func (t *tx) declare(subscription string) (made int, err error) {
+	return t.exec("INSERT INTO subscriptions (name) SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM "+allQueues+" WHERE name = ?1)", subscription)
 }
 
 // hasQueue reports whether the subscription's queue exists.

@@ -129,6 +129,7 @@ CREATE TABLE dead_letter_queue (
 	due          INTEGER NOT NULL,
 	owner        INTEGER
 ) STRICT;
+CREATE INDEX dead_letter_queue_free ON dead_letter_queue (due, id) WHERE owner IS NULL;
 
 -- Where the data is being moved, or was moved.
 CREATE TABLE moved (

@@ -39,7 +39,8 @@ type Options struct {
 
 	Moved bool // open the file even if its data was moved to another store
 
-	vfs string // SQLite's file system, of tests
+	vfs          string        // SQLite's file system, of tests
+	writeTimeout time.Duration // how long a write may take, of tests; default: callTimeout
 }
 
 func (o Options) withDefaults() Options {
@@ -117,7 +118,7 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	s.parts.orders.store, s.parts.deliveries.store, s.parts.deadLetters.store = s, s, s
 	s.parts.contacts.store, s.parts.states.store = s, s
 	s.writes = gather.New(s.writeAll)
-	s.writes.Timeout = callTimeout
+	s.writes.Timeout = cmp.Or(o.writeTimeout, callTimeout)
 	s.lifetime, s.end = context.WithCancel(context.Background())
 	if err := s.open(ctx); err != nil {
 		_ = s.close(ctx)

@@ -109,6 +109,7 @@ CREATE TABLE dead_letter_queue (
 	due          INTEGER NOT NULL,
 	owner        INTEGER
 ) STRICT;
+CREATE INDEX dead_letter_queue_free ON dead_letter_queue (due, id) WHERE owner IS NULL;
 CREATE TABLE moved (
 	id     INTEGER PRIMARY KEY CHECK (id = 1),
 	target TEXT NOT NULL,
