@@ -10,12 +10,12 @@ import (
 func (s *Store) read(ctx context.Context, f func(*tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	defer context.AfterFunc(s.lifetime, cancel)()
 	c, err := s.takeReader(ctx)
 	if err != nil {
 		return s.file.classify(err)
 	}
 	defer func() { s.readers <- c }()
+	defer context.AfterFunc(s.lifetime, cancel)()
 	if err := s.checkInPlace(); err != nil {
 		return err
 	}
@@ -40,13 +40,13 @@ func (s *Store) read(ctx context.Context, f func(*tx) error) error {
 
 // takeReader takes a connection out of readers; the caller puts it back.
 func (s *Store) takeReader(ctx context.Context) (*connection, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
 	select {
 	case <-s.closing:
 		return nil, errClosed
 	default:
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
 	}
 	select {
 	case c := <-s.readers:
