@@ -18,7 +18,7 @@ import (
 )
 
 // DefaultPrefetch is the default of Broker.Prefetch.
-const DefaultPrefetch = 512
+const DefaultPrefetch = dispatch.DefaultPrefetch
 
 // Broker has queues of events and a queue of dead letters. The zero Broker is ready
 // for use; set its fields before the first call.

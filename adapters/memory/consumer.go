@@ -55,12 +55,7 @@ func (c Consumer) Consume(ctx context.Context, handle ports.Handler) error {
 
 // prefetch returns the most events that a call of Consume handles at once.
 func (c Consumer) prefetch() int {
-	for _, n := range []int{c.broker.SubscriptionPrefetch[c.subscription], c.broker.Prefetch} {
-		if n > 0 {
-			return n
-		}
-	}
-	return DefaultPrefetch
+	return dispatch.Prefetch(c.broker.SubscriptionPrefetch[c.subscription], c.broker.Prefetch)
 }
 
 func (c Consumer) handle(ctx context.Context, q *queue[message], handle ports.Handler, m message, event domain.Event) {

@@ -21,7 +21,7 @@ import (
 
 // DefaultPrefetch is the default of Options.Prefetch. RabbitMQ's manual advises 100
 // to 300; more helps handlers whose writes are gathered into batches.
-const DefaultPrefetch = 512
+const DefaultPrefetch = dispatch.DefaultPrefetch
 
 // Consumer hands the events of one queue to a handler.
 type Consumer struct {
@@ -84,12 +84,7 @@ func (c *Consumer) Consume(ctx context.Context, handle ports.Handler) error {
 
 func (c *Consumer) prefetch() int {
 	o := c.broker.options
-	for _, n := range []int{o.SubscriptionPrefetch[c.topology.subscription], o.Prefetch} {
-		if n > 0 {
-			return min(n, math.MaxUint16)
-		}
-	}
-	return DefaultPrefetch
+	return min(dispatch.Prefetch(o.SubscriptionPrefetch[c.topology.subscription], o.Prefetch), math.MaxUint16)
 }
 
 // Ping returns nil if Consume is running and its connection answers.

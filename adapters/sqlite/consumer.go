@@ -77,9 +77,6 @@ type taken struct {
 	firstFailure time.Time // zero: no failure yet
 }
 
-// maxTaken bounds the messages that one write takes.
-const maxTaken = 256
-
 // Consume implements [ports.EventConsumer].
 //
 // It takes messages, several in one write, and removes each after its handler. If the
@@ -104,32 +101,20 @@ func (c Consumer) Consume(ctx context.Context, handle ports.Handler) error {
 		return fmt.Errorf("consume events: %w", err)
 	}
 	defer c.store.consuming.add(c.subscription)()
-	for {
-		free := awaitSlots(ctx, r.slots)
-		if free == 0 {
-			return nil
-		}
-		arrived := c.store.bells.await(c.subscription)
+	err := c.store.intake(ctx, c.subscription, r.slots, func(free int) (int, time.Duration, error) {
 		messages, pause, err := r.take(ctx, free)
 		if err != nil && ctx.Err() == nil {
-			return fmt.Errorf("consume events: %w", err)
-		}
-		for range free - len(messages) {
-			<-r.slots
+			return 0, 0, err
 		}
 		for _, m := range messages { // after the end of ctx they may be taken, and go back
 			r.dispatch(ctx, m)
 		}
-		if len(messages) == free {
-			continue
-		}
-		select {
-		case <-arrived:
-		case <-time.After(pause):
-		case <-ctx.Done():
-			return nil
-		}
+		return len(messages), pause, nil
+	})
+	if err != nil {
+		return fmt.Errorf("consume events: %w", err)
 	}
+	return nil
 }
 
 // run is one call of Consume.
@@ -144,36 +129,8 @@ type run struct {
 // prefetch returns the most events that a call of Consume handles at once.
 func (c Consumer) prefetch() int {
 	o := c.store.options
-	for _, n := range []int{o.SubscriptionPrefetch[c.subscription], o.Prefetch} {
-		if n > 0 {
-			return n
-		}
-	}
-	return DefaultPrefetch
+	return dispatch.Prefetch(o.SubscriptionPrefetch[c.subscription], o.Prefetch)
 }
-
-// awaitSlots waits for a slot, and takes all that are free, up to maxTaken. It returns 0
-// when ctx ends.
-func awaitSlots(ctx context.Context, slots chan<- struct{}) int {
-	select {
-	case slots <- struct{}{}:
-	case <-ctx.Done():
-		return 0
-	}
-	for n := 1; ; n++ {
-		if n == maxTaken {
-			return n
-		}
-		select {
-		case slots <- struct{}{}:
-		default:
-			return n
-		}
-	}
-}
-
-// idle is the longest pause of a consumer that nobody wakes.
-const idle = time.Minute
 
 // take takes up to limit messages: those whose retry is due, then the new ones, in the
 // order of their arrival. If they are fewer, it also returns how long the next retry is
@@ -183,7 +140,7 @@ func (r *run) take(ctx context.Context, limit int) (messages []taken, pause time
 	s := r.store
 	var declared int
 	err = s.persist(ctx, r.outage, fleeting, func(tx *tx) error {
-		messages, pause, declared = nil, idle, 0
+		messages, pause, declared = nil, 0, 0
 		now := time.Now()
 		err := tx.query(func(row row) bool {
 			messages = append(messages, taken{
@@ -192,19 +149,14 @@ func (r *run) take(ctx context.Context, limit int) (messages []taken, pause time
 				firstFailure: row.time(4),
 			})
 			return true
-		}, takeMessages, s.owner, r.subscription, now, now.Add(r.maxDelay()+time.Minute), limit)
+		}, takeMessages, s.owner, r.subscription, now, now.Add(slices.Max(s.options.Delays)+time.Minute), limit)
 		if err != nil || len(messages) == limit {
 			return err
 		}
-		err = tx.query(func(row row) bool {
-			if next := row.time(0); !next.IsZero() {
-				pause = min(max(next.Sub(now), time.Millisecond), idle)
-			}
-			return false
-		}, nextDue, r.subscription)
-		if err == nil {
-			declared, err = tx.declare(r.subscription)
+		if pause, err = tx.untilNext(now, nextDue, r.subscription); err != nil {
+			return err
 		}
+		declared, err = tx.declare(r.subscription)
 		return err
 	})
 	if err == nil && declared > 0 {
@@ -257,15 +209,6 @@ func (s *Store) limits() dispatch.Limits {
 
 func (r *run) limits() dispatch.Limits { return r.store.limits() }
 
-func (c Consumer) delays() []time.Duration {
-	if delays := c.store.options.Delays; len(delays) > 0 {
-		return delays
-	}
-	return dispatch.DefaultDelays()
-}
-
-func (c Consumer) maxDelay() time.Duration { return slices.Max(c.delays()) }
-
 // finish writes what becomes of the message after its handler has returned err. It
 // repeats the write while the file can't be used, and after the end of ctx for as long
 // as a handler may go on. If it fails, the message comes again when this process has
@@ -282,7 +225,7 @@ func (s *Store) untilStopped(ctx context.Context, f func(context.Context) error)
 }
 
 func (r *run) settle(ctx context.Context, m taken, message ports.Message, err error) error {
-	s, delays, log := r.store, r.delays(), r.store.options.Logger
+	s, delays, log := r.store, r.store.options.Delays, r.store.options.Logger
 	remove := func(tx *tx) error {
 		_, err := tx.exec("DELETE FROM messages WHERE id = ? AND owner = ?", m.id, s.owner)
 		return err
@@ -292,7 +235,7 @@ func (r *run) settle(ctx context.Context, m taken, message ports.Message, err er
 	}
 	now := domain.TruncateTime(time.Now())
 	if ports.IsPostponed(err) { // the handler logs its own outage
-		log.Debug("event is postponed", "message", message.ID, "attempts", m.attempt-1, "again_in", delays[0].String(), "reason", err)
+		log.Debug("event is postponed", "event_id", message.ID, "attempts", m.attempt-1, "again_in", delays[0].String(), "reason", err)
 		return s.persist(ctx, r.outage, fleeting, func(tx *tx) error { return tx.delay(s, r.subscription, m, now.Add(delays[0])) })
 	}
 	m.firstFailure = cmp.Or(m.firstFailure, now)
@@ -311,7 +254,7 @@ func (r *run) settle(ctx context.Context, m taken, message ports.Message, err er
 		})
 	}
 	delay := delays[m.attempt-1]
-	log.Warn("attempt failed; the event comes again", "message", message.ID, "attempts", m.attempt, "again_in", delay.String(), "reason", err)
+	log.Warn("attempt failed; the event comes again", "event_id", message.ID, "attempts", m.attempt, "again_in", delay.String(), "reason", err)
 	m.attempt++
 	return s.persist(ctx, r.outage, fleeting, func(tx *tx) error { return tx.delay(s, r.subscription, m, now.Add(delay)) })
 }

@@ -43,18 +43,10 @@ func (q DeadLetterQueue) Drain(ctx context.Context, keep func(context.Context, p
 	var letters sync.WaitGroup
 	defer letters.Wait()
 	slots := make(chan struct{}, drainedAtOnce)
-	for {
-		free := awaitSlots(ctx, slots)
-		if free == 0 {
-			return nil
-		}
-		arrived := s.bells.await(deadLetters)
+	err := s.intake(ctx, deadLetters, slots, func(free int) (int, time.Duration, error) {
 		taken, pause, err := q.take(ctx, trouble, free)
 		if err != nil && ctx.Err() == nil {
-			return fmt.Errorf("drain dead letters: %w", err)
-		}
-		for range free - len(taken) {
-			<-slots
+			return 0, 0, err
 		}
 		for _, t := range taken {
 			letters.Go(func() {
@@ -62,16 +54,12 @@ func (q DeadLetterQueue) Drain(ctx context.Context, keep func(context.Context, p
 				q.hand(ctx, trouble, t, keep)
 			})
 		}
-		if len(taken) == free {
-			continue
-		}
-		select {
-		case <-arrived:
-		case <-time.After(pause):
-		case <-ctx.Done():
-			return nil
-		}
+		return len(taken), pause, nil
+	})
+	if err != nil {
+		return fmt.Errorf("drain dead letters: %w", err)
 	}
+	return nil
 }
 
 // take takes up to limit letters that are due. If they are fewer, it also returns how long
@@ -79,7 +67,7 @@ func (q DeadLetterQueue) Drain(ctx context.Context, keep func(context.Context, p
 func (q DeadLetterQueue) take(ctx context.Context, trouble *outage, limit int) (taken []queuedLetter, pause time.Duration, err error) {
 	s := q.store
 	err = s.persist(ctx, trouble, fleeting, func(tx *tx) error {
-		taken, pause = nil, idle
+		taken, pause = nil, 0
 		now := time.Now()
 		err := tx.query(func(r row) bool {
 			taken = append(taken, readQueued(r))
@@ -88,12 +76,8 @@ func (q DeadLetterQueue) take(ctx context.Context, trouble *outage, limit int) (
 		if err != nil || len(taken) == limit {
 			return err
 		}
-		return tx.query(func(r row) bool {
-			if next := r.time(0); !next.IsZero() {
-				pause = min(max(next.Sub(now), time.Millisecond), idle)
-			}
-			return false
-		}, "SELECT min(due) FROM dead_letter_queue WHERE owner IS NULL")
+		pause, err = tx.untilNext(now, "SELECT min(due) FROM dead_letter_queue WHERE owner IS NULL")
+		return err
 	})
 	return taken, pause, err
 }

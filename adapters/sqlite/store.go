@@ -11,12 +11,13 @@ import (
 	"sync/atomic"
 	"time"
 
+	"example.com/orderflow/adapters/internal/dispatch"
 	"example.com/orderflow/adapters/internal/gather"
 	"example.com/orderflow/ports"
 )
 
 // DefaultPrefetch is the default of Options.Prefetch.
-const DefaultPrefetch = 512
+const DefaultPrefetch = dispatch.DefaultPrefetch
 
 // Options are the settings of a store. A duration or number of 0 or less means the
 // default.
@@ -53,6 +54,9 @@ func (o Options) withDefaults() Options {
 	byDefault(&o.OutboxLease, 15*time.Second)
 	byDefault(&o.DeliveryLease, 45*time.Second)
 	byDefault(&o.DeadLetterRetention, ports.DeadLetterRetention)
+	if len(o.Delays) == 0 {
+		o.Delays = dispatch.DefaultDelays()
+	}
 	return o
 }
 

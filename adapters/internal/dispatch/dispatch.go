@@ -19,6 +19,19 @@ const (
 	DefaultStopTimeout = 5 * time.Second
 )
 
+// DefaultPrefetch is how many events a consumer takes at once by default.
+const DefaultPrefetch = 512
+
+// Prefetch returns the first of the numbers that is above 0, or [DefaultPrefetch].
+func Prefetch(numbers ...int) int {
+	for _, n := range numbers {
+		if n > 0 {
+			return n
+		}
+	}
+	return DefaultPrefetch
+}
+
 // DefaultDelays returns the default delays between two attempts. One more attempt
 // follows the last delay.
 func DefaultDelays() []time.Duration {
