@@ -11,6 +11,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
+	"example.com/orderflow/adapters/internal/records"
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 )
@@ -167,7 +168,7 @@ type pauseDocument struct {
 
 func newPauseDocument(p ports.Pause) pauseDocument {
 	d := pauseDocument{
-		ID: pauseID{p.Channel, p.Receiver}, Kind: string(p.Kind), Reason: valid(p.Reason), By: valid(p.By),
+		ID: pauseID{p.Channel, p.Receiver}, Kind: string(p.Kind), Reason: records.ValidText(p.Reason), By: records.ValidText(p.By),
 		Since: p.Since, Probes: p.Probes,
 	}
 	if !p.Probe.IsZero() {

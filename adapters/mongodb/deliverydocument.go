@@ -5,10 +5,10 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
+	"example.com/orderflow/adapters/internal/records"
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 )
@@ -82,20 +82,20 @@ type eventDocument struct {
 
 func newDeliveryDocument(id deliveryID, n domain.Notification, event domain.Event) deliveryDocument {
 	d := deliveryDocument{
-		ID: id, OrderID: string(n.OrderID), UserID: n.UserID, SentAt: n.At, First: n.First, Receiver: valid(n.Receiver),
+		ID: id, OrderID: string(n.OrderID), UserID: n.UserID, SentAt: n.At, First: n.First, Receiver: records.ValidText(n.Receiver),
 	}
 	attempts := n.Attempts[max(len(n.Attempts)-domain.MaxAttempts, 0):]
 	for _, a := range attempts {
 		d.Attempts = append(d.Attempts, attemptDocument{
 			At: a.At, Milliseconds: a.Duration.Milliseconds(), Outcome: string(a.Outcome),
-			Code: valid(a.Code), Answer: cut(a.Answer, domain.MaxAnswer),
+			Code: records.ValidText(a.Code), Answer: records.CutText(a.Answer, domain.MaxAnswer),
 		})
 	}
 	if n.State == domain.Sent {
 		d.Attempt = n.Attempt
 		return d
 	}
-	d.State, d.Reason, d.Tries = string(n.State), valid(n.Reason), n.Attempt
+	d.State, d.Reason, d.Tries = string(n.State), records.ValidText(n.Reason), n.Attempt
 	if !n.State.Waits() {
 		return d
 	}
@@ -107,20 +107,6 @@ func newDeliveryDocument(id deliveryID, n domain.Notification, event domain.Even
 		d.Wait.HeldBy = &pauseID{n.HeldBy.Channel, n.HeldBy.Receiver}
 	}
 	return d
-}
-
-// valid returns the text as UTF-8, because servers refuse other text.
-func valid(text string) string { return strings.ToValidUTF8(text, "\uFFFD") }
-
-// cut returns at most size bytes of the text, as UTF-8.
-func cut(text string, size int) string {
-	if text = valid(text); len(text) <= size {
-		return text
-	}
-	for !utf8.RuneStart(text[size]) {
-		size--
-	}
-	return text[:size]
 }
 
 func readNotification(document bson.Raw) (domain.Notification, error) {

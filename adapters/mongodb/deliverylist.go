@@ -28,7 +28,7 @@ func (d *Deliveries) List(ctx context.Context, query ports.NotificationQuery) (p
 	if err != nil {
 		return page, err
 	}
-	page.Notifications, page.Unreadable = found.records, found.skipped.count
+	page.Notifications, page.Unreadable = found.records, found.skipped.Count
 	if found.more {
 		page.NextCursor = cursor.EncodeNotification(cursor.OfNotification(found.last()))
 	}

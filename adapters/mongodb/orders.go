@@ -111,7 +111,7 @@ func (o *Orders) List(ctx context.Context, query ports.OrderQuery) (_ ports.Orde
 	if err != nil {
 		return ports.OrderPage{}, err
 	}
-	page := ports.OrderPage{Orders: found.records, Unreadable: found.skipped.count}
+	page := ports.OrderPage{Orders: found.records, Unreadable: found.skipped.Count}
 	if found.more {
 		page.NextCursor = cursor.Encode(cursor.Of(found.last()))
 	}

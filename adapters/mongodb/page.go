@@ -10,6 +10,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
+	"example.com/orderflow/adapters/internal/records"
 	"example.com/orderflow/ports"
 )
 
@@ -111,30 +112,12 @@ func readPage[T any](documents iter.Seq[bson.Raw], limit int, read func(bson.Raw
 }
 
 // skipped are the unreadable documents of a call.
-type skipped struct {
-	count int
-	ids   []string // the first maxNamed
-	fault error    // of the first
-}
+type skipped struct{ records.Skipped }
 
-const maxNamed = 16
+func (p *skipped) add(document bson.Raw, fault error) { p.Add(idOf(document), fault) }
 
-func (p *skipped) add(document bson.Raw, fault error) {
-	if p.count++; p.count == 1 {
-		p.fault = fault
-	}
-	if len(p.ids) < maxNamed {
-		p.ids = append(p.ids, idOf(document))
-	}
-}
-
-// log writes one line, whatever the count.
 func (p *skipped) log(ctx context.Context, log *slog.Logger, in *mongo.Collection) {
-	if p.count == 0 {
-		return
-	}
-	log.WarnContext(ctx, "unreadable records skipped",
-		"collection", in.Name(), "count", p.count, "ids", p.ids, "first", p.fault)
+	p.Log(ctx, log, "collection", in.Name())
 }
 
 // sorted lists BSON's types in the order in which a server sorts them. An array

@@ -7,6 +7,7 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
+	"example.com/orderflow/adapters/internal/records"
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 )
@@ -139,9 +140,6 @@ func integer(value bson.RawValue) (int, bool) {
 	return int(i), n.IsInt() && n.Num().IsInt64() && int64(int(i)) == i
 }
 
-// maxShownID limits how much of a foreign record's id is shown.
-const maxShownID = 200
-
 // unreadable adds the document's id to the fault.
 func unreadable(document bson.Raw, fault *ports.UnreadableError) error {
 	fault.ID = idOf(document)
@@ -157,8 +155,5 @@ func idOf(document bson.Raw) string {
 	} else if object, ok := value.ObjectIDOK(); ok {
 		id = object.String()
 	}
-	if len(id) > maxShownID {
-		id = strings.ToValidUTF8(id[:maxShownID], "") + "…"
-	}
-	return id
+	return records.ShortID(id)
 }

@@ -86,7 +86,7 @@ func (c *Contacts) List(ctx context.Context, limit int, after string) (page port
 	if err != nil {
 		return page, err
 	}
-	page.Contacts, page.Unreadable = found.records, found.skipped.count
+	page.Contacts, page.Unreadable = found.records, found.skipped.Count
 	if found.more {
 		page.NextCursor = cursor.EncodeUser(found.last().UserID)
 	}

@@ -149,7 +149,7 @@ func (d *DeadLetters) List(ctx context.Context, query ports.DeadLetterQuery) (pa
 	if err != nil {
 		return page, err
 	}
-	page.Records, page.Unreadable = found.records, found.skipped.count
+	page.Records, page.Unreadable = found.records, found.skipped.Count
 	if found.more {
 		page.NextCursor = cursor.EncodeLetter(cursor.OfLetter(found.last()))
 	}

@@ -5,8 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
+	"example.com/orderflow/adapters/internal/records"
 	"example.com/orderflow/adapters/wire"
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
@@ -73,22 +73,11 @@ func encodeDetails(n domain.Notification) (string, error) {
 	}
 	for _, a := range n.Attempts[max(len(n.Attempts)-domain.MaxAttempts, 0):] {
 		details.Attempts = append(details.Attempts, deliveryAttempt{
-			a.At.UnixMilli(), a.Duration.Milliseconds(), a.Outcome, a.Code, cut(a.Answer, domain.MaxAnswer),
+			a.At.UnixMilli(), a.Duration.Milliseconds(), a.Outcome, a.Code, records.CutText(a.Answer, domain.MaxAnswer),
 		})
 	}
 	text, err := json.Marshal(details)
 	return string(text), ports.Permanent(err)
-}
-
-// cut returns at most size bytes of the text, as UTF-8.
-func cut(text string, size int) string {
-	if text = strings.ToValidUTF8(text, "\uFFFD"); len(text) <= size {
-		return text
-	}
-	for !utf8.RuneStart(text[size]) {
-		size--
-	}
-	return text[:size]
 }
 
 // readNotification reads a row that begins with notificationColumns.

@@ -72,7 +72,7 @@ func (o *Orders) List(ctx context.Context, query ports.OrderQuery) (page ports.O
 	if err != nil {
 		return page, err
 	}
-	page.Orders, page.Unreadable = found.records, found.skipped.count
+	page.Orders, page.Unreadable = found.records, found.skipped.Count
 	if found.more {
 		page.NextCursor = cursor.Encode(cursor.Of(found.last()))
 	}

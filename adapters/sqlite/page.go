@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 
+	"example.com/orderflow/adapters/internal/records"
 	"example.com/orderflow/ports"
 )
 
@@ -73,41 +74,24 @@ func readOne[T any](tx *tx, read func(row) (T, error), sql string, args ...any) 
 }
 
 // skipped are the unreadable records of a call.
-type skipped struct {
-	count int
-	ids   []string // the first maxNamed
-	fault error    // of the first
-}
-
-const maxNamed = 16
+type skipped struct{ records.Skipped }
 
 // add adds a record by its [*ports.UnreadableError].
 func (p *skipped) add(fault error) {
-	if p.count++; p.count == 1 {
-		p.fault = fault
+	id := ""
+	if of, ok := fault.(*ports.UnreadableError); ok {
+		id = of.ID
 	}
-	if unreadable, ok := fault.(*ports.UnreadableError); ok && len(p.ids) < maxNamed {
-		p.ids = append(p.ids, unreadable.ID)
-	}
+	p.Add(id, fault)
 }
 
-// log writes one line, whatever the count.
 func (p *skipped) log(ctx context.Context, log *slog.Logger, table string) {
-	if p.count == 0 {
-		return
-	}
-	log.WarnContext(ctx, "unreadable records skipped", "table", table, "count", p.count, "ids", p.ids, "first", p.fault)
+	p.Log(ctx, log, "table", table)
 }
-
-// maxShownID limits how much of a foreign record's id is shown.
-const maxShownID = 200
 
 // unreadable returns the error of the record with this id.
 func unreadable(id, field, reason string) error {
-	if len(id) > maxShownID {
-		id = strings.ToValidUTF8(id[:maxShownID], "") + "…"
-	}
-	return &ports.UnreadableError{ID: id, Field: field, Reason: reason}
+	return &ports.UnreadableError{ID: records.ShortID(id), Field: field, Reason: reason}
 }
 
 // filter is the condition of a list.
