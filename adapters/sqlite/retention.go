@@ -117,12 +117,14 @@ func (d *Deliveries) forgetSome(ctx context.Context, userID string) (int, error)
 			return err
 		}
 		changed = len(all)
-		for _, e := range all {
-			if err := tx.erase(e); err != nil {
-				return err
+		return tx.overwriting(func() error {
+			for _, e := range all {
+				if err := tx.erase(e); err != nil {
+					return err
+				}
 			}
-		}
-		return nil
+			return nil
+		})
 	})
 	if err != nil {
 		return 0, err
