@@ -207,7 +207,7 @@ func (f *file) openToRead(ctx context.Context) (*connection, error) {
 		return nil, f.refuse("it is no regular file; give the path of a database")
 	}
 	f.mode = info.Mode().Perm()
-	c, err := f.dial(ctx)
+	c, err := f.dial()
 	if err != nil {
 		c, err = f.dialFlags(sqlite3.OPEN_READONLY)
 	}
@@ -263,7 +263,7 @@ func (p *partial) check(ctx context.Context) error {
 			return err
 		}
 	}
-	c, err := p.dial(ctx)
+	c, err := p.dial()
 	if err != nil {
 		return err
 	}

@@ -60,9 +60,7 @@ func (f *file) makeBeside(suffix string) error {
 }
 
 // dial opens a connection as SQLite does by default.
-func (f *file) dial(ctx context.Context) (*connection, error) {
-	return f.dialFlags(sqlite3.OPEN_READWRITE)
-}
+func (f *file) dial() (*connection, error) { return f.dialFlags(sqlite3.OPEN_READWRITE) }
 
 func (f *file) dialFlags(flags sqlite3.OpenFlag) (*connection, error) {
 	name := f.path
@@ -89,7 +87,7 @@ func (f *file) connect(ctx context.Context) (*connection, error) {
 			return nil, err
 		}
 	}
-	c, err := f.dial(ctx)
+	c, err := f.dial()
 	if err != nil {
 		return nil, err
 	}

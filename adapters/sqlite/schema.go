@@ -22,7 +22,7 @@ var schema string
 // migrate makes the tables of a new file, or moves those of an earlier version forward.
 // It changes nothing in a file of another application or of a later version.
 func (f *file) migrate(ctx context.Context) (err error) {
-	c, err := f.dial(ctx)
+	c, err := f.dial()
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package cmd_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"os"
@@ -8,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"example.com/orderflow/adapters/sqlite"
 )
 
 // oneFile returns the settings of a store and a broker in one new file.
@@ -43,6 +46,9 @@ func TestDataFolder(t *testing.T) {
 	again.start(t)
 	eventually(t, func() error {
 		if want := filepath.Join(folder, "orderflow.db") + ", 1 order "; !strings.Contains(again.out.String(), want) {
+			return fmt.Errorf("the welcome does not say %q", want)
+		}
+		if want := "rm '" + filepath.Join(folder, "orderflow.db") + "'*)"; !strings.Contains(again.out.String(), want) {
 			return fmt.Errorf("the welcome does not say %q", want)
 		}
 		return nil
@@ -150,5 +156,19 @@ func TestCommandsMakeNoFile(t *testing.T) {
 		if left, err := os.ReadDir(folder); err != nil || len(left) > 0 {
 			t.Fatalf("%v has made %v, error %v", command, left, err)
 		}
+	}
+
+	store := "sqlite:" + filepath.Join(t.TempDir(), "store.db")
+	s, err := sqlite.Open(t.Context(), store, sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close(context.Background())
+	status, out, errs := run(t, nil, "orderflow", "dead-letters", "list", "--store="+store, "--broker="+url)
+	if left, err := os.ReadDir(folder); status != 1 || !strings.Contains(errs, "--broker (BROKER_URL)") || err != nil || len(left) > 0 {
+		t.Errorf("dead letters of a mistyped broker: status %d: %s%s; made %v, error %v", status, out, errs, left, err)
+	}
+	if status, out, errs := run(t, nil, "orderflow", "channels", "list", "--store="+store, "--broker="+url); status != 0 {
+		t.Errorf("channels, which need no broker: status %d: %s%s", status, out, errs)
 	}
 }

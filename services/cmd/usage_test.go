@@ -49,6 +49,13 @@ func TestWrongSettings(t *testing.T) {
 	}
 	defer taken.Close()
 
+	file, notFolder, damaged := filepath.Join(t.TempDir(), "shared.db"), filepath.Join(t.TempDir(), "file"), t.TempDir()
+	for _, path := range []string{notFolder, filepath.Join(damaged, "orderflow.db")} {
+		if err := os.WriteFile(path, []byte("this is neither a folder nor a database"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+
 	tests := []struct {
 		name   string
 		binary string
@@ -72,6 +79,10 @@ func TestWrongSettings(t *testing.T) {
 		{"broker with an invalid URL", "order", nil, []string{"BROKER_URL=amqp://u:hunter2@h:port/"}, 1, []string{"--broker (BROKER_URL)"}},
 		{"broker in memory, order", "order", []string{"--broker=memory:", "--store=memory:"}, nil, 1, []string{"--broker (BROKER_URL)", "one process", "orderflow"}},
 		{"broker in memory, notification", "notification", []string{"--broker=memory:"}, nil, 1, []string{"--broker (BROKER_URL)", "one process", "orderflow"}},
+		{"file with other options as broker", "orderflow", []string{"--store=sqlite:" + file + "?cache_size=-1000", "--broker=sqlite:" + file}, nil, 1, []string{"--store (STORE_URL)", "same options", "cache_size=-1000"}},
+		{"folder of the data is a file", "orderflow", []string{"--data=" + notFolder, "--store=sqlite:" + file}, []string{"BROKER_URL=sqlite:DATA/orderflow.db"}, 1, []string{"--data (DATA_DIR)", notFolder}},
+		{"damaged file in the folder of the data", "orderflow", []string{"--data=" + damaged, "--store=sqlite:DATA/orderflow.db"}, []string{"BROKER_URL=sqlite:DATA/orderflow.db"}, 1, []string{"--data (DATA_DIR)", damaged, "no SQLite database"}},
+		{"half in memory", "orderflow", []string{"--data=" + damaged, "--broker=sqlite:DATA/orderflow.db"}, nil, 2, []string{"--store", "--broker", "memory: for both"}},
 		{"address taken", "orderflow", []string{"--order-addr=" + taken.Addr().String(), "--notification-addr=localhost:0", "--admin-addr=localhost:0"}, nil, 1, []string{"--order-addr (ORDER_ADDR)", taken.Addr().String(), "in use", "HOST:PORT"}},
 		{"empty store", "order", nil, []string{"STORE_URL="}, 1, []string{"--store (STORE_URL)", "empty", "default"}},
 		{"slash in the password", "order", []string{"--store=memory:", "--broker=amqp://u:12/hunter2@localhost/"}, nil, 1, []string{"--broker (BROKER_URL)", "percent-encoded"}},

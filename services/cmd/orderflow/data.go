@@ -28,14 +28,7 @@ func sourceFile(c *app.Common) (string, error) {
 	if !strings.HasPrefix(c.Store, "sqlite:") {
 		return "", app.UsageErrorf("--store: %q keeps no file; the command needs a URL such as sqlite:data/orderflow.db", app.Redact(app.Shown(c.Store)))
 	}
-	path, err := sqlite.Path(c.Store)
-	if err == nil {
-		_, err = os.Stat(path)
-	}
-	if err != nil {
-		return "", fmt.Errorf("--store: %w; name the file with --store", err)
-	}
-	return path, nil
+	return c.ExistingFile("--store", c.Store)
 }
 
 type backupData struct {
@@ -163,9 +156,7 @@ func (m *moveData) print(r move.Report, path, name string, out io.Writer) error 
 	if err := table.Flush(); err != nil {
 		return err
 	}
-	lacking := len(r.Left)
 	for _, l := range r.Lines {
-		lacking += l.Lacking()
 		for _, fault := range l.Faults {
 			fmt.Fprintf(out, "%s: %s\n", l.Kind, fault)
 		}
@@ -182,7 +173,7 @@ func (m *moveData) print(r move.Report, path, name string, out io.Writer) error 
 	if r.SetAside > 0 {
 		fmt.Fprintf(out, "%d messages in queues were no events of these orders; they are dead letters now\n", r.SetAside)
 	}
-	switch {
+	switch lacking := r.Lacking(); {
 	case m.DryRun:
 		_, err := fmt.Fprintf(out, "Nothing was copied: %s lacks %d records of %s.\n", name, lacking, path)
 		return err

@@ -40,15 +40,7 @@ func (s *settings) AfterApply() error {
 	if s.Data == "" {
 		return errors.New("--data: the value is empty; leave the variable unset for the default")
 	}
-	inMemory := func(url string) bool { return strings.HasPrefix(url, "memory:") }
-	if inMemory(s.Store) != inMemory(s.Broker) && (s.Store == dataFile || s.Broker == dataFile) {
-		return errors.New("--store and --broker: one is in memory and the other in a file; give memory: for both, or for neither")
-	}
-	for _, setting := range []*string{&s.Store, &s.Broker} {
-		if *setting == dataFile {
-			*setting = s.fileURL()
-		}
-	}
+	s.UseData(s.fileURL(), dataFile)
 	return nil
 }
 
@@ -56,10 +48,15 @@ func (s *settings) fileURL() string {
 	return "sqlite:" + (&url.URL{Path: filepath.ToSlash(filepath.Join(s.Data, "orderflow.db"))}).EscapedPath()
 }
 
-// makeFolder makes the data folder, which only its owner can use, if it is needed.
+// makeFolder makes the data folder, which only its owner can use, if it is needed. It
+// refuses to keep one half of the data in it and the other in memory.
 func (s *settings) makeFolder() error {
 	if s.Store != s.fileURL() && s.Broker != s.fileURL() {
 		return nil
+	}
+	inMemory := func(url string) bool { return strings.HasPrefix(url, "memory:") }
+	if inMemory(s.Store) || inMemory(s.Broker) {
+		return app.UsageErrorf("--store and --broker: one is in memory and the other in a file; give memory: for both, or for neither")
 	}
 	if err := os.MkdirAll(s.Data, 0o700); err != nil {
 		return fmt.Errorf("--data: %q: the folder can't be made: %w; name one that you may write to", s.Data, err)

@@ -70,7 +70,8 @@ func (s *settings) printWelcome(out io.Writer, orders, notifications, kept strin
 	}
 	data := fmt.Sprintf("  store          %s%s\n  broker         %s", shown(s.Store), kept, shown(s.Broker))
 	if s.Store == s.Broker && s.Store == s.fileURL() {
-		data = fmt.Sprintf("  data           %s%s   (to start afresh: stop, then rm -r %s)", app.Printable(filepath.Join(s.Data, "orderflow.db")), kept, app.Printable(s.Data))
+		path := filepath.Join(s.Data, "orderflow.db")
+		data = fmt.Sprintf("  data           %s%s   (to start afresh: stop, then rm %s*)", app.Printable(path), kept, quoted(path))
 	}
 	fmt.Fprintf(out, `
   orders         %s
@@ -81,4 +82,13 @@ func (s *settings) printWelcome(out io.Writer, orders, notifications, kept strin
   curl -i %s/order -H 'Content-Type: application/json' -d '{"user_id":"123","product":"Laptop","quantity":1}'
 
 `, orders, notifications, data, orders)
+}
+
+// quoted returns the path as a shell needs it.
+func quoted(path string) string {
+	path = app.Printable(path)
+	if strings.Trim(path, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-") == "" {
+		return path
+	}
+	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
 }

@@ -12,7 +12,6 @@ import (
 
 	"example.com/orderflow/adapters/memory"
 	"example.com/orderflow/adapters/rabbitmq"
-	"example.com/orderflow/adapters/sqlite"
 	"example.com/orderflow/ports"
 )
 
@@ -68,20 +67,27 @@ func (c *Common) OpenBroker(ctx context.Context, options BrokerOptions, log *slo
 			}, nil
 		}
 	case scheme == "sqlite":
-		var (
-			s         *sqlite.Store
-			closeFile func()
-		)
-		if s, closeFile, err = c.openFile(ctx, c.Broker, options, log); err == nil {
-			queue := func(channel string) ports.EventQueue { return s.Subscription(subscription(channel)) }
-			return &Broker{
-				Publisher: s.Publisher(), Consumers: options.Channels.consumers(queue), DeadLetters: s.DeadLetterQueue(), Queue: queue, Close: closeFile,
-			}, nil
+		s, closeFile, err := c.openFile(ctx, c.Broker, options, log)
+		if err != nil {
+			return nil, c.fileError("--broker", c.Broker, err)
 		}
+		queue := func(channel string) ports.EventQueue { return s.Subscription(subscription(channel)) }
+		return &Broker{
+			Publisher: s.Publisher(), Consumers: options.Channels.consumers(queue), DeadLetters: s.DeadLetterQueue(), Queue: queue, Close: closeFile,
+		}, nil
 	default:
 		err = fmt.Errorf("no broker has the scheme %q; give a URL that begins with amqp:, amqps: or sqlite:, or run orderflow with memory: instead", scheme)
 	}
 	return nil, settingError("--broker", c.Broker, err)
+}
+
+// CheckBrokerExists refuses a file that does not exist, which no service has used.
+func (c *Common) CheckBrokerExists() error {
+	if !isFile(c.Broker) {
+		return nil
+	}
+	_, err := c.ExistingFile("--broker", c.Broker)
+	return err
 }
 
 // OnBroker returns a component whose errors name the setting of the broker.

@@ -4,14 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"os"
 	"strings"
 
 	"example.com/orderflow/adapters/memory"
 	"example.com/orderflow/adapters/mongodb"
-	"example.com/orderflow/adapters/sqlite"
 	"example.com/orderflow/ports"
 	"example.com/orderflow/services/notification"
 )
@@ -69,10 +66,10 @@ func (c *Common) OpenStore(ctx context.Context, log *slog.Logger) (*Store, error
 		}
 	case scheme == "sqlite":
 		s, closeFile, err := c.openFile(ctx, c.Store, BrokerOptions{}, log)
-		if err == nil {
-			return &Store{s.Orders(), s.Deliveries(), s.ChannelStates(), s.Contacts(), s.DeadLetters(), s, s.Orders().Count, closeFile}, nil
+		if err != nil {
+			return nil, c.fileError("--store", c.Store, err)
 		}
-		return nil, settingError("--store", c.Store, err)
+		return &Store{s.Orders(), s.Deliveries(), s.ChannelStates(), s.Contacts(), s.DeadLetters(), s, s.Orders().Count, closeFile}, nil
 	default:
 		err = fmt.Errorf("no store has the scheme %q; give a URL that begins with mongodb:, mongodb+srv:, sqlite: or memory: instead", scheme)
 	}
@@ -82,17 +79,9 @@ func (c *Common) OpenStore(ctx context.Context, log *slog.Logger) (*Store, error
 // CheckStoreIsShared refuses a store in memory, which no other process can see, and a file
 // that does not exist, which no service has used.
 func (c *Common) CheckStoreIsShared() error {
-	if strings.HasPrefix(c.Store, "sqlite:") {
-		path, err := sqlite.Path(c.Store)
-		if err == nil {
-			_, err = os.Stat(path)
-		}
-		if errors.Is(err, fs.ErrNotExist) {
-			err = fmt.Errorf("%s does not exist; start the service once, or name the file that it uses", path)
-		}
-		if err != nil {
-			return settingError("--store", c.Store, err)
-		}
+	if isFile(c.Store) {
+		_, err := c.ExistingFile("--store", c.Store)
+		return err
 	}
 	if strings.HasPrefix(c.Store, "memory:") {
 		return settingError("--store", c.Store, errors.New("only the service's own process sees a store in memory; "+
@@ -122,6 +111,9 @@ func scheme(url, example string) (string, error) {
 	}
 	return scheme, nil
 }
+
+// isFile reports whether the URL names a file.
+func isFile(url string) bool { return strings.HasPrefix(url, "sqlite:") }
 
 func settingError(flag, url string, err error) error {
 	return fmt.Errorf("%s: %q: %w", flag, Redact(Shown(url)), err)

@@ -32,14 +32,16 @@ func (l *Line) fault(text string) {
 	l.Faults = append(l.Faults, text)
 }
 
-// Lacking returns how many records of the file the target does not have as they are.
-func (l Line) Lacking() int { return l.Missing + l.Different + l.Unreadable }
+func (l Line) lacking() int { return l.Missing + l.Different + l.Unreadable }
 
-// IsEven reports whether the target has every record of the file.
-func (r Report) IsEven() bool {
+// Lacking returns how many records of the file the target does not have as they are.
+func (r Report) Lacking() int {
 	lacking := len(r.Left)
 	for _, line := range r.Lines {
-		lacking += line.Lacking()
+		lacking += line.lacking()
 	}
-	return lacking == 0
+	return lacking
 }
+
+// IsEven reports whether the target has every record of the file.
+func (r Report) IsEven() bool { return r.Lacking() == 0 }

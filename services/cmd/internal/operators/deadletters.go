@@ -56,7 +56,7 @@ func parseOrder(text string) (domain.OrderID, error) {
 // withSession opens the store and the broker for the command's work.
 func withSession(ctx context.Context, c *app.Common, s app.Streams, work func(session) error) error {
 	log := commandLog(s)
-	if err := c.CheckStoreIsShared(); err != nil {
+	if err := cmp.Or(c.CheckStoreIsShared(), c.CheckBrokerExists()); err != nil {
 		return err
 	}
 	broker, store, err := c.Open(ctx, app.BrokerOptions{}, log)
