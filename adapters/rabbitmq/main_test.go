@@ -24,7 +24,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const patience = 40 * time.Second // the limit for a required result, on a machine that is busy with other tests, too
+const patience = 20 * time.Second // the limit for a required result
 
 // brokerURL returns the URL of a real RabbitMQ.
 func brokerURL(t testing.TB) string {
