@@ -38,9 +38,10 @@ func (c *connection) leaveFiles() {
 // tx is a transaction.
 type tx struct {
 	*connection
-	fault  error          // the first error of SQLite, which ends the transaction
-	counts map[string]int // changes of counters
-	after  []func()       // called after the commit
+	fault  error             // the first error of SQLite, which ends the transaction
+	counts map[string]int    // changes of counters
+	listed map[*userList]int // new entries
+	after  []func()          // called after the commit
 }
 
 // exec runs a statement and returns how many rows it has changed.

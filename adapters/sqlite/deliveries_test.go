@@ -97,10 +97,14 @@ func TestDeliveryPlans(t *testing.T) {
 		"held_receiver = ? AND NOT":    {"SEARCH d USING INDEX deliveries_held (held_channel=? AND held_receiver=?)", claimed},
 		"channel = ?6 AND state = ?7 UNION ALL SELECT event_id, channel, recipient, user_id":   {"MERGE (UNION ALL)", "SEARCH deliveries USING INDEX deliveries_latest (channel=? AND state=? AND at>? AND (at,event_id)<(?,?))"},
 		"channel = ?6 AND state = ?7 UNION ALL SELECT event_id, channel, recipient, state, at": {"MERGE (UNION ALL)", "SEARCH deliveries USING COVERING INDEX deliveries_latest (channel=? AND state=? AND at>? AND (at,event_id)<(?,?))"},
-		"channel = ? AND state > ?":   {"SEARCH deliveries USING COVERING INDEX deliveries_latest (channel=? AND state>?)"},
-		"channel > ? ORDER BY":        {"SEARCH deliveries USING COVERING INDEX deliveries_latest (channel>?)"},
-		"WHERE user_id = ? AND at >=": {"SEARCH deliveries USING INDEX deliveries_user_latest (user_id=? AND at>? AND (at,event_id,channel,recipient)<(?,?,?,?))"},
-		"WHERE user_id = ? AND +":     {"SEARCH deliveries USING INDEX deliveries_user_latest (user_id=? AND at>? AND (at,event_id,channel,recipient)<(?,?,?,?))"},
+		"channel = ? AND state > ?": {"SEARCH deliveries USING COVERING INDEX deliveries_latest (channel=? AND state>?)"},
+		"channel > ? ORDER BY":      {"SEARCH deliveries USING COVERING INDEX deliveries_latest (channel>?)"},
+		"WHERE user_id = ? AND at >=": {
+			"MERGE (UNION ALL)",
+			"SEARCH user_deliveries USING PRIMARY KEY (user_id=? AND at>? AND (at,event_id,channel,recipient)<(?,?,?,?))",
+			"SEARCH recent_user_deliveries USING PRIMARY KEY (user_id=? AND at>? AND (at,event_id,channel,recipient)<(?,?,?,?))",
+			"SEARCH deliveries USING PRIMARY KEY (event_id=? AND channel=? AND recipient=?)",
+		},
 	}
 	statements := statementsOf(t, s)
 	for part, steps := range tests {

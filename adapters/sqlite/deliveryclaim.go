@@ -24,6 +24,7 @@ func (c *deliveryClaim) Record(ctx context.Context, n domain.Notification, event
 				return err
 			}
 			if added > 0 {
+				tx.list(userDeliveries)
 				return tx.endClaim(c.key)
 			}
 		}
@@ -54,6 +55,7 @@ func (c *deliveryClaim) replace(tx *tx, n domain.Notification, columns []any) er
 	if _, err := tx.exec("INSERT OR REPLACE"+intoDeliveries, columns...); err != nil {
 		return err
 	}
+	tx.list(userDeliveries)
 	return tx.endClaim(c.key)
 }
 

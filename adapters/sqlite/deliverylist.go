@@ -122,12 +122,11 @@ func listOfOrder(query ports.NotificationQuery, between bounds) (sql string, arg
 }
 
 func listOfUser(query ports.NotificationQuery, between bounds) (sql string, args []any) {
-	var where filter
-	where.add("user_id = ?", query.UserID)
-	where.addRest(query)
-	where.add("at >= ?", between.from)
-	where.add(deliveryPlace+" < (?, ?, ?, ?)", placeArgs(between.before)...)
-	return selectNotifications + where.sql() + latestFirst, where.args
+	var inner, outer filter
+	inner.add("at >= ?", between.from)
+	inner.add(deliveryPlace+" < (?, ?, ?, ?)", placeArgs(between.before)...)
+	outer.addRest(query)
+	return userDeliveries.latest(notificationColumns, "deliveries", query.UserID, inner, outer)
 }
 
 // addRest adds the conditions that need no index.

@@ -106,7 +106,7 @@ func (f *file) setUp(ctx context.Context, c *connection) error {
 		err := t.query(func(r row) bool { mode = r.ColumnText(0); return true }, "PRAGMA journal_mode = WAL")
 		switch {
 		case err == nil && mode == "wal":
-			return f.classify(c.conn.Exec(fmt.Sprintf("PRAGMA foreign_keys = OFF; PRAGMA synchronous = %s; PRAGMA cache_size = %d; PRAGMA journal_size_limit = %d",
+			return f.classify(c.conn.Exec(fmt.Sprintf("PRAGMA foreign_keys = OFF; PRAGMA recursive_triggers = ON; PRAGMA synchronous = %s; PRAGMA cache_size = %d; PRAGMA journal_size_limit = %d",
 				f.synchronous, f.cacheSize, maxIdleLog)))
 		case err == nil:
 			return f.refuse("its file system has no shared memory, which several connections need (journal mode %s); give a path on another one", mode)

@@ -38,6 +38,7 @@ func (o *Orders) Add(ctx context.Context, order domain.Order) (err error) {
 			return ports.ErrExists
 		}
 		tx.count(countOrders, 1)
+		tx.list(userOrders)
 		_, err = tx.exec("INSERT OR REPLACE INTO outbox (order_id, owner, free_at) VALUES (?, ?, ?)",
 			string(order.ID), s.owner, time.Now().Add(s.options.OutboxLease))
 		return err
@@ -58,9 +59,6 @@ func (o *Orders) Get(ctx context.Context, id domain.OrderID) (order domain.Order
 func (o *Orders) List(ctx context.Context, query ports.OrderQuery) (page ports.OrderPage, err error) {
 	defer describe(&err, "list orders")
 	var where filter
-	if query.UserID != "" {
-		where.add("user_id = ?", query.UserID)
-	}
 	if query.Cursor != "" {
 		after, err := cursor.Decode(query.Cursor)
 		if err != nil {
@@ -68,7 +66,11 @@ func (o *Orders) List(ctx context.Context, query ports.OrderQuery) (page ports.O
 		}
 		where.add("(created_at, id) < (?, ?)", after.CreatedAt.UnixMilli(), string(after.ID))
 	}
-	found, err := readPage(ctx, o.store, "orders", query.Limit, readOrder, selectOrders+where.sql()+" ORDER BY created_at DESC, id DESC", where.args...)
+	sql, args := selectOrders+where.sql()+" ORDER BY created_at DESC, id DESC", where.args
+	if query.UserID != "" {
+		sql, args = userOrders.latest(orderColumns, "orders", query.UserID, where, filter{})
+	}
+	found, err := readPage(ctx, o.store, "orders", query.Limit, readOrder, sql, args...)
 	if err != nil {
 		return page, err
 	}
@@ -88,7 +90,10 @@ func (o *Orders) Count(ctx context.Context) (n int, err error) {
 	return n, err
 }
 
-const selectOrders = "SELECT id, user_id, product, quantity, created_at FROM orders"
+const (
+	orderColumns = "id, user_id, product, quantity, created_at"
+	selectOrders = "SELECT " + orderColumns + " FROM orders"
+)
 
 // readOrder reads a row of selectOrders.
 func readOrder(r row) (domain.Order, error) {

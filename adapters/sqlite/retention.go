@@ -109,10 +109,11 @@ func (d *Deliveries) forgetSome(ctx context.Context, userID string) (int, error)
 	var changed int
 	err := d.store.write(ctx, durable, func(tx *tx) error {
 		var all []erasure
+		sql, args := userDeliveries.latest(notificationColumns, "deliveries", userID, filter{}, filter{})
 		err := tx.query(func(r row) bool {
 			all = append(all, erase(r))
 			return len(all) < retentionBatch
-		}, selectNotifications+" WHERE user_id = ?", userID)
+		}, sql, args...)
 		if err != nil {
 			return err
 		}

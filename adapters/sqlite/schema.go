@@ -13,11 +13,17 @@ const applicationID = 0x6f726472
 // steps make the tables: each moves them to the next version. A released step never
 // changes.
 var steps = []string{
-	schema, // 1
+	schema,       // 1
+	listsOfUsers, // 2
 }
 
-//go:embed schema.sql
-var schema string
+var (
+	//go:embed schema.sql
+	schema string
+
+	//go:embed userlists.sql
+	listsOfUsers string
+)
 
 // migrate makes the tables of a new file, or moves those of an earlier version forward.
 // It changes nothing in a file of another application or of a later version.

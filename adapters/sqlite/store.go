@@ -69,6 +69,7 @@ type Store struct {
 
 	writes  *gather.Gatherer[*write]
 	writer  *connection      // only the gatherer's goroutine uses it
+	recent  [2]recentPart    // only the gatherer's goroutine uses it
 	suspect bool             // a sync has failed; only the gatherer's goroutine uses it
 	readers chan *connection // those that nobody uses
 
@@ -121,6 +122,7 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	s := &Store{options: o.withDefaults(), file: f, readers: make(chan *connection, readerCount), closing: make(chan struct{})}
 	s.parts.orders.store, s.parts.deliveries.store, s.parts.deadLetters.store = s, s, s
 	s.parts.contacts.store, s.parts.states.store = s, s
+	s.recent = [...]recentPart{{userList: userOrders, limit: maxRecent}, {userList: userDeliveries, limit: maxRecent}}
 	s.writes = gather.New(s.writeAll)
 	s.writes.Timeout = cmp.Or(o.writeTimeout, callTimeout)
 	s.lifetime, s.end = context.WithCancel(context.Background())
@@ -169,6 +171,9 @@ func (s *Store) open(ctx context.Context) (err error) {
 			return s.file.classify(err)
 		}
 		s.places = append(s.places, p)
+	}
+	if err := s.countRecent(ctx); err != nil {
+		return err
 	}
 	if err := s.register(ctx); err != nil {
 		return err

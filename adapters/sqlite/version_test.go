@@ -50,6 +50,9 @@ func TestFilesOfEarlierVersions(t *testing.T) {
 	if diff := cmp.Diff(contentsOf(t, newest), got); diff != "" {
 		t.Errorf("contents (-this version +version 1):\n%s", diff)
 	}
+	if err := openInside(t, path, Options{}).Close(t.Context()); err != nil { // moves it forward
+		t.Fatal(err)
+	}
 	if diff := cmp.Diff(schemaOf(t, newest), schemaOf(t, path)); diff != "" {
 		t.Errorf("tables (-this version +version 1, moved forward):\n%s", diff)
 	}
@@ -98,6 +101,8 @@ type contents struct {
 	Orders        []domain.Order
 	Waiting       int // events
 	Notifications []domain.Notification
+	OfUser        []domain.Order
+	ToUser        []domain.Notification
 	Due           int
 	Letters       []ports.DeadLetterRecord
 	Contact       ports.Contact
@@ -126,7 +131,12 @@ func contentsOf(t *testing.T, path string) (c contents) {
 	if err := errors.Join(err1, err2, err3, err4, err5, err6, err7, err8, err9); err != nil {
 		t.Fatal(err)
 	}
-	c = contents{Count: count, Orders: orders.Orders, Waiting: len(events), Notifications: notifications.Notifications, Due: len(due),
+	ofUser, err1 := s.Orders().List(ctx, ports.OrderQuery{UserID: orders.Orders[0].UserID, Limit: 100})
+	toUser, err2 := s.Deliveries().List(ctx, ports.NotificationQuery{UserID: notifications.Notifications[0].UserID, Limit: 100})
+	if err := errors.Join(err1, err2); err != nil || len(ofUser.Orders) == 0 || len(toUser.Notifications) == 0 {
+		t.Fatalf("%d orders and %d notifications of users, error %v", len(ofUser.Orders), len(toUser.Notifications), err)
+	}
+	c = contents{OfUser: ofUser.Orders, ToUser: toUser.Notifications, Count: count, Orders: orders.Orders, Waiting: len(events), Notifications: notifications.Notifications, Due: len(due),
 		Letters: letters.Records, Contact: contact, Channels: channels, Pauses: pauses, Queues: map[string]domain.Event{}}
 	var reading sync.WaitGroup
 	var mu sync.Mutex

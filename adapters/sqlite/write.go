@@ -165,6 +165,11 @@ func (s *Store) commit(ctx context.Context, writes []*write, failed []bool, errs
 			return i, t.fault
 		}
 	}
+	for i := range s.recent {
+		if err := s.recent[i].move(t, t.listed[s.recent[i].userList]); err != nil {
+			return -1, err
+		}
+	}
 	for name, n := range t.counts {
 		if _, err := t.exec("INSERT INTO counters (name, n) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET n = n + ?2", name, n); err != nil {
 			return -1, err
@@ -211,6 +216,14 @@ func (s *Store) begin(c *connection, needsSync bool) error {
 	}
 	_, err := (&tx{connection: c}).exec("BEGIN IMMEDIATE")
 	return err
+}
+
+// list counts a new entry of the list.
+func (t *tx) list(l *userList) {
+	if t.listed == nil {
+		t.listed = make(map[*userList]int)
+	}
+	t.listed[l]++
 }
 
 // count changes a counter by n.
