@@ -66,7 +66,7 @@ type wayCommand struct {
 }
 
 // heapFloor is live memory that makes the collector run as seldom as in our services.
-const heapFloor = 32 << 20 // bytes
+const heapFloor = 24 << 20 // bytes
 
 // run serves until ctx ends.
 func (c *wayCommand) run(ctx context.Context) {
