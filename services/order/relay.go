@@ -24,8 +24,8 @@ const (
 	// A batch costs little more than one event, so pauses bound the rate of
 	// calls: the first one goes at once. Enough events don't wait for the pause.
 	// A shorter pause makes events quicker at middling rates, but more calls take
-	// time from the orders. So the pause after a quick call is publishShare times
-	// as long as the call.
+	// time from the orders. So the pause is publishShare times as long as the quicker
+	// one of the latest two calls: a broker that once was slow is not slow.
 	publishPause  = 20 * time.Millisecond
 	publishShare  = 4
 	publishEnough = 64
@@ -129,7 +129,8 @@ func (r *Relay) Run(ctx context.Context) error {
 // publishFresh publishes the events from Enqueue until ctx ends. Then it publishes
 // the buffered events, unless the broker is down.
 func (r *Relay) publishFresh(ctx, calls context.Context) {
-	var next time.Time // when the next batch is due
+	var next time.Time      // when the next batch is due
+	earlier := publishPause // what the call before the latest took
 	for ctx.Err() == nil || len(r.fresh) > 0 {
 		select {
 		case first := <-r.fresh:
@@ -137,7 +138,9 @@ func (r *Relay) publishFresh(ctx, calls context.Context) {
 			batch := gather(ctx, r.fresh, first, min(size, publishEnough), size, next)
 			began := time.Now()
 			r.publishClaimed(ctx, calls, batch)
-			next = began.Add(min(publishShare*time.Since(began), publishPause))
+			took := time.Since(began)
+			next = began.Add(min(publishShare*min(took, earlier), publishPause))
+			earlier = took
 			if ctx.Err() != nil && r.broker.IsDown() {
 				return
 			}

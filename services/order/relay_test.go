@@ -60,6 +60,24 @@ func TestRelayPublishesFreshEvents(t *testing.T) {
 	}
 }
 
+// The relay pauses after two slow calls, but not after one.
+func TestRelayForgivesASlowCall(t *testing.T) {
+	const quick, slow = time.Millisecond, publishPause / 2
+	synctest.Test(t, func(t *testing.T) {
+		took := []time.Duration{quick, slow, slow, quick, quick}
+		pauses := []time.Duration{0, 3 * quick, 0, publishPause - slow, 3 * quick} // after the end of the last call
+		s := start(t, new(outbox), &broker{before: func(call int) { time.Sleep(took[call-1]) }})
+		for n := range took {
+			s.add(t, n, n)
+			time.Sleep(pauses[n] + took[n] - time.Nanosecond)
+			s.want(t, n, 0)
+			time.Sleep(time.Nanosecond)
+			s.want(t, n+1, 0)
+		}
+		s.stop()
+	})
+}
+
 // The relay publishes and marks events in batches, even if they come one by one.
 func TestRelayBoundsTheRateOfCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
