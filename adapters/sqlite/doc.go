@@ -10,8 +10,8 @@
 // SQLite's pragmas:
 //
 //   - synchronous: full (default) or extra
-//   - cache_size: of each of six connections, in pages, or in KiB if negative; default
-//     -2000, at most 1 GiB
+//   - cache_size: of the connection that writes, in pages, or in KiB if negative; default
+//     -2000, at most 1 GiB. Each of the five that read has a quarter of it.
 //
 // [Open] makes the file, readable by its owner alone, but not its folder. It refuses a
 // file of another application, of a later release, or damaged at the beginning or the

@@ -151,11 +151,13 @@ func (s *Store) open(ctx context.Context) (err error) {
 		return err
 	}
 	s.writer.watchLog()
-	if s.watcher, err = s.file.connect(ctx); err != nil {
+	reading := s.file
+	reading.cacheSize /= readerCount // lists read few pages, and the system keeps them, too
+	if s.watcher, err = reading.connect(ctx); err != nil {
 		return err
 	}
 	for range readerCount {
-		c, err := s.file.connect(ctx)
+		c, err := reading.connect(ctx)
 		if err != nil {
 			return err
 		}
