@@ -100,7 +100,7 @@ func TestDeliveryPlans(t *testing.T) {
 		"channel = ? AND state > ?": {"SEARCH deliveries USING COVERING INDEX deliveries_latest (channel=? AND state>?)"},
 		"channel > ? ORDER BY":      {"SEARCH deliveries USING COVERING INDEX deliveries_latest (channel>?)"},
 		"WHERE user_id = ? AND at >=": {
-			"MERGE (UNION ALL)",
+			"MERGE (UNION)",
 			"SEARCH user_deliveries USING PRIMARY KEY (user_id=? AND at>? AND (at,event_id,channel,recipient)<(?,?,?,?))",
 			"SEARCH recent_user_deliveries USING PRIMARY KEY (user_id=? AND at>? AND (at,event_id,channel,recipient)<(?,?,?,?))",
 			"SEARCH deliveries USING PRIMARY KEY (event_id=? AND channel=? AND recipient=?)",
