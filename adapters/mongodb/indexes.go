@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
@@ -66,42 +65,28 @@ func after(order bson.D, fields ...string) bson.D {
 	return append(keys, order...)
 }
 
-func createIndexes(ctx context.Context, collection *mongo.Collection, indexes []index) error {
-	for _, index := range indexes {
-		opts := options.Index().SetName(index.name)
-		if index.sparse {
-			opts.SetSparse(true)
-		}
-		if index.only != "" {
-			opts.SetPartialFilterExpression(bson.M{index.only: bson.M{"$exists": true}})
-		}
-		if index.expire {
-			opts.SetExpireAfterSeconds(0)
-		}
-		_, err := collection.Indexes().CreateOne(ctx, mongo.IndexModel{Keys: index.keys, Options: opts})
-		if err == nil || isRefused(err) && exists(ctx, collection, index) {
-			continue
-		}
-		if other, ok := conflicting(ctx, collection, index, err); ok {
-			return fmt.Errorf("create index %s of collection %s: another index, %s, conflicts with it; "+
-				"drop that one with db.%s.dropIndex(%q) and start again",
-				index.name, collection.Name(), other, collection.Name(), other)
-		}
-		return fmt.Errorf("create index %s of collection %s: %w", index.name, collection.Name(), classify(ctx, err))
+// createIndex builds the index unless it exists.
+func createIndex(ctx context.Context, collection *mongo.Collection, index index) error {
+	opts := options.Index().SetName(index.name)
+	if index.sparse {
+		opts.SetSparse(true)
 	}
-	return nil
-}
-
-// dropIndex drops an index that this version does not use, because it costs each
-// write some time. It is no error if the server refuses.
-func dropIndex(ctx context.Context, log *slog.Logger, collection *mongo.Collection, former index) {
-	if !exists(ctx, collection, former) {
-		return
+	if index.only != "" {
+		opts.SetPartialFilterExpression(bson.M{index.only: bson.M{"$exists": true}})
 	}
-	if err := collection.Indexes().DropOne(ctx, former.name); err != nil {
-		log.WarnContext(ctx, "an index that is not used any more makes writing slower",
-			"drop_it_with", fmt.Sprintf("db.%s.dropIndex(%q)", collection.Name(), former.name), "error", err)
+	if index.expire {
+		opts.SetExpireAfterSeconds(0)
 	}
+	_, err := collection.Indexes().CreateOne(ctx, mongo.IndexModel{Keys: index.keys, Options: opts})
+	if err == nil || isRefused(err) && exists(ctx, collection, index) {
+		return nil
+	}
+	if other, ok := conflicting(ctx, collection, index, err); ok {
+		return fmt.Errorf("create index %s of collection %s: another index, %s, conflicts with it; "+
+			"drop that one with db.%s.dropIndex(%q) and start again",
+			index.name, collection.Name(), other, collection.Name(), other)
+	}
+	return fmt.Errorf("create index %s of collection %s: %w", index.name, collection.Name(), classify(ctx, err))
 }
 
 // conflicting returns the name of the index that the refused one conflicts with:
@@ -112,28 +97,33 @@ func conflicting(ctx context.Context, collection *mongo.Collection, refused inde
 	if !errors.As(err, &answer) || !answer.HasErrorCode(optionsConflict) && !answer.HasErrorCode(keySpecsConflict) {
 		return "", false
 	}
-	return findIndex(ctx, collection, refused, func(sameName, sameKeys bool) bool { return sameName || sameKeys })
-}
-
-// exists reports whether the index was created before, by a user with that right.
-func exists(ctx context.Context, collection *mongo.Collection, wanted index) bool {
-	_, ok := findIndex(ctx, collection, wanted, func(sameName, sameKeys bool) bool { return sameName && sameKeys })
-	return ok
-}
-
-// findIndex returns the name of the collection's first index that resembles the
-// wanted one.
-func findIndex(ctx context.Context, collection *mongo.Collection, wanted index, resembles func(sameName, sameKeys bool) bool) (string, bool) {
-	keys, err := bson.Marshal(wanted.keys)
-	if err != nil {
-		return "", false
-	}
 	there, err := collection.Indexes().ListSpecifications(ctx)
 	if err != nil {
 		return "", false
 	}
+	return refused.find(there, func(sameName, sameKeys bool) bool { return sameName || sameKeys })
+}
+
+// exists reports whether the index was created before, by a user with that right.
+func exists(ctx context.Context, collection *mongo.Collection, wanted index) bool {
+	there, err := collection.Indexes().ListSpecifications(ctx)
+	return err == nil && wanted.isIn(there)
+}
+
+// isIn reports whether one of the indexes has the name and the keys.
+func (i index) isIn(there []mongo.IndexSpecification) bool {
+	_, ok := i.find(there, func(sameName, sameKeys bool) bool { return sameName && sameKeys })
+	return ok
+}
+
+// find returns the name of the first index that resembles i.
+func (i index) find(there []mongo.IndexSpecification, resembles func(sameName, sameKeys bool) bool) (string, bool) {
+	keys, err := bson.Marshal(i.keys)
+	if err != nil {
+		return "", false
+	}
 	for _, other := range there {
-		if resembles(other.Name == wanted.name, bytes.Equal(other.KeysDocument, keys)) {
+		if resembles(other.Name == i.name, bytes.Equal(other.KeysDocument, keys)) {
 			return other.Name, true
 		}
 	}

@@ -25,6 +25,7 @@ type Options struct {
 	OutboxLease         time.Duration // how long a claim on an event lasts; default: 15 s
 	DeliveryLease       time.Duration // how long a claim on a delivery lasts; default: 45 s
 	DeadLetterRetention time.Duration // how long settled dead letters are kept; default: ports.DeadLetterRetention
+	KeepIndexes         bool          // Open builds and drops no indexes; it logs which are missing
 
 	// For tests.
 	monitor *event.CommandMonitor
@@ -80,21 +81,34 @@ type Store struct {
 var _ ports.Pinger = (*Store)(nil)
 
 // indexTimeout is long, because the database may hold many orders when an index is
-// created.
+// built.
 const indexTimeout = 10 * time.Minute
 
-// Open connects to the database at url, creates missing indexes, and returns once
-// the server has answered. An error that wraps [ports.ErrUnavailable] names the
+// Open connects to the database at url, builds missing indexes, and returns once
+// the server has answered. [BuildIndexes] builds them beforehand. An error that wraps [ports.ErrUnavailable] names the
 // host; opening again later may help. If it also wraps [ports.ErrRefused], a person
 // has to change the login or the rights first.
 func Open(ctx context.Context, url string, o Options) (*Store, error) {
-	opts, database, err := parseURL(url)
+	s, opts, err := connect(url, o)
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
+	if err := s.prepare(ctx); err != nil {
+		s.disconnect(ctx)
+		return nil, fmt.Errorf("open store at %s: %w", strings.Join(opts.Hosts, ","), err)
+	}
+	return s, nil
+}
+
+// connect returns a store that has not talked to the server yet, and has no owner.
+func connect(url string, o Options) (*Store, *options.ClientOptions, error) {
+	opts, database, err := parseURL(url)
+	if err != nil {
+		return nil, nil, err
+	}
 	client, err := mongo.Connect(opts.SetMonitor(o.monitor))
 	if err != nil {
-		return nil, fmt.Errorf("open store: %w", err)
+		return nil, nil, err
 	}
 	db := client.Database(database)
 	s := &Store{
@@ -116,13 +130,14 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	s.claims = gather.New(s.insertClaims)
 	s.records = gather.New(s.insertRecords)
 	s.replacements = gather.New(s.writeReplacements)
-	if err := s.prepare(ctx); err != nil {
-		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-		defer cancel()
-		_ = client.Disconnect(closing)
-		return nil, fmt.Errorf("open store at %s: %w", strings.Join(opts.Hosts, ","), err)
-	}
-	return s, nil
+	return s, opts, nil
+}
+
+// disconnect closes the connections of a store that has no owner.
+func (s *Store) disconnect(ctx context.Context) {
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	_ = s.client.Disconnect(closing)
 }
 
 func (s *Store) prepare(ctx context.Context) (err error) {
@@ -131,15 +146,9 @@ func (s *Store) prepare(ctx context.Context) (err error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, indexTimeout)
 	defer cancel()
-	dropIndex(ctx, s.options.Logger, s.orders, formerOrderIndex) // first: some servers take no other index on its keys
-	if err := createIndexes(ctx, s.orders, orderIndexes); err != nil {
-		return err
-	}
-	if err := createIndexes(ctx, s.deliveries, deliveryIndexes); err != nil {
-		return err
-	}
-	dropIndex(ctx, s.options.Logger, s.deliveries, formerDeliveryIndex)
-	if err := createIndexes(ctx, s.deadLetters, deadLetterIndexes); err != nil {
+	if s.options.KeepIndexes {
+		s.logMissingIndexes(ctx)
+	} else if err := s.buildIndexes(ctx, func(IndexProgress) {}); err != nil {
 		return err
 	}
 	s.owner, err = newOwner(ctx, s)

@@ -138,7 +138,8 @@ func clean(env []string) []string {
 		switch name {
 		case "ADDR", "ADMIN_ADDR", "MAX_IN_FLIGHT", "ORDER_ADDR", "NOTIFICATION_ADDR", "STORE_URL", "BROKER_URL", "LOG_LEVEL", "LOG_FORMAT", "BROKER_MANAGEMENT_URL", "PREFETCH",
 			"SMTP_URL", "SMTP_PASSWORD_FILE", "WEBHOOK_URL", "WEBHOOK_SECRET", "WEBHOOK_SECRET_FILE", "WEBHOOK_ALLOW_PRIVATE", "CHANNELS_FILE", "TEMPLATES",
-			"DEFAULT_LANGUAGE", "RATE", "RETENTION", "ALERTS", "DATA_DIR", "TO_STORE_URL", "START_TIMEOUT", "REQUEST_TIMEOUT", "IDLE_TIMEOUT", "SHUTDOWN_DELAY", "SHUTDOWN_TIMEOUT":
+			"DEFAULT_LANGUAGE", "RATE", "RETENTION", "ALERTS", "DATA_DIR", "TO_STORE_URL", "START_TIMEOUT", "REQUEST_TIMEOUT", "IDLE_TIMEOUT", "SHUTDOWN_DELAY", "SHUTDOWN_TIMEOUT", "AUTO_INDEX",
+			"STORE_URL_FILE", "BROKER_URL_FILE", "BROKER_MANAGEMENT_URL_FILE", "SMTP_URL_FILE", "WEBHOOK_URL_FILE", "ALERTS_FILE", "TO_STORE_URL_FILE":
 		default:
 			kept = append(kept, entry)
 		}
@@ -246,5 +247,16 @@ func awaitReady(t *testing.T, address string) {
 			err = fmt.Errorf("%s answers %d to /readyz", address, status)
 		}
 		return err
+	})
+}
+
+// awaitLine waits until the process has written the text.
+func awaitLine(t *testing.T, p *process, text string) {
+	t.Helper()
+	eventually(t, func() error {
+		if !strings.Contains(p.out.String(), text) {
+			return fmt.Errorf("%s has not written %q", p.name, text)
+		}
+		return nil
 	})
 }

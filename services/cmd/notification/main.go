@@ -9,6 +9,7 @@ import (
 
 	"example.com/orderflow/services/cmd/internal/app"
 	"example.com/orderflow/services/cmd/internal/operators"
+	"example.com/orderflow/services/cmd/internal/preflight"
 	"example.com/orderflow/services/deadletters"
 	"example.com/orderflow/services/notification"
 )
@@ -16,6 +17,7 @@ import (
 type settings struct {
 	Run run `cmd:"" default:"1" help:"Run the service (default)."`
 	app.Commands
+	preflight.Notifier
 	operators.Operations
 
 	// In a group of their own, which the help of commands shows after their flags.

@@ -7,12 +7,14 @@ import (
 	"log/slog"
 
 	"example.com/orderflow/services/cmd/internal/app"
+	"example.com/orderflow/services/cmd/internal/preflight"
 	"example.com/orderflow/services/order"
 )
 
 type settings struct {
 	Run run `cmd:"" default:"1" help:"Run the service (default)."`
 	app.Commands
+	preflight.Order
 
 	Addr app.Address `env:"ADDR" default:":8080" help:"Address to serve HTTP at."`
 	app.Intake

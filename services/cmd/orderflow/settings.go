@@ -10,6 +10,7 @@ import (
 
 	"example.com/orderflow/services/cmd/internal/app"
 	"example.com/orderflow/services/cmd/internal/operators"
+	"example.com/orderflow/services/cmd/internal/preflight"
 )
 
 // dataFile stands for the URL of the file in the data folder.
@@ -18,6 +19,7 @@ const dataFile = "sqlite:DATA/orderflow.db"
 type settings struct {
 	Run run `cmd:"" default:"1" help:"Run both services (default)."`
 	app.Commands
+	preflight.Both
 	dataCommands
 	operators.Operations
 

@@ -22,6 +22,8 @@ type Common struct {
 
 	BrokerManagement string `env:"BROKER_MANAGEMENT_URL" placeholder:"URL" help:"RabbitMQ's management API, http://USER:PASSWORD@HOST:15672, to check for policies that would lose events; empty: no check."`
 
+	AutoIndex bool `env:"AUTO_INDEX" default:"true" negatable:"" help:"Build missing indexes of MongoDB at the start. Without it, the start says which are missing, and the command indexes builds them."`
+
 	LogLevel  string `env:"LOG_LEVEL" enum:"debug,info,warn,error" default:"info" help:"Lowest level to log: ${enum}."`
 	LogFormat string `env:"LOG_FORMAT" enum:"json,text" default:"${log_format}" help:"Format of the log: ${enum}."`
 

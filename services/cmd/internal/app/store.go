@@ -58,7 +58,7 @@ func (c *Common) OpenStore(ctx context.Context, log *slog.Logger) (*Store, error
 	case scheme == "mongodb" || scheme == "mongodb+srv":
 		var s *mongodb.Store
 		err = waitFor(ctx, "store", c.StartTimeout, log, func(ctx context.Context) (err error) {
-			s, err = mongodb.Open(ctx, c.Store, mongodb.Options{Logger: log})
+			s, err = mongodb.Open(ctx, c.Store, mongodb.Options{Logger: log, KeepIndexes: !c.AutoIndex})
 			return err
 		})
 		if err == nil {
@@ -75,6 +75,28 @@ func (c *Common) OpenStore(ctx context.Context, log *slog.Logger) (*Store, error
 	}
 	return nil, settingError("--store", c.Store, err)
 }
+
+// BuildIndexes builds the indexes of the store. ErrNoIndexes is returned when its indexes
+// need no step of their own.
+func (c *Common) BuildIndexes(ctx context.Context, log *slog.Logger, progress func(mongodb.IndexProgress)) error {
+	scheme, err := scheme(c.Store, "mongodb://localhost:27017/orders")
+	switch {
+	case err != nil:
+	case scheme == "mongodb" || scheme == "mongodb+srv":
+		err = mongodb.BuildIndexes(ctx, c.Store, mongodb.Options{Logger: log}, progress)
+	case scheme == "memory" || scheme == "sqlite":
+		return ErrNoIndexes
+	default:
+		err = fmt.Errorf("no store has the scheme %q; give a URL that begins with mongodb:, mongodb+srv: or sqlite: instead", scheme)
+	}
+	if err != nil {
+		return settingError("--store", c.Store, err)
+	}
+	return nil
+}
+
+// ErrNoIndexes is returned when a store makes its indexes with its tables.
+var ErrNoIndexes = errors.New("the store makes its indexes with its tables")
 
 // CheckStoreIsShared refuses a store in memory, which no other process can see, and a file
 // that does not exist, which no service has used.
