@@ -22,15 +22,17 @@ type TopologyError struct {
 }
 
 func (e *TopologyError) Error() string {
+	return fmt.Sprintf("%s %q exists with other properties, and RabbitMQ can't change them (%s): %s", e.Kind, e.Name, e.Reason, e.wayOut())
+}
+
+func (e *TopologyError) wayOut() string {
 	remove := "delete it on the broker's management page"
 	if e.Kind == "queue" {
 		remove = fmt.Sprintf("let its own consumers empty it, delete it with \"rabbitmqctl delete_queue --vhost %s %s\"",
 			shellQuote(e.Vhost), shellQuote(e.Name))
 	}
-	return fmt.Sprintf("%s %q exists with other properties, and RabbitMQ can't change them (%s): "+
-		"either %s and start again; or leave it and use another vhost, the path of the broker's URL "+
-		"(\"rabbitmqctl add_vhost NAME\" creates one), or in code another Topology",
-		e.Kind, e.Name, e.Reason, remove)
+	return fmt.Sprintf("either %s and start again; or leave it and use another vhost, the path of the broker's URL "+
+		"(\"rabbitmqctl add_vhost NAME\" creates one), or in code another Topology", remove)
 }
 
 // InvalidTopologyError is returned when RabbitMQ does not accept the [Topology].

@@ -151,9 +151,34 @@ func (t Topology) retryQueue(d time.Duration) string {
 	return t.consumed() + ".retry." + delay
 }
 
+type exchange struct{ name, kind string }
+
+// declare creates the exchange, or finds out whether it exists.
+func (x exchange) declare(ch *amqp.Channel, passive bool) error {
+	declare := ch.ExchangeDeclare
+	if passive {
+		declare = ch.ExchangeDeclarePassive
+	}
+	return declare(x.name, x.kind, true, false, false, false, nil)
+}
+
+func (t Topology) exchanges() []exchange {
+	return []exchange{{t.deadLetters(), amqp.ExchangeFanout}, {t.Exchange, amqp.ExchangeTopic}}
+}
+
 type queue struct {
 	name string
 	args amqp.Table
+}
+
+// declare creates the queue, or finds out whether it exists.
+func (q queue) declare(ch *amqp.Channel, passive bool) error {
+	declare := ch.QueueDeclare
+	if passive {
+		declare = ch.QueueDeclarePassive
+	}
+	_, err := declare(q.name, true, false, false, false, q.args)
+	return err
 }
 
 // queues returns the queues that every part declares, and the subscription's.
@@ -213,31 +238,13 @@ func (t Topology) permissions() string {
 // either does not need the object or fails to use it.
 func (t Topology) declare(conn *amqp.Connection) error {
 	d := &declaration{conn: conn}
-	for _, x := range []struct{ name, kind string }{
-		{t.deadLetters(), amqp.ExchangeFanout},
-		{t.Exchange, amqp.ExchangeTopic},
-	} {
-		err := d.declare("exchange", x.name, func(ch *amqp.Channel, passive bool) error {
-			declare := ch.ExchangeDeclare
-			if passive {
-				declare = ch.ExchangeDeclarePassive
-			}
-			return declare(x.name, x.kind, true, false, false, false, nil)
-		})
-		if err != nil {
+	for _, x := range t.exchanges() {
+		if err := d.declare("exchange", x.name, x.declare); err != nil {
 			return err
 		}
 	}
 	for _, q := range t.queues() {
-		err := d.declare("queue", q.name, func(ch *amqp.Channel, passive bool) error {
-			declare := ch.QueueDeclare
-			if passive {
-				declare = ch.QueueDeclarePassive
-			}
-			_, err := declare(q.name, true, false, false, false, q.args)
-			return err
-		})
-		if err != nil {
+		if err := d.declare("queue", q.name, q.declare); err != nil {
 			return err
 		}
 	}
