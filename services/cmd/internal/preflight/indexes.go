@@ -16,13 +16,22 @@ import (
 )
 
 // Order has the commands before the start of the order service.
-type Order struct{ preparing }
+type Order struct {
+	Check checkOrder `cmd:"" help:"Check what the service needs, before a start: every fault with the way out. It changes nothing."`
+	preparing
+}
 
 // Notifier has the commands before the start of the notification service.
-type Notifier struct{ preparing }
+type Notifier struct {
+	Check checkNotifier `cmd:"" help:"Check what the service needs, before a start: every fault with the way out. It changes nothing."`
+	preparing
+}
 
 // Both has the commands before the start of both services.
-type Both struct{ preparing }
+type Both struct {
+	Check checkBoth `cmd:"" help:"Check what the service needs, before a start: every fault with the way out. It changes nothing."`
+	preparing
+}
 
 type preparing struct {
 	Indexes indexes `cmd:"" help:"Build the store's missing indexes, as a step of its own before a start with --no-auto-index."`
