@@ -27,8 +27,8 @@ var rules = []rule{
 	{"domain", nil, nil},
 	{"ports/mocks", []string{"ports/...", "domain", "go.uber.org/mock/..."}, nil},
 	{"ports", []string{"ports/...", "domain", "github.com/google/go-cmp/..."}, []string{"adapters/memory"}},
-	{"adapters/webhookchannel", []string{"ports/...", "domain", "adapters/wire", "github.com/standard-webhooks/standard-webhooks/libraries/go"}, nil},
-	{"adapters/smtpchannel", []string{"ports/...", "domain", "github.com/wneessen/go-mail/..."}, []string{"github.com/emersion/go-smtp", "github.com/emersion/go-sasl"}},
+	{"adapters/webhookchannel", []string{"ports/...", "domain", "adapters/wire", "adapters/internal/tlscheck", "github.com/standard-webhooks/standard-webhooks/libraries/go"}, nil},
+	{"adapters/smtpchannel", []string{"ports/...", "domain", "adapters/internal/tlscheck", "github.com/wneessen/go-mail/..."}, []string{"github.com/emersion/go-smtp", "github.com/emersion/go-sasl"}},
 	{"adapters/sqlite", []string{"ports/...", "domain", "adapters/wire", "adapters/internal/...", "github.com/ncruces/go-sqlite3/...",
 		"github.com/google/uuid", "golang.org/x/sys/..."}, []string{"adapters/memory"}},
 	{"adapters", []string{"ports/...", "domain", "adapters/wire", "adapters/internal/...",
@@ -48,7 +48,7 @@ var rules = []rule{
 }
 
 // All tests may import testLibraries.
-var testLibraries = []string{"github.com/google/go-cmp/...", "go.uber.org/goleak", "go.uber.org/mock/...", "pgregory.net/rapid", "github.com/rabbitmq/amqp091-go", "go.mongodb.org/mongo-driver/v2/..."}
+var testLibraries = []string{"internal/tlstest", "github.com/google/go-cmp/...", "go.uber.org/goleak", "go.uber.org/mock/...", "pgregory.net/rapid", "github.com/rabbitmq/amqp091-go", "go.mongodb.org/mongo-driver/v2/..."}
 
 type goPackage struct {
 	ImportPath                         string

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"strings"
 	"time"
@@ -20,8 +19,6 @@ import (
 // maxClockDifference is how far this machine's clock and the server's may be apart.
 // Processes measure each other's claims, which last 15 s or more, by their own clocks.
 const maxClockDifference = 3 * time.Second
-
-var tlsHints = tlscheck.Hints{Authorities: "the URL's option tlsCAFile", Client: "the URL's option tlsCertificateKeyFile"}
 
 // Check reports whether a store at the URL would work: the server, its certificates and
 // clock, the write concern, the indexes, and the user's rights. It changes nothing, and
@@ -61,10 +58,7 @@ func (c *check) certificates(ctx context.Context, opts *options.ClientOptions) (
 		return true
 	}
 	for _, host := range opts.Hosts {
-		if _, _, err := net.SplitHostPort(host); err != nil {
-			host = net.JoinHostPort(host, "27017")
-		}
-		found, usable := tlscheck.Check(ctx, host, opts.TLSConfig, tlsHints)
+		found, usable := tlscheck.Check(ctx, withPort(host), opts.TLSConfig, tlsHints)
 		ok = ok || usable
 		for _, f := range found {
 			if !slices.Contains(c.found, f) { // the client's certificate is the same for all

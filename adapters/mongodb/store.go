@@ -95,7 +95,7 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	}
 	if err := s.prepare(ctx); err != nil {
 		s.disconnect(ctx)
-		return nil, fmt.Errorf("open store at %s: %w", strings.Join(opts.Hosts, ","), err)
+		return nil, fmt.Errorf("open store at %s: %w", strings.Join(opts.Hosts, ","), explainTLS(ctx, opts, err))
 	}
 	return s, nil
 }

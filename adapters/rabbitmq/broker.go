@@ -132,7 +132,12 @@ func (e endpoint) open(ctx context.Context, setUp func(*session) error) (*sessio
 	defer context.AfterFunc(ctx, func() { s.end(context.Cause(ctx)) })()
 
 	watch, err := s.connect(ctx)
-	if err == nil && !e.declaresNothing {
+	if err != nil {
+		s.end(err) // unless a failed write has, which is a better reason than the library's later error
+		s.wg.Wait()
+		return nil, cmp.Or(context.Cause(ctx), e.explain(e.explainTLS(ctx, context.Cause(s.lifetime))))
+	}
+	if !e.declaresNothing {
 		err = e.topology.declare(s.conn)
 	}
 	if err == nil {

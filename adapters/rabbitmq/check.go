@@ -3,13 +3,9 @@ package rabbitmq
 import (
 	"context"
 	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,8 +30,6 @@ const (
 
 	oldestVersion = "3.10"
 )
-
-var tlsHints = tlscheck.Hints{Authorities: "the URL's option cacertfile", Client: "the URL's options certfile and keyfile"}
 
 // Check reports whether a broker at the URL would work: its certificates and version, the
 // properties of queues and exchanges that exist, the user's rights, policies, and the way
@@ -95,30 +89,13 @@ func (c *check) add(what, value, fault, wayOut string) {
 	c.found = append(c.found, ports.Finding{What: what, Value: value, Fault: fault, WayOut: wayOut})
 }
 
-// address returns the broker's host and port.
-func (c *check) address() string {
-	uri := c.uri()
-	return net.JoinHostPort(uri.Host, strconv.Itoa(uri.Port))
-}
-
 // certificates examines the certificates of the broker and the client. It reports false if
 // no connection can succeed.
 func (c *check) certificates(ctx context.Context) (ok bool) {
-	uri := c.uri()
-	if uri.Scheme != "amqps" {
+	if c.uri().Scheme != "amqps" {
 		return true
 	}
-	config := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: uri.ServerName}
-	if uri.CACertFile != "" {
-		config.RootCAs = x509.NewCertPool()
-		text, _ := os.ReadFile(uri.CACertFile) // checkURL has read it
-		config.RootCAs.AppendCertsFromPEM(text)
-	}
-	if uri.CertFile != "" {
-		own, _ := tls.LoadX509KeyPair(uri.CertFile, uri.KeyFile) // checkURL has read it
-		config.Certificates = []tls.Certificate{own}
-	}
-	found, ok := tlscheck.Check(ctx, c.address(), config, tlsHints)
+	found, ok := tlscheck.Check(ctx, c.address(), c.tlsConfig(), tlsHints)
 	c.found = append(c.found, found...)
 	return ok
 }

@@ -21,6 +21,7 @@ const (
 	Soon = 7 * 24 * time.Hour
 
 	handshakeTimeout = 5 * time.Second
+	alertTimeout     = 500 * time.Millisecond
 )
 
 // Hints name the settings of the connection, for the ways out.
@@ -52,6 +53,9 @@ func Check(ctx context.Context, address string, config *tls.Config, hints Hints)
 	conn := tls.Client(raw, config)
 	err = conn.HandshakeContext(ctx)
 	state := conn.ConnectionState()
+	if err == nil {
+		err = alert(conn)
+	}
 	if err != nil {
 		fault, wayOut := Explain(err, hints)
 		if fault == "" {
@@ -61,6 +65,31 @@ func Check(ctx context.Context, address string, config *tls.Config, hints Hints)
 	}
 	f, ok := Server(state, config, verified, hints)
 	return append(found, f), ok
+}
+
+// Alert connects to the address, HOST:PORT, and returns the alert by which the server refuses
+// the client's certificate, or its lack; nil: it sends none. By TLS 1.3, a server sends it
+// after the handshake. A client that has written meanwhile may get only a reset connection.
+func Alert(ctx context.Context, address string, config *tls.Config) error {
+	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
+	defer cancel()
+	conn, err := (&tls.Dialer{Config: config}).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil // the caller knows it
+	}
+	defer conn.Close()
+	return alert(conn)
+}
+
+// alert returns the alert that the server sends after the handshake, if it sends one soon.
+func alert(conn net.Conn) error {
+	_ = conn.SetReadDeadline(time.Now().Add(alertTimeout))
+	_, err := conn.Read(make([]byte, 1))
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "remote error" {
+		return err
+	}
+	return nil
 }
 
 // Server returns what there is to say about the certificate that a server has shown.

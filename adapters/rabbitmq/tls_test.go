@@ -1,0 +1,71 @@
+package rabbitmq_test
+
+import (
+	"crypto/tls"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"example.com/orderflow/adapters/rabbitmq"
+	"example.com/orderflow/internal/tlstest"
+)
+
+// The URL's options give the connection its authorities and the client's certificate. A
+// check and an error say which certificate is refused, and why.
+func TestTLSToTheBroker(t *testing.T) {
+	authority, foreign := tlstest.NewAuthority(t), tlstest.NewAuthority(t)
+	tomorrow, yesterday, later := time.Now().Add(24*time.Hour), time.Now().Add(-24*time.Hour), time.Now().Add(60*24*time.Hour)
+	client := authority.Issue(t, later)
+	ca := url.Values{"cacertfile": {authority.File}}
+	with := func(own tlstest.Certificate) url.Values {
+		return url.Values{"cacertfile": {authority.File}, "certfile": {own.File}, "keyfile": {own.KeyFile}}
+	}
+	for _, tt := range []struct {
+		name    string
+		server  tlstest.Certificate
+		clients bool // must have a certificate
+		options url.Values
+		check   string // the first fault with its way out; empty: none
+		open    string // in the error of a ping; empty: it succeeds
+	}{
+		{"known authority", authority.Issue(t, later), false, ca, "", ""},
+		{"client with a certificate", authority.Issue(t, later), true, with(client), "", ""},
+		{"soon over", authority.Issue(t, tomorrow), false, ca, "server's certificate: it expires in 24h0m0s; renew it at the server", ""},
+		{"expired", authority.Issue(t, yesterday), false, ca, "server's certificate: it expired on " + yesterday.UTC().Format(time.DateOnly), "certificate has expired"},
+		{"foreign authority", foreign.Issue(t, later), false, ca, "server's certificate: an unknown authority has signed it; name the file of the authority's certificate by the URL's option cacertfile", "name the file of the authority"},
+		{"no authority given", authority.Issue(t, later), false, nil, "server's certificate: an unknown authority has signed it; name the file of the authority's certificate by the URL's option cacertfile", "name the file of the authority"},
+		{"for another host", authority.Issue(t, later, "mq.example.com"), false, ca, `server's certificate: it is not for "localhost"; use one of its names in the URL`, "not localhost"},
+		{"for another host, which the URL names", authority.Issue(t, later, "mq.example.com"), false,
+			url.Values{"cacertfile": {authority.File}, "server_name_indication": {"mq.example.com"}}, "", ""},
+		{"client without a certificate", authority.Issue(t, later), true, ca, "TLS: the server requires a client's certificate; give one by the URL's options certfile and keyfile", "requires a client's certificate: give one by"},
+		{"client of a foreign authority", authority.Issue(t, later), true, with(foreign.Issue(t, later)), "TLS: the server does not know the authority of the client's certificate", "unknown certificate authority"},
+		{"client's certificate has expired", authority.Issue(t, later), true, with(authority.Issue(t, yesterday)), "client's certificate: it expired on", "expired certificate"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			config := &tls.Config{Certificates: []tls.Certificate{tt.server.Certificate}}
+			if tt.clients {
+				config.ClientAuth, config.ClientCAs = tls.RequireAndVerifyClientCert, authority.Pool()
+			}
+			u, err := url.Parse(through(t, tlstest.Proxy(t, brokerAddress(t), config)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			u.Scheme, u.RawQuery = "amqps", tt.options.Encode()
+
+			var faults []string
+			for _, f := range rabbitmq.Check(bounded(t, patience), u.String(), rabbitmq.CheckOptions{Topology: newTopology(t), Publishes: true}) {
+				if f.Fault != "" {
+					faults = append(faults, f.What+": "+f.Fault+"; "+f.WayOut)
+				}
+			}
+			if tt.check == "" && len(faults) > 0 || tt.check != "" && (len(faults) == 0 || !strings.HasPrefix(faults[0], tt.check)) {
+				t.Errorf("the check has found %q, want %q", faults, tt.check)
+			}
+			err = open(t, u.String(), newTopology(t)).Publisher().Ping(bounded(t, patience))
+			if tt.open == "" && err != nil || tt.open != "" && (err == nil || !strings.Contains(err.Error(), tt.open)) {
+				t.Errorf("ping: %v, want %q", err, tt.open)
+			}
+		})
+	}
+}
