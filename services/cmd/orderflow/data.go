@@ -64,7 +64,7 @@ To use it: copy it to the place of the data while no service runs, or name it: -
 }
 
 type moveData struct {
-	ToStore string `env:"TO_STORE_URL" placeholder:"URL" help:"URL of the other store: mongodb://HOST:PORT/DATABASE, mongodb+srv://HOST/DATABASE, or sqlite:PATH."`
+	ToStore string `env:"TO_STORE_URL" filevar:"TO_STORE_URL_FILE" placeholder:"URL" help:"URL of the other store: mongodb://HOST:PORT/DATABASE, mongodb+srv://HOST/DATABASE, or sqlite:PATH. TO_STORE_URL_FILE may name a file that has it."`
 	DryRun  bool   `help:"Copy nothing; only account for what the other store has."`
 	Undo    bool   `help:"Let services use the file again, after its data was moved."`
 }

@@ -82,9 +82,10 @@ func Exec(ctx context.Context, program Program, settings Settings, args []string
 	if err != nil {
 		panic(err) // the tags are wrong; every test finds that
 	}
+	files := readFileVariables(parser.Model)
 	command, err := parser.Parse(args)
 	usage := func(err error) int {
-		text := strings.ReplaceAll(withVariable(parser.Model, err), "\n", `\n`) // in an argument
+		text := strings.ReplaceAll(withVariable(parser.Model, files, err), "\n", `\n`) // in an argument
 		fmt.Fprintf(s.Err, "%s: %s (see %s --help)\n", program.Name, text, commandOf(program.Name, command, err))
 		return 2
 	}
@@ -93,6 +94,19 @@ func Exec(ctx context.Context, program Program, settings Settings, args []string
 		return exited
 	case err != nil:
 		return usage(err)
+	}
+	fail := func(err error) int {
+		fmt.Fprintf(s.Err, "%s: %s\n", program.Name, withVariable(parser.Model, files, err))
+		return 1
+	}
+	if err := files.check(command); err != nil {
+		return fail(err)
+	}
+	if settings.Shared().PrintConfig {
+		if err := printConfig(command, files, settings, s.Out); err != nil {
+			return fail(err)
+		}
+		return 0
 	}
 
 	isService := command.Command() == "run"
@@ -119,8 +133,7 @@ func Exec(ctx context.Context, program Program, settings Settings, args []string
 	case errors.As(err, new(secretFree)):
 		s.Err = printable{plain}
 	}
-	fmt.Fprintf(s.Err, "%s: %s\n", program.Name, withVariable(parser.Model, err))
-	return 1
+	return fail(err)
 }
 
 // commandOf returns the command that the parser found in the arguments, or the
@@ -142,13 +155,13 @@ var fromVariable = regexp.MustCompile(`(?s) \(from envar .*\)$`)
 
 // withVariable returns the error's text with the environment variable beside each
 // flag, because either may have set the value.
-func withVariable(model *kong.Application, err error) string {
+func withVariable(model *kong.Application, files *fileVariables, err error) string {
 	text := fromVariable.ReplaceAllString(err.Error(), "")
 	for _, flag := range model.Flags {
-		if len(flag.Envs) > 0 {
+		if variable := files.name(flag); variable != "" {
 			for _, end := range []string{":", " must"} {
 				name := "--" + flag.Name
-				text = strings.ReplaceAll(text, name+end, name+" ("+flag.Envs[0]+")"+end)
+				text = strings.ReplaceAll(text, name+end, name+" ("+variable+")"+end)
 			}
 		}
 	}

@@ -17,11 +17,10 @@ import (
 // logger returns the service's log. Lines about a request have its id. The log hides
 // the secrets in errors, which may come from any library.
 func (c *Common) logger(out io.Writer) *slog.Logger {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
+	if err := c.level.UnmarshalText([]byte(c.LogLevel)); err != nil {
 		panic(err) // the enum allows no others
 	}
-	return slog.New(requestid.Handler(c.formatted(out, &slog.HandlerOptions{Level: level, ReplaceAttr: hideSecrets})))
+	return slog.New(requestid.Handler(c.formatted(out, &slog.HandlerOptions{Level: &c.level, ReplaceAttr: hideSecrets})))
 }
 
 // LogChannel returns the channel that writes notifications to the output, between

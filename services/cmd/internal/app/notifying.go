@@ -17,10 +17,10 @@ import (
 
 // Notifying has the settings of a program that sends notifications.
 type Notifying struct {
-	SMTP             string `name:"smtp" env:"SMTP_URL" placeholder:"URL" help:"Mail server, smtp://USER:PASSWORD@HOST:587/?from=ADDRESS or smtps://…; adds the channel email, which writes to users. A flag shows a password in the process list: use the variable, or --smtp-password-file."`
+	SMTP             string `name:"smtp" env:"SMTP_URL" filevar:"SMTP_URL_FILE" placeholder:"URL" help:"Mail server, smtp://USER:PASSWORD@HOST:587/?from=ADDRESS or smtps://…; adds the channel email, which writes to users. A flag shows a password in the process list: use the variable, a file that SMTP_URL_FILE names, or --smtp-password-file."`
 	SMTPPasswordFile string `name:"smtp-password-file" env:"SMTP_PASSWORD_FILE" placeholder:"FILE" help:"File with the password of --smtp."`
 
-	Webhook             string `env:"WEBHOOK_URL" placeholder:"URL" help:"URL that gets every event; adds the channel webhook, which also sends to users' own URLs. Needs a secret."`
+	Webhook             string `env:"WEBHOOK_URL" filevar:"WEBHOOK_URL_FILE" placeholder:"URL" help:"URL that gets every event; adds the channel webhook, which also sends to users' own URLs. Needs a secret. WEBHOOK_URL_FILE may name a file that has it."`
 	WebhookSecretFile   string `env:"WEBHOOK_SECRET_FILE" placeholder:"FILE" help:"File with the secrets that sign webhooks, whsec_…, one a line, the newest first; or set WEBHOOK_SECRET. Without --webhook, the channel webhook sends to users alone."`
 	WebhookAllowPrivate bool   `env:"WEBHOOK_ALLOW_PRIVATE" help:"Also send webhooks to private, loopback and link-local addresses, and by http."`
 
@@ -29,11 +29,14 @@ type Notifying struct {
 	Language     string `name:"default-language" env:"DEFAULT_LANGUAGE" default:"en" help:"Language for users without one."`
 	Rate         string `env:"RATE" placeholder:"CHANNEL=N,…" help:"Notifications a second that this process sends at most, by channel, such as email=20,webhook=50; others are not limited."`
 	Retention    Days   `env:"RETENTION" default:"90d" help:"How long to keep what was sent, skipped or given up, 1d to 3650d; what waits is never deleted."`
-	Alerts       string `env:"ALERTS" placeholder:"URL" help:"Where to report what was given up, paused, back or stuck: mailto:ADDRESS (by the channel email) or https://… (by the channel webhook)."`
+	Alerts       string `env:"ALERTS" filevar:"ALERTS_FILE" placeholder:"URL" help:"Where to report what was given up, paused, back or stuck: mailto:ADDRESS (by the channel email) or https://… (by the channel webhook). ALERTS_FILE may name a file that has it."`
 }
 
 // Days is a duration that may be written in days, such as 90d.
 type Days time.Duration
+
+// String returns the duration as a setting has it.
+func (d Days) String() string { return yamlfile.FormatDuration(time.Duration(d)) }
 
 func decodeDays(ctx *kong.DecodeContext, target reflect.Value) error {
 	var text string
@@ -54,7 +57,7 @@ func (n *Notifying) notifying() *Notifying { return n }
 func (n *Notifying) Validate() error {
 	const day = Days(24 * time.Hour)
 	if n.Retention < day || n.Retention > 3650*day {
-		return fmt.Errorf("--retention: %s is out of range; give 1d to 3650d, such as 90d", yamlfile.FormatDuration(time.Duration(n.Retention)))
+		return fmt.Errorf("--retention: %s is out of range; give 1d to 3650d, such as 90d", n.Retention)
 	}
 	if n.SMTPPasswordFile != "" && n.SMTP == "" {
 		return errors.New("--smtp-password-file: there is no mail server to use it with; set --smtp, too")

@@ -8,21 +8,34 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 const maxSecret = 64 << 10 // bytes
 
+// readTimeout bounds the reading of a secret: its file may be a pipe that nobody writes to.
+const readTimeout = 10 * time.Second
+
 // readSecret returns the content of the file without white space around it. Its errors
 // show neither the content nor the path: see atPath.
 func readSecret(path string) (string, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return "", withoutPath(err)
-	}
-	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, maxSecret+1))
-	if err != nil {
-		return "", withoutPath(err)
+	var data []byte
+	done := make(chan error, 1)
+	go func() { // may last until the process ends
+		file, err := os.Open(path)
+		if err == nil {
+			defer file.Close()
+			data, err = io.ReadAll(io.LimitReader(file, maxSecret+1))
+		}
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		if err != nil {
+			return "", withoutPath(err)
+		}
+	case <-time.After(readTimeout):
+		return "", fmt.Errorf("the file could not be read within %v; is it a pipe?", readTimeout)
 	}
 	if len(data) > maxSecret {
 		return "", fmt.Errorf("the file has more than %d KiB; a secret is shorter", maxSecret>>10)

@@ -33,7 +33,8 @@ const (
 )
 
 // AdminServer returns the component that serves operators: the handlers, by patterns
-// of [http.ServeMux], and profiles of the process under /debug/pprof/.
+// of [http.ServeMux], the log level at /log-level, and profiles of the process under
+// /debug/pprof/.
 func (c *Common) AdminServer(handlers map[string]http.Handler, log *slog.Logger) (Component, error) {
 	listener, err := c.AdminAddr.Listen("admin-addr")
 	if err != nil {
@@ -46,6 +47,7 @@ func (c *Common) AdminServer(handlers map[string]http.Handler, log *slog.Logger)
 	if handlers["/"] == nil {
 		mux.Handle("/", httpapi.NewHandler(nil, nil, log))
 	}
+	mux.Handle("/log-level", c.levelHandler(log))
 	mux.Handle("/debug/pprof/", profiles())
 	return c.serve("admin", listener, httpapi.Server{
 		Handler: httpapi.ForOperators(mux, log), RequestTimeout: maxProfileTime,

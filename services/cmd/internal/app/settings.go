@@ -2,6 +2,7 @@ package app
 
 import (
 	"fmt"
+	"log/slog"
 	"math"
 	"time"
 
@@ -14,13 +15,16 @@ import (
 type Common struct {
 	data  string               // URL of the file in the data folder; empty: the program has none
 	files map[string]*openFile // by path
+	level slog.LevelVar        // of the log
 
 	AdminAddr Address `env:"ADMIN_ADDR" default:"localhost:${admin_port}" help:"Address for operators; do not expose it to the public."`
 
-	Store  string `env:"STORE_URL" default:"${store}" placeholder:"URL" help:"URL of the store: mongodb://HOST:PORT/DATABASE, mongodb+srv://HOST/DATABASE, sqlite:PATH, or memory: (default ${default})."`
-	Broker string `env:"BROKER_URL" default:"${broker}" placeholder:"URL" help:"URL of the broker: amqp://USER:PASSWORD@HOST:PORT/VHOST, amqps://…, sqlite:PATH of a file that the services share, or memory: if both run in one process (default ${default})."`
+	PrintConfig bool `help:"Print the settings with their sources, without secrets, and exit."`
 
-	BrokerManagement string `env:"BROKER_MANAGEMENT_URL" placeholder:"URL" help:"RabbitMQ's management API, http://USER:PASSWORD@HOST:15672, to check for policies that would lose events; empty: no check."`
+	Store  string `env:"STORE_URL" filevar:"STORE_URL_FILE" default:"${store}" placeholder:"URL" help:"URL of the store: mongodb://HOST:PORT/DATABASE, mongodb+srv://HOST/DATABASE, sqlite:PATH, or memory: (default ${default}). STORE_URL_FILE may name a file that has it."`
+	Broker string `env:"BROKER_URL" filevar:"BROKER_URL_FILE" default:"${broker}" placeholder:"URL" help:"URL of the broker: amqp://USER:PASSWORD@HOST:PORT/VHOST, amqps://…, sqlite:PATH of a file that the services share, or memory: if both run in one process (default ${default}). BROKER_URL_FILE may name a file that has it."`
+
+	BrokerManagement string `env:"BROKER_MANAGEMENT_URL" filevar:"BROKER_MANAGEMENT_URL_FILE" placeholder:"URL" help:"RabbitMQ's management API, http://USER:PASSWORD@HOST:15672, to check for policies that would lose events; empty: no check. BROKER_MANAGEMENT_URL_FILE may name a file that has it."`
 
 	AutoIndex bool `env:"AUTO_INDEX" default:"true" negatable:"" help:"Build missing indexes of MongoDB at the start. Without it, the start says which are missing, and the command indexes builds them."`
 
