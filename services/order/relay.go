@@ -33,7 +33,13 @@ const (
 	markEnough    = 256
 
 	sweepInterval = time.Second
-	maxBackoff    = time.Second
+
+	// The relay pings the broker while it calls Publish less often than this. Claims of
+	// events whose outcome is unknown run out in less time, so an outage with events is
+	// no idle time.
+	idleAfter    = 30 * time.Second
+	idleInterval = 10 * time.Second // between two pings
+	maxBackoff   = time.Second
 
 	// The relay publishes an event only while its claim holds, so that two
 	// services do not publish the same event. A call starts within holdFor after
@@ -46,6 +52,9 @@ const (
 // Relay publishes the outbox's events. It gets fresh events in memory from
 // Enqueue. Each second it also sweeps the outbox for events that a crash, a full
 // buffer or an outage of the broker left there.
+//
+// While nothing is to be published, it looks at the broker if the publisher is a
+// [ports.Pinger], so that the log reports an outage before the next order.
 //
 // Its loops take two contexts. When the first, Run's, ends, they start no new work.
 // The second ends 5 s later, and bounds the calls under way.
@@ -60,6 +69,7 @@ type Relay struct {
 	waiting   atomic.Int64        // events that wait for the broker, at least
 
 	broker    statelog.State // down: it is unavailable, or refuses everything
+	calledAt  atomic.Int64   // when Publish was last called, in nanoseconds since 1970
 	refusals  refusals
 	batchSize atomic.Int64   // events that the broker answers in time, in one call
 	sweeps    statelog.State // down: Claim fails
@@ -119,11 +129,23 @@ func (r *Relay) Run(ctx context.Context) error {
 	var publishing, marking sync.WaitGroup
 	publishing.Go(func() { r.publishFresh(ctx, calls) })
 	publishing.Go(func() { r.sweep(ctx, calls) })
+	publishing.Go(func() { r.watchIdle(ctx) })
 	marking.Go(func() { r.markPublished(ctx, calls) })
 	publishing.Wait()
 	close(r.published)
 	marking.Wait()
+	if left := r.left(); left > 0 {
+		r.log.Warn("the relay leaves events in the outbox; another order service or the next start publishes them", "at_least", left)
+	}
 	return nil
+}
+
+// left returns how many events the relay knows that it has not published.
+func (r *Relay) left() int64 {
+	if r.broker.IsDown() {
+		return r.waiting.Load()
+	}
+	return int64(len(r.fresh))
 }
 
 // publishFresh publishes the events from Enqueue until ctx ends. Then it publishes
@@ -201,6 +223,42 @@ func (r *Relay) sweepOnce(ctx, calls context.Context) (more bool) {
 	}
 	r.sweeps.Up(ctx, r.log, "the outbox is swept again")
 	return r.publish(ctx, calls, since, events) && len(events) == limit
+}
+
+// watchIdle pings the broker while no events go to it, until ctx ends.
+func (r *Relay) watchIdle(ctx context.Context) {
+	broker, ok := r.publisher.(ports.Pinger)
+	if !ok {
+		return
+	}
+	r.calledAt.CompareAndSwap(0, time.Now().UnixNano())
+	ticker := time.NewTicker(idleInterval)
+	defer ticker.Stop()
+	away := false // because of a ping
+	for {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+		if time.Since(time.Unix(0, r.calledAt.Load())) < idleAfter {
+			away = false // publish reports the broker's state
+			continue
+		}
+		pinging, cancel := context.WithTimeout(ctx, callTimeout)
+		err := broker.Ping(pinging)
+		cancel()
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			away = true
+			r.broker.Down(ctx, r.log, "the broker is unavailable; events would wait in the outbox", err, "waiting_at_least", r.waiting.Load())
+		case away:
+			away = false
+			r.broker.Up(ctx, r.log, "the broker is available again")
+		}
+	}
 }
 
 // markPublished marks published events until the channel is closed. The sweep

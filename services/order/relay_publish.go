@@ -41,6 +41,7 @@ func (r *Relay) publishOnce(calls context.Context, since time.Time, events []dom
 	ctx, cancel := context.WithTimeout(calls, callTimeout)
 	defer cancel()
 	began := time.Now()
+	r.calledAt.Store(began.UnixNano())
 	errs := r.publisher.Publish(ctx, events...)
 	took, late := time.Since(began), ctx.Err() != nil
 

@@ -117,6 +117,7 @@ func Exec(ctx context.Context, program Program, settings Settings, args []string
 		plain = errs
 		s.Err = redacting{plain}
 		log := settings.Shared().logger(out)
+		logStart(program, settings, log)
 		defer runtime.KeepAlive(limitMemory(os.DirFS("/"), log))
 		command.Bind(out, log)
 		warnAboutSecretFlags(command, log)

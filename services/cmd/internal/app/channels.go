@@ -90,10 +90,15 @@ func (n *Notifying) flagSpecs(fault func(flag string, err error)) (specs []*chan
 	if n.SMTP != "" {
 		specs = append(specs, n.mailSpec(fault))
 	}
-	if n.Webhook != "" || n.WebhookSecretFile != "" || webhookSecretIsSet() {
+	if n.hasWebhook() {
 		specs = append(specs, n.webhookSpec(fault))
 	}
 	return specs
+}
+
+// hasWebhook reports whether the flags have the channel webhook.
+func (n *Notifying) hasWebhook() bool {
+	return n.Webhook != "" || n.WebhookSecretFile != "" || webhookSecretIsSet()
 }
 
 func (n *Notifying) mailSpec(fault func(flag string, err error)) *channelSpec {

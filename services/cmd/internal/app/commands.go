@@ -21,6 +21,12 @@ type printVersion struct{}
 
 // Run prints the versions of the program and of Go.
 func (printVersion) Run(program Program, s Streams) error {
+	fmt.Fprintf(s.Out, "%s %s %s %s/%s\n", program.Name, version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return nil
+}
+
+// version returns the version of the program, and the revision if it is known.
+func version() string {
 	module, revision := "(devel)", ""
 	if info, ok := debug.ReadBuildInfo(); ok {
 		if info.Main.Version != "" {
@@ -32,8 +38,7 @@ func (printVersion) Run(program Program, s Streams) error {
 			}
 		}
 	}
-	fmt.Fprintf(s.Out, "%s %s%s %s %s/%s\n", program.Name, module, revision, runtime.Version(), runtime.GOOS, runtime.GOARCH)
-	return nil
+	return module + revision
 }
 
 type healthcheck struct{}

@@ -62,7 +62,7 @@ func (n *Notifying) Validate() error {
 	if n.SMTPPasswordFile != "" && n.SMTP == "" {
 		return errors.New("--smtp-password-file: there is no mail server to use it with; set --smtp, too")
 	}
-	if n.WebhookAllowPrivate && n.Webhook == "" && n.WebhookSecretFile == "" && !webhookSecretIsSet() {
+	if n.WebhookAllowPrivate && !n.hasWebhook() {
 		return errors.New("--webhook-allow-private: there is no channel webhook; set --webhook or --webhook-secret-file, too")
 	}
 	_, err := n.rates()

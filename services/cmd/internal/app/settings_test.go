@@ -39,7 +39,8 @@ func execute(t *testing.T, args ...string) (status int, e *everything, stderr st
 	var out, errs bytes.Buffer
 	status = Exec(t.Context(), program, e, args, Streams{nil, &out, &errs})
 	for line := range strings.Lines(out.String()) {
-		if !strings.Contains(line, "the list of processes shows the secret") || strings.Contains(line, "hunter2") {
+		expected := strings.Contains(line, "the list of processes shows the secret") || strings.Contains(line, `"msg":"starting"`)
+		if !expected || strings.Contains(line, "hunter2") {
 			t.Errorf("stdout has %q", line)
 		}
 	}
