@@ -99,6 +99,7 @@ func (run) Run(ctx context.Context, s *settings, out *app.Output, log *slog.Logg
 	// 6. Run all of them until ctx ends, and stop them in reverse order. One of them
 	// waits for the broker, beside the others. Errors of the broker name its setting.
 	return s.RunAll(ctx, log,
+		s.Leaving(store, broker, channels),
 		admin,
 		s.Server("notification", listener, handler, log),
 		s.AwaitConsumer(broker, log),

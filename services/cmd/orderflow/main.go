@@ -94,6 +94,7 @@ func (run) Run(ctx context.Context, s *settings, out *app.Output, log *slog.Logg
 
 	// 6. Run all of them until ctx ends, and stop them in reverse order.
 	return s.RunAll(ctx, log,
+		s.Leaving(store, broker, channels),
 		s.welcome(out, broker.Consumers, store, orderListener, notificationListener),
 		admin,
 		s.Server("notification", notificationListener, notificationHandler, log),

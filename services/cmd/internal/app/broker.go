@@ -92,7 +92,7 @@ func (c *Common) CheckBrokerExists() error {
 
 // OnBroker returns a component whose errors name the setting of the broker.
 func (c *Common) OnBroker(name string, run func(context.Context) error) Component {
-	return Component{name, func(ctx context.Context) error {
+	return Component{Name: name, Run: func(ctx context.Context) error {
 		if err := run(ctx); err != nil {
 			return settingError("--broker", c.Broker, err)
 		}

@@ -14,6 +14,8 @@ import (
 type Component struct {
 	Name string
 	Run  func(context.Context) error
+
+	left func(context.Context) []any // what waits after all have stopped, for the log; nil: nothing
 }
 
 // The shutdown timeout is divided: 80 % for the components, the rest in equal parts
@@ -80,6 +82,7 @@ func (c *Common) RunAll(ctx context.Context, log *slog.Logger, components ...Com
 			return errors.Join(first, fmt.Errorf("%s did not stop within %v; the next start takes up its unfinished work", r.Name, timeout))
 		}
 	}
-	log.Info("stopped", "after", time.Since(start).Round(time.Millisecond).String())
+	after := time.Since(start)
+	log.Info("stopped", append([]any{"after", after.Round(time.Millisecond).String()}, c.leaves(components)...)...)
 	return first
 }

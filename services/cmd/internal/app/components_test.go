@@ -40,13 +40,13 @@ func TestRunAll(t *testing.T) {
 				defer cancel()
 				ends := make(chan string, 3)
 				plain := func(name string) Component {
-					return Component{name, func(ctx context.Context) error {
+					return Component{Name: name, Run: func(ctx context.Context) error {
 						<-ctx.Done()
 						ends <- name
 						return nil
 					}}
 				}
-				middle := Component{"b", func(ctx context.Context) error {
+				middle := Component{Name: "b", Run: func(ctx context.Context) error {
 					if tt.fails {
 						time.Sleep(time.Second)
 						ends <- "b"
@@ -85,7 +85,7 @@ func TestRunAllReturnsTheFirstError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
 		failing := func(name string, after time.Duration) Component {
-			return Component{name, func(context.Context) error {
+			return Component{Name: name, Run: func(context.Context) error {
 				time.Sleep(after)
 				return errors.New(name + " refused")
 			}}
@@ -122,7 +122,7 @@ func TestShutdownDelay(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ctx, cancel := context.WithCancelCause(t.Context())
-				component := Component{"a", func(ctx context.Context) error {
+				component := Component{Name: "a", Run: func(ctx context.Context) error {
 					if tt.ends > 0 {
 						time.Sleep(tt.ends)
 						return nil

@@ -34,7 +34,7 @@ func (n *Notifying) channelNames() string {
 		names = append(names, "webhook")
 	}
 	if n.ChannelsFile != "" {
-		names = append(names, "and those of "+Redact(n.ChannelsFile))
+		names = append(names, "and those of --channels")
 	}
 	return strings.Join(names, " ")
 }
