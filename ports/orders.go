@@ -32,16 +32,18 @@ type OrderRepository interface {
 	//
 	// List skips records that it can't read, logs their ids, and counts them.
 	//
-	// ErrInvalidCursor is returned when query.Cursor is not a cursor of this
-	// repository.
+	// ErrInvalidCursor is returned when query.Cursor is not the NextCursor of a page
+	// with the same UserID, CreatedFrom and CreatedTo.
 	List(ctx context.Context, query OrderQuery) (OrderPage, error)
 }
 
 // OrderQuery selects a page of orders.
 type OrderQuery struct {
-	UserID string // orders of this user; empty: of all users
-	Limit  int    // the page's size, from 1 to MaxListLimit; List replaces other values by the nearer bound
-	Cursor string // NextCursor of the page before; empty: the first page
+	UserID      string    // orders of this user; empty: of all users
+	CreatedFrom time.Time // CreatedAt is not before it; zero: no bound
+	CreatedTo   time.Time // CreatedAt is before it; zero: no bound
+	Limit       int       // the page's size, from 1 to MaxListLimit; List replaces other values by the nearer bound
+	Cursor      string    // NextCursor of the page before; empty: the first page
 }
 
 // MaxListLimit is the largest page that List returns.

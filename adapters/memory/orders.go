@@ -87,19 +87,22 @@ func (o *Orders) List(ctx context.Context, query ports.OrderQuery) (ports.OrderP
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	start, ok, err := cursor.Start(query)
+	if err != nil {
+		return ports.OrderPage{}, fmt.Errorf("list orders: %w", err)
+	}
 	positions := o.byUser[query.UserID].all()
-	if query.Cursor != "" {
-		p, err := cursor.Decode(query.Cursor)
-		if err != nil {
-			return ports.OrderPage{}, fmt.Errorf("list orders: %w", err)
-		}
-		positions = o.byUser[query.UserID].after(p)
+	if ok {
+		positions = o.byUser[query.UserID].after(start)
 	}
 	limit := min(max(query.Limit, 1), ports.MaxListLimit)
 	var page ports.OrderPage
 	for p := range positions {
+		if p.CreatedAt.Before(query.CreatedFrom) {
+			break
+		}
 		if len(page.Orders) == limit {
-			page.NextCursor = cursor.Encode(cursor.Of(page.Orders[limit-1]))
+			page.NextCursor = cursor.Encode(cursor.Of(page.Orders[limit-1]), query)
 			break
 		}
 		page.Orders = append(page.Orders, o.orders[p.ID])

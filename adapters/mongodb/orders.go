@@ -113,7 +113,7 @@ func (o *Orders) List(ctx context.Context, query ports.OrderQuery) (_ ports.Orde
 	}
 	page := ports.OrderPage{Orders: found.records, Unreadable: found.skipped.Count}
 	if found.more {
-		page.NextCursor = cursor.Encode(cursor.Of(found.last()))
+		page.NextCursor = cursor.Encode(cursor.Of(found.last()), query)
 	}
 	return page, nil
 }
@@ -123,20 +123,28 @@ func listFilter(query ports.OrderQuery) (bson.M, error) {
 	if query.UserID != "" {
 		filter["user_id"] = query.UserID
 	}
-	if query.Cursor == "" {
-		return filter, nil
+	at := bson.M{}
+	if !query.CreatedFrom.IsZero() {
+		at["$gte"] = cursor.Ceil(query.CreatedFrom)
 	}
-	after, err := cursor.Decode(query.Cursor)
-	if err != nil {
+	start, ok, err := cursor.Start(query)
+	switch {
+	case err != nil:
 		return nil, err
+	case query.Cursor != "":
+		// The first condition is where an index scan starts. The others exclude the orders
+		// of earlier pages. A value that is not a time is sorted by its type.
+		at["$not"] = bson.M{"$gt": start.CreatedAt}
+		filter["$nor"] = bson.A{
+			bson.M{"created_at": bson.M{"$type": typesAfter("date")}},
+			bson.M{"created_at": start.CreatedAt, "_id": bson.M{"$gte": string(start.ID)}},
+			bson.M{"created_at": start.CreatedAt, "_id": bson.M{"$type": typesAfter("string")}},
+		}
+	case ok:
+		at["$lt"] = start.CreatedAt
 	}
-	// The first condition is where an index scan starts. The others exclude the orders
-	// of earlier pages. A value that is not a time is sorted by its type.
-	filter["created_at"] = bson.M{"$not": bson.M{"$gt": after.CreatedAt}}
-	filter["$nor"] = bson.A{
-		bson.M{"created_at": bson.M{"$type": typesAfter("date")}},
-		bson.M{"created_at": after.CreatedAt, "_id": bson.M{"$gte": string(after.ID)}},
-		bson.M{"created_at": after.CreatedAt, "_id": bson.M{"$type": typesAfter("string")}},
+	if len(at) > 0 {
+		filter["created_at"] = at
 	}
 	return filter, nil
 }

@@ -319,6 +319,14 @@ func TestQueriesUseIndexes(t *testing.T) {
 			query.Cursor = all(t, query).NextCursor
 			all(t, query)
 		}, "user_newest_first"},
+		{"list of a period", func(t *testing.T) {
+			all(t, ports.OrderQuery{CreatedFrom: epoch, CreatedTo: epoch.Add(time.Hour), Limit: 10})
+		}, "newest_first"},
+		{"list of a user and a period, next page", func(t *testing.T) {
+			query := ports.OrderQuery{UserID: "ann", CreatedFrom: epoch, CreatedTo: epoch.Add(time.Hour), Limit: 10}
+			query.Cursor = all(t, query).NextCursor
+			all(t, query)
+		}, "user_newest_first"},
 		{"deliveries of an order", func(t *testing.T) {
 			if _, err := deliveries.List(bounded(t), ports.NotificationQuery{OrderID: "x"}); err != nil {
 				t.Fatal(err)

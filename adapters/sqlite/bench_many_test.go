@@ -36,15 +36,23 @@ func BenchmarkOfMany(b *testing.B) {
 	s := openInside(b, filepath.Join(b.TempDir(), "orderflow.db"), Options{})
 	fill(b, s, count)
 	middle := time.UnixMilli(count / 2)
-	order := cursor.Encode(cursor.Position{CreatedAt: middle, ID: newOrder(b, 0).ID})
+	after := func(query ports.OrderQuery) ports.OrderQuery {
+		query.Cursor = cursor.Encode(cursor.Position{CreatedAt: middle, ID: newOrder(b, 0).ID}, query)
+		return query
+	}
 	letter := cursor.EncodeLetter(cursor.Letter{Since: middle})
 	for name, call := range map[string]func() (int, error){
 		"List": func() (int, error) {
-			page, err := s.Orders().List(b.Context(), ports.OrderQuery{Limit: 20, Cursor: order})
+			page, err := s.Orders().List(b.Context(), after(ports.OrderQuery{Limit: 20}))
 			return len(page.Orders) - 20, err
 		},
 		"ListOfUser": func() (int, error) {
-			page, err := s.Orders().List(b.Context(), ports.OrderQuery{Limit: 20, Cursor: order, UserID: "user 7"})
+			page, err := s.Orders().List(b.Context(), after(ports.OrderQuery{Limit: 20, UserID: "user 7"}))
+			return len(page.Orders) - 20, err
+		},
+		"ListOfUserOfPeriod": func() (int, error) {
+			query := ports.OrderQuery{Limit: 20, UserID: "user 7", CreatedFrom: middle.Add(-10 * time.Second), CreatedTo: middle}
+			page, err := s.Orders().List(b.Context(), query)
 			return len(page.Orders) - 20, err
 		},
 		"DeadLetters": func() (int, error) {

@@ -59,12 +59,15 @@ func (o *Orders) Get(ctx context.Context, id domain.OrderID) (order domain.Order
 func (o *Orders) List(ctx context.Context, query ports.OrderQuery) (page ports.OrderPage, err error) {
 	defer describe(&err, "list orders")
 	var where filter
-	if query.Cursor != "" {
-		after, err := cursor.Decode(query.Cursor)
-		if err != nil {
-			return page, err
-		}
-		where.add("(created_at, id) < (?, ?)", after.CreatedAt.UnixMilli(), string(after.ID))
+	if !query.CreatedFrom.IsZero() {
+		where.add("created_at >= ?", cursor.Ceil(query.CreatedFrom).UnixMilli())
+	}
+	start, ok, err := cursor.Start(query)
+	if err != nil {
+		return page, err
+	}
+	if ok {
+		where.add("(created_at, id) < (?, ?)", start.CreatedAt.UnixMilli(), string(start.ID))
 	}
 	sql, args := selectOrders+where.sql()+" ORDER BY created_at DESC, id DESC", where.args
 	if query.UserID != "" {
@@ -76,7 +79,7 @@ func (o *Orders) List(ctx context.Context, query ports.OrderQuery) (page ports.O
 	}
 	page.Orders, page.Unreadable = found.records, found.skipped.Count
 	if found.more {
-		page.NextCursor = cursor.Encode(cursor.Of(found.last()))
+		page.NextCursor = cursor.Encode(cursor.Of(found.last()), query)
 	}
 	return page, nil
 }

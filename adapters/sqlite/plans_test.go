@@ -59,8 +59,11 @@ func callAll(t *testing.T, s *Store) {
 	ok(orders.Add(ctx, order))
 	ok(errorOf(orders.Get(ctx, order.ID)), errorOf(orders.Count(ctx)))
 	for _, user := range []string{"", order.UserID} {
-		for _, after := range []string{"", cursor.Encode(cursor.Of(order))} {
-			ok(errorOf(orders.List(ctx, ports.OrderQuery{UserID: user, Cursor: after})))
+		for _, query := range []ports.OrderQuery{{}, {CreatedFrom: epoch}, {CreatedTo: epoch}, {CreatedFrom: epoch, CreatedTo: epoch.Add(time.Hour)}} {
+			query.UserID = user
+			ok(errorOf(orders.List(ctx, query)))
+			query.Cursor = cursor.Encode(cursor.Of(order), query)
+			ok(errorOf(orders.List(ctx, query)))
 		}
 	}
 	ok(orders.Release(ctx, epoch.AddDate(-1, 0, 0), order.Created().ID))

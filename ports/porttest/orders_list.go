@@ -2,6 +2,7 @@ package porttest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -59,7 +60,7 @@ func listerOfOrders() lister[Store, ports.OrderQuery, domain.Order] {
 func checkList(t testing.TB, s Store, query ports.OrderQuery, want ...domain.Order) {
 	t.Helper()
 	got := listerOfOrders().follow(t, s, query, query.Limit, func() {})
-	checkEqual(t, fmt.Sprintf("list of user %q with limit %d", query.UserID, query.Limit), want, got)
+	checkEqual(t, fmt.Sprintf("list %+v", query), want, got)
 }
 
 var ordersList = append(listerOfOrders().clauses(), []Clause[Store]{
@@ -102,6 +103,59 @@ var ordersList = append(listerOfOrders().clauses(), []Clause[Store]{
 			checkList(t, s, ports.OrderQuery{UserID: user, Limit: 2}, sorted(of[user])...)
 		}
 		checkList(t, s, ports.OrderQuery{Limit: 2}, sorted(all)...)
+	}},
+
+	{"List returns only orders that were created from a time on and before another, if the query names them", func(t testing.TB, s Store) {
+		all := append(tied(1, 25), hardOrders()[6:]...) // of 5 times from the epoch on, and far from it
+		for i := range all {
+			all[i].ID, all[i].UserID = orderID(1000+i), []string{"ann", "ben"}[i%2]
+		}
+		add(t, s, all...)
+		at := func(ms float64) time.Time { return epoch.Add(time.Duration(ms * float64(time.Millisecond))) }
+		east := time.FixedZone("east", 3*3600)
+		for _, period := range [][2]time.Time{
+			{at(1), at(3)}, {at(1), {}}, {{}, at(3)}, {at(0), at(1)}, {at(2), at(2)}, {at(3), at(1)}, {at(5), {}}, {{}, at(0)},
+			{at(1.5), at(3.5)}, {at(0.000001), at(3.000001)}, {at(1).In(east), at(3).In(east)}, {epoch.AddDate(-500, 0, 0), epoch.AddDate(500, 0, 0)},
+		} {
+			for _, user := range []string{"", "ann"} {
+				var want []domain.Order
+				for _, order := range sorted(all) {
+					late := !period[1].IsZero() && !order.CreatedAt.Before(period[1])
+					if !late && !order.CreatedAt.Before(period[0]) && (user == "" || user == order.UserID) {
+						want = append(want, order)
+					}
+				}
+				for _, limit := range []int{2, 5, 100} {
+					checkList(t, s, ports.OrderQuery{UserID: user, CreatedFrom: period[0], CreatedTo: period[1], Limit: limit}, want...)
+				}
+			}
+		}
+	}},
+
+	{"List refuses the cursor of a page with another user or other times", func(t testing.TB, s Store) {
+		add(t, s, tied(1, 25)...)
+		queries := []ports.OrderQuery{
+			{}, {UserID: "user"}, {CreatedFrom: epoch}, {CreatedFrom: epoch.Add(-time.Hour)}, {CreatedTo: epoch.Add(time.Hour)},
+			{UserID: "user", CreatedFrom: epoch, CreatedTo: epoch.Add(time.Hour)},
+		}
+		for i, query := range queries {
+			query.Limit = 3
+			page, err := s.Orders.List(bounded(t), query)
+			must(t, "list orders", err)
+			if page.NextCursor == "" {
+				t.Fatalf("list %+v: no cursor after %d of 25 orders", query, len(page.Orders))
+			}
+			for j, other := range queries {
+				other.Limit, other.Cursor = 2, page.NextCursor
+				_, err := s.Orders.List(bounded(t), other)
+				if i == j && err != nil {
+					t.Errorf("list %+v with its own cursor and another limit: %v", query, err)
+				}
+				if i != j && !errors.Is(err, ports.ErrInvalidCursor) {
+					t.Errorf("list %+v with the cursor of %+v: error %v, want an error that wraps %q", other, query, err, ports.ErrInvalidCursor)
+				}
+			}
+		}
 	}},
 
 	{"List shares no memory with its caller", func(t testing.TB, s Store) {

@@ -79,6 +79,9 @@ func brokenLists() []broken[porttest.Store] {
 		steady    = "List returns each order that existed at the start once, while others are added"
 		user      = "List returns only the user's orders, if the query names a user"
 		limits    = "List of orders replaces a limit that is out of range by the nearer bound"
+		period    = "List returns only orders that were created from a time on and before another, if the query names them"
+		other     = "List refuses the cursor of a page with another user or other times"
+		anyCursor = "its cursors don't have the query"
 		everyList = "every clause that lists orders"
 	)
 	return []broken[porttest.Store]{
@@ -98,7 +101,7 @@ func brokenLists() []broken[porttest.Store] {
 				return page, err
 			}
 		})},
-		{"List counts its pages from the newest order", steady, "", picking(func(order domain.Order, query ports.OrderQuery) bool {
+		{"List counts its pages from the newest order", steady, anyCursor, picking(func(order domain.Order, query ports.OrderQuery) bool {
 			return query.UserID == "" || query.UserID == order.UserID
 		})},
 		{"List returns the oldest order first", newest, everyList, listed(func(page *ports.OrderPage, _ ports.OrderQuery) {
@@ -109,17 +112,31 @@ func brokenLists() []broken[porttest.Store] {
 				return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), cmp.Compare(a.ID, b.ID))
 			})
 		})},
-		{"List ignores the user", user, "", listing(func(query *ports.OrderQuery) { query.UserID = "" })},
+		{"List ignores the user", user, anyCursor, listing(func(query *ports.OrderQuery) { query.UserID = "" })},
 
-		{"List ignores the user after the first page", user, "", listing(func(query *ports.OrderQuery) {
+		{"List ignores the user after the first page", user, anyCursor, listing(func(query *ports.OrderQuery) {
 			if query.Cursor != "" {
 				query.UserID = ""
 			}
 		})},
+		{"List ignores from when orders were created", period, anyCursor, picking(func(order domain.Order, query ports.OrderQuery) bool {
+			return (query.UserID == "" || query.UserID == order.UserID) && (query.CreatedTo.IsZero() || order.CreatedAt.Before(query.CreatedTo))
+		})},
+		{"List includes the end of the period", period, anyCursor, picking(func(order domain.Order, query ports.OrderQuery) bool {
+			late := !query.CreatedTo.IsZero() && order.CreatedAt.After(query.CreatedTo)
+			return (query.UserID == "" || query.UserID == order.UserID) && !late && !order.CreatedAt.Before(query.CreatedFrom)
+		})},
+		{"List truncates times to the millisecond", period, "", listing(func(query *ports.OrderQuery) {
+			query.CreatedFrom, query.CreatedTo = query.CreatedFrom.Truncate(time.Millisecond), query.CreatedTo.Truncate(time.Millisecond)
+		})},
+		{"List takes the cursor of another query", other, "its pages count from the newest order", picking(func(order domain.Order, query ports.OrderQuery) bool {
+			late := !query.CreatedTo.IsZero() && !order.CreatedAt.Before(query.CreatedTo)
+			return (query.UserID == "" || query.UserID == order.UserID) && !late && !order.CreatedAt.Before(query.CreatedFrom)
+		})},
 		{"List ignores the case of user ids", user, "the pages count from the newest order", picking(func(order domain.Order, query ports.OrderQuery) bool {
 			return query.UserID == "" || strings.EqualFold(query.UserID, order.UserID)
 		})},
-		{"List starts anew at an unknown cursor", "List of orders refuses a cursor that it did not return", "", faulty(func(f *faultyStore) {
+		{"List starts anew at an unknown cursor", "List of orders refuses a cursor that it did not return", "a cursor of another query is unknown, too", faulty(func(f *faultyStore) {
 			f.list = func(ctx context.Context, query ports.OrderQuery) (ports.OrderPage, error) {
 				page, err := f.store.List(ctx, query)
 				if errors.Is(err, ports.ErrInvalidCursor) {

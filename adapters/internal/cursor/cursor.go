@@ -6,6 +6,8 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
+	"hash/crc32"
+	"strings"
 	"time"
 
 	"example.com/orderflow/domain"
@@ -31,24 +33,54 @@ func (p Position) Before(q Position) bool {
 	return p.ID > q.ID
 }
 
-// Encode returns the cursor of the page that starts after p.
-func Encode(p Position) string {
-	return base64.RawURLEncoding.EncodeToString(pack(p.CreatedAt, string(p.ID)))
+// Start returns the place in the list of orders after which the page of the query
+// begins, and whether there is one: without a cursor and a latest time the page begins
+// with the newest order. It returns an error that wraps [ports.ErrInvalidCursor] if
+// Encode did not make the cursor for a page of the same orders.
+func Start(query ports.OrderQuery) (p Position, ok bool, err error) {
+	if !query.CreatedTo.IsZero() {
+		p, ok = Position{CreatedAt: Ceil(query.CreatedTo)}, true // no id: it comes after all orders of this time
+	}
+	if query.Cursor == "" {
+		return p, ok, nil
+	}
+	p, err = decode(query)
+	return p, err == nil, err
 }
 
-// Decode returns the position of a cursor that Encode made, or an error that
-// wraps [ports.ErrInvalidCursor].
-func Decode(s string) (Position, error) {
-	data, err := base64.RawURLEncoding.Strict().DecodeString(s)
+// Encode returns the cursor of the query's page that starts after p.
+func Encode(p Position, query ports.OrderQuery) string {
+	return base64.RawURLEncoding.EncodeToString(append(pack(p.CreatedAt, string(p.ID)), filterOf(query)...))
+}
+
+// decode returns the position of the query's cursor.
+func decode(query ports.OrderQuery) (Position, error) {
+	data, err := base64.RawURLEncoding.Strict().DecodeString(query.Cursor)
 	if err != nil || len(data) < timeSize {
-		return Position{}, invalid(s)
+		return Position{}, invalid(query.Cursor)
 	}
 	at, text := unpack(data)
+	text, same := strings.CutSuffix(text, string(filterOf(query)))
 	id, err := domain.ParseOrderID(text)
-	if err != nil || string(id) != text { // Encode writes no upper case
-		return Position{}, invalid(s)
+	if !same || err != nil || string(id) != text { // Encode writes no upper case
+		return Position{}, invalid(query.Cursor)
 	}
 	return Position{CreatedAt: at, ID: id}, nil
+}
+
+// Ceil returns the first time in whole milliseconds, as all orders have it, that is not
+// before t. Servers would truncate t.
+func Ceil(t time.Time) time.Time { return domain.TruncateTime(t.Add(time.Millisecond - 1)) }
+
+// filterOf returns a checksum of what selects the query's orders, or nothing if the
+// query selects all.
+func filterOf(query ports.OrderQuery) []byte {
+	if query.UserID == "" && query.CreatedFrom.IsZero() && query.CreatedTo.IsZero() {
+		return nil
+	}
+	text := func(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
+	filter := text(query.CreatedFrom) + text(query.CreatedTo) + query.UserID
+	return binary.BigEndian.AppendUint32(nil, crc32.ChecksumIEEE([]byte(filter)))
 }
 
 const timeSize = 8

@@ -29,7 +29,7 @@ func TestCompareLetters(t *testing.T) {
 
 func FuzzDecodeLetter(f *testing.F) {
 	at := time.Date(2026, 11, 23, 10, 0, 0, 123_000_000, time.UTC)
-	order := cursor.Encode(cursor.Position{CreatedAt: at, ID: "0192f0c1-2d3e-7f4a-8b5c-6d7e8f901234"})
+	order := cursor.Encode(cursor.Position{CreatedAt: at, ID: "0192f0c1-2d3e-7f4a-8b5c-6d7e8f901234"}, ports.OrderQuery{})
 	for _, s := range []string{"", "x", "AAAA", "AAAAAAAAAAAAAAAA", "!!", order} {
 		if _, err := cursor.DecodeLetter(s); !errors.Is(err, ports.ErrInvalidCursor) {
 			f.Errorf("cursor %q: got error %v, want ErrInvalidCursor", s, err)
