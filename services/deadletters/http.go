@@ -94,7 +94,7 @@ func (h *Handler) list(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return asProblem(err)
 	}
-	return httpapi.WritePage(w, page.Records, page.NextCursor, page.Unreadable, NewSummary)
+	return httpapi.WritePage(w, r, page.Records, page.NextCursor, page.Unreadable, NewSummary)
 }
 
 const mustBeOrderID = "must be an order's id: a UUID with hyphens"

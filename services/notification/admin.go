@@ -70,7 +70,7 @@ func (h *AdminHandler) undelivered(w http.ResponseWriter, r *http.Request) error
 	if err != nil {
 		return problem(err)
 	}
-	return httpapi.WritePage(w, page.Notifications, page.NextCursor, page.Unreadable, NewUndeliveredView)
+	return httpapi.WritePage(w, r, page.Notifications, page.NextCursor, page.Unreadable, NewUndeliveredView)
 }
 
 func (h *AdminHandler) channels(w http.ResponseWriter, r *http.Request) error {
@@ -80,7 +80,7 @@ func (h *AdminHandler) channels(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return problem(err)
 	}
-	return httpapi.WritePage(w, channels, "", 0, NewChannelView)
+	return httpapi.WritePage(w, r, channels, "", 0, NewChannelView)
 }
 
 func (h *AdminHandler) forgetChannel(w http.ResponseWriter, r *http.Request) error {

@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
+	"example.com/orderflow/services/internal/httpapi"
 )
 
 // Filter selects notifications by the texts of a query or of flags. Empty fields select
@@ -45,22 +45,9 @@ func (f Filter) Query() (ports.NotificationQuery, error) {
 			}
 		}
 	}
-	parse := func(field, text string) (at time.Time) {
-		if text == "" {
-			return at
-		}
-		at, err := time.Parse(time.RFC3339, text)
-		if err != nil || !domain.IsWritable(at) {
-			fault(field, "must be a time such as 2026-11-23T10:00:00Z")
-			return time.Time{}
-		}
-		// Notifications' times are whole milliseconds, so the next one selects the same.
-		return domain.TruncateTime(at.Add(time.Millisecond - 1))
-	}
-	query.From, query.To = parse("from", f.From), parse("to", f.To)
-	if !query.From.IsZero() && !query.To.IsZero() && !query.From.Before(query.To) {
-		fault("to", "must be later than from")
-	}
+	var faults []domain.FieldError
+	query.From, query.To, faults = httpapi.Period(httpapi.Bound{Name: "from", Text: f.From}, httpapi.Bound{Name: "to", Text: f.To})
+	invalid.Fields = append(invalid.Fields, faults...)
 	if len(invalid.Fields) > 0 {
 		return ports.NotificationQuery{}, &invalid
 	}

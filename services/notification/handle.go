@@ -96,7 +96,7 @@ func (s *Service) claim(ctx context.Context, key domain.NotificationKey) (claim 
 		return err
 	})
 	if errors.Is(err, ports.ErrClaimed) {
-		s.claimed.note(func(events int) {
+		s.claimed.Note(func(events int) {
 			s.log.InfoContext(ctx, "events wait for another notifier's claims; the claims of a dead notifier run out by themselves",
 				"postponed_since_last_line", events, "event_id", key.EventID)
 		})
@@ -111,26 +111,5 @@ func (s *Service) release(ctx context.Context, j job) {
 	defer cancel()
 	if err := j.claim.Release(ctx); err != nil {
 		s.log.WarnContext(ctx, "claim on a delivery not released; it will run out", "event_id", j.event.ID, "error", err)
-	}
-}
-
-// logLimiter limits what may happen thousands of times to one log line a minute.
-type logLimiter struct {
-	mu    sync.Mutex
-	count int // since the last line
-	last  time.Time
-}
-
-// note counts one more. If a line is due, it calls log with the count since the last one.
-func (t *logLimiter) note(log func(count int)) {
-	t.mu.Lock()
-	t.count++
-	count, due := t.count, t.last.IsZero() || time.Since(t.last) >= time.Minute
-	if due {
-		t.count, t.last = 0, time.Now()
-	}
-	t.mu.Unlock()
-	if due {
-		log(count)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"strings"
 
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
@@ -84,7 +83,7 @@ func (h *Handler) notifications(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return problem(err)
 	}
-	return httpapi.WritePage(w, page.Notifications, page.NextCursor, page.Unreadable, newPublicView)
+	return httpapi.WritePage(w, r, page.Notifications, page.NextCursor, page.Unreadable, newPublicView)
 }
 
 // readQuery reads the query of a list, and reports whether it has a filter.
@@ -104,7 +103,7 @@ func readQuery(r *http.Request) (query ports.NotificationQuery, filtered bool, e
 	}
 	filter := Filter{
 		OrderID: parameters["order_id"], UserID: parameters["user_id"], Channel: parameters["channel"],
-		State: parameters["state"], From: withPlus(parameters["from"]), To: withPlus(parameters["to"]),
+		State: parameters["state"], From: httpapi.TimeParameter(parameters, "from").Text, To: httpapi.TimeParameter(parameters, "to").Text,
 	}
 	query, err = filter.Query()
 	if err != nil {
@@ -114,10 +113,6 @@ func readQuery(r *http.Request) (query ports.NotificationQuery, filtered bool, e
 	query.Limit, err = httpapi.Limit(parameters["limit"], defaultPage, largestPage)
 	return query, filter != Filter{}, err
 }
-
-// withPlus returns the time with its plus sign, which the form encoding reads as a
-// space.
-func withPlus(time string) string { return strings.ReplaceAll(time, " ", "+") }
 
 // reservePage reserves memory for a page of notifications. Each counts as several items,
 // because of its attempts.

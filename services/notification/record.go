@@ -84,7 +84,7 @@ func (s *Service) giveUp(ctx context.Context, r *route, j job, cause error) erro
 	if err := s.settle(ctx, r, j); err != nil {
 		return err
 	}
-	s.dead.note(func(count int) {
+	s.dead.Note(func(count int) {
 		s.log.WarnContext(ctx, "notifications were given up; their events are dead letters", "since_last_line", count,
 			"channel", r.name, "event_id", j.event.ID, "attempts", j.n.Attempt, "error", cause)
 	})

@@ -143,7 +143,7 @@ func (s *Service) attempt(ctx context.Context, r *route, j job, to target) (doma
 	if !ok {
 		return outcome, s.giveUp(ctx, r, j, err)
 	}
-	s.refused.note(func(count int) {
+	s.refused.Note(func(count int) {
 		s.log.WarnContext(ctx, "notifications were refused; they are tried again", "since_last_line", count, "channel", r.name,
 			"event_id", j.event.ID, "attempts", j.n.Attempt, "next_try", next.Format(time.RFC3339), "error", mask.Text(text(err)))
 	})

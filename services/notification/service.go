@@ -68,9 +68,9 @@ type Service struct {
 	routes   []*route
 	pauses   pauses
 	retry    retry.Store
-	claimed  logLimiter // events that wait for another notifier's claims
-	refused  logLimiter
-	dead     logLimiter
+	claimed  statelog.Minutely // events that wait for another notifier's claims
+	refused  statelog.Minutely
+	dead     statelog.Minutely
 	watched  statelog.State // down: the pauses can't be read
 	setAside statelog.State // down: the dead-letter queue is unavailable
 	ran      atomic.Bool

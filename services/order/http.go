@@ -6,7 +6,9 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"sync"
 	"sync/atomic"
+	"time"
 
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
@@ -23,7 +25,8 @@ const (
 //
 //	POST /order, POST /orders                     places an order; honours Idempotency-Key
 //	GET  /orders/{id}                             one order
-//	GET  /orders?user_id=&limit=&cursor=          orders, newest first
+//	GET  /orders?user_id=&created_from=&created_to=&limit=&cursor=
+//	                                              orders, newest first; created_from is included, created_to is not
 //	GET  /livez, GET /readyz                      health
 //
 // Errors are application/problem+json (RFC 9457).
@@ -37,6 +40,10 @@ type Handler struct {
 	// DefaultMaxInFlight. Set it before first use.
 	MaxInFlight int
 
+	// RateLimit bounds the requests of each client. Set it before first use.
+	RateLimit RateLimit
+
+	limiter  func() *httpapi.Limiter
 	service  *Service
 	log      *slog.Logger
 	inFlight atomic.Int64
@@ -44,6 +51,24 @@ type Handler struct {
 
 // DefaultMaxInFlight is the default of [Handler.MaxInFlight].
 const DefaultMaxInFlight = 4096
+
+// RateLimit is how many requests a client may send to the paths of orders, the health
+// checks excluded. The answer to others is 429 with Retry-After. The zero RateLimit means
+// no limit, and costs nothing.
+//
+// A client is an IPv4 address or an IPv6 network of 64 bits, from which the connection
+// comes: behind a proxy all are one client. Headers such as X-Forwarded-For don't count,
+// because anyone can write them.
+type RateLimit struct {
+	Requests int           // in a Period, and at once after a quiet Period; 0 or less: no limit
+	Period   time.Duration // 1 ms or more; less means 1 s
+
+	// ByAuthorization counts by the header Authorization, and requests without one by
+	// address. Set it only if something in front of the handler checks that header:
+	// otherwise a client with a new text for each request has no limit. The handler keeps
+	// a hash of it.
+	ByAuthorization bool
+}
 
 // NewHandler returns the HTTP interface of the service. It is ready while the
 // store answers. It reports the broker's state too, but takes orders without it.
@@ -62,12 +87,32 @@ func NewHandler(service *Service, store, broker ports.Pinger, log *slog.Logger) 
 		httpapi.Check{Name: "broker", Pinger: broker, Optional: true},
 	)
 	h := &Handler{service: service, log: log}
+	h.limiter = sync.OnceValue(h.newLimiter)
+	place := h.limited(h.place)
 	h.API = httpapi.NewAPI(httpapi.Routes{
-		"/order":       {http.MethodPost: h.place},
-		"/orders":      {http.MethodPost: h.place, http.MethodGet: h.list},
-		"/orders/{id}": {http.MethodGet: h.get},
+		"/order":       {http.MethodPost: place},
+		"/orders":      {http.MethodPost: place, http.MethodGet: h.limited(h.list)},
+		"/orders/{id}": {http.MethodGet: h.limited(h.get)},
 	}, health, log)
 	return h, nil
+}
+
+func (h *Handler) newLimiter() *httpapi.Limiter {
+	period := h.RateLimit.Period
+	if period < time.Millisecond {
+		period = time.Second
+	}
+	return httpapi.NewLimiter(h.RateLimit.Requests, period, h.RateLimit.ByAuthorization)
+}
+
+// limited returns the handler with the rate limit.
+func (h *Handler) limited(handle httpapi.HandlerFunc) httpapi.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if h.RateLimit.Requests <= 0 {
+			return handle(w, r)
+		}
+		return h.limiter().Limit(w, r, h.log, handle)
+	}
 }
 
 func (h *Handler) place(w http.ResponseWriter, r *http.Request) error {
@@ -116,7 +161,7 @@ func (h *Handler) get(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return h.problem(ctx, err)
 	}
-	return httpapi.WriteJSON(w, http.StatusOK, newOrderJSON(order))
+	return httpapi.WriteTagged(w, r, newOrderJSON(order))
 }
 
 func (h *Handler) list(w http.ResponseWriter, r *http.Request) error {
@@ -124,6 +169,8 @@ func (h *Handler) list(w http.ResponseWriter, r *http.Request) error {
 	defer cancel()
 	query, err := httpapi.Query(r,
 		httpapi.Parameter{Name: "user_id", Without: "get the orders of all users"},
+		httpapi.Parameter{Name: "created_from", Without: "get orders from the beginning"},
+		httpapi.Parameter{Name: "created_to", Without: "get orders until now"},
 		httpapi.Parameter{Name: "limit", Without: "get 20 per page"},
 		httpapi.Parameter{Name: "cursor", Without: "get the first page"},
 	)
@@ -134,16 +181,20 @@ func (h *Handler) list(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	from, to, faults := httpapi.Period(httpapi.TimeParameter(query, "created_from"), httpapi.TimeParameter(query, "created_to"))
+	if len(faults) > 0 {
+		return httpapi.Invalid(faults...)
+	}
 	if err := httpapi.ReservePage(ctx, w, limit); err != nil {
 		return err
 	}
 	page, err := h.service.List(ctx, ports.OrderQuery{
-		UserID: query["user_id"], Limit: limit, Cursor: query["cursor"],
+		UserID: query["user_id"], CreatedFrom: from, CreatedTo: to, Limit: limit, Cursor: query["cursor"],
 	})
 	if err != nil {
 		return h.problem(ctx, err)
 	}
-	return httpapi.WritePage(w, page.Orders, page.NextCursor, page.Unreadable, newOrderJSON)
+	return httpapi.WritePage(w, r, page.Orders, page.NextCursor, page.Unreadable, newOrderJSON)
 }
 
 type orderJSON struct {
@@ -181,7 +232,7 @@ func (h *Handler) problem(ctx context.Context, err error) error {
 	case errors.Is(err, ports.ErrNotFound):
 		return &httpapi.Problem{Status: http.StatusNotFound, Code: "not_found", Detail: "no order has this id"}
 	case errors.Is(err, ports.ErrInvalidCursor):
-		return httpapi.Invalid(domain.FieldError{Field: "cursor", Reason: "must be the next_cursor of an earlier page"})
+		return httpapi.Invalid(domain.FieldError{Field: "cursor", Reason: "must be the next_cursor of an earlier page of the same list"})
 	case errors.Is(err, ports.ErrUnavailable), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return httpapi.Unavailable("the store is unavailable; the order may be stored or not: send the request again with the same Idempotency-Key to find out")
 	}

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -190,9 +191,12 @@ func TestReadiness(t *testing.T) {
 
 func TestRequestID(t *testing.T) {
 	h := newAPI(new(memory.Orders), new(memory.Orders))
-	for given, keep := range map[string]bool{"abc-123": true, "": false, "a b": false, "é": false, strings.Repeat("x", 129): false} {
+	for given, keep := range map[string]bool{
+		"abc-123": true, "Root=1-67891233-abcdef/+@:~._": true, strings.Repeat("x", 128): true,
+		"": false, "a b": false, "é": false, strings.Repeat("x", 129): false, "<script>": false, "a\nb": false, `"`: false, "$(id)": false, "a,b": false,
+	} {
 		r := httptest.NewRequest("GET", "/nowhere", nil)
-		r.Header.Set("X-Request-ID", given)
+		r.Header["X-Request-Id"] = strings.Split(given, ",") // one header for each
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, r)
 		var problem struct {
@@ -209,14 +213,19 @@ func TestRequestID(t *testing.T) {
 // Each line that is logged for a request has its id.
 func TestRequestIDInTheLog(t *testing.T) {
 	var out bytes.Buffer
-	log := slog.New(slog.NewTextHandler(&out, nil))
+	log := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	store := new(memory.Orders)
 	h := newLoggingAPI(store, store, log)
 	r := httptest.NewRequest("POST", "/order", strings.NewReader(laptop))
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("X-Request-Id", "abc-1")
 	h.ServeHTTP(httptest.NewRecorder(), r)
-	if line := out.String(); !strings.Contains(line, "order placed") || strings.Count(line, "request_id=abc-1") != 1 {
-		t.Errorf("logged %q", line)
+	for _, message := range []string{`"order placed"`, `"orders placed"`, "msg=request "} {
+		if !regexp.MustCompile(`(?m)^.*` + message + `.* request_id=abc-1$`).MatchString(out.String()) {
+			t.Errorf("no line with %s and the request id in the log:\n%s", message, out.String())
+		}
+	}
+	if n := strings.Count(out.String(), "request_id=abc-1"); n != 3 {
+		t.Errorf("%d lines with the request id, want 3:\n%s", n, out.String())
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
+	"example.com/orderflow/services/internal/statelog"
 	"example.com/orderflow/services/internal/wiring"
 )
 
@@ -19,6 +20,7 @@ type Service struct {
 	orders ports.OrderRepository
 	relay  *Relay
 	log    *slog.Logger
+	placed statelog.Minutely
 }
 
 // NewService returns a service that stores orders in the repository and hands
@@ -78,7 +80,10 @@ func (s *Service) Place(ctx context.Context, p Placement) (order domain.Order, r
 		return domain.Order{}, false, fmt.Errorf("place order: %w", err)
 	}
 	s.relay.Enqueue(order.Created(), now)
-	s.log.InfoContext(ctx, "order placed", "order_id", order.ID)
+	s.log.DebugContext(ctx, "order placed", "order_id", order.ID)
+	s.placed.Note(func(count int) {
+		s.log.InfoContext(ctx, "orders placed", "since_last_line", count, "last_order_id", order.ID)
+	})
 	return order, false, nil
 }
 

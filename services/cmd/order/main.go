@@ -74,7 +74,8 @@ func (run) Run(ctx context.Context, s *settings, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	handler.RequestTimeout, handler.MaxInFlight = s.RequestTimeout, s.MaxInFlight
+	handler.RequestTimeout = s.RequestTimeout
+	s.Intake.Configure(handler)
 	context.AfterFunc(ctx, handler.Stop)
 
 	// 6. Run all of them until ctx ends, and stop them in reverse order. One of them

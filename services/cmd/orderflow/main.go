@@ -60,7 +60,8 @@ func (run) Run(ctx context.Context, s *settings, out *app.Output, log *slog.Logg
 	if err != nil {
 		return err
 	}
-	orderHandler.RequestTimeout, orderHandler.MaxInFlight = s.RequestTimeout, s.MaxInFlight
+	orderHandler.RequestTimeout = s.RequestTimeout
+	s.Intake.Configure(orderHandler)
 	context.AfterFunc(ctx, orderHandler.Stop)
 
 	// 4. Make the notification service: service, HTTP handler.

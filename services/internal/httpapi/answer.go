@@ -33,7 +33,7 @@ func WriteLarge(w http.ResponseWriter, value any, name string, content []byte) {
 	if !text {
 		name += "_base64"
 	}
-	setHeader(w.Header(), "application/json")
+	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusOK)
 	// Writes fail if the client has gone, so nobody would read about the errors.
 	_, _ = fmt.Fprintf(w, `%s,"%s":"`, head, name)
@@ -77,14 +77,8 @@ func encode(value any) []byte {
 }
 
 func write(w http.ResponseWriter, status int, contentType string, body []byte) {
-	setHeader(w.Header(), contentType)
+	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // see WriteLarge
-}
-
-func setHeader(h http.Header, contentType string) {
-	h.Set("Content-Type", contentType)
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Cache-Control", "no-store")
 }

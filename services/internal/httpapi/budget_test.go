@@ -59,7 +59,7 @@ var budgetRoutes = Routes{
 		if err := ReservePage(ctx, w, 100); err != nil {
 			return err
 		}
-		return WritePage(w, make([]int, 100), "", 0, func(n int) int { return n })
+		return WritePage(w, r, make([]int, 100), "", 0, func(n int) int { return n })
 	}},
 	"/body": {http.MethodPost: func(w http.ResponseWriter, r *http.Request) error {
 		if err := ReadObject(w, r, "a text", Field{Name: "a", To: new(string)}); err != nil {

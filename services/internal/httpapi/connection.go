@@ -105,7 +105,9 @@ func withConnection(ctx context.Context, conn net.Conn) context.Context {
 // connections it refuses everything but health checks.
 func connectionHandler(handler http.Handler, log *slog.Logger) http.Handler {
 	refuse := withExchange(nil, log, attached, answer(log, func(http.ResponseWriter, *http.Request) error {
-		return Overloaded("too many connections are open; this request was not carried out")
+		p := Overloaded("too many connections are open; this request was not carried out")
+		p.Counted = true // the listener logs it
+		return p
 	}))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, ok := r.Context().Value(connectionKey{}).(*connection)

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -22,7 +23,11 @@ const requestIDHeader = "X-Request-ID"
 
 // withExchange returns a handler that calls handler with each request as an
 // [exchange]. It gives the request an id and the context that contextOf derives,
-// keeps to the memory budget, and answers 500 if handler panics.
+// keeps to the memory budget, and answers 500 if handler panics. At level debug it
+// logs each request.
+//
+// No cache may store an answer: it may have personal data, or change at any time. A
+// handler of something public replaces Cache-Control.
 func withExchange(health *Health, log *slog.Logger, contextOf func(context.Context) context.Context, handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, ok := w.(*exchange); ok { // another withExchange called this one
@@ -30,9 +35,15 @@ func withExchange(health *Health, log *slog.Logger, contextOf func(context.Conte
 			return
 		}
 		id := requestID(r)
-		w.Header().Set(requestIDHeader, id)
+		h := w.Header()
+		h.Set(requestIDHeader, id)
+		h.Set("Cache-Control", "no-store")
+		h.Set("X-Content-Type-Options", "nosniff")
 		r = r.WithContext(requestid.NewContext(contextOf(r.Context()), id))
-		e := &exchange{ResponseWriter: w, health: health}
+		e := &exchange{ResponseWriter: w, health: health, head: r.Method == http.MethodHead}
+		if log.Enabled(r.Context(), slog.LevelDebug) {
+			defer e.log(r, log, time.Now())
+		}
 		if r.ContentLength != 0 && r.Header.Get("Expect") == "" { // with Expect, the body comes only if it is read
 			e.unread = r.Body
 		}
@@ -69,16 +80,21 @@ func withExchange(health *Health, log *slog.Logger, contextOf func(context.Conte
 	})
 }
 
-// requestID returns the client's id if it is 1 to 128 visible ASCII characters,
-// otherwise a new one.
+// requestID returns the client's id if it gives one of 1 to 128 safe characters,
+// otherwise a new one. Safe characters are those of UUIDs, ULIDs, base64 and the usual
+// tracing headers. None of them has a meaning in HTML, a shell or a log.
 func requestID(r *http.Request) string {
 	const limit = 128
-	id := r.Header.Get(requestIDHeader)
-	invalid := func(c rune) bool { return c <= ' ' || c > '~' }
-	if id == "" || len(id) > limit || strings.ContainsFunc(id, invalid) {
+	given := r.Header.Values(requestIDHeader)
+	if len(given) != 1 || given[0] == "" || len(given[0]) > limit || strings.ContainsFunc(given[0], isUnsafe) {
 		return uuid.NewString()
 	}
-	return id
+	return given[0]
+}
+
+func isUnsafe(c rune) bool {
+	isLetter := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+	return !isLetter && !('0' <= c && c <= '9') && !strings.ContainsRune("-._~:/+=@", c)
 }
 
 // headerSize returns about how many bytes the request's header takes.
@@ -126,6 +142,8 @@ type exchange struct {
 	header int       // bytes reserved for the request's header
 	held   int       // bytes reserved for the body or the answer
 	unread io.Reader // the request's body, until it is read
+	head   bool      // the answer has no body
+	status int       // of the answer; 0: not begun by WriteHeader
 }
 
 // Unwrap is for [http.ResponseController].
@@ -138,7 +156,22 @@ func (e *exchange) WriteHeader(status int) {
 	if !e.discard() || e.health.isStopping() {
 		e.Header().Set("Connection", "close")
 	}
+	e.status = status
 	e.ResponseWriter.WriteHeader(status)
+}
+
+// Write writes a part of the answer's body, or nothing if the request is a HEAD.
+func (e *exchange) Write(p []byte) (int, error) {
+	if e.head {
+		return len(p), nil
+	}
+	return e.ResponseWriter.Write(p)
+}
+
+// log logs the request and how it was answered.
+func (e *exchange) log(r *http.Request, log *slog.Logger, began time.Time) {
+	log.DebugContext(r.Context(), "request", "method", shown(r.Method), "path", mask.Text(cut(r.URL.Path, maxText)),
+		"status", cmp.Or(e.status, http.StatusOK), "took", time.Since(began).Round(time.Microsecond).String())
 }
 
 // discard reads the body unless the handler has, and reports whether the body was

@@ -65,7 +65,10 @@ type Routes map[string]Methods
 // It answers unknown paths, wrong methods and panics with a [Problem], too. It
 // redirects a path that is not clean to its clean form. Each answer, and each line
 // logged with the request's context, has a request id. That is the client's
-// X-Request-ID if it is 1 to 128 visible ASCII characters, otherwise a new id.
+// X-Request-ID if it is 1 to 128 letters, digits and -._~:/+=@, otherwise a new id.
+//
+// It logs each problem: those of the service (status 5xx) at level warn, refusals at
+// level info. Every request is logged at level debug.
 //
 // The request's context lasts even if the client closes the connection or its
 // sending side: a request that was read is carried out. The context ends with the
@@ -92,6 +95,7 @@ func answer(log *slog.Logger, handle HandlerFunc) http.Handler {
 		switch {
 		case err == nil:
 		case errors.As(err, &problem):
+			problem.log(r, log)
 			problem.Write(w, r)
 		default:
 			log.ErrorContext(r.Context(), "request failed", "method", shown(r.Method), "path", mask.Text(cut(r.URL.Path, maxText)), "error", mask.Error(err))

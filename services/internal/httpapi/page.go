@@ -3,7 +3,9 @@ package httpapi
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"example.com/orderflow/domain"
@@ -51,9 +53,10 @@ func NoteUnreadable(w http.ResponseWriter, records int) {
 	}
 }
 
-// WritePage answers with one page of a list, whose items show converts. nextCursor
-// is empty on the last page. WritePage passes unreadable to [NoteUnreadable].
-func WritePage[T, JSON any](w http.ResponseWriter, items []T, nextCursor string, unreadable int, show func(T) JSON) error {
+// WritePage answers r with one page of a list, whose items show converts. nextCursor
+// is empty on the last page. On others the header Link has the next page, too.
+// WritePage passes unreadable to [NoteUnreadable].
+func WritePage[T, JSON any](w http.ResponseWriter, r *http.Request, items []T, nextCursor string, unreadable int, show func(T) JSON) error {
 	answer := struct {
 		Data       []JSON  `json:"data"`
 		HasMore    bool    `json:"has_more"`
@@ -64,7 +67,28 @@ func WritePage[T, JSON any](w http.ResponseWriter, items []T, nextCursor string,
 	}
 	if nextCursor != "" {
 		answer.HasMore, answer.NextCursor = true, &nextCursor
+		linkNext(w.Header(), r.URL.RawQuery, nextCursor)
 	}
 	NoteUnreadable(w, unreadable)
 	return WriteJSON(w, http.StatusOK, answer)
 }
+
+// linkNext sets the header Link (RFC 8288) to the next page of the list with this query.
+// The reference has only a query, which clients resolve against the URL of their
+// request. So it is right behind any proxy. A query over 4 KiB gets no link: the body
+// has the cursor, too.
+func linkNext(h http.Header, query, nextCursor string) {
+	const limit = 4 << 10
+	if len(query) > limit {
+		return
+	}
+	var next strings.Builder
+	for pair := range strings.SplitSeq(query, "&") {
+		if name, value, err := unescapePair(pair); pair != "" && err == nil && name != cursorParameter {
+			next.WriteString(url.QueryEscape(name) + "=" + url.QueryEscape(value) + "&")
+		}
+	}
+	h.Set("Link", "<?"+next.String()+cursorParameter+"="+url.QueryEscape(nextCursor)+`>; rel="next"`)
+}
+
+const cursorParameter = "cursor"

@@ -1,12 +1,14 @@
 package httpapi
 
 import (
+	"log/slog"
 	"net/http"
 	"strconv"
 	"time"
 
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
+	"example.com/orderflow/services/internal/mask"
 )
 
 // Problem is an error answer: application/problem+json (RFC 9457) with the
@@ -18,6 +20,7 @@ type Problem struct {
 	Detail     string // for people; never the text of an internal error
 	Errors     []domain.FieldError
 	RetryAfter time.Duration // rounded up to seconds; 0: no such header
+	Counted    bool          // the log has it already, or counts it instead of a line for each
 }
 
 func (p *Problem) Error() string { return p.Detail }
@@ -65,6 +68,26 @@ func Unreadable(what string, err *ports.UnreadableError) *Problem {
 	}
 }
 
+// log logs why the request was refused, without what the client has sent.
+func (p *Problem) log(r *http.Request, log *slog.Logger) {
+	level, message := slog.LevelInfo, "request refused"
+	if p.Status >= http.StatusInternalServerError {
+		level, message = slog.LevelWarn, "request failed"
+	}
+	if p.Counted || !log.Enabled(r.Context(), level) {
+		return
+	}
+	args := []any{"method", shown(r.Method), "path", mask.Text(cut(r.URL.Path, maxText)), "status", p.Status, "code", p.Code}
+	if len(p.Errors) > 0 {
+		fields := make([]string, len(p.Errors))
+		for i, e := range p.Errors {
+			fields[i] = mask.Text(e.Field)
+		}
+		args = append(args, "fields", fields)
+	}
+	log.Log(r.Context(), level, message, args...)
+}
+
 // Write answers r with the problem, or with [Overloaded] if the problem is large
 // and no memory is free for it.
 func (p *Problem) Write(w http.ResponseWriter, r *http.Request) {
@@ -74,7 +97,7 @@ func (p *Problem) Write(w http.ResponseWriter, r *http.Request) {
 		body = p.encode(w, r)
 	}
 	if p.RetryAfter > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(int((p.RetryAfter+time.Second-1)/time.Second)))
+		w.Header().Set("Retry-After", strconv.Itoa(seconds(p.RetryAfter)))
 	}
 	write(w, p.Status, "application/problem+json", body)
 }

@@ -5,7 +5,10 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
+
+	"example.com/orderflow/domain"
 )
 
 // Parameter is a parameter of a query.
@@ -69,4 +72,36 @@ func checkValue(value, without string) (reason string) {
 		return "must be valid UTF-8 without U+0000"
 	}
 	return ""
+}
+
+// Bound is a time that a parameter or a flag gives.
+type Bound struct{ Name, Text string } // Text is in RFC 3339; empty: no bound
+
+// TimeParameter returns the bound that the query gives by this name. It restores the
+// plus sign of a zone, which the form encoding reads as a space.
+func TimeParameter(query map[string]string, name string) Bound {
+	return Bound{name, strings.ReplaceAll(query[name], " ", "+")}
+}
+
+// Period returns the times of a period that includes from and excludes to, and the faults
+// of both. Stored times are whole milliseconds, so a time between two of them is
+// replaced by the later one.
+func Period(from, to Bound) (start, end time.Time, faults []domain.FieldError) {
+	parse := func(b Bound) (at time.Time, ok bool) {
+		if b.Text == "" {
+			return at, false
+		}
+		at, err := time.Parse(time.RFC3339, b.Text)
+		if err != nil || !domain.IsWritable(at) {
+			faults = append(faults, domain.FieldError{Field: b.Name, Reason: "must be a time such as 2026-11-23T10:00:00Z"})
+			return time.Time{}, false
+		}
+		return domain.TruncateTime(at.Add(time.Millisecond - 1)), true
+	}
+	start, _ = parse(from)
+	end, ok := parse(to)
+	if ok && !start.Before(end) { // a zero end would be no bound
+		faults = append(faults, domain.FieldError{Field: to.Name, Reason: "must be later than " + from.Name})
+	}
+	return start, end, faults
 }

@@ -1,9 +1,12 @@
 package app
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"math"
+	"strconv"
+	"strings"
 	"time"
 
 	"example.com/orderflow/adapters/rabbitmq"
@@ -58,9 +61,12 @@ func (c *Common) Validate() error {
 	return c.checkManagement()
 }
 
-// Intake has the setting of a program that takes orders.
+// Intake has the settings of a program that takes orders.
 type Intake struct {
 	MaxInFlight int `env:"MAX_IN_FLIGHT" default:"4096" help:"How many orders may be under way at once, 1 or more; the answer to further ones is 503."`
+
+	RateLimit   string `env:"RATE_LIMIT" placeholder:"N/PERIOD" help:"Requests that a client may send, such as 10/s, 600/min or 5000/h, and as many at once; the answer to others is 429. Empty: no limit."`
+	RateLimitBy string `env:"RATE_LIMIT_BY" enum:"address,authorization" default:"address" help:"What tells clients apart: the address of the connection (IPv6: its /64), or the header Authorization, which something in front of the service has to check."`
 }
 
 // Validate refuses a wrong setting; its error names the flag.
@@ -68,7 +74,36 @@ func (i *Intake) Validate() error {
 	if i.MaxInFlight < 1 {
 		return fmt.Errorf("--max-in-flight: %d is out of range; give 1 or more, such as %d", i.MaxInFlight, order.DefaultMaxInFlight)
 	}
-	return nil
+	_, err := i.rateLimit()
+	return err
+}
+
+// Configure sets the handler's bounds.
+func (i *Intake) Configure(h *order.Handler) {
+	h.MaxInFlight = i.MaxInFlight
+	h.RateLimit, _ = i.rateLimit() // Validate has checked it
+}
+
+func (i *Intake) rateLimit() (order.RateLimit, error) {
+	const maxRequests = 1_000_000
+	limit := order.RateLimit{ByAuthorization: i.RateLimitBy == "authorization"}
+	if i.RateLimit == "" {
+		if limit.ByAuthorization {
+			return order.RateLimit{}, errors.New("--rate-limit-by: there is no limit; set --rate-limit, too")
+		}
+		return limit, nil
+	}
+	number, unit, _ := strings.Cut(i.RateLimit, "/")
+	limit.Period = map[string]time.Duration{"s": time.Second, "min": time.Minute, "h": time.Hour}[unit]
+	n, err := strconv.Atoi(number)
+	if err != nil || limit.Period == 0 {
+		return order.RateLimit{}, fmt.Errorf("--rate-limit: %q is not a rate; give a number and s, min or h, such as 10/s or 600/min", i.RateLimit)
+	}
+	if n < 1 || n > maxRequests {
+		return order.RateLimit{}, fmt.Errorf("--rate-limit: %q is out of range; give 1 to %d requests, or leave it out for no limit", i.RateLimit, maxRequests)
+	}
+	limit.Requests = n
+	return limit, nil
 }
 
 // Consuming has the setting of a program that consumes events.

@@ -50,7 +50,7 @@ func execute(t *testing.T, args ...string) (status int, e *everything, stderr st
 // examples are values of settings without a default.
 var examples = map[string]string{
 	"broker-management": "http://u:hunter2@h:15672", "smtp": "smtp://u:hunter2@h/?from=a@example.com", "webhook": "https://h/hunter2", "webhook-secret-file": "/run/secrets/hunter2",
-	"channels": "channels-hunter2.yaml", "templates": "templates-hunter2", "rate": "email=20", "alerts": "mailto:hunter2@example.com", "smtp-password-file": "/run/secrets/hunter2",
+	"channels": "channels-hunter2.yaml", "templates": "templates-hunter2", "rate": "email=20", "rate-limit": "10/s", "alerts": "mailto:hunter2@example.com", "smtp-password-file": "/run/secrets/hunter2",
 }
 
 // Every setting, by flag or variable, is trimmed at its end. A setting with a control
@@ -112,7 +112,7 @@ func TestNoPasswordIsPrinted(t *testing.T) {
 		"u:hunter2@h", "mongodb://u:p\x01hunter2@h", "mongodb://u:p\xffhunter2@h", "http://u:hunter2@h:x"}
 	for _, url := range urls {
 		for _, args := range [][]string{{url}, {"run", url}, {"version", url}, {"healthcheck", url}, {"--" + url}, {"-" + url},
-			{"--addr=" + url, "healthcheck"}, {"--admin-addr=" + url, "x"}, {"--log-level=" + url}, {"--log-format=" + url}, {"--start-timeout=" + url}, {"--max-in-flight=" + url},
+			{"--addr=" + url, "healthcheck"}, {"--admin-addr=" + url, "x"}, {"--log-level=" + url}, {"--log-format=" + url}, {"--start-timeout=" + url}, {"--max-in-flight=" + url}, {"--rate-limit=" + url},
 			{"--prefetch=" + url}, {"--shutdown-delay=" + url}, {"--retention=" + url}, {"--rate=" + url}, {"--smtp=" + url, "x"}, {"--webhook-secret-file=" + url, "x"}, {"--stor=" + url}, {"--store=" + url, "x"}, {"--broker-management=" + url}, {"--start-timeout", url}, {"--store"}} {
 			status, e, stderr := execute(t, args...)
 			if strings.Contains(stderr, "hunter2") {
