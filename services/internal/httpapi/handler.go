@@ -24,20 +24,37 @@ type API struct {
 
 	handler http.Handler
 	health  *Health
+	routes  Routes
 }
 
 // NewAPI returns the API of the routes; see [NewHandler].
 func NewAPI(routes Routes, health *Health, log *slog.Logger) API {
-	return API{handler: NewHandler(routes, health, log), health: health}
+	return API{handler: NewHandler(routes, health, log), health: health, routes: routes}
 }
 
 // NewOperatorAPI returns an API that [ForOperators] protects, without health checks.
 func NewOperatorAPI(routes Routes, log *slog.Logger) API {
-	return API{handler: ForOperators(NewHandler(routes, nil, log), log)}
+	return API{handler: ForOperators(NewHandler(routes, nil, log), log), routes: routes}
 }
 
 // ServeHTTP answers a request.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.handler.ServeHTTP(w, r) }
+
+// Operations returns what the API can do, as patterns of [http.ServeMux] with a method,
+// sorted. HEAD, which each GET serves, is not among them.
+func (a *API) Operations() []string {
+	var operations []string
+	for path, methods := range a.routes {
+		for method := range methods {
+			operations = append(operations, method+" "+path)
+		}
+	}
+	if a.health != nil {
+		operations = append(operations, http.MethodGet+" "+livePath, http.MethodGet+" "+readyPath)
+	}
+	slices.Sort(operations)
+	return operations
+}
 
 // Stop is the first step of a shutdown: from now on /readyz answers 503, and
 // each answer is the last of its connection. Everything else is answered as
