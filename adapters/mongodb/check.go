@@ -263,6 +263,7 @@ func (c *check) indexes(ctx context.Context, there []string) {
 	missing, err := c.store.missingIndexes(ctx)
 	switch {
 	case err != nil: // see rights
+	case len(missing) > 0 && !c.mayBuild(ctx, missing):
 	case fresh && !c.store.options.KeepIndexes:
 		c.add("indexes", "none yet; the first start builds them", "", "")
 	case len(missing) > 0:
@@ -270,4 +271,20 @@ func (c *check) indexes(ctx context.Context, there []string) {
 	default:
 		c.add("indexes", fmt.Sprintf("all %d", all), "", "")
 	}
+}
+
+// mayBuild reports whether the user may build the missing indexes. It tries an index of a
+// kind that no server has: a server looks for the right first.
+func (c *check) mayBuild(ctx context.Context, missing []string) bool {
+	collection, _, _ := strings.Cut(missing[0], ".")
+	err := c.store.orders.Database().RunCommand(ctx, bson.D{
+		{Key: "createIndexes", Value: collection},
+		{Key: "indexes", Value: bson.A{bson.M{"name": "check", "key": bson.M{"_id": "no such kind"}}}},
+	}).Err()
+	if !isRefused(err) {
+		return true
+	}
+	c.add("right", "createIndexes in "+collection, fmt.Sprintf("the server refuses it: %v; missing: %s", err, strings.Join(missing, ", ")),
+		"let a user with the role readWrite run the command indexes")
+	return false
 }

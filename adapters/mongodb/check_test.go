@@ -57,6 +57,10 @@ func TestCheck(t *testing.T) {
 		t.Errorf("the check has made %v, %v", names, err)
 	}
 
+	p.refuse(13, "createIndexes")
+	want(check(mongodb.Options{}), "right createIndexes in orders: the server refuses it")
+	p.Heal()
+
 	store := open(t, p.url, mongodb.Options{})
 	if err := store.Orders().Add(bounded(t), newOrder(t, "ann", epoch)); err != nil {
 		t.Fatal(err)

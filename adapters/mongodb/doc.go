@@ -112,7 +112,10 @@
 // name server until the machine's resolver gives up.
 //
 // The role readWrite on the database is enough. Once the indexes exist, so are
-// the actions find, insert, update, remove and listIndexes.
+// the actions find, insert, update, remove and listIndexes. [BuildIndexes] builds
+// the indexes beforehand; with Options.KeepIndexes, Open builds none. [Check]
+// finds out whether the server, its certificates, the rights and the indexes are
+// as a store needs them.
 //
 // # Delivery semantics
 //
