@@ -180,6 +180,14 @@ func TestHealthcheck(t *testing.T) {
 	if status != 1 || !strings.Contains(stderr, "refused") {
 		t.Errorf("nothing listens: exit status %d, %q", status, stderr)
 	}
+	// A service that is ready without one of its servers says so.
+	p, alone := orderAlone(t)
+	p.start(t)
+	awaitReady(t, alone)
+	status, stdout, stderr := run(t, nil, "order", "healthcheck", "--addr="+alone)
+	if status != 0 || !strings.Contains(stdout, "ready, but not well: broker down") || stderr != "" {
+		t.Errorf("without a broker: exit status %d, %q, %q", status, stdout, stderr)
+	}
 	// Both services of orderflow must be ready.
 	status, _, _ = run(t, nil, "orderflow", "healthcheck", "--order-addr="+address, "--notification-addr="+freeAddress(t))
 	if status != 1 {

@@ -2,12 +2,16 @@ package app
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"runtime"
 	"runtime/debug"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -50,28 +54,56 @@ func (healthcheck) Run(ctx context.Context, settings Settings, s Streams) error 
 	var errs []error
 	for _, address := range settings.Addresses() {
 		url := address.URL() + "/readyz"
-		if err := askReady(ctx, url); err != nil {
+		notWell, err := askReady(ctx, url)
+		if err != nil {
 			errs = append(errs, fmt.Errorf("ask for readiness: %w", err))
 			continue
 		}
-		fmt.Fprintf(s.Out, "%s: ready\n", url)
+		if notWell != "" {
+			notWell = ", but not well: " + Printable(notWell)
+		}
+		fmt.Fprintf(s.Out, "%s: ready%s\n", url, notWell)
 	}
 	return errors.Join(errs...)
 }
 
-func askReady(ctx context.Context, url string) error {
+// askReady returns an error unless the service is ready. It returns what is not well even
+// so, such as a broker that is down while orders are taken.
+func askReady(ctx context.Context, url string) (notWell string, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return err
+		return "", err
 	}
 	response, err := (&http.Client{Transport: new(http.Transport)}).Do(request) // without a proxy
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<10))
 	if err == nil && response.StatusCode != http.StatusOK {
 		err = fmt.Errorf("%s: %s: %s", url, response.Status, body)
 	}
-	return err
+	return whatIsNotWell(body), err
+}
+
+// whatIsNotWell returns the status of an answer of /readyz and its checks, as far as they
+// are not as they should be.
+func whatIsNotWell(body []byte) string {
+	var answer struct {
+		Status string
+		Checks map[string]any
+	}
+	if json.Unmarshal(body, &answer) != nil {
+		return ""
+	}
+	var faults []string
+	if answer.Status != "" && answer.Status != "ready" {
+		faults = append(faults, answer.Status)
+	}
+	for _, name := range slices.Sorted(maps.Keys(answer.Checks)) {
+		if state := answer.Checks[name]; state != "up" {
+			faults = append(faults, fmt.Sprintf("%s %v", name, state))
+		}
+	}
+	return strings.Join(faults, ", ")
 }
