@@ -48,7 +48,7 @@ var rules = []rule{
 }
 
 // All tests may import testLibraries.
-var testLibraries = []string{"internal/tlstest", "github.com/google/go-cmp/...", "go.uber.org/goleak", "go.uber.org/mock/...", "pgregory.net/rapid", "github.com/rabbitmq/amqp091-go", "go.mongodb.org/mongo-driver/v2/..."}
+var testLibraries = []string{"adapters/tlstest", "github.com/google/go-cmp/...", "go.uber.org/goleak", "go.uber.org/mock/...", "pgregory.net/rapid", "github.com/rabbitmq/amqp091-go", "go.mongodb.org/mongo-driver/v2/..."}
 
 type goPackage struct {
 	ImportPath                         string

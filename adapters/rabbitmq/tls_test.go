@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"example.com/orderflow/adapters/rabbitmq"
-	"example.com/orderflow/internal/tlstest"
+	"example.com/orderflow/adapters/tlstest"
 )
 
 // The URL's options give the connection its authorities and the client's certificate. A

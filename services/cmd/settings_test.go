@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"example.com/orderflow/internal/tlstest"
+	"example.com/orderflow/adapters/tlstest"
 )
 
 // Secrets may stand in files that variables name.
