@@ -112,18 +112,34 @@ func (f *file) parseOptions(query string) error {
 
 const pageKiB = 4 // SQLite's default
 
-// resolve returns the absolute path without symbolic links, as far as it exists.
+// maxLinks bounds the symbolic links that resolve follows.
+const maxLinks = 40
+
+// resolve returns the absolute path without symbolic links, as far as it exists. It also
+// follows a link to a file that does not exist: the file would have another name as soon
+// as it does.
 func resolve(path string) (string, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return "", err
 	}
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		return real, nil
+	for range maxLinks {
+		if real, err := filepath.EvalSymlinks(path); err == nil {
+			return real, nil
+		}
+		folder, name := filepath.Split(path)
+		if real, err := filepath.EvalSymlinks(folder); err == nil {
+			folder = real
+		}
+		path = filepath.Join(folder, name)
+		to, err := os.Readlink(path)
+		if err != nil {
+			return path, nil // it is no link
+		}
+		if !filepath.IsAbs(to) {
+			to = filepath.Join(folder, to)
+		}
+		path = to
 	}
-	folder, name := filepath.Split(path)
-	if real, err := filepath.EvalSymlinks(folder); err == nil {
-		folder = real
-	}
-	return filepath.Join(folder, name), nil
+	return "", fmt.Errorf("%s: too many symbolic links", path)
 }
