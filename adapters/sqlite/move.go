@@ -12,7 +12,7 @@ import (
 
 // BeginMove begins to move the file's data to another store, with this name for people.
 // From now on no other store can open the file, until EndMove, or until this store is
-// closed or its process dies.
+// closed or its process dies. A file that was moved before stays moved.
 //
 // An error is returned when other stores have the file open.
 func (s *Store) BeginMove(ctx context.Context, target string) (err error) {
@@ -29,17 +29,17 @@ func (s *Store) BeginMove(ctx context.Context, target string) (err error) {
 		if others > 0 {
 			return s.file.refuse("other processes have it open (%d); stop the services that use it", others)
 		}
-		_, err = tx.exec("INSERT OR REPLACE INTO moved (id, target, at, owner) VALUES (1, ?, ?, ?)", target, time.Now(), s.owner)
+		_, err = tx.exec("INSERT INTO moved (id, target, at, owner) VALUES (1, ?, ?, ?) ON CONFLICT DO NOTHING", target, time.Now(), s.owner)
 		return err
 	})
 }
 
-// EndMove marks the file's data as moved: Open refuses the file from now on, unless
+// EndMove marks the file's data as moved to the target: Open refuses the file from now on, unless
 // Options.Moved is set. BeginMove comes first.
-func (s *Store) EndMove(ctx context.Context) (err error) {
+func (s *Store) EndMove(ctx context.Context, target string) (err error) {
 	defer describe(&err, "mark the file as moved")
 	return s.write(ctx, durable, func(tx *tx) error {
-		ended, err := tx.exec("UPDATE moved SET owner = NULL, at = ? WHERE owner = ?", time.Now(), s.owner)
+		ended, err := tx.exec("UPDATE moved SET target = ?1, at = ?2, owner = NULL WHERE owner = ?3 OR owner IS NULL", target, time.Now(), s.owner)
 		if err == nil && ended == 0 {
 			err = errors.New("no move has begun")
 		}

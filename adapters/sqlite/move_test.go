@@ -41,7 +41,7 @@ func TestMovedFile(t *testing.T) {
 		t.Errorf("begin to move an open file: error %v", err)
 	}
 	closed(other)
-	if err := one.EndMove(ctx); err == nil {
+	if err := one.EndMove(ctx, "there"); err == nil {
 		t.Error("EndMove works without BeginMove")
 	}
 	if err := one.BeginMove(ctx, "there"); err != nil {
@@ -55,11 +55,14 @@ func TestMovedFile(t *testing.T) {
 	if _, err := one.UndoMove(ctx); !errors.Is(err, ports.ErrNotFound) {
 		t.Errorf("undo an interrupted move: error %v, want ErrNotFound", err)
 	}
-	closed(one, one.BeginMove(ctx, "there"), one.EndMove(ctx))
+	closed(one, one.BeginMove(ctx, "there"), one.EndMove(ctx, "there"))
 	refused(Options{}, "its data was moved to there on "+time.Now().UTC().Format(time.DateOnly))
 
 	again := openInside(t, path, Options{Moved: true})
-	closed(again, again.BeginMove(ctx, "elsewhere"), again.EndMove(ctx))
+	closed(again, again.BeginMove(ctx, "elsewhere")) // interrupted
+	refused(Options{}, "its data was moved to there")
+	again = openInside(t, path, Options{Moved: true})
+	closed(again, again.BeginMove(ctx, "elsewhere"), again.EndMove(ctx, "elsewhere"))
 	back := openInside(t, path, Options{Moved: true})
 	target, err := back.UndoMove(ctx)
 	if target != "elsewhere" || err != nil {

@@ -101,7 +101,7 @@ func (m *mover) run(ctx context.Context) (_ Report, err error) {
 		return m.report, err
 	}
 	if m.report.IsEven() {
-		return m.report, m.source.EndMove(ctx)
+		return m.report, m.source.EndMove(ctx, m.options.Name)
 	}
 	return m.report, nil
 }
