@@ -140,6 +140,11 @@ func (s *Store) commit(ctx context.Context, writes []*write, failed []bool, errs
 			_ = c.conn.Exec("ROLLBACK")
 		}
 	}()
+	// Another process may have taken this owner for dead, because its lock file is missing.
+	// Nobody would free what this one takes after that.
+	if err := s.checkInPlace(); err != nil {
+		return -1, err
+	}
 	before := c.conn.TotalChanges()
 	defer func() {
 		switch {
@@ -181,13 +186,10 @@ func (s *Store) commit(ctx context.Context, writes []*write, failed []bool, errs
 	}
 	c.conn.SetInterrupt(context.Background())
 	s.checkpoint(c)
-	if err := s.checkInPlace(); err != nil {
-		return -1, err
-	}
 	for _, f := range t.after {
 		f()
 	}
-	return -1, nil
+	return -1, s.checkInPlace()
 }
 
 // begin begins a transaction that writes.
