@@ -207,6 +207,13 @@ func (f *file) openToRead(ctx context.Context) (*connection, error) {
 		return nil, f.refuse("it is no regular file; give the path of a database")
 	}
 	f.mode = info.Mode().Perm()
+	if open, err := os.Open(f.path); err == nil {
+		err = f.checkNames(open)
+		open.Close()
+		if err != nil {
+			return nil, err
+		}
+	}
 	c, err := f.dial()
 	if err != nil {
 		c, err = f.dialFlags(sqlite3.OPEN_READONLY)

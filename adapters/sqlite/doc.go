@@ -15,7 +15,10 @@
 //
 // [Open] makes the file, readable by its owner alone, but not its folder. It refuses a
 // file of another application, of a later release, or damaged at the beginning or the
-// end, and one on a network file system, where it can tell. It reads only a few pages.
+// end, and one on a network file system, where it can tell. It also refuses a file with a
+// hard link, and one that is mounted without its folder: SQLite would keep a log for each
+// name, and destroy the file. It can't tell the latter before Linux 5.8, or that a file
+// system shows one file at two places, such as bindfs: there use one path only. It reads only a few pages.
 // The call that meets other damage returns an error. A backup should be checked.
 //
 // # Delivery semantics

@@ -44,7 +44,10 @@ func (f *file) prepare() error {
 		return f.refuse("it is no regular file; give the path of one")
 	}
 	f.mode = info.Mode().Perm()
-	return nil
+	if f.path, err = resolve(f.path); err != nil { // the file may have been made at the end of a link
+		return f.classify(err)
+	}
+	return f.checkNames(file)
 }
 
 // makeBeside makes a file beside the database, unless it exists.

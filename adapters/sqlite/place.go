@@ -28,7 +28,7 @@ func (s *Store) checkInPlace() error {
 	if err := s.lost(); err != nil || runtime.GOOS == "windows" { // it protects open files
 		return err
 	}
-	for _, p := range s.places {
+	for i, p := range s.places {
 		info, err := os.Stat(p.path)
 		switch {
 		case errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(info, p.info):
@@ -37,9 +37,20 @@ func (s *Store) checkInPlace() error {
 			return s.lost()
 		case err != nil:
 			return s.file.classify(err)
+		case i == 0:
+			s.noteLinks(linksIn(info))
 		}
 	}
 	return nil
+}
+
+// noteLinks warns once when the database gets another name. No store opens it by that
+// one, but another program may.
+func (s *Store) noteLinks(n uint64) {
+	if linked := n > 1; s.linked.Swap(linked) != linked && linked {
+		s.options.Logger.Warn("the file got another name (hard link); a program that opens it by that one destroys it, and no service starts on it: remove that name, and make copies with the command backup",
+			"file", s.file.path, "names", n)
+	}
 }
 
 // lost returns the error of a store whose files are not in their place.

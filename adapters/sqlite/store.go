@@ -78,6 +78,7 @@ type Store struct {
 
 	places   []place // does not change after Open
 	loss     atomic.Pointer[error]
+	linked   atomic.Bool // the database has another name
 	troubled atomic.Bool // the disk has failed the latest transaction with a change
 
 	bells     bells

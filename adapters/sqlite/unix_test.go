@@ -26,6 +26,10 @@ func childOpen(url string) error {
 			return err
 		}
 	}
+	return printOpen(url)
+}
+
+func printOpen(url string) error {
 	s, err := sqlite.Open(context.Background(), url, sqlite.Options{})
 	if err != nil {
 		fmt.Println(strings.ReplaceAll(err.Error(), "\n", `\n`))
@@ -34,6 +38,7 @@ func childOpen(url string) error {
 	fmt.Println("opened")
 	return s.Close(context.Background())
 }
+
 func TestOpenWithoutRights(t *testing.T) {
 	for _, tt := range []struct {
 		name         string
