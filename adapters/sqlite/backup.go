@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/ncruces/go-sqlite3"
@@ -39,7 +40,8 @@ type BackupInfo struct {
 //
 // The copy appears under its name when it is complete, checked and on the disk. Only its
 // owner may read it. No store has it open, so what was claimed is free in it. After an
-// error, or when ctx ends, Backup leaves nothing.
+// error, or when ctx ends, Backup leaves nothing. If the process dies, the next backup to
+// the same path removes what was left.
 //
 // Backup uses SQLite's online backup, in small steps within one read transaction. VACUUM
 // INTO makes a file that is smaller by some percents, takes twice as long, and reports no
@@ -122,27 +124,71 @@ func (f file) checkTarget(source file, replace bool) error {
 // the source.
 type partial struct {
 	file
+	lock *os.File // held while this process writes the backup
 	rows map[string]int
 }
 
-// makePartial makes an empty file beside the target.
+const (
+	partialInfix = ".partial-"
+	lockSuffix   = "-lock" // of a partial backup's lock file
+)
+
+// makePartial makes an empty file beside the target. Before, it removes the partial
+// backups of processes that died.
 func (f file) makePartial() (*partial, error) {
-	made, err := os.CreateTemp(filepath.Dir(f.path), filepath.Base(f.path)+".partial-*") // with mode 0600
-	if err != nil {
-		return nil, f.classify(err)
+	f.removeDeadPartials()
+	for range 10 { // removeDeadPartials of another process may be faster than the lock
+		lock, err := os.CreateTemp(filepath.Dir(f.path), filepath.Base(f.path)+partialInfix+"*"+lockSuffix) // with mode 0600
+		if err != nil {
+			return nil, f.classify(err)
+		}
+		p := &partial{file: file{path: strings.TrimSuffix(lock.Name(), lockSuffix), mode: 0o600}, lock: lock}
+		if locked, err := tryLock(lock); err == nil && (!locked || !isAt(lock, lock.Name())) {
+			_ = lock.Close()
+			continue
+		} // without locks nothing is removed later
+		made, err := os.OpenFile(p.path, os.O_RDWR|os.O_CREATE|os.O_EXCL, p.mode)
+		if err == nil {
+			err = made.Close()
+		}
+		if err != nil {
+			p.remove()
+			return nil, f.classify(err)
+		}
+		return p, nil
 	}
-	p := &partial{file: file{path: made.Name(), mode: 0o600}}
-	if err := made.Close(); err != nil {
-		p.remove()
-		return nil, f.classify(err)
-	}
-	return p, nil
+	return nil, f.classify(errors.New("another process removes the lock files beside it"))
 }
 
-// remove deletes what is left under the temporary name.
+// remove deletes what is left under the temporary name, and the lock last.
 func (p *partial) remove() {
 	for _, beside := range append([]string{""}, besides...) {
 		_ = os.Remove(p.path + beside)
+	}
+	removeLocked(p.lock)
+	_ = p.lock.Close()
+}
+
+// removeDeadPartials deletes the target's partial backups whose locks are free: their
+// processes have died. A name without a lock file is not one of ours.
+func (f file) removeDeadPartials() {
+	folder := filepath.Dir(f.path)
+	entries, _ := os.ReadDir(folder)
+	for _, entry := range entries {
+		name, ok := strings.CutPrefix(entry.Name(), filepath.Base(f.path)+partialInfix)
+		name, isLock := strings.CutSuffix(name, lockSuffix)
+		if _, err := strconv.ParseUint(name, 10, 64); !ok || !isLock || err != nil || !entry.Type().IsRegular() {
+			continue
+		}
+		lock, err := os.OpenFile(filepath.Join(folder, entry.Name()), os.O_RDWR, 0)
+		if err != nil {
+			continue
+		}
+		if free, err := tryLock(lock); err == nil && free {
+			(&partial{file: file{path: strings.TrimSuffix(lock.Name(), lockSuffix)}, lock: lock}).remove()
+			continue
+		}
+		_ = lock.Close()
 	}
 }
 
@@ -337,7 +383,10 @@ func (t *tx) freeAll() error {
 func (f file) publish(p *partial, replace bool) error {
 	err := errors.ErrUnsupported
 	if !replace {
-		err = os.Link(p.path, f.path) // unlike Rename, it never replaces a file
+		err = renameNew(p.path, f.path)
+		if err != nil && !errors.Is(err, fs.ErrExist) {
+			err = os.Link(p.path, f.path) // unlike os.Rename, it never replaces a file
+		}
 	}
 	if err != nil && !errors.Is(err, fs.ErrExist) { // some file systems have no links
 		if err = f.checkAbsent(replace); err == nil {
@@ -350,7 +399,7 @@ func (f file) publish(p *partial, replace bool) error {
 	if err != nil {
 		return f.classify(err)
 	}
-	p.remove()
+	_ = os.Remove(p.path) // if both names exist; the caller removes the rest
 	return f.classify(syncFolder(filepath.Dir(f.path)))
 }
 
