@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"slices"
 	"testing"
 	"time"
@@ -15,7 +16,7 @@ var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 // disturbedAtNoon is the journal of a run in which one notifier was killed at noon, and
 // another lost its store for a moment.
 func disturbedAtNoon() *journal {
-	return &journal{windows: []*window{
+	return &journal{log: io.Discard, windows: []*window{
 		{[]string{"killed", killed("killed")}, noon, noon}, {[]string{linkName("cut off", serverStore)}, noon, noon},
 	}}
 }

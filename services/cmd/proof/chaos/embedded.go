@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -60,10 +61,11 @@ func runEmbedded(ctx context.Context, s *settings, out io.Writer) (held bool, er
 	}
 	fmt.Fprintf(out, "chaos: seed %d, %v\n", s.Seed, s.Duration)
 	held = true
+	var broken bytes.Buffer
 	err = errors.Join(harness.Build(ctx, folder), harness.BuildVictim(ctx, folder))
 	for n := 0; n < len(parts) && err == nil; n++ {
 		var partHeld bool
-		partHeld, err = parts[n].run(ctx, s, folder, fmt.Sprintf("part-%d", n+1), out)
+		partHeld, err = parts[n].run(ctx, s, folder, fmt.Sprintf("part-%d", n+1), out, &broken)
 		held = held && partHeld
 	}
 	if held && err == nil || ctx.Err() != nil {
@@ -71,11 +73,13 @@ func runEmbedded(ctx context.Context, s *settings, out io.Writer) (held bool, er
 	}
 	fmt.Fprintf(out, "\nkept: the logs and files in %s\nagain: --scenario %s --seed %d --duration %v --rate %d\n",
 		folder, s.Scenario, s.Seed, s.Duration, s.Rate)
+	_, _ = broken.WriteTo(out)
 	return false, err
 }
 
-// run plays the part, prints its report, and reports whether every promise held.
-func (p part) run(ctx context.Context, s *settings, executables, name string, out io.Writer) (held bool, err error) {
+// run plays the part, prints its report, and reports whether every promise held. Those
+// that did not, it also writes to broken.
+func (p part) run(ctx context.Context, s *settings, executables, name string, out, broken io.Writer) (held bool, err error) {
 	t, err := newFileTrial(s, executables, name)
 	if err != nil {
 		return false, err
@@ -84,10 +88,13 @@ func (p part) run(ctx context.Context, s *settings, executables, name string, ou
 	err = t.playPart(ctx, p)
 	t.close()
 	if err != nil {
+		t.writeBroken(broken)
 		return false, fmt.Errorf("%s: %w", p.title, err)
 	}
 	fmt.Fprintf(out, "\n%s\n", strings.ToUpper(p.title))
-	return t.reportFile(out), nil
+	held = t.reportFile(out)
+	t.writeBroken(broken)
+	return held, nil
 }
 
 // fileTrial is a trial on a file.

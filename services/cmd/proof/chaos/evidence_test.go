@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"slices"
 	"testing"
 	"time"
@@ -34,7 +35,7 @@ func TestReadLog(t *testing.T) {
 	}
 	t.Run("a welcome", func(t *testing.T) {
 		const log = "\n  orders  http://localhost:8080\n\n" + line + "panic: boom\n"
-		a := account{journal: new(journal)}
+		a := account{journal: &journal{log: io.Discard}}
 		a.readLog("orderflow-1.0001.log", log)
 		if got := a.breaches(logsOnly); len(a.sends) != 1 || !cmp.Equal(got, []string{"orderflow-1.0001.log: panic: boom"}) {
 			t.Errorf("%d sends, strange lines %q", len(a.sends), got)
@@ -42,7 +43,7 @@ func TestReadLog(t *testing.T) {
 	})
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			a := account{journal: new(journal)}
+			a := account{journal: &journal{log: io.Discard}}
 			a.readLog("notification-1.0001.log", tt.log)
 			if diff := cmp.Diff(slices.Repeat([]send{sent}, tt.sends), append([]send{}, a.sends...), cmp.AllowUnexported(send{})); diff != "" {
 				t.Errorf("sends (-want +got):\n%s", diff)

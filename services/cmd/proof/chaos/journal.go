@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -60,14 +61,26 @@ func (j *journal) disturbed(from, to time.Time, scopes ...string) bool {
 	})
 }
 
-// breaks notes what broke the promise.
+// breaks notes what broke the promise, also for the reader of timeline.log.
 func (j *journal) breaks(p promise, format string, args ...any) {
+	what := fmt.Sprintf(format, args...)
+	j.note("BROKEN: %s: %s", p, what)
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.broken == nil {
 		j.broken = make(map[promise][]string)
 	}
-	j.broken[p] = append(j.broken[p], fmt.Sprintf(format, args...))
+	j.broken[p] = append(j.broken[p], what)
+}
+
+// writeBroken writes a line for each broken promise, with what broke it first. It belongs
+// at the end of the output, where CI keeps it.
+func (j *journal) writeBroken(out io.Writer) {
+	for _, line := range promises {
+		if broken := j.breaches(line); len(broken) > 0 {
+			fmt.Fprintf(out, "BROKEN: %s: %s\n", line, strings.Join(strings.Fields(broken[0]), " "))
+		}
+	}
 }
 
 // breaches returns what broke the promise.

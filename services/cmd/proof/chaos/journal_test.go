@@ -1,7 +1,10 @@
 package main
 
 import (
+	"bytes"
+	"fmt"
 	"io"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -41,4 +44,21 @@ func TestJournal(t *testing.T) {
 			}
 		}
 	})
+}
+
+// The last lines of the output name each broken promise once, and timeline.log each cause.
+func TestBroken(t *testing.T) {
+	var log, out bytes.Buffer
+	j := &journal{log: &log}
+	j.breaks(onlyOneOrder, "second\nof %d", 2)
+	j.breaks(answeredIsStored, "first")
+	j.breaks(onlyOneOrder, "third")
+	j.writeBroken(&out)
+	want := fmt.Sprintf("BROKEN: %s: first\nBROKEN: %s: second of 2\n", answeredIsStored, onlyOneOrder)
+	if out.String() != want {
+		t.Errorf("got\n%swant\n%s", &out, want)
+	}
+	if n := strings.Count(log.String(), "BROKEN: "); n != 3 {
+		t.Errorf("%d causes in the log, want 3:\n%s", n, &log)
+	}
 }

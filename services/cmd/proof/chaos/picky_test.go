@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"testing"
 	"time"
 
@@ -130,7 +131,7 @@ func TestErrorsInLogs(t *testing.T) {
 	}
 	for _, strict := range []bool{true, false} {
 		for line, isError := range lines {
-			a := account{journal: new(journal), strict: strict}
+			a := account{journal: &journal{log: io.Discard}, strict: strict}
 			a.readLog("orderflow-1.0001.log", line+"\n")
 			if got := len(a.breaches(logsNoError)) > 0; got != (isError && strict) {
 				t.Errorf("strict %v: %s: found %v", strict, line, got)
@@ -146,7 +147,7 @@ func TestReadVictim(t *testing.T) {
 {"time":"2026-11-23T12:00:00Z","msg":"poison kept","body":"poison 1 1"}
 {"time":"2026-11-23T12:00:00Z","msg":"other"}
 {"time":"2026-11-23T12:00:00Z","msg":"poison kept","bo`
-	a := account{journal: new(journal), recorded: make(map[string]time.Time), pickySent: make(map[string][]time.Time)}
+	a := account{journal: &journal{log: io.Discard}, recorded: make(map[string]time.Time), pickySent: make(map[string][]time.Time)}
 	a.readLog("victim-1.0001.log", lines)
 	if !a.recorded["1-created.log."].Equal(noon) || len(a.pickySent["1-created"]) != 1 || !cmp.Equal(a.poison, []string{"poison 1 1"}) || len(a.broken) > 0 {
 		t.Errorf("recorded %v, sent %v, poison %q, broken %v", a.recorded, a.pickySent, a.poison, a.broken)

@@ -95,6 +95,7 @@ func run(ctx context.Context, s *settings) (held bool, err error) {
 	}
 	fmt.Printf("\nkept: the logs in %s, the database %s\nagain: --scenario %s --seed %d --duration %v --rate %d\n",
 		folder, database, s.Scenario, s.Seed, s.Duration, s.Rate)
+	j.writeBroken(os.Stdout)
 	return false, err
 }
 
