@@ -236,7 +236,7 @@ func rank(name string) int {
 	switch name {
 	case headerAttempts, headerReason, headerFirstFailure, headerLastFailure, headerSubscription:
 		return 2
-	case wire.HeaderID, wire.HeaderSource, wire.HeaderSpecVersion, wire.HeaderSubject, wire.HeaderTime, wire.HeaderType:
+	case wire.HeaderDataSchema, wire.HeaderID, wire.HeaderSource, wire.HeaderSpecVersion, wire.HeaderSubject, wire.HeaderTime, wire.HeaderType:
 		return 1
 	default:
 		return 0

@@ -39,6 +39,7 @@ func TestPublishedMessage(t *testing.T) {
 		Headers: amqp.Table{
 			"ce-id":          string(event.ID),
 			"ce-source":      "/orderflow/orders",
+			"ce-dataschema":  "urn:orderflow:order.created:1.0",
 			"ce-specversion": "1.0",
 			"ce-subject":     string(event.Order.ID),
 			"ce-time":        at(event.Time),

@@ -252,15 +252,16 @@ func TestReadsStoredForms(t *testing.T) {
 	const (
 		id      = "0192f0c1-2d3e-7f4a-8b5c-000000000001"
 		details = `{"attempt":1,"first":1795428000000,"reason":"reason","receiver":"mail.example.com","attempts":[{"at":1795428000000,"ms":5,"outcome":"refused","code":"500","answer":"no"}]}`
-		stored  = `{"properties":{"id":"` + id + `-created","content_type":"application/json","headers":{"ce-id":"` + id + `-created","ce-source":"/orderflow/orders","ce-specversion":"1.0","ce-subject":"` + id +
+		stored  = `{"properties":{"id":"` + id + `-created","content_type":"application/json","headers":{"ce-dataschema":"urn:orderflow:order.created:1.0","ce-id":"` + id + `-created","ce-source":"/orderflow/orders","ce-specversion":"1.0","ce-subject":"` + id +
 			`","ce-time":"2026-11-23T10:00:00.001Z","ce-type":"order.created"},"timestamp":"2026-11-23T10:00:00.001Z"},"body":{"id":"` + id + `","user_id":"ann","product":"Laptop","quantity":1,"created_at":"2026-11-23T10:00:00.001Z"}}`
 	)
-	insert := func(channel, details string) {
+	first := strings.Replace(stored, `"ce-dataschema":"urn:orderflow:order.created:1.0",`, "", 1) // of the first version
+	insert := func(channel, details, stored string) {
 		spoil(t, s, "INSERT INTO deliveries (event_id, channel, recipient, user_id, state, at, next_try, held_channel, held_receiver, details, event) VALUES (?, ?, '', 'ann', 'held', ?, ?, 'mail', 'receiver', ?, ?)",
 			id+"-created", channel, of.At, of.NextTry, details, stored)
 	}
-	insert("mail", details)
-	insert("bare", "{}")
+	insert("mail", details, stored)
+	insert("bare", "{}", first)
 	bare := of
 	bare.Channel, bare.First, bare.Receiver, bare.Attempts, bare.Attempt, bare.Reason = "bare", time.Time{}, "", nil, 0, ""
 	for _, want := range []domain.Notification{of, bare} {

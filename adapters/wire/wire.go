@@ -23,6 +23,7 @@ const ContentType = "application/json"
 
 // Headers of a message.
 const (
+	HeaderDataSchema  = "ce-dataschema" // the body's schema, with its version
 	HeaderID          = "ce-id"
 	HeaderSource      = "ce-source"
 	HeaderSpecVersion = "ce-specversion"
@@ -67,6 +68,7 @@ func Encode(event domain.Event) (ports.Message, error) {
 		ContentType: ContentType,
 		Timestamp:   event.Time,
 		Headers: map[string]string{
+			HeaderDataSchema:  orderCreatedSchema,
 			HeaderID:          string(event.ID),
 			HeaderSource:      source,
 			HeaderSpecVersion: specVersion,
@@ -96,9 +98,9 @@ func check(event domain.Event) error {
 	return nil
 }
 
-// Decode returns the event of a message from [Encode] in this or a later version. It
-// ignores unknown headers and fields, and refuses an order that breaks the domain's
-// rules. It reads only headers and body.
+// Decode returns the event of a message from [Encode] in this, an earlier or a later
+// version. It ignores unknown headers and fields. It refuses a schema of another major
+// version, and an order that breaks the domain's rules. It reads only headers and body.
 func Decode(m ports.Message) (domain.Event, error) {
 	event, err := decode(m)
 	if err != nil {
@@ -122,6 +124,9 @@ func decode(m ports.Message) (domain.Event, error) {
 	}
 	if v := m.Headers[HeaderType]; v != string(domain.OrderCreated) {
 		return domain.Event{}, fmt.Errorf("header %s is %q, which is not a type of event", HeaderType, v)
+	}
+	if err := checkSchema(m.Headers); err != nil {
+		return domain.Event{}, err
 	}
 	at, err := time.Parse(time.RFC3339, m.Headers[HeaderTime])
 	if err != nil {

@@ -83,7 +83,8 @@ func TestDecodeOfLaterVersion(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.Headers["ce-traceparent"] = "00-0-0-00"
+	m.Headers[wire.HeaderDataSchema] = "urn:orderflow:order.created:1.17"
+	m.Headers["ce-unheardof"] = "1"
 	m.Body = []byte(strings.Replace(string(m.Body), "{", `{"currency":"EUR",`, 1))
 	got, err := wire.Decode(m)
 	if err != nil {
@@ -103,6 +104,11 @@ func TestDecodeRefuses(t *testing.T) {
 	}{
 		{"no version", wire.HeaderSpecVersion, "", "", `header ce-specversion is ""`},
 		{"other version", wire.HeaderSpecVersion, "0.3", "", `header ce-specversion is "0.3"`},
+		{"no name of a schema", wire.HeaderDataSchema, "", "", `header ce-dataschema is "", want "urn:orderflow:order.created:1.0"`},
+		{"another schema", wire.HeaderDataSchema, "urn:orderflow:order.lost:1.0", "", `header ce-dataschema is "urn:orderflow:order.lost:1.0", want "urn:orderflow:order.created:1.0"`},
+		{"next major version", wire.HeaderDataSchema, "urn:orderflow:order.created:2.0", "", `header ce-dataschema is "urn:orderflow:order.created:2.0", and this version of orderflow reads major version 1: update it, then replay the dead letter`},
+		{"major version 10", wire.HeaderDataSchema, "urn:orderflow:order.created:10.0", "", `reads major version 1`},
+		{"no major version", wire.HeaderDataSchema, "urn:orderflow:order.created:.0", "", `reads major version 1`},
 		{"unknown type", wire.HeaderType, "order.lost", "", `header ce-type is "order.lost"`},
 		{"no time", wire.HeaderTime, "", "", "header ce-time"},
 		{"zero time", wire.HeaderTime, "0001-01-01T00:00:00Z", "", "header ce-time is the zero time"},
