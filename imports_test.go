@@ -27,10 +27,11 @@ var rules = []rule{
 	{"domain", nil, nil},
 	{"ports/mocks", []string{"ports/...", "domain", "go.uber.org/mock/..."}, nil},
 	{"ports", []string{"ports/...", "domain", "github.com/google/go-cmp/..."}, []string{"adapters/memory"}},
+	{"adapters/internal/eventschema", []string{"ports", "domain", "github.com/santhosh-tekuri/jsonschema/v6", "github.com/goccy/go-yaml"}, []string{"adapters/wire", "services/order"}}, // for tests
 	{"adapters/webhookchannel", []string{"ports/...", "domain", "adapters/wire", "adapters/internal/tlscheck", "github.com/standard-webhooks/standard-webhooks/libraries/go"}, nil},
 	{"adapters/smtpchannel", []string{"ports/...", "domain", "adapters/internal/tlscheck", "github.com/wneessen/go-mail/..."}, []string{"github.com/emersion/go-smtp", "github.com/emersion/go-sasl"}},
 	{"adapters/sqlite", []string{"ports/...", "domain", "adapters/wire", "adapters/internal/...", "github.com/ncruces/go-sqlite3/...",
-		"github.com/google/uuid", "golang.org/x/sys/..."}, []string{"adapters/memory"}},
+		"github.com/google/uuid", "golang.org/x/sys/..."}, []string{"adapters/memory", "services/order"}},
 	{"adapters", []string{"ports/...", "domain", "adapters/wire", "adapters/internal/...",
 		"go.mongodb.org/mongo-driver/v2/...", "github.com/rabbitmq/amqp091-go", "github.com/google/uuid",
 		"github.com/cenkalti/backoff/v5"}, []string{"services/order"}},
@@ -42,6 +43,7 @@ var rules = []rule{
 	{"services/cmd", []string{"ports/...", "domain", "adapters/...", "services/...",
 		"github.com/alecthomas/kong", "github.com/cenkalti/backoff/v5", "github.com/goccy/go-yaml/...", "github.com/google/uuid", "golang.org/x/sys/unix"},
 		[]string{"github.com/emersion/go-smtp", "github.com/ncruces/go-sqlite3"}},
+	{"services/internal/apitest", []string{"services/internal/...", "github.com/getkin/kin-openapi/...", "github.com/goccy/go-yaml"}, nil}, // for tests
 	{"services", []string{"ports/...", "domain", "services/internal/...",
 		"github.com/google/uuid", "github.com/cenkalti/backoff/v5", "github.com/go-json-experiment/json/jsontext", "golang.org/x/time/rate"}, []string{"adapters/...", "services/order", "services/notification", "services/deadletters"}},
 	{"", nil, nil},

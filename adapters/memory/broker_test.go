@@ -13,10 +13,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"example.com/orderflow/adapters/internal/eventschema"
 	"example.com/orderflow/adapters/memory"
 	"example.com/orderflow/adapters/wire"
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
+	orderservice "example.com/orderflow/services/order"
 )
 
 // consumeFor consumes for d.
@@ -241,4 +243,11 @@ func TestInjectWithAnEndedContext(t *testing.T) {
 	if err := broker.Inject(ctx, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("got error %v, want %v", err, context.Canceled)
 	}
+}
+
+func TestMessagesAreDescribed(t *testing.T) {
+	broker := &memory.Broker{Logger: slog.New(slog.DiscardHandler)}
+	eventschema.CheckPublished(t, orderservice.AsyncAPI, eventschema.Broker{
+		Publisher: broker.Publisher(), Consumer: broker.Consumer(), DeadLetters: broker.DeadLetterQueue(),
+	}, laptop().Created())
 }

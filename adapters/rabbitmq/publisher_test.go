@@ -14,9 +14,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 	amqp "github.com/rabbitmq/amqp091-go"
 
+	"example.com/orderflow/adapters/internal/eventschema"
 	"example.com/orderflow/adapters/rabbitmq"
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
+	"example.com/orderflow/services/order"
 )
 
 func TestPublishedMessage(t *testing.T) {
@@ -47,6 +49,7 @@ func TestPublishedMessage(t *testing.T) {
 		},
 	}
 	seen := got[0]
+	checkDescribed(t, seen)
 	var body map[string]any
 	if err := json.Unmarshal(seen.Body, &body); err != nil {
 		t.Fatal(err)
@@ -63,6 +66,24 @@ func TestPublishedMessage(t *testing.T) {
 	}
 	if diff := cmp.Diff(wantBody, body); diff != "" {
 		t.Errorf("body (-want +got):\n%s", diff)
+	}
+}
+
+// checkDescribed checks the message against the description of the events.
+func checkDescribed(t *testing.T, d amqp.Delivery) {
+	t.Helper()
+	schema, err := eventschema.Load(order.AsyncAPI, "OrderCreated")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := ports.Message{ContentType: d.ContentType, Headers: map[string]string{}, Body: d.Body}
+	for name, value := range d.Headers {
+		if text, ok := value.(string); ok { // others are the broker's
+			m.Headers[name] = text
+		}
+	}
+	if err := schema.Check(m); err != nil {
+		t.Errorf("the message differs from its description: %v", err)
 	}
 }
 

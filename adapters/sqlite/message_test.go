@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -9,7 +10,9 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
 
+	"example.com/orderflow/adapters/internal/eventschema"
 	"example.com/orderflow/ports"
+	"example.com/orderflow/services/order"
 )
 
 // The properties of any message return as they were, also texts of no character set.
@@ -85,4 +88,11 @@ func TestDecodeDamagedProperties(t *testing.T) {
 			t.Errorf("%q: got %+v, want an error", text, m)
 		}
 	}
+}
+
+func TestMessagesAreDescribed(t *testing.T) {
+	s := openInside(t, filepath.Join(t.TempDir(), "orderflow.db"), Options{})
+	eventschema.CheckPublished(t, order.AsyncAPI, eventschema.Broker{
+		Publisher: s.Publisher(), Consumer: s.Consumer(), DeadLetters: s.DeadLetterQueue(),
+	}, newOrder(t, 1).Created())
 }

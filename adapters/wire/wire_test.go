@@ -3,6 +3,7 @@ package wire_test
 import (
 	"encoding/json"
 	"flag"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -11,10 +12,13 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
+	"example.com/orderflow/adapters/internal/eventschema"
 	"example.com/orderflow/adapters/wire"
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
+	"example.com/orderflow/services/order"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -36,6 +40,9 @@ func TestGolden(t *testing.T) {
 	m, err := wire.Encode(event(t))
 	if err != nil {
 		t.Fatal(err)
+	}
+	if err := schema(t).Check(m); err != nil {
+		t.Errorf("the message differs from its description: %v", err)
 	}
 	got, err := json.MarshalIndent(struct {
 		Headers map[string]string `json:"headers"`
@@ -60,6 +67,92 @@ func TestGolden(t *testing.T) {
 	if diff := cmp.Diff(string(want), string(got)); diff != "" {
 		t.Errorf("message (-want +got; -update rewrites it):\n%s", diff)
 	}
+}
+
+// Queues, dead letters and delivery records have messages of each form, so every later
+// version must read them. A form never changes; a new one is a new file.
+func TestReadsEveryForm(t *testing.T) {
+	files, err := filepath.Glob("../../testdata/events/forms/*.json")
+	if err != nil || len(files) < 2 {
+		t.Fatalf("found %v, error %v", files, err)
+	}
+	current := false
+	newest := readForm(t, golden)
+	for _, file := range files {
+		m := readForm(t, file)
+		got, err := wire.Decode(m)
+		if err != nil {
+			t.Errorf("%s: %v", file, err)
+		}
+		if diff := cmp.Diff(event(t), got); diff != "" {
+			t.Errorf("%s: event (-want +got):\n%s", file, diff)
+		}
+		current = current || cmp.Equal(m, newest)
+	}
+	if !current {
+		t.Errorf("testdata/events/forms has no copy of %s, so later versions may not read it", golden)
+	}
+}
+
+// A major version that this one does not know becomes a dead letter with the reason,
+// and keeps its message.
+func TestLaterMajorVersion(t *testing.T) {
+	m := readForm(t, golden)
+	m.Headers[wire.HeaderDataSchema] = "urn:orderflow:order.created:2.0"
+	_, err := wire.Decode(m)
+	letter := wire.DeadLetter("", m, ports.Failure{Reason: fmt.Sprint(err)})
+	if want := "update it, then replay the dead letter"; !strings.Contains(letter.Failure.Reason, want) {
+		t.Errorf("reason %q, want one with %q", letter.Failure.Reason, want)
+	}
+	if !strings.HasPrefix(letter.ID, "unreadable-") || !cmp.Equal(letter.Message, m) {
+		t.Errorf("dead letter %q of %+v, want the message unchanged", letter.ID, letter.Message)
+	}
+}
+
+func readForm(t *testing.T, file string) (m ports.Message) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	var form struct {
+		Headers map[string]string
+		Body    string
+	}
+	if err == nil {
+		err = json.Unmarshal(text, &form)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ports.Message{Headers: form.Headers, Body: []byte(form.Body)}
+}
+
+func schema(t testing.TB) *eventschema.Message {
+	t.Helper()
+	schema, err := eventschema.Load(order.AsyncAPI, "OrderCreated")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return schema
+}
+
+// The description holds for every order that the domain accepts.
+func TestMessagesAreDescribed(t *testing.T) {
+	schema := schema(t)
+	text := rapid.StringOf(rapid.Rune())
+	rapid.Check(t, func(t *rapid.T) {
+		order, err := domain.KnownOrder("0192f0c1-2d3e-7f4a-8b5c-6d7e8f901234", text.Draw(t, "user"), text.Draw(t, "product"),
+			rapid.IntRange(1, domain.MaxQuantity).Draw(t, "quantity"),
+			time.UnixMilli(rapid.Int64Range(-62135596799999, 253402300799999).Draw(t, "created at")))
+		if err != nil {
+			t.Skip()
+		}
+		m, err := wire.Encode(order.Created())
+		if err == nil {
+			err = schema.Check(m)
+		}
+		if err != nil {
+			t.Fatalf("%v: %v %s", err, m.Headers, m.Body)
+		}
+	})
 }
 
 func TestRoundTrip(t *testing.T) {

@@ -27,8 +27,7 @@ func ask(h http.Handler, method, target, body string, headers ...string) (status
 	for i := 0; i+1 < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
 	}
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, r)
+	w := described.Do(h, r)
 	return w.Code, strings.TrimSpace(w.Body.String())
 }
 
@@ -68,6 +67,7 @@ func TestDeadLetterOfASubscription(t *testing.T) {
 	}
 	checkAnswers(t, newHandler(t, newService(t, store, broker.DeadLetterQueue(), discard)), []exchange{
 		{"GET", "/dead-letters/l.mail", "", nil, 200, `^{"id":"l.mail","subscription":"mail","state":"waiting",`},
+		{"GET", "/dead-letters?limit=1", "", nil, 200, `"subscription":"`},
 		{"POST", "/dead-letters/replay", `{"ids":["l.mail"]}`, nil, 200, `"done":1,`},
 		{"POST", "/dead-letters/replay", `{"ids":["l.gone"]}`, nil, 200, `"done":0,"failed":\[{"id":"l.gone"`},
 	})
@@ -132,6 +132,7 @@ func TestHandler(t *testing.T) {
 		{"POST", "/dead-letters/replay", `{"reason":"address"}`, nil, 200, `^{"decision":"replay","dry_run":false,"matched":2,"done":2,"failed":\[\]`},
 		{"POST", "/dead-letters/replay", `{"ids":["l0","l9"]}`, nil, 200, `"matched":2,"done":0,"failed":\[{"id":"l0","code":"wrong_state","detail":"wrong state: it is replayed; only a waiting dead letter can be replayed"},{"id":"l9","code":"not_found",.*}\]`},
 		{"POST", "/dead-letters/discard", `{"all":true,"limit":1}`, nil, 200, `"matched":1,"done":1,"failed":\[\],"has_more":true,"next_cursor":".+"}$`},
+		{"POST", "/dead-letters/restore", `{"all":1}`, nil, 422, `"field":"all"`},
 		{"POST", "/dead-letters/restore", `{"all":true}`, nil, 200, `"matched":1,"done":1`},
 		{"POST", "/dead-letters/discard", `{"ids":["l3"]}`, []string{"Sec-Fetch-Site", "same-origin"}, 200, `"done":1`},
 		{"GET", "/dead-letters?state=all", "", nil, 200, `"id":"l0","state":"replayed".*"settled_at":".*"id":"l1","state":"waiting".*"id":"l2","state":"replayed".*"id":"l3","state":"discarded"`},
@@ -174,11 +175,12 @@ func TestHandlerErrors(t *testing.T) {
 	} {
 		control := gomock.NewController(t)
 		store := mocks.NewMockDeadLetters(control)
-		store.EXPECT().List(gomock.Any(), gomock.Any()).Return(ports.DeadLetterPage{}, err).Times(2)
+		store.EXPECT().List(gomock.Any(), gomock.Any()).Return(ports.DeadLetterPage{}, err).Times(4)
 		store.EXPECT().Get(gomock.Any(), gomock.Any()).Return(ports.DeadLetterRecord{}, err).Times(2)
 		h := newHandler(t, newService(t, store, mocks.NewMockDeadLetterQueue(control), discard))
 		for target, body := range map[string]string{
 			"/dead-letters": "", "/dead-letters/x": "", "/dead-letters/replay": `{"all":true}`,
+			"/dead-letters/discard": `{"all":true}`, "/dead-letters/restore": `{"all":true}`,
 		} {
 			method := "GET"
 			if body != "" {
@@ -297,7 +299,7 @@ func TestHandlerUnreadableRecords(t *testing.T) {
 	h := newHandler(t, newService(t, store, mocks.NewMockDeadLetterQueue(control), discard))
 	err := fmt.Errorf("get secret: %w", &ports.UnreadableError{ID: "x", Field: "attempts", Reason: "is a text"})
 	store.EXPECT().Get(gomock.Any(), "x").Return(ports.DeadLetterRecord{}, err).Times(2)
-	store.EXPECT().List(gomock.Any(), gomock.Any()).Return(ports.DeadLetterPage{Unreadable: 3}, nil).Times(2)
+	store.EXPECT().List(gomock.Any(), gomock.Any()).Return(ports.DeadLetterPage{Unreadable: 3}, nil).Times(4)
 
 	const why = "the dead letter is stored, but can't be read: attempts is a text"
 	status, body := ask(h, "GET", "/dead-letters/x", "")
@@ -308,15 +310,17 @@ func TestHandlerUnreadableRecords(t *testing.T) {
 	if status != 200 || !strings.Contains(body, `"failed":[{"id":"x","code":"unreadable","detail":"`+why+`"}]`) {
 		t.Errorf("replay: got %d %s", status, body)
 	}
-	for target, body := range map[string]string{"/dead-letters": "", "/dead-letters/replay": `{"all":true}`} {
+	const all = `{"all":true}`
+	for target, body := range map[string]string{
+		"/dead-letters": "", "/dead-letters/replay": all, "/dead-letters/discard": all, "/dead-letters/restore": all,
+	} {
 		method := "GET"
 		if body != "" {
 			method = "POST"
 		}
-		w := httptest.NewRecorder()
 		r := httptest.NewRequest(method, target, strings.NewReader(body))
 		r.Header.Set("Content-Type", "application/json")
-		h.ServeHTTP(w, r)
+		w := described.Do(h, r)
 		if got := w.Header().Get("Unreadable-Records"); w.Code != 200 || got != "3" {
 			t.Errorf("%s: got %d, header %q, want 200 and 3", target, w.Code, got)
 		}

@@ -2,6 +2,7 @@ package deadletters_test
 
 import (
 	"log/slog"
+	"strings"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -9,9 +10,17 @@ import (
 	"example.com/orderflow/adapters/memory"
 	"example.com/orderflow/ports"
 	"example.com/orderflow/services/deadletters"
+	"example.com/orderflow/services/internal/apitest"
+	"example.com/orderflow/services/notification"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// described checks all answers against the description, which the notification service
+// serves.
+var described = apitest.Load(notification.OpenAPI, func(path string) bool { return strings.HasPrefix(path, "/dead-letters") })
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(apitest.Main{Tests: m, Documents: []*apitest.Document{described}})
+}
 
 var discard = slog.New(slog.DiscardHandler)
 

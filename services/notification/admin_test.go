@@ -183,8 +183,7 @@ func TestAdminRefusesPages(t *testing.T) {
 	for _, request := range [][2]string{{"POST", "/channels/email/pause"}, {"PUT", "/contacts/ann"}, {"POST", "/users/ann/forget"}, {"GET", "/undelivered"}} {
 		r := httptest.NewRequest(request[0], request[1], nil)
 		r.Header.Set("Sec-Fetch-Site", "cross-site")
-		w := httptest.NewRecorder()
-		h.ServeHTTP(w, r)
+		w := do(h, r)
 		if w.Code != 403 {
 			t.Errorf("%v: got %d %s, want 403", request, w.Code, w.Body)
 		}

@@ -246,6 +246,19 @@ func TestPauseWhileItChanges(t *testing.T) {
 	if status, body := call(newAdmin(control), "POST", "/channels/webhook/resume", `{"receiver":"a.example#1"}`); status != 409 {
 		t.Errorf("got %d %s, want 409", status, body)
 	}
+	states.EXPECT().Pause(gomock.Any(), gomock.Any()).Return(ports.ErrExists).Times(5)
+	states.EXPECT().Pauses(gomock.Any()).Return([]ports.Pause{first}, nil).Times(5)
+	states.EXPECT().Change(gomock.Any(), first, gomock.Any()).Return(ports.ErrChanged).Times(5)
+	if status, body := call(newAdmin(control), "POST", "/channels/webhook/pause", `{"receiver":"a.example#1"}`); status != 409 {
+		t.Errorf("got %d %s, want 409", status, body)
+	}
+	draining := ports.Pause{PauseKey: domain.PauseKey{Channel: "fax"}, Kind: ports.Draining, Since: monday}
+	states.EXPECT().Register(gomock.Any()).Return([]string{"fax"}, nil)
+	states.EXPECT().Pauses(gomock.Any()).Return([]ports.Pause{draining}, nil).Times(2)
+	states.EXPECT().End(gomock.Any(), draining).Return(ports.ErrChanged)
+	if status, body := call(newAdmin(control), "DELETE", "/channels/fax", ""); status != 409 {
+		t.Errorf("got %d %s, want 409", status, body)
+	}
 }
 
 // A command's arguments are checked as a request's fields are: all notifiers read each

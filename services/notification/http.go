@@ -2,6 +2,7 @@ package notification
 
 import (
 	"context"
+	_ "embed"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -12,11 +13,18 @@ import (
 	"example.com/orderflow/services/internal/wiring"
 )
 
+// OpenAPI is the OpenAPI 3.1 description of the service's HTTP interface, at both of its
+// addresses, and of the webhooks that it sends.
+//
+//go:embed openapi.yaml
+var OpenAPI []byte
+
 // Handler is the service's HTTP interface:
 //
 //	GET /notifications?order_id=&user_id=&channel=&state=&from=&to=&limit=&cursor=
 //	                                 notifications: an order's oldest first, others newest first
 //	GET /livez, GET /readyz          health
+//	GET /openapi.yaml                the description of this interface, [OpenAPI]
 //
 // A list needs at least one filter. Its answers have no addresses. Errors are
 // application/problem+json (RFC 9457).
@@ -45,6 +53,7 @@ func NewHandler(control *Control, store, broker ports.Pinger, log *slog.Logger) 
 	h := &Handler{control: control}
 	h.API = httpapi.NewAPI(httpapi.Routes{
 		"/notifications": {http.MethodGet: h.notifications},
+		"/openapi.yaml":  {http.MethodGet: httpapi.Description(OpenAPI)},
 	}, httpapi.NewHealth(checks...), log)
 	return h, nil
 }

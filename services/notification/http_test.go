@@ -195,8 +195,7 @@ func TestNotificationsOfAFailingLog(t *testing.T) {
 			"/notifications?state=dead": newHandler(control),
 			"/undelivered?state=dead":   must(notification.NewAdminHandler(control, discard)),
 		} {
-			w := httptest.NewRecorder()
-			h.ServeHTTP(w, httptest.NewRequest("GET", target, nil))
+			w := do(h, httptest.NewRequest("GET", target, nil))
 			if w.Code != tt.status || strings.Contains(w.Body.String(), "secret") {
 				t.Errorf("%s, %v: got %d %s, want %d", target, tt.err, w.Code, w.Body, tt.status)
 			}
@@ -215,8 +214,7 @@ func TestAnswersWhileStopping(t *testing.T) {
 			h.Stop()
 		}
 		for _, target := range []string{"/notifications", "/livez", "/readyz", "/nowhere"} {
-			w := httptest.NewRecorder()
-			h.ServeHTTP(w, httptest.NewRequest("GET", target, nil))
+			w := do(h, httptest.NewRequest("GET", target, nil))
 			if closes := w.Header().Get("Connection") == "close"; closes != stopped {
 				t.Errorf("stopped %v: %s: Connection %q", stopped, target, w.Header().Get("Connection"))
 			}

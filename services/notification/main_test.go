@@ -3,6 +3,10 @@ package notification_test
 import (
 	"context"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -14,10 +18,34 @@ import (
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 	"example.com/orderflow/ports/mocks"
+	"example.com/orderflow/services/internal/apitest"
 	"example.com/orderflow/services/notification"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// The documents of the two handlers. Another package serves dead letters, and the
+// programs serve the log level and profiles.
+var (
+	public = apitest.Load(notification.OpenAPI, isPublic)
+	admin  = apitest.Load(notification.OpenAPI, func(path string) bool {
+		return !isPublic(path) && !strings.HasPrefix(path, "/dead-letters") && !strings.HasPrefix(path, "/debug/") && path != "/log-level"
+	})
+)
+
+func isPublic(path string) bool {
+	return slices.Contains([]string{"/notifications", "/livez", "/readyz", "/openapi.yaml"}, path)
+}
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(apitest.Main{Tests: m, Documents: []*apitest.Document{public, admin}})
+}
+
+// do sends the request to the handler, and checks the answer against its document.
+func do(h http.Handler, r *http.Request) *httptest.ResponseRecorder {
+	if _, ok := h.(*notification.AdminHandler); ok {
+		return admin.Do(h, r)
+	}
+	return public.Do(h, r)
+}
 
 var discard = slog.New(slog.DiscardHandler)
 

@@ -49,8 +49,7 @@ func call(h http.Handler, method, target, body string) (status int, answer strin
 		r.Header.Set("Content-Type", "application/json")
 	}
 	r.Header.Set("X-Request-ID", "request-1")
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, r)
+	w := do(h, r)
 	return w.Code, strings.TrimSpace(w.Body.String())
 }
 

@@ -85,6 +85,7 @@ func TestPlaceAnswers(t *testing.T) {
 		{"control_character", "POST", "/order", asJSON, `{"user_id":"12\n3","product":"a\u0000","quantity":1}`},
 		{"raw_control_character", "POST", "/order", asJSON, "{\"user_id\":\"12\n3\"}"},
 		{"nothing_given", "POST", "/order", asJSON, `{}`},
+		{"nothing_given_at_orders", "POST", "/orders", asJSON, `{}`},
 		{"empty_strings", "POST", "/order", asJSON, `{"user_id":"","product":"","quantity":0}`},
 		{"too_long", "POST", "/order", asJSON, `{"user_id":"` + long(129) + `","product":"` + long(257) + `","quantity":1000001}`},
 		{"wrong_types", "POST", "/order", asJSON, `{"user_id":123,"product":null,"quantity":"1"}`},

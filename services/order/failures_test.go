@@ -35,12 +35,13 @@ func TestStoreFailures(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			orders := mocks.NewMockOrderRepository(gomock.NewController(t))
-			orders.EXPECT().Add(gomock.Any(), gomock.Any()).Return(tt.err)
+			orders.EXPECT().Add(gomock.Any(), gomock.Any()).Return(tt.err).Times(2)
 			orders.EXPECT().Get(gomock.Any(), gomock.Any()).Return(domain.Order{}, tt.err)
 			orders.EXPECT().List(gomock.Any(), gomock.Any()).Return(ports.OrderPage{}, tt.err)
 			h := newAPI(orders, new(memory.Orders))
 			for _, response := range []*http.Response{
 				send(h, "POST", "/order", "application/json", laptop),
+				send(h, "POST", "/orders", "application/json", laptop),
 				send(h, "GET", "/orders/0192f0c1-2d3e-7f4a-8b5c-6d7e8f901234", "", ""),
 				send(h, "GET", "/orders", "", ""),
 			} {

@@ -3,6 +3,7 @@ package order
 import (
 	"cmp"
 	"context"
+	_ "embed"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -21,6 +22,17 @@ const (
 	largestPage = 100
 )
 
+// OpenAPI is the OpenAPI 3.1 description of the service's HTTP interface.
+//
+//go:embed openapi.yaml
+var OpenAPI []byte
+
+// AsyncAPI is the AsyncAPI 3 description of the events that the service publishes, as
+// adapters/wire writes them.
+//
+//go:embed asyncapi.yaml
+var AsyncAPI []byte
+
 // Handler is the service's HTTP interface:
 //
 //	POST /order, POST /orders                     places an order; honours Idempotency-Key
@@ -28,6 +40,8 @@ const (
 //	GET  /orders?user_id=&created_from=&created_to=&limit=&cursor=
 //	                                              orders, newest first; created_from is included, created_to is not
 //	GET  /livez, GET /readyz                      health
+//	GET  /openapi.yaml                            the description of this interface, [OpenAPI]
+//	GET  /asyncapi.yaml                           the description of the events, [AsyncAPI]
 //
 // Errors are application/problem+json (RFC 9457).
 //
@@ -93,6 +107,9 @@ func NewHandler(service *Service, store, broker ports.Pinger, log *slog.Logger) 
 		"/order":       {http.MethodPost: place},
 		"/orders":      {http.MethodPost: place, http.MethodGet: h.limited(h.list)},
 		"/orders/{id}": {http.MethodGet: h.limited(h.get)},
+
+		"/openapi.yaml":  {http.MethodGet: httpapi.Description(OpenAPI)},
+		"/asyncapi.yaml": {http.MethodGet: httpapi.Description(AsyncAPI)},
 	}, health, log)
 	return h, nil
 }

@@ -44,9 +44,7 @@ func send(h http.Handler, method, target, contentType, body string) *http.Respon
 	if contentType != "" {
 		r.Header.Set("Content-Type", contentType)
 	}
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, r)
-	return w.Result()
+	return described.Do(h, r).Result()
 }
 
 func bodyOf(t *testing.T, response *http.Response) string {

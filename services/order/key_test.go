@@ -17,9 +17,7 @@ func sendWithKey(h http.Handler, body string, keys ...string) *http.Response {
 	for _, key := range keys {
 		r.Header.Add("Idempotency-Key", key)
 	}
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, r)
-	return w.Result()
+	return described.Do(h, r).Result()
 }
 
 func TestIdempotencyKeyForms(t *testing.T) {

@@ -1,12 +1,24 @@
 package order_test
 
 import (
+	"strings"
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"example.com/orderflow/services/internal/apitest"
+	"example.com/orderflow/services/order"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// described checks all answers against the description. The program serves the log
+// level and profiles.
+var described = apitest.Load(order.OpenAPI, func(path string) bool {
+	return !strings.HasPrefix(path, "/debug/") && path != "/log-level"
+})
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(apitest.Main{Tests: m, Documents: []*apitest.Document{described}})
+}
 
 // must returns a constructor's value, and panics if the constructor failed.
 func must[T any](made T, err error) T {

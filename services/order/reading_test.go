@@ -24,9 +24,7 @@ func sendWith(h http.Handler, method, target string, headers ...string) *http.Re
 	for i := 0; i < len(headers); i += 2 {
 		r.Header.Add(headers[i], headers[i+1])
 	}
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, r)
-	return w.Result()
+	return described.Do(h, r).Result()
 }
 
 func TestETag(t *testing.T) {

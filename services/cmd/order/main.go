@@ -52,7 +52,7 @@ func (run) Run(ctx context.Context, s *settings, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	admin, err := s.AdminServer(nil, log)
+	admin, err := s.AdminServer(order.OpenAPI, nil, log)
 	if err != nil {
 		return err
 	}

@@ -23,6 +23,15 @@ func WriteJSON(w http.ResponseWriter, status int, value any) error {
 	return nil
 }
 
+// Description returns a handler that answers with the YAML document, such as an
+// OpenAPI description.
+func Description(document []byte) HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) error {
+		write(w, http.StatusOK, "application/yaml", document)
+		return nil
+	}
+}
+
 // WriteLarge answers 200 with the value, a struct with fields, and the content as
 // the last member. Content in UTF-8 is a text with this name. Other content is in
 // base64, and "_base64" follows the name. WriteLarge encodes the content in parts,

@@ -97,9 +97,8 @@ func NewHandler(routes Routes, health *Health, log *slog.Logger) http.Handler {
 	for path, methods := range routes {
 		mux.Handle(path, answer(log, methods.serve))
 	}
-	if health != nil {
-		mux.Handle(livePath, answer(log, Methods{http.MethodGet: live}.serve))
-		mux.Handle(readyPath, answer(log, Methods{http.MethodGet: health.ready}.serve))
+	for path, methods := range health.routes() {
+		mux.Handle(path, answer(log, methods.serve))
 	}
 	return withExchange(health, log, detached, mux)
 }

@@ -42,6 +42,14 @@ func NewHealth(checks ...Check) *Health {
 
 func (h *Health) isStopping() bool { return h != nil && h.stopping.Load() }
 
+// routes returns the health checks; a nil Health has none.
+func (h *Health) routes() Routes {
+	if h == nil {
+		return nil
+	}
+	return Routes{livePath: {http.MethodGet: live}, readyPath: {http.MethodGet: h.ready}}
+}
+
 // live answers 200 to /livez, while the process can answer at all.
 func live(w http.ResponseWriter, _ *http.Request) error {
 	return WriteJSON(w, http.StatusOK, map[string]string{"status": "alive"})

@@ -21,5 +21,5 @@ func (c *Common) OperatorsServer(
 		return Component{}, err
 	}
 	admin.RequestTimeout, lettersHandler.RequestTimeout = c.RequestTimeout, c.RequestTimeout
-	return c.AdminServer(map[string]http.Handler{"/": admin, "/dead-letters": lettersHandler, "/dead-letters/": lettersHandler}, log)
+	return c.AdminServer(notification.OpenAPI, map[string]http.Handler{"/": admin, "/dead-letters": lettersHandler, "/dead-letters/": lettersHandler}, log)
 }

@@ -33,26 +33,33 @@ const (
 )
 
 // AdminServer returns the component that serves operators: the handlers, by patterns
-// of [http.ServeMux], the log level at /log-level, and profiles of the process under
-// /debug/pprof/.
-func (c *Common) AdminServer(handlers map[string]http.Handler, log *slog.Logger) (Component, error) {
+// of [http.ServeMux], the log level at /log-level, profiles of the process under
+// /debug/pprof/, and the service's OpenAPI document, which describes all of them.
+func (c *Common) AdminServer(openAPI []byte, handlers map[string]http.Handler, log *slog.Logger) (Component, error) {
 	listener, err := c.AdminAddr.Listen("admin-addr")
 	if err != nil {
 		return Component{}, err
 	}
+	return c.serve("admin", listener, httpapi.Server{
+		Handler: c.adminHandler(openAPI, handlers, log), RequestTimeout: maxProfileTime,
+		Connections: adminConnections, Interrupt: true,
+	}, log), nil
+}
+
+func (c *Common) adminHandler(openAPI []byte, handlers map[string]http.Handler, log *slog.Logger) http.Handler {
 	mux := http.NewServeMux()
 	for pattern, handler := range handlers {
 		mux.Handle(pattern, handler)
 	}
+	const document = "/openapi.yaml"
+	own := httpapi.NewHandler(httpapi.Routes{document: {http.MethodGet: httpapi.Description(openAPI)}}, nil, log)
+	mux.Handle(document, own)
 	if handlers["/"] == nil {
-		mux.Handle("/", httpapi.NewHandler(nil, nil, log))
+		mux.Handle("/", own)
 	}
 	mux.Handle("/log-level", c.levelHandler(log))
 	mux.Handle("/debug/pprof/", profiles())
-	return c.serve("admin", listener, httpapi.Server{
-		Handler: httpapi.ForOperators(mux, log), RequestTimeout: maxProfileTime,
-		Connections: adminConnections, Interrupt: true,
-	}, log), nil
+	return httpapi.ForOperators(mux, log)
 }
 
 // profiles returns the handler of Go's profiles. A profile ends when its client

@@ -1,11 +1,54 @@
 package app
 
 import (
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"example.com/orderflow/services/internal/apitest"
+	"example.com/orderflow/services/notification"
+	"example.com/orderflow/services/order"
 )
+
+// isOfPrograms reports whether the programs serve the path, not the services' handlers.
+func isOfPrograms(path string) bool {
+	return strings.HasPrefix(path, "/debug/") || path == "/log-level"
+}
+
+// Each service's document describes what the programs add to its admin address, and is
+// served there.
+func TestAdminAddressIsDescribed(t *testing.T) {
+	for _, openAPI := range [][]byte{order.OpenAPI, notification.OpenAPI} {
+		document := apitest.Load(openAPI, func(path string) bool { return isOfPrograms(path) || path == "/openapi.yaml" })
+		h := new(Common).adminHandler(openAPI, nil, slog.New(slog.DiscardHandler))
+		for target, status := range map[string]int{
+			"/debug/pprof/heap": 200, "/debug/pprof/heap?debug=1": 200, "/debug/pprof/nothing": 404, "/debug/pprof/heap?seconds=121": 422,
+			"/openapi.yaml": 200, "/": 404, "/nowhere": 404,
+		} {
+			w := document.Do(h, httptest.NewRequest("GET", target, nil))
+			if w.Code != status || target == "/openapi.yaml" && w.Body.String() != string(openAPI) {
+				t.Errorf("%s: answered %d %.300s, want %d", target, w.Code, w.Body, status)
+			}
+		}
+		for _, e := range document.Examples() {
+			if w := document.Do(h, e.Request()); w.Code != 200 {
+				t.Errorf("%s: answered %d %s", e.Name, w.Code, w.Body)
+			}
+		}
+		wrong := httptest.NewRequest("PUT", "/log-level", strings.NewReader(`{"level":"loud"}`))
+		wrong.Header.Set("Content-Type", "application/json")
+		if w := document.Do(h, wrong); w.Code != 422 {
+			t.Errorf("a wrong level: answered %d %s", w.Code, w.Body)
+		}
+		document.CheckRefusals(t, h)
+		var out strings.Builder
+		if document.Report(&out, true) != 0 {
+			t.Error(out.String())
+		}
+	}
+}
 
 // A profile longer than the server allows is refused at once.
 func TestLongProfilesAreRefused(t *testing.T) {
