@@ -58,7 +58,7 @@ receivers: ## Kill the mail server, then the webhooks' receiver, for a minute ea
 	.ci/try chaos --scenario receivers --rate $(RATE)
 
 .PHONY: check
-check: ## Check form, generated files, imports and go.mod, of both modules
+check: ## Check form, generated files, imports, go.mod of both modules, and the API descriptions
 	@test -z "$$(gofmt -l .)" || { echo 'gofmt would change:'; gofmt -l .; exit 1; }
 	go vet ./...
 	go vet -C $(PROOF) ./...
@@ -68,6 +68,7 @@ check: ## Check form, generated files, imports and go.mod, of both modules
 	go mod tidy -C $(PROOF) -diff
 	go test -run 'TestImports|TestIsAllowed' .
 	.ci/generated
+	.ci/descriptions
 
 .PHONY: generate
 generate: ## Regenerate the generated files
