@@ -65,7 +65,7 @@ func TestCheck(t *testing.T) {
 			if err := s.BeginMove(t.Context(), "mongodb://there/d"); err != nil {
 				t.Fatal(err)
 			}
-			if err := s.EndMove(t.Context()); err != nil {
+			if err := s.EndMove(t.Context(), "mongodb://there/d"); err != nil {
 				t.Fatal(err)
 			}
 		}, "tables", "orderflow move --undo"},
