@@ -71,7 +71,7 @@ func (s *settings) printWelcome(out io.Writer, orders, notifications, kept strin
 	data := fmt.Sprintf("  store          %s%s\n  broker         %s", shown(s.Store), kept, shown(s.Broker))
 	if s.Store == s.Broker && s.Store == s.fileURL() {
 		path := filepath.Join(s.Data, "orderflow.db")
-		data = fmt.Sprintf("  data           %s%s   (to start afresh: stop, then rm %s*)", app.Printable(path), kept, quoted(path))
+		data = fmt.Sprintf("  data           %s%s   (to start afresh: stop, then rm %[3]s %[3]s-*)", app.Printable(path), kept, quoted(path))
 	}
 	fmt.Fprintf(out, `
   orders         %s
