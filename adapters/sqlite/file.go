@@ -17,6 +17,7 @@ import (
 type file struct {
 	path        string
 	mode        fs.FileMode // of the database and of the files beside it
+	info        fs.FileInfo // of the database, once a store has prepared it
 	synchronous string      // of durable writes
 	cacheSize   int
 	vfs         string // of tests
@@ -43,7 +44,7 @@ func (f *file) prepare() error {
 	if !info.Mode().IsRegular() {
 		return f.refuse("it is no regular file; give the path of one")
 	}
-	f.mode = info.Mode().Perm()
+	f.mode, f.info = info.Mode().Perm(), info
 	if f.path, err = resolve(f.path); err != nil { // the file may have been made at the end of a link
 		return f.classify(err)
 	}
@@ -59,7 +60,18 @@ func (f *file) makeBeside(suffix string) error {
 	if err != nil {
 		return f.classify(err)
 	}
-	return errors.Join(beside.Chmod(f.mode), beside.Close()) // the umask does not count
+	return errors.Join(f.share(beside), beside.Close())
+}
+
+// share gives a file beside the database the same rights, whatever the umask is, and the
+// same owner, if this user may do that: after a command of root the service has to open it.
+func (f *file) share(beside *os.File) error {
+	if f.info != nil && os.Geteuid() == 0 {
+		if err := giveToOwner(beside, f.info); err != nil {
+			return err
+		}
+	}
+	return beside.Chmod(f.mode)
 }
 
 // dial opens a connection as SQLite does by default.

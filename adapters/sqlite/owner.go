@@ -181,7 +181,7 @@ func (f file) newOwnerLock() (id int64, lock *os.File, err error) {
 		if err != nil {
 			return 0, nil, f.classify(err)
 		}
-		_ = lock.Chmod(f.mode) // the umask does not count
+		_ = f.share(lock)
 		locked, err := tryLock(lock)
 		if err != nil {
 			lock.Close()
