@@ -2,6 +2,7 @@ package sqlite_test
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -10,16 +11,23 @@ import (
 	"example.com/orderflow/adapters/sqlite"
 )
 
-func init() { children["open mounted"] = childOpenMounted }
+func init() {
+	children["mount"] = childMount
+	children["open mounted"] = childOpenMounted
+}
+
+// childMount runs another child in a mount namespace of its own. Unshare would move only
+// one thread there.
+func childMount(url string) error {
+	c := exec.Command(os.Args[0])
+	c.Env = append(os.Environ(), childVar+"=open mounted")
+	c.Stdout = os.Stdout
+	c.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
+	return c.Run()
+}
 
 // childOpenMounted opens the file where it is mounted alone, and in its mounted folder.
 func childOpenMounted(url string) error {
-	if err := syscall.Unshare(syscall.CLONE_NEWNS); err != nil {
-		return err
-	}
-	if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
-		return err
-	}
 	path := strings.TrimPrefix(url, "sqlite:")
 	folder := filepath.Dir(filepath.Dir(path))
 	for from, to := range map[string]string{path: filepath.Join(folder, "alone.db"), filepath.Dir(path): filepath.Join(folder, "folder")} {
@@ -50,7 +58,7 @@ func TestOpenMounted(t *testing.T) {
 	}
 	write(t, filepath.Join(folder, "alone.db"), nil)
 	open(t, "sqlite:"+path, sqlite.Options{})
-	c := startChild(t, "open mounted", "sqlite:"+path)
+	c := startChild(t, "mount", "sqlite:"+path)
 	got := c.line()
 	if strings.HasPrefix(got, "error:") {
 		t.Skip("mounting is not allowed here:", got)
