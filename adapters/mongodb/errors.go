@@ -11,6 +11,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/x/mongo/driver"
 	"go.mongodb.org/mongo-driver/v2/x/mongo/driver/auth"
 
+	"example.com/orderflow/adapters/internal/refused"
 	"example.com/orderflow/ports"
 )
 
@@ -62,7 +63,7 @@ func outage(ctx context.Context, err error) error {
 	case isDuplicate(err):
 		return err
 	case isRefused(err):
-		return fmt.Errorf("%w: %w: %w", ports.ErrUnavailable, ports.ErrRefused, err)
+		return refused.Error(fmt.Errorf("%w: %w", ports.ErrRefused, err))
 	}
 	return fmt.Errorf("%w: %w", ports.ErrUnavailable, err)
 }

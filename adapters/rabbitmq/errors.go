@@ -8,6 +8,7 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
+	"example.com/orderflow/adapters/internal/refused"
 	"example.com/orderflow/ports"
 )
 
@@ -58,6 +59,9 @@ func isTopologyError(err error) bool {
 func unavailable(err error) error {
 	if isTopologyError(err) {
 		return err
+	}
+	if errors.Is(err, ports.ErrRefused) {
+		return refused.Error(err)
 	}
 	return fmt.Errorf("%w: %w", ports.ErrUnavailable, err)
 }

@@ -16,6 +16,7 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
+	"example.com/orderflow/adapters/internal/refused"
 	"example.com/orderflow/ports"
 )
 
@@ -220,8 +221,8 @@ func (m *management) ask(ctx context.Context, queue, query string) (p queuePolic
 	case http.StatusNotFound:
 		return p, false, nil
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return p, false, fmt.Errorf("%w: %w: the management API at %s answers %s to user %q: check user and password, and give the user the tag management "+
-			"with \"rabbitmqctl set_user_tags\" and permissions on the virtual host", ports.ErrUnavailable, ports.ErrRefused, u.Host, res.Status, m.user)
+		return p, false, refused.Error(fmt.Errorf("the management API at %s answers %s to user %q: check user and password, and give the user the tag management "+
+			"with \"rabbitmqctl set_user_tags\" and permissions on the virtual host", u.Host, res.Status, m.user))
 	default:
 		return p, false, fmt.Errorf("%w: the management API at %s answers %s", ports.ErrUnavailable, u.Host, res.Status)
 	}

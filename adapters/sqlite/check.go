@@ -49,7 +49,6 @@ func (c *check) add(what, value, fault, wayOut string) {
 // failed adds the error, which says what to do.
 func (c *check) failed(what, value string, err error) {
 	text := strings.TrimPrefix(err.Error(), ports.ErrUnavailable.Error()+": ")
-	text = strings.TrimPrefix(text, ports.ErrRefused.Error()+": ")
 	text = strings.TrimPrefix(text, c.path+": ")
 	fault, wayOut, found := strings.Cut(text, "; ")
 	if !found {
@@ -113,7 +112,12 @@ func (c *check) rights() (ok bool) {
 		c.failed("file", c.path, c.classify(err))
 		return false
 	}
+	err = c.checkNames(file)
 	file.Close()
+	if err != nil {
+		c.failed("file", c.path, err)
+		return false
+	}
 	c.mode = info.Mode().Perm()
 	c.add("file", fmt.Sprintf("%s, %d KiB, mode %04o", c.path, info.Size()>>10, c.mode), "", "")
 	return true

@@ -12,6 +12,7 @@ import (
 
 	"github.com/ncruces/go-sqlite3"
 
+	"example.com/orderflow/adapters/internal/refused"
 	"example.com/orderflow/ports"
 )
 
@@ -65,12 +66,15 @@ func (f file) classify(err error) error {
 			err = fmt.Errorf("%w: %w", err, cause)
 		}
 	}
+	if at, ok := err.(*fs.PathError); ok && at.Path == f.path { // the text names it already
+		err = fmt.Errorf("%s: %w", at.Op, at.Err)
+	}
 	for _, p := range problems {
 		if !slices.ContainsFunc(p.codes, func(code error) bool { return errors.Is(err, code) }) {
 			continue
 		}
 		if p.refused {
-			err = fmt.Errorf("%w: %w", ports.ErrRefused, err)
+			return f.refuse("%s: %w", p.wayOut, err)
 		}
 		return fmt.Errorf("%w: %s: %s: %w", ports.ErrUnavailable, f.path, p.wayOut, err)
 	}
@@ -91,7 +95,7 @@ func (f file) probe() (err error) {
 
 // refuse returns an error that lasts until a person changes something.
 func (f file) refuse(format string, args ...any) error {
-	return fmt.Errorf("%w: %w: %s: %w", ports.ErrUnavailable, ports.ErrRefused, f.path, fmt.Errorf(format, args...))
+	return refused.Error(fmt.Errorf("%s: %w", f.path, fmt.Errorf(format, args...)))
 }
 
 // isOfFile reports whether the error would meet any other write, too.

@@ -1,12 +1,14 @@
 package cmd_test
 
 import (
+	"errors"
 	"flag"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -50,6 +52,10 @@ func TestWrongSettings(t *testing.T) {
 	defer taken.Close()
 
 	file, notFolder, damaged := filepath.Join(t.TempDir(), "shared.db"), filepath.Join(t.TempDir(), "file"), t.TempDir()
+	dangling, folders := filepath.Join(t.TempDir(), "link"), t.TempDir()
+	if err := errors.Join(os.Symlink("nowhere", dangling), os.Mkdir(filepath.Join(folders, "orderflow.db"), 0o700)); err != nil {
+		t.Fatal(err)
+	}
 	for _, path := range []string{notFolder, filepath.Join(damaged, "orderflow.db")} {
 		if err := os.WriteFile(path, []byte("this is neither a folder nor a database"), 0o600); err != nil {
 			t.Fatal(err)
@@ -80,7 +86,10 @@ func TestWrongSettings(t *testing.T) {
 		{"broker in memory, order", "order", []string{"--broker=memory:", "--store=memory:"}, nil, 1, []string{"--broker (BROKER_URL)", "one process", "orderflow"}},
 		{"broker in memory, notification", "notification", []string{"--broker=memory:"}, nil, 1, []string{"--broker (BROKER_URL)", "one process", "orderflow"}},
 		{"file with other options as broker", "orderflow", []string{"--store=sqlite:" + file + "?cache_size=-1000", "--broker=sqlite:" + file}, nil, 1, []string{"--store (STORE_URL)", "same options", "cache_size=-1000"}},
-		{"folder of the data is a file", "orderflow", []string{"--data=" + notFolder, "--store=sqlite:" + file}, []string{"BROKER_URL=sqlite:DATA/orderflow.db"}, 1, []string{"--data (DATA_DIR)", notFolder}},
+		{"folder of the data is a file", "orderflow", []string{"--data=" + notFolder, "--store=sqlite:" + file}, []string{"BROKER_URL=sqlite:DATA/orderflow.db"}, 1, []string{"--data (DATA_DIR): " + strconv.Quote(notFolder), "is a file; name a folder"}},
+		{"folder of the data is in a file", "orderflow", []string{"--data=" + filepath.Join(notFolder, "data"), "--store=sqlite:" + file}, []string{"BROKER_URL=sqlite:DATA/orderflow.db"}, 1, []string{"--data (DATA_DIR)", notFolder + " is a file; name a folder"}},
+		{"folder of the data is a dangling link", "orderflow", []string{"--data=" + dangling, "--store=sqlite:" + file}, []string{"BROKER_URL=sqlite:DATA/orderflow.db"}, 1, []string{"--data (DATA_DIR): " + strconv.Quote(dangling), "is a link to nowhere, which does not exist; make that folder"}},
+		{"file of the data is a folder", "orderflow", []string{"--data=" + folders, "--store=sqlite:DATA/orderflow.db"}, []string{"BROKER_URL=sqlite:DATA/orderflow.db"}, 1, []string{"--data (DATA_DIR): " + strconv.Quote(folders) + ": open store: " + filepath.Join(folders, "orderflow.db") + ": it is a folder"}},
 		{"damaged file in the folder of the data", "orderflow", []string{"--data=" + damaged, "--store=sqlite:DATA/orderflow.db"}, []string{"BROKER_URL=sqlite:DATA/orderflow.db"}, 1, []string{"--data (DATA_DIR)", damaged, "no SQLite database"}},
 		{"half in memory", "orderflow", []string{"--data=" + damaged, "--broker=sqlite:DATA/orderflow.db"}, nil, 2, []string{"--store", "--broker", "memory: for both"}},
 		{"address taken", "orderflow", []string{"--order-addr=" + taken.Addr().String(), "--notification-addr=localhost:0", "--admin-addr=localhost:0"}, nil, 1, []string{"--order-addr (ORDER_ADDR)", taken.Addr().String(), "in use", "HOST:PORT"}},
@@ -160,6 +169,8 @@ func TestVersion(t *testing.T) {
 	}
 }
 
+func portOf(address string) string { return address[strings.LastIndexByte(address, ':'):] }
+
 func TestHealthcheck(t *testing.T) {
 	var ready atomic.Bool
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -177,18 +188,24 @@ func TestHealthcheck(t *testing.T) {
 		}
 	}
 	status, _, stderr := run(t, nil, "order", "healthcheck", "--addr="+freeAddress(t))
-	if status != 1 || !strings.Contains(stderr, "refused") {
+	if status != 1 || !strings.Contains(stderr, "nothing listens there; start the service") {
+		t.Errorf("nothing listens: exit status %d, %q", status, stderr)
+	}
+	// Both services of orderflow must be ready. One fault of both is one line.
+	one, other := freeAddress(t), freeAddress(t)
+	status, _, stderr = run(t, nil, "orderflow", "healthcheck", "--order-addr="+one, "--notification-addr="+other)
+	if status != 1 || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, portOf(one)) || !strings.Contains(stderr, portOf(other)) || strings.Count(stderr, "nothing listens there") != 1 {
 		t.Errorf("nothing listens: exit status %d, %q", status, stderr)
 	}
 	// A service that is ready without one of its servers says so.
 	p, alone := orderAlone(t)
 	p.start(t)
 	awaitReady(t, alone)
-	status, stdout, stderr := run(t, nil, "order", "healthcheck", "--addr="+alone)
+	var stdout string
+	status, stdout, stderr = run(t, nil, "order", "healthcheck", "--addr="+alone)
 	if status != 0 || !strings.Contains(stdout, "ready, but not well: broker down") || stderr != "" {
 		t.Errorf("without a broker: exit status %d, %q, %q", status, stdout, stderr)
 	}
-	// Both services of orderflow must be ready.
 	status, _, _ = run(t, nil, "orderflow", "healthcheck", "--order-addr="+address, "--notification-addr="+freeAddress(t))
 	if status != 1 {
 		t.Errorf("one of two services is ready: exit status %d", status)

@@ -3,10 +3,12 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"example.com/orderflow/services/cmd/internal/app"
 	"example.com/orderflow/services/cmd/internal/operators"
@@ -42,7 +44,7 @@ func (s *settings) AfterApply() error {
 	if s.Data == "" {
 		return errors.New("--data: the value is empty; leave the variable unset for the default")
 	}
-	s.UseData(s.fileURL(), dataFile)
+	s.UseData(s.Data, s.fileURL(), dataFile)
 	return nil
 }
 
@@ -61,7 +63,26 @@ func (s *settings) makeFolder() error {
 		return app.UsageErrorf("--store and --broker: one is in memory and the other in a file; give memory: for both, or for neither")
 	}
 	if err := os.MkdirAll(s.Data, 0o700); err != nil {
-		return fmt.Errorf("--data: %q: the folder can't be made: %w; name one that you may write to", s.Data, err)
+		return fmt.Errorf("--data: %q: %w", s.Data, s.folderFault(err))
 	}
 	return nil
+}
+
+// folderFault says why the data folder can't be made, and the way out.
+func (s *settings) folderFault(err error) error {
+	at := s.Data
+	var failed *fs.PathError
+	if errors.As(err, &failed) {
+		at, err = failed.Path, failed.Err
+	}
+	target, link := os.Readlink(at)
+	switch {
+	case errors.Is(err, syscall.ENOTDIR):
+		return fmt.Errorf("%s is a file; name a folder", at)
+	case link == nil && errors.Is(err, fs.ErrExist):
+		return fmt.Errorf("%s is a link to %s, which does not exist; make that folder, or name another", at, target)
+	case errors.Is(err, syscall.EROFS):
+		return fmt.Errorf("the file system of %s is read-only; mount it for writing, or name a folder on another", at)
+	}
+	return fmt.Errorf("the folder %s can't be made: %w; name one that you may write to", at, err)
 }

@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -51,12 +53,17 @@ type healthcheck struct{}
 func (healthcheck) Run(ctx context.Context, settings Settings, s Streams) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	var errs []error
+	var causes []string
+	asked := make(map[string][]string) // URLs by cause
 	for _, address := range settings.Addresses() {
 		url := address.URL() + "/readyz"
 		notWell, err := askReady(ctx, url)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("ask for readiness: %w", err))
+			cause := err.Error()
+			if asked[cause] == nil {
+				causes = append(causes, cause)
+			}
+			asked[cause] = append(asked[cause], url)
 			continue
 		}
 		if notWell != "" {
@@ -64,24 +71,34 @@ func (healthcheck) Run(ctx context.Context, settings Settings, s Streams) error 
 		}
 		fmt.Fprintf(s.Out, "%s: ready%s\n", url, notWell)
 	}
+	var errs []error
+	for _, cause := range causes {
+		errs = append(errs, fmt.Errorf("ask for readiness: %s: %s", strings.Join(asked[cause], ", "), cause))
+	}
 	return errors.Join(errs...)
 }
 
-// askReady returns an error unless the service is ready. It returns what is not well even
-// so, such as a broker that is down while orders are taken.
+// askReady returns an error without the URL unless the service is ready. It returns what
+// is not well even so, such as a broker that is down while orders are taken.
 func askReady(ctx context.Context, url string) (notWell string, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return "", err
 	}
 	response, err := (&http.Client{Transport: new(http.Transport)}).Do(request) // without a proxy
-	if err != nil {
-		return "", err
+	var failed *net.OpError
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "", errors.New("nothing listens there; start the service, or give the address that it has")
+	case errors.As(err, &failed):
+		return "", failed.Err // without the address
+	case err != nil:
+		return "", errors.Unwrap(err) // without the URL
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<10))
 	if err == nil && response.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s: %s: %s", url, response.Status, body)
+		err = fmt.Errorf("%s: %s", response.Status, strings.TrimSpace(string(body)))
 	}
 	return whatIsNotWell(body), err
 }

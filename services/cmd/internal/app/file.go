@@ -19,10 +19,10 @@ type openFile struct {
 	users   int
 }
 
-// UseData makes the URL, of a file in the data folder, that of store and broker, unless
+// UseData makes the URL, of a file in the folder, that of store and broker, unless
 // they name others. byDefault stands for it in their settings.
-func (c *Common) UseData(url, byDefault string) {
-	c.data = url
+func (c *Common) UseData(folder, url, byDefault string) {
+	c.folder, c.data = folder, url
 	for _, setting := range []*string{&c.Store, &c.Broker} {
 		if *setting == byDefault {
 			*setting = url
@@ -34,7 +34,7 @@ func (c *Common) UseData(url, byDefault string) {
 // that names it.
 func (c *Common) fileError(flag, url string, err error) error {
 	if url == c.data {
-		flag = "--data"
+		return fmt.Errorf("--data: %q: %w", c.folder, err)
 	}
 	return settingError(flag, url, err)
 }

@@ -16,9 +16,10 @@ import (
 // Common has the settings of every executable. A ${…} in a tag is the program's
 // default.
 type Common struct {
-	data  string               // URL of the file in the data folder; empty: the program has none
-	files map[string]*openFile // by path
-	level slog.LevelVar        // of the log
+	folder string               // of the data
+	data   string               // URL of the file in the data folder; empty: the program has none
+	files  map[string]*openFile // by path
+	level  slog.LevelVar        // of the log
 
 	AdminAddr Address `env:"ADMIN_ADDR" default:"localhost:${admin_port}" help:"Address for operators; do not expose it to the public."`
 
