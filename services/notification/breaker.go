@@ -3,6 +3,7 @@ package notification
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"time"
 
 	"example.com/orderflow/domain"
@@ -49,7 +50,7 @@ func (s *Service) noteFailure(ctx context.Context, r *route, name string, j job,
 		to.refused++
 	}
 	to.notBefore = now().Add(min(askedDelay(err), longestAsked))
-	probe := later(now().Add(firstProbe), to.notBefore)
+	probe := later(now().Add(probeDelay(0)), to.notBefore)
 	broken := to.unreachable >= maxUnreachable || to.refused >= maxRefused
 	r.receivers.mu.Unlock()
 	if outcome == domain.Unreachable {
@@ -166,8 +167,11 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
+// probeDelay returns the time until the next probe. It is shortened at random, so that
+// receivers that failed together are not probed together.
 func probeDelay(failed int) time.Duration {
-	return min(firstProbe<<min(failed, 10), longestProbe)
+	delay := min(firstProbe<<min(failed, 10), longestProbe)
+	return delay - rand.N(min(delay/2, longestProbe/10))
 }
 
 // sendHeld tries to send the notification that the pause has held longest. outcome is

@@ -96,14 +96,14 @@ func TestBreakerProbes(t *testing.T) {
 		for i := range want {
 			want[i] *= time.Second
 		}
-		near := func(got, want time.Duration) bool { return got >= want && got <= want+2*time.Second }
+		near := func(got, want time.Duration) bool { return got >= want/2 && got <= want+2*time.Second }
 		for i, gap := range gaps {
 			if i < len(want) && !near(gap, want[i]) {
-				t.Errorf("probes after %v, want about %v", gaps, want)
+				t.Errorf("probes after %v, want half to all of %v", gaps, want)
 				break
 			}
 		}
-		if len(gaps) < 8 || len(gaps) > 9 {
+		if len(gaps) < 8 || len(gaps) > 10 {
 			t.Errorf("%d probes in 5 minutes: %v", len(gaps), gaps)
 		}
 
@@ -123,6 +123,37 @@ func TestBreakerProbes(t *testing.T) {
 		time.Sleep(2 * time.Minute)
 		if p := w.pauses(); len(p) != 0 {
 			t.Errorf("pauses at the end: %v", p)
+		}
+	})
+}
+
+// When many receivers fail at once, their probes don't come at once.
+func TestProbesSpread(t *testing.T) {
+	const count, per = 200, 100 * time.Millisecond
+	synctest.Test(t, func(t *testing.T) {
+		w, hook := newWorld(t), &addressed{post{name: "hook"}}
+		var addresses []string
+		for n := range count {
+			addresses = append(addresses, fmt.Sprintf("e%d@host%d", n, n))
+		}
+		w.start(w.endpoints(hook, addresses...))
+		hook.set(func(ports.Outgoing) error { return errAway })
+		w.order(3)
+		synctest.Wait()
+		time.Sleep(3 * time.Minute) // the delays have grown
+		first, from := hook.tried(), time.Now()
+		time.Sleep(4 * time.Minute)
+		bursts := make(map[time.Duration]int)
+		for _, at := range hook.times()[first:] {
+			bursts[at.Sub(from)/per]++
+		}
+		total, most := 0, 0
+		for _, n := range bursts {
+			total, most = total+n, max(most, n)
+		}
+		t.Logf("%d probes, %d at most in %v", total, most, per)
+		if total < 3*count || total > 6*count || most > count/10 {
+			t.Errorf("%d probes, %d at most in %v; want %d to %d, and at most %d", total, most, per, 3*count, 6*count, count/10)
 		}
 	})
 }

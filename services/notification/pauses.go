@@ -165,8 +165,9 @@ func (s *Service) startTask(ctx, calls context.Context, r *route, pause ports.Pa
 	switch {
 	case pause.Kind == ports.Draining:
 		tasks.start(pause.PauseKey, func() { s.drain(ctx, calls, r, pause.PauseKey) })
-	case pause.Kind == ports.Breaker && !time.Now().Before(pause.Probe):
+	case pause.Kind == ports.Breaker && time.Until(pause.Probe) < watchInterval:
 		tasks.start(pause.PauseKey, func() {
+			sleep(ctx, time.Until(pause.Probe)) // or all that are due in this interval would start together
 			select {
 			case r.probes <- struct{}{}:
 				defer func() { <-r.probes }()
