@@ -47,6 +47,8 @@ var problems = []problem{
 		"the file is damaged; " + putBackup, true},
 	{[]error{sqlite3.BUSY, sqlite3.LOCKED},
 		"another program keeps it locked; end that program, or wait for it", false},
+	{[]error{sqlite3.CANTOPEN},
+		"it, its log (-wal) or its index (-shm) can't be opened; give this user the right to read and write all three and their folder", true},
 	{[]error{sqlite3.IOERR, syscall.EIO},
 		"the disk can't be read or written; see the system's log", false},
 }

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -37,5 +38,33 @@ func TestPathThroughDanglingLink(t *testing.T) {
 	}
 	if err := one.Ping(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// A link in the place of a file beside the database could change another file: SQLite
+// removes it, or the store refuses it.
+func TestLinksBesideTheFile(t *testing.T) {
+	for _, suffix := range []string{"-wal", "-shm"} {
+		folder := t.TempDir()
+		path, other := filepath.Join(folder, "orders.db"), filepath.Join(folder, "other")
+		if err := os.WriteFile(other, nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(other, path+suffix); err != nil {
+			t.Skip(err)
+		}
+		s, err := Open(t.Context(), scheme+path, Options{})
+		if err == nil {
+			s.Close(t.Context())
+		}
+		if link, e := os.Lstat(path + suffix); err == nil && e == nil && link.Mode()&os.ModeSymlink != 0 {
+			t.Errorf("the store uses the link at %s", suffix)
+		}
+		if err != nil && !strings.Contains(err.Error(), path+suffix) {
+			t.Errorf("with a link at %s: error %v", suffix, err)
+		}
+		if info, err := os.Stat(other); err != nil || info.Mode().Perm() != 0o644 {
+			t.Errorf("with a link at %s: the other file has the mode %v (%v)", suffix, info.Mode(), err)
+		}
 	}
 }

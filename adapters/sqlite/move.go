@@ -21,17 +21,22 @@ func (s *Store) BeginMove(ctx context.Context, target string) (err error) {
 		return err
 	}
 	return s.write(ctx, durable, func(tx *tx) error {
-		others := 0
-		err := tx.query(func(r row) bool { others = r.ColumnInt(0); return false }, "SELECT count(*) FROM owners WHERE id <> ?", s.owner)
-		if err != nil {
+		if err := s.checkAlone(tx); err != nil {
 			return err
 		}
-		if others > 0 {
-			return s.file.refuse("other processes have it open (%d); stop the services that use it", others)
-		}
-		_, err = tx.exec("INSERT INTO moved (id, target, at, owner) VALUES (1, ?, ?, ?) ON CONFLICT DO NOTHING", target, time.Now(), s.owner)
+		_, err := tx.exec("INSERT INTO moved (id, target, at, owner) VALUES (1, ?, ?, ?) ON CONFLICT DO NOTHING", target, time.Now(), s.owner)
 		return err
 	})
+}
+
+// checkAlone returns an error if other stores have the file open.
+func (s *Store) checkAlone(tx *tx) error {
+	others := 0
+	err := tx.query(func(r row) bool { others = r.ColumnInt(0); return false }, "SELECT count(*) FROM owners WHERE id <> ?", s.owner)
+	if err == nil && others > 0 {
+		err = s.file.refuse("other processes have it open (%d); stop the services that use it", others)
+	}
+	return err
 }
 
 // EndMove marks the file's data as moved to the target: Open refuses the file from now on, unless
@@ -49,10 +54,17 @@ func (s *Store) EndMove(ctx context.Context, target string) (err error) {
 
 // UndoMove lets stores open the file again. It returns to where the data was moved.
 //
-// ErrNotFound is returned when the data was not moved.
+// ErrNotFound is returned when the data was not moved, and another error when other
+// stores have the file open: one of them may be moving it again.
 func (s *Store) UndoMove(ctx context.Context) (target string, err error) {
 	defer describe(&err, "undo the move")
+	if err := s.freeDeadOwners(ctx); err != nil {
+		return "", err
+	}
 	err = s.write(ctx, durable, func(tx *tx) error {
+		if err := s.checkAlone(tx); err != nil {
+			return err
+		}
 		var fault error = ports.ErrNotFound
 		err := tx.query(func(r row) bool { target, fault = r.ColumnText(0), nil; return true }, "DELETE FROM moved WHERE owner IS NULL RETURNING target")
 		if err == nil {

@@ -17,7 +17,10 @@ type place struct {
 }
 
 func placeOf(path string) (place, error) {
-	info, err := os.Stat(path)
+	info, err := os.Lstat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is no regular file; delete it while no process uses the database", path)
+	}
 	return place{path, info}, err
 }
 
@@ -29,7 +32,7 @@ func (s *Store) checkInPlace() error {
 		return err
 	}
 	for i, p := range s.places {
-		info, err := os.Stat(p.path)
+		info, err := os.Lstat(p.path)
 		switch {
 		case errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(info, p.info):
 			err = fmt.Errorf("%w: %s was deleted, moved or replaced while it was in use; put it back if you can, and restart", ports.ErrUnavailable, p.path)
