@@ -30,8 +30,9 @@ const OrderCreated EventType = "order.created"
 
 // Event is something that happened to an order, and the order at that time.
 type Event struct {
-	ID    EventID
-	Type  EventType
-	Time  time.Time
-	Order Order
+	ID     EventID
+	Type   EventType
+	Time   time.Time
+	Order  Order
+	Origin Origin // zero: unknown
 }

@@ -11,13 +11,14 @@ import (
 type OrderRepository interface {
 	// Add keeps the order and puts its event into the [Outbox], in one atomic
 	// write. Once it returns nil, both are on disk, and the caller holds the
-	// claim on the event, as after Claim.
+	// claim on the event, as after Claim. The event has the origin, without the
+	// fields that break a rule.
 	//
 	// ErrExists is returned when an order with that id is kept; that order stays
 	// as it is. ErrUnavailable is returned when the order may be kept or not; Add
 	// it again to find out. An error marked by [Permanent] is returned when the
 	// repository can't keep this order.
-	Add(ctx context.Context, order domain.Order) error
+	Add(ctx context.Context, order domain.Order, origin domain.Origin) error
 
 	// Get returns the order with that id, with every field as it was added.
 	//

@@ -126,6 +126,7 @@ func (d *Deliveries) set(found *delivery, n domain.Notification, event domain.Ev
 	if found.recorded {
 		d.index.remove(found.record)
 	}
+	event.Origin = event.Origin.Valid()
 	found.recorded, found.record, found.event = true, clone(n), event
 	if !n.State.Waits() {
 		found.event = domain.Event{}

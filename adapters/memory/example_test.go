@@ -27,8 +27,8 @@ func ExampleOrders() {
 	orders := memory.Orders{Lease: time.Millisecond}
 	order := laptop()
 
-	fmt.Println(orders.Add(ctx, order))
-	fmt.Println(errors.Is(orders.Add(ctx, order), ports.ErrExists))
+	fmt.Println(orders.Add(ctx, order, domain.Origin{}))
+	fmt.Println(errors.Is(orders.Add(ctx, order, domain.Origin{}), ports.ErrExists))
 
 	time.Sleep(2 * time.Millisecond) // longer than the lease
 	events, err := orders.Claim(ctx, 10)

@@ -38,7 +38,7 @@ var (
 func (o *Orders) Ping(context.Context) error { return nil }
 
 // Add keeps the order and its event.
-func (o *Orders) Add(ctx context.Context, order domain.Order) error {
+func (o *Orders) Add(ctx context.Context, order domain.Order, origin domain.Origin) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("add order %s: %w", order.ID, err)
 	}
@@ -60,6 +60,7 @@ func (o *Orders) Add(ctx context.Context, order domain.Order) error {
 		o.byUser[user].add(cursor.Of(order))
 	}
 	u := &unpublished{event: order.Created()}
+	u.event.Origin = origin.Valid()
 	heap.Push(&o.outbox, u)
 	o.waiting[u.event.ID] = u
 	o.freeAt(u, o.leaseEnd())

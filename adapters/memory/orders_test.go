@@ -29,7 +29,7 @@ func order(t testing.TB, n int) domain.Order {
 func TestOrdersDefaultLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var orders memory.Orders
-		if err := orders.Add(t.Context(), order(t, 1)); err != nil {
+		if err := orders.Add(t.Context(), order(t, 1), domain.Origin{}); err != nil {
 			t.Fatal(err)
 		}
 		claimed := func() int {
@@ -66,7 +66,7 @@ func TestOutboxModel(t *testing.T) {
 			rt.Repeat(map[string]func(*rapid.T){
 				"add": func(rt *rapid.T) {
 					o := order(t, number.Draw(rt, "order"))
-					err := store.Add(ctx, o)
+					err := store.Add(ctx, o, domain.Origin{})
 					if kept[o.ID] != errors.Is(err, ports.ErrExists) || !kept[o.ID] && err != nil {
 						rt.Fatalf("add %s, known: %v; error %v", o.ID, kept[o.ID], err)
 					}
@@ -131,7 +131,7 @@ func TestOutboxModel(t *testing.T) {
 func TestListPagesHoldEveryOrder(t *testing.T) {
 	var orders memory.Orders
 	for i, n := range rand.Perm(3000) {
-		if err := orders.Add(t.Context(), order(t, n)); err != nil {
+		if err := orders.Add(t.Context(), order(t, n), domain.Origin{}); err != nil {
 			t.Fatalf("add number %d: %v", i, err)
 		}
 	}
@@ -169,7 +169,7 @@ func BenchmarkOrders(b *testing.B) {
 			fill := func(b *testing.B) *memory.Orders {
 				orders := &memory.Orders{Lease: time.Nanosecond}
 				for _, n := range rand.Perm(kept) {
-					if err := orders.Add(b.Context(), order(b, n)); err != nil {
+					if err := orders.Add(b.Context(), order(b, n), domain.Origin{}); err != nil {
 						b.Fatal(err)
 					}
 				}
@@ -179,7 +179,7 @@ func BenchmarkOrders(b *testing.B) {
 				orders, n := fill(b), kept
 				for b.Loop() {
 					n++
-					if err := orders.Add(b.Context(), order(b, n)); err != nil {
+					if err := orders.Add(b.Context(), order(b, n), domain.Origin{}); err != nil {
 						b.Fatal(err)
 					}
 				}
@@ -212,7 +212,7 @@ func TestReleaseHasALatestTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		orders := new(memory.Orders)
 		o := order(t, 1)
-		if err := orders.Add(t.Context(), o); err != nil {
+		if err := orders.Add(t.Context(), o, domain.Origin{}); err != nil {
 			t.Fatal(err)
 		}
 		for _, until := range []time.Time{time.Now().Add(time.Hour), time.Now().Add(time.Hour).Round(0)} {

@@ -11,6 +11,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"example.com/orderflow/adapters/mongodb"
+	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 )
 
@@ -62,7 +63,7 @@ func TestCheck(t *testing.T) {
 	p.Heal()
 
 	store := open(t, p.url, mongodb.Options{})
-	if err := store.Orders().Add(bounded(t), newOrder(t, "ann", epoch)); err != nil {
+	if err := store.Orders().Add(bounded(t), newOrder(t, "ann", epoch), domain.Origin{}); err != nil {
 		t.Fatal(err)
 	}
 	want(check(mongodb.Options{}))

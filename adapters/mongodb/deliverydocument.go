@@ -78,6 +78,8 @@ type eventDocument struct {
 	Product   string    `bson:"product"`
 	Quantity  int       `bson:"quantity"`
 	CreatedAt time.Time `bson:"created_at"`
+
+	Origin *originDocument `bson:"origin,omitempty"`
 }
 
 func newDeliveryDocument(id deliveryID, n domain.Notification, event domain.Event) deliveryDocument {
@@ -102,6 +104,7 @@ func newDeliveryDocument(id deliveryID, n domain.Notification, event domain.Even
 	d.Wait = &waitDocument{Channel: id.Channel, NextTry: n.NextTry, Event: eventDocument{
 		Type: string(event.Type), Time: event.Time,
 		UserID: event.Order.UserID, Product: event.Order.Product, Quantity: event.Order.Quantity, CreatedAt: event.Order.CreatedAt,
+		Origin: newOriginDocument(event.Origin),
 	}}
 	if n.State == domain.Held {
 		d.Wait.HeldBy = &pauseID{n.HeldBy.Channel, n.HeldBy.Receiver}
@@ -185,6 +188,7 @@ func readWaiting(document bson.Raw) (ports.WaitingDelivery, error) {
 			Quantity:  field(e, "quantity", integer),
 			CreatedAt: date(e, "created_at"),
 		},
+		Origin: readOrigin(e.doc.Lookup("origin")),
 	}
 	if e.err != nil {
 		return ports.WaitingDelivery{}, unreadable(document, e.err)

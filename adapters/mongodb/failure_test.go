@@ -32,7 +32,7 @@ func calls(t *testing.T, store *mongodb.Store, order domain.Order, claim ports.D
 	id := order.Created().ID
 	return map[string]func(context.Context) error{
 		"Ping":              store.Ping,
-		"Add":               func(ctx context.Context) error { return orders.Add(ctx, newOrder(t, "bob", epoch)) },
+		"Add":               func(ctx context.Context) error { return orders.Add(ctx, newOrder(t, "bob", epoch), domain.Origin{}) },
 		"Get":               func(ctx context.Context) error { _, err := orders.Get(ctx, order.ID); return err },
 		"List":              func(ctx context.Context) error { _, err := orders.List(ctx, ports.OrderQuery{}); return err },
 		"Outbox.Claim":      func(ctx context.Context) error { _, err := orders.Claim(ctx, 1); return err },
@@ -92,7 +92,7 @@ func except(err, found error) error {
 func filled(ctx context.Context, t *testing.T, store *mongodb.Store) (domain.Order, map[string]func(context.Context) error) {
 	t.Helper()
 	order := newOrder(t, "ann", epoch)
-	if err := store.Orders().Add(ctx, order); err != nil {
+	if err := store.Orders().Add(ctx, order, domain.Origin{}); err != nil {
 		t.Fatal(err)
 	}
 	claim, err := store.Deliveries().Claim(ctx, keyOf(order.Created().ID, "log"))
@@ -216,16 +216,16 @@ func TestAddSettlesLostAnswer(t *testing.T) {
 	p.mute.Store(true)
 	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
-	if err := orders.Add(ctx, order); !errors.Is(err, ports.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
+	if err := orders.Add(ctx, order, domain.Origin{}); !errors.Is(err, ports.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatalf("got %v, want ErrUnavailable and DeadlineExceeded", err)
 	}
 	p.Cut() // ends the calls that wait for a lost answer
 	p.Heal()
 
 	ctx = bounded(t)
-	err := orders.Add(ctx, order)
+	err := orders.Add(ctx, order, domain.Origin{})
 	for errors.Is(err, ports.ErrUnavailable) && ctx.Err() == nil {
-		err = orders.Add(ctx, order)
+		err = orders.Add(ctx, order, domain.Origin{})
 	}
 	if !errors.Is(err, ports.ErrExists) {
 		t.Errorf("add again: got %v, want ErrExists", err)

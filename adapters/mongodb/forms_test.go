@@ -161,7 +161,7 @@ func fillForms(t *testing.T, store *mongodb.Store) {
 	t.Helper()
 	ctx := t.Context()
 	first, second := newOrder(t, "ann", epoch), newOrder(t, "ann", epoch)
-	err := errors.Join(store.Orders().Add(ctx, first), store.Orders().Add(ctx, second), store.Orders().Release(ctx, epoch, second.Created().ID))
+	err := errors.Join(store.Orders().Add(ctx, first, domain.Origin{}), store.Orders().Add(ctx, second, domain.Origin{}), store.Orders().Release(ctx, epoch, second.Created().ID))
 	attempts := []domain.Attempt{{At: epoch, Duration: time.Millisecond, Outcome: domain.Refused, Code: "450", Answer: "busy"}}
 	for i, state := range domain.NotificationStates {
 		order := newOrder(t, "ann", epoch)

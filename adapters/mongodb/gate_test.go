@@ -8,6 +8,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/event"
 
 	"example.com/orderflow/adapters/mongodb"
+	"example.com/orderflow/domain"
 )
 
 // gate stops each insert until the test lets it pass, so that later calls wait
@@ -51,7 +52,7 @@ func (g *gate) await(t *testing.T) {
 func (g *gate) hold(t *testing.T, orders *mongodb.Orders, wg *sync.WaitGroup) {
 	t.Helper()
 	wg.Go(func() {
-		if err := orders.Add(bounded(t), newOrder(t, "first", epoch)); err != nil {
+		if err := orders.Add(bounded(t), newOrder(t, "first", epoch), domain.Origin{}); err != nil {
 			t.Errorf("add the first order: %v", err)
 		}
 	})

@@ -20,7 +20,7 @@ func TestDuplicateDoesNotAffectOthers(t *testing.T) {
 	store := openWith(t, mongodb.Monitored(r.monitor()))
 	orders := store.Orders()
 	known := newOrder(t, "known", epoch)
-	if err := orders.Add(bounded(t), known); err != nil {
+	if err := orders.Add(bounded(t), known, domain.Origin{}); err != nil {
 		t.Fatal(err)
 	}
 	all := []domain.Order{known}
@@ -31,7 +31,7 @@ func TestDuplicateDoesNotAffectOthers(t *testing.T) {
 		var wg sync.WaitGroup
 		for _, order := range all {
 			wg.Go(func() {
-				err := orders.Add(bounded(t), order)
+				err := orders.Add(bounded(t), order, domain.Origin{})
 				if order == known && !errors.Is(err, ports.ErrExists) {
 					t.Errorf("add a known order: got %v, want ErrExists", err)
 				}
@@ -66,7 +66,7 @@ func TestCancelledAddDoesNotAffectOthers(t *testing.T) {
 			order := newOrder(t, "leaves", epoch)
 			leaving = append(leaving, order)
 			wg.Go(func() {
-				if err := orders.Add(ctx, order); !errors.Is(err, context.Canceled) || !errors.Is(err, ports.ErrUnavailable) {
+				if err := orders.Add(ctx, order, domain.Origin{}); !errors.Is(err, context.Canceled) || !errors.Is(err, ports.ErrUnavailable) {
 					t.Errorf("add with a context that is cancelled: got %v, want Canceled and ErrUnavailable", err)
 				}
 			})
@@ -79,7 +79,7 @@ func TestCancelledAddDoesNotAffectOthers(t *testing.T) {
 		order := newOrder(t, "stays", epoch)
 		staying = append(staying, order)
 		others.Go(func() {
-			if err := orders.Add(bounded(t), order); err != nil {
+			if err := orders.Add(bounded(t), order, domain.Origin{}); err != nil {
 				t.Errorf("add during cancelled calls: %v", err)
 			}
 		})
@@ -116,14 +116,14 @@ func TestHugeOrderDoesNotAffectOthers(t *testing.T) {
 	huge := newOrder(t, "ann", epoch)
 	huge.Product = strings.Repeat("x", 17<<20)
 	wg.Go(func() {
-		err := orders.Add(bounded(t), huge)
+		err := orders.Add(bounded(t), huge, domain.Origin{})
 		if err == nil || errors.Is(err, ports.ErrUnavailable) || errors.Is(err, ports.ErrExists) {
 			t.Errorf("add a too large order: got %v, want a refusal", err)
 		}
 	})
 	for range 40 {
 		wg.Go(func() {
-			if err := orders.Add(bounded(t), newOrder(t, "bob", epoch)); err != nil {
+			if err := orders.Add(bounded(t), newOrder(t, "bob", epoch), domain.Origin{}); err != nil {
 				t.Errorf("add together with a too large order: %v", err)
 			}
 		})
@@ -149,7 +149,7 @@ func TestLeaseBeginsWhenTheWriteIsSent(t *testing.T) {
 		in, id string
 		path   []string
 	}{
-		{"Add", func(order domain.Order) error { return orders.Add(bounded(t), order) }, 15 * time.Second, "orders", "_id", []string{"outbox", "free_at"}},
+		{"Add", func(order domain.Order) error { return orders.Add(bounded(t), order, domain.Origin{}) }, 15 * time.Second, "orders", "_id", []string{"outbox", "free_at"}},
 		{"Claim", claim, 45 * time.Second, "delivery_claims", "_id.event_id", []string{"free_at"}},
 	}
 	for _, tt := range tests {
@@ -203,7 +203,7 @@ func TestCloseWaitsForWrites(t *testing.T) {
 	ctx := bounded(t)
 	for {
 		short, cancel := context.WithTimeout(ctx, 10*time.Millisecond)
-		err := orders.Add(short, newOrder(t, "late", epoch))
+		err := orders.Add(short, newOrder(t, "late", epoch), domain.Origin{})
 		cancel()
 		if err == nil || !errors.Is(err, ports.ErrUnavailable) {
 			t.Fatalf("add while the store closes: got %v, want ErrUnavailable", err)

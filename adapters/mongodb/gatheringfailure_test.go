@@ -25,7 +25,7 @@ func TestManyCallersDuringAnOutage(t *testing.T) {
 		claims = append(claims, claim)
 	}
 	calls := map[string]func(i int, order domain.Order) error{
-		"Add": func(_ int, order domain.Order) error { return orders.Add(bounded(t), order) },
+		"Add": func(_ int, order domain.Order) error { return orders.Add(bounded(t), order, domain.Origin{}) },
 		"Claim": func(_ int, order domain.Order) error {
 			_, err := log.Claim(bounded(t), keyOf(order.Created().ID, "mail"))
 			return err
@@ -94,7 +94,7 @@ func TestTwoProcessesWriteTheSameDocuments(t *testing.T) {
 	}
 
 	added := inTwo(func(store, i int) bool {
-		err := stores[store].Orders().Add(ctx, all[i])
+		err := stores[store].Orders().Add(ctx, all[i], domain.Origin{})
 		if err != nil && !errors.Is(err, ports.ErrExists) {
 			t.Errorf("add: %v", err)
 		}

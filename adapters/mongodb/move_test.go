@@ -18,7 +18,7 @@ func TestWaitingEvents(t *testing.T) {
 	for range 4 {
 		order := newOrder(t, "ann", epoch)
 		ids = append(ids, order.Created().ID)
-		if err := orders.Add(ctx, order); err != nil {
+		if err := orders.Add(ctx, order, domain.Origin{}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -39,16 +39,17 @@ type orderDocument struct {
 
 // outboxDocument marks the event of its order as waiting to be published.
 type outboxDocument struct {
-	FreeAt time.Time `bson:"free_at"`         // when the claim ends
-	Claim  string    `bson:"claim,omitempty"` // its token
+	FreeAt time.Time       `bson:"free_at"`         // when the claim ends
+	Claim  string          `bson:"claim,omitempty"` // its token
+	Origin *originDocument `bson:"origin,omitempty"`
 }
 
 // Add stores the order with its event. See [ports.OrderRepository].
-func (o *Orders) Add(ctx context.Context, order domain.Order) (err error) {
+func (o *Orders) Add(ctx context.Context, order domain.Order, origin domain.Origin) (err error) {
 	defer describe(&err, "add order %s", order.ID)
 	ctx, cancel := o.store.bound(ctx)
 	defer cancel()
-	err = o.store.additions.Do(ctx, addition{order})
+	err = o.store.additions.Do(ctx, addition{order, origin.Valid()})
 	switch {
 	case err == nil:
 		return nil
@@ -59,16 +60,19 @@ func (o *Orders) Add(ctx context.Context, order domain.Order) (err error) {
 }
 
 // addition is an order that waits for the next write.
-type addition struct{ domain.Order }
+type addition struct {
+	domain.Order
+	origin domain.Origin
+}
 
 func (a addition) Key() string { return string(a.ID) }
 
-func (a addition) Size() int { return len(a.UserID) + len(a.Product) + 300 }
+func (a addition) Size() int { return len(a.UserID) + len(a.Product) + len(a.origin.TraceState) + 500 }
 
 // insertOrders writes the orders of several callers. The leases begin now, not
 // when the calls began.
 func (s *Store) insertOrders(ctx context.Context, additions []addition) []error {
-	claim := outboxDocument{FreeAt: time.Now().Add(s.options.OutboxLease), Claim: s.owner.token()}
+	freeAt, claim := time.Now().Add(s.options.OutboxLease), s.owner.token()
 	documents := make([]orderDocument, len(additions))
 	for i, a := range additions {
 		documents[i] = orderDocument{
@@ -77,7 +81,7 @@ func (s *Store) insertOrders(ctx context.Context, additions []addition) []error 
 			Product:   a.Product,
 			Quantity:  a.Quantity,
 			CreatedAt: a.CreatedAt,
-			Outbox:    claim,
+			Outbox:    outboxDocument{freeAt, claim, newOriginDocument(a.origin)},
 		}
 	}
 	return insert(ctx, s, s.orders, documents)

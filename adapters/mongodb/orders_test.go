@@ -20,7 +20,7 @@ func TestAddWritesDocument(t *testing.T) {
 	orders := store.Orders()
 	order := newOrder(t, "ann", epoch)
 	before := time.Now()
-	if err := orders.Add(bounded(t), order); err != nil {
+	if err := orders.Add(bounded(t), order, domain.Origin{}); err != nil {
 		t.Fatal(err)
 	}
 

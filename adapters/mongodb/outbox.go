@@ -69,7 +69,7 @@ func (c *claim) round(ctx context.Context, free bson.M, want int) (found int, cl
 	ids := idsOf(documents)
 	result, err := collection.UpdateMany(ctx,
 		bson.M{"_id": bson.M{"$in": ids}, "outbox.free_at": free},
-		bson.M{"$set": bson.M{"outbox": outboxDocument{FreeAt: c.now.Add(c.orders.ClaimLease()), Claim: c.token}}})
+		bson.M{"$set": bson.M{"outbox.free_at": c.now.Add(c.orders.ClaimLease()), "outbox.claim": c.token}})
 	if err != nil {
 		return 0, nil, classify(ctx, err)
 	}
@@ -89,7 +89,9 @@ func (c *claim) round(ctx context.Context, free bson.M, want int) (found int, cl
 			c.skipped.add(document, err) // it stays claimed, so that it does not come first in each Claim
 			continue
 		}
-		claimed = append(claimed, order.Created())
+		event := order.Created()
+		event.Origin = readOrigin(document.Lookup("outbox", "origin"))
+		claimed = append(claimed, event)
 	}
 	return found, claimed, nil
 }
@@ -124,7 +126,12 @@ func (o *Orders) Release(ctx context.Context, at time.Time, ids ...domain.EventI
 		at = latest
 	}
 	waiting := bson.M{"outbox": bson.M{"$exists": true}}
-	return o.update(ctx, ids, waiting, bson.M{"$set": bson.M{"outbox": outboxDocument{FreeAt: at}}})
+	return o.update(ctx, ids, waiting, freeFrom(at))
+}
+
+// freeFrom is the change that ends an event's claim. The event is free from the time on.
+func freeFrom(at time.Time) bson.M {
+	return bson.M{"$set": bson.M{"outbox.free_at": at}, "$unset": bson.M{"outbox.claim": ""}}
 }
 
 // update applies a change to the orders of the events, in batches. It adds their

@@ -144,7 +144,7 @@ func TestReleaseHasALatestTime(t *testing.T) {
 	store := openNew(t)
 	orders := store.Orders()
 	order := newOrder(t, "ann", epoch)
-	if err := orders.Add(bounded(t), order); err != nil {
+	if err := orders.Add(bounded(t), order, domain.Origin{}); err != nil {
 		t.Fatal(err)
 	}
 	before := time.Now().Truncate(time.Millisecond)
@@ -424,4 +424,38 @@ func indexesUsed(t *testing.T, explained bson.Raw) []string {
 	}
 	slices.Sort(names)
 	return names
+}
+
+// An origin that another program wrote loses no event.
+func TestClaimReadsForeignOrigins(t *testing.T) {
+	store := openNew(t)
+	whole := bson.M{"request_id": "id", "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "tracestate": "a=b", "other": 1}
+	for _, tt := range []struct {
+		stored any
+		want   domain.Origin
+	}{
+		{nil, domain.Origin{}},
+		{"id", domain.Origin{}},
+		{bson.A{whole}, domain.Origin{}},
+		{bson.M{}, domain.Origin{}},
+		{bson.M{"request_id": 7, "traceparent": bson.M{}, "tracestate": bson.A{}}, domain.Origin{}},
+		{bson.M{"request_id": "id", "traceparent": strings.Repeat("x", 1000)}, domain.Origin{RequestID: "id"}},
+		{whole, domain.Origin{RequestID: "id", TraceParent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", TraceState: "a=b"}},
+	} {
+		order := newOrder(t, "ann", epoch)
+		d := document(order)
+		d["outbox"] = bson.M{"free_at": epoch, "origin": tt.stored}
+		if _, err := store.Database().Collection("orders").InsertOne(bounded(t), d); err != nil {
+			t.Fatal(err)
+		}
+		got, err := store.Orders().Claim(bounded(t), 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := order.Created()
+		want.Origin = tt.want
+		if diff := cmp.Diff([]domain.Event{want}, got); diff != "" {
+			t.Errorf("origin %v (-want +got):\n%s", tt.stored, diff)
+		}
+	}
 }

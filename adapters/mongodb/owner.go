@@ -157,7 +157,7 @@ func (o *owner) end(ctx context.Context, id string, document any) error {
 			"outbox.free_at": bson.M{"$exists": true, "$gt": now},
 			"outbox.claim":   claims,
 		},
-		bson.M{"$set": bson.M{"outbox": outboxDocument{FreeAt: now}}})
+		freeFrom(now))
 	if err != nil {
 		return fmt.Errorf("free events: %w", classify(ctx, err))
 	}

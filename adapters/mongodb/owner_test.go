@@ -47,7 +47,7 @@ func hold(t *testing.T, store *mongodb.Store) holder {
 	h := holder{Store: store, sent: domain.Notification{
 		EventID: order.Created().ID, OrderID: order.ID, Channel: "mail", Attempt: 1, State: domain.Sent, At: epoch,
 	}}
-	if err := store.Orders().Add(bounded(t), order); err != nil {
+	if err := store.Orders().Add(bounded(t), order, domain.Origin{}); err != nil {
 		t.Fatal(err)
 	}
 	var err error

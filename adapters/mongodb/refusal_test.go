@@ -107,7 +107,7 @@ func TestForeignUniqueIndex(t *testing.T) {
 		return claim.Record(ctx, n, domain.Event{})
 	}
 	calls := map[string]func(of domain.Order, id string) error{
-		"Add":    func(of domain.Order, _ string) error { return store.Orders().Add(ctx, of) },
+		"Add":    func(of domain.Order, _ string) error { return store.Orders().Add(ctx, of, domain.Origin{}) },
 		"Put":    func(_ domain.Order, id string) error { return store.DeadLetters().Put(ctx, deadLetter(id, epoch)) },
 		"Record": func(of domain.Order, _ string) error { return record(of) },
 		"Claim": func(of domain.Order, _ string) error {
@@ -127,7 +127,7 @@ func TestForeignUniqueIndex(t *testing.T) {
 			t.Errorf("%s in conflict with a foreign index: got %v, want the server's text", name, err)
 		}
 	}
-	if err := store.Orders().Add(ctx, order); !errors.Is(err, ports.ErrExists) {
+	if err := store.Orders().Add(ctx, order, domain.Origin{}); !errors.Is(err, ports.ErrExists) {
 		t.Errorf("add a known id: got %v, want ErrExists", err)
 	}
 }
@@ -236,7 +236,7 @@ func TestOpenWithoutTheRightToCreateIndexes(t *testing.T) {
 	p := newProxy(t, to)
 	p.refuse(13, "createIndexes")
 	store := open(t, p.url, mongodb.Options{})
-	if err := store.Orders().Add(bounded(t), newOrder(t, "ann", epoch)); err != nil {
+	if err := store.Orders().Add(bounded(t), newOrder(t, "ann", epoch), domain.Origin{}); err != nil {
 		t.Error(err)
 	}
 }

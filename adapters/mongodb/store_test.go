@@ -394,7 +394,7 @@ func TestCommands(t *testing.T) {
 		want string
 	}{
 		{"Ping", func() { must(store.Ping(ctx)) }, "update"},
-		{"Add", func() { must(orders.Add(ctx, order)) }, "insert"},
+		{"Add", func() { must(orders.Add(ctx, order, domain.Origin{})) }, "insert"},
 		{"Get", func() { _, err := orders.Get(ctx, order.ID); must(err) }, "find"},
 		{"List", func() { _, err := orders.List(ctx, ports.OrderQuery{Limit: 1000}); must(err) }, "find"},
 		{"Outbox.Claim", func() {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 )
 
@@ -32,7 +33,7 @@ func filesIn(t *testing.T, folder string) (names []string) {
 func add(t *testing.T, s *Store, from, to int) {
 	t.Helper()
 	for n := from; n < to; n++ {
-		if err := s.Orders().Add(t.Context(), newOrder(t, n)); err != nil {
+		if err := s.Orders().Add(t.Context(), newOrder(t, n), domain.Origin{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -90,7 +91,7 @@ func TestBackupDuringWrites(t *testing.T) {
 	begun := make(chan struct{})
 	writers.Go(func() {
 		for n := 0; ctx.Err() == nil; n++ {
-			if err := s.Orders().Add(context.WithoutCancel(ctx), newOrder(t, n)); err != nil {
+			if err := s.Orders().Add(context.WithoutCancel(ctx), newOrder(t, n), domain.Origin{}); err != nil {
 				t.Error(err)
 			}
 			if n == 50 {

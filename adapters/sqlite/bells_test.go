@@ -3,6 +3,8 @@ package sqlite
 import (
 	"path/filepath"
 	"testing"
+
+	"example.com/orderflow/domain"
 )
 
 // A store sees each change by others once, and none while nobody writes.
@@ -21,7 +23,7 @@ func TestSawChange(t *testing.T) {
 				t.Errorf("saw a change before write %d", n)
 			}
 		}
-		if err := other.Orders().Add(t.Context(), newOrder(t, n)); err != nil {
+		if err := other.Orders().Add(t.Context(), newOrder(t, n), domain.Origin{}); err != nil {
 			t.Fatal(err)
 		}
 		if !c.sawChange() {

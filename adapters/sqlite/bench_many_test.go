@@ -17,7 +17,7 @@ func fill(b *testing.B, s *Store, count int) {
 	for _, sql := range []string{
 		`WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < ?1 - 1)
 		INSERT INTO orders SELECT printf('0192f0c1-2d3e-7f4a-8b5c-%012d', i), 'user ' || (i % 100), 'Laptop', 1, i FROM n`,
-		`INSERT INTO outbox SELECT id, NULL, created_at FROM orders`,
+		`INSERT INTO outbox (order_id, owner, free_at) SELECT id, NULL, created_at FROM orders`,
 		`INSERT INTO dead_letters SELECT id || '-created', '', 'm', 'waiting', created_at, NULL, '',
 			'[{"reason":"refused","attempts":7,"first_failure":"2026-11-23T10:00:00Z","last_failure":"2026-11-23T10:00:00Z"}]', '{}', zeroblob(300) FROM orders`,
 	} {

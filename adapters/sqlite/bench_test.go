@@ -77,7 +77,7 @@ func addMany(b *testing.B, orders *sqlite.Orders, count int) {
 				id := domain.OrderID(uuid.Must(uuid.NewV7()).String())
 				order, err := domain.NewOrder(id, fmt.Sprint("user-", caller), "Laptop", 1, now)
 				if err == nil {
-					err = orders.Add(b.Context(), order)
+					err = orders.Add(b.Context(), order, domain.Origin{})
 				}
 				if err == nil {
 					err = orders.MarkPublished(b.Context(), order.Created().ID)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 )
 
@@ -15,7 +16,7 @@ func TestCheck(t *testing.T) {
 	filled := func(t *testing.T, path string) {
 		s := openInside(t, path, Options{})
 		for n := range 50 {
-			if err := s.Orders().Add(t.Context(), newOrder(t, n)); err != nil {
+			if err := s.Orders().Add(t.Context(), newOrder(t, n), domain.Origin{}); err != nil {
 				t.Fatal(err)
 			}
 		}

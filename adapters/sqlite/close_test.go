@@ -20,7 +20,7 @@ func TestCloseLeavesOneFile(t *testing.T) {
 	}
 	order, err := domain.NewOrder("0192f0c1-2d3e-7f4a-8b5c-6d7e8f901234", "ann", "Laptop", 1, time.Now())
 	if err == nil {
-		err = store.Orders().Add(t.Context(), order)
+		err = store.Orders().Add(t.Context(), order, domain.Origin{})
 	}
 	if err == nil {
 		_, err = store.Orders().Get(t.Context(), order.ID)

@@ -39,19 +39,20 @@ func (d *Deliveries) Event(ctx context.Context, key domain.NotificationKey) (eve
 	return event, err
 }
 
-// Unfinished returns the orders whose events are in the outbox or in a queue.
-func (s *Store) Unfinished(ctx context.Context) (orders map[domain.OrderID]bool, err error) {
+// Unfinished returns the orders whose events are in the outbox or in a queue, with the
+// events' origins.
+func (s *Store) Unfinished(ctx context.Context) (orders map[domain.OrderID]domain.Origin, err error) {
 	defer describe(&err, "find unfinished events")
-	orders = make(map[domain.OrderID]bool)
+	orders = make(map[domain.OrderID]domain.Origin)
 	for last, more := "", true; more; {
 		err := s.read(ctx, func(tx *tx) error {
 			n := 0
 			err := tx.query(func(r row) bool {
 				n++
 				last = r.ColumnText(0)
-				orders[domain.OrderID(last)] = true
+				orders[domain.OrderID(last)] = readOrigin(r, 1)
 				return true
-			}, "SELECT order_id FROM outbox WHERE order_id > ? ORDER BY order_id LIMIT ?", last, exportBatch)
+			}, "SELECT order_id, request_id, traceparent, tracestate FROM outbox WHERE order_id > ? ORDER BY order_id LIMIT ?", last, exportBatch)
 			more = n == exportBatch
 			return err
 		})
@@ -61,7 +62,7 @@ func (s *Store) Unfinished(ctx context.Context) (orders map[domain.OrderID]bool,
 	}
 	err = s.eachQueued(ctx, func(m queued) {
 		if m.isKept {
-			orders[m.event.Order.ID] = true
+			orders[m.event.Order.ID] = m.event.Origin
 		}
 	})
 	return orders, err
@@ -212,7 +213,7 @@ func (t *tx) compareWithOrder(m *queued) error {
 		m.fault = err
 	case err != nil:
 		return err
-	case order.Created() != m.event:
+	case withOrigin(order, m.event.Origin) != m.event:
 		m.fault = fmt.Errorf("its order is another one in the file %s", t.file.path)
 	default:
 		m.isKept = true

@@ -13,6 +13,7 @@ import (
 
 	"github.com/ncruces/go-sqlite3"
 
+	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 )
 
@@ -42,7 +43,7 @@ func TestFailingDisk(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "orderflow.db")
 			s := openInside(t, path, Options{vfs: name})
 			ctx := t.Context()
-			if err := s.Orders().Add(ctx, newOrder(t, 0)); err != nil {
+			if err := s.Orders().Add(ctx, newOrder(t, 0), domain.Origin{}); err != nil {
 				t.Fatal(err)
 			}
 			for round := range 2 {
@@ -53,7 +54,7 @@ func TestFailingDisk(t *testing.T) {
 					return nil
 				})
 				for range 3 {
-					checkUnavailable(t, s.Orders().Add(ctx, newOrder(t, 1+round)), path, tt.wayOut)
+					checkUnavailable(t, s.Orders().Add(ctx, newOrder(t, 1+round), domain.Origin{}), path, tt.wayOut)
 				}
 				checkUnavailable(t, s.Ping(ctx), path, tt.wayOut)
 				if _, err := s.Orders().Get(ctx, newOrder(t, 0).ID); err != nil {
@@ -63,7 +64,7 @@ func TestFailingDisk(t *testing.T) {
 				if err := s.Ping(ctx); err != nil {
 					t.Errorf("ping after it: %v", err)
 				}
-				if err := s.Orders().Add(ctx, newOrder(t, 1+round)); err != nil {
+				if err := s.Orders().Add(ctx, newOrder(t, 1+round), domain.Origin{}); err != nil {
 					t.Errorf("after it: %v", err)
 				}
 				if n, err := s.Orders().Count(ctx); n != 2+round || err != nil {
@@ -98,7 +99,7 @@ func TestOneFailure(t *testing.T) {
 			}
 			return nil
 		})
-		switch err := s.Orders().Add(t.Context(), newOrder(t, n)); {
+		switch err := s.Orders().Add(t.Context(), newOrder(t, n), domain.Origin{}); {
 		case err == nil:
 			kept++
 		case !errors.Is(err, ports.ErrUnavailable):
@@ -155,14 +156,14 @@ func TestFilesTakenAway(t *testing.T) {
 				t.Fatal(err)
 			}
 			s := openInside(t, filepath.Join(folder, "orderflow.db"), Options{})
-			if err := s.Orders().Add(t.Context(), newOrder(t, 0)); err != nil {
+			if err := s.Orders().Add(t.Context(), newOrder(t, 0), domain.Origin{}); err != nil {
 				t.Fatal(err)
 			}
 			if err := tt.action(s); err != nil {
 				t.Fatal(err)
 			}
 			const wayOut = "put it back if you can, and restart"
-			checkUnavailable(t, s.Orders().Add(t.Context(), newOrder(t, 1)), s.file.path, wayOut)
+			checkUnavailable(t, s.Orders().Add(t.Context(), newOrder(t, 1), domain.Origin{}), s.file.path, wayOut)
 			_, err := s.Orders().Get(t.Context(), newOrder(t, 0).ID)
 			checkUnavailable(t, err, s.file.path, wayOut)
 			if _, err := os.Stat(s.file.path + ".old"); err == nil {
@@ -274,7 +275,7 @@ func TestLongReadEnds(t *testing.T) {
 	if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, ports.ErrUnavailable) {
 		t.Errorf("write: error %v, want DeadlineExceeded", err)
 	}
-	if err := s.Orders().Add(t.Context(), newOrder(t, 1)); err != nil {
+	if err := s.Orders().Add(t.Context(), newOrder(t, 1), domain.Origin{}); err != nil {
 		t.Error(err)
 	}
 }
@@ -308,7 +309,7 @@ func TestCloseEndsCalls(t *testing.T) {
 		t.Error(err)
 	}
 	_, getErr := s.Orders().Get(t.Context(), newOrder(t, 0).ID)
-	for _, err := range []error{getErr, s.Ping(t.Context()), s.Orders().Add(t.Context(), newOrder(t, 0))} {
+	for _, err := range []error{getErr, s.Ping(t.Context()), s.Orders().Add(t.Context(), newOrder(t, 0), domain.Origin{})} {
 		checkUnavailable(t, err, s.file.path, "the store is closed")
 	}
 	if files, _ := filepath.Glob(s.file.path + "*"); len(files) != 1 {

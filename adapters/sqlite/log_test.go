@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/ncruces/go-sqlite3"
+
+	"example.com/orderflow/domain"
 )
 
 // A log that a long read has let grow is used anew once the read has ended.
@@ -36,7 +38,7 @@ func TestLogIsBounded(t *testing.T) {
 		return max(log, log-copied)
 	}
 	for n := range 30 {
-		if err := s.Orders().Add(t.Context(), newOrder(t, n)); err != nil {
+		if err := s.Orders().Add(t.Context(), newOrder(t, n), domain.Origin{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -54,7 +56,7 @@ func TestLogIsBounded(t *testing.T) {
 	}
 	keeper.next = time.Time{}
 	keeper.keep(t.Context(), s)
-	if err := s.Orders().Add(t.Context(), newOrder(t, 30)); err != nil {
+	if err := s.Orders().Add(t.Context(), newOrder(t, 30), domain.Origin{}); err != nil {
 		t.Fatal(err)
 	}
 	if n := pages(); n > 20 || text.Len() > 0 {

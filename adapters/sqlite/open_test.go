@@ -17,6 +17,7 @@ import (
 	"github.com/ncruces/go-sqlite3"
 
 	"example.com/orderflow/adapters/sqlite"
+	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 )
 
@@ -40,7 +41,7 @@ func fill(t testing.TB, path string, orders int) {
 		t.Fatal(err)
 	}
 	for n := range orders {
-		if err := s.Orders().Add(t.Context(), newOrder(t, n)); err != nil {
+		if err := s.Orders().Add(t.Context(), newOrder(t, n), domain.Origin{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -262,7 +263,7 @@ func TestDamagedPage(t *testing.T) {
 	if _, err := s.Orders().Get(t.Context(), newOrder(t, orders-1).ID); err != nil {
 		t.Error(err)
 	}
-	if err := s.Orders().Add(t.Context(), newOrder(t, orders)); err != nil {
+	if err := s.Orders().Add(t.Context(), newOrder(t, orders), domain.Origin{}); err != nil {
 		t.Error(err)
 	}
 }

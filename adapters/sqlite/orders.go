@@ -25,9 +25,10 @@ func (s *Store) Orders() *Orders { return &s.parts.orders }
 const countOrders = "orders"
 
 // Add stores the order with its event. See [ports.OrderRepository].
-func (o *Orders) Add(ctx context.Context, order domain.Order) (err error) {
+func (o *Orders) Add(ctx context.Context, order domain.Order, origin domain.Origin) (err error) {
 	defer describe(&err, "add order %s", order.ID)
 	s := o.store
+	origin = origin.Valid()
 	return s.write(ctx, durable, func(tx *tx) error {
 		added, err := tx.exec("INSERT INTO orders (id, user_id, product, quantity, created_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
 			string(order.ID), order.UserID, order.Product, order.Quantity, order.CreatedAt.UnixMilli())
@@ -39,8 +40,8 @@ func (o *Orders) Add(ctx context.Context, order domain.Order) (err error) {
 		}
 		tx.count(countOrders, 1)
 		tx.list(userOrders)
-		_, err = tx.exec("INSERT OR REPLACE INTO outbox (order_id, owner, free_at) VALUES (?, ?, ?)",
-			string(order.ID), s.owner, time.Now().Add(s.options.OutboxLease))
+		_, err = tx.exec("INSERT OR REPLACE INTO outbox (order_id, owner, free_at, request_id, traceparent, tracestate) VALUES (?, ?, ?, ?, ?, ?)",
+			string(order.ID), s.owner, time.Now().Add(s.options.OutboxLease), orNull(origin.RequestID), orNull(origin.TraceParent), orNull(origin.TraceState))
 		return err
 	})
 }
@@ -108,4 +109,24 @@ func readOrder(r row) (domain.Order, error) {
 		return domain.Order{}, unreadable(id, first.Field, first.Reason)
 	}
 	return order, err
+}
+
+// withOrigin returns the order's event.
+func withOrigin(order domain.Order, origin domain.Origin) domain.Event {
+	event := order.Created()
+	event.Origin = origin
+	return event
+}
+
+// readOrigin reads three columns from the first on.
+func readOrigin(r row, first int) domain.Origin {
+	return domain.Origin{RequestID: r.ColumnText(first), TraceParent: r.ColumnText(first + 1), TraceState: r.ColumnText(first + 2)}.Valid()
+}
+
+// orNull returns the text as a parameter; an empty one is NULL, which takes no room.
+func orNull(text string) any {
+	if text == "" {
+		return nil
+	}
+	return text
 }

@@ -65,10 +65,10 @@ func (o *Orders) claim(ctx context.Context, want int) (claimed, error) {
 				if order, err := readOrder(r); err != nil {
 					c.faults = append(c.faults, err)
 				} else {
-					c.events = append(c.events, order.Created())
+					c.events = append(c.events, withOrigin(order, readOrigin(r, 5)))
 				}
 				return true
-			}, "SELECT order_id, user_id, product, quantity, created_at FROM outbox LEFT JOIN orders ON id = order_id"+
+			}, "SELECT order_id, user_id, product, quantity, created_at, request_id, traceparent, tracestate FROM outbox LEFT JOIN orders ON id = order_id"+
 				" WHERE "+free.sql+" ORDER BY free_at, order_id LIMIT ?", free.time, want-len(ids))
 			if err != nil {
 				return err

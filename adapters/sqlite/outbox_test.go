@@ -19,7 +19,7 @@ func addWaiting(t *testing.T, s *Store, count int) []domain.Event {
 	var events []domain.Event
 	for n := range count {
 		order := newOrder(t, n)
-		err := orders.Add(t.Context(), order)
+		err := orders.Add(t.Context(), order, domain.Origin{})
 		if err == nil {
 			err = orders.Release(t.Context(), epoch.Add(time.Duration(n)*time.Millisecond-time.Hour), order.Created().ID)
 		}

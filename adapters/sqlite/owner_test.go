@@ -39,7 +39,7 @@ func TestClosedStoreFreesItsClaimsAndLeavesNoFiles(t *testing.T) {
 	if n, err := other.OtherOwners(t.Context()); n != 1 || err != nil {
 		t.Errorf("%d other owners, error %v, want 1", n, err)
 	}
-	if err := one.Orders().Add(t.Context(), newOrder(t, 1)); err != nil {
+	if err := one.Orders().Add(t.Context(), newOrder(t, 1), domain.Origin{}); err != nil {
 		t.Fatal(err)
 	}
 	if events, err := other.Orders().Claim(t.Context(), 10); len(events) > 0 || err != nil {
@@ -73,7 +73,7 @@ func init() {
 			return err
 		}
 		for n := range 3 {
-			if err := s.Orders().Add(context.Background(), newOrder(nil, n)); err != nil {
+			if err := s.Orders().Add(context.Background(), newOrder(nil, n), domain.Origin{}); err != nil {
 				return err
 			}
 		}
@@ -136,7 +136,7 @@ func TestKilledProcessFreesItsClaims(t *testing.T) {
 func TestCopyHasNoOwners(t *testing.T) {
 	url := newURL(t)
 	one := open(t, url, sqlite.Options{OutboxLease: long})
-	if err := one.Orders().Add(t.Context(), newOrder(t, 1)); err != nil {
+	if err := one.Orders().Add(t.Context(), newOrder(t, 1), domain.Origin{}); err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(filepath.Dir(strings.TrimPrefix(url, "sqlite:")), "copy.db")
@@ -159,7 +159,7 @@ func TestOwnersComeAndGo(t *testing.T) {
 	url := newURL(t)
 	path := strings.TrimPrefix(url, "sqlite:")
 	s := open(t, url, sqlite.Options{OutboxLease: long})
-	if err := s.Orders().Add(t.Context(), newOrder(t, 1)); err != nil {
+	if err := s.Orders().Add(t.Context(), newOrder(t, 1), domain.Origin{}); err != nil {
 		t.Fatal(err)
 	}
 	write(t, path+"-owner-0000000000000001", nil) // of a process that was killed while it opened

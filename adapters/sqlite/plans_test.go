@@ -56,7 +56,7 @@ func callAll(t *testing.T, s *Store) {
 
 	orders := s.Orders()
 	order := newOrder(t, 1)
-	ok(orders.Add(ctx, order))
+	ok(orders.Add(ctx, order, domain.Origin{}))
 	ok(errorOf(orders.Get(ctx, order.ID)), errorOf(orders.Count(ctx)))
 	for _, user := range []string{"", order.UserID} {
 		for _, query := range []ports.OrderQuery{{}, {CreatedFrom: epoch}, {CreatedTo: epoch}, {CreatedFrom: epoch, CreatedTo: epoch.Add(time.Hour)}} {

@@ -15,6 +15,7 @@ const applicationID = 0x6f726472
 var steps = []string{
 	schema,       // 1
 	listsOfUsers, // 2
+	version3,     // 3
 }
 
 var (
@@ -23,6 +24,9 @@ var (
 
 	//go:embed userlists.sql
 	listsOfUsers string
+
+	//go:embed version3.sql
+	version3 string
 )
 
 // migrate makes the tables of a new file, or moves those of an earlier version forward.

@@ -53,7 +53,7 @@ func TestListsSkipUnreadableRecords(t *testing.T) {
 		"orders": {spoiltOrders, "id",
 			func(s *Store, n int) (string, error) {
 				order := newOrder(t, n)
-				return string(order.ID), s.Orders().Add(ctx, order)
+				return string(order.ID), s.Orders().Add(ctx, order, domain.Origin{})
 			},
 			func(s *Store, limit int, cursor string) (ids []string, next string, unreadable int, err error) {
 				page, err := s.Orders().List(ctx, ports.OrderQuery{Limit: limit, Cursor: cursor})
@@ -158,7 +158,7 @@ func TestClaimAmongUnreadableOrders(t *testing.T) {
 	var want []domain.Event
 	for n := range 2 * len(spoiltOrders) {
 		order := newOrder(t, n)
-		if err := orders.Add(t.Context(), order); err != nil {
+		if err := orders.Add(t.Context(), order, domain.Origin{}); err != nil {
 			t.Fatal(err)
 		}
 		if err := orders.Release(t.Context(), past, order.Created().ID); err != nil {

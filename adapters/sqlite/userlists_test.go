@@ -57,7 +57,7 @@ func TestUserLists(t *testing.T) {
 		for n := from; n < to; n++ {
 			order := newOrder(t, n)
 			order.UserID = fmt.Sprint("user-", n%users)
-			if err := s.Orders().Add(t.Context(), order); err != nil {
+			if err := s.Orders().Add(t.Context(), order, domain.Origin{}); err != nil {
 				t.Fatal(err)
 			}
 			sent := domain.Notification{EventID: order.Created().ID, Channel: "log", OrderID: order.ID, UserID: order.UserID, State: domain.Dead, At: order.CreatedAt}

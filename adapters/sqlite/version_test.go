@@ -68,7 +68,7 @@ func fillAll(t *testing.T, path string) {
 	}
 	ctx := t.Context()
 	for n := range 3 {
-		if err := s.Orders().Add(ctx, newOrder(t, n)); err != nil {
+		if err := s.Orders().Add(ctx, newOrder(t, n), domain.Origin{}); err != nil {
 			t.Fatal(err)
 		}
 	}

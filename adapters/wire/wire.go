@@ -30,6 +30,12 @@ const (
 	HeaderSubject     = "ce-subject" // the order's id
 	HeaderTime        = "ce-time"
 	HeaderType        = "ce-type"
+
+	// The event's origin, each only if it is known. The trace is by CloudEvents'
+	// distributed tracing extension.
+	HeaderRequestID   = "ce-requestid"
+	HeaderTraceParent = "ce-traceparent"
+	HeaderTraceState  = "ce-tracestate"
 )
 
 // TimeFormat is the format of all times in a message: RFC 3339 with milliseconds.
@@ -63,7 +69,7 @@ func Encode(event domain.Event) (ports.Message, error) {
 	if err != nil {
 		return ports.Message{}, fmt.Errorf("encode event %q of type %q: %w", event.ID, event.Type, err)
 	}
-	return ports.Message{
+	m := ports.Message{
 		ID:          string(event.ID),
 		ContentType: ContentType,
 		Timestamp:   event.Time,
@@ -77,7 +83,16 @@ func Encode(event domain.Event) (ports.Message, error) {
 			HeaderType:        string(event.Type),
 		},
 		Body: data,
-	}, nil
+	}
+	origin := event.Origin.Valid()
+	for _, h := range [...]struct{ name, value string }{
+		{HeaderRequestID, origin.RequestID}, {HeaderTraceParent, origin.TraceParent}, {HeaderTraceState, origin.TraceState},
+	} {
+		if h.value != "" {
+			m.Headers[h.name] = h.value
+		}
+	}
+	return m, nil
 }
 
 // check returns an error if Decode would refuse the event because of its type, id or
@@ -99,8 +114,9 @@ func check(event domain.Event) error {
 }
 
 // Decode returns the event of a message from [Encode] in this, an earlier or a later
-// version. It ignores unknown headers and fields. It refuses a schema of another major
-// version, and an order that breaks the domain's rules. It reads only headers and body.
+// version. It ignores unknown headers and fields, and fields of the origin that break a
+// rule. It refuses a schema of another major version, and an order that breaks the domain's
+// rules. It reads only headers and body.
 func Decode(m ports.Message) (domain.Event, error) {
 	event, err := decode(m)
 	if err != nil {
@@ -154,7 +170,8 @@ func decode(m ports.Message) (domain.Event, error) {
 	if !domain.IsWritable(at) {
 		return domain.Event{}, errors.New("header " + HeaderTime + " is not in the years 1 to 9999, in UTC")
 	}
+	origin := domain.Origin{RequestID: m.Headers[HeaderRequestID], TraceParent: m.Headers[HeaderTraceParent], TraceState: m.Headers[HeaderTraceState]}
 	return domain.Event{
-		ID: id, Type: domain.OrderCreated, Time: domain.TruncateTime(at), Order: order,
+		ID: id, Type: domain.OrderCreated, Time: domain.TruncateTime(at), Order: order, Origin: origin.Valid(),
 	}, nil
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
 
 	"example.com/orderflow/adapters/internal/eventschema"
@@ -185,6 +186,49 @@ func TestDecodeOfLaterVersion(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("event (-want +got):\n%s", diff)
+	}
+}
+
+// A message has headers only for what is known of its origin. Those that break a rule
+// are not read.
+func TestOrigin(t *testing.T) {
+	whole := domain.Origin{RequestID: "id", TraceParent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", TraceState: "a=b"}
+	headers := map[string]string{wire.HeaderRequestID: whole.RequestID, wire.HeaderTraceParent: whole.TraceParent, wire.HeaderTraceState: whole.TraceState}
+	broken := domain.Origin{RequestID: "a b", TraceParent: "00-0-0-00", TraceState: "a=b"}
+	for _, tt := range []struct {
+		origin, want domain.Origin
+		headers      map[string]string
+	}{
+		{domain.Origin{}, domain.Origin{}, nil},
+		{broken, domain.Origin{}, nil},
+		{whole, whole, headers},
+	} {
+		e := event(t)
+		bare, err := wire.Encode(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.Origin = tt.origin
+		m, err := wire.Encode(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := wire.Decode(m)
+		if err != nil || got.Origin != tt.want {
+			t.Errorf("origin %+v becomes %+v, error %v, want %+v", tt.origin, got.Origin, err, tt.want)
+		}
+		maps.DeleteFunc(m.Headers, func(name, value string) bool { return bare.Headers[name] == value })
+		if diff := cmp.Diff(tt.headers, m.Headers, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("headers of %+v (-want +got):\n%s", tt.origin, diff)
+		}
+	}
+	m, err := wire.Encode(event(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Headers[wire.HeaderRequestID], m.Headers[wire.HeaderTraceParent], m.Headers[wire.HeaderTraceState] = broken.RequestID, broken.TraceParent, broken.TraceState
+	if got, err := wire.Decode(m); err != nil || got != event(t) {
+		t.Errorf("message with a broken origin: %+v, error %v", got, err)
 	}
 }
 

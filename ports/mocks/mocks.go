@@ -44,17 +44,17 @@ func (m *MockOrderRepository) EXPECT() *MockOrderRepositoryMockRecorder {
 }
 
 // Add mocks base method.
-func (m *MockOrderRepository) Add(ctx context.Context, order domain.Order) error {
+func (m *MockOrderRepository) Add(ctx context.Context, order domain.Order, origin domain.Origin) error {
 	m.ctrl.T.Helper()
-	ret := m.ctrl.Call(m, "Add", ctx, order)
+	ret := m.ctrl.Call(m, "Add", ctx, order, origin)
 	ret0, _ := ret[0].(error)
 	return ret0
 }
 
 // Add indicates an expected call of Add.
-func (mr *MockOrderRepositoryMockRecorder) Add(ctx, order any) *gomock.Call {
+func (mr *MockOrderRepositoryMockRecorder) Add(ctx, order, origin any) *gomock.Call {
 	mr.mock.ctrl.T.Helper()
-	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Add", reflect.TypeOf((*MockOrderRepository)(nil).Add), ctx, order)
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Add", reflect.TypeOf((*MockOrderRepository)(nil).Add), ctx, order, origin)
 }
 
 // Get mocks base method.

@@ -54,7 +54,9 @@ func report(b *testing.B, count int, unit string) {
 // BenchmarkStore measures Add by 1 to 1,024 callers, Get, a page of List, and
 // the claim and mark of a batch of events.
 func BenchmarkStore(b *testing.B, open func(testing.TB) Store) {
-	byCallers(b, "Add", open, func(ctx context.Context, s Store, order domain.Order) error { return s.Orders.Add(ctx, order) })
+	byCallers(b, "Add", open, func(ctx context.Context, s Store, order domain.Order) error {
+		return s.Orders.Add(ctx, order, originOf(order))
+	})
 	b.Run("Get", func(b *testing.B) {
 		s := open(b)
 		add(b, s, order(0))
@@ -105,7 +107,7 @@ func benchmarkSweep(b *testing.B, s Store, size int) {
 // List, the claim and record of a batch of due deliveries, and Expire of a batch.
 func BenchmarkDeliveryLog(b *testing.B, open func(testing.TB) DeliveryLog) {
 	byCallers(b, "ClaimAndRecord", open, func(ctx context.Context, d DeliveryLog, order domain.Order) error {
-		event := order.Created()
+		event := eventOf(order)
 		claim, err := d.Log.Claim(ctx, keyOf(event, channel))
 		if err != nil {
 			return err
@@ -179,7 +181,7 @@ func benchmarkBatches(b *testing.B, d DeliveryLog, size int, batch func(n, count
 // of a batch, and the delivery to a handler that does nothing.
 func BenchmarkEvents(b *testing.B, open func(testing.TB) Events) {
 	byCallers(b, "Publish", open, func(ctx context.Context, e Events, order domain.Order) error {
-		return errors.Join(e.Publisher.Publish(ctx, order.Created())...)
+		return errors.Join(e.Publisher.Publish(ctx, eventOf(order))...)
 	})
 	const batch = 256
 	b.Run(fmt.Sprintf("Publish/events=%d", batch), func(b *testing.B) {

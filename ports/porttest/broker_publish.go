@@ -69,6 +69,25 @@ var eventsPublish = []Clause[Events]{
 		checkDelivered(t, in, hardEvents()...)
 	}},
 
+	{"a published event is delivered with its origin, without the fields that break a rule", func(t testing.TB, e Events) {
+		in := consume(t, e, accept)
+		var want []domain.Event
+		send := func(origin, kept domain.Origin) {
+			event := order(len(want)).Created()
+			event.Origin = kept
+			want = append(want, event)
+			event.Origin = origin
+			publish(t, e, event)
+		}
+		for _, origin := range hardOrigins() {
+			send(origin, origin)
+		}
+		for origin, kept := range brokenOrigins() {
+			send(origin, kept)
+		}
+		checkDelivered(t, in, want...)
+	}},
+
 	{"Publish keeps every event of a call", func(t testing.TB, e Events) {
 		in := consume(t, e, accept)
 		publish(t, e, events(1, 500)...)

@@ -45,6 +45,9 @@ func brokenPublishers() []broken[porttest.Events] {
 		memory     = "Publish shares no memory with its caller"
 		several    = "other clauses publish several events"
 		unseen     = "it sees a refusal too late"
+		origins    = "a published event is delivered with its origin, without the fields that break a rule"
+
+		fieldsElsewhere = "every clause that looks at the events"
 	)
 	return []broken[porttest.Events]{
 		{"Publish keeps only the first of a call", every, several, publishing(func(b *faultyBroker, ctx context.Context, events []domain.Event) []error {
@@ -106,6 +109,16 @@ func brokenPublishers() []broken[porttest.Events] {
 		{"Publish ignores its context", "Publish with an ended context returns its error", "", faultyEvents(func(b *faultyBroker) { ignoreContext(&b.publish) })},
 		{"events lose the space around a text", fields, "", publishingAs(func(event *domain.Event) {
 			event.Order.UserID = strings.TrimSpace(event.Order.UserID)
+		})},
+		{"events lose their origin", origins, fieldsElsewhere, publishingAs(func(event *domain.Event) { event.Origin = domain.Origin{} })},
+		{"events lose their trace's state", origins, fieldsElsewhere, publishingAs(func(event *domain.Event) { event.Origin.TraceState = "" })},
+		{"Publish refuses an origin that breaks a rule", origins, "", publishing(func(b *faultyBroker, ctx context.Context, events []domain.Event) []error {
+			for _, event := range events {
+				if event.Origin != event.Origin.Valid() {
+					return forAll(errors.New("its origin breaks a rule"), events)
+				}
+			}
+			return b.Publisher().Publish(ctx, events...)
 		})},
 		{"events get their order's time", fields, "events of one order differ in their time", publishingAs(func(event *domain.Event) {
 			event.Time = event.Order.CreatedAt

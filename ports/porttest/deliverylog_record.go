@@ -25,6 +25,31 @@ var deliveryLogRecord = []Clause[DeliveryLog]{
 		}
 	}},
 
+	{"Record keeps the event's origin while the notification waits, without the fields that break a rule", func(t testing.TB, d DeliveryLog) {
+		var want []delivered
+		wait := func(origin, kept domain.Origin) {
+			event := order(len(want)).Created()
+			event.Origin = kept
+			of := byDue.waiting(event, channel, len(want))
+			want = append(want, delivered{of, event})
+			event.Origin = origin
+			recordWith(t, claimKey(t, d.Log, of.Key()), of, event)
+		}
+		for _, origin := range hardOrigins() {
+			wait(origin, origin)
+		}
+		for origin, kept := range brokenOrigins() {
+			wait(origin, kept)
+		}
+		for _, got := range awaitWaiting(t, byDue, d.Other, channel, len(want)) {
+			i := slices.IndexFunc(want, func(w delivered) bool { return w.EventID == got.Event.ID })
+			if i < 0 {
+				t.Fatalf("ClaimDue returned the delivery of %s, which was not recorded", got.Event.ID)
+			}
+			checkEqual(t, "event "+string(got.Event.ID)+" of a waiting delivery", want[i].Event, got.Event)
+		}
+	}},
+
 	{"Record replaces the notification that was recorded before", func(t testing.TB, d DeliveryLog) {
 		event := event(1)
 		full := hardNotifications(event)[1]

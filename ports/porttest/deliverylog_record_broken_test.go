@@ -52,12 +52,17 @@ func brokenRecords() []broken[porttest.DeliveryLog] {
 		several  = "many callers record a delivery too"
 		records  = "every clause that records late"
 		every    = "every clause that looks at the field"
+		origin   = "Record keeps the event's origin while the notification waits, without the fields that break a rule"
 	)
 	var table []broken[porttest.DeliveryLog]
 	for field, lose := range fieldsOfNotifications {
 		table = append(table, broken[porttest.DeliveryLog]{"a notification loses its " + field, fields, every, recordingAs(lose)})
 	}
 	return append(table, []broken[porttest.DeliveryLog]{
+		{"Record forgets the event's origin", origin, "every clause that claims a waiting delivery", recording(func(ctx context.Context, c *faultyClaim, n domain.Notification, event domain.Event) error {
+			event.Origin = domain.Origin{}
+			return c.DeliveryClaim.Record(ctx, n, event)
+		})},
 		{"an empty receiver leaves the one before", replaces, "", faultyDeliveries(func(l *faultyLog) {
 			var receivers shared[domain.NotificationKey, string]
 			l.record = func(ctx context.Context, c *faultyClaim, n domain.Notification, event domain.Event) error {

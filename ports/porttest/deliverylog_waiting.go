@@ -121,7 +121,7 @@ func (w waitingClaim) clauses() []Clause[DeliveryLog] {
 	return []Clause[DeliveryLog]{
 		{w.name + " returns a delivery with every field as it was, and with its event", func(t testing.TB, d DeliveryLog) {
 			for n, order := range hardOrders() {
-				event := order.Created()
+				event := eventOf(order)
 				hard := hardNotifications(event)[1+n%2]
 				want := w.waiting(event, roundChannel(n), n)
 				want.Recipient, want.Receiver, want.UserID = hard.Recipient, hard.Receiver, event.Order.UserID

@@ -111,6 +111,7 @@ func brokenWaiting(method, first string) []broken[porttest.DeliveryLog] {
 			var events shared[domain.NotificationKey, domain.Event]
 			l.record = func(ctx context.Context, c *faultyClaim, n domain.Notification, event domain.Event) error {
 				if n.State.Waits() {
+					event.Origin = event.Origin.Valid()
 					events.once(c.key, event)
 				}
 				return c.DeliveryClaim.Record(ctx, n, event)

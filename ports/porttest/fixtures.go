@@ -41,8 +41,54 @@ func orders(n, count int) []domain.Order {
 	return list
 }
 
+// eventOf returns the order's event, with the origin of originOf.
+func eventOf(order domain.Order) domain.Event {
+	event := order.Created()
+	event.Origin = originOf(order)
+	return event
+}
+
+// originOf returns an origin for the order's event. Of some it knows nothing, or not all.
+func originOf(order domain.Order) domain.Origin {
+	id := strings.ReplaceAll(string(order.ID), "-", "")
+	origin := domain.Origin{RequestID: "request-" + id[:8]}
+	switch (int(order.ID[0]) + order.Quantity) % 3 {
+	case 0:
+		return domain.Origin{}
+	case 1:
+		origin.TraceParent, origin.TraceState = "00-"+id+"-"+id[:16]+"-01", "vendor=value,other@vendor="+id[:4]
+	}
+	return origin
+}
+
+// hardOrigins returns valid origins at their limits.
+func hardOrigins() []domain.Origin {
+	const trace = "-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-"
+	return []domain.Origin{
+		{},
+		{RequestID: strings.Repeat("~", domain.MaxRequestID)},
+		{RequestID: `{"$gt":""}`, TraceParent: "00" + trace + "00"},
+		{RequestID: "null", TraceParent: "fe" + trace + "ff", TraceState: " a=b  c,,d@e=<&> "},
+		{TraceParent: "00" + trace + "01", TraceState: strings.Repeat("x", domain.MaxTraceState)},
+	}
+}
+
+// brokenOrigins returns origins that break rules, and what is left of them.
+func brokenOrigins() map[domain.Origin]domain.Origin {
+	const parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	long := strings.Repeat("x", 1<<17)
+	return map[domain.Origin]domain.Origin{
+		{RequestID: long, TraceParent: long, TraceState: long}:             {},
+		{RequestID: "a b", TraceParent: parent, TraceState: "a=\n"}:        {TraceParent: parent},
+		{RequestID: "\xff", TraceParent: parent, TraceState: "a=b"}:        {TraceParent: parent, TraceState: "a=b"},
+		{RequestID: "a", TraceParent: "00-0-0-01", TraceState: "a=b"}:      {RequestID: "a"},
+		{RequestID: "\x00", TraceState: "a=b"}:                             {},
+		{RequestID: "a", TraceParent: parent[:52], TraceState: "\xc3\x28"}: {RequestID: "a"},
+	}
+}
+
 // event returns the nth order's event.
-func event(n int) domain.Event { return order(n).Created() }
+func event(n int) domain.Event { return eventOf(order(n)) }
 
 // events returns the events of count orders from the nth on.
 func events(n, count int) []domain.Event { return created(orders(n, count)) }
@@ -50,7 +96,7 @@ func events(n, count int) []domain.Event { return created(orders(n, count)) }
 func created(orders []domain.Order) []domain.Event {
 	list := make([]domain.Event, len(orders))
 	for i, order := range orders {
-		list[i] = order.Created()
+		list[i] = eventOf(order)
 	}
 	return list
 }

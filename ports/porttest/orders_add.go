@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -16,7 +17,7 @@ import (
 func add(t testing.TB, s Store, orders ...domain.Order) {
 	t.Helper()
 	forEach(t, orders, func(ctx context.Context, order domain.Order) error {
-		if err := s.Orders.Add(ctx, order); err != nil {
+		if err := s.Orders.Add(ctx, order, originOf(order)); err != nil {
 			return fmt.Errorf("add order %s: %w", order.ID, err)
 		}
 		return nil
@@ -68,22 +69,48 @@ var ordersAdd = []Clause[Store]{
 		checkOutbox(t, s, created(hardOrders())...)
 	}},
 
+	{"Add keeps the origin with the event, without the fields that break a rule", func(t testing.TB, s Store) {
+		var want []domain.Event
+		add := func(origin, kept domain.Origin) {
+			event := order(len(want)).Created()
+			event.Origin = kept
+			want = append(want, event)
+			must(t, "add order "+string(event.Order.ID), s.Orders.Add(bounded(t), event.Order, origin))
+			checkKept(t, s, event.Order)
+		}
+		for _, origin := range hardOrigins() {
+			add(origin, origin)
+		}
+		for origin, kept := range brokenOrigins() {
+			add(origin, kept)
+		}
+		for range 2 { // each time it is claimed
+			for _, got := range awaitFree(t, s.Other, eventIDs(want)...) {
+				if i := slices.Index(eventIDs(want), got.ID); i >= 0 {
+					checkEqual(t, "event "+string(got.ID)+" in the outbox", want[i], got)
+				}
+			}
+			release(t, s, time.Now().Add(-time.Hour), eventIDs(want)...)
+		}
+		checkOutbox(t, s, want...)
+	}},
+
 	{"Add refuses a known id, and leaves the order as it is", func(t testing.TB, s Store) {
 		first := order(1)
 		add(t, s, first)
 		for _, again := range []domain.Order{first, newOrder(1, "another", "other", 7, epoch.Add(time.Hour))} {
-			checkError(t, "add known order", s.Orders.Add(bounded(t), again), ports.ErrExists, first.ID)
+			checkError(t, "add known order", s.Orders.Add(bounded(t), again, originOf(again)), ports.ErrExists, first.ID)
 			checkKept(t, s, first)
 		}
 		checkList(t, s, ports.OrderQuery{Limit: 10}, first)
-		checkOutbox(t, s, first.Created())
+		checkOutbox(t, s, eventOf(first))
 	}},
 
 	{"a refused Add does not bring back a published event", func(t testing.TB, s Store) {
 		first := order(1)
 		add(t, s, first)
 		mark(t, s.Outbox, first.Created().ID)
-		checkError(t, "add known order", s.Orders.Add(bounded(t), first), ports.ErrExists, first.ID)
+		checkError(t, "add known order", s.Orders.Add(bounded(t), first, originOf(first)), ports.ErrExists, first.ID)
 		checkOutbox(t, s)
 	}},
 
@@ -93,14 +120,14 @@ var ordersAdd = []Clause[Store]{
 			all[i].ID = all[0].ID
 		}
 		winner, fault := onlyOne(t, "add order "+string(all[0].ID), len(all), ports.ErrExists, func(ctx context.Context, i int) error {
-			return s.Orders.Add(ctx, all[i])
+			return s.Orders.Add(ctx, all[i], originOf(all[i]))
 		})
 		if fault != "" {
 			t.Fatal(fault)
 		}
 		checkKept(t, s, all[winner])
 		checkList(t, s, ports.OrderQuery{Limit: 10}, all[winner])
-		checkOutbox(t, s, all[winner].Created())
+		checkOutbox(t, s, eventOf(all[winner]))
 	}},
 
 	// An adapter may write the orders of several callers together. A refused
@@ -115,7 +142,7 @@ var ordersAdd = []Clause[Store]{
 		}
 		ctx := bounded(t)
 		together(len(all), func(i int) {
-			err := s.Orders.Add(ctx, all[i])
+			err := s.Orders.Add(ctx, all[i], originOf(all[i]))
 			if known(i) && !errors.Is(err, ports.ErrExists) {
 				t.Errorf("add known order %s together with new ones: error %v, want an error that wraps %q", all[i].ID, err, ports.ErrExists)
 			}
@@ -130,17 +157,17 @@ var ordersAdd = []Clause[Store]{
 	{"Add keeps the order although its context ends afterwards", func(t testing.TB, s Store) {
 		want := order(1)
 		ctx, cancel := context.WithCancel(bounded(t))
-		err := s.Orders.Add(ctx, want)
+		err := s.Orders.Add(ctx, want, originOf(want))
 		cancel()
 		must(t, "add order", err)
 		time.Sleep(quiet)
 		checkKept(t, s, want)
-		checkOutbox(t, s, want.Created())
+		checkOutbox(t, s, eventOf(want))
 	}},
 
 	{"Add with an ended context keeps neither the order nor its event", func(t testing.TB, s Store) {
 		o := order(1)
-		checkEnded(t, "Add", func(ctx context.Context) error { return s.Orders.Add(ctx, o) })
+		checkEnded(t, "Add", func(ctx context.Context) error { return s.Orders.Add(ctx, o, originOf(o)) })
 		checkNotFound(t, s, o.ID)
 		checkList(t, s, ports.OrderQuery{Limit: 10})
 		checkOutbox(t, s)
@@ -162,7 +189,7 @@ var ordersAdd = []Clause[Store]{
 			if givesUp {
 				defer time.AfterFunc(time.Duration(i)*50*time.Microsecond, cancel).Stop()
 			}
-			switch err := s.Orders.Add(ctx, all[i]); {
+			switch err := s.Orders.Add(ctx, all[i], originOf(all[i])); {
 			case err == nil:
 			case givesUp && errors.Is(err, context.Canceled):
 				mu.Lock()
@@ -173,7 +200,7 @@ var ordersAdd = []Clause[Store]{
 			}
 		})
 		for _, order := range unknown {
-			if err := s.Orders.Add(ctx, order); err != nil && !errors.Is(err, ports.ErrExists) {
+			if err := s.Orders.Add(ctx, order, originOf(order)); err != nil && !errors.Is(err, ports.ErrExists) {
 				t.Errorf("add order %s again: error %v, want nil or an error that wraps %q", order.ID, err, ports.ErrExists)
 			}
 		}
@@ -202,7 +229,7 @@ var ordersAdd = []Clause[Store]{
 			outbox := either(c, s.Outbox, s.Other)
 			for _, mine := range all[c*each : (c+1)*each] {
 				_, list := s.Orders.List(ctx, ports.OrderQuery{Limit: 10})
-				add := s.Orders.Add(ctx, mine)
+				add := s.Orders.Add(ctx, mine, originOf(mine))
 				_, get := s.Orders.Get(ctx, mine.ID)
 				_, claim := outbox.Claim(ctx, 1)
 				mark := outbox.MarkPublished(ctx, mine.Created().ID)

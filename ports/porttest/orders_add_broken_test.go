@@ -14,6 +14,7 @@ import (
 )
 
 const (
+	keepsOrigin = "Add keeps the origin with the event, without the fields that break a rule"
 	everyOutbox = "every clause that looks into the outbox"
 	everyOrder  = "every clause that reads an order"
 )
@@ -22,20 +23,60 @@ const (
 func brokenAdds() []broken[porttest.Store] {
 	return []broken[porttest.Store]{
 		{"Add forgets the outbox", "Add puts the order's event into the outbox", everyOutbox, faulty(func(f *faultyStore) {
-			f.add = func(ctx context.Context, order domain.Order) error {
-				return errors.Join(f.store.Add(ctx, order), f.store.MarkPublished(context.WithoutCancel(ctx), order.Created().ID))
+			f.add = func(ctx context.Context, order domain.Order, origin domain.Origin) error {
+				return errors.Join(f.store.Add(ctx, order, origin), f.store.MarkPublished(context.WithoutCancel(ctx), order.Created().ID))
 			}
 		})},
+		{"Add forgets the origin", keepsOrigin, everyOutbox, faulty(func(f *faultyStore) {
+			f.add = func(ctx context.Context, order domain.Order, _ domain.Origin) error {
+				return f.store.Add(ctx, order, domain.Origin{})
+			}
+		})},
+		{"Add refuses an origin that breaks a rule", keepsOrigin, "", faulty(func(f *faultyStore) {
+			f.add = func(ctx context.Context, order domain.Order, origin domain.Origin) error {
+				if origin != origin.Valid() {
+					return fmt.Errorf("add order %s: its origin breaks a rule", order.ID)
+				}
+				return f.store.Add(ctx, order, origin)
+			}
+		})},
+		{"a claimed event loses its origin", keepsOrigin, "events are claimed again elsewhere, too", func() porttest.Store {
+			var given shared[domain.EventID, bool]
+			return claiming(func(events []domain.Event) []domain.Event {
+				for i := range events {
+					if _, known := given.once(events[i].ID, true); known {
+						events[i].Origin = domain.Origin{}
+					}
+				}
+				return events
+			})()
+		}},
+		{"Add keeps an origin that breaks a rule", keepsOrigin, "", func() porttest.Store {
+			var origins shared[domain.EventID, domain.Origin]
+			return faulty(func(f *faultyStore) {
+				f.add = func(ctx context.Context, order domain.Order, origin domain.Origin) error {
+					origins.once(order.Created().ID, origin)
+					return f.store.Add(ctx, order, origin)
+				}
+				f.claim = func(ctx context.Context, limit int) ([]domain.Event, error) {
+					events, err := f.store.Claim(ctx, limit)
+					for i := range events {
+						events[i].Origin, _ = origins.get(events[i].ID)
+					}
+					return events, err
+				}
+			})()
+		}},
 		{"Add answers before it writes", "Add keeps an order, and Get returns it with every field as it was added", "every clause that adds an order", faulty(func(f *faultyStore) {
-			f.add = func(ctx context.Context, order domain.Order) error {
-				time.AfterFunc(time.Millisecond, func() { f.store.Add(ctx, order) })
+			f.add = func(ctx context.Context, order domain.Order, origin domain.Origin) error {
+				time.AfterFunc(time.Millisecond, func() { f.store.Add(ctx, order, origin) })
 				return ctx.Err()
 			}
 		})},
 		{"Add removes the order when its context ends", "Add keeps the order although its context ends afterwards", "", faulty(func(f *faultyStore) {
 			var gone shared[domain.OrderID, bool]
-			f.add = func(ctx context.Context, order domain.Order) error {
-				err := f.store.Add(ctx, order)
+			f.add = func(ctx context.Context, order domain.Order, origin domain.Origin) error {
+				err := f.store.Add(ctx, order, origin)
 				time.AfterFunc(10*time.Millisecond, func() {
 					if err == nil && ctx.Err() != nil {
 						gone.set(order.ID, true)
@@ -48,7 +89,7 @@ func brokenAdds() []broken[porttest.Store] {
 		{"Add of several orders ends with the first one's context", "Add whose context ends during the call does not affect other calls, and can be repeated", "", faulty(func(f *faultyStore) {
 			var mu sync.Mutex
 			var first context.Context // of the gathered calls; nil: no call
-			f.add = func(ctx context.Context, order domain.Order) error {
+			f.add = func(ctx context.Context, order domain.Order, origin domain.Origin) error {
 				if err := ctx.Err(); err != nil {
 					return err
 				}
@@ -67,20 +108,20 @@ func brokenAdds() []broken[porttest.Store] {
 				all := first
 				mu.Unlock()
 				time.Sleep(wait)
-				return f.store.Add(all, order)
+				return f.store.Add(all, order, origin)
 			}
 		})},
 		{"Add whose context ends leaves the order without its event", "Add whose context ends during the call does not affect other calls, and can be repeated", "", faulty(func(f *faultyStore) {
-			f.add = func(ctx context.Context, order domain.Order) error {
+			f.add = func(ctx context.Context, order domain.Order, origin domain.Origin) error {
 				if err := ctx.Err(); err != nil {
 					return err
 				}
 				select {
 				case <-time.After(5 * time.Millisecond):
-					return f.store.Add(ctx, order)
+					return f.store.Add(ctx, order, origin)
 				case <-ctx.Done():
 					own := context.WithoutCancel(ctx)
-					return errors.Join(ctx.Err(), f.store.Add(own, order), f.store.MarkPublished(own, order.Created().ID))
+					return errors.Join(ctx.Err(), f.store.Add(own, order, origin), f.store.MarkPublished(own, order.Created().ID))
 				}
 			}
 		})},
@@ -88,20 +129,20 @@ func brokenAdds() []broken[porttest.Store] {
 
 		{"Add overwrites, and returns ErrExists", "Add refuses a known id, and leaves the order as it is", "the clause of many callers overwrites too", overwriting(ports.ErrExists)},
 		{"Add ignores a known id, and returns nil", "Add answers each of many callers for its own order", "every clause that adds an order again", faulty(func(f *faultyStore) {
-			f.add = func(ctx context.Context, order domain.Order) error {
-				if err := f.store.Add(ctx, order); !errors.Is(err, ports.ErrExists) {
+			f.add = func(ctx context.Context, order domain.Order, origin domain.Origin) error {
+				if err := f.store.Add(ctx, order, origin); !errors.Is(err, ports.ErrExists) {
 					return err
 				}
 				return nil
 			}
 		})},
 		{"Add looks for the id, and then writes", "Add of one id by many callers keeps one order, and refuses the others", "", faulty(func(f *faultyStore) {
-			f.add = func(ctx context.Context, order domain.Order) error {
+			f.add = func(ctx context.Context, order domain.Order, origin domain.Origin) error {
 				if _, err := f.store.Get(ctx, order.ID); err == nil {
 					return fmt.Errorf("add order %s: %w", order.ID, ports.ErrExists)
 				}
 				time.Sleep(time.Millisecond)
-				if err := f.store.Add(ctx, order); !errors.Is(err, ports.ErrExists) {
+				if err := f.store.Add(ctx, order, origin); !errors.Is(err, ports.ErrExists) {
 					return err
 				}
 				return nil
@@ -111,7 +152,7 @@ func brokenAdds() []broken[porttest.Store] {
 			type batch struct{ err error }
 			var mu sync.Mutex
 			var next *batch
-			f.add = func(ctx context.Context, order domain.Order) error {
+			f.add = func(ctx context.Context, order domain.Order, origin domain.Origin) error {
 				mu.Lock()
 				if next == nil {
 					next = new(batch)
@@ -122,7 +163,7 @@ func brokenAdds() []broken[porttest.Store] {
 					})
 				}
 				mine := next
-				if err := f.store.Add(ctx, order); err != nil {
+				if err := f.store.Add(ctx, order, origin); err != nil {
 					mine.err = err
 				}
 				mu.Unlock()
@@ -135,8 +176,8 @@ func brokenAdds() []broken[porttest.Store] {
 		{"a refused Add puts the event into the outbox again", "a refused Add does not bring back a published event", "other clauses look into the outbox after a refused Add", faulty(func(f *faultyStore) {
 			var mu sync.Mutex
 			var free []domain.Event
-			f.add = func(ctx context.Context, order domain.Order) error {
-				err := f.store.Add(ctx, order)
+			f.add = func(ctx context.Context, order domain.Order, origin domain.Origin) error {
+				err := f.store.Add(ctx, order, origin)
 				if errors.Is(err, ports.ErrExists) {
 					mu.Lock()
 					defer mu.Unlock()
@@ -159,8 +200,8 @@ func brokenAdds() []broken[porttest.Store] {
 			}
 		})},
 		{"Add's errors do not say what was attempted", "Add refuses a known id, and leaves the order as it is", "every clause that looks at a refusal", faulty(func(f *faultyStore) {
-			f.add = func(ctx context.Context, order domain.Order) error {
-				err := f.store.Add(ctx, order)
+			f.add = func(ctx context.Context, order domain.Order, origin domain.Origin) error {
+				err := f.store.Add(ctx, order, origin)
 				if errors.Is(err, ports.ErrExists) {
 					return ports.ErrExists
 				}
@@ -187,11 +228,11 @@ func brokenAdds() []broken[porttest.Store] {
 		})},
 		{"Claim fails during an Add", "the store's methods may be called from several goroutines at once", "", faulty(func(f *faultyStore) {
 			var adding atomic.Int64
-			f.add = func(ctx context.Context, order domain.Order) error {
+			f.add = func(ctx context.Context, order domain.Order, origin domain.Origin) error {
 				adding.Add(1)
 				defer adding.Add(-1)
 				time.Sleep(time.Millisecond)
-				return f.store.Add(ctx, order)
+				return f.store.Add(ctx, order, origin)
 			}
 			f.claim = func(ctx context.Context, limit int) ([]domain.Event, error) {
 				if adding.Load() > 0 {
@@ -225,8 +266,8 @@ func hiding(f *faultyStore, gone *shared[domain.OrderID, bool]) func(context.Con
 func overwriting(answer error) func() porttest.Store {
 	return faulty(func(f *faultyStore) {
 		var over shared[domain.OrderID, domain.Order]
-		f.add = func(ctx context.Context, order domain.Order) error {
-			err := f.store.Add(ctx, order)
+		f.add = func(ctx context.Context, order domain.Order, origin domain.Origin) error {
+			err := f.store.Add(ctx, order, origin)
 			if errors.Is(err, ports.ErrExists) {
 				over.set(order.ID, order)
 				if answer == nil {

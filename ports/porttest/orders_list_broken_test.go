@@ -174,9 +174,9 @@ func brokenLists() []broken[porttest.Store] {
 		})},
 		{"List returns the same slice again", "List shares no memory with its caller", "", faulty(func(f *faultyStore) {
 			var pages shared[ports.OrderQuery, ports.OrderPage]
-			f.add = func(ctx context.Context, order domain.Order) error {
+			f.add = func(ctx context.Context, order domain.Order, origin domain.Origin) error {
 				pages.do(func(pages map[ports.OrderQuery]ports.OrderPage) { clear(pages) })
-				return f.store.Add(ctx, order)
+				return f.store.Add(ctx, order, origin)
 			}
 			f.list = func(ctx context.Context, query ports.OrderQuery) (ports.OrderPage, error) {
 				page, err := f.store.List(ctx, query)

@@ -71,7 +71,7 @@ var witnesses atomic.Int64
 func addWitness(t testing.TB, s Store) domain.EventID {
 	t.Helper()
 	witness := newOrder(1_000_000+int(witnesses.Add(1)), "witness", "witness", 1, epoch)
-	must(t, "add order", s.Orders.Add(bounded(t), witness))
+	must(t, "add order", s.Orders.Add(bounded(t), witness, originOf(witness)))
 	return witness.Created().ID
 }
 

@@ -59,8 +59,8 @@ func brokenClaims() []broken[porttest.Store] {
 		{"Add leaves the event free", "Add holds the claim on the event until it runs out", everyClaim, faulty(func(f *faultyStore) {
 			var mu sync.Mutex
 			var free []domain.Event
-			f.add = func(ctx context.Context, order domain.Order) error {
-				err := f.store.Add(ctx, order)
+			f.add = func(ctx context.Context, order domain.Order, origin domain.Origin) error {
+				err := f.store.Add(ctx, order, origin)
 				mu.Lock()
 				defer mu.Unlock()
 				if err == nil {

@@ -27,8 +27,8 @@ func knowing(mark func(ctx context.Context, f *faultyStore, known, unknown []dom
 	return faulty(func(f *faultyStore) {
 		var mu sync.Mutex
 		waiting := map[domain.EventID]bool{}
-		f.add = func(ctx context.Context, order domain.Order) error {
-			err := f.store.Add(ctx, order)
+		f.add = func(ctx context.Context, order domain.Order, origin domain.Origin) error {
+			err := f.store.Add(ctx, order, origin)
 			mu.Lock()
 			defer mu.Unlock()
 			if err == nil {
@@ -77,11 +77,11 @@ func brokenMarks() []broken[porttest.Store] {
 		{"MarkPublished of nothing marks all", "MarkPublished removes no other event", "", faulty(func(f *faultyStore) {
 			var mu sync.Mutex
 			var added []domain.EventID
-			f.add = func(ctx context.Context, order domain.Order) error {
+			f.add = func(ctx context.Context, order domain.Order, origin domain.Origin) error {
 				mu.Lock()
 				defer mu.Unlock()
 				added = append(added, order.Created().ID)
-				return f.store.Add(ctx, order)
+				return f.store.Add(ctx, order, origin)
 			}
 			f.mark = func(ctx context.Context, ids ...domain.EventID) error {
 				mu.Lock()
@@ -114,9 +114,9 @@ func brokenMarks() []broken[porttest.Store] {
 		})},
 		{"MarkPublished marks only claimed events", free, "", faulty(func(f *faultyStore) {
 			var claimed shared[domain.EventID, time.Time]
-			f.add = func(ctx context.Context, order domain.Order) error {
+			f.add = func(ctx context.Context, order domain.Order, origin domain.Origin) error {
 				claimed.set(order.Created().ID, time.Now())
-				return f.store.Add(ctx, order)
+				return f.store.Add(ctx, order, origin)
 			}
 			f.claim = func(ctx context.Context, limit int) ([]domain.Event, error) {
 				events, err := f.store.Claim(ctx, limit)

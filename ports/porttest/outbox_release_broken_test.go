@@ -49,7 +49,9 @@ func brokenReleases() []broken[porttest.Store] {
 					of, _ := id.OrderID()
 					if order, err := n.Get(ctx, of); err == nil {
 						n.mu.Lock()
-						n.entries[id] = entry{event: order.Created(), added: len(n.entries)}
+						if _, waits := n.entries[id]; !waits {
+							n.entries[id] = entry{event: order.Created(), added: len(n.entries)}
+						}
 						n.mu.Unlock()
 					}
 				}

@@ -27,7 +27,7 @@ type store interface {
 // one of them, and calls the store's own method through the embedded store.
 type faultyStore struct {
 	store
-	add     func(ctx context.Context, order domain.Order) error
+	add     func(ctx context.Context, order domain.Order, origin domain.Origin) error
 	get     func(ctx context.Context, id domain.OrderID) (domain.Order, error)
 	list    func(ctx context.Context, query ports.OrderQuery) (ports.OrderPage, error)
 	claim   func(ctx context.Context, limit int) ([]domain.Event, error)
@@ -35,7 +35,9 @@ type faultyStore struct {
 	release func(ctx context.Context, until time.Time, ids ...domain.EventID) error
 }
 
-func (f *faultyStore) Add(ctx context.Context, order domain.Order) error { return f.add(ctx, order) }
+func (f *faultyStore) Add(ctx context.Context, order domain.Order, origin domain.Origin) error {
+	return f.add(ctx, order, origin)
+}
 
 func (f *faultyStore) Get(ctx context.Context, id domain.OrderID) (domain.Order, error) {
 	return f.get(ctx, id)
@@ -118,12 +120,13 @@ func newNaiveStore() *naiveStore {
 
 func longestFree(a, b entry) int { return a.free.Compare(b.free) }
 
-func (n *naiveStore) Add(ctx context.Context, order domain.Order) error {
-	err := n.Orders.Add(ctx, order)
+func (n *naiveStore) Add(ctx context.Context, order domain.Order, origin domain.Origin) error {
+	err := n.Orders.Add(ctx, order, origin)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if err == nil {
 		event := order.Created()
+		event.Origin = origin.Valid()
 		n.claims[event.ID] = time.Now().Add(n.lease)
 		n.entries[event.ID] = entry{event: event, added: len(n.entries)}
 	}

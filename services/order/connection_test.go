@@ -113,7 +113,7 @@ func TestSlowBody(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				orders := mocks.NewMockOrderRepository(gomock.NewController(t))
-				orders.EXPECT().Add(gomock.Any(), gomock.Any()).DoAndReturn(func(ctx context.Context, _ domain.Order) error {
+				orders.EXPECT().Add(gomock.Any(), gomock.Any(), gomock.Any()).DoAndReturn(func(ctx context.Context, _ domain.Order, _ domain.Origin) error {
 					select {
 					case <-time.After(tt.store):
 						return nil
@@ -198,9 +198,9 @@ func TestClientDisconnects(t *testing.T) {
 				store := new(memory.Orders)
 				noticed, done := make(chan struct{}), make(chan error, 1)
 				orders := mocks.NewMockOrderRepository(gomock.NewController(t))
-				orders.EXPECT().Add(gomock.Any(), gomock.Any()).DoAndReturn(func(ctx context.Context, order domain.Order) error {
+				orders.EXPECT().Add(gomock.Any(), gomock.Any(), gomock.Any()).DoAndReturn(func(ctx context.Context, order domain.Order, origin domain.Origin) error {
 					<-noticed
-					err := store.Add(ctx, order)
+					err := store.Add(ctx, order, origin)
 					done <- err
 					return err
 				}).AnyTimes()
@@ -252,7 +252,7 @@ func TestClientDisconnects(t *testing.T) {
 func TestAnswersWhileStopping(t *testing.T) {
 	began, finish := make(chan struct{}), make(chan struct{})
 	orders := mocks.NewMockOrderRepository(gomock.NewController(t))
-	orders.EXPECT().Add(gomock.Any(), gomock.Any()).DoAndReturn(func(context.Context, domain.Order) error {
+	orders.EXPECT().Add(gomock.Any(), gomock.Any(), gomock.Any()).DoAndReturn(func(context.Context, domain.Order, domain.Origin) error {
 		close(began)
 		<-finish
 		return nil

@@ -35,7 +35,7 @@ func TestStoreFailures(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			orders := mocks.NewMockOrderRepository(gomock.NewController(t))
-			orders.EXPECT().Add(gomock.Any(), gomock.Any()).Return(tt.err).Times(2)
+			orders.EXPECT().Add(gomock.Any(), gomock.Any(), gomock.Any()).Return(tt.err).Times(2)
 			orders.EXPECT().Get(gomock.Any(), gomock.Any()).Return(domain.Order{}, tt.err)
 			orders.EXPECT().List(gomock.Any(), gomock.Any()).Return(ports.OrderPage{}, tt.err)
 			h := newAPI(orders, new(memory.Orders))
@@ -64,7 +64,7 @@ func TestStoreFailures(t *testing.T) {
 func TestStoreHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		orders := mocks.NewMockOrderRepository(gomock.NewController(t))
-		orders.EXPECT().Add(gomock.Any(), gomock.Any()).DoAndReturn(func(ctx context.Context, _ domain.Order) error {
+		orders.EXPECT().Add(gomock.Any(), gomock.Any(), gomock.Any()).DoAndReturn(func(ctx context.Context, _ domain.Order, _ domain.Origin) error {
 			<-ctx.Done()
 			return ctx.Err()
 		})
@@ -85,7 +85,7 @@ func TestMaxInFlight(t *testing.T) {
 		const most = 3
 		full := make(chan struct{})
 		orders := mocks.NewMockOrderRepository(gomock.NewController(t))
-		orders.EXPECT().Add(gomock.Any(), gomock.Any()).DoAndReturn(func(context.Context, domain.Order) error {
+		orders.EXPECT().Add(gomock.Any(), gomock.Any(), gomock.Any()).DoAndReturn(func(context.Context, domain.Order, domain.Origin) error {
 			<-full
 			return nil
 		}).Times(most + 1)
@@ -125,7 +125,7 @@ func TestUnreadableOrder(t *testing.T) {
 	log := slog.New(slog.NewTextHandler(&out, nil))
 	orders := mocks.NewMockOrderRepository(gomock.NewController(t))
 	orders.EXPECT().Get(gomock.Any(), gomock.Any()).Return(domain.Order{}, unreadable).Times(2)
-	orders.EXPECT().Add(gomock.Any(), gomock.Any()).Return(ports.ErrExists)
+	orders.EXPECT().Add(gomock.Any(), gomock.Any(), gomock.Any()).Return(ports.ErrExists)
 	orders.EXPECT().List(gomock.Any(), gomock.Any()).Return(ports.OrderPage{Unreadable: 3}, nil)
 	h := newLoggingAPI(orders, new(memory.Orders), log)
 

@@ -220,7 +220,7 @@ func (s *system) runStopped(t *testing.T) {
 func addUnclaimed(t *testing.T, outbox *outbox, orders int) {
 	t.Helper()
 	for n := range orders {
-		if err := outbox.Add(t.Context(), newOrder(t, n)); err != nil {
+		if err := outbox.Add(t.Context(), newOrder(t, n), domain.Origin{}); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Millisecond)
@@ -233,7 +233,7 @@ func (s *system) add(t *testing.T, first, last int) {
 	t.Helper()
 	for n := first; n <= last; n++ {
 		now, o := time.Now(), newOrder(t, n)
-		if err := s.outbox.Add(t.Context(), o); err != nil {
+		if err := s.outbox.Add(t.Context(), o, domain.Origin{}); err != nil {
 			t.Fatal(err)
 		}
 		s.relay.Enqueue(o.Created(), now)

@@ -109,7 +109,7 @@ func TestRelaySweepsWhatACrashLeft(t *testing.T) {
 		var want []domain.EventID
 		for n := range 1000 {
 			o := newOrder(t, n)
-			if err := left.Add(t.Context(), o); err != nil {
+			if err := left.Add(t.Context(), o, domain.Origin{}); err != nil {
 				t.Fatal(err)
 			}
 			want = append(want, o.Created().ID)

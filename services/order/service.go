@@ -11,6 +11,7 @@ import (
 
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
+	"example.com/orderflow/services/internal/requestid"
 	"example.com/orderflow/services/internal/statelog"
 	"example.com/orderflow/services/internal/wiring"
 )
@@ -71,7 +72,9 @@ func (s *Service) Place(ctx context.Context, p Placement) (order domain.Order, r
 	if err != nil {
 		return domain.Order{}, false, err
 	}
-	err = s.orders.Add(ctx, order)
+	event := order.Created()
+	event.Origin = originOf(ctx)
+	err = s.orders.Add(ctx, order, event.Origin)
 	if p.IdempotencyKey != "" && errors.Is(err, ports.ErrExists) {
 		order, err = s.replay(ctx, order)
 		return order, err == nil, err
@@ -79,12 +82,17 @@ func (s *Service) Place(ctx context.Context, p Placement) (order domain.Order, r
 	if err != nil {
 		return domain.Order{}, false, fmt.Errorf("place order: %w", err)
 	}
-	s.relay.Enqueue(order.Created(), now)
+	s.relay.Enqueue(event, now)
 	s.log.DebugContext(ctx, "order placed", "order_id", order.ID)
 	s.placed.Note(func(count int) {
 		s.log.InfoContext(ctx, "orders placed", "since_last_line", count, "last_order_id", order.ID)
 	})
 	return order, false, nil
+}
+
+// originOf returns the request that the context carries.
+func originOf(ctx context.Context) domain.Origin {
+	return domain.Origin{RequestID: requestid.FromContext(ctx)}
 }
 
 // keyNamespace is the UUID namespace of the order ids made from idempotency keys.

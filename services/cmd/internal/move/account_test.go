@@ -37,7 +37,7 @@ func TestAccountFindsDifferences(t *testing.T) {
 	execute(t, url, `
 		DELETE FROM orders WHERE id = '`+id(3)+`';
 		UPDATE orders SET quantity = 77, user_id = 'eve' WHERE id = '`+id(4)+`';
-		INSERT INTO outbox VALUES ('`+id(5)+`', NULL, 0);
+		INSERT INTO outbox (order_id, owner, free_at) VALUES ('`+id(5)+`', NULL, 0);
 		DELETE FROM deliveries WHERE event_id = '`+id(6)+`-created' AND state = 'sent';
 		UPDATE deliveries SET details = json_set(details, '$.attempts[0].code', '999') WHERE event_id = '`+id(7)+`-created' AND state = 'sent';
 		UPDATE contacts SET addresses = '{}' WHERE user_id = 'user 2';
@@ -173,7 +173,7 @@ func TestMoveOfManyPages(t *testing.T) {
 	for n := range many {
 		o := order(n)
 		o.CreatedAt = recently.Add(time.Duration(n%3) * time.Millisecond)
-		must(t, source.Orders().Add(t.Context(), o))
+		must(t, source.Orders().Add(t.Context(), o, domain.Origin{}))
 		if n%2 == 0 {
 			must(t, source.Orders().MarkPublished(t.Context(), o.Created().ID))
 		}
@@ -205,10 +205,10 @@ type failing struct {
 	calls, failed atomic.Int64
 }
 
-func (f *failing) Add(ctx context.Context, order domain.Order) error {
+func (f *failing) Add(ctx context.Context, order domain.Order, origin domain.Origin) error {
 	if f.calls.Add(1)%3 == 0 {
 		f.failed.Add(1)
 		return fmt.Errorf("%w: a test", ports.ErrUnavailable)
 	}
-	return f.anyOrders.Add(ctx, order)
+	return f.anyOrders.Add(ctx, order, origin)
 }

@@ -72,7 +72,7 @@ type mover struct {
 	target     Target
 	options    Options
 	rows       map[string]int // of the source, by table
-	unfinished map[domain.OrderID]bool
+	unfinished map[domain.OrderID]domain.Origin
 	dead       map[domain.NotificationKey][]domain.Attempt // of the target's dead notifications
 	report     Report
 }

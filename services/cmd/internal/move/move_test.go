@@ -119,9 +119,9 @@ type stoppingOrders struct {
 	*stopping
 }
 
-func (s stoppingOrders) Add(ctx context.Context, order domain.Order) error {
+func (s stoppingOrders) Add(ctx context.Context, order domain.Order, origin domain.Origin) error {
 	s.count()
-	return s.anyOrders.Add(ctx, order)
+	return s.anyOrders.Add(ctx, order, origin)
 }
 
 func (s stoppingOrders) MarkPublished(ctx context.Context, ids ...domain.EventID) error {
@@ -230,7 +230,7 @@ func TestFileIsUsedBetweenTwoMoves(t *testing.T) {
 			record(t, source.Deliveries(), again, domain.Event{})
 		}
 		waiting := order(orders - 1).Created().ID
-		must(t, source.Orders().MarkPublished(ctx, waiting), source.Orders().Add(ctx, order(orders)))
+		must(t, source.Orders().MarkPublished(ctx, waiting), source.Orders().Add(ctx, order(orders), domain.Origin{}))
 		must(t, source.Contacts().Put(ctx, ports.Contact{UserID: "user 1", Language: "fr", UpdatedAt: recently.Add(time.Minute)}))
 		read1, err := source.DeadLetters().Get(ctx, letter(0, 0).ID)
 		must(t, err, source.DeadLetters().Put(ctx, letter(1, 9)))

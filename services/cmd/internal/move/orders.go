@@ -34,7 +34,7 @@ func (m *mover) orders(ctx context.Context, copying bool) error {
 				c.kept = true // orders never change
 				return nil
 			}
-			return c.keep(m.target.Orders.Add(ctx, c.record), ports.ErrExists)
+			return c.keep(m.target.Orders.Add(ctx, c.record, m.unfinished[c.record.ID]), ports.ErrExists)
 		}),
 		settle: events.settle,
 	}, copying)
@@ -84,7 +84,7 @@ func (e *events) settle(ctx context.Context, order domain.Order, copied bool) er
 	switch {
 	case !copied:
 		unknown = e.unknown.add(id)
-	case e.unfinished[order.ID]:
+	case e.isUnfinished(id):
 		waiting = e.waiting.add(id)
 	default:
 		published = e.published.add(id)
@@ -124,7 +124,8 @@ func (e *events) handle(ctx context.Context, published, waiting, unknown batch) 
 
 func (e *events) isUnfinished(id domain.EventID) bool {
 	order, _ := id.OrderID()
-	return e.unfinished[order]
+	_, ok := e.unfinished[order]
+	return ok
 }
 
 // find returns those of the events that wait at the target.

@@ -116,7 +116,7 @@ func fill(t *testing.T, s *sqlite.Store) {
 	t.Helper()
 	ctx := t.Context()
 	for n := range orders {
-		must(t, s.Orders().Add(ctx, order(n)))
+		must(t, s.Orders().Add(ctx, order(n), domain.Origin{}))
 		if n < queued {
 			must(t, s.Orders().MarkPublished(ctx, order(n).Created().ID))
 		}

@@ -60,7 +60,7 @@ func fillFile(ctx context.Context, path string, count int) []answered {
 		copy(orders[n].order[:], order.ID)
 		events[n] = order.Created().ID
 		group.Go(func() error {
-			if err := store.Orders().Add(filling, order); err != nil {
+			if err := store.Orders().Add(filling, order, domain.Origin{}); err != nil {
 				return err
 			}
 			return recordSent(filling, store, order)

@@ -43,7 +43,7 @@ func (s *stage) fill(ctx context.Context, orders int, published bool) {
 			}
 			copy(s.filled[n].order[:], order.ID)
 			events[n] = order.Created().ID
-			return store.Orders().Add(adding, order)
+			return store.Orders().Add(adding, order, domain.Origin{})
 		})
 	}
 	check(group.Wait())

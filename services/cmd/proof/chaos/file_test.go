@@ -25,7 +25,7 @@ func newFile(t *testing.T) *fileTrial {
 	}
 	order, err := domain.NewOrder(domain.OrderID(orderID(1)), "u", "p", 1, noon)
 	if err == nil {
-		err = store.Orders().Add(t.Context(), order)
+		err = store.Orders().Add(t.Context(), order, domain.Origin{})
 	}
 	if err == nil {
 		err = store.Orders().MarkPublished(t.Context(), order.Created().ID)

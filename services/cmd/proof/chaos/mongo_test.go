@@ -75,7 +75,7 @@ func TestStoreSteps(t *testing.T) {
 		use  uses
 		want []step
 	}{
-		{"add", func(s *mongodb.Store, _ *mongo.Database) error { return s.Orders().Add(ctx, order) }, []step{stepAdd}},
+		{"add", func(s *mongodb.Store, _ *mongo.Database) error { return s.Orders().Add(ctx, order, domain.Origin{}) }, []step{stepAdd}},
 		{"mark", func(s *mongodb.Store, _ *mongo.Database) error { return s.Orders().MarkPublished(ctx, event.ID) }, []step{stepMark}},
 		{"release", func(s *mongodb.Store, _ *mongo.Database) error { return s.Orders().Release(ctx, time.Now(), event.ID) }, nil},
 		{"claim and record", func(s *mongodb.Store, _ *mongo.Database) error {

@@ -17,9 +17,9 @@ type orders struct {
 	trap *trap
 }
 
-func (o orders) Add(ctx context.Context, order domain.Order) error {
+func (o orders) Add(ctx context.Context, order domain.Order, origin domain.Origin) error {
 	done := o.trap.call("Add")
-	err := o.Orders.Add(ctx, order)
+	err := o.Orders.Add(ctx, order, origin)
 	done(err == nil)
 	return err
 }
