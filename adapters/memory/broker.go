@@ -100,6 +100,12 @@ func (p Publisher) Publish(ctx context.Context, events ...domain.Event) []error 
 	return errs
 }
 
+// System returns the product's name in traces.
+func (p Publisher) System() string { return "memory" }
+
+// System returns the product's name in traces.
+func (c Consumer) System() string { return "memory" }
+
 // Ping returns nil: no server has to answer.
 func (p Publisher) Ping(context.Context) error { return nil }
 

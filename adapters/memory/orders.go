@@ -37,6 +37,9 @@ var (
 // Ping returns nil: no server has to answer.
 func (o *Orders) Ping(context.Context) error { return nil }
 
+// System returns the product's name in traces.
+func (o *Orders) System() string { return "memory" }
+
 // Add keeps the order and its event.
 func (o *Orders) Add(ctx context.Context, order domain.Order, origin domain.Origin) error {
 	if err := ctx.Err(); err != nil {

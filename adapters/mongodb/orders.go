@@ -25,6 +25,9 @@ var (
 // Orders returns the store's orders.
 func (s *Store) Orders() *Orders { return &s.parts.orders }
 
+// System returns the product's name in traces.
+func (o *Orders) System() string { return "mongodb" }
+
 // ClaimLease returns how long a claim on an event lasts.
 func (o *Orders) ClaimLease() time.Duration { return o.store.options.OutboxLease }
 

@@ -118,6 +118,9 @@ func (c *Consumer) Waiting(ctx context.Context) (int, error) {
 	return 0, fmt.Errorf("count the events in queue %q: %w", queue, err)
 }
 
+// System returns the product's name in traces.
+func (c *Consumer) System() string { return "rabbitmq" }
+
 // DeleteCommand returns the command that deletes the queue, for operators.
 func (c *Consumer) DeleteCommand() string {
 	return fmt.Sprintf("rabbitmqctl delete_queue --vhost %s %s",

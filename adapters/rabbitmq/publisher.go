@@ -45,6 +45,9 @@ func (p *Publisher) Publish(ctx context.Context, events ...domain.Event) []error
 	return errs
 }
 
+// System returns the product's name in traces.
+func (p *Publisher) System() string { return "rabbitmq" }
+
 // Ping returns nil if the broker answers and takes messages.
 func (p *Publisher) Ping(ctx context.Context) error {
 	if err := p.link.ping(ctx); err != nil {

@@ -59,6 +59,9 @@ func (c Consumer) Waiting(ctx context.Context) (n int, err error) {
 	return n, err
 }
 
+// System returns the product's name in traces.
+func (c Consumer) System() string { return "sqlite" }
+
 // DeleteCommand returns the command that deletes the queue, for operators. It needs
 // SQLite's own program, sqlite3.
 func (c Consumer) DeleteCommand() string {

@@ -21,6 +21,9 @@ var (
 // Orders returns the store's orders.
 func (s *Store) Orders() *Orders { return &s.parts.orders }
 
+// System returns the product's name in traces.
+func (o *Orders) System() string { return "sqlite" }
+
 // countOrders is the counter of the orders.
 const countOrders = "orders"
 

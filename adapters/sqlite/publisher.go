@@ -22,6 +22,9 @@ func (s *Store) Publisher() Publisher { return Publisher{s} }
 // Ping returns nil if the file can be written.
 func (p Publisher) Ping(ctx context.Context) error { return p.store.Ping(ctx) }
 
+// System returns the product's name in traces.
+func (p Publisher) System() string { return "sqlite" }
+
 // Publish puts a copy of each event into each queue. See [ports.EventPublisher].
 func (p Publisher) Publish(ctx context.Context, events ...domain.Event) []error {
 	errs := make([]error, len(events))

@@ -11,6 +11,24 @@ import (
 	"example.com/orderflow/ports"
 )
 
+// process handles the event within its trace.
+func (s *Service) process(ctx context.Context, r *route, event domain.Event) (err error) {
+	ctx, event, end := s.telemetry.Processing(ctx, r.Queue, r.name, event)
+	result := "again" // also if the handler panics
+	defer func() {
+		end(err)
+		s.telemetry.Handled(ctx, r.name, result)
+	}()
+	err = s.handle(ctx, r, event)
+	switch {
+	case err == nil:
+		result = "done"
+	case ports.IsPermanent(err):
+		result = "dead"
+	}
+	return err
+}
+
 // handle claims a notification for each of the event's recipients, and delivers all
 // that are not recorded yet. What is not sent is recorded with its event and waits in
 // the delivery log, so the message is done. handle returns the first of these that

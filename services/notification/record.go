@@ -130,7 +130,14 @@ func (s *Service) record(ctx context.Context, j job) error {
 		defer cancel()
 		ctx = grace
 	}
-	return s.retry.UntilAvailable(ctx, func() error { return j.claim.Record(ctx, n, j.event) })
+	err := s.retry.UntilAvailable(ctx, func() error { return j.claim.Record(ctx, n, j.event) })
+	if err == nil {
+		s.telemetry.Recorded(ctx, n.Channel, string(n.State))
+		if n.State == domain.Sent {
+			s.telemetry.Notified(ctx, n.Channel, time.Since(j.event.Time))
+		}
+	}
+	return err
 }
 
 func postponeUnlessPermanent(err error) error {

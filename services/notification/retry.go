@@ -11,6 +11,7 @@ import (
 	"example.com/orderflow/domain"
 	"example.com/orderflow/services/internal/mask"
 	"example.com/orderflow/services/internal/statelog"
+	"example.com/orderflow/services/internal/telemetry"
 )
 
 const (
@@ -88,7 +89,7 @@ func takeFree(ctx context.Context, slots chan struct{}, most int) (taken int) {
 // after began, and so within its claim. Its error needs no answer: a dead one was set
 // aside, and any other is due again.
 func (s *Service) deliverWaiting(ctx context.Context, r *route, j job, began time.Time) domain.Outcome {
-	ctx, cancel := context.WithDeadline(ctx, began.Add(handlerTimeout))
+	ctx, cancel := context.WithDeadline(telemetry.NewContext(ctx, j.event.Origin), began.Add(handlerTimeout))
 	defer cancel()
 	defer func() {
 		if p := recover(); p != nil { // the claim runs out

@@ -109,7 +109,7 @@ func (s *Service) holdIfPaused(ctx context.Context, r *route, j job, to target) 
 // attempt sends the notification and records the attempt.
 func (s *Service) attempt(ctx context.Context, r *route, j job, to target) (domain.Outcome, error) {
 	began := time.Now()
-	answer, err := s.send(ctx, r, j, to)
+	answer, err := s.trySend(ctx, r, j, to)
 	if err != nil && ctx.Err() != nil && !ports.IsPermanent(err) { // the service stops, or no time is left to record
 		s.release(ctx, j)
 		return "", failed(r, j.n.Recipient, "send", ports.Postpone(err))
@@ -148,6 +148,17 @@ func (s *Service) attempt(ctx context.Context, r *route, j job, to target) (doma
 			"event_id", j.event.ID, "attempts", j.n.Attempt, "next_try", next.Format(time.RFC3339), "error", mask.Text(text(err)))
 	})
 	return outcome, s.wait(ctx, r, j, next, mask.Text(text(err)))
+}
+
+// trySend sends the notification within a span.
+func (s *Service) trySend(ctx context.Context, r *route, j job, to target) (answer ports.Answer, err error) {
+	ctx, end := s.telemetry.Attempt(ctx, r.name, j.event, j.n.Attempt+1)
+	sent := s.telemetry.Sending(ctx, r.name)
+	answer, err = s.send(ctx, r, j, to)
+	outcome := string(ports.OutcomeOf(err))
+	sent(outcome)
+	end(outcome, err)
+	return answer, err
 }
 
 // send renders and sends the notification within sendTimeout. A panic of the renderer

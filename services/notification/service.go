@@ -9,12 +9,15 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/time/rate"
 
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 	"example.com/orderflow/services/internal/retry"
 	"example.com/orderflow/services/internal/statelog"
+	"example.com/orderflow/services/internal/telemetry"
 	"example.com/orderflow/services/internal/wiring"
 )
 
@@ -32,6 +35,11 @@ type Parts struct {
 
 	Retention time.Duration // how long to keep notifications that do not wait; 0: DefaultRetention
 	Log       *slog.Logger  // nil: slog.Default()
+
+	// TracerProvider and MeterProvider are for spans and metrics; nil: OpenTelemetry's
+	// global ones.
+	TracerProvider trace.TracerProvider
+	MeterProvider  metric.MeterProvider
 
 	// StopTimeout is how long notifications that are being tried again may take after
 	// Run's context has ended; 0 or less: 5 s. The consumers have their own.
@@ -64,6 +72,7 @@ type Service struct {
 	retention   time.Duration
 	stopTimeout time.Duration
 	log         *slog.Logger
+	telemetry   *telemetry.Telemetry
 
 	routes   []*route
 	pauses   pauses
@@ -129,7 +138,7 @@ func NewService(parts Parts, routes ...Route) (*Service, error) {
 	s := &Service{
 		deliveries: parts.Deliveries, states: parts.States, contacts: parts.Contacts, deadLetters: parts.DeadLetters,
 		alerts: parts.Alerts, queue: parts.Queue, retention: parts.Retention, stopTimeout: parts.StopTimeout, log: log,
-		retry: retry.Store{Waiting: "notifications", Log: log},
+		retry: retry.Store{Waiting: "notifications", Log: log}, telemetry: telemetry.New(parts.TracerProvider, parts.MeterProvider),
 	}
 	s.pauses.reading = make(chan struct{}, 1)
 	if s.stopTimeout <= 0 {
@@ -182,7 +191,7 @@ func (noAlerts) Alert(Alert) {}
 func (s *Service) Handler(channel string) ports.Handler {
 	for _, r := range s.routes {
 		if r.name == channel {
-			return func(ctx context.Context, delivery ports.Delivery) error { return s.handle(ctx, r, delivery.Event) }
+			return func(ctx context.Context, delivery ports.Delivery) error { return s.process(ctx, r, delivery.Event) }
 		}
 	}
 	return nil

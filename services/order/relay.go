@@ -9,10 +9,14 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 	"example.com/orderflow/services/internal/retry"
 	"example.com/orderflow/services/internal/statelog"
+	"example.com/orderflow/services/internal/telemetry"
 	"example.com/orderflow/services/internal/wiring"
 )
 
@@ -59,6 +63,12 @@ const (
 // Its loops take two contexts. When the first, Run's, ends, they start no new work.
 // The second ends 5 s later, and bounds the calls under way.
 type Relay struct {
+	// TracerProvider and MeterProvider are for the spans and metrics of the relay and of
+	// its [Service]; nil means OpenTelemetry's global ones. Set them before first use.
+	TracerProvider trace.TracerProvider
+	MeterProvider  metric.MeterProvider
+
+	telemetry telemetry.Lazy
 	outbox    ports.Outbox
 	publisher ports.EventPublisher
 	log       *slog.Logger
@@ -289,7 +299,14 @@ func (r *Relay) mark(ctx, calls context.Context, ids []domain.EventID) (err erro
 		err = r.outbox.MarkPublished(marking, ids...)
 		return err == nil
 	})
+	if err == nil {
+		r.observed().Marked(calls, len(ids))
+	}
 	return err
+}
+
+func (r *Relay) observed() *telemetry.Telemetry {
+	return r.telemetry.Get(r.TracerProvider, r.MeterProvider)
 }
 
 // gather returns first and the channel's next items, up to limit. If the channel is

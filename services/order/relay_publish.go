@@ -11,6 +11,7 @@ import (
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 	"example.com/orderflow/services/internal/retry"
+	"example.com/orderflow/services/internal/telemetry"
 )
 
 // publish publishes events that were claimed at since, batchSize in a call. While
@@ -42,7 +43,9 @@ func (r *Relay) publishOnce(calls context.Context, since time.Time, events []dom
 	defer cancel()
 	began := time.Now()
 	r.calledAt.Store(began.UnixNano())
-	errs := r.publisher.Publish(ctx, events...)
+	sent, end := r.observed().Publishing(ctx, r.publisher, events)
+	errs := r.publisher.Publish(ctx, sent...)
+	end(errs)
 	took, late := time.Since(began), ctx.Err() != nil
 
 	var accepted, refused []domain.Event
@@ -58,6 +61,10 @@ func (r *Relay) publishOnce(calls context.Context, since time.Time, events []dom
 		}
 	}
 	r.batchSize.Store(int64(nextSize(int(r.batchSize.Load()), maxBatch, len(events), took, outage)))
+	r.observed().Published(calls, took, len(accepted), len(refused), len(unknown))
+	for _, event := range accepted {
+		r.observed().Confirmed(calls, time.Since(event.Time))
+	}
 	if len(accepted) > 0 {
 		r.waiting.Store(int64(len(r.fresh)))
 	}
@@ -77,7 +84,7 @@ func (r *Relay) publishOnce(calls context.Context, since time.Time, events []dom
 	if len(refused) > 0 && !refusesAll {
 		delay := refusalDelay(refused)
 		at = at.Add(delay)
-		r.log.Error("the broker refused events; the relay tries them again later", "events", len(refused),
+		r.log.ErrorContext(telemetry.NewContext(calls, refused[0].Origin), "the broker refused events; the relay tries them again later", "events", len(refused),
 			"event_id", refused[0].ID, "again_in", delay.Round(time.Second).String(), "error", refusal)
 	}
 	r.release(calls, since, at, refused)

@@ -11,8 +11,8 @@ import (
 
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
-	"example.com/orderflow/services/internal/requestid"
 	"example.com/orderflow/services/internal/statelog"
+	"example.com/orderflow/services/internal/telemetry"
 	"example.com/orderflow/services/internal/wiring"
 )
 
@@ -73,8 +73,8 @@ func (s *Service) Place(ctx context.Context, p Placement) (order domain.Order, r
 		return domain.Order{}, false, err
 	}
 	event := order.Created()
-	event.Origin = originOf(ctx)
-	err = s.orders.Add(ctx, order, event.Origin)
+	event.Origin = telemetry.OriginOf(ctx)
+	err = s.add(ctx, order, event.Origin)
 	if p.IdempotencyKey != "" && errors.Is(err, ports.ErrExists) {
 		order, err = s.replay(ctx, order)
 		return order, err == nil, err
@@ -82,6 +82,7 @@ func (s *Service) Place(ctx context.Context, p Placement) (order domain.Order, r
 	if err != nil {
 		return domain.Order{}, false, fmt.Errorf("place order: %w", err)
 	}
+	s.relay.observed().Placed(ctx)
 	s.relay.Enqueue(event, now)
 	s.log.DebugContext(ctx, "order placed", "order_id", order.ID)
 	s.placed.Note(func(count int) {
@@ -90,9 +91,13 @@ func (s *Service) Place(ctx context.Context, p Placement) (order domain.Order, r
 	return order, false, nil
 }
 
-// originOf returns the request that the context carries.
-func originOf(ctx context.Context) domain.Origin {
-	return domain.Origin{RequestID: requestid.FromContext(ctx)}
+// add stores the order. The event's origin is the request's span: the insert does not
+// cause the event.
+func (s *Service) add(ctx context.Context, order domain.Order, origin domain.Origin) error {
+	ctx, end := s.relay.observed().Storing(ctx, s.orders, order.ID)
+	err := s.orders.Add(ctx, order, origin)
+	end(err)
+	return err
 }
 
 // keyNamespace is the UUID namespace of the order ids made from idempotency keys.

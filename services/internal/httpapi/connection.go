@@ -104,7 +104,7 @@ func withConnection(ctx context.Context, conn net.Conn) context.Context {
 // connectionHandler returns a handler that notes the end of each header. On spare
 // connections it refuses everything but health checks.
 func connectionHandler(handler http.Handler, log *slog.Logger) http.Handler {
-	refuse := withExchange(nil, log, attached, answer(log, func(http.ResponseWriter, *http.Request) error {
+	refuse := withExchange(nil, log, new(observer), attached, answer(log, func(http.ResponseWriter, *http.Request) error {
 		p := Overloaded("too many connections are open; this request was not carried out")
 		p.Counted = true // the listener logs it
 		return p

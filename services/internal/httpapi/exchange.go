@@ -28,10 +28,12 @@ const requestIDHeader = "X-Request-ID"
 //
 // No cache may store an answer: it may have personal data, or change at any time. A
 // handler of something public replaces Cache-Control.
-func withExchange(health *Health, log *slog.Logger, contextOf func(context.Context) context.Context, handler http.Handler) http.Handler {
+func withExchange(health *Health, log *slog.Logger, o *observer, contextOf func(context.Context) context.Context, handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if _, ok := w.(*exchange); ok { // another withExchange called this one
-			handler.ServeHTTP(w, r.WithContext(contextOf(r.Context())))
+		if e, ok := w.(*exchange); ok { // another withExchange called this one
+			r = r.WithContext(contextOf(r.Context()))
+			handler.ServeHTTP(w, r)
+			e.route = r.Pattern
 			return
 		}
 		id := requestID(r)
@@ -41,6 +43,8 @@ func withExchange(health *Health, log *slog.Logger, contextOf func(context.Conte
 		h.Set("X-Content-Type-Options", "nosniff")
 		r = r.WithContext(requestid.NewContext(contextOf(r.Context()), id))
 		e := &exchange{ResponseWriter: w, health: health, head: r.Method == http.MethodHead}
+		r, observed := o.observe(e, r)
+		defer observed()
 		if log.Enabled(r.Context(), slog.LevelDebug) {
 			defer e.log(r, log, time.Now())
 		}
@@ -141,6 +145,7 @@ type exchange struct {
 	health *Health   // may be nil
 	header int       // bytes reserved for the request's header
 	held   int       // bytes reserved for the body or the answer
+	route  string    // pattern of the innermost handler; empty: the request's own
 	unread io.Reader // the request's body, until it is read
 	head   bool      // the answer has no body
 	status int       // of the answer; 0: not begun by WriteHeader

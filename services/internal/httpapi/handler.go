@@ -12,6 +12,9 @@ import (
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+
 	"example.com/orderflow/services/internal/mask"
 	"example.com/orderflow/services/internal/wiring"
 )
@@ -22,23 +25,34 @@ type API struct {
 	// Set it before first use.
 	RequestTimeout time.Duration
 
-	handler http.Handler
-	health  *Health
-	routes  Routes
+	// TracerProvider and MeterProvider are for spans and metrics of requests; nil means
+	// OpenTelemetry's global ones. Set them before first use.
+	TracerProvider trace.TracerProvider
+	MeterProvider  metric.MeterProvider
+
+	handler  http.Handler
+	health   *Health
+	routes   Routes
+	observer *observer
 }
 
 // NewAPI returns the API of the routes; see [NewHandler].
 func NewAPI(routes Routes, health *Health, log *slog.Logger) API {
-	return API{handler: NewHandler(routes, health, log), health: health, routes: routes}
+	o := new(observer)
+	return API{handler: newHandler(routes, health, log, o), health: health, routes: routes, observer: o}
 }
 
 // NewOperatorAPI returns an API that [ForOperators] protects, without health checks.
 func NewOperatorAPI(routes Routes, log *slog.Logger) API {
-	return API{handler: ForOperators(NewHandler(routes, nil, log), log), routes: routes}
+	o := new(observer)
+	return API{handler: forOperators(newHandler(routes, nil, log, o), log, o), routes: routes, observer: o}
 }
 
 // ServeHTTP answers a request.
-func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.handler.ServeHTTP(w, r) }
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	a.observer.lazy.Get(a.TracerProvider, a.MeterProvider)
+	a.handler.ServeHTTP(w, r)
+}
 
 // Operations returns what the API can do, as patterns of [http.ServeMux] with a method,
 // sorted. HEAD, which each GET serves, is not among them.
@@ -91,6 +105,10 @@ type Routes map[string]Methods
 // sending side: a request that was read is carried out. The context ends with the
 // [Server]; handlers bound their work with [Begin].
 func NewHandler(routes Routes, health *Health, log *slog.Logger) http.Handler {
+	return newHandler(routes, health, log, new(observer))
+}
+
+func newHandler(routes Routes, health *Health, log *slog.Logger, o *observer) http.Handler {
 	log = wiring.Logger(log)
 	mux := http.NewServeMux()
 	mux.Handle("/", answer(log, notFound))
@@ -100,7 +118,7 @@ func NewHandler(routes Routes, health *Health, log *slog.Logger) http.Handler {
 	for path, methods := range health.routes() {
 		mux.Handle(path, answer(log, methods.serve))
 	}
-	return withExchange(health, log, detached, mux)
+	return withExchange(health, log, o, detached, mux)
 }
 
 // answer returns a handler that calls handle and answers with its error, if any.

@@ -15,9 +15,13 @@ import (
 // localhost or a loopback address as its host. Otherwise a page whose name resolves
 // to 127.0.0.1 (DNS rebinding) would have the same origin.
 func ForOperators(handler http.Handler, log *slog.Logger) http.Handler {
+	return forOperators(handler, log, new(observer))
+}
+
+func forOperators(handler http.Handler, log *slog.Logger, o *observer) http.Handler {
 	origins := http.NewCrossOriginProtection()
 	log = wiring.Logger(log)
-	return withExchange(nil, log, attached, answer(log, func(w http.ResponseWriter, r *http.Request) error {
+	return withExchange(nil, log, o, attached, answer(log, func(w http.ResponseWriter, r *http.Request) error {
 		if arrivedByLoopback(r) && !isLoopbackName(r.Host) {
 			return &Problem{
 				Status: http.StatusForbidden, Code: "foreign_host",

@@ -1,10 +1,12 @@
-// Package requestid adds a request's id to each line that is logged with the
-// request's context.
+// Package requestid adds the ids of the request and of its trace to each line that is
+// logged with the context of the request or of its event.
 package requestid
 
 import (
 	"context"
 	"log/slog"
+
+	"go.opentelemetry.io/otel/trace"
 )
 
 type contextKey struct{}
@@ -20,8 +22,8 @@ func FromContext(ctx context.Context) string {
 	return id
 }
 
-// Handler returns a handler that adds the context's request id to each line, as
-// request_id. If h already does so, it returns h.
+// Handler returns a handler that adds the context's ids to each line, as request_id,
+// trace_id and span_id. If h already does so, it returns h.
 func Handler(h slog.Handler) slog.Handler {
 	if _, ok := h.(handler); ok {
 		return h
@@ -35,6 +37,10 @@ func (h handler) Handle(ctx context.Context, record slog.Record) error {
 	if id := FromContext(ctx); id != "" {
 		record = record.Clone()
 		record.AddAttrs(slog.String("request_id", id))
+	}
+	if span := trace.SpanContextFromContext(ctx); span.IsValid() {
+		record = record.Clone()
+		record.AddAttrs(slog.String("trace_id", span.TraceID().String()), slog.String("span_id", span.SpanID().String()))
 	}
 	return h.Handler.Handle(ctx, record)
 }

@@ -119,6 +119,11 @@ func Exec(ctx context.Context, program Program, settings Settings, args []string
 		log := settings.Shared().logger(out)
 		logStart(program, settings, log)
 		defer runtime.KeepAlive(limitMemory(os.DirFS("/"), log))
+		stop, err := settings.Shared().startTelemetry(program.Name, log)
+		if err != nil {
+			return fail(err)
+		}
+		defer stop()
 		command.Bind(out, log)
 		warnAboutSecretFlags(command, log)
 	}

@@ -19,10 +19,10 @@ type Component struct {
 }
 
 // The shutdown timeout is divided: 80 % for the components, the rest in equal parts
-// for closing store, broker and log. A consumer waits for its handlers for half of the
+// for closing store, broker, telemetry and log. A consumer waits for its handlers for half of the
 // components' time, and uses the other half for the events that they have left.
 func (c *Common) stopTimeout() time.Duration  { return c.ShutdownTimeout * 8 / 10 }
-func (c *Common) closeTimeout() time.Duration { return (c.ShutdownTimeout - c.stopTimeout()) / 3 }
+func (c *Common) closeTimeout() time.Duration { return (c.ShutdownTimeout - c.stopTimeout()) / 4 }
 
 // HandlersStopTimeout returns how long handlers may take after the stop.
 func (c *Common) HandlersStopTimeout() time.Duration { return c.ShutdownTimeout * 4 / 10 }

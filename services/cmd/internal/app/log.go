@@ -29,7 +29,7 @@ func (c *Common) LogChannel(out *Output) interface {
 	ports.Channel
 	ports.Pinger
 } {
-	return logChannel{logchannel.New(c.noticeHandler(out)), out}
+	return logChannel{logchannel.New(requestid.Handler(c.noticeHandler(out))), out}
 }
 
 type logChannel struct {

@@ -59,6 +59,7 @@ func (c *Common) adminHandler(openAPI []byte, handlers map[string]http.Handler, 
 	}
 	mux.Handle("/log-level", c.levelHandler(log))
 	mux.Handle("/debug/pprof/", profiles())
+	mux.Handle("/metrics", httpapi.NewHandler(httpapi.Routes{"/metrics": {http.MethodGet: c.metricsHandler}}, nil, log))
 	return httpapi.ForOperators(mux, log)
 }
 

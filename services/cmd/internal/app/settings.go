@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -20,6 +21,8 @@ type Common struct {
 	data   string               // URL of the file in the data folder; empty: the program has none
 	files  map[string]*openFile // by path
 	level  slog.LevelVar        // of the log
+
+	metrics http.Handler // nil until the telemetry was started
 
 	AdminAddr Address `env:"ADMIN_ADDR" default:"localhost:${admin_port}" help:"Address for operators; do not expose it to the public."`
 

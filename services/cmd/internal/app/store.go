@@ -44,6 +44,11 @@ func (c *Common) Open(ctx context.Context, options BrokerOptions, log *slog.Logg
 		broker.Close()
 		return nil, nil, err
 	}
+	if err := c.observe(store, broker.Publisher); err != nil {
+		store.Close()
+		broker.Close()
+		return nil, nil, err
+	}
 	return broker, store, nil
 }
 

@@ -1,0 +1,194 @@
+package telemetry
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/metric/noop"
+)
+
+// Metric describes one metric. Prometheus adds _total to the names of counters and the
+// unit to others.
+type Metric struct {
+	Name   string // in OpenTelemetry, with dots
+	Prom   string // as Prometheus shows it
+	Unit   string
+	Labels []string
+	Help   string
+}
+
+// The metrics of the services, in the order of their documentation.
+var (
+	requests        = Metric{"orderflow.http.requests", "orderflow_http_requests_total", "{request}", []string{"method", "route", "status"}, "Requests that were answered; status is 2xx to 5xx."}
+	requestDuration = Metric{"orderflow.http.request.duration", "orderflow_http_request_duration_seconds", "s", []string{"method", "route", "status"}, "Time from the request's header to the end of the answer."}
+	requestsNow     = Metric{"orderflow.http.requests.in_flight", "orderflow_http_requests_in_flight", "{request}", nil, "Requests under way."}
+	ordersPlaced    = Metric{"orderflow.orders.placed", "orderflow_orders_placed_total", "{order}", nil, "Orders that were stored; repeats by an idempotency key are not counted."}
+	published       = Metric{"orderflow.events.published", "orderflow_events_published_total", "{event}", []string{"result"}, "Events given to the broker: result is confirmed, refused or unknown (no answer; published again)."}
+	publishDuration = Metric{"orderflow.publish.duration", "orderflow_publish_duration_seconds", "s", nil, "Time from sending a batch to the broker's last confirmation."}
+	publishDelay    = Metric{"orderflow.order_to_publish", "orderflow_order_to_publish_seconds", "s", nil, "Time from the order to the confirmation of its event."}
+	publishBatch    = Metric{"orderflow.publish.batch", "orderflow_publish_batch_events", "events", nil, "Events in one call to the broker."}
+	markBatch       = Metric{"orderflow.mark.batch", "orderflow_mark_batch_events", "events", nil, "Events marked as published in one call to the store."}
+	handled         = Metric{"orderflow.events.handled", "orderflow_events_handled_total", "{event}", []string{"channel", "result"}, "Events that a channel took from its queue: result is done, dead or again."}
+	notifications   = Metric{"orderflow.notifications", "orderflow_notifications_total", "{notification}", []string{"channel", "state"}, "Records of notifications: sent, skipped, retrying, held or dead. One that is tried three times is recorded three times."}
+	attempts        = Metric{"orderflow.attempt.duration", "orderflow_attempt_duration_seconds", "s", []string{"channel", "outcome"}, "Time that a receiver took for one attempt; outcome is accepted, refused, rejected or unreachable."}
+	sendingNow      = Metric{"orderflow.attempts.in_flight", "orderflow_attempts_in_flight", "{attempt}", []string{"channel"}, "Notifications that are being sent."}
+	notifyDelay     = Metric{"orderflow.order_to_notification", "orderflow_order_to_notification_seconds", "s", []string{"channel"}, "Time from the order to the receiver's acceptance of its notification."}
+	backlog         = Metric{"orderflow.backlog", "orderflow_backlog", "{event}", []string{"channel", "place"}, "What waits: place is outbox, queue, retrying, held or dead; channel is empty for the outbox."}
+	backlogAge      = Metric{"orderflow.backlog.oldest", "orderflow_backlog_oldest_seconds", "s", []string{"channel", "place"}, "Age of the oldest that waits there; 0 if nothing waits."}
+	connectionUp    = Metric{"orderflow.up", "orderflow_up", "", []string{"server"}, "1 if the store or broker answers, otherwise 0."}
+	buildInfo       = Metric{"orderflow.build.info", "orderflow_build_info", "", []string{"go_version", "service", "version"}, "Always 1."}
+)
+
+// Metrics lists all metrics. The README's table has the same rows.
+var Metrics = []Metric{
+	requests, requestDuration, requestsNow, ordersPlaced, published, publishDuration, publishDelay, publishBatch, markBatch,
+	handled, notifications, attempts, sendingNow, notifyDelay, backlog, backlogAge, connectionUp, buildInfo,
+}
+
+var (
+	callSeconds = metric.WithExplicitBucketBoundaries(.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30)
+	waitSeconds = metric.WithExplicitBucketBoundaries(.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 14400, 86400)
+	batchSizes  = metric.WithExplicitBucketBoundaries(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
+)
+
+func (t *Telemetry) counter(m Metric) metric.Int64Counter {
+	c, err := t.meter.Int64Counter(m.Name, metric.WithUnit(m.Unit), metric.WithDescription(m.Help))
+	if err != nil {
+		otel.Handle(err)
+		return noop.Int64Counter{}
+	}
+	return c
+}
+
+func (t *Telemetry) upDown(m Metric) metric.Int64UpDownCounter {
+	c, err := t.meter.Int64UpDownCounter(m.Name, metric.WithUnit(m.Unit), metric.WithDescription(m.Help))
+	if err != nil {
+		otel.Handle(err)
+		return noop.Int64UpDownCounter{}
+	}
+	return c
+}
+
+func (t *Telemetry) histogram(m Metric, buckets metric.HistogramOption) metric.Float64Histogram {
+	h, err := t.meter.Float64Histogram(m.Name, metric.WithUnit(m.Unit), metric.WithDescription(m.Help), buckets)
+	if err != nil {
+		otel.Handle(err)
+		return noop.Float64Histogram{}
+	}
+	return h
+}
+
+// labels are the values of a metric's labels, in the order of Metric.Labels.
+type labels [3]string
+
+// options are prepared, so that recording makes no allocation.
+type options struct {
+	add    []metric.AddOption
+	record []metric.RecordOption
+}
+
+// prepared keeps the options of each metric and its labels, whose values are few.
+type prepared struct {
+	mu      sync.RWMutex
+	options map[string]map[labels]options // by the metric's name
+}
+
+func (p *prepared) get(m *Metric, values labels) options {
+	p.mu.RLock()
+	found, ok := p.options[m.Name][values]
+	p.mu.RUnlock()
+	if ok {
+		return found
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	set := metric.WithAttributeSet(setOf(m, values))
+	made := options{[]metric.AddOption{set}, []metric.RecordOption{set}}
+	if p.options == nil {
+		p.options = make(map[string]map[labels]options)
+	}
+	if p.options[m.Name] == nil {
+		p.options[m.Name] = make(map[labels]options)
+	}
+	p.options[m.Name][values] = made
+	return made
+}
+
+func setOf(m *Metric, values labels) attribute.Set {
+	attributes := make([]attribute.KeyValue, len(m.Labels))
+	for i, name := range m.Labels {
+		attributes[i] = attribute.String(name, values[i])
+	}
+	return attribute.NewSet(attributes...)
+}
+
+// Placed counts an order.
+func (t *Telemetry) Placed(ctx context.Context) { t.placed.Add(ctx, 1) }
+
+// Published records a call to the broker and its answers.
+func (t *Telemetry) Published(ctx context.Context, took time.Duration, confirmed, refused, unknown int) {
+	t.publishTook.Record(ctx, took.Seconds())
+	t.publishSize.Record(ctx, float64(confirmed+refused+unknown))
+	for _, r := range [...]struct {
+		result string
+		n      int
+	}{{"confirmed", confirmed}, {"refused", refused}, {"unknown", unknown}} {
+		if r.n > 0 {
+			t.published.Add(ctx, int64(r.n), t.prepared.get(&published, labels{r.result}).add...)
+		}
+	}
+}
+
+// Confirmed records how long an order's event took to the broker.
+func (t *Telemetry) Confirmed(ctx context.Context, delay time.Duration) {
+	t.publishDelay.Record(ctx, max(delay, 0).Seconds())
+}
+
+// Marked records a call that marked events.
+func (t *Telemetry) Marked(ctx context.Context, events int) { t.markSize.Record(ctx, float64(events)) }
+
+// Handled counts an event that a channel has taken from its queue.
+func (t *Telemetry) Handled(ctx context.Context, channel, result string) {
+	t.handled.Add(ctx, 1, t.prepared.get(&handled, labels{channel, result}).add...)
+}
+
+// Recorded counts a record of a notification.
+func (t *Telemetry) Recorded(ctx context.Context, channel, state string) {
+	t.recorded.Add(ctx, 1, t.prepared.get(&notifications, labels{channel, state}).add...)
+}
+
+// Sending counts an attempt that is under way, until the returned function is called
+// with what it came to.
+func (t *Telemetry) Sending(ctx context.Context, channel string) (end func(outcome string)) {
+	began := time.Now()
+	under := t.prepared.get(&sendingNow, labels{channel}).add
+	t.sending.Add(ctx, 1, under...)
+	return func(outcome string) {
+		t.sending.Add(ctx, -1, under...)
+		if outcome != "" {
+			t.attempted.Record(ctx, time.Since(began).Seconds(), t.prepared.get(&attempts, labels{channel, outcome}).record...)
+		}
+	}
+}
+
+// Notified records how long an order's notification took.
+func (t *Telemetry) Notified(ctx context.Context, channel string, delay time.Duration) {
+	t.notifyDelay.Record(ctx, max(delay, 0).Seconds(), t.prepared.get(&notifyDelay, labels{channel}).record...)
+}
+
+// Requesting counts a request that is under way, until the returned function is called.
+func (t *Telemetry) Requesting(ctx context.Context) (end func()) {
+	t.inFlight.Add(ctx, 1)
+	return func() { t.inFlight.Add(ctx, -1) }
+}
+
+// Requested records a request that was answered.
+func (t *Telemetry) Requested(ctx context.Context, method, route, status string, took time.Duration) {
+	o := t.prepared.get(&requestDuration, labels{method, route, status})
+	t.requests.Add(ctx, 1, o.add...)
+	t.requestTook.Record(ctx, took.Seconds(), o.record...)
+}
