@@ -43,12 +43,13 @@ var rules = []rule{
 	{"services/cmd", []string{"ports/...", "domain", "adapters/...", "services/...",
 		"github.com/alecthomas/kong", "github.com/cenkalti/backoff/v5", "github.com/goccy/go-yaml/...", "github.com/google/uuid", "golang.org/x/sys/unix",
 		"go.opentelemetry.io/otel/...", "github.com/prometheus/client_golang/..."},
-		[]string{"github.com/emersion/go-smtp", "github.com/ncruces/go-sqlite3"}},
+		[]string{"github.com/emersion/go-smtp", "github.com/ncruces/go-sqlite3", "go.opentelemetry.io/proto/otlp/...", "google.golang.org/protobuf/proto"}},
 	{"services/internal/apitest", []string{"services/internal/...", "github.com/getkin/kin-openapi/...", "github.com/goccy/go-yaml"}, nil}, // for tests
 	{"services", []string{"ports/...", "domain", "services/internal/...",
 		"github.com/google/uuid", "github.com/cenkalti/backoff/v5", "github.com/go-json-experiment/json/jsontext", "golang.org/x/time/rate",
 		"go.opentelemetry.io/otel", "go.opentelemetry.io/otel/attribute", "go.opentelemetry.io/otel/codes", "go.opentelemetry.io/otel/propagation",
-		"go.opentelemetry.io/otel/trace/...", "go.opentelemetry.io/otel/metric/..."}, []string{"adapters/...", "services/order", "services/notification", "services/deadletters"}},
+		"go.opentelemetry.io/otel/trace/...", "go.opentelemetry.io/otel/metric/..."}, []string{"adapters/...", "services/order", "services/notification", "services/deadletters",
+		"go.opentelemetry.io/otel/...", "github.com/prometheus/client_golang/..."}},
 	{"", nil, nil},
 }
 

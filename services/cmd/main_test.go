@@ -135,6 +135,9 @@ func clean(env []string) []string {
 	var kept []string
 	for _, entry := range env {
 		name, _, _ := strings.Cut(entry, "=")
+		if strings.HasPrefix(name, "OTEL_") {
+			continue
+		}
 		switch name {
 		case "ADDR", "ADMIN_ADDR", "MAX_IN_FLIGHT", "ORDER_ADDR", "NOTIFICATION_ADDR", "STORE_URL", "BROKER_URL", "LOG_LEVEL", "LOG_FORMAT", "BROKER_MANAGEMENT_URL", "PREFETCH",
 			"SMTP_URL", "SMTP_PASSWORD_FILE", "WEBHOOK_URL", "WEBHOOK_SECRET", "WEBHOOK_SECRET_FILE", "WEBHOOK_ALLOW_PRIVATE", "CHANNELS_FILE", "TEMPLATES",

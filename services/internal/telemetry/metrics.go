@@ -2,6 +2,8 @@ package telemetry
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -191,4 +193,14 @@ func (t *Telemetry) Requested(ctx context.Context, method, route, status string,
 	o := t.prepared.get(&requestDuration, labels{method, route, status})
 	t.requests.Add(ctx, 1, o.add...)
 	t.requestTook.Record(ctx, took.Seconds(), o.record...)
+}
+
+// Table returns the metrics as a table of Markdown.
+func Table() string {
+	var table strings.Builder
+	table.WriteString("| metric | labels | meaning |\n| --- | --- | --- |\n")
+	for _, m := range Metrics {
+		fmt.Fprintf(&table, "| `%s` | %s | %s |\n", m.Prom, strings.Join(m.Labels, ", "), m.Help)
+	}
+	return table.String()
 }

@@ -1,0 +1,134 @@
+package telemetry_test
+
+import (
+	"context"
+	"errors"
+	"net/http/httptest"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	exporter "go.opentelemetry.io/otel/exporters/prometheus"
+	"go.opentelemetry.io/otel/sdk/metric"
+
+	"example.com/orderflow/services/internal/telemetry"
+)
+
+// collected returns the value of each metric and its labels; of a histogram its count.
+func collected(t *testing.T, metrics *prometheus.Registry) map[string]string {
+	t.Helper()
+	w := httptest.NewRecorder()
+	promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}).ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	values := make(map[string]string)
+	for line := range strings.Lines(w.Body.String()) {
+		if i := strings.LastIndexByte(line, ' '); !strings.HasPrefix(line, "#") {
+			values[line[:i]] = strings.TrimSpace(line[i:])
+		}
+	}
+	return values
+}
+
+// Every metric of the table exists under its name, with its labels, and moves.
+func TestMetrics(t *testing.T) {
+	metrics := prometheus.NewRegistry()
+	reader, err := exporter.New(exporter.WithRegisterer(metrics), exporter.WithoutScopeInfo(), exporter.WithoutTargetInfo())
+	if err != nil {
+		t.Fatal(err)
+	}
+	meters := metric.NewMeterProvider(metric.WithReader(reader))
+	ctx := t.Context()
+	count, up := int64(1), errors.New("down")
+	err = errors.Join(
+		telemetry.ObserveBuild(meters, "order", "v1"),
+		telemetry.ObserveServers(meters, map[string]func(context.Context) error{"store": func(context.Context) error { return up }}),
+		telemetry.ObserveBacklogs(meters, func(context.Context) ([]telemetry.Backlog, error) {
+			return []telemetry.Backlog{{Place: "outbox", Count: count, Oldest: time.Now().Add(-time.Hour * time.Duration(count))}, {Place: "held", Channel: "mail"}}, nil
+		}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tel := telemetry.New(nil, meters)
+	use := func() {
+		tel.Placed(ctx)
+		tel.Published(ctx, time.Second, 1, 1, 1)
+		tel.Confirmed(ctx, -time.Second) // a clock that was set back
+		tel.Marked(ctx, 3)
+		tel.Handled(ctx, "mail", "done")
+		tel.Recorded(ctx, "mail", "sent")
+		tel.Notified(ctx, "mail", time.Second)
+		tel.Requested(ctx, "GET", "/orders", "2xx", time.Second)
+		tel.Requesting(ctx)
+		tel.Sending(ctx, "mail")
+		tel.Sending(ctx, "mail")("accepted")
+	}
+	use()
+	before := collected(t, metrics)
+	use()
+	count, up = 2, nil
+	after := collected(t, metrics)
+	for _, m := range telemetry.Metrics {
+		found, moved := "", false
+		for name, value := range after {
+			rest, ok := strings.CutPrefix(name, m.Prom)
+			if rest, isCount := strings.CutPrefix(rest, "_count"); isCount {
+				ok, name = true, m.Prom+rest
+			}
+			if labels := strings.TrimPrefix(name, m.Prom); ok && (labels == "" || labels[0] == '{') {
+				found = labels
+				moved = moved || before[name] != value || before[m.Prom+"_count"+labels] != after[m.Prom+"_count"+labels]
+			}
+		}
+		var names []string
+		for _, label := range regexp.MustCompile(`(\w+)="`).FindAllStringSubmatch(found, -1) {
+			names = append(names, label[1])
+		}
+		if got, want := strings.Join(names, ","), strings.Join(m.Labels, ","); got != want {
+			t.Errorf("%s has the labels %q, want %q", m.Prom, got, want)
+		}
+		if !moved && m.Prom != "orderflow_build_info" {
+			t.Errorf("%s does not exist or does not move", m.Prom)
+		}
+	}
+	for name := range after {
+		family := strings.TrimSuffix(strings.TrimSuffix(strings.TrimSuffix(regexp.MustCompile(`\{.*`).ReplaceAllString(name, ""), "_bucket"), "_sum"), "_count")
+		if !strings.Contains(telemetry.Table(), "| `"+family+"`") {
+			t.Errorf("%s is not in the table", family)
+		}
+	}
+}
+
+// The README has the table of metrics.
+func TestTable(t *testing.T) {
+	readme, err := os.ReadFile("../../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(readme), "orderflow_") && !strings.Contains(string(readme), telemetry.Table()) {
+		t.Errorf("README.md does not have this table:\n%s", telemetry.Table())
+	}
+}
+
+// Nothing is allocated where nothing is recorded.
+func BenchmarkMetrics(b *testing.B) {
+	reader := metric.NewManualReader()
+	for name, tel := range map[string]*telemetry.Telemetry{"off": telemetry.New(nil, nil), "on": telemetry.New(nil, metric.NewMeterProvider(metric.WithReader(reader)))} {
+		b.Run(name, func(b *testing.B) {
+			ctx := b.Context()
+			b.ReportAllocs()
+			for b.Loop() { // what one order costs
+				tel.Requesting(ctx)()
+				tel.Requested(ctx, "POST", "/order", "2xx", time.Millisecond)
+				tel.Placed(ctx)
+				tel.Confirmed(ctx, time.Millisecond)
+				tel.Handled(ctx, "log", "done")
+				tel.Sending(ctx, "log")("accepted")
+				tel.Recorded(ctx, "log", "sent")
+				tel.Notified(ctx, "log", time.Millisecond)
+			}
+		})
+	}
+}
