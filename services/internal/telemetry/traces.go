@@ -27,15 +27,14 @@ var (
 
 // OriginOf returns what the context says of the event's cause: its request and span.
 func OriginOf(ctx context.Context) domain.Origin {
-	origin := domain.Origin{RequestID: requestid.FromContext(ctx)}
-	return within(ctx, origin)
+	return within(ctx, domain.Origin{RequestID: requestid.FromContext(ctx)})
 }
 
 // within returns the origin with the context's span, if it has one.
 func within(ctx context.Context, origin domain.Origin) domain.Origin {
-	if span := trace.SpanContextFromContext(ctx); span.IsValid() {
-		c := carrier{origin: &origin}
-		w3c.Inject(ctx, c)
+	if trace.SpanContextFromContext(ctx).IsValid() {
+		origin.TraceParent, origin.TraceState = "", ""
+		w3c.Inject(ctx, carrier{&origin})
 	}
 	return origin
 }
@@ -56,7 +55,7 @@ func (c carrier) Get(name string) string {
 func (c carrier) Set(name, value string) {
 	switch name {
 	case "traceparent":
-		c.origin.TraceParent, c.origin.TraceState = value, ""
+		c.origin.TraceParent = value
 	case "tracestate":
 		if len(value) <= domain.MaxTraceState {
 			c.origin.TraceState = value
@@ -113,13 +112,14 @@ func system(adapter any) string {
 	return "other"
 }
 
-// Storing begins the span of an order's insert by the store.
+// Storing begins the span of an order's insert by the store, if the request's is recorded.
 func (t *Telemetry) Storing(ctx context.Context, store any, id domain.OrderID) (_ context.Context, end func(error)) {
-	ctx, span := t.tracer.Start(ctx, "insert orders", client...)
-	if span.IsRecording() {
-		span.SetAttributes(attribute.String("db.system.name", system(store)), attribute.String("db.operation.name", "insert"),
-			attribute.String("db.collection.name", "orders"), attribute.String("orderflow.order.id", string(id)))
+	if !trace.SpanFromContext(ctx).IsRecording() {
+		return ctx, func(error) {}
 	}
+	ctx, span := t.tracer.Start(ctx, "insert orders", client...)
+	span.SetAttributes(attribute.String("db.system.name", system(store)), attribute.String("db.operation.name", "insert"),
+		attribute.String("db.collection.name", "orders"), attribute.String("orderflow.order.id", string(id)))
 	return ctx, func(err error) { finish(span, err) }
 }
 
