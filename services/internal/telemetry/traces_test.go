@@ -51,8 +51,8 @@ func TestPublishingKeepsTheEvents(t *testing.T) {
 		t.Errorf("origin %+v, want %+v, of span %+v", sent[2].Origin, want, ended[0])
 	}
 	for _, a := range ended[0].Attributes() {
-		if strings.Contains(a.Value.Emit(), "secret") {
-			t.Errorf("attribute %s is %s", a.Key, a.Value.Emit())
+		if strings.Contains(a.Value.String(), "secret") {
+			t.Errorf("attribute %s is %s", a.Key, a.Value.String())
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"example.com/orderflow/services/internal/apitest"
 	"example.com/orderflow/services/notification"
@@ -14,7 +15,7 @@ import (
 
 // isOfPrograms reports whether the programs serve the path, not the services' handlers.
 func isOfPrograms(path string) bool {
-	return strings.HasPrefix(path, "/debug/") || path == "/log-level"
+	return strings.HasPrefix(path, "/debug/") || path == "/log-level" || path == "/metrics"
 }
 
 // Each service's document describes what the programs add to its admin address, and is
@@ -22,7 +23,13 @@ func isOfPrograms(path string) bool {
 func TestAdminAddressIsDescribed(t *testing.T) {
 	for _, openAPI := range [][]byte{order.OpenAPI, notification.OpenAPI} {
 		document := apitest.Load(openAPI, func(path string) bool { return isOfPrograms(path) || path == "/openapi.yaml" })
-		h := new(Common).adminHandler(openAPI, nil, slog.New(slog.DiscardHandler))
+		c := &Common{ShutdownTimeout: time.Second}
+		stop, err := c.startTelemetry("test", slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer stop()
+		h := c.adminHandler(openAPI, nil, slog.New(slog.DiscardHandler))
 		for target, status := range map[string]int{
 			"/debug/pprof/heap": 200, "/debug/pprof/heap?debug=1": 200, "/debug/pprof/nothing": 404, "/debug/pprof/heap?seconds=121": 422,
 			"/openapi.yaml": 200, "/": 404, "/nowhere": 404,
