@@ -69,6 +69,20 @@ func (n Notification) Key() NotificationKey {
 	return NotificationKey{EventID: n.EventID, Channel: n.Channel, Recipient: n.Recipient}
 }
 
+// Since returns when the notification got into its state. A retried one has been so since
+// its first attempt, without the time that it was held.
+func (n Notification) Since() time.Time {
+	switch {
+	case n.State != Retrying:
+		return n.At
+	case !n.First.IsZero():
+		return n.First
+	case len(n.Attempts) > 0:
+		return n.Attempts[0].At
+	}
+	return n.At
+}
+
 // Attempt is one try to send a notification.
 type Attempt struct {
 	At       time.Time

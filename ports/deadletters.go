@@ -78,6 +78,9 @@ type DeadLetterRecord struct {
 // LatestFailure returns the latest of the record's failures.
 func (r DeadLetterRecord) LatestFailure() Failure { return r.Failures[len(r.Failures)-1] }
 
+// UnreadableID begins the id of each letter that is not an event.
+const UnreadableID = "unreadable-"
+
 // MaxFailures bounds the failures of a record.
 const MaxFailures = 100
 
@@ -150,6 +153,10 @@ type DeadLetters interface {
 	// that wait, as settled by SettledByForget. It returns how many it has changed. It reads every record. It
 	// may be repeated after an error.
 	Forget(ctx context.Context, userID string) (int, error)
+
+	// Account counts the records of each subscription that has any, by subscription, events
+	// first. The cost may grow with the number of records that wait, but not of others.
+	Account(ctx context.Context) ([]DeadLetterAccount, error)
 }
 
 // DeadLetterQuery selects dead letters.
@@ -197,4 +204,9 @@ type DeadLetterQueue interface {
 	// ErrUnavailable is returned when the broker is out of reach, refuses
 	// messages, or does not answer, and when the subscription's queue does not exist.
 	Replay(ctx context.Context, letter DeadLetter) error
+
+	// Depth counts the letters that nobody has kept yet. It creates no queue.
+	//
+	// ErrNotFound is returned when the queue does not exist.
+	Depth(ctx context.Context) (QueueDepth, error)
 }

@@ -50,11 +50,10 @@ type EventQueue interface {
 	EventConsumer
 	Pinger
 
-	// Waiting returns how many events in the queue no consumer has taken, without those
-	// that come again after a delay. It creates no queue.
+	// Depth counts the events in the queue, and its consumers. It creates no queue.
 	//
 	// ErrNotFound is returned when the queue does not exist.
-	Waiting(ctx context.Context) (int, error)
+	Depth(ctx context.Context) (QueueDepth, error)
 }
 
 // Handler handles one delivery. The error that it returns decides what becomes

@@ -116,7 +116,14 @@ type DeliveryLog interface {
 	// and have not changed since the time before, the oldest first, with their claims.
 	// It returns how many it has deleted: fewer than limit if no more have expired. It
 	// reads no others. A caller that has claimed a dead notification can still record it.
+	// It may leave a dead one while it is claimed.
 	Expire(ctx context.Context, before time.Time, limit int) (int, error)
+
+	// Account counts the notifications of each channel and recipient that has any, by
+	// channel, then by recipient. A notification that is only claimed is not counted. If it
+	// is recorded after Expire, it counts once more. The cost may grow with the number of
+	// notifications that wait or are dead, but not of others.
+	Account(ctx context.Context) ([]DeliveryAccount, error)
 }
 
 // DeliveryClaim is the right to send one notification.

@@ -84,6 +84,10 @@ type Outbox interface {
 
 	// ClaimLease returns how long a claim lasts.
 	ClaimLease() time.Duration
+
+	// Account counts the orders, and their events by where they are, all at one moment. Its
+	// cost may grow with the number of events in the outbox, but not of orders.
+	Account(ctx context.Context) (OutboxAccount, error)
 }
 
 // MaxReleaseDelay is how far ahead Release can set the time. If a claim ends later

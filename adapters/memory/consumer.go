@@ -23,6 +23,7 @@ func (c Consumer) Consume(ctx context.Context, handle ports.Handler) error {
 	if err != nil {
 		return fmt.Errorf("consume events: %w", err)
 	}
+	defer q.consume()()
 	var handlers dispatch.Group
 	defer handlers.Wait()
 	slots := make(chan struct{}, c.prefetch())
@@ -39,13 +40,14 @@ func (c Consumer) Consume(ctx context.Context, handle ports.Handler) error {
 		event, err := wire.Decode(m.Message)
 		if err != nil {
 			c.setAside(m, err)
+			q.finish()
 			<-slots
 			continue
 		}
 		handlers.Go(event.Order.ID, func() {
 			defer func() { <-slots }()
 			if ctx.Err() != nil { // ended while it waited for an earlier event of its order
-				q.put(m)
+				q.giveBack(m)
 				return
 			}
 			c.handle(ctx, q, handle, m, event)
@@ -68,38 +70,28 @@ func (c Consumer) handle(ctx context.Context, q *queue[message], handle ports.Ha
 		return handle(ctx, ports.Delivery{Event: event, Attempt: m.attempt})
 	})
 	if err == nil {
+		q.finish()
 		return
 	}
 	if ports.IsPostponed(err) { // the handler logs its own outage
 		b.log().Debug("event is postponed", "event_id", event.ID, "attempts", m.attempt-1, "again_in", delays[0].String(), "reason", err)
-		time.AfterFunc(delays[0], func() { q.put(m) })
+		time.AfterFunc(delays[0], q.delay(m))
 		return
 	}
 	m.firstFailure = cmp.Or(m.firstFailure, now())
 	if ports.IsPermanent(err) || m.attempt > len(delays) {
 		c.setAside(m, err)
+		q.finish()
 		return
 	}
 	delay := delays[m.attempt-1]
 	b.log().Warn("attempt failed; the event comes again", "event_id", event.ID, "attempts", m.attempt, "again_in", delay.String(), "reason", err)
 	m.attempt++
-	time.AfterFunc(delay, func() { q.put(m) })
+	time.AfterFunc(delay, q.delay(m))
 }
 
 // Ping makes the queue if it does not exist: no server has to answer.
 func (c Consumer) Ping(context.Context) error {
 	_, err := c.broker.declare(c.subscription)
 	return err
-}
-
-// Waiting implements [ports.EventQueue].
-func (c Consumer) Waiting(ctx context.Context) (int, error) {
-	q := c.broker.queue(c.subscription)
-	if err := cmp.Or(ctx.Err(), wire.CheckSubscription(c.subscription)); err != nil {
-		return 0, fmt.Errorf("count waiting events: %w", err)
-	}
-	if q == nil {
-		return 0, fmt.Errorf("count waiting events: queue of subscription %q: %w", c.subscription, ports.ErrNotFound)
-	}
-	return len(q.list()), nil
 }

@@ -45,6 +45,7 @@ func (q DeadLetterQueue) Drain(ctx context.Context, keep func(context.Context, p
 	if keep == nil {
 		return errors.New("drain dead letters: keep is nil")
 	}
+	defer b.dead.consume()()
 	var letters sync.WaitGroup
 	defer letters.Wait()
 	slots := make(chan struct{}, drainedAtOnce)
@@ -66,8 +67,10 @@ func (q DeadLetterQueue) Drain(ctx context.Context, keep func(context.Context, p
 			})
 			<-slots
 			if err == nil {
+				b.dead.finish()
 				return
 			}
+			putBack := b.dead.delay(letter)
 			if !errors.Is(err, ports.ErrUnavailable) { // keep logs an outage itself, once for all letters
 				b.log().Warn("dead letter was not kept; it comes again", "id", letter.ID, "error", err)
 			}
@@ -75,7 +78,7 @@ func (q DeadLetterQueue) Drain(ctx context.Context, keep func(context.Context, p
 			case <-time.After(drainPause):
 			case <-ctx.Done():
 			}
-			b.dead.put(letter)
+			putBack()
 		})
 	}
 }

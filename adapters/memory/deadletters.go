@@ -22,6 +22,8 @@ type DeadLetters struct {
 	byID    map[string]*ports.DeadLetterRecord
 	sorted  []*ports.DeadLetterRecord // as List returns them
 	settled []*ports.DeadLetterRecord // by SettledAt
+
+	forgotten map[settledLetters]int // how many were deleted
 }
 
 var _ ports.DeadLetters = (*DeadLetters)(nil)
@@ -37,9 +39,13 @@ func (d *DeadLetters) begin(ctx context.Context) error {
 	if retention <= 0 {
 		retention = ports.DeadLetterRetention
 	}
-	forgotten := time.Now().Add(-retention)
-	for len(d.settled) > 0 && !d.settled[0].SettledAt.After(forgotten) {
+	over := time.Now().Add(-retention)
+	for len(d.settled) > 0 && !d.settled[0].SettledAt.After(over) {
 		record := d.settled[0]
+		if d.forgotten == nil {
+			d.forgotten = make(map[settledLetters]int)
+		}
+		d.forgotten[settledLetters{groupOf(record), record.State}]++
 		d.settled[0] = nil // for the garbage collector
 		d.settled = d.settled[1:]
 		delete(d.byID, record.ID)

@@ -21,6 +21,8 @@ type Deliveries struct {
 	mu    sync.Mutex
 	byKey map[domain.NotificationKey]*delivery
 	index deliveryIndex
+
+	tallies map[recipient]*tally
 }
 
 var _ ports.DeliveryLog = (*Deliveries)(nil)
@@ -125,6 +127,7 @@ func (d *delivery) isClaimed() bool { return d.claim != nil && time.Now().Before
 func (d *Deliveries) set(found *delivery, n domain.Notification, event domain.Event) {
 	if found.recorded {
 		d.index.remove(found.record)
+		d.count(found.record, -1)
 	}
 	event.Origin = event.Origin.Valid()
 	found.recorded, found.record, found.event = true, clone(n), event
@@ -132,6 +135,7 @@ func (d *Deliveries) set(found *delivery, n domain.Notification, event domain.Ev
 		found.event = domain.Event{}
 	}
 	d.index.add(found.record)
+	d.count(found.record, 1)
 }
 
 // Record stores the notification.
@@ -214,15 +218,20 @@ func (d *Deliveries) Expire(ctx context.Context, before time.Time, limit int) (i
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	expired := d.index.settledBefore(before, limit)
-	for _, p := range expired {
+	expired := 0
+	for _, p := range d.index.settledBefore(before, limit) {
 		found := d.byKey[p.Key]
-		d.index.remove(found.record)
-		if found.recorded = false; !found.isClaimed() {
-			delete(d.byKey, p.Key)
+		if found.isClaimed() { // it was dead, and its event was replayed
+			continue
 		}
+		d.index.remove(found.record)
+		if found.record.State == domain.Dead {
+			d.tallies[recipient{p.Key.Channel, p.Key.Recipient}].expired++
+		}
+		delete(d.byKey, p.Key)
+		expired++
 	}
-	return len(expired), nil
+	return expired, nil
 }
 
 func clone(n domain.Notification) domain.Notification {

@@ -22,11 +22,12 @@ type listKey struct {
 type listKind int
 
 const (
-	byOrder   listKind = iota
-	byUser             // forgotten users' are in none
-	byState            // a channel's notifications in one state
-	byPause            // those that a pause holds
-	byNextTry          // a channel's that wait: the only list that is not sorted by At
+	byOrder     listKind = iota
+	byUser               // forgotten users' are in none
+	byState              // a channel's notifications in one state
+	byPause              // those that a pause holds
+	byNextTry            // a channel's that wait, by their next try
+	byRecipient          // a recipient's in one state, unless they are sent or skipped, by Since
 )
 
 func ofOrder(id domain.OrderID) listKey { return listKey{byOrder, string(id), ""} }
@@ -57,7 +58,10 @@ func places(n domain.Notification) iter.Seq2[listKey, cursor.Notification] {
 			ok = yield(heldBy(n.HeldBy), at)
 		}
 		if ok && n.State.Waits() {
-			yield(due(n.Channel), cursor.Notification{At: n.NextTry, Key: n.Key()})
+			ok = yield(due(n.Channel), cursor.Notification{At: n.NextTry, Key: n.Key()})
+		}
+		if ok && n.State != domain.Sent && n.State != domain.Skipped {
+			yield(openOf(n.Channel, n.Recipient, n.State), cursor.Notification{At: n.Since(), Key: n.Key()})
 		}
 	}
 }

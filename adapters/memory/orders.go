@@ -26,6 +26,9 @@ type Orders struct {
 	waiting map[domain.EventID]*unpublished
 	outbox  byFreeAt
 	claims  int // made so far
+
+	published    int // events that were marked as published
+	waitingSince timeline[cursor.Position]
 }
 
 var (
@@ -66,6 +69,7 @@ func (o *Orders) Add(ctx context.Context, order domain.Order, origin domain.Orig
 	u.event.Origin = origin.Valid()
 	heap.Push(&o.outbox, u)
 	o.waiting[u.event.ID] = u
+	o.waitingSince.add(cursor.Of(order))
 	o.freeAt(u, o.leaseEnd())
 	return nil
 }
@@ -142,6 +146,8 @@ func (o *Orders) MarkPublished(ctx context.Context, ids ...domain.EventID) error
 		if u, ok := o.waiting[id]; ok {
 			heap.Remove(&o.outbox, u.index)
 			delete(o.waiting, id)
+			o.waitingSince.remove(cursor.Of(u.event.Order))
+			o.published++
 		}
 	}
 	return nil

@@ -53,6 +53,13 @@ func (t *timeline[P]) remove(p P) {
 
 func (t *timeline[P]) empty() bool { return t == nil || len(t.runs) == 0 }
 
+func (t *timeline[P]) len() (n int) {
+	for _, run := range t.runs {
+		n += len(run)
+	}
+	return n
+}
+
 // all returns the places in their order.
 func (t *timeline[P]) all() iter.Seq[P] { return t.forward(0, 0) }
 

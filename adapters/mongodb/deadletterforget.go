@@ -56,7 +56,7 @@ func (d *DeadLetters) forgetAfter(
 		if !wire.IsAbout(record.Message, userID) {
 			continue
 		}
-		if err := d.erase(ctx, record.ID); err != nil {
+		if err := d.erase(ctx, record); err != nil {
 			return found, changed, fmt.Errorf("erase dead letter %s: %w", record.ID, err)
 		}
 		changed++
@@ -69,14 +69,19 @@ func (d *DeadLetters) forgetAfter(
 
 // erase removes what the letter says of its event's user. It first discards the letter if
 // it waits, so that nobody replays it.
-func (d *DeadLetters) erase(ctx context.Context, id string) error {
+func (d *DeadLetters) erase(ctx context.Context, record ports.DeadLetterRecord) error {
+	id := record.ID
 	now := time.Now()
 	discarded := bson.M{
 		"state": string(ports.Discarded), "settled_at": now, "settled_by": ports.SettledByForget,
 		"forget_at": now.Add(d.store.options.DeadLetterRetention),
 	}
 	waiting := bson.M{"_id": id, "state": string(ports.Waiting)}
-	if _, err := d.store.deadLetters.UpdateOne(ctx, waiting, bson.M{"$set": discarded}); err != nil {
+	result, err := d.store.deadLetters.UpdateOne(ctx, waiting, bson.M{"$set": discarded})
+	if err == nil && result.ModifiedCount > 0 {
+		err = d.store.countLetter(ctx, id, record.Subscription, ports.Waiting, ports.Discarded)
+	}
+	if err != nil {
 		return classify(ctx, err)
 	}
 	emptied := bson.M{"body": bson.Binary{}, "headers": bson.A{}, "failures.$[].reason": ""}

@@ -57,12 +57,16 @@ func (d *DeadLetters) Put(ctx context.Context, letter ports.DeadLetter) (err err
 			"$each": bson.A{failureDocument(letter.Failure)}, "$sort": bson.M{"last_failure": 1}, "$slice": -ports.MaxFailures,
 		}},
 	}
+	before, subscription, err := d.stateOf(ctx, letter.ID)
+	if err != nil {
+		return err
+	}
 	for {
 		filter := retainedWithID(time.Now(), letter.ID)
 		filter["failures.last_failure"] = bson.M{"$ne": letter.Failure.LastFailure}
 		_, err := d.store.deadLetters.UpdateOne(ctx, filter, change, options.UpdateOne().SetUpsert(true))
 		if err == nil {
-			return nil
+			return d.store.countLetter(ctx, letter.ID, subscription, before, ports.Waiting)
 		}
 		if !isDuplicate(err) {
 			return d.explain(ctx, letter.ID, err)
@@ -206,7 +210,7 @@ func (d *DeadLetters) Settle(ctx context.Context, record ports.DeadLetterRecord,
 		return classify(ctx, err)
 	}
 	if result.MatchedCount > 0 {
-		return nil
+		return d.store.countLetter(ctx, record.ID, record.Subscription, record.State, state)
 	}
 	exists, err := d.exists(ctx, retainedWithID(now, record.ID))
 	switch {

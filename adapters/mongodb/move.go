@@ -70,7 +70,7 @@ func (d *DeadLetters) Import(ctx context.Context, before, record ports.DeadLette
 		case result.MatchedCount == 0:
 			return ports.ErrChanged
 		}
-		return nil
+		return d.store.countLetter(ctx, record.ID, record.Subscription, before.State, record.State)
 	}
 	forgotten := bson.M{"_id": record.ID, "forget_at": bson.M{"$lte": time.Now()}}
 	if _, err := d.store.deadLetters.DeleteOne(ctx, forgotten); err != nil {
@@ -83,7 +83,7 @@ func (d *DeadLetters) Import(ctx context.Context, before, record ports.DeadLette
 	case err != nil:
 		return classify(ctx, err)
 	}
-	return nil
+	return d.store.countLetter(ctx, record.ID, record.Subscription, "", record.State)
 }
 
 func (d *DeadLetters) document(record ports.DeadLetterRecord) bson.D {

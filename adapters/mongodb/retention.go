@@ -29,23 +29,34 @@ func (d *Deliveries) Expire(ctx context.Context, before time.Time, limit int) (d
 	if err != nil || len(documents) == 0 {
 		return 0, err
 	}
-	expired["_id"] = bson.M{"$in": idsOf(documents)}
-	dead := slices.DeleteFunc(documents, func(document bson.Raw) bool {
+	dead := slices.DeleteFunc(slices.Clone(documents), func(document bson.Raw) bool {
 		state, _ := document.Lookup("state").StringValueOK()
 		return state != string(domain.Dead)
 	})
-	// A dead one may be claimed again, because its event was replayed. Nobody holds the
-	// others' claims.
-	inHand := bson.M{"_id": bson.M{"$in": idsOf(dead)}, "free_at": held(d.ClaimLease())}
-	claims := bson.M{"_id": expired["_id"], "$nor": bson.A{inHand}}
-	if _, err := d.store.claimed.DeleteMany(ctx, claims); err != nil {
+	// A dead one may be claimed again, because its event was replayed: then it stays. Nobody
+	// holds the others' claims.
+	if len(dead) > 0 {
+		claimed, err := find(ctx, d.store.claimed, bson.M{"_id": bson.M{"$in": idsOf(dead)}, "free_at": held(d.ClaimLease())},
+			options.Find().SetProjection(bson.M{"_id": 1}))
+		if err != nil {
+			return 0, err
+		}
+		documents = slices.DeleteFunc(documents, func(document bson.Raw) bool {
+			return slices.ContainsFunc(claimed, func(c bson.Raw) bool { return c.Lookup("_id").Equal(document.Lookup("_id")) })
+		})
+		if len(documents) == 0 {
+			return 0, nil
+		}
+	}
+	expired["_id"] = bson.M{"$in": idsOf(documents)}
+	if _, err := d.store.claimed.DeleteMany(ctx, bson.M{"_id": expired["_id"]}); err != nil {
 		return 0, fmt.Errorf("delete claims: %w", classify(ctx, err))
 	}
 	result, err := d.store.deliveries.DeleteMany(ctx, expired)
 	if err != nil {
 		return 0, fmt.Errorf("delete records: %w", classify(ctx, err))
 	}
-	return int(result.DeletedCount), nil
+	return int(result.DeletedCount), d.store.countExpired(ctx, documents[:min(len(documents), int(result.DeletedCount))])
 }
 
 // Forget removes what the log knows of the user. See [ports.DeliveryLog].

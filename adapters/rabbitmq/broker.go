@@ -84,7 +84,7 @@ func (b *Broker) Subscription(name string) *Consumer {
 // connection of its own; all calls of Replay and SetAside share another.
 func (b *Broker) DeadLetterQueue() *DeadLetterQueue { return b.deadLetters }
 
-// Close ends the connections of Publish, Replay, SetAside and Waiting. Their calls,
+// Close ends the connections of Publish, Replay, SetAside and Depth. Their calls,
 // pending and later ones, return [ports.ErrUnavailable]. Consume and Drain end with their
 // contexts; call Close after they have returned.
 func (b *Broker) Close(ctx context.Context) error {

@@ -31,7 +31,7 @@ type Consumer struct {
 	maxPause       time.Duration // maxPause; shorter in tests
 	replaceTimeout time.Duration // replaceTimeout; longer in tests
 	mu             sync.Mutex
-	running        map[*link]struct{} // of the calls of Consume
+	running        map[*intake]struct{} // of the calls of Consume
 }
 
 var (
@@ -42,7 +42,7 @@ func newConsumer(b *Broker, subscription string) *Consumer {
 	t := b.options.Topology.of(subscription)
 	return &Consumer{
 		broker: b, topology: t, invalid: t.check(),
-		maxPause: maxPause, replaceTimeout: replaceTimeout, running: make(map[*link]struct{}),
+		maxPause: maxPause, replaceTimeout: replaceTimeout, running: make(map[*intake]struct{}),
 	}
 }
 
@@ -68,11 +68,11 @@ func (c *Consumer) Consume(ctx context.Context, handle ports.Handler) error {
 	w.in.maxPause, w.out.replaceTimeout = c.maxPause, c.replaceTimeout
 	defer closeAll(w.in.link, w.out)
 	c.mu.Lock()
-	c.running[w.in.link] = struct{}{}
+	c.running[w.in] = struct{}{}
 	c.mu.Unlock()
 	defer func() {
 		c.mu.Lock()
-		delete(c.running, w.in.link)
+		delete(c.running, w.in)
 		c.mu.Unlock()
 	}()
 
@@ -98,24 +98,12 @@ func (c *Consumer) Ping(ctx context.Context) error {
 	if len(running) == 0 {
 		return fmt.Errorf("ping broker: %w: not consuming", ports.ErrUnavailable)
 	}
-	for _, link := range running {
-		if err := link.ping(ctx); err != nil {
+	for _, in := range running {
+		if err := in.link.ping(ctx); err != nil {
 			return fmt.Errorf("ping broker: %w", err)
 		}
 	}
 	return nil
-}
-
-// Waiting implements [ports.EventQueue]. All calls share one connection.
-func (c *Consumer) Waiting(ctx context.Context) (int, error) {
-	queue, err := c.topology.consumed(), c.invalid
-	if err == nil {
-		var n int
-		if n, err = c.broker.queues.waiting(ctx, queue); err == nil {
-			return n, nil
-		}
-	}
-	return 0, fmt.Errorf("count the events in queue %q: %w", queue, err)
 }
 
 // System returns the product's name in traces.

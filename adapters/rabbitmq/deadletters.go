@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -30,13 +31,16 @@ type DeadLetterQueue struct {
 	broker *Broker
 	pause  time.Duration // drainPause; shorter in tests
 	link   *link         // publishes
+
+	mu      sync.Mutex
+	running map[*intake]struct{} // of the calls of Drain
 }
 
 var _ ports.DeadLetterQueue = (*DeadLetterQueue)(nil)
 
 func newDeadLetterQueue(b *Broker) *DeadLetterQueue {
 	out := newLink(b.endpoint("orderflow replay", "", b.options.Topology.replaying()), startPipeline)
-	return &DeadLetterQueue{broker: b, pause: drainPause, link: out}
+	return &DeadLetterQueue{broker: b, pause: drainPause, link: out, running: make(map[*intake]struct{})}
 }
 
 // Drain implements [ports.DeadLetterQueue]. It returns the errors of
@@ -56,6 +60,14 @@ func (q *DeadLetterQueue) Drain(ctx context.Context, keep func(context.Context, 
 	}
 	d.crowded = d.in.room.crowded
 	defer closeAll(d.in.link)
+	q.mu.Lock()
+	q.running[d.in] = struct{}{}
+	q.mu.Unlock()
+	defer func() {
+		q.mu.Lock()
+		delete(q.running, d.in)
+		q.mu.Unlock()
+	}()
 	if err := d.in.run(ctx, d.begin); err != nil {
 		return fmt.Errorf("drain queue %q: %w", queue, err)
 	}

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
-	amqp "github.com/rabbitmq/amqp091-go"
 
 	"example.com/orderflow/ports"
 )
@@ -152,28 +151,6 @@ func (l *link) ping(ctx context.Context) error {
 		return unavailable(err)
 	}
 	return nil
-}
-
-// waiting returns how many messages are in the queue and not with a consumer.
-func (l *link) waiting(ctx context.Context, queue string) (int, error) {
-	s, err := l.session(ctx)
-	if err != nil {
-		return 0, err
-	}
-	var found amqp.Queue
-	err = s.inquire(ctx, func(ch *amqp.Channel) (err error) {
-		found, err = ch.QueueDeclarePassive(queue, true, false, false, false, nil)
-		return err
-	})
-	var e *amqp.Error
-	switch {
-	case err == nil:
-		return found.Messages, nil
-	case errors.As(err, &e) && e.Code == amqp.NotFound:
-		return 0, fmt.Errorf("%w: %w", ports.ErrNotFound, err)
-	default:
-		return 0, unavailable(s.explain(err))
-	}
 }
 
 // publish publishes the messages and returns an error for each, as

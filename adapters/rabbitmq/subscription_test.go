@@ -37,9 +37,9 @@ func TestSubscriptionThatRabbitMQCanNotHave(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			broker := open(t, "amqp://nowhere.invalid/", topology)
 			consumer, queue := broker.Subscription(name), broker.DeadLetterQueue()
-			_, waiting := consumer.Waiting(t.Context())
+			_, depth := consumer.Depth(t.Context())
 			for call, err := range map[string]error{
-				"Consume": consumer.Consume(t.Context(), handleNothing), "Ping": consumer.Ping(t.Context()), "Waiting": waiting,
+				"Consume": consumer.Consume(t.Context(), handleNothing), "Ping": consumer.Ping(t.Context()), "Depth": depth,
 				"Replay":        queue.Replay(t.Context(), ports.DeadLetter{ID: "l", Subscription: name}),
 				"SetAside":      queue.SetAside(t.Context(), name, newEvent(t), ports.Failure{}),
 				"CheckPolicies": rabbitmq.CheckPolicies(t.Context(), "http://nowhere.invalid", "amqp://nowhere.invalid/", topology, name),
@@ -146,14 +146,14 @@ func TestReplayToAQueueThatDoesNotExist(t *testing.T) {
 	}
 }
 
-// Waiting changes nothing on the broker, not even for the main queue.
-func TestWaitingDeclaresNothing(t *testing.T) {
+// Depth changes nothing on the broker, not even for the main queue.
+func TestDepthDeclaresNothing(t *testing.T) {
 	t.Parallel()
 	v := newVhost(t)
 	broker := open(t, v.url, usual)
 	check := func(consumer *rabbitmq.Consumer, want error) {
 		t.Helper()
-		if _, err := consumer.Waiting(bounded(t, patience)); !errors.Is(err, want) {
+		if _, err := consumer.Depth(bounded(t, patience)); !errors.Is(err, want) {
 			t.Errorf("error %v, want %v", err, want)
 		}
 	}
@@ -164,7 +164,7 @@ func TestWaitingDeclaresNothing(t *testing.T) {
 	declareTopology(t, v.url, usual)
 	check(broker.Consumer(), nil)
 	v.permit("", "", "")
-	if _, err := broker.Consumer().Waiting(bounded(t, patience)); err != nil && !errors.Is(err, ports.ErrRefused) { // RabbitMQ 3.10 answers anybody
+	if _, err := broker.Consumer().Depth(bounded(t, patience)); err != nil && !errors.Is(err, ports.ErrRefused) { // RabbitMQ 3.10 answers anybody
 		t.Errorf("without permissions: error %v, want none or ErrRefused", err)
 	}
 }

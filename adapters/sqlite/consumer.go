@@ -39,26 +39,6 @@ func (c Consumer) Ping(ctx context.Context) error {
 	return c.store.Ping(ctx)
 }
 
-// Waiting returns how many events nobody has taken. See [ports.EventQueue].
-func (c Consumer) Waiting(ctx context.Context) (n int, err error) {
-	defer describe(&err, "count waiting events of subscription %q", c.subscription)
-	if err := wire.CheckSubscription(c.subscription); err != nil {
-		return 0, err
-	}
-	exists, err := c.store.hasQueue(ctx, c.subscription)
-	if err == nil && !exists {
-		err = ports.ErrNotFound
-	}
-	if err != nil {
-		return 0, err
-	}
-	err = c.store.read(ctx, func(tx *tx) error {
-		return tx.query(func(r row) bool { n = r.ColumnInt(0); return false },
-			"SELECT count(*) FROM messages WHERE subscription = ? AND owner IS NULL AND due <= ?", c.subscription, time.Now())
-	})
-	return n, err
-}
-
 // System returns the product's name in traces.
 func (c Consumer) System() string { return "sqlite" }
 

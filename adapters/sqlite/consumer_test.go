@@ -43,10 +43,10 @@ func TestDeleteCommand(t *testing.T) {
 	if out, err := exec.Command("sh", "-c", removed.DeleteCommand()).CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v: %s", removed.DeleteCommand(), err, out)
 	}
-	if _, err := removed.Waiting(t.Context()); !errors.Is(err, ports.ErrNotFound) {
+	if _, err := removed.Depth(t.Context()); !errors.Is(err, ports.ErrNotFound) {
 		t.Errorf("the queue still exists: %v", err)
 	}
-	if _, err := kept.Waiting(t.Context()); err != nil {
+	if _, err := kept.Depth(t.Context()); err != nil {
 		t.Errorf("another queue: %v", err)
 	}
 }
@@ -86,8 +86,8 @@ func TestKilledConsumersEventsComeAgain(t *testing.T) {
 	}
 	c := startChild(t, "consume", url)
 	c.expect(t, "holds")
-	if n, err := s.Consumer().Waiting(t.Context()); n != count-heldEvents || err != nil {
-		t.Errorf("%d events wait, error %v, want %d", n, err, count-heldEvents)
+	if d, err := s.Consumer().Depth(t.Context()); d.Ready != count-heldEvents || err != nil {
+		t.Errorf("%d events wait, error %v, want %d", d.Ready, err, count-heldEvents)
 	}
 
 	deliveries := make(chan ports.Delivery, 2*count)

@@ -114,7 +114,7 @@ func (t *tx) empty(letter ports.DeadLetterRecord) error {
 	}
 	_, err = t.exec("UPDATE dead_letters SET failures = ?, properties = ?, body = x'' WHERE id = ?", failures, message, letter.ID)
 	if err == nil && letter.State == ports.Waiting {
-		err = t.settle(letter.ID, ports.Discarded, ports.SettledByForget)
+		err = t.settle(letter, ports.Discarded, ports.SettledByForget)
 	}
 	return err
 }

@@ -42,6 +42,7 @@ func (q DeadLetterQueue) Drain(ctx context.Context, keep func(context.Context, p
 	trouble := &outage{logger: s.options.Logger, what: "no dead letters are kept"}
 	var letters sync.WaitGroup
 	defer letters.Wait()
+	defer s.consuming.add(deadLetters)()
 	slots := make(chan struct{}, drainedAtOnce)
 	err := s.intake(ctx, deadLetters, slots, func(free int) (int, time.Duration, error) {
 		taken, pause, err := q.take(ctx, trouble, free)

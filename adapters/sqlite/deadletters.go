@@ -83,7 +83,7 @@ func (t *tx) addFailure(record ports.DeadLetterRecord, failure ports.Failure) er
 	}
 	_, err = t.exec("UPDATE dead_letters SET failures = ? WHERE id = ?", failures, record.ID)
 	if err == nil {
-		err = t.settle(record.ID, ports.Waiting, "")
+		err = t.settle(record, ports.Waiting, "")
 	}
 	return err
 }
@@ -170,7 +170,7 @@ func (d *DeadLetters) Settle(ctx context.Context, read ports.DeadLetterRecord, s
 		if !isUnchanged(now, read) {
 			return ports.ErrChanged
 		}
-		return tx.settle(read.ID, state, by)
+		return tx.settle(now, state, by)
 	})
 }
 
@@ -182,13 +182,15 @@ func isUnchanged(now, read ports.DeadLetterRecord) bool {
 }
 
 // settle changes the letter's state.
-func (t *tx) settle(id string, state ports.DeadLetterState, by string) error {
+func (t *tx) settle(letter ports.DeadLetterRecord, state ports.DeadLetterState, by string) error {
+	t.countLetter(letter.State, letter.ID, letter.Subscription, -1)
+	t.countLetter(state, letter.ID, letter.Subscription, 1)
 	var at time.Time
 	if state == ports.Waiting {
 		by = ""
 	} else {
 		at = time.Now()
 	}
-	_, err := t.exec("UPDATE dead_letters SET state = ?, settled_at = ?, settled_by = ? WHERE id = ?", string(state), at, by, id)
+	_, err := t.exec("UPDATE dead_letters SET state = ?, settled_at = ?, settled_by = ? WHERE id = ?", string(state), at, by, letter.ID)
 	return err
 }

@@ -25,6 +25,7 @@ func (c *deliveryClaim) Record(ctx context.Context, n domain.Notification, event
 			}
 			if added > 0 {
 				tx.list(userDeliveries)
+				tx.countState(n.State, c.key, 1)
 				return tx.endClaim(c.key)
 			}
 		}
@@ -56,6 +57,8 @@ func (c *deliveryClaim) replace(tx *tx, n domain.Notification, columns []any) er
 		return err
 	}
 	tx.list(userDeliveries)
+	tx.countState(earlier.state, c.key, -1)
+	tx.countState(n.State, c.key, 1)
 	return tx.endClaim(c.key)
 }
 

@@ -16,7 +16,7 @@ const (
 	notificationColumns = "event_id, channel, recipient, user_id, state, at, next_try, held_channel, held_receiver, details"
 
 	selectNotifications = "SELECT " + notificationColumns + " FROM deliveries"
-	intoDeliveries      = " INTO deliveries (" + notificationColumns + ", event) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+	intoDeliveries      = " INTO deliveries (" + notificationColumns + ", event, since) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
 // The places of columns in notificationColumns.
@@ -50,7 +50,10 @@ func deliveryColumns(n domain.Notification, event domain.Event) ([]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	columns := []any{string(n.EventID), n.Channel, n.Recipient, n.UserID, string(n.State), n.At.UnixMilli(), nil, nil, nil, details, nil}
+	columns := []any{string(n.EventID), n.Channel, n.Recipient, n.UserID, string(n.State), n.At.UnixMilli(), nil, nil, nil, details, nil, nil}
+	if n.State.Waits() || n.State == domain.Dead {
+		columns[11] = n.Since().UnixMilli()
+	}
 	if !n.State.Waits() {
 		return columns, nil
 	}

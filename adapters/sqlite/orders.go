@@ -24,9 +24,6 @@ func (s *Store) Orders() *Orders { return &s.parts.orders }
 // System returns the product's name in traces.
 func (o *Orders) System() string { return "sqlite" }
 
-// countOrders is the counter of the orders.
-const countOrders = "orders"
-
 // Add stores the order with its event. See [ports.OrderRepository].
 func (o *Orders) Add(ctx context.Context, order domain.Order, origin domain.Origin) (err error) {
 	defer describe(&err, "add order %s", order.ID)
@@ -43,8 +40,9 @@ func (o *Orders) Add(ctx context.Context, order domain.Order, origin domain.Orig
 		}
 		tx.count(countOrders, 1)
 		tx.list(userOrders)
-		_, err = tx.exec("INSERT OR REPLACE INTO outbox (order_id, owner, free_at, request_id, traceparent, tracestate) VALUES (?, ?, ?, ?, ?, ?)",
-			string(order.ID), s.owner, time.Now().Add(s.options.OutboxLease), orNull(origin.RequestID), orNull(origin.TraceParent), orNull(origin.TraceState))
+		_, err = tx.exec("INSERT OR REPLACE INTO outbox (order_id, owner, free_at, ordered_at, request_id, traceparent, tracestate) VALUES (?, ?, ?, ?, ?, ?, ?)",
+			string(order.ID), s.owner, time.Now().Add(s.options.OutboxLease), order.CreatedAt.UnixMilli(),
+			orNull(origin.RequestID), orNull(origin.TraceParent), orNull(origin.TraceState))
 		return err
 	})
 }

@@ -119,7 +119,8 @@ func (o *Orders) hasFree(ctx context.Context) (found bool, err error) {
 // MarkPublished takes the events out of the outbox. See [ports.Outbox].
 func (o *Orders) MarkPublished(ctx context.Context, ids ...domain.EventID) (err error) {
 	defer describe(&err, "mark %d events as published", len(ids))
-	return o.update(ctx, ids, "DELETE FROM outbox WHERE order_id = ?")
+	published := func(tx *tx, n int) { tx.count(countPublished, n) }
+	return o.update(ctx, ids, published, "DELETE FROM outbox WHERE order_id = ?")
 }
 
 // Release gives up the claims on the events. See [ports.Outbox].
@@ -129,12 +130,12 @@ func (o *Orders) Release(ctx context.Context, at time.Time, ids ...domain.EventI
 		at = latest
 	}
 	freeAt := max(at.UnixMilli(), 0)
-	return o.update(ctx, ids, "UPDATE outbox SET owner = NULL, free_at = ?2 WHERE order_id = ?1", freeAt)
+	return o.update(ctx, ids, func(*tx, int) {}, "UPDATE outbox SET owner = NULL, free_at = ?2 WHERE order_id = ?1", freeAt)
 }
 
 // update runs the statement for the order of each event, in batches. Its first parameter
-// is the order's id.
-func (o *Orders) update(ctx context.Context, ids []domain.EventID, sql string, args ...any) error {
+// is the order's id. done gets how many events of a batch were in the outbox.
+func (o *Orders) update(ctx context.Context, ids []domain.EventID, done func(tx *tx, n int), sql string, args ...any) error {
 	var orders []string
 	for _, id := range ids {
 		if order, ok := id.OrderID(); ok {
@@ -146,11 +147,15 @@ func (o *Orders) update(ctx context.Context, ids []domain.EventID, sql string, a
 	}
 	for batch := range slices.Chunk(orders, outboxBatch) {
 		err := o.store.write(ctx, fleeting, func(tx *tx) error {
+			changed := 0
 			for _, order := range batch {
-				if _, err := tx.exec(sql, append([]any{order}, args...)...); err != nil {
+				n, err := tx.exec(sql, append([]any{order}, args...)...)
+				if err != nil {
 					return err
 				}
+				changed += n
 			}
+			done(tx, changed)
 			return nil
 		})
 		if err != nil {

@@ -66,7 +66,7 @@ func (s *Store) hasQueue(ctx context.Context, subscription string) (found bool, 
 	return found, err
 }
 
-// consuming counts the calls of Consume, by their queue.
+// consuming counts the calls of Consume and Drain, by their queue.
 type consuming struct {
 	mu    sync.Mutex
 	calls map[string]int
@@ -90,6 +90,12 @@ func (c *consuming) has(queue string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.calls[queue] > 0
+}
+
+func (c *consuming) count(queue string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.calls[queue]
 }
 
 // setAside puts the letter into the queue of dead letters.

@@ -118,7 +118,7 @@ func TestDeletedQueueIsMadeAgain(t *testing.T) {
 	}
 	spoil(t, s, "DELETE FROM subscriptions")
 	for end := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
-		_, err := queue.Waiting(t.Context())
+		_, err := queue.Depth(t.Context())
 		if err == nil {
 			break
 		}
@@ -207,7 +207,7 @@ func callQueues(t *testing.T, s *Store) {
 	if err := s.DeadLetterQueue().Replay(t.Context(), letter); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := queue.Waiting(t.Context()); err != nil {
+	if _, err := queue.Depth(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	r := &run{Consumer: queue, outage: &outage{logger: s.options.Logger}, slots: make(chan struct{}, 10)}

@@ -61,24 +61,30 @@ func (d *Deliveries) findSettled(ctx context.Context, before time.Time, limit in
 }
 
 // delete deletes the notifications that have not changed, with their claims that have
-// ended. A dead one may be claimed, because its event was replayed.
+// ended. A dead one may be claimed, because its event was replayed: then it stays.
 func (d *Deliveries) delete(ctx context.Context, old []settled) (int, error) {
 	var deleted int
 	err := d.store.write(ctx, fleeting, func(tx *tx) error {
 		deleted = 0
 		now := time.Now()
 		for _, n := range old {
-			changed, err := tx.exec("DELETE FROM deliveries WHERE "+isDelivery+" AND state = ?4 AND at = ?5", keyArgs(n.key, n.state, n.at)...)
-			if err != nil {
-				return err
-			}
-			deleted += changed
-			if n.state == string(domain.Dead) {
+			dead := n.state == string(domain.Dead)
+			condition, args := " AND state = ?4 AND at = ?5", keyArgs(n.key, n.state, n.at)
+			if dead {
 				_, err := tx.exec("DELETE FROM delivery_claims WHERE "+isDelivery+" AND (ends < ?4 OR ends > ?5)",
 					keyArgs(n.key, now, latestEnd(now, d.ClaimLease()))...)
 				if err != nil {
 					return err
 				}
+				condition += " AND NOT EXISTS (SELECT 1 FROM delivery_claims WHERE " + isDelivery + ")"
+			}
+			changed, err := tx.exec("DELETE FROM deliveries WHERE "+isDelivery+condition, args...)
+			if err != nil {
+				return err
+			}
+			deleted += changed
+			if dead {
+				tx.countDelivery(countExpired, n.key, changed)
 			}
 		}
 		return nil
@@ -162,7 +168,8 @@ func (t *tx) erase(e erasure) error {
 	if _, err := t.exec("UPDATE deliveries SET user_id = '', details = ?4, event = NULL WHERE "+isDelivery, keyArgs(e.key, e.details)...); err != nil || !e.waits {
 		return err
 	}
-	_, err := t.exec("UPDATE deliveries SET state = ?4, at = ?5, next_try = NULL, held_channel = NULL, held_receiver = NULL WHERE "+isDelivery,
+	t.countState(domain.Skipped, e.key, 1)
+	_, err := t.exec("UPDATE deliveries SET state = ?4, at = ?5, next_try = NULL, held_channel = NULL, held_receiver = NULL, since = NULL WHERE "+isDelivery,
 		keyArgs(e.key, string(domain.Skipped), time.Now())...)
 	if err != nil {
 		return err

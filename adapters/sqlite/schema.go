@@ -15,7 +15,8 @@ const applicationID = 0x6f726472
 var steps = []string{
 	schema,       // 1
 	listsOfUsers, // 2
-	version3,     // 3
+	accounts,     // 3
+	origins,      // 4
 }
 
 var (
@@ -25,8 +26,11 @@ var (
 	//go:embed userlists.sql
 	listsOfUsers string
 
-	//go:embed version3.sql
-	version3 string
+	//go:embed accounts.sql
+	accounts string
+
+	//go:embed origins.sql
+	origins string
 )
 
 // migrate makes the tables of a new file, or moves those of an earlier version forward.

@@ -111,6 +111,10 @@ type contents struct {
 	Pauses        []ports.Pause
 	Queues        map[string]domain.Event
 	SetAside      ports.DeadLetter
+
+	OrderAccount    ports.OutboxAccount
+	DeliveryAccount []ports.DeliveryAccount
+	LetterAccount   []ports.DeadLetterAccount
 }
 
 // contentsOf reads a copy, because it takes what it reads of the queues.
@@ -132,12 +136,19 @@ func contentsOf(t *testing.T, path string) (c contents) {
 	if err := errors.Join(err1, err2, err3, err4, err5, err6, err7, err8, err9); err != nil {
 		t.Fatal(err)
 	}
+	orderAccount, err1 := s.Orders().Account(ctx)
+	deliveryAccount, err2 := s.Deliveries().Account(ctx)
+	letterAccount, err3 := s.DeadLetters().Account(ctx)
+	if err := errors.Join(err1, err2, err3); err != nil {
+		t.Fatal(err)
+	}
 	ofUser, err1 := s.Orders().List(ctx, ports.OrderQuery{UserID: orders.Orders[0].UserID, Limit: 100})
 	toUser, err2 := s.Deliveries().List(ctx, ports.NotificationQuery{UserID: notifications.Notifications[0].UserID, Limit: 100})
 	if err := errors.Join(err1, err2); err != nil || len(ofUser.Orders) == 0 || len(toUser.Notifications) == 0 {
 		t.Fatalf("%d orders and %d notifications of users, error %v", len(ofUser.Orders), len(toUser.Notifications), err)
 	}
 	c = contents{OfUser: ofUser.Orders, ToUser: toUser.Notifications, Count: count, Orders: orders.Orders, Waiting: len(events), Notifications: notifications.Notifications, Due: len(due),
+		OrderAccount: orderAccount, DeliveryAccount: deliveryAccount, LetterAccount: letterAccount,
 		Letters: letters.Records, Contact: contact, Channels: channels, Pauses: pauses, Queues: map[string]domain.Event{}}
 	var reading sync.WaitGroup
 	var mu sync.Mutex

@@ -72,7 +72,7 @@ func messageID(m ports.Message) string {
 	if properties.Len() > 0 {
 		writePart(digest, properties.Bytes())
 	}
-	return "unreadable-" + hex.EncodeToString(digest.Sum(nil)[:16])
+	return ports.UnreadableID + hex.EncodeToString(digest.Sum(nil)[:16])
 }
 
 // writePart writes the part after its length, so that no two lists of parts give

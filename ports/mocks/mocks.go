@@ -111,6 +111,21 @@ func (m *MockOutbox) EXPECT() *MockOutboxMockRecorder {
 	return m.recorder
 }
 
+// Account mocks base method.
+func (m *MockOutbox) Account(ctx context.Context) (ports.OutboxAccount, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "Account", ctx)
+	ret0, _ := ret[0].(ports.OutboxAccount)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// Account indicates an expected call of Account.
+func (mr *MockOutboxMockRecorder) Account(ctx any) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Account", reflect.TypeOf((*MockOutbox)(nil).Account), ctx)
+}
+
 // Claim mocks base method.
 func (m *MockOutbox) Claim(ctx context.Context, limit int) ([]domain.Event, error) {
 	m.ctrl.T.Helper()
@@ -297,6 +312,21 @@ func (mr *MockEventQueueMockRecorder) Consume(ctx, handle any) *gomock.Call {
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Consume", reflect.TypeOf((*MockEventQueue)(nil).Consume), ctx, handle)
 }
 
+// Depth mocks base method.
+func (m *MockEventQueue) Depth(ctx context.Context) (ports.QueueDepth, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "Depth", ctx)
+	ret0, _ := ret[0].(ports.QueueDepth)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// Depth indicates an expected call of Depth.
+func (mr *MockEventQueueMockRecorder) Depth(ctx any) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Depth", reflect.TypeOf((*MockEventQueue)(nil).Depth), ctx)
+}
+
 // Ping mocks base method.
 func (m *MockEventQueue) Ping(ctx context.Context) error {
 	m.ctrl.T.Helper()
@@ -309,21 +339,6 @@ func (m *MockEventQueue) Ping(ctx context.Context) error {
 func (mr *MockEventQueueMockRecorder) Ping(ctx any) *gomock.Call {
 	mr.mock.ctrl.T.Helper()
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Ping", reflect.TypeOf((*MockEventQueue)(nil).Ping), ctx)
-}
-
-// Waiting mocks base method.
-func (m *MockEventQueue) Waiting(ctx context.Context) (int, error) {
-	m.ctrl.T.Helper()
-	ret := m.ctrl.Call(m, "Waiting", ctx)
-	ret0, _ := ret[0].(int)
-	ret1, _ := ret[1].(error)
-	return ret0, ret1
-}
-
-// Waiting indicates an expected call of Waiting.
-func (mr *MockEventQueueMockRecorder) Waiting(ctx any) *gomock.Call {
-	mr.mock.ctrl.T.Helper()
-	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Waiting", reflect.TypeOf((*MockEventQueue)(nil).Waiting), ctx)
 }
 
 // MockChannel is a mock of Channel interface.
@@ -482,6 +497,21 @@ func NewMockDeliveryLog(ctrl *gomock.Controller) *MockDeliveryLog {
 // EXPECT returns an object that allows the caller to indicate expected use.
 func (m *MockDeliveryLog) EXPECT() *MockDeliveryLogMockRecorder {
 	return m.recorder
+}
+
+// Account mocks base method.
+func (m *MockDeliveryLog) Account(ctx context.Context) ([]ports.DeliveryAccount, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "Account", ctx)
+	ret0, _ := ret[0].([]ports.DeliveryAccount)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// Account indicates an expected call of Account.
+func (mr *MockDeliveryLogMockRecorder) Account(ctx any) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Account", reflect.TypeOf((*MockDeliveryLog)(nil).Account), ctx)
 }
 
 // Claim mocks base method.
@@ -866,6 +896,21 @@ func (m *MockDeadLetters) EXPECT() *MockDeadLettersMockRecorder {
 	return m.recorder
 }
 
+// Account mocks base method.
+func (m *MockDeadLetters) Account(ctx context.Context) ([]ports.DeadLetterAccount, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "Account", ctx)
+	ret0, _ := ret[0].([]ports.DeadLetterAccount)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// Account indicates an expected call of Account.
+func (mr *MockDeadLettersMockRecorder) Account(ctx any) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Account", reflect.TypeOf((*MockDeadLetters)(nil).Account), ctx)
+}
+
 // Forget mocks base method.
 func (m *MockDeadLetters) Forget(ctx context.Context, userID string) (int, error) {
 	m.ctrl.T.Helper()
@@ -961,6 +1006,21 @@ func NewMockDeadLetterQueue(ctrl *gomock.Controller) *MockDeadLetterQueue {
 // EXPECT returns an object that allows the caller to indicate expected use.
 func (m *MockDeadLetterQueue) EXPECT() *MockDeadLetterQueueMockRecorder {
 	return m.recorder
+}
+
+// Depth mocks base method.
+func (m *MockDeadLetterQueue) Depth(ctx context.Context) (ports.QueueDepth, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "Depth", ctx)
+	ret0, _ := ret[0].(ports.QueueDepth)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// Depth indicates an expected call of Depth.
+func (mr *MockDeadLetterQueueMockRecorder) Depth(ctx any) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Depth", reflect.TypeOf((*MockDeadLetterQueue)(nil).Depth), ctx)
 }
 
 // Drain mocks base method.

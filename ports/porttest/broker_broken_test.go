@@ -17,12 +17,12 @@ import (
 )
 
 func TestEventClauses(t *testing.T) {
-	table := slices.Concat(brokenPublishers(), brokenConsumers(), brokenRetries(), brokenSubscriptions(), brokenCounts())
+	table := slices.Concat(brokenPublishers(), brokenConsumers(), brokenRetries(), brokenSubscriptions(), brokenDepths())
 	checkSuite(t, porttest.EventClauses(), faultyEvents(func(*faultyBroker) {}), table)
 }
 
 func TestDeadLetterQueueClauses(t *testing.T) {
-	table := slices.Concat(brokenSetAsides(), brokenDrains(), brokenReplays(), brokenLettersOfSubscriptions(), brokenSetAsideCalls())
+	table := slices.Concat(brokenSetAsides(), brokenDrains(), brokenReplays(), brokenLettersOfSubscriptions(), brokenSetAsideCalls(), brokenLetterDepths())
 	checkSuite(t, porttest.DeadLetterQueueClauses(), faultyQueue(func(*faultyBroker) {}), table)
 }
 
@@ -141,6 +141,7 @@ type faultyBroker struct {
 	drain   pulls[ports.DeadLetter]
 	replay  func(ctx context.Context, letter ports.DeadLetter) error
 	aside   func(ctx context.Context, subscription string, event domain.Event, failure ports.Failure) error
+	depth   func(ctx context.Context) (ports.QueueDepth, error) // of the dead letters
 
 	subscription func(name string) *subscription
 }
@@ -150,14 +151,16 @@ type faultyBroker struct {
 type subscription struct {
 	consume pulls[ports.Delivery]
 	ping    func(ctx context.Context) error
-	waiting func(ctx context.Context) (int, error)
+	depth   func(ctx context.Context) (ports.QueueDepth, error)
 }
 
 func (s *subscription) Consume(ctx context.Context, h ports.Handler) error {
 	return s.consume.pull(ctx, h)
 }
-func (s *subscription) Ping(ctx context.Context) error           { return s.ping(ctx) }
-func (s *subscription) Waiting(ctx context.Context) (int, error) { return s.waiting(ctx) }
+func (s *subscription) Ping(ctx context.Context) error { return s.ping(ctx) }
+func (s *subscription) Depth(ctx context.Context) (ports.QueueDepth, error) {
+	return s.depth(ctx)
+}
 
 // subscribed returns the broker's own consumer of the subscription.
 func (b *faultyBroker) subscribed(name string) *subscription {
@@ -167,7 +170,7 @@ func (b *faultyBroker) subscribed(name string) *subscription {
 			func(ctx context.Context, h handle[ports.Delivery]) error { return whole.Consume(ctx, h) },
 			func(ctx context.Context) error { return whole.Consume(ctx, nil) },
 		},
-		ping: whole.Ping, waiting: whole.Waiting,
+		ping: whole.Ping, depth: whole.Depth,
 	}
 }
 
@@ -191,6 +194,8 @@ func (q queue) Replay(ctx context.Context, letter ports.DeadLetter) error {
 	return q.replay(ctx, letter)
 }
 
+func (q queue) Depth(ctx context.Context) (ports.QueueDepth, error) { return q.depth(ctx) }
+
 func (q queue) SetAside(ctx context.Context, subscription string, event domain.Event, failure ports.Failure) error {
 	return q.aside(ctx, subscription, event, failure)
 }
@@ -204,6 +209,7 @@ func faultyQueue(breakIt func(b *faultyBroker)) func() porttest.DeadLetterQueue 
 		b := &faultyBroker{
 			Broker: whole, publish: whole.Publisher().Publish, inject: whole.Inject,
 			replay: whole.DeadLetterQueue().Replay, aside: whole.DeadLetterQueue().SetAside,
+			depth: whole.DeadLetterQueue().Depth,
 		}
 		b.subscription = b.subscribed
 		b.consume.call = func(ctx context.Context, h handle[ports.Delivery]) error { return whole.Consumer().Consume(ctx, h) }

@@ -2,8 +2,6 @@ package porttest
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"math"
 	"testing"
 	"time"
@@ -156,54 +154,6 @@ var eventsSubscribe = []Clause[Events]{
 		freed.open()
 		checkDelivered(t, slow, events(0, count+50)...)
 	}},
-}
-
-var eventsWaiting = []Clause[Events]{
-	{"Waiting counts the events that no consumer has taken", func(t testing.TB, e Events) {
-		const count = 5
-		queue := e.Subscription(mail)
-		subscribeBriefly(t, e, mail)
-		awaitQueued(t, queue, mail, 0)
-		consume(t, e, accept)
-		publish(t, e, events(1, count)...)
-		awaitQueued(t, queue, mail, count)
-
-		taken := newGate(t)
-		in := subscribe(t, e, mail, hold[ports.Delivery](taken))
-		in.awaitBegun(eventIDs(events(1, count))...)
-		awaitQueued(t, queue, mail, 0)
-		taken.open()
-		in.awaitEnded(eventIDs(events(1, count))...)
-		in.stop()
-		awaitQueued(t, queue, mail, 0)
-	}},
-
-	{"Waiting returns ErrNotFound when the queue does not exist, and makes none", func(t testing.TB, e Events) {
-		for range 2 {
-			if n, err := e.Subscription(nowhere).Waiting(bounded(t)); !errors.Is(err, ports.ErrNotFound) || errors.Is(err, ports.ErrUnavailable) {
-				t.Errorf("Waiting of a subscription without a queue returned %d, error %v, want only ErrNotFound", n, err)
-			}
-			publish(t, e, event(1))
-		}
-		in := subscribe(t, e, nowhere, accept)
-		publish(t, e, event(2))
-		checkDelivered(t, in, event(2))
-	}},
-
-	{"Waiting with an ended context returns its error", func(t testing.TB, e Events) {
-		subscribeBriefly(t, e, mail)
-		queue := e.Subscription(mail)
-		checkEnded(t, "Waiting", func(ctx context.Context) error { return errorOf(queue.Waiting(ctx)) })
-	}},
-}
-
-func awaitQueued(t testing.TB, queue ports.EventQueue, name string, want int) {
-	t.Helper()
-	ctx := bounded(t)
-	eventually(t, fmt.Sprintf("%d events wait for subscription %s", want, name), func() bool {
-		n, err := queue.Waiting(ctx)
-		return n == want && err == nil
-	})
 }
 
 // letterOf returns the id of the event's dead letter.

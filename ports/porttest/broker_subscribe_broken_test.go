@@ -79,7 +79,7 @@ func brokenSubscriptions() []broken[porttest.Events] {
 				return func(ctx context.Context, d ports.Delivery) error { return errors.Join(h(ctx, d), h(ctx, d)) }
 			})
 		})},
-		{"subscriptions get events from the start", since, "the clause of Waiting subscribes late, too", faultyEvents(func(b *faultyBroker) {
+		{"subscriptions get events from the start", since, "", faultyEvents(func(b *faultyBroker) {
 			for _, name := range []string{"mail", "webhook", "nowhere"} {
 				b.Subscription(name).Ping(context.Background())
 			}
@@ -141,67 +141,6 @@ func brokenSubscriptions() []broken[porttest.Events] {
 			}
 			taking(&b.consume)
 			breakSubscriptions(b, func(_ *faultyBroker, _ string, s *subscription) { taking(&s.consume) })
-		})},
-	}
-}
-
-func brokenCounts() []broken[porttest.Events] {
-	const (
-		counts = "Waiting counts the events that no consumer has taken"
-		none   = "Waiting returns ErrNotFound when the queue does not exist, and makes none"
-		ended  = "Waiting with an ended context returns its error"
-	)
-	counting := func(waiting func(s *subscription, ctx context.Context, whole func(context.Context) (int, error)) (int, error)) func() porttest.Events {
-		return subscribing(func(_ *faultyBroker, _ string, s *subscription) {
-			whole := s.waiting
-			s.waiting = func(ctx context.Context) (int, error) { return waiting(s, ctx, whole) }
-		})
-	}
-	return []broken[porttest.Events]{
-		{"Waiting is always 0", counts, "", counting(func(_ *subscription, ctx context.Context, whole func(context.Context) (int, error)) (int, error) {
-			_, err := whole(ctx)
-			return 0, err
-		})},
-		{"Waiting counts what consumers have taken", counts, "", faultyEvents(func(b *faultyBroker) {
-			var taken atomic.Int64
-			breakSubscriptions(b, func(_ *faultyBroker, _ string, s *subscription) {
-				s.consume.wrap(func(_ context.Context, h handle[ports.Delivery]) handle[ports.Delivery] {
-					return func(ctx context.Context, d ports.Delivery) error {
-						taken.Add(1)
-						defer taken.Add(-1)
-						return h(ctx, d)
-					}
-				})
-				whole := s.waiting
-				s.waiting = func(ctx context.Context) (int, error) {
-					n, err := whole(ctx)
-					return n + int(taken.Load()), err
-				}
-			})
-		})},
-		{"Waiting makes the queue", none, "", counting(func(s *subscription, ctx context.Context, whole func(context.Context) (int, error)) (int, error) {
-			n, err := whole(ctx)
-			if errors.Is(err, ports.ErrNotFound) {
-				s.ping(ctx)
-			}
-			return n, err
-		})},
-		{"a queue that does not exist has no events", none, "", counting(func(_ *subscription, ctx context.Context, whole func(context.Context) (int, error)) (int, error) {
-			n, err := whole(ctx)
-			if errors.Is(err, ports.ErrNotFound) {
-				err = nil
-			}
-			return n, err
-		})},
-		{"a queue that does not exist is unavailable", none, "", counting(func(_ *subscription, ctx context.Context, whole func(context.Context) (int, error)) (int, error) {
-			n, err := whole(ctx)
-			if errors.Is(err, ports.ErrNotFound) {
-				err = errors.Join(err, ports.ErrUnavailable)
-			}
-			return n, err
-		})},
-		{"Waiting ignores its context", ended, "", counting(func(_ *subscription, ctx context.Context, whole func(context.Context) (int, error)) (int, error) {
-			return whole(context.WithoutCancel(ctx))
 		})},
 	}
 }

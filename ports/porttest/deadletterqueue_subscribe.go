@@ -123,8 +123,8 @@ var queueSetAsideCall = []Clause[DeadLetterQueue]{
 			must(t, "set event "+string(event(1).ID)+" aside", queue.SetAside(bounded(t), name, event(1), nthLetter(1).Failure))
 			checkSubscription(t, aside.awaitAccepted(1, letterOf(event(1), name))[0], event(1), name)
 		}
-		if n, err := q.Subscription(nowhere).Waiting(bounded(t)); !errors.Is(err, ports.ErrNotFound) {
-			t.Errorf("after SetAside, Waiting of a subscription without a queue returned %d, error %v, want ErrNotFound", n, err)
+		if n, err := q.Subscription(nowhere).Depth(bounded(t)); !errors.Is(err, ports.ErrNotFound) {
+			t.Errorf("after SetAside, Depth of a subscription without a queue returned %+v, error %v, want ErrNotFound", n, err)
 		}
 		time.Sleep(quiet)
 		for _, h := range append(main.got(), in.got()...) {

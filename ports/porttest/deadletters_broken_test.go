@@ -12,19 +12,20 @@ import (
 )
 
 func TestDeadLettersClauses(t *testing.T) {
-	table := slices.Concat(brokenLetterPuts(), brokenLetterReads(), brokenLetterLists(), brokenSettles(), brokenForgetting(), brokenForgettingOfUsers())
+	table := slices.Concat(brokenLetterPuts(), brokenLetterReads(), brokenLetterLists(), brokenSettles(), brokenForgetting(), brokenForgettingOfUsers(), brokenLetterAccounts())
 	checkSuite(t, porttest.DeadLettersClauses(), faultyLetters(func(*faultyDeadLetters) {}), table)
 }
 
 // faultyDeadLetters is a store of dead letters with functions instead of methods. A
 // row replaces one of them, and calls the store's own method through whole.
 type faultyDeadLetters struct {
-	whole  *memory.DeadLetters
-	put    func(ctx context.Context, letter ports.DeadLetter) error
-	get    func(ctx context.Context, id string) (ports.DeadLetterRecord, error)
-	list   func(ctx context.Context, query ports.DeadLetterQuery) (ports.DeadLetterPage, error)
-	settle func(ctx context.Context, letter ports.DeadLetterRecord, state ports.DeadLetterState, by string) error
-	forget func(ctx context.Context, userID string) (int, error)
+	whole   *memory.DeadLetters
+	put     func(ctx context.Context, letter ports.DeadLetter) error
+	get     func(ctx context.Context, id string) (ports.DeadLetterRecord, error)
+	list    func(ctx context.Context, query ports.DeadLetterQuery) (ports.DeadLetterPage, error)
+	settle  func(ctx context.Context, letter ports.DeadLetterRecord, state ports.DeadLetterState, by string) error
+	forget  func(ctx context.Context, userID string) (int, error)
+	account func(ctx context.Context) ([]ports.DeadLetterAccount, error)
 }
 
 func (f *faultyDeadLetters) Put(ctx context.Context, letter ports.DeadLetter) error {
@@ -47,11 +48,15 @@ func (f *faultyDeadLetters) Forget(ctx context.Context, userID string) (int, err
 	return f.forget(ctx, userID)
 }
 
+func (f *faultyDeadLetters) Account(ctx context.Context) ([]ports.DeadLetterAccount, error) {
+	return f.account(ctx)
+}
+
 // faultyLetters makes two stores that breakIt breaks. The second forgets settled
 // letters after a lease.
 func faultyLetters(breakIt func(f *faultyDeadLetters)) func() porttest.DeadLetters {
 	open := func(whole *memory.DeadLetters) *faultyDeadLetters {
-		f := &faultyDeadLetters{whole, whole.Put, whole.Get, whole.List, whole.Settle, whole.Forget}
+		f := &faultyDeadLetters{whole, whole.Put, whole.Get, whole.List, whole.Settle, whole.Forget, whole.Account}
 		breakIt(f)
 		return f
 	}

@@ -14,7 +14,7 @@ import (
 
 func TestDeliveryLogClauses(t *testing.T) {
 	table := slices.Concat(brokenDeliveryClaims(), brokenRecords(), brokenDeliveryReleases(), brokenDeliveryLists(),
-		brokenWaitingClaims(), brokenDeliveryForgetting(), brokenExpiry())
+		brokenWaitingClaims(), brokenDeliveryForgetting(), brokenExpiry(), brokenDeliveryAccounts())
 	checkSuite(t, porttest.DeliveryLogClauses(), leasedLog(lease), table)
 }
 
@@ -30,6 +30,7 @@ type faultyLog struct {
 	expire  func(ctx context.Context, before time.Time, limit int) (int, error)
 	record  func(ctx context.Context, c *faultyClaim, n domain.Notification, event domain.Event) error
 	release func(ctx context.Context, c *faultyClaim) error
+	account func(ctx context.Context) ([]ports.DeliveryAccount, error)
 }
 
 // faultyClaim is a claim of a faulty log. The embedded claim is the whole log's.
@@ -80,6 +81,10 @@ func (l *faultyLog) Expire(ctx context.Context, before time.Time, limit int) (in
 	return l.expire(ctx, before, limit)
 }
 
+func (l *faultyLog) Account(ctx context.Context) ([]ports.DeliveryAccount, error) {
+	return l.account(ctx)
+}
+
 func (c *faultyClaim) Record(ctx context.Context, n domain.Notification, event domain.Event) error {
 	return c.log.record(ctx, c, n, event)
 }
@@ -97,6 +102,7 @@ func faultyDeliveries(breakIt func(l *faultyLog)) func() porttest.DeliveryLog {
 				return c.DeliveryClaim.Record(ctx, n, event)
 			},
 			func(ctx context.Context, c *faultyClaim) error { return c.DeliveryClaim.Release(ctx) },
+			whole.Account,
 		}
 		breakIt(l)
 		return porttest.DeliveryLog{Log: l, Other: l, Lease: lease}

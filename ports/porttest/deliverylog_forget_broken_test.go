@@ -163,7 +163,7 @@ func brokenExpiry() []broken[porttest.DeliveryLog] {
 			page, _ := l.whole.List(ctx, ports.NotificationQuery{States: []domain.NotificationState{domain.Held, domain.Retrying}, To: before, Limit: limit})
 			return count + len(page.Notifications), err
 		})},
-		{"an expired delivery stays claimed", again, "another clause claims after deliveries have expired", faultyDeliveries(func(l *faultyLog) {
+		{"an expired delivery stays claimed", again, "", faultyDeliveries(func(l *faultyLog) {
 			var expired shared[string, bool]
 			l.expire = func(ctx context.Context, before time.Time, limit int) (int, error) {
 				count, err := l.whole.Expire(ctx, before, limit)

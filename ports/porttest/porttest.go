@@ -74,7 +74,7 @@ type Store struct {
 // StoreClauses returns the contract of [ports.OrderRepository] and
 // [ports.Outbox].
 func StoreClauses() []Clause[Store] {
-	return slices.Concat(ordersAdd, ordersList, outboxClaim, outboxMark, outboxRelease)
+	return slices.Concat(ordersAdd, ordersList, outboxClaim, outboxMark, outboxRelease, outboxAccount)
 }
 
 // Events is what [EventClauses] needs of a broker.
@@ -100,7 +100,7 @@ type Events struct {
 // EventClauses returns the contract of [ports.EventPublisher], [ports.EventConsumer]
 // and [ports.EventQueue].
 func EventClauses() []Clause[Events] {
-	return slices.Concat(eventsPublish, eventsConsume, eventsFail, eventsStop, eventsSubscribe, eventsWaiting)
+	return slices.Concat(eventsPublish, eventsConsume, eventsFail, eventsStop, eventsSubscribe, eventsDepth)
 }
 
 // DeadLetterQueue is what [DeadLetterQueueClauses] needs of a broker: its
@@ -116,7 +116,7 @@ type DeadLetterQueue struct {
 
 // DeadLetterQueueClauses returns the contract of [ports.DeadLetterQueue].
 func DeadLetterQueueClauses() []Clause[DeadLetterQueue] {
-	return slices.Concat(queueSetAside, queueDrain, queueStop, queueReplay, queueSubscribe, queueSetAsideCall)
+	return slices.Concat(queueSetAside, queueDrain, queueStop, queueReplay, queueSubscribe, queueSetAsideCall, queueDepth)
 }
 
 // DeliveryLog is what [DeliveryLogClauses] needs of a delivery log. Clauses compare
@@ -130,7 +130,7 @@ type DeliveryLog struct {
 // DeliveryLogClauses returns the contract of [ports.DeliveryLog].
 func DeliveryLogClauses() []Clause[DeliveryLog] {
 	return slices.Concat(deliveryLogClaim, deliveryLogRecord, deliveryLogRelease, deliveryLogDue, deliveryLogHeld,
-		deliveryLogList, deliveryLogForget, deliveryLogExpire)
+		deliveryLogList, deliveryLogForget, deliveryLogExpire, deliveryLogAccount)
 }
 
 // DeadLetters is what [DeadLettersClauses] needs of a store of dead letters.
@@ -146,7 +146,7 @@ type DeadLetters struct {
 
 // DeadLettersClauses returns the contract of [ports.DeadLetters].
 func DeadLettersClauses() []Clause[DeadLetters] {
-	return slices.Concat(deadLettersPut, deadLettersGet, deadLettersList, deadLettersSettle, deadLettersForget, deadLettersForgetUser)
+	return slices.Concat(deadLettersPut, deadLettersGet, deadLettersList, deadLettersSettle, deadLettersForget, deadLettersForgetUser, deadLettersAccount)
 }
 
 // Contacts is what [ContactsClauses] needs of a store of contacts.

@@ -66,6 +66,7 @@ func checkRow[A any](t *testing.T, clauses []porttest.Clause[A], b broken[A]) (m
 		case len(faults) == 0:
 		case clause.Name == b.fails:
 			found = true
+		case countsAll(clause.Name) && !countsAll(b.fails): // counts show most faults of the calls before
 		default:
 			others = append(others, clause.Name+": "+faults[0])
 		}
@@ -77,6 +78,11 @@ func checkRow[A any](t *testing.T, clauses []porttest.Clause[A], b broken[A]) (m
 		misses = append(misses, fmt.Sprintf("other clauses find the fault, which the row explains by %q:\n%s", b.also, strings.Join(others, "\n")))
 	}
 	return misses
+}
+
+// countsAll reports whether the clause is about counts of everything.
+func countsAll(clause string) bool {
+	return strings.HasPrefix(clause, "Account ") || strings.HasPrefix(clause, "Depth ")
 }
 
 // check returns the faults that the clause finds.

@@ -57,6 +57,7 @@ func TestClausesOnASlowMachine(t *testing.T) {
 				slow(m, &f.claim)
 				slow(m, &f.mark)
 				slow(m, &f.release)
+				slow(m, &f.account)
 			})
 		})
 		slowBroker := func(m *machine) func(b *faultyBroker) {
@@ -64,10 +65,11 @@ func TestClausesOnASlowMachine(t *testing.T) {
 				slow(m, &b.publish)
 				slow(m, &b.replay)
 				slow(m, &b.aside)
+				slow(m, &b.depth)
 				b.subscription = func(name string) *subscription {
 					s := b.subscribed(name)
 					slow(m, &s.ping)
-					slow(m, &s.waiting)
+					slow(m, &s.depth)
 					slowPulls(m, &s.consume)
 					return s
 				}
@@ -87,6 +89,7 @@ func TestClausesOnASlowMachine(t *testing.T) {
 				slow(m, &l.expire)
 				slow(m, &l.record)
 				slow(m, &l.release)
+				slow(m, &l.account)
 			})
 		})
 		passAll(t, "dead letters", seed, porttest.DeadLettersClauses(), func(m *machine) func() porttest.DeadLetters {
@@ -96,6 +99,7 @@ func TestClausesOnASlowMachine(t *testing.T) {
 				slow(m, &f.list)
 				slow(m, &f.settle)
 				slow(m, &f.forget)
+				slow(m, &f.account)
 			})
 		})
 		passAll(t, "contacts", seed, porttest.ContactsClauses(), func(m *machine) func() porttest.Contacts {

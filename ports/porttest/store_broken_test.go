@@ -14,7 +14,7 @@ import (
 )
 
 func TestStoreClauses(t *testing.T) {
-	table := slices.Concat(brokenAdds(), brokenLists(), brokenClaims(), brokenMarks(), brokenReleases())
+	table := slices.Concat(brokenAdds(), brokenLists(), brokenClaims(), brokenMarks(), brokenReleases(), brokenOutboxAccounts())
 	checkSuite(t, porttest.StoreClauses(), leased(lease), table)
 }
 
@@ -33,6 +33,7 @@ type faultyStore struct {
 	claim   func(ctx context.Context, limit int) ([]domain.Event, error)
 	mark    func(ctx context.Context, ids ...domain.EventID) error
 	release func(ctx context.Context, until time.Time, ids ...domain.EventID) error
+	account func(ctx context.Context) (ports.OutboxAccount, error)
 }
 
 func (f *faultyStore) Add(ctx context.Context, order domain.Order, origin domain.Origin) error {
@@ -59,8 +60,12 @@ func (f *faultyStore) Release(ctx context.Context, until time.Time, ids ...domai
 	return f.release(ctx, until, ids...)
 }
 
+func (f *faultyStore) Account(ctx context.Context) (ports.OutboxAccount, error) {
+	return f.account(ctx)
+}
+
 func newFaultyStore(s store) *faultyStore {
-	return &faultyStore{s, s.Add, s.Get, s.List, s.Claim, s.MarkPublished, s.Release}
+	return &faultyStore{s, s.Add, s.Get, s.List, s.Claim, s.MarkPublished, s.Release, s.Account}
 }
 
 func harness(s store) porttest.Store {

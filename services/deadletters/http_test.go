@@ -72,8 +72,8 @@ func TestDeadLetterOfASubscription(t *testing.T) {
 		{"POST", "/dead-letters/replay", `{"ids":["l.gone"]}`, nil, 200, `"done":0,"failed":\[{"id":"l.gone"`},
 	})
 	for consumer, want := range map[memory.Consumer]int{mail: 1, broker.Consumer(): 0} {
-		if n, err := consumer.Waiting(t.Context()); n != want || err != nil {
-			t.Errorf("%d events wait, error %v, want %d", n, err, want)
+		if d, err := consumer.Depth(t.Context()); d.Ready != want || err != nil {
+			t.Errorf("%d events wait, error %v, want %d", d.Ready, err, want)
 		}
 	}
 }

@@ -49,7 +49,7 @@ func (s *Service) checkRemoved(ctx context.Context, name string) error {
 		if wiring.IsNil(queue) {
 			return nil
 		}
-		events, err := queue.Waiting(ctx)
+		depth, err := queue.Depth(ctx)
 		switch {
 		case errors.Is(err, ports.ErrNotFound) && !waits:
 			return s.states.Forget(ctx, name)
@@ -57,7 +57,7 @@ func (s *Service) checkRemoved(ctx context.Context, name string) error {
 		case err != nil:
 			return err
 		default:
-			attributes := []any{"channel", name, "events", events}
+			attributes := []any{"channel", name, "events", depth.Ready}
 			if q, ok := queue.(interface{ DeleteCommand() string }); ok {
 				attributes = append(attributes, "delete_command", q.DeleteCommand())
 			}

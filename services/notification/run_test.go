@@ -248,7 +248,7 @@ type queueFunc func(context.Context) error
 
 func (f queueFunc) Consume(ctx context.Context, _ ports.Handler) error { return f(ctx) }
 func (queueFunc) Ping(context.Context) error                           { return nil }
-func (queueFunc) Waiting(context.Context) (int, error)                 { return 0, nil }
+func (queueFunc) Depth(context.Context) (ports.QueueDepth, error)      { return ports.QueueDepth{}, nil }
 
 // A consumer that can't go on ends Run with its error, and the others.
 func TestRunReturnsAConsumersError(t *testing.T) {

@@ -201,7 +201,7 @@ func TestStoreIsUnavailable(t *testing.T) {
 		parts.States, parts.Deliveries = states, log
 		states.down.Store(true)
 		w.startWith(parts, w.route(mail))
-		if _, err := w.broker.Subscription("mail").Waiting(t.Context()); err == nil {
+		if _, err := w.broker.Subscription("mail").Depth(t.Context()); err == nil {
 			t.Error("events are consumed before the pauses were read")
 		}
 		time.Sleep(time.Minute)

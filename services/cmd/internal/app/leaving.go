@@ -38,8 +38,8 @@ func (c *Common) Leaving(store *Store, broker *Broker, channels *Channels) Compo
 				add(string(state), n, err)
 			}
 			for _, opened := range channels.opened {
-				waiting, err := broker.Queue(opened.name).Waiting(ctx)
-				add("in_queue_"+opened.name, fmt.Sprint(waiting), err)
+				depth, err := broker.Queue(opened.name).Depth(ctx)
+				add("in_queue_"+opened.name, fmt.Sprint(depth.Ready), err)
 			}
 			return left
 		},

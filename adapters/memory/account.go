@@ -1,0 +1,175 @@
+package memory
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"example.com/orderflow/adapters/wire"
+	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
+)
+
+// Account implements [ports.Outbox].
+func (o *Orders) Account(ctx context.Context) (ports.OutboxAccount, error) {
+	if err := ctx.Err(); err != nil {
+		return ports.OutboxAccount{}, fmt.Errorf("count orders: %w", err)
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	account := ports.OutboxAccount{Orders: len(o.orders), Published: o.published, Waiting: ports.Backlog{N: len(o.waiting)}}
+	for oldest := range o.waitingSince.backward() { // the newest comes first
+		account.Waiting.Oldest = oldest.CreatedAt
+		break
+	}
+	return account, nil
+}
+
+// recipient is who gets notifications by a channel.
+type recipient struct{ channel, name string }
+
+// tally counts a recipient's notifications that are not in the lists of deliveryIndex, or
+// are too many there.
+type tally struct{ sent, skipped, expired int }
+
+// count changes the tally of the notification's recipient, if its state has one.
+func (d *Deliveries) count(n domain.Notification, by int) {
+	if d.tallies == nil {
+		d.tallies = make(map[recipient]*tally)
+	}
+	key := recipient{n.Channel, n.Recipient}
+	if d.tallies[key] == nil {
+		d.tallies[key] = new(tally)
+	}
+	switch n.State {
+	case domain.Sent:
+		d.tallies[key].sent += by
+	case domain.Skipped:
+		d.tallies[key].skipped += by
+	}
+}
+
+// Account implements [ports.DeliveryLog].
+func (d *Deliveries) Account(ctx context.Context) ([]ports.DeliveryAccount, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("count deliveries: %w", err)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var all []ports.DeliveryAccount
+	for key, t := range d.tallies {
+		backlog := func(state domain.NotificationState) (b ports.Backlog) {
+			list := d.index.lists[openOf(key.channel, key.name, state)]
+			for oldest := range list.all() {
+				b = ports.Backlog{N: list.len(), Oldest: oldest.At}
+				break
+			}
+			return b
+		}
+		all = append(all, ports.DeliveryAccount{
+			Channel: key.channel, Recipient: key.name, Sent: t.sent, Skipped: t.skipped, Expired: t.expired,
+			Retrying: backlog(domain.Retrying), Held: backlog(domain.Held), Dead: backlog(domain.Dead),
+		})
+	}
+	slices.SortFunc(all, func(a, b ports.DeliveryAccount) int {
+		return cmp.Or(strings.Compare(a.Channel, b.Channel), strings.Compare(a.Recipient, b.Recipient))
+	})
+	return all, nil
+}
+
+// openOf names the list of a recipient's notifications that are retried, held or dead, by
+// the time since when.
+func openOf(channel, recipient string, state domain.NotificationState) listKey {
+	return listKey{byRecipient, channel, string(state) + " " + recipient}
+}
+
+// letterGroup are the letters that are counted together.
+type letterGroup struct {
+	subscription string
+	unreadable   bool
+}
+
+func groupOf(record *ports.DeadLetterRecord) letterGroup {
+	return letterGroup{record.Subscription, strings.HasPrefix(record.ID, ports.UnreadableID)}
+}
+
+// Account implements [ports.DeadLetters].
+func (d *DeadLetters) Account(ctx context.Context) ([]ports.DeadLetterAccount, error) {
+	if err := d.begin(ctx); err != nil {
+		return nil, fmt.Errorf("count dead letters: %w", err)
+	}
+	defer d.mu.Unlock()
+	groups := make(map[letterGroup]*ports.DeadLetterAccount)
+	group := func(key letterGroup) *ports.DeadLetterAccount {
+		if groups[key] == nil {
+			groups[key] = &ports.DeadLetterAccount{Subscription: key.subscription, Unreadable: key.unreadable}
+		}
+		return groups[key]
+	}
+	count := func(key letterGroup, state ports.DeadLetterState, n int) {
+		switch state {
+		case ports.Replayed:
+			group(key).Replayed += n
+		case ports.Discarded:
+			group(key).Discarded += n
+		}
+	}
+	for _, record := range d.sorted {
+		count(groupOf(record), record.State, 1)
+		if waiting := &group(groupOf(record)).Waiting; record.State == ports.Waiting {
+			waiting.N++
+			waiting.Oldest = cmp.Or(waiting.Oldest, record.Since)
+		}
+	}
+	for was, n := range d.forgotten {
+		count(was.letterGroup, was.state, n)
+	}
+	return slices.SortedFunc(func(yield func(ports.DeadLetterAccount) bool) {
+		for a := range maps.Values(groups) {
+			if !yield(*a) {
+				return
+			}
+		}
+	}, func(a, b ports.DeadLetterAccount) int {
+		if c := strings.Compare(a.Subscription, b.Subscription); c != 0 || a.Unreadable == b.Unreadable {
+			return c
+		}
+		if b.Unreadable {
+			return -1
+		}
+		return 1
+	}), nil
+}
+
+// settledLetters are letters whose retention is over.
+type settledLetters struct {
+	letterGroup
+	state ports.DeadLetterState
+}
+
+// Depth implements [ports.EventQueue].
+func (c Consumer) Depth(ctx context.Context) (ports.QueueDepth, error) {
+	q := c.broker.queue(c.subscription)
+	if err := cmp.Or(ctx.Err(), wire.CheckSubscription(c.subscription)); err != nil {
+		return ports.QueueDepth{}, fmt.Errorf("count events: %w", err)
+	}
+	if q == nil {
+		return ports.QueueDepth{}, fmt.Errorf("count events: queue of subscription %q: %w", c.subscription, ports.ErrNotFound)
+	}
+	return q.depth(func(m message) time.Time {
+		event, _ := wire.Decode(m.Message)
+		return event.Time
+	}), nil
+}
+
+// Depth implements [ports.DeadLetterQueue].
+func (q DeadLetterQueue) Depth(ctx context.Context) (ports.QueueDepth, error) {
+	if err := ctx.Err(); err != nil {
+		return ports.QueueDepth{}, fmt.Errorf("count dead letters: %w", err)
+	}
+	return q.broker.dead.depth(func(letter ports.DeadLetter) time.Time { return letter.Failure.LastFailure }), nil
+}

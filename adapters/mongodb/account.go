@@ -1,0 +1,243 @@
+package mongodb
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
+)
+
+// Account implements [ports.Outbox].
+func (o *Orders) Account(ctx context.Context) (account ports.OutboxAccount, err error) {
+	defer describe(&err, "count orders")
+	ctx, cancel := o.store.bound(ctx)
+	defer cancel()
+	waits := bson.M{"outbox.free_at": bson.M{"$exists": true}}
+	for _, count := range []struct {
+		to     *int
+		filter bson.M
+	}{
+		{&account.Orders, bson.M{}},
+		{&account.Published, bson.M{"outbox.free_at": bson.M{"$exists": false}}},
+		{&account.Waiting.N, waits},
+	} {
+		n, err := o.store.orders.CountDocuments(ctx, count.filter)
+		if err != nil {
+			return account, classify(ctx, err)
+		}
+		*count.to = int(n)
+	}
+	oldest, err := find(ctx, o.store.orders, waits, first(1, bson.D{{Key: "created_at", Value: 1}}).SetProjection(bson.M{"created_at": 1}))
+	if err == nil && len(oldest) > 0 {
+		at, _ := oldest[0].Lookup("created_at").TimeOK()
+		account.Waiting.Oldest = at.UTC()
+	}
+	return account, err
+}
+
+// total is a counter of what the collections don't have any more.
+type total struct {
+	What  string `bson:"what"`
+	Of    string `bson:"of"`    // the channel or subscription
+	Whose string `bson:"whose"` // the recipient, or the kind of letters
+}
+
+func (s *Store) totals() *mongo.Collection { return s.deadLetters.Database().Collection("totals") }
+
+func (s *Store) countTotal(ctx context.Context, t total, by int) error {
+	_, err := s.totals().UpdateOne(ctx, bson.M{"_id": t}, bson.M{"$inc": bson.M{"n": by}}, options.UpdateOne().SetUpsert(true))
+	if err != nil {
+		return fmt.Errorf("count: %w", classify(ctx, err))
+	}
+	return nil
+}
+
+// eachTotal calls f with each counter.
+func (s *Store) eachTotal(ctx context.Context, f func(t total, n int)) error {
+	found, err := find(ctx, s.totals(), bson.M{}, options.Find())
+	for _, document := range found {
+		var counter struct {
+			ID total `bson:"_id"`
+			N  int   `bson:"n"`
+		}
+		if bson.Unmarshal(document, &counter) == nil {
+			f(counter.ID, counter.N)
+		}
+	}
+	return err
+}
+
+// countExpired counts the records, which were deleted.
+func (s *Store) countExpired(ctx context.Context, deleted []bson.Raw) error {
+	counts := make(map[total]int)
+	for _, document := range deleted {
+		state, _ := document.Lookup("state").StringValueOK()
+		channel, _ := document.Lookup("_id", "channel").StringValueOK()
+		recipient, _ := document.Lookup("_id", "recipient").StringValueOK()
+		counts[total{"expired " + cmp.Or(state, string(domain.Sent)), channel, recipient}]++
+	}
+	for t, n := range counts {
+		if err := s.countTotal(ctx, t, n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Account implements [ports.DeliveryLog].
+func (d *Deliveries) Account(ctx context.Context) (all []ports.DeliveryAccount, err error) {
+	defer describe(&err, "count deliveries")
+	ctx, cancel := d.store.bound(ctx)
+	defer cancel()
+	type recipient struct{ channel, name string }
+	accounts := make(map[recipient]*ports.DeliveryAccount)
+	of := func(channel, name string) *ports.DeliveryAccount {
+		key := recipient{channel, name}
+		if accounts[key] == nil {
+			accounts[key] = &ports.DeliveryAccount{Channel: channel, Recipient: name}
+		}
+		return accounts[key]
+	}
+	documents, err := find(ctx, d.store.deliveries, bson.M{}, options.Find())
+	if err != nil {
+		return nil, err
+	}
+	for _, document := range documents {
+		n, err := readNotification(document)
+		if err != nil {
+			continue
+		}
+		backlog := func(b *ports.Backlog) {
+			if b.N++; b.N == 1 || n.Since().Before(b.Oldest) {
+				b.Oldest = n.Since()
+			}
+		}
+		switch account := of(n.Channel, n.Recipient); n.State {
+		case domain.Sent:
+			account.Sent++
+		case domain.Skipped:
+			account.Skipped++
+		case domain.Retrying:
+			backlog(&account.Retrying)
+		case domain.Held:
+			backlog(&account.Held)
+		case domain.Dead:
+			backlog(&account.Dead)
+		}
+	}
+	err = d.store.eachTotal(ctx, func(t total, n int) {
+		switch t.What {
+		case "expired sent":
+			of(t.Of, t.Whose).Sent += n
+		case "expired skipped":
+			of(t.Of, t.Whose).Skipped += n
+		case "expired dead":
+			of(t.Of, t.Whose).Expired += n
+		}
+	})
+	for _, account := range accounts {
+		all = append(all, *account)
+	}
+	slices.SortFunc(all, func(a, b ports.DeliveryAccount) int {
+		return cmp.Or(strings.Compare(a.Channel, b.Channel), strings.Compare(a.Recipient, b.Recipient))
+	})
+	return all, err
+}
+
+// countLetter counts the letter in a new state. Letters that wait are not counted.
+func (s *Store) countLetter(ctx context.Context, id, subscription string, from, to ports.DeadLetterState) error {
+	kind := "event"
+	if strings.HasPrefix(id, ports.UnreadableID) {
+		kind = "other"
+	}
+	for state, by := range map[ports.DeadLetterState]int{from: -1, to: 1} {
+		if from == to || state != ports.Replayed && state != ports.Discarded {
+			continue
+		}
+		if err := s.countTotal(ctx, total{string(state), subscription, kind}, by); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stateOf returns the letter's state, or none.
+func (d *DeadLetters) stateOf(ctx context.Context, id string) (state ports.DeadLetterState, subscription string, err error) {
+	document, err := d.store.deadLetters.FindOne(ctx, retainedWithID(time.Now(), id)).Raw()
+	if errors.Is(err, mongo.ErrNoDocuments) {
+		return "", "", nil
+	}
+	if err != nil {
+		return "", "", classify(ctx, err)
+	}
+	text, _ := document.Lookup("state").StringValueOK()
+	subscription, _ = document.Lookup("subscription").StringValueOK()
+	return ports.DeadLetterState(text), subscription, nil
+}
+
+// Account implements [ports.DeadLetters].
+func (d *DeadLetters) Account(ctx context.Context) (all []ports.DeadLetterAccount, err error) {
+	defer describe(&err, "count dead letters")
+	ctx, cancel := d.store.bound(ctx)
+	defer cancel()
+	type group struct {
+		subscription string
+		unreadable   bool
+	}
+	accounts := make(map[group]*ports.DeadLetterAccount)
+	of := func(subscription string, unreadable bool) *ports.DeadLetterAccount {
+		key := group{subscription, unreadable}
+		if accounts[key] == nil {
+			accounts[key] = &ports.DeadLetterAccount{Subscription: subscription, Unreadable: unreadable}
+		}
+		return accounts[key]
+	}
+	waiting, err := find(ctx, d.store.deadLetters, bson.M{"state": string(ports.Waiting)},
+		options.Find().SetProjection(bson.M{"_id": 1, "subscription": 1, "since": 1}))
+	if err != nil {
+		return nil, err
+	}
+	for _, document := range waiting {
+		id, _ := document.Lookup("_id").StringValueOK()
+		subscription, _ := document.Lookup("subscription").StringValueOK()
+		since, _ := document.Lookup("since").TimeOK()
+		b := &of(subscription, strings.HasPrefix(id, ports.UnreadableID)).Waiting
+		if b.N++; b.N == 1 || since.Before(b.Oldest) {
+			b.Oldest = since.UTC()
+		}
+	}
+	err = d.store.eachTotal(ctx, func(t total, n int) {
+		switch ports.DeadLetterState(t.What) {
+		case ports.Replayed:
+			of(t.Of, t.Whose == "other").Replayed += n
+		case ports.Discarded:
+			of(t.Of, t.Whose == "other").Discarded += n
+		}
+	})
+	for _, account := range accounts {
+		if account.Total() > 0 {
+			all = append(all, *account)
+		}
+	}
+	slices.SortFunc(all, func(a, b ports.DeadLetterAccount) int {
+		kind := 0
+		if a.Unreadable {
+			kind++
+		}
+		if b.Unreadable {
+			kind--
+		}
+		return cmp.Or(strings.Compare(a.Subscription, b.Subscription), kind)
+	})
+	return all, err
+}

@@ -1,0 +1,251 @@
+package sqlite
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"example.com/orderflow/adapters/wire"
+	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
+)
+
+// What is over is counted by counters, which change in the transactions that change the
+// records. What waits is counted by its index.
+const (
+	countOrders    = "orders"
+	countPublished = "published"
+)
+
+// countDelivery changes the counter of the recipient's notifications. What is "expired", or a
+// state that notifications stay in.
+func (t *tx) countDelivery(what string, key domain.NotificationKey, by int) {
+	t.count(what+" "+key.Channel+" "+key.Recipient, by)
+}
+
+// countState changes the counter of the state, if it has one.
+func (t *tx) countState(state domain.NotificationState, key domain.NotificationKey, by int) {
+	if state == domain.Sent || state == domain.Skipped {
+		t.countDelivery(string(state), key, by)
+	}
+}
+
+const countExpired = "expired"
+
+// countLetter changes the counter of the state, if it has one.
+func (t *tx) countLetter(state ports.DeadLetterState, id, subscription string, by int) {
+	kind := " event "
+	if strings.HasPrefix(id, ports.UnreadableID) {
+		kind = " other "
+	}
+	if state == ports.Replayed || state == ports.Discarded {
+		t.count(string(state)+kind+subscription, by)
+	}
+}
+
+// Account implements [ports.Outbox].
+func (o *Orders) Account(ctx context.Context) (account ports.OutboxAccount, err error) {
+	defer describe(&err, "count orders")
+	err = o.store.read(ctx, func(tx *tx) error {
+		for name, to := range map[string]*int{countOrders: &account.Orders, countPublished: &account.Published} {
+			if err := tx.query(func(r row) bool { *to = r.ColumnInt(0); return false }, "SELECT n FROM counters WHERE name = ?", name); err != nil {
+				return err
+			}
+		}
+		err := tx.query(func(r row) bool { account.Waiting.N = r.ColumnInt(0); return false }, "SELECT count(*) FROM outbox")
+		if err != nil || account.Waiting.N == 0 {
+			return err
+		}
+		return tx.query(func(r row) bool { account.Waiting.Oldest = r.time(0); return false }, "SELECT min(ordered_at) FROM outbox")
+	})
+	return account, err
+}
+
+// Account implements [ports.DeliveryLog].
+func (d *Deliveries) Account(ctx context.Context) (all []ports.DeliveryAccount, err error) {
+	defer describe(&err, "count deliveries")
+	type recipient struct{ channel, name string }
+	accounts := make(map[recipient]*ports.DeliveryAccount)
+	of := func(channel, name string) *ports.DeliveryAccount {
+		key := recipient{channel, name}
+		if accounts[key] == nil {
+			accounts[key] = &ports.DeliveryAccount{Channel: channel, Recipient: name}
+		}
+		return accounts[key]
+	}
+	err = d.store.read(ctx, func(tx *tx) error {
+		err := tx.counters(func(what, channel, name string, n int) {
+			switch what {
+			case string(domain.Sent):
+				of(channel, name).Sent = n
+			case string(domain.Skipped):
+				of(channel, name).Skipped = n
+			case countExpired:
+				of(channel, name).Expired = n
+			}
+		})
+		if err != nil {
+			return err
+		}
+		return tx.query(func(r row) bool {
+			waiting := ports.Backlog{N: r.ColumnInt(3), Oldest: r.time(4)}
+			switch account := of(r.ColumnText(0), r.ColumnText(1)); domain.NotificationState(r.ColumnText(2)) {
+			case domain.Retrying:
+				account.Retrying = waiting
+			case domain.Held:
+				account.Held = waiting
+			case domain.Dead:
+				account.Dead = waiting
+			}
+			return true
+		}, "SELECT channel, recipient, state, count(*), min(since) FROM deliveries WHERE since IS NOT NULL GROUP BY channel, recipient, state")
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, account := range accounts {
+		all = append(all, *account)
+	}
+	slices.SortFunc(all, func(a, b ports.DeliveryAccount) int {
+		return cmp.Or(strings.Compare(a.Channel, b.Channel), strings.Compare(a.Recipient, b.Recipient))
+	})
+	return all, nil
+}
+
+// counters calls f with the counters that have names of three words. The last may be
+// empty or have spaces.
+func (t *tx) counters(f func(first, second, rest string, n int)) error {
+	return t.query(func(r row) bool {
+		if words := strings.SplitN(r.ColumnText(0), " ", 3); len(words) == 3 {
+			f(words[0], words[1], words[2], r.ColumnInt(1))
+		}
+		return true
+	}, "SELECT name, n FROM counters")
+}
+
+// Account implements [ports.DeadLetters].
+func (d *DeadLetters) Account(ctx context.Context) (all []ports.DeadLetterAccount, err error) {
+	defer describe(&err, "count dead letters")
+	type group struct{ subscription, kind string }
+	accounts := make(map[group]*ports.DeadLetterAccount)
+	of := func(subscription, kind string) *ports.DeadLetterAccount {
+		key := group{subscription, kind}
+		if accounts[key] == nil {
+			accounts[key] = &ports.DeadLetterAccount{Subscription: subscription, Unreadable: kind == "other"}
+		}
+		return accounts[key]
+	}
+	err = d.store.read(ctx, func(tx *tx) error {
+		err := tx.counters(func(state, kind, subscription string, n int) {
+			switch ports.DeadLetterState(state) {
+			case ports.Replayed:
+				of(subscription, kind).Replayed = n
+			case ports.Discarded:
+				of(subscription, kind).Discarded = n
+			}
+		})
+		if err != nil {
+			return err
+		}
+		for kind, ids := range map[string]string{"event": "id < 'unreadable-' OR id >= 'unreadable.'", "other": "id >= 'unreadable-' AND id < 'unreadable.'"} {
+			err := tx.query(func(r row) bool {
+				of(r.ColumnText(0), kind).Waiting = ports.Backlog{N: r.ColumnInt(1), Oldest: r.time(2)}
+				return true
+			}, "SELECT subscription, count(*), min(since) FROM dead_letters WHERE settled_at IS NULL AND ("+ids+") GROUP BY subscription")
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, key := range slices.SortedFunc(maps.Keys(accounts), func(a, b group) int {
+		return cmp.Or(strings.Compare(a.subscription, b.subscription), strings.Compare(a.kind, b.kind))
+	}) {
+		if accounts[key].Total() > 0 {
+			all = append(all, *accounts[key])
+		}
+	}
+	return all, nil
+}
+
+// Depth implements [ports.EventQueue]. It knows the consumers of this process alone.
+func (c Consumer) Depth(ctx context.Context) (depth ports.QueueDepth, err error) {
+	defer describe(&err, "count the events of subscription %q", c.subscription)
+	if err := wire.CheckSubscription(c.subscription); err != nil {
+		return depth, err
+	}
+	exists, err := c.store.hasQueue(ctx, c.subscription)
+	if err == nil && !exists {
+		err = ports.ErrNotFound
+	}
+	if err != nil {
+		return depth, err
+	}
+	err = c.store.read(ctx, func(tx *tx) error {
+		now := time.Now()
+		for _, count := range []struct {
+			to   *int
+			sql  string
+			args []any
+		}{
+			{&depth.Ready, "owner IS NULL AND due <= ?", []any{now}},
+			{&depth.Delayed, "owner IS NULL AND due > ?", []any{now}},
+			{&depth.Taken, "owner IS NOT NULL", nil}, // few
+		} {
+			err := tx.query(func(r row) bool { *count.to = r.ColumnInt(0); return false },
+				"SELECT count(*) FROM messages WHERE subscription = ? AND "+count.sql, append([]any{c.subscription}, count.args...)...)
+			if err != nil {
+				return err
+			}
+		}
+		return tx.query(func(r row) bool {
+			if message, err := decodeMessage(r.ColumnText(0), r.blob(1)); err == nil {
+				event, _ := wire.Decode(message)
+				depth.Oldest = event.Time
+			}
+			return false
+		}, "SELECT properties, body FROM messages WHERE subscription = ? AND owner IS NULL AND due <= ? ORDER BY due, id", c.subscription, now)
+	})
+	if err != nil {
+		return ports.QueueDepth{}, err
+	}
+	depth.Consumers = c.store.consuming.count(c.subscription)
+	return depth, nil
+}
+
+// Depth implements [ports.DeadLetterQueue]. It knows the drains of this process alone.
+func (q DeadLetterQueue) Depth(ctx context.Context) (depth ports.QueueDepth, err error) {
+	defer describe(&err, "count dead letters")
+	err = q.store.read(ctx, func(tx *tx) error {
+		now := time.Now()
+		for _, count := range []struct {
+			to   *int
+			sql  string
+			args []any
+		}{
+			{&depth.Ready, "owner IS NULL AND due <= ?", []any{now}},
+			{&depth.Delayed, "owner IS NULL AND due > ?", []any{now}},
+			{&depth.Taken, "owner IS NOT NULL", nil},
+		} {
+			err := tx.query(func(r row) bool { *count.to = r.ColumnInt(0); return false }, "SELECT count(*) FROM dead_letter_queue WHERE "+count.sql, count.args...)
+			if err != nil {
+				return err
+			}
+		}
+		return tx.query(func(r row) bool {
+			depth.Oldest = readQueued(r).letter.Failure.LastFailure
+			return false
+		}, "SELECT id, letter_id, subscription, properties, body, failures FROM dead_letter_queue WHERE owner IS NULL AND due <= ? ORDER BY due, id", now)
+	})
+	if err != nil {
+		return ports.QueueDepth{}, err
+	}
+	depth.Consumers = q.store.consuming.count(deadLetters)
+	return depth, nil
+}
