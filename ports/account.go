@@ -58,6 +58,7 @@ type QueueDepth struct {
 	Ready     int // that no consumer has taken
 	Delayed   int // that come again later
 	Taken     int // that consumers have taken and not finished: of all processes if the broker knows them, otherwise of this one
+	Hidden    int // what other processes' consumers may have taken at most, where Taken does not count that
 	Consumers int // calls of Consume or Drain, as Taken
 
 	// Oldest is when the event of the first ready message happened, or when the first dead
@@ -67,3 +68,13 @@ type QueueDepth struct {
 
 // Total returns how many messages the queue has.
 func (d QueueDepth) Total() int { return d.Ready + d.Delayed + d.Taken }
+
+// Opening says from which event on a recipient gets the events of a channel. Recipients
+// that are added later get none of the earlier ones.
+type Opening struct {
+	Channel   string
+	Recipient string
+	At        time.Time // UTC, to the millisecond
+	Before    int       // events that were published before, and not to this recipient
+	Uncertain int       // how much Before may be wrong by, because events were under way
+}

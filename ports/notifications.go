@@ -175,7 +175,8 @@ type NotificationPage struct {
 }
 
 // ChannelStates keeps what all notifiers share about their channels: which channels
-// there have been, and which channels and receivers are paused.
+// there have been, which channels and receivers are paused, and from when on recipients
+// get events.
 type ChannelStates interface {
 	// Register adds the channels to the known ones, and returns all known names,
 	// sorted.
@@ -202,6 +203,14 @@ type ChannelStates interface {
 	//
 	// ErrChanged is returned when the pause is not the same as before any more.
 	End(ctx context.Context, before Pause) error
+
+	// Openings returns all openings, by channel, then by recipient.
+	Openings(ctx context.Context) ([]Opening, error)
+
+	// Open stores the opening if its channel and recipient have none.
+	//
+	// ErrExists is returned when they have one. It is unchanged.
+	Open(ctx context.Context, opening Opening) error
 }
 
 // Pause keeps notifications from a channel or a receiver. They are held.

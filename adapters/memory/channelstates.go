@@ -17,6 +17,8 @@ type ChannelStates struct {
 	mu     sync.Mutex
 	names  map[string]bool
 	pauses map[domain.PauseKey]ports.Pause
+
+	openings map[recipient]ports.Opening
 }
 
 var _ ports.ChannelStates = (*ChannelStates)(nil)
@@ -103,6 +105,36 @@ func (c *ChannelStates) End(ctx context.Context, before ports.Pause) error {
 		return fmt.Errorf("end the pause of %s: %w", name(before), ports.ErrChanged)
 	}
 	delete(c.pauses, before.PauseKey)
+	return nil
+}
+
+// Openings returns all openings.
+func (c *ChannelStates) Openings(ctx context.Context) ([]ports.Opening, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("read openings: %w", err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.SortedFunc(maps.Values(c.openings), func(a, b ports.Opening) int {
+		return cmp.Or(cmp.Compare(a.Channel, b.Channel), cmp.Compare(a.Recipient, b.Recipient))
+	}), nil
+}
+
+// Open stores the opening.
+func (c *ChannelStates) Open(ctx context.Context, opening ports.Opening) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("open %s %s: %w", opening.Channel, opening.Recipient, err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	key := recipient{opening.Channel, opening.Recipient}
+	if _, ok := c.openings[key]; ok {
+		return fmt.Errorf("open %s %s: %w", opening.Channel, opening.Recipient, ports.ErrExists)
+	}
+	if c.openings == nil {
+		c.openings = make(map[recipient]ports.Opening)
+	}
+	c.openings[key] = opening
 	return nil
 }
 

@@ -241,3 +241,57 @@ func (d *DeadLetters) Account(ctx context.Context) (all []ports.DeadLetterAccoun
 	})
 	return all, err
 }
+
+// openingDocument is when a recipient's account was opened.
+type openingDocument struct {
+	ID struct {
+		Channel   string `bson:"channel"`
+		Recipient string `bson:"recipient"`
+	} `bson:"_id"`
+	At        time.Time `bson:"at"`
+	Before    int       `bson:"before"`
+	Uncertain int       `bson:"uncertain,omitempty"`
+}
+
+func (s *Store) openings() *mongo.Collection { return s.channels.Database().Collection("openings") }
+
+// Openings implements [ports.ChannelStates].
+func (c *ChannelStates) Openings(ctx context.Context) (openings []ports.Opening, err error) {
+	defer describe(&err, "read openings")
+	ctx, cancel := c.store.bound(ctx)
+	defer cancel()
+	found, err := find(ctx, c.store.openings(), bson.M{}, options.Find())
+	if err != nil {
+		return nil, err
+	}
+	for _, document := range found {
+		var d openingDocument
+		if err := bson.Unmarshal(document, &d); err != nil {
+			continue
+		}
+		openings = append(openings, ports.Opening{
+			Channel: d.ID.Channel, Recipient: d.ID.Recipient, At: d.At.UTC(), Before: d.Before, Uncertain: d.Uncertain,
+		})
+	}
+	slices.SortFunc(openings, func(a, b ports.Opening) int {
+		return cmp.Or(strings.Compare(a.Channel, b.Channel), strings.Compare(a.Recipient, b.Recipient))
+	})
+	return openings, nil
+}
+
+// Open implements [ports.ChannelStates].
+func (c *ChannelStates) Open(ctx context.Context, o ports.Opening) (err error) {
+	defer describe(&err, "open %s %s", o.Channel, o.Recipient)
+	ctx, cancel := c.store.bound(ctx)
+	defer cancel()
+	d := openingDocument{At: o.At, Before: o.Before, Uncertain: o.Uncertain}
+	d.ID.Channel, d.ID.Recipient = o.Channel, o.Recipient
+	_, err = c.store.openings().InsertOne(ctx, d)
+	switch {
+	case isDuplicate(err):
+		return ports.ErrExists
+	case err != nil:
+		return classify(ctx, err)
+	}
+	return nil
+}

@@ -37,6 +37,7 @@ func (c *Consumer) Depth(ctx context.Context) (depth ports.QueueDepth, err error
 	for in := range c.running {
 		depth.Taken += len(in.slots)
 	}
+	depth.Hidden = max(depth.Consumers-len(c.running), 0) * c.prefetch()
 	return depth, nil
 }
 

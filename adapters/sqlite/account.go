@@ -249,3 +249,30 @@ func (q DeadLetterQueue) Depth(ctx context.Context) (depth ports.QueueDepth, err
 	depth.Consumers = q.store.consuming.count(deadLetters)
 	return depth, nil
 }
+
+// Openings implements [ports.ChannelStates].
+func (c *ChannelStates) Openings(ctx context.Context) (openings []ports.Opening, err error) {
+	defer describe(&err, "read openings")
+	err = c.store.read(ctx, func(tx *tx) error {
+		return tx.query(func(r row) bool {
+			openings = append(openings, ports.Opening{
+				Channel: r.ColumnText(0), Recipient: r.ColumnText(1), At: r.time(2), Before: r.ColumnInt(3), Uncertain: r.ColumnInt(4),
+			})
+			return true
+		}, "SELECT channel, recipient, at, before, uncertain FROM openings ORDER BY channel, recipient")
+	})
+	return openings, err
+}
+
+// Open implements [ports.ChannelStates].
+func (c *ChannelStates) Open(ctx context.Context, o ports.Opening) (err error) {
+	defer describe(&err, "open %s %s", o.Channel, o.Recipient)
+	return c.store.write(ctx, durable, func(tx *tx) error {
+		added, err := tx.exec("INSERT INTO openings (channel, recipient, at, before, uncertain) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+			o.Channel, o.Recipient, o.At.UnixMilli(), o.Before, o.Uncertain)
+		if err == nil && added == 0 {
+			err = ports.ErrExists
+		}
+		return err
+	})
+}

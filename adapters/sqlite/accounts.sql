@@ -20,3 +20,13 @@ CREATE INDEX dead_letters_waiting ON dead_letters (subscription, id, since, sett
 INSERT OR REPLACE INTO counters (name, n)
 	SELECT state || iif(substr(id, 1, 11) = 'unreadable-', ' other ', ' event ') || subscription, count(*)
 	FROM dead_letters WHERE settled_at IS NOT NULL GROUP BY subscription, state, substr(id, 1, 11) = 'unreadable-';
+
+-- From which event on a recipient gets events.
+CREATE TABLE openings (
+	channel   TEXT NOT NULL,
+	recipient TEXT NOT NULL,
+	at        INTEGER NOT NULL,
+	before    INTEGER NOT NULL,
+	uncertain INTEGER NOT NULL,
+	PRIMARY KEY (channel, recipient)
+) STRICT, WITHOUT ROWID;

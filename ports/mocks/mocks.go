@@ -736,6 +736,35 @@ func (mr *MockChannelStatesMockRecorder) Forget(ctx, name any) *gomock.Call {
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Forget", reflect.TypeOf((*MockChannelStates)(nil).Forget), ctx, name)
 }
 
+// Open mocks base method.
+func (m *MockChannelStates) Open(ctx context.Context, opening ports.Opening) error {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "Open", ctx, opening)
+	ret0, _ := ret[0].(error)
+	return ret0
+}
+
+// Open indicates an expected call of Open.
+func (mr *MockChannelStatesMockRecorder) Open(ctx, opening any) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Open", reflect.TypeOf((*MockChannelStates)(nil).Open), ctx, opening)
+}
+
+// Openings mocks base method.
+func (m *MockChannelStates) Openings(ctx context.Context) ([]ports.Opening, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "Openings", ctx)
+	ret0, _ := ret[0].([]ports.Opening)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// Openings indicates an expected call of Openings.
+func (mr *MockChannelStatesMockRecorder) Openings(ctx any) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Openings", reflect.TypeOf((*MockChannelStates)(nil).Openings), ctx)
+}
+
 // Pause mocks base method.
 func (m *MockChannelStates) Pause(ctx context.Context, pause ports.Pause) error {
 	m.ctrl.T.Helper()

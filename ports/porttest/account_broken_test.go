@@ -232,3 +232,25 @@ func brokenLetterDepths() []broken[porttest.DeadLetterQueue] {
 		{"Depth of the letters ignores its context", ended, "", changing(nil)},
 	}
 }
+
+func brokenOpenings() []broken[porttest.ChannelStates] {
+	const (
+		stores = "Open stores an opening for each channel and recipient, and changes none"
+		ended  = "Open and Openings with an ended context change nothing, and return its error"
+	)
+	return []broken[porttest.ChannelStates]{
+		{"the openings are not sorted", stores, "", faultyStates(func(f *faultyChannels) {
+			accounting(&f.openings, func(all *[]ports.Opening) { slices.Reverse(*all) })
+		})},
+		{"a second opening is accepted", stores, "", faultyStates(func(f *faultyChannels) {
+			f.open = func(ctx context.Context, opening ports.Opening) error {
+				err := f.whole.Open(ctx, opening)
+				if errors.Is(err, ports.ErrExists) {
+					return nil
+				}
+				return err
+			}
+		})},
+		{"Openings ignores its context", ended, "", faultyStates(func(f *faultyChannels) { accounting(&f.openings, nil) })},
+	}
+}

@@ -16,7 +16,7 @@ import (
 )
 
 func TestChannelStatesClauses(t *testing.T) {
-	checkSuite(t, porttest.ChannelStatesClauses(), faultyStates(func(*faultyChannels) {}), slices.Concat(brokenNames(), brokenPauses()))
+	checkSuite(t, porttest.ChannelStatesClauses(), faultyStates(func(*faultyChannels) {}), slices.Concat(brokenNames(), brokenPauses(), brokenOpenings()))
 }
 
 // faultyChannels is a store of channel states with functions instead of methods. A
@@ -29,6 +29,8 @@ type faultyChannels struct {
 	pause    func(ctx context.Context, pause ports.Pause) error
 	change   func(ctx context.Context, before, after ports.Pause) error
 	end      func(ctx context.Context, before ports.Pause) error
+	openings func(ctx context.Context) ([]ports.Opening, error)
+	open     func(ctx context.Context, opening ports.Opening) error
 }
 
 func (f *faultyChannels) Register(ctx context.Context, names ...string) ([]string, error) {
@@ -51,11 +53,19 @@ func (f *faultyChannels) End(ctx context.Context, before ports.Pause) error {
 	return f.end(ctx, before)
 }
 
+func (f *faultyChannels) Openings(ctx context.Context) ([]ports.Opening, error) {
+	return f.openings(ctx)
+}
+
+func (f *faultyChannels) Open(ctx context.Context, opening ports.Opening) error {
+	return f.open(ctx, opening)
+}
+
 // faultyStates makes a store of channel states that breakIt breaks.
 func faultyStates(breakIt func(f *faultyChannels)) func() porttest.ChannelStates {
 	return func() porttest.ChannelStates {
 		whole := new(memory.ChannelStates)
-		f := &faultyChannels{whole, whole.Register, whole.Forget, whole.Pauses, whole.Pause, whole.Change, whole.End}
+		f := &faultyChannels{whole, whole.Register, whole.Forget, whole.Pauses, whole.Pause, whole.Change, whole.End, whole.Openings, whole.Open}
 		breakIt(f)
 		return porttest.ChannelStates{States: f, Other: f}
 	}

@@ -169,7 +169,7 @@ type ChannelStates struct {
 
 // ChannelStatesClauses returns the contract of [ports.ChannelStates].
 func ChannelStatesClauses() []Clause[ChannelStates] {
-	return slices.Concat(channelStatesNames, channelStatesPauses)
+	return slices.Concat(channelStatesNames, channelStatesPauses, channelStatesOpenings)
 }
 
 // Channel is what [ChannelClauses] needs of a notification channel, and of the

@@ -1,0 +1,47 @@
+package porttest
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
+)
+
+func checkOpenings(t testing.TB, c ChannelStates, want ...ports.Opening) {
+	t.Helper()
+	for _, states := range []ports.ChannelStates{c.States, c.Other} {
+		got, err := states.Openings(bounded(t))
+		must(t, "read openings", err)
+		checkEqual(t, "openings", want, got)
+	}
+}
+
+var channelStatesOpenings = []Clause[ChannelStates]{
+	{"Open stores an opening for each channel and recipient, and changes none", func(t testing.TB, c ChannelStates) {
+		checkOpenings(t, c)
+		all := []ports.Opening{
+			{Channel: "a.b$c", Recipient: `ware.house "$1"`, At: epoch, Before: 1 << 40, Uncertain: 3},
+			{Channel: channel, At: epoch.Add(time.Millisecond)},
+			{Channel: channel, Recipient: domain.UserRecipient, At: epoch, Before: 7},
+		}
+		for _, i := range []int{2, 0, 1} {
+			must(t, "open", c.States.Open(bounded(t), all[i]))
+		}
+		checkOpenings(t, c, all...)
+		again := all[1]
+		again.Before = 9
+		if err := c.Other.Open(bounded(t), again); !errors.Is(err, ports.ErrExists) {
+			t.Errorf("open a second time: error %v, want one that wraps %q", err, ports.ErrExists)
+		}
+		checkOpenings(t, c, all...)
+	}},
+
+	{"Open and Openings with an ended context change nothing, and return its error", func(t testing.TB, c ChannelStates) {
+		checkEnded(t, "Open", func(ctx context.Context) error { return c.States.Open(ctx, ports.Opening{Channel: channel, At: epoch}) })
+		checkEnded(t, "Openings", func(ctx context.Context) error { return errorOf(c.States.Openings(ctx)) })
+		checkOpenings(t, c)
+	}},
+}
