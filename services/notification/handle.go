@@ -75,7 +75,7 @@ func (s *Service) handle(ctx context.Context, r *route, event domain.Event) erro
 // claimAll claims all notifications of the event before the first is sent. If one claim
 // fails, the event comes again, and none of the notifications was sent before.
 func (s *Service) claimAll(ctx context.Context, r *route, event domain.Event) (jobs []job, errs []error) {
-	for _, recipient := range r.recipients() {
+	for _, recipient := range r.Recipients() {
 		n := domain.Notification{
 			EventID: event.ID, Channel: r.name, Recipient: recipient,
 			OrderID: event.Order.ID, UserID: event.Order.UserID,

@@ -26,9 +26,10 @@ var errNotConfigured = errors.New("its recipient is not configured any more; it 
 // notifications wait, because a mistake in the configuration must lose none.
 const notConfiguredDelay = time.Hour
 
-// recipients returns the recipients of every event.
-func (r *route) recipients() []string {
-	if r.addressed == nil {
+// Recipients returns the recipients of every event, as in the delivery log: one with an
+// empty name if the channel has no addresses.
+func (r Route) Recipients() []string {
+	if _, addressed := r.Channel.(ports.AddressedChannel); !addressed {
 		return []string{""}
 	}
 	names := make([]string, 0, 1+len(r.Endpoints))

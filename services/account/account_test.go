@@ -1,0 +1,311 @@
+package account_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"example.com/orderflow/adapters/memory"
+	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
+	"example.com/orderflow/services/account"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var discard = slog.New(slog.DiscardHandler)
+
+// world is a store and a broker with the channel mail, which writes to users.
+type world struct {
+	store  memory.Store
+	broker memory.Broker
+	parts  account.Parts
+}
+
+func newWorld(t *testing.T) *world {
+	w := new(world)
+	w.broker.Logger = discard
+	mail := w.broker.Subscription("mail")
+	if err := mail.Ping(t.Context()); err != nil { // makes the queue
+		t.Fatal(err)
+	}
+	w.parts = account.Parts{
+		Orders: w.store.Orders().Account, Deliveries: w.store.Deliveries(), States: w.store.ChannelStates(),
+		DeadLetters: w.store.DeadLetters(), DeadLetterQueue: w.broker.DeadLetterQueue(),
+		Channels: []account.Channel{{Name: "mail", Recipients: []string{domain.UserRecipient}, Queue: mail, Subscription: "mail"}},
+	}
+	return w
+}
+
+func (w *world) office(t *testing.T) *account.Office {
+	t.Helper()
+	office, err := account.New(w.parts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return office
+}
+
+func order(t *testing.T, n int) domain.Order {
+	t.Helper()
+	order, err := domain.NewOrder(domain.OrderID(fmt.Sprintf("0192f0c1-2d3e-7f4a-8b5c-%012x", n)), "ann", "Laptop", 1, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return order
+}
+
+// place adds orders, and publishes their events.
+func (w *world) place(t *testing.T, from, count int) {
+	t.Helper()
+	for n := range count {
+		order := order(t, from+n)
+		err := errors.Join(w.store.Orders().Add(t.Context(), order),
+			errors.Join(w.broker.Publisher().Publish(t.Context(), order.Created())...),
+			w.store.Orders().MarkPublished(t.Context(), order.Created().ID))
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// handle takes count events out of the queue. It records them in the state, or nothing if
+// that is empty.
+func (w *world) handle(t *testing.T, count int, state domain.NotificationState) {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	err := w.broker.Subscription("mail").Consume(ctx, func(call context.Context, d ports.Delivery) error {
+		if count--; count < 0 {
+			return ports.Postpone(errors.New("stopped"))
+		}
+		if count == 0 {
+			defer stop()
+		}
+		if state == "" {
+			return nil
+		}
+		claim, err := w.store.Deliveries().Claim(call, domain.NotificationKey{EventID: d.Event.ID, Channel: "mail", Recipient: domain.UserRecipient})
+		if err != nil {
+			return err
+		}
+		return claim.Record(call, domain.Notification{
+			OrderID: d.Event.Order.ID, State: state, At: domain.TruncateTime(time.Now()), NextTry: time.Now().Add(time.Hour),
+		}, d.Event)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func states(a account.Account) []account.State {
+	all := []account.State{a.State}
+	for _, r := range a.Recipients {
+		all = append(all, r.State)
+	}
+	return all
+}
+
+func check(t *testing.T, a account.Account, difference int, want ...account.State) {
+	t.Helper()
+	if diff := cmp.Diff(want, states(a)); diff != "" || a.Recipients[0].Difference != difference {
+		t.Errorf("difference %d, want %d; states (-want +got):\n%s\n%+v", a.Recipients[0].Difference, difference, diff, a)
+	}
+}
+
+func TestAccountAddsUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.broker.Prefetch = 1
+		office := w.office(t)
+		office.RunOpening(t.Context(), discard)
+		check(t, office.Draw(t.Context()), 0, account.Even, account.Even)
+		w.place(t, 0, 10)
+		check(t, office.Draw(t.Context()), 0, account.Even, account.Even)
+		for _, state := range domain.NotificationStates {
+			w.handle(t, 1, state)
+			time.Sleep(time.Second)
+		}
+		a := office.Draw(t.Context())
+		check(t, a, 0, account.Even, account.Even)
+		r := a.Recipients[0]
+		if *r.Events != 10 || r.Sent != 1 || r.Retrying.N != 1 || r.Held.N != 1 || r.Dead.N != 1 || r.Skipped != 1 || r.InQueue != 5 {
+			t.Errorf("got %+v", r)
+		}
+		if v := account.NewView(a); v.Recipients[0].Dead.AgeSeconds == 0 || v.Queues[0].Ready.Count+v.Queues[0].Delayed != 5 {
+			t.Errorf("got %+v", v)
+		}
+	})
+}
+
+// An event that vanishes is missed at once, because the broker knows all that was taken.
+func TestAccountMissesEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.broker.Prefetch = 1
+		office := w.office(t)
+		office.RunOpening(t.Context(), discard)
+		w.place(t, 0, 10)
+		w.handle(t, 3, "")
+		check(t, office.Draw(t.Context()), 3, account.Uneven, account.Uneven)
+	})
+}
+
+// Where the broker hides what others have taken, a difference may be under way, but not for
+// ever.
+func TestDifferenceThatStays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.broker.Prefetch = 1
+		w.parts.Channels[0].Queue = hiding{w.parts.Channels[0].Queue, 5}
+		if err := w.store.ChannelStates().Open(t.Context(), ports.Opening{Channel: "mail", Recipient: domain.UserRecipient, At: time.Now()}); err != nil {
+			t.Fatal(err)
+		}
+		office := w.office(t)
+		w.place(t, 0, 10)
+		w.handle(t, 4, "")
+		check(t, office.Draw(t.Context()), 4, account.Moving, account.Moving)
+		time.Sleep(59 * time.Second)
+		check(t, office.Draw(t.Context()), 4, account.Moving, account.Moving)
+		time.Sleep(2 * time.Second)
+		check(t, office.Draw(t.Context()), 4, account.Uneven, account.Uneven)
+		w.handle(t, 1, domain.Sent)
+		time.Sleep(time.Minute)
+		check(t, office.Draw(t.Context()), 4, account.Moving, account.Moving)
+		w.handle(t, 2, "")
+		check(t, office.Draw(t.Context()), 6, account.Uneven, account.Uneven)
+	})
+}
+
+// hiding is a queue whose broker does not tell what other processes have taken.
+type hiding struct {
+	ports.EventQueue
+	hidden int
+}
+
+func (q hiding) Depth(ctx context.Context) (ports.QueueDepth, error) {
+	d, err := q.EventQueue.Depth(ctx)
+	d.Hidden = q.hidden
+	return d, err
+}
+
+// A recipient that is added later gets only the events from then on.
+func TestOpeningLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.broker.Prefetch = 1
+		w.office(t).RunOpening(t.Context(), discard)
+		w.place(t, 0, 10)
+		w.handle(t, 10, domain.Sent)
+		w.parts.Channels[0].Recipients = append(w.parts.Channels[0].Recipients, "warehouse")
+		web := w.broker.Subscription("web")
+		w.parts.Channels = append(w.parts.Channels, account.Channel{Name: "web", Recipients: []string{""}, Queue: web, Subscription: "web"})
+		office := w.office(t)
+		go func() { // web's queue exists only when its consumer has connected
+			time.Sleep(3 * time.Second)
+			_ = web.Ping(t.Context())
+		}()
+		office.RunOpening(t.Context(), discard)
+		check(t, office.Draw(t.Context()), 0, account.Even, account.Even, account.Even, account.Even)
+		w.place(t, 10, 1)
+		a := office.Draw(t.Context())
+		check(t, a, 0, account.Even, account.Even, account.Even, account.Even)
+		if *a.Recipients[1].Events != 1 || *a.Recipients[2].Events != 1 {
+			t.Errorf("got %+v, want one event for each of the new recipients", a.Recipients)
+		}
+	})
+}
+
+// A part that hangs does not keep the others from answering in time.
+func TestAccountWithoutAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.place(t, 0, 1)
+		w.parts.Channels[0].Queue = hanging{w.parts.Channels[0].Queue}
+		w.parts.Orders = func(ctx context.Context) (ports.OutboxAccount, error) {
+			<-ctx.Done()
+			return ports.OutboxAccount{}, fmt.Errorf("count orders: %w", ctx.Err())
+		}
+		begin := time.Now()
+		a := w.office(t).Draw(t.Context())
+		if took := time.Since(begin); took > account.Timeout {
+			t.Errorf("took %v", took)
+		}
+		if a.State != account.Unknown || len(a.Faults) != 2 || len(a.Recipients) != 1 || a.LetterQueue == nil {
+			t.Errorf("got %+v", a)
+		}
+	})
+}
+
+type hanging struct{ ports.EventQueue }
+
+func (hanging) Depth(ctx context.Context) (ports.QueueDepth, error) {
+	<-ctx.Done()
+	return ports.QueueDepth{}, ctx.Err()
+}
+
+func TestOrdersDifference(t *testing.T) {
+	office, err := account.New(account.Parts{Orders: func(context.Context) (ports.OutboxAccount, error) {
+		return ports.OutboxAccount{Orders: 5, Published: 3, Waiting: ports.Backlog{N: 1}}, nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a := office.Draw(t.Context()); a.State != account.Uneven || a.Orders.Difference != 1 {
+		t.Errorf("got %+v", a.Orders)
+	}
+}
+
+func TestRemoteOrders(t *testing.T) {
+	w := newWorld(t)
+	w.place(t, 0, 2)
+	if err := w.store.Orders().Add(t.Context(), order(t, 9)); err != nil {
+		t.Fatal(err)
+	}
+	office, err := account.New(account.Parts{Orders: w.store.Orders().Account})
+	if err != nil {
+		t.Fatal(err)
+	}
+	handler, err := account.NewHandler(office, discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(handler)
+	defer server.Close()
+	client := &http.Client{Transport: new(http.Transport)}
+	defer client.CloseIdleConnections()
+	want, err := w.store.Orders().Account(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := account.RemoteOrders(client, server.URL+"/")(t.Context())
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Errorf("error %v (-want +got):\n%s", err, diff)
+	}
+	for url, text := range map[string]string{server.URL + "/other": "404", "http://127.0.0.1:1": "unavailable"} {
+		if _, err := account.RemoteOrders(client, url)(t.Context()); !errors.Is(err, ports.ErrUnavailable) {
+			t.Errorf("%s: error %v, want an unavailable one with %s", url, err, text)
+		}
+	}
+}
+
+func TestNew(t *testing.T) {
+	w := newWorld(t)
+	for what, parts := range map[string]account.Parts{
+		"nothing":   {},
+		"no states": {Deliveries: w.store.Deliveries(), DeadLetters: w.store.DeadLetters(), DeadLetterQueue: w.broker.DeadLetterQueue()},
+	} {
+		if _, err := account.New(parts); err == nil {
+			t.Errorf("%s: no error", what)
+		}
+	}
+}
