@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,9 +19,22 @@ import (
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 	"example.com/orderflow/services/account"
+	"example.com/orderflow/services/internal/apitest"
+	"example.com/orderflow/services/notification"
+	"example.com/orderflow/services/order"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// What the descriptions of both services say of the account.
+var (
+	ofOrders        = apitest.Load(order.OpenAPI, isAccount)
+	ofNotifications = apitest.Load(notification.OpenAPI, isAccount)
+)
+
+func isAccount(path string) bool { return path == "/account" }
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m)
+}
 
 var discard = slog.New(slog.DiscardHandler)
 
@@ -55,7 +69,7 @@ func (w *world) office(t *testing.T) *account.Office {
 	return office
 }
 
-func order(t *testing.T, n int) domain.Order {
+func newOrder(t *testing.T, n int) domain.Order {
 	t.Helper()
 	order, err := domain.NewOrder(domain.OrderID(fmt.Sprintf("0192f0c1-2d3e-7f4a-8b5c-%012x", n)), "ann", "Laptop", 1, time.Now())
 	if err != nil {
@@ -68,7 +82,7 @@ func order(t *testing.T, n int) domain.Order {
 func (w *world) place(t *testing.T, from, count int) {
 	t.Helper()
 	for n := range count {
-		order := order(t, from+n)
+		order := newOrder(t, from+n)
 		err := errors.Join(w.store.Orders().Add(t.Context(), order),
 			errors.Join(w.broker.Publisher().Publish(t.Context(), order.Created())...),
 			w.store.Orders().MarkPublished(t.Context(), order.Created().ID))
@@ -268,7 +282,7 @@ func TestOrdersDifference(t *testing.T) {
 func TestRemoteOrders(t *testing.T) {
 	w := newWorld(t)
 	w.place(t, 0, 2)
-	if err := w.store.Orders().Add(t.Context(), order(t, 9)); err != nil {
+	if err := w.store.Orders().Add(t.Context(), newOrder(t, 9)); err != nil {
 		t.Fatal(err)
 	}
 	office, err := account.New(account.Parts{Orders: w.store.Orders().Account})
@@ -306,6 +320,51 @@ func TestNew(t *testing.T) {
 	} {
 		if _, err := account.New(parts); err == nil {
 			t.Errorf("%s: no error", what)
+		}
+	}
+}
+
+// The answers are as both services describe them.
+func TestHandler(t *testing.T) {
+	w := newWorld(t)
+	w.broker.Prefetch = 1
+	w.office(t).RunOpening(t.Context(), discard)
+	w.place(t, 0, 4)
+	w.handle(t, 1, domain.Dead)
+	w.handle(t, 1, domain.Retrying)
+	if err := w.store.Orders().Add(t.Context(), newOrder(t, 9)); err != nil {
+		t.Fatal(err)
+	}
+	letter := ports.DeadLetter{ID: "unreadable-0123", Failure: ports.Failure{FirstFailure: time.Now()}}
+	if err := w.store.DeadLetters().Put(t.Context(), letter); err != nil {
+		t.Fatal(err)
+	}
+	for _, document := range []*apitest.Document{ofOrders, ofNotifications} {
+		parts := w.parts
+		if document == ofOrders {
+			parts = account.Parts{Orders: parts.Orders}
+		}
+		broken := parts
+		broken.Orders = func(context.Context) (ports.OutboxAccount, error) {
+			return ports.OutboxAccount{}, errors.New("refused for mongodb://ann:secret@host")
+		}
+		for want, parts := range map[string]account.Parts{"even": parts, "unknown": broken} {
+			office, err := account.New(parts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			h, err := account.NewHandler(office, discard)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(h.Operations(), document.Operations()); diff != "" {
+				t.Errorf("operations (-served +documented):\n%s", diff)
+			}
+			answer := document.Do(h, httptest.NewRequest("GET", "/account", nil))
+			if body := answer.Body.String(); answer.Code != 200 || !strings.Contains(body, `"state":"`+want+`"`) || strings.Contains(body, "secret") {
+				t.Errorf("answered %d %s, want state %s", answer.Code, body, want)
+			}
+			document.CheckRefusals(t, h)
 		}
 	}
 }

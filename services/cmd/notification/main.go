@@ -19,11 +19,13 @@ type settings struct {
 	app.Commands
 	preflight.Notifier
 	operators.Operations
+	operators.OfNotifications
 
 	// In a group of their own, which the help of commands shows after their flags.
 	Addr          app.Address `env:"ADDR" default:":8081" help:"Address to serve HTTP at." group:"Settings of the service:"`
 	app.Consuming `group:"Settings of the service:"`
 	app.Notifying `group:"Settings of the service:"`
+	app.OrdersAt  `group:"Settings of the service:"`
 	app.Common    `group:"Settings of the service:"`
 }
 
@@ -86,12 +88,16 @@ func (run) Run(ctx context.Context, s *settings, out *app.Output, log *slog.Logg
 	handler.RequestTimeout = s.RequestTimeout
 	context.AfterFunc(ctx, handler.Stop)
 
-	// 5. Make the service of dead letters, and the server for operators.
+	// 5. Make the service of dead letters, the account, and the server for operators.
 	letters, err := deadletters.NewService(store.DeadLetters, broker.DeadLetters, log)
 	if err != nil {
 		return err
 	}
-	admin, err := s.OperatorsServer(control, letters, log)
+	office, err := s.OpenOffice(store, broker, channels, s.Orders())
+	if err != nil {
+		return err
+	}
+	admin, err := s.OperatorsServer(control, letters, office, log)
 	if err != nil {
 		return err
 	}
@@ -104,6 +110,7 @@ func (run) Run(ctx context.Context, s *settings, out *app.Output, log *slog.Logg
 		s.Server("notification", listener, handler, log),
 		s.AwaitConsumer(broker, log),
 		s.OnBroker("dead letters", letters.Run),
+		s.Opening(office, log),
 		app.Component{Name: "alerts", Run: channels.RunAlerts},
 		s.OnBroker("notifications", service.Run),
 	)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 
 	"example.com/orderflow/services/cmd/internal/app"
+	"example.com/orderflow/services/cmd/internal/operators"
 	"example.com/orderflow/services/cmd/internal/preflight"
 	"example.com/orderflow/services/order"
 )
@@ -15,6 +16,7 @@ type settings struct {
 	Run run `cmd:"" default:"1" help:"Run the service (default)."`
 	app.Commands
 	preflight.Order
+	operators.OfOrders
 
 	Addr app.Address `env:"ADDR" default:":8080" help:"Address to serve HTTP at."`
 	app.Intake
@@ -52,7 +54,7 @@ func (run) Run(ctx context.Context, s *settings, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	admin, err := s.AdminServer(order.OpenAPI, nil, log)
+	admin, err := s.OrdersServer(order.OpenAPI, store, log)
 	if err != nil {
 		return err
 	}

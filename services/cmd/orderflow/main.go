@@ -83,12 +83,16 @@ func (run) Run(ctx context.Context, s *settings, out *app.Output, log *slog.Logg
 	notificationHandler.RequestTimeout = s.RequestTimeout
 	context.AfterFunc(ctx, notificationHandler.Stop)
 
-	// 5. Make the service of dead letters, and the server for operators.
+	// 5. Make the service of dead letters, the account, and the server for operators.
 	letters, err := deadletters.NewService(store.DeadLetters, broker.DeadLetters, log)
 	if err != nil {
 		return err
 	}
-	admin, err := s.OperatorsServer(control, letters, log)
+	office, err := s.OpenOffice(store, broker, channels, store.Orders.Account)
+	if err != nil {
+		return err
+	}
+	admin, err := s.OperatorsServer(control, letters, office, log)
 	if err != nil {
 		return err
 	}
@@ -101,6 +105,7 @@ func (run) Run(ctx context.Context, s *settings, out *app.Output, log *slog.Logg
 		s.Server("notification", notificationListener, notificationHandler, log),
 		s.AwaitConsumer(broker, log),
 		s.OnBroker("dead letters", letters.Run),
+		s.Opening(office, log),
 		app.Component{Name: "alerts", Run: channels.RunAlerts},
 		s.OnBroker("notifications", notifications.Run),
 		s.AwaitPublisher(broker, log),

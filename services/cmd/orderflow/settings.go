@@ -24,6 +24,7 @@ type settings struct {
 	preflight.Both
 	dataCommands
 	operators.Operations
+	operators.OfBoth
 
 	Data string `env:"DATA_DIR" default:"data" placeholder:"FOLDER" help:"Folder of the file orderflow.db, which is store and broker unless --store and --broker name others." group:"Settings of the service:"`
 

@@ -78,6 +78,9 @@ func Exec(ctx context.Context, program Program, settings Settings, args []string
 	if n, ok := settings.(interface{ notifying() *Notifying }); ok {
 		options = append(options, kong.Bind(n.notifying()))
 	}
+	if o, ok := settings.(interface{ ordersAt() *OrdersAt }); ok {
+		options = append(options, kong.Bind(o.ordersAt()))
+	}
 	parser, err := kong.New(settings, options...)
 	if err != nil {
 		panic(err) // the tags are wrong; every test finds that

@@ -177,11 +177,7 @@ func (c *Channels) Infos() []notification.ChannelInfo {
 func (c *Channels) Routes(broker *Broker) []notification.Route {
 	routes := make([]notification.Route, len(c.opened))
 	for i, opened := range c.opened {
-		routes[i] = notification.Route{
-			Channel: opened.channel, Queue: broker.Queue(opened.name), Subscription: subscription(opened.name),
-			ToUsers: opened.toUsers, Endpoints: opened.endpoints, Types: opened.types, Renderer: opened.renderer,
-			Schedule: opened.schedule, Rate: opened.rate, Concurrency: opened.prefetch,
-		}
+		routes[i] = opened.route(broker)
 		attributes := []any{"name", opened.name, "kind", opened.kind, "queue", queueName(opened.name)}
 		if to := opened.recipients(); len(to) > 0 {
 			attributes = append(attributes, "to", to)
@@ -189,6 +185,15 @@ func (c *Channels) Routes(broker *Broker) []notification.Route {
 		c.log.Info("channel", attributes...)
 	}
 	return routes
+}
+
+// route returns the channel's route, from its own queue.
+func (o openChannel) route(broker *Broker) notification.Route {
+	return notification.Route{
+		Channel: o.channel, Queue: broker.Queue(o.name), Subscription: subscription(o.name),
+		ToUsers: o.toUsers, Endpoints: o.endpoints, Types: o.types, Renderer: o.renderer,
+		Schedule: o.schedule, Rate: o.rate, Concurrency: o.prefetch,
+	}
 }
 
 // prefetch returns how many events each channel but log takes from its queue at once. It

@@ -1,0 +1,75 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"time"
+
+	"example.com/orderflow/services/account"
+)
+
+// OrdersAt has the setting of a notifier that knows where the order service is.
+type OrdersAt struct {
+	OrdersURL string `name:"orders-url" env:"ORDERS_URL" placeholder:"URL" help:"Admin address of the order service, such as http://orders.internal:9080; adds its part to the account."`
+}
+
+func (o *OrdersAt) ordersAt() *OrdersAt { return o }
+
+// Validate refuses a wrong setting; its error names the flag.
+func (o *OrdersAt) Validate() error {
+	if o.OrdersURL == "" {
+		return nil
+	}
+	if u, err := url.Parse(o.OrdersURL); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.RawQuery != "" || u.Fragment != "" {
+		return errors.New("--orders-url: it is not the address of a server; give one such as http://orders.internal:9080")
+	}
+	return nil
+}
+
+// Orders returns the account of the orders at the address, or nil without one.
+func (o *OrdersAt) Orders() account.Orders {
+	if o.OrdersURL == "" {
+		return nil
+	}
+	return account.RemoteOrders(&http.Client{Transport: &http.Transport{MaxIdleConns: 1, IdleConnTimeout: time.Minute}}, o.OrdersURL)
+}
+
+// OpenOffice returns the office that draws up the account of a program that notifies.
+// Orders is nil if nobody knows the orders.
+func (c *Common) OpenOffice(store *Store, broker *Broker, channels *Channels, orders account.Orders) (*account.Office, error) {
+	parts := account.Parts{
+		Orders: orders, Deliveries: store.Deliveries, States: store.States, DeadLetters: store.DeadLetters, DeadLetterQueue: broker.DeadLetters,
+	}
+	for _, opened := range channels.opened {
+		parts.Channels = append(parts.Channels, account.Channel{
+			Name: opened.name, Recipients: opened.route(broker).Recipients(), Queue: broker.Queue(opened.name), Subscription: subscription(opened.name),
+		})
+	}
+	return account.New(parts)
+}
+
+// Opening returns the component that opens the accounts of new recipients.
+func (c *Common) Opening(office *account.Office, log *slog.Logger) Component {
+	return Component{Name: "account", Run: func(ctx context.Context) error {
+		office.RunOpening(ctx, log)
+		<-ctx.Done()
+		return nil
+	}}
+}
+
+// OrdersServer returns the admin server of a program that takes orders.
+func (c *Common) OrdersServer(openAPI []byte, store *Store, log *slog.Logger) (Component, error) {
+	office, err := account.New(account.Parts{Orders: store.Orders.Account})
+	if err != nil {
+		return Component{}, err
+	}
+	handler, err := account.NewHandler(office, log)
+	if err != nil {
+		return Component{}, err
+	}
+	handler.RequestTimeout = c.RequestTimeout
+	return c.AdminServer(openAPI, map[string]http.Handler{"/account": handler}, log)
+}
