@@ -45,9 +45,9 @@ func brokenOutboxAccounts() []broken[porttest.Store] {
 		})},
 		{"published is what does not wait", counts, both, faulty(func(f *faultyStore) {
 			added := 0
-			f.add = func(ctx context.Context, order domain.Order) error {
+			f.add = func(ctx context.Context, order domain.Order, origin domain.Origin) error {
 				added++ // even if it exists
-				return f.store.Add(ctx, order)
+				return f.store.Add(ctx, order, origin)
 			}
 			accounting(&f.account, func(a *ports.OutboxAccount) {
 				if a.Orders == 9 {
@@ -57,8 +57,8 @@ func brokenOutboxAccounts() []broken[porttest.Store] {
 		})},
 		{"an order that exists is counted again", sum, "", faulty(func(f *faultyStore) {
 			refused := 0
-			f.add = func(ctx context.Context, order domain.Order) error {
-				err := f.store.Add(ctx, order)
+			f.add = func(ctx context.Context, order domain.Order, origin domain.Origin) error {
+				err := f.store.Add(ctx, order, origin)
 				if errors.Is(err, ports.ErrExists) {
 					refused++
 				}

@@ -49,7 +49,7 @@ var outboxAccount = []Clause[Store]{
 		checkOutboxAccount(t, s, ports.OutboxAccount{})
 		m := outboxModel{published: map[domain.EventID]bool{}}
 		for _, order := range hardOrders() { // the last one is the oldest
-			must(t, "add order", s.Orders.Add(bounded(t), order))
+			must(t, "add order", s.Orders.Add(bounded(t), order, domain.Origin{}))
 			m.added = append(m.added, order)
 			checkOutboxAccount(t, s, m.account())
 		}
@@ -76,7 +76,7 @@ var outboxAccount = []Clause[Store]{
 			switch random.IntN(6) {
 			case 0, 1, 2:
 				order := order(random.IntN(20))
-				if err := s.Orders.Add(bounded(t), order); err == nil {
+				if err := s.Orders.Add(bounded(t), order, domain.Origin{}); err == nil {
 					m.added = append(m.added, order)
 				}
 			case 3:

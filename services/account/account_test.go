@@ -83,7 +83,7 @@ func (w *world) place(t *testing.T, from, count int) {
 	t.Helper()
 	for n := range count {
 		order := newOrder(t, from+n)
-		err := errors.Join(w.store.Orders().Add(t.Context(), order),
+		err := errors.Join(w.store.Orders().Add(t.Context(), order, domain.Origin{}),
 			errors.Join(w.broker.Publisher().Publish(t.Context(), order.Created())...),
 			w.store.Orders().MarkPublished(t.Context(), order.Created().ID))
 		if err != nil {
@@ -282,7 +282,7 @@ func TestOrdersDifference(t *testing.T) {
 func TestRemoteOrders(t *testing.T) {
 	w := newWorld(t)
 	w.place(t, 0, 2)
-	if err := w.store.Orders().Add(t.Context(), newOrder(t, 9)); err != nil {
+	if err := w.store.Orders().Add(t.Context(), newOrder(t, 9), domain.Origin{}); err != nil {
 		t.Fatal(err)
 	}
 	office, err := account.New(account.Parts{Orders: w.store.Orders().Account})
@@ -332,7 +332,7 @@ func TestHandler(t *testing.T) {
 	w.place(t, 0, 4)
 	w.handle(t, 1, domain.Dead)
 	w.handle(t, 1, domain.Retrying)
-	if err := w.store.Orders().Add(t.Context(), newOrder(t, 9)); err != nil {
+	if err := w.store.Orders().Add(t.Context(), newOrder(t, 9), domain.Origin{}); err != nil {
 		t.Fatal(err)
 	}
 	letter := ports.DeadLetter{ID: "unreadable-0123", Failure: ports.Failure{FirstFailure: time.Now()}}
