@@ -30,6 +30,7 @@ type Orders func(ctx context.Context) (ports.OutboxAccount, error)
 // notifier alone has all but Orders: then nobody knows how many events there should be.
 type Parts struct {
 	Orders Orders // nil: not known
+	Remote bool   // another process keeps the orders, and watches them
 
 	Deliveries      ports.DeliveryLog // nil: no notifier; the others are required otherwise
 	States          ports.ChannelStates

@@ -172,6 +172,17 @@ func TestReadiness(t *testing.T) {
 		{"store down", down, pinger{}, false, 503, `{"status":"unready","checks":{"broker":"up","store":"down"}}`},
 		{"stopping", pinger{}, pinger{}, true, 503, `{"status":"stopping","checks":{"broker":"up","store":"up"}}`},
 	}
+	for progress, want := range map[pinger]string{
+		{}:   `{"status":"ready","checks":{"broker":"up","progress":"up","store":"up"}}`,
+		down: `{"status":"degraded","checks":{"broker":"up","progress":"down","store":"up"}}`,
+	} {
+		service := must(order.NewService(new(memory.Orders), must(order.NewRelay(new(memory.Orders), new(memory.Broker).Publisher(), discard)), discard))
+		h := must(order.NewHandler(service, pinger{}, pinger{}, discard))
+		h.WatchProgress(progress)
+		if response := send(h, "GET", "/readyz", "", ""); response.StatusCode != 200 || strings.TrimSpace(bodyOf(t, response)) != want {
+			t.Errorf("progress %v: answered %d, want 200 %s", progress, response.StatusCode, want)
+		}
+	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			service := must(order.NewService(new(memory.Orders), must(order.NewRelay(new(memory.Orders), new(memory.Broker).Publisher(), discard)), discard))

@@ -93,7 +93,11 @@ func (run) Run(ctx context.Context, s *settings, out *app.Output, log *slog.Logg
 	if err != nil {
 		return err
 	}
-	office, err := s.OpenOffice(store, broker, channels, s.Orders())
+	office, err := s.OpenOffice(store, broker, channels, s.Orders(), true)
+	if err != nil {
+		return err
+	}
+	accounting, err := s.Accounting(office, log, handler)
 	if err != nil {
 		return err
 	}
@@ -110,7 +114,7 @@ func (run) Run(ctx context.Context, s *settings, out *app.Output, log *slog.Logg
 		s.Server("notification", listener, handler, log),
 		s.AwaitConsumer(broker, log),
 		s.OnBroker("dead letters", letters.Run),
-		s.Opening(office, log),
+		accounting,
 		app.Component{Name: "alerts", Run: channels.RunAlerts},
 		s.OnBroker("notifications", service.Run),
 	)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"log/slog"
 
+	"example.com/orderflow/services/account"
 	"example.com/orderflow/services/cmd/internal/app"
 	"example.com/orderflow/services/cmd/internal/operators"
 	"example.com/orderflow/services/cmd/internal/preflight"
@@ -54,10 +55,6 @@ func (run) Run(ctx context.Context, s *settings, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	admin, err := s.OrdersServer(order.OpenAPI, store, log)
-	if err != nil {
-		return err
-	}
 
 	// 3. Make the relay from the outbox to the broker.
 	relay, err := order.NewRelay(store.Orders, broker.Publisher, log)
@@ -80,10 +77,25 @@ func (run) Run(ctx context.Context, s *settings, log *slog.Logger) error {
 	s.Intake.Configure(handler)
 	context.AfterFunc(ctx, handler.Stop)
 
-	// 6. Run all of them until ctx ends, and stop them in reverse order. One of them
+	// 6. Make the account, and the server for operators.
+	office, err := account.New(account.Parts{Orders: store.Orders.Account})
+	if err != nil {
+		return err
+	}
+	accounting, err := s.Accounting(office, log, handler)
+	if err != nil {
+		return err
+	}
+	admin, err := s.OrdersServer(order.OpenAPI, office, log)
+	if err != nil {
+		return err
+	}
+
+	// 7. Run all of them until ctx ends, and stop them in reverse order. One of them
 	// waits for the broker, beside the others.
 	return s.RunAll(ctx, log,
 		admin,
+		accounting,
 		s.AwaitPublisher(broker, log),
 		app.Component{Name: "relay", Run: relay.Run},
 		s.Server("order", listener, handler, log),

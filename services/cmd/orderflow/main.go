@@ -88,7 +88,11 @@ func (run) Run(ctx context.Context, s *settings, out *app.Output, log *slog.Logg
 	if err != nil {
 		return err
 	}
-	office, err := s.OpenOffice(store, broker, channels, store.Orders.Account)
+	office, err := s.OpenOffice(store, broker, channels, store.Orders.Account, false)
+	if err != nil {
+		return err
+	}
+	accounting, err := s.Accounting(office, log, orderHandler, notificationHandler)
 	if err != nil {
 		return err
 	}
@@ -105,7 +109,7 @@ func (run) Run(ctx context.Context, s *settings, out *app.Output, log *slog.Logg
 		s.Server("notification", notificationListener, notificationHandler, log),
 		s.AwaitConsumer(broker, log),
 		s.OnBroker("dead letters", letters.Run),
-		s.Opening(office, log),
+		accounting,
 		app.Component{Name: "alerts", Run: channels.RunAlerts},
 		s.OnBroker("notifications", notifications.Run),
 		s.AwaitPublisher(broker, log),

@@ -15,6 +15,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 
+	"example.com/orderflow/ports"
 	"example.com/orderflow/services/internal/mask"
 	"example.com/orderflow/services/internal/wiring"
 )
@@ -68,6 +69,14 @@ func (a *API) Operations() []string {
 	}
 	slices.Sort(operations)
 	return operations
+}
+
+// WatchProgress makes /readyz report the check progress. While the pinger returns an error,
+// the status is degraded, with 200. Call it before first use.
+func (a *API) WatchProgress(progress ports.Pinger) {
+	if a.health != nil {
+		a.health.checks = append(a.health.checks, Check{Name: "progress", Pinger: progress, Optional: true, Degrades: true})
+	}
 }
 
 // Stop is the first step of a shutdown: from now on /readyz answers 503, and

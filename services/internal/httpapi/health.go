@@ -27,6 +27,9 @@ type Check struct {
 	// Optional checks are reported, but do not make the service unready: it works
 	// without them for a while.
 	Optional bool
+
+	// Degrades makes the service degraded while an optional check fails. It is still ready.
+	Degrades bool
 }
 
 // Health answers /readyz.
@@ -55,7 +58,8 @@ func live(w http.ResponseWriter, _ *http.Request) error {
 	return WriteJSON(w, http.StatusOK, map[string]string{"status": "alive"})
 }
 
-// ready answers 200 if the service can work, otherwise 503, with each check's state.
+// ready answers 200 if the service can work, otherwise 503, with each check's state. It is
+// degraded while it works but needs a person.
 func (h *Health) ready(w http.ResponseWriter, r *http.Request) error {
 	answer := struct {
 		Status string            `json:"status"`
@@ -68,8 +72,11 @@ func (h *Health) ready(w http.ResponseWriter, r *http.Request) error {
 		answer.Checks[check.Name] = "up"
 		if err != nil {
 			answer.Checks[check.Name] = "down"
-			if !check.Optional {
+			switch {
+			case !check.Optional:
 				status, answer.Status = http.StatusServiceUnavailable, "unready"
+			case check.Degrades && status == http.StatusOK:
+				answer.Status = "degraded"
 			}
 		}
 	}

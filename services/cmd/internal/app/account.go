@@ -6,8 +6,10 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"sync"
 	"time"
 
+	"example.com/orderflow/ports"
 	"example.com/orderflow/services/account"
 )
 
@@ -38,10 +40,10 @@ func (o *OrdersAt) Orders() account.Orders {
 }
 
 // OpenOffice returns the office that draws up the account of a program that notifies.
-// Orders is nil if nobody knows the orders.
-func (c *Common) OpenOffice(store *Store, broker *Broker, channels *Channels, orders account.Orders) (*account.Office, error) {
+// Orders is nil if nobody knows the orders, and remote if another process keeps them.
+func (c *Common) OpenOffice(store *Store, broker *Broker, channels *Channels, orders account.Orders, remote bool) (*account.Office, error) {
 	parts := account.Parts{
-		Orders: orders, Deliveries: store.Deliveries, States: store.States, DeadLetters: store.DeadLetters, DeadLetterQueue: broker.DeadLetters,
+		Orders: orders, Remote: remote, Deliveries: store.Deliveries, States: store.States, DeadLetters: store.DeadLetters, DeadLetterQueue: broker.DeadLetters,
 	}
 	for _, opened := range channels.opened {
 		parts.Channels = append(parts.Channels, account.Channel{
@@ -51,21 +53,26 @@ func (c *Common) OpenOffice(store *Store, broker *Broker, channels *Channels, or
 	return account.New(parts)
 }
 
-// Opening returns the component that opens the accounts of new recipients.
-func (c *Common) Opening(office *account.Office, log *slog.Logger) Component {
-	return Component{Name: "account", Run: func(ctx context.Context) error {
-		office.RunOpening(ctx, log)
-		<-ctx.Done()
-		return nil
-	}}
-}
-
-// OrdersServer returns the admin server of a program that takes orders.
-func (c *Common) OrdersServer(openAPI []byte, store *Store, log *slog.Logger) (Component, error) {
-	office, err := account.New(account.Parts{Orders: store.Orders.Account})
+// Accounting returns the component that opens the accounts of new recipients, and watches
+// whether what waits also moves. The handlers say so at /readyz.
+func (c *Common) Accounting(office *account.Office, log *slog.Logger, handlers ...interface{ WatchProgress(ports.Pinger) }) (Component, error) {
+	watchdog, err := account.NewWatchdog(office, log)
 	if err != nil {
 		return Component{}, err
 	}
+	for _, handler := range handlers {
+		handler.WatchProgress(watchdog)
+	}
+	return Component{Name: "account", Run: func(ctx context.Context) error {
+		var opening sync.WaitGroup
+		defer opening.Wait()
+		opening.Go(func() { office.RunOpening(ctx, log) })
+		return watchdog.Run(ctx)
+	}}, nil
+}
+
+// OrdersServer returns the admin server of a program that takes orders.
+func (c *Common) OrdersServer(openAPI []byte, office *account.Office, log *slog.Logger) (Component, error) {
 	handler, err := account.NewHandler(office, log)
 	if err != nil {
 		return Component{}, err

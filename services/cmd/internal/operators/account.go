@@ -87,7 +87,7 @@ func withOffice(
 	}
 	defer broker.Close()
 	defer store.Close()
-	office, err := common.OpenOffice(store, broker, channels, orders(store))
+	office, err := common.OpenOffice(store, broker, channels, orders(store), false)
 	if err != nil {
 		return err
 	}

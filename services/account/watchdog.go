@@ -1,0 +1,141 @@
+package account
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"example.com/orderflow/ports"
+	"example.com/orderflow/services/internal/wiring"
+)
+
+const (
+	watchInterval = 10 * time.Second
+
+	// stallTime is how long nothing moves where work waits until the watchdog reports it. A
+	// handler takes less time.
+	stallTime = time.Minute
+)
+
+// Watchdog finds where work waits and nothing moves: in the outbox, or in the queue of a
+// channel. What a pause holds, or what is tried again later, does not count.
+type Watchdog struct {
+	// Stalled is called each time that a place has stalled; nil: not called.
+	Stalled func(place string)
+
+	office *Office
+	log    *slog.Logger
+
+	mu     sync.Mutex
+	places map[string]place
+}
+
+var _ ports.Pinger = (*Watchdog)(nil)
+
+// place is where work waits.
+type place struct {
+	moved   string    // changes when something moves
+	since   time.Time // when it moved last, or when work began to wait
+	waiting string    // what waits, for people; empty: nothing
+	stalled bool
+}
+
+// NewWatchdog returns a watchdog of what the office accounts for. Run runs it.
+func NewWatchdog(office *Office, log *slog.Logger) (*Watchdog, error) {
+	if err := wiring.Check("watchdog", wiring.Part{Name: "an office", Given: office}); err != nil {
+		return nil, err
+	}
+	if office.parts.Remote {
+		local := office.parts
+		local.Orders = nil
+		office = &Office{parts: local, latest: make(map[recipient]observation)}
+	}
+	return &Watchdog{office: office, log: wiring.Logger(log), places: make(map[string]place)}, nil
+}
+
+// Run watches until ctx ends, and returns nil. It logs each place once when it stalls, and
+// once when something moves again.
+func (w *Watchdog) Run(ctx context.Context) error {
+	for ctx.Err() == nil {
+		w.look(ctx)
+		sleep(ctx, watchInterval)
+	}
+	return nil
+}
+
+// Ping returns an error that says what is stalled, or nil.
+func (w *Watchdog) Ping(context.Context) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var stalled []string
+	for name, p := range w.places {
+		if p.stalled {
+			stalled = append(stalled, name+": "+p.waiting)
+		}
+	}
+	if len(stalled) > 0 {
+		return fmt.Errorf("nothing moves: %s", strings.Join(stalled, "; "))
+	}
+	return nil
+}
+
+// look compares the account with the one before. A part that does not answer is as it was.
+func (w *Watchdog) look(ctx context.Context) {
+	a := w.office.Draw(ctx)
+	if a.Orders != nil {
+		waiting := ""
+		if n := a.Orders.Waiting.N; n > 0 {
+			waiting = fmt.Sprintf("%d events wait to be published", n) + since(a.At, a.Orders.Waiting.Oldest)
+		}
+		w.note(ctx, "outbox", fmt.Sprint(a.Orders.Published), waiting)
+	}
+	for _, q := range a.Queues {
+		moved, known := "", false
+		for _, r := range a.Recipients {
+			if r.Channel == q.Channel {
+				known = true
+				moved += fmt.Sprint(r.Sent, r.Skipped, r.Expired, r.Retrying.N, r.Held.N, r.Dead.N, " ")
+			}
+		}
+		if !known { // the delivery log has not answered
+			continue
+		}
+		waiting := ""
+		if n := q.Ready + q.Taken; n > 0 {
+			waiting = fmt.Sprintf("%d events wait in the queue, which has %d consumers", n, q.Consumers) + since(a.At, q.Oldest)
+		}
+		w.note(ctx, "channel "+q.Channel, moved, waiting)
+	}
+}
+
+func since(now, oldest time.Time) string {
+	if oldest.IsZero() {
+		return ""
+	}
+	return fmt.Sprintf(", the oldest for %v", max(now.Sub(oldest), 0).Round(time.Second))
+}
+
+// note remembers the place's state, and reports a change.
+func (w *Watchdog) note(ctx context.Context, name, moved, waiting string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	before, now := w.places[name], time.Now()
+	p := before
+	if p.waiting = waiting; p.moved != moved || before.waiting == "" || waiting == "" {
+		p.moved, p.since = moved, now
+	}
+	p.stalled = waiting != "" && now.Sub(p.since) >= stallTime
+	w.places[name] = p
+	switch {
+	case p.stalled && !before.stalled:
+		w.log.WarnContext(ctx, "nothing moves, although work waits", "place", name, "waiting", waiting, "for", now.Sub(p.since).Round(time.Second).String())
+		if w.Stalled != nil {
+			w.Stalled(name)
+		}
+	case before.stalled && !p.stalled:
+		w.log.InfoContext(ctx, "it moves again", "place", name, "after", now.Sub(before.since).Round(time.Second).String())
+	}
+}
