@@ -41,7 +41,7 @@ func TestWatchdog(t *testing.T) {
 			}
 		}
 		check(5*time.Minute, "")
-		if err := w.store.Orders().Add(t.Context(), newOrder(t, 1)); err != nil {
+		if err := w.store.Orders().Add(t.Context(), newOrder(t, 1), domain.Origin{}); err != nil {
 			t.Fatal(err)
 		}
 		check(59*time.Second, "")
