@@ -105,7 +105,7 @@ func TestConnectionsFillOpenFiles(t *testing.T) {
 		t.Run(strconv.Itoa(limit), func(t *testing.T) {
 			orders := freeAddress(t)
 			shell := []string{"-c", fmt.Sprintf(`ulimit -n %d && exec "$0" "$@"`, limit), filepath.Join(binaries, "orderflow")}
-			p := startBinary(t, "/bin", "sh", append(shell, "--order-addr="+orders, "--notification-addr=localhost:0", "--admin-addr=localhost:0")...)
+			p := startBinary(t, "/bin", "sh", append(shell, "--store=memory:", "--broker=memory:", "--order-addr="+orders, "--notification-addr=localhost:0", "--admin-addr=localhost:0")...)
 			awaitReady(t, orders)
 			const alive = "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
 			var last rawAnswer
