@@ -78,3 +78,9 @@ type Opening struct {
 	Before    int       // events that were published before, and not to this recipient
 	Uncertain int       // how much Before may be wrong by, because events were under way
 }
+
+// Holder is who holds a claim.
+type Holder struct {
+	Process string    // as the adapter names the process
+	Until   time.Time // when the claim ends at the latest: UTC, to the millisecond
+}

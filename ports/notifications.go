@@ -119,6 +119,9 @@ type DeliveryLog interface {
 	// It may leave a dead one while it is claimed.
 	Expire(ctx context.Context, before time.Time, limit int) (int, error)
 
+	// Holder returns who has claimed the notification. It is zero if nobody has.
+	Holder(ctx context.Context, key domain.NotificationKey) (Holder, error)
+
 	// Account counts the notifications of each channel and recipient that has any, by
 	// channel, then by recipient. A notification that is only claimed is not counted. If it
 	// is recorded after Expire, it counts once more. The cost may grow with the number of

@@ -85,6 +85,11 @@ type Outbox interface {
 	// ClaimLease returns how long a claim lasts.
 	ClaimLease() time.Duration
 
+	// Holder returns who has claimed the event. It is zero if the event is free.
+	//
+	// ErrNotFound is returned when the event is not in the outbox.
+	Holder(ctx context.Context, id domain.EventID) (Holder, error)
+
 	// Account counts the orders, and their events by where they are, all at one moment. Its
 	// cost may grow with the number of events in the outbox, but not of orders.
 	Account(ctx context.Context) (OutboxAccount, error)

@@ -29,6 +29,40 @@ func (o *Orders) Account(ctx context.Context) (ports.OutboxAccount, error) {
 	return account, nil
 }
 
+// process is the name of the only process.
+const process = "this process"
+
+// Holder implements [ports.Outbox].
+func (o *Orders) Holder(ctx context.Context, id domain.EventID) (ports.Holder, error) {
+	if err := ctx.Err(); err != nil {
+		return ports.Holder{}, fmt.Errorf("find event %s: %w", id, err)
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	u, ok := o.waiting[id]
+	switch {
+	case !ok:
+		return ports.Holder{}, fmt.Errorf("find event %s: %w", id, ports.ErrNotFound)
+	case !u.freeAt.After(time.Now()):
+		return ports.Holder{}, nil
+	}
+	return ports.Holder{Process: process, Until: domain.TruncateTime(u.freeAt)}, nil
+}
+
+// Holder implements [ports.DeliveryLog].
+func (d *Deliveries) Holder(ctx context.Context, key domain.NotificationKey) (ports.Holder, error) {
+	if err := ctx.Err(); err != nil {
+		return ports.Holder{}, fmt.Errorf("find the claim on %s: %w", key, err)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	found, ok := d.byKey[key]
+	if !ok || !found.isClaimed() {
+		return ports.Holder{}, nil
+	}
+	return ports.Holder{Process: process, Until: domain.TruncateTime(found.claim.ends)}, nil
+}
+
 // recipient is who gets notifications by a channel.
 type recipient struct{ channel, name string }
 

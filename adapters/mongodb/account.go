@@ -295,3 +295,67 @@ func (c *ChannelStates) Open(ctx context.Context, o ports.Opening) (err error) {
 	}
 	return nil
 }
+
+// Holder implements [ports.Outbox].
+func (o *Orders) Holder(ctx context.Context, id domain.EventID) (holder ports.Holder, err error) {
+	defer describe(&err, "find event %s", id)
+	ctx, cancel := o.store.bound(ctx)
+	defer cancel()
+	order, _ := id.OrderID()
+	document, err := o.store.orders.FindOne(ctx, bson.M{"_id": string(order), "outbox": bson.M{"$exists": true}}).Raw()
+	if errors.Is(err, mongo.ErrNoDocuments) {
+		return holder, ports.ErrNotFound
+	}
+	if err != nil {
+		return holder, classify(ctx, err)
+	}
+	now := time.Now()
+	until, _ := document.Lookup("outbox", "free_at").TimeOK()
+	if until.After(now) && !until.After(now.Add(o.ClaimLease()+ports.MaxReleaseDelay)) {
+		holder = holderOf(document.Lookup("outbox", "claim"), until)
+	}
+	return holder, nil
+}
+
+// Holder implements [ports.DeliveryLog].
+func (d *Deliveries) Holder(ctx context.Context, key domain.NotificationKey) (holder ports.Holder, err error) {
+	defer describe(&err, "find the claim on %s by %s", key, key.Channel)
+	ctx, cancel := d.store.bound(ctx)
+	defer cancel()
+	inForce := held(d.ClaimLease())
+	for _, place := range []struct {
+		in     *mongo.Collection
+		filter bson.M
+		path   []string
+	}{
+		{d.store.deliveries, bson.M{"_id": idOfKey(key), "wait.claim.free_at": inForce}, []string{"wait", "claim"}},
+		{d.store.claimed, bson.M{"_id": idOfKey(key), "free_at": inForce}, nil},
+	} {
+		document, err := place.in.FindOne(ctx, place.filter).Raw()
+		if errors.Is(err, mongo.ErrNoDocuments) {
+			if waits, err := d.waits(ctx, key); err != nil || waits {
+				return ports.Holder{}, err // its first claim does not count any more
+			}
+			continue
+		}
+		if err != nil {
+			return ports.Holder{}, classify(ctx, err)
+		}
+		until, _ := document.Lookup(append(place.path, "free_at")...).TimeOK()
+		return holderOf(document.Lookup(append(place.path, "token")...), until), nil
+	}
+	return ports.Holder{}, nil
+}
+
+// waits reports whether the notification is recorded in a state but Dead.
+func (d *Deliveries) waits(ctx context.Context, key domain.NotificationKey) (bool, error) {
+	n, found, err := d.store.findNotification(ctx, idOfKey(key))
+	return found && n.State != domain.Dead, err
+}
+
+// holderOf returns the holder with that token, which begins with the owner's id.
+func holderOf(token bson.RawValue, until time.Time) ports.Holder {
+	text, _ := token.StringValueOK()
+	owner, _, _ := strings.Cut(text, ".")
+	return ports.Holder{Process: owner, Until: domain.TruncateTime(until)}
+}

@@ -276,3 +276,49 @@ func (c *ChannelStates) Open(ctx context.Context, o ports.Opening) (err error) {
 		return err
 	})
 }
+
+// Holder implements [ports.Outbox].
+func (o *Orders) Holder(ctx context.Context, id domain.EventID) (holder ports.Holder, err error) {
+	defer describe(&err, "find event %s", id)
+	order, _ := id.OrderID()
+	found := false
+	err = o.store.read(ctx, func(tx *tx) error {
+		now := time.Now()
+		return tx.query(func(r row) bool {
+			found = true
+			if until := r.time(1); until.After(now) && !until.After(now.Add(o.ClaimLease()+ports.MaxReleaseDelay)) {
+				holder = holderOf(r, until)
+			}
+			return false
+		}, "SELECT owner, free_at FROM outbox WHERE order_id = ?", string(order))
+	})
+	if err == nil && !found {
+		err = ports.ErrNotFound
+	}
+	return holder, err
+}
+
+// Holder implements [ports.DeliveryLog].
+func (d *Deliveries) Holder(ctx context.Context, key domain.NotificationKey) (holder ports.Holder, err error) {
+	defer describe(&err, "find the claim on %s", deliveryID(key))
+	err = d.store.read(ctx, func(tx *tx) error {
+		now := time.Now()
+		return tx.query(func(r row) bool {
+			if until := r.time(1); !until.Before(now) && !until.After(latestEnd(now, d.ClaimLease())) {
+				holder = holderOf(r, until)
+			}
+			return false
+		}, "SELECT owner, ends FROM delivery_claims WHERE "+isDelivery, keyArgs(key)...)
+	})
+	return holder, err
+}
+
+// holderOf reads a row that begins with the owner. An event without one was released until
+// later.
+func holderOf(r row, until time.Time) ports.Holder {
+	holder := ports.Holder{Until: until}
+	if owner := r.ColumnInt64(0); owner != 0 {
+		holder.Process = ownerName(owner)
+	}
+	return holder
+}

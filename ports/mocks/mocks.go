@@ -155,6 +155,21 @@ func (mr *MockOutboxMockRecorder) ClaimLease() *gomock.Call {
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "ClaimLease", reflect.TypeOf((*MockOutbox)(nil).ClaimLease))
 }
 
+// Holder mocks base method.
+func (m *MockOutbox) Holder(ctx context.Context, id domain.EventID) (ports.Holder, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "Holder", ctx, id)
+	ret0, _ := ret[0].(ports.Holder)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// Holder indicates an expected call of Holder.
+func (mr *MockOutboxMockRecorder) Holder(ctx, id any) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Holder", reflect.TypeOf((*MockOutbox)(nil).Holder), ctx, id)
+}
+
 // MarkPublished mocks base method.
 func (m *MockOutbox) MarkPublished(ctx context.Context, ids ...domain.EventID) error {
 	m.ctrl.T.Helper()
@@ -601,6 +616,21 @@ func (m *MockDeliveryLog) Forget(ctx context.Context, userID string) (int, error
 func (mr *MockDeliveryLogMockRecorder) Forget(ctx, userID any) *gomock.Call {
 	mr.mock.ctrl.T.Helper()
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Forget", reflect.TypeOf((*MockDeliveryLog)(nil).Forget), ctx, userID)
+}
+
+// Holder mocks base method.
+func (m *MockDeliveryLog) Holder(ctx context.Context, key domain.NotificationKey) (ports.Holder, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "Holder", ctx, key)
+	ret0, _ := ret[0].(ports.Holder)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// Holder indicates an expected call of Holder.
+func (mr *MockDeliveryLogMockRecorder) Holder(ctx, key any) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Holder", reflect.TypeOf((*MockDeliveryLog)(nil).Holder), ctx, key)
 }
 
 // List mocks base method.

@@ -67,6 +67,13 @@ func brokenOutboxAccounts() []broken[porttest.Store] {
 			accounting(&f.account, func(a *ports.OutboxAccount) { a.Orders += refused })
 		})},
 		{"Account of the outbox ignores its context", ended, "", changing(nil)},
+		{"an event is claimed for ever", "Account and Holder: Holder names who has claimed an event, until when", "", faulty(func(f *faultyStore) {
+			f.holder = func(ctx context.Context, id domain.EventID) (ports.Holder, error) {
+				h, err := f.store.Holder(ctx, id)
+				h.Until = h.Until.AddDate(1, 0, 0)
+				return h, err
+			}
+		})},
 	}
 }
 
@@ -124,6 +131,11 @@ func brokenDeliveryAccounts() []broken[porttest.DeliveryLog] {
 			}
 		})},
 		{"Account of the log ignores its context", ended, "", changing(nil)},
+		{"nobody has claimed a delivery", "Account and Holder: Holder names who has claimed a delivery, until when", "", faultyDeliveries(func(l *faultyLog) {
+			l.holder = func(ctx context.Context, key domain.NotificationKey) (ports.Holder, error) {
+				return ports.Holder{}, ctx.Err()
+			}
+		})},
 	}
 }
 

@@ -211,6 +211,38 @@ var deliveryLogAccount = []Clause[DeliveryLog]{
 		}
 	}},
 
+	{"Account and Holder: Holder names who has claimed a delivery, until when", func(t testing.TB, d DeliveryLog) {
+		check := func(e domain.Event, claimed bool) (fault string) {
+			t.Helper()
+			for _, log := range []ports.DeliveryLog{d.Log, d.Other} {
+				holder, err := log.Holder(bounded(t), keyOf(e, channel))
+				must(t, "find claim", err)
+				if now := time.Now(); claimed != (holder.Process != "") || claimed && (holder.Until.Before(now) || holder.Until.After(now.Add(2*d.Lease))) {
+					return fmt.Sprintf("the holder of %s is %+v, want one: %v", e.ID, holder, claimed)
+				}
+			}
+			return ""
+		}
+		withinLease(t, d.Lease, func(round int) (claimed time.Time, fault string) {
+			e := event(round)
+			faults := []string{check(e, false)}
+			claimed = time.Now()
+			claim := claimDelivery(t, d.Log, e, channel)
+			faults = append(faults, check(e, true))
+			releaseDelivery(t, claim)
+			faults = append(faults, check(e, false))
+			claim = claimDelivery(t, d.Log, e, channel)
+			recordWith(t, claim, notificationIn(domain.Retrying, e, channel, 1), e)
+			faults = append(faults, check(e, false))
+			claim = awaitWaiting(t, byDue, d.Other, channel, 1)[0].Claim
+			faults = append(faults, check(e, true))
+			record(t, claim, notificationIn(domain.Dead, e, channel, 1))
+			faults = append(faults, check(e, false))
+			return claimed, cmp.Or(faults...)
+		})
+		checkEnded(t, "Holder", func(ctx context.Context) error { return errorOf(d.Log.Holder(ctx, keyOf(event(1), channel))) })
+	}},
+
 	{"Account of the deliveries with an ended context returns its error", func(t testing.TB, d DeliveryLog) {
 		checkEnded(t, "Account", func(ctx context.Context) error { return errorOf(d.Log.Account(ctx)) })
 	}},

@@ -31,6 +31,7 @@ type faultyLog struct {
 	record  func(ctx context.Context, c *faultyClaim, n domain.Notification, event domain.Event) error
 	release func(ctx context.Context, c *faultyClaim) error
 	account func(ctx context.Context) ([]ports.DeliveryAccount, error)
+	holder  func(ctx context.Context, key domain.NotificationKey) (ports.Holder, error)
 }
 
 // faultyClaim is a claim of a faulty log. The embedded claim is the whole log's.
@@ -85,6 +86,10 @@ func (l *faultyLog) Account(ctx context.Context) ([]ports.DeliveryAccount, error
 	return l.account(ctx)
 }
 
+func (l *faultyLog) Holder(ctx context.Context, key domain.NotificationKey) (ports.Holder, error) {
+	return l.holder(ctx, key)
+}
+
 func (c *faultyClaim) Record(ctx context.Context, n domain.Notification, event domain.Event) error {
 	return c.log.record(ctx, c, n, event)
 }
@@ -102,7 +107,7 @@ func faultyDeliveries(breakIt func(l *faultyLog)) func() porttest.DeliveryLog {
 				return c.DeliveryClaim.Record(ctx, n, event)
 			},
 			func(ctx context.Context, c *faultyClaim) error { return c.DeliveryClaim.Release(ctx) },
-			whole.Account,
+			whole.Account, whole.Holder,
 		}
 		breakIt(l)
 		return porttest.DeliveryLog{Log: l, Other: l, Lease: lease}

@@ -2,6 +2,8 @@ package porttest
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -95,6 +97,34 @@ var outboxAccount = []Clause[Store]{
 			}
 			checkOutboxAccount(t, s, m.account())
 		}
+	}},
+
+	{"Account and Holder: Holder names who has claimed an event, until when", func(t testing.TB, s Store) {
+		if _, err := s.Other.Holder(bounded(t), event(1).ID); !errors.Is(err, ports.ErrNotFound) {
+			t.Errorf("holder of an unknown event: error %v, want one that wraps %q", err, ports.ErrNotFound)
+		}
+		withinLease(t, s.Lease, func(round int) (claimed time.Time, fault string) {
+			e := event(round)
+			begin := time.Now()
+			must(t, "add order", s.Orders.Add(bounded(t), order(round)))
+			holder, err := s.Other.Holder(bounded(t), e.ID)
+			must(t, "find event", err)
+			if end := begin.Add(s.Lease); holder.Process == "" || holder.Until.Before(begin) || holder.Until.After(end.Add(s.Lease)) {
+				fault = fmt.Sprintf("the holder is %+v, want a process until %v", holder, end)
+			}
+			release(t, s, begin.Add(-time.Second), e.ID)
+			holder, err = s.Outbox.Holder(bounded(t), e.ID)
+			must(t, "find event", err)
+			if holder != (ports.Holder{}) {
+				fault = fmt.Sprintf("after Release, the holder is %+v, want none", holder)
+			}
+			mark(t, s.Outbox, e.ID)
+			if _, err := s.Outbox.Holder(bounded(t), e.ID); !errors.Is(err, ports.ErrNotFound) {
+				fault = fmt.Sprintf("holder of a published event: error %v, want one that wraps %q", err, ports.ErrNotFound)
+			}
+			return begin, fault
+		})
+		checkEnded(t, "Holder", func(ctx context.Context) error { return errorOf(s.Outbox.Holder(ctx, event(1).ID)) })
 	}},
 
 	{"Account of the orders with an ended context returns its error", func(t testing.TB, s Store) {

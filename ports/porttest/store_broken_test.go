@@ -34,6 +34,7 @@ type faultyStore struct {
 	mark    func(ctx context.Context, ids ...domain.EventID) error
 	release func(ctx context.Context, until time.Time, ids ...domain.EventID) error
 	account func(ctx context.Context) (ports.OutboxAccount, error)
+	holder  func(ctx context.Context, id domain.EventID) (ports.Holder, error)
 }
 
 func (f *faultyStore) Add(ctx context.Context, order domain.Order, origin domain.Origin) error {
@@ -64,8 +65,12 @@ func (f *faultyStore) Account(ctx context.Context) (ports.OutboxAccount, error) 
 	return f.account(ctx)
 }
 
+func (f *faultyStore) Holder(ctx context.Context, id domain.EventID) (ports.Holder, error) {
+	return f.holder(ctx, id)
+}
+
 func newFaultyStore(s store) *faultyStore {
-	return &faultyStore{s, s.Add, s.Get, s.List, s.Claim, s.MarkPublished, s.Release, s.Account}
+	return &faultyStore{s, s.Add, s.Get, s.List, s.Claim, s.MarkPublished, s.Release, s.Account, s.Holder}
 }
 
 func harness(s store) porttest.Store {

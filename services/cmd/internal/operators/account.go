@@ -21,11 +21,13 @@ type OfOrders struct {
 // OfNotifications are the commands of an executable that only notifies.
 type OfNotifications struct {
 	Account accountOfNotifications `cmd:"" help:"Add up what became of all events; exit with status 0 only if nothing is missing."`
+	Why     whyOfNotifications     `cmd:"" help:"Say where an order's event is, for each channel."`
 }
 
 // OfBoth are the commands of an executable that takes orders and notifies.
 type OfBoth struct {
 	Account accountOfBoth `cmd:"" help:"Add up what became of all orders; exit with status 0 only if nothing is missing."`
+	Why     whyOfBoth     `cmd:"" help:"Say where an order's event is, for each channel."`
 }
 
 // printing is how a command prints an account.
@@ -91,7 +93,9 @@ func withOffice(
 	if err != nil {
 		return err
 	}
-	return work(ctx, office, newSession(streams))
+	s := newSession(streams)
+	s.store = store
+	return work(ctx, office, s)
 }
 
 // print prints the account. While events are under way, it waits for them.

@@ -1,0 +1,190 @@
+package account
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
+)
+
+// OrderStore has the orders with their outbox.
+type OrderStore interface {
+	ports.OrderRepository
+	ports.Outbox
+}
+
+// Trace is where an order's event is, for each recipient.
+type Trace struct {
+	OrderID domain.OrderID
+	Order   *domain.Order // nil: not known here
+	Event   domain.EventID
+
+	Outbox     Place        // Waiting, Published or NotKnown
+	Holder     ports.Holder // of an event that waits in the outbox
+	Recipients []RecipientTrace
+	Letters    []ports.DeadLetterRecord
+}
+
+// RecipientTrace is where the event is for one recipient.
+type RecipientTrace struct {
+	Channel      string
+	Recipient    string
+	Place        Place
+	Notification *domain.Notification    // nil: none is recorded
+	Pause        *ports.Pause            // that holds it
+	Holder       ports.Holder            // who has claimed it; zero: nobody
+	Letter       *ports.DeadLetterRecord // of the event in this channel
+	Queue        *ports.QueueDepth       // if the event may be in it
+	Opened       time.Time               // when the recipient was added, if it gets no earlier events
+}
+
+// Place is where an event or a notification is.
+type Place string
+
+const (
+	Waiting   Place = "waiting"   // in the outbox
+	Published Place = "published" // to the broker
+	NotKnown  Place = "not known" // another process keeps the orders
+
+	Queued   Place = "queued"    // in the channel's queue; nobody has claimed its notification
+	InHand   Place = "in hand"   // a process has claimed its notification, which is not recorded yet
+	SetAside Place = "set aside" // its event is a dead letter, and no notification is recorded
+	Earlier  Place = "earlier"   // the recipient was added later
+	Missing  Place = "missing"   // it is nowhere: the queue is empty
+	Recorded Place = "recorded"  // its notification has a state
+)
+
+// Trace finds the order's event. ErrNotFound is returned when nobody knows the order. The
+// store is nil if another process keeps the orders.
+func (o *Office) Trace(ctx context.Context, orders OrderStore, id domain.OrderID) (Trace, error) {
+	t := Trace{OrderID: id, Event: domain.Order{ID: id}.Created().ID, Outbox: NotKnown}
+	if orders != nil {
+		order, err := orders.Get(ctx, id)
+		if err != nil {
+			return t, fmt.Errorf("trace order %s: %w", id, err)
+		}
+		t.Order, t.Outbox = &order, Waiting
+		switch t.Holder, err = orders.Holder(ctx, t.Event); {
+		case errors.Is(err, ports.ErrNotFound):
+			t.Outbox = Published
+		case err != nil:
+			return t, fmt.Errorf("trace order %s: %w", id, err)
+		}
+	}
+	if err := o.traceNotifications(ctx, &t); err != nil {
+		return t, fmt.Errorf("trace order %s: %w", id, err)
+	}
+	if orders == nil && len(t.Letters) == 0 && !slices.ContainsFunc(t.Recipients, func(r RecipientTrace) bool { return r.Notification != nil || r.Holder != (ports.Holder{}) }) {
+		return t, fmt.Errorf("trace order %s: %w in the delivery log and among the dead letters; its event may be in a queue", id, ports.ErrNotFound)
+	}
+	return t, nil
+}
+
+func (o *Office) traceNotifications(ctx context.Context, t *Trace) error {
+	letters, err := o.parts.DeadLetters.List(ctx, ports.DeadLetterQuery{OrderID: t.OrderID, Limit: ports.MaxListLimit})
+	if err != nil {
+		return err
+	}
+	t.Letters = letters.Records
+	list, err := o.parts.Deliveries.List(ctx, ports.NotificationQuery{OrderID: t.OrderID, Limit: ports.MaxListLimit})
+	if err != nil {
+		return err
+	}
+	pauses, err := o.parts.States.Pauses(ctx)
+	if err != nil {
+		return err
+	}
+	openings, err := o.parts.States.Openings(ctx)
+	if err != nil {
+		return err
+	}
+	byKey := make(map[recipient]*RecipientTrace)
+	for _, n := range list.Notifications {
+		r := &RecipientTrace{Channel: n.Channel, Recipient: n.Recipient, Place: Recorded, Notification: &n}
+		if i := slices.IndexFunc(pauses, func(p ports.Pause) bool { return n.State == domain.Held && p.PauseKey == n.HeldBy }); i >= 0 {
+			r.Pause = &pauses[i]
+		}
+		byKey[recipient{n.Channel, n.Recipient}] = r
+	}
+	for _, channel := range o.parts.Channels {
+		for _, name := range channel.Recipients {
+			key := recipient{channel.Name, name}
+			if byKey[key] == nil {
+				byKey[key] = &RecipientTrace{Channel: channel.Name, Recipient: name}
+			}
+		}
+	}
+	for _, r := range byKey {
+		if err := o.place(ctx, t, r, openings); err != nil {
+			return err
+		}
+		t.Recipients = append(t.Recipients, *r)
+	}
+	slices.SortFunc(t.Recipients, func(a, b RecipientTrace) int {
+		return cmp.Or(strings.Compare(a.Channel, b.Channel), strings.Compare(a.Recipient, b.Recipient))
+	})
+	return nil
+}
+
+// place finds where the recipient's notification is.
+func (o *Office) place(ctx context.Context, t *Trace, r *RecipientTrace, openings []ports.Opening) (err error) {
+	key := domain.NotificationKey{EventID: t.Event, Channel: r.Channel, Recipient: r.Recipient}
+	if r.Notification == nil || r.Notification.State.Waits() || r.Notification.State == domain.Dead {
+		if r.Holder, err = o.parts.Deliveries.Holder(ctx, key); err != nil {
+			return err
+		}
+	}
+	letter := strings.TrimSuffix(string(t.Event)+"."+o.subscription(r.Channel), ".")
+	if i := slices.IndexFunc(t.Letters, func(l ports.DeadLetterRecord) bool { return l.ID == letter }); i >= 0 {
+		r.Letter = &t.Letters[i]
+	}
+	if r.Notification != nil {
+		return nil
+	}
+	opening := slices.IndexFunc(openings, func(o ports.Opening) bool {
+		return o.Channel == r.Channel && o.Recipient == r.Recipient && o.Before > 0
+	})
+	switch {
+	case t.Outbox == Waiting:
+		r.Place = Waiting
+		return nil
+	case r.Holder != (ports.Holder{}):
+		r.Place = InHand
+		return nil
+	case r.Letter != nil && r.Letter.State != ports.Replayed:
+		r.Place = SetAside
+		return nil
+	}
+	r.Place = Queued
+	for _, channel := range o.parts.Channels {
+		if channel.Name != r.Channel {
+			continue
+		}
+		switch depth, err := channel.Queue.Depth(ctx); {
+		case errors.Is(err, ports.ErrNotFound):
+			r.Place = Missing
+		case err != nil:
+			return err
+		default:
+			if r.Queue = &depth; depth.Total()+depth.Hidden == 0 {
+				r.Place = Missing
+			}
+		}
+	}
+	if r.Place == Missing && opening >= 0 && (t.Order == nil || t.Order.CreatedAt.Before(openings[opening].At)) {
+		r.Place, r.Opened = Earlier, openings[opening].At
+	}
+	return nil
+}
+
+// Delivered reports whether the notification needs nothing more: it is sent, or nobody wants
+// it.
+func (r RecipientTrace) Delivered() bool {
+	return r.Place == Earlier || r.Notification != nil && (r.Notification.State == domain.Sent || r.Notification.State == domain.Skipped)
+}
