@@ -17,32 +17,73 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// Account implements [ports.Outbox].
+// Account implements [ports.Outbox]. An order's document is the event that waits, or that is
+// published, so it counts the published ones as the orders whose event does not wait.
 func (o *Orders) Account(ctx context.Context) (account ports.OutboxAccount, err error) {
 	defer describe(&err, "count orders")
 	ctx, cancel := o.store.bound(ctx)
 	defer cancel()
-	waits := bson.M{"outbox.free_at": bson.M{"$exists": true}}
-	for _, count := range []struct {
-		to     *int
-		filter bson.M
-	}{
-		{&account.Orders, bson.M{}},
-		{&account.Published, bson.M{"outbox.free_at": bson.M{"$exists": false}}},
-		{&account.Waiting.N, waits},
-	} {
-		n, err := o.store.orders.CountDocuments(ctx, count.filter)
+	counter := o.store.orderCounter
+	for range accountTries {
+		counts, err := counter.read(ctx)
 		if err != nil {
-			return account, classify(ctx, err)
+			return account, err
 		}
-		*count.to = int(n)
+		waiting, err := o.waiting(ctx) // before the orders, which don't become fewer
+		if err != nil {
+			return account, err
+		}
+		newer, err := counter.uncounted(ctx, counts)
+		if err != nil {
+			return account, err
+		}
+		account = ports.OutboxAccount{Waiting: waiting}
+		for _, t := range merge(counts.Tallies, newer) {
+			account.Orders += t.N
+		}
+		account.Published = account.Orders - account.Waiting.N
+		if again, err := o.waiting(ctx); err != nil || again == waiting {
+			return account, err
+		}
 	}
-	oldest, err := find(ctx, o.store.orders, waits, first(1, bson.D{{Key: "created_at", Value: 1}}).SetProjection(bson.M{"created_at": 1}))
-	if err == nil && len(oldest) > 0 {
-		at, _ := oldest[0].Lookup("created_at").TimeOK()
-		account.Waiting.Oldest = at.UTC()
+	return account, nil
+}
+
+// accountTries is how often an account is read again if something changes at the same time.
+const accountTries = 3
+
+// waiting counts the events in the outbox, by its index.
+func (o *Orders) waiting(ctx context.Context) (waiting ports.Backlog, err error) {
+	var found []backlogDocument
+	err = aggregate(ctx, o.store.orders, &found, bson.M{"outbox.free_at": bson.M{"$exists": true}},
+		bson.M{"_id": nil, "n": bson.M{"$sum": 1}, "oldest": bson.M{"$min": "$created_at"}})
+	if err != nil || len(found) == 0 {
+		return waiting, err
 	}
-	return account, err
+	return found[0].backlog(), nil
+}
+
+// backlogDocument is how many records wait.
+type backlogDocument struct {
+	ID     tally     `bson:"_id"`
+	N      int       `bson:"n"`
+	Oldest time.Time `bson:"oldest"`
+}
+
+func (d backlogDocument) backlog() ports.Backlog {
+	return ports.Backlog{N: d.N, Oldest: d.Oldest.UTC()}
+}
+
+// aggregate groups the documents that match.
+func aggregate(ctx context.Context, c *mongo.Collection, groups any, match, group bson.M) error {
+	cursor, err := c.Aggregate(ctx, bson.A{bson.M{"$match": match}, bson.M{"$group": group}})
+	if err == nil {
+		err = cursor.All(ctx, groups)
+	}
+	if err != nil {
+		return classify(ctx, err)
+	}
+	return nil
 }
 
 // total is a counter of what the collections don't have any more.
@@ -94,7 +135,15 @@ func (s *Store) countExpired(ctx context.Context, deleted []bson.Raw) error {
 	return nil
 }
 
-// Account implements [ports.DeliveryLog].
+// since is when the notification got into its state, as [domain.Notification.Since].
+var since = bson.M{"$cond": bson.A{
+	bson.M{"$eq": bson.A{"$state", string(domain.Retrying)}},
+	bson.M{"$ifNull": bson.A{"$first", bson.M{"$arrayElemAt": bson.A{"$attempts.at", 0}}, "$sent_at"}},
+	"$sent_at",
+}}
+
+// Account implements [ports.DeliveryLog]. A notification that changes its state at the same
+// time may be counted in both states or in none. The next call counts it right.
 func (d *Deliveries) Account(ctx context.Context) (all []ports.DeliveryAccount, err error) {
 	defer describe(&err, "count deliveries")
 	ctx, cancel := d.store.bound(ctx)
@@ -108,40 +157,45 @@ func (d *Deliveries) Account(ctx context.Context) (all []ports.DeliveryAccount, 
 		}
 		return accounts[key]
 	}
-	documents, err := find(ctx, d.store.deliveries, bson.M{}, options.Find())
+	counter := d.store.deliveryCounter
+	counts, err := counter.read(ctx)
 	if err != nil {
 		return nil, err
 	}
-	for _, document := range documents {
-		n, err := readNotification(document)
-		if err != nil {
-			continue
-		}
-		backlog := func(b *ports.Backlog) {
-			if b.N++; b.N == 1 || n.Since().Before(b.Oldest) {
-				b.Oldest = n.Since()
-			}
-		}
-		switch account := of(n.Channel, n.Recipient); n.State {
-		case domain.Sent:
-			account.Sent++
+	newer, err := counter.uncounted(ctx, counts)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range merge(counts.Tallies, newer) {
+		switch account := of(t.Channel, t.Recipient); domain.NotificationState(t.State) {
 		case domain.Skipped:
-			account.Skipped++
+			account.Skipped += t.N
+		default:
+			account.Sent += t.N
+		}
+	}
+	var waiting []backlogDocument
+	err = aggregate(ctx, d.store.deliveries, &waiting,
+		bson.M{"state": bson.M{"$exists": true, "$in": bson.A{string(domain.Retrying), string(domain.Held), string(domain.Dead)}}},
+		bson.M{
+			"_id": bson.M{"channel": "$_id.channel", "recipient": "$_id.recipient", "state": "$state"},
+			"n":   bson.M{"$sum": 1}, "oldest": bson.M{"$min": since},
+		})
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range waiting {
+		switch account := of(w.ID.Channel, w.ID.Recipient); domain.NotificationState(w.ID.State) {
 		case domain.Retrying:
-			backlog(&account.Retrying)
+			account.Retrying = w.backlog()
 		case domain.Held:
-			backlog(&account.Held)
+			account.Held = w.backlog()
 		case domain.Dead:
-			backlog(&account.Dead)
+			account.Dead = w.backlog()
 		}
 	}
 	err = d.store.eachTotal(ctx, func(t total, n int) {
-		switch t.What {
-		case "expired sent":
-			of(t.Of, t.Whose).Sent += n
-		case "expired skipped":
-			of(t.Of, t.Whose).Skipped += n
-		case "expired dead":
+		if t.What == "expired dead" {
 			of(t.Of, t.Whose).Expired += n
 		}
 	})

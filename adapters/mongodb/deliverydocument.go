@@ -45,6 +45,8 @@ type deliveryDocument struct {
 	SentAt   time.Time         `bson:"sent_at"`           // when it was sent; otherwise of the latest change
 	First    time.Time         `bson:"first,omitempty"`
 	Receiver string            `bson:"receiver,omitempty"`
+	Late     string            `bson:"late,omitempty"` // see [counter]
+	Was      string            `bson:"was,omitempty"`  // the state that was counted before this one
 	Attempts []attemptDocument `bson:"attempts,omitempty"`
 
 	// Unless it is sent.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
@@ -14,8 +15,8 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// unsent selects the records of all states but Sent: only these have a state.
-var unsent = bson.M{"state": bson.M{"$exists": true}}
+// unfinal selects the records that wait or are dead.
+var unfinal = bson.M{"state": bson.M{"$exists": true, "$ne": string(domain.Skipped)}}
 
 // Record stores the notification. See [ports.DeliveryClaim].
 //
@@ -79,7 +80,30 @@ func (s *Store) insertRecords(ctx context.Context, records []record) []error {
 	for i, r := range records {
 		documents[i] = r.deliveryDocument
 	}
-	return insert(ctx, s, s.deliveries, documents)
+	return s.countFinal(ctx, documents, func() []error { return insert(ctx, s, s.deliveries, documents) })
+}
+
+// countFinal makes those of the documents late that are final and older than the floor,
+// and calls write.
+func (s *Store) countFinal(ctx context.Context, documents []deliveryDocument, write func() []error) []error {
+	var times []time.Time
+	for _, d := range documents {
+		if d.isFinal() {
+			times = append(times, d.SentAt)
+		}
+	}
+	return s.deliveryCounter.count(ctx, times, len(documents), func(late func(time.Time) string) []error {
+		for i, d := range documents {
+			if d.isFinal() {
+				documents[i].Late = late(d.SentAt)
+			}
+		}
+		return write()
+	})
+}
+
+func (d deliveryDocument) isFinal() bool {
+	return d.State == "" || d.State == string(domain.Skipped)
 }
 
 // replacement is a record that waits for the next write, and replaces the one that
@@ -101,16 +125,43 @@ func (s *Store) replace(ctx context.Context, r record, filter bson.M) error {
 // replaceWithSent replaces the record, unless it says that the notification was
 // sent already. If the record does not exist any more, it inserts one.
 func (s *Store) replaceWithSent(ctx context.Context, r record) error {
-	err := s.replacements.Do(ctx, replacement{r, unsent})
+	err := s.replacements.Do(ctx, replacement{r, unfinal})
 	if errors.Is(err, errSomeUnmatched) {
 		recorded, found, err := s.findNotification(ctx, r.ID)
 		if err != nil || recorded.State == domain.Sent {
 			return err
 		}
+		if recorded.State == domain.Skipped {
+			return s.replaceSkipped(ctx, r)
+		}
 		if found {
 			return fmt.Errorf("%w: the record changes at the same time", ports.ErrUnavailable)
 		}
 		return repeatable(ctx, s.records.Do(ctx, r))
+	}
+	return repeatable(ctx, err)
+}
+
+// replaceSkipped replaces a final record. It waits until that is counted, so that the count
+// of the new one can correct it. That is rare: the notification was sent after its claim had
+// ended and another process had skipped it.
+func (s *Store) replaceSkipped(ctx context.Context, r record) error {
+	skipped := bson.M{"_id": r.ID, "state": string(domain.Skipped)}
+	document, err := s.deliveries.FindOne(ctx, skipped).Raw()
+	if err != nil {
+		return repeatable(ctx, outage(ctx, err))
+	}
+	counted, err := s.deliveryCounter.awaitCounted(ctx, []bson.Raw{document})
+	if err != nil {
+		return err
+	}
+	if len(counted) == 0 {
+		return fmt.Errorf("%w: the record is not counted yet", ports.ErrUnavailable)
+	}
+	r.Was = string(domain.Skipped)
+	err = s.replacements.Do(ctx, replacement{r, bson.M{"state": r.Was, "sent_at": document.Lookup("sent_at")}})
+	if errors.Is(err, errSomeUnmatched) {
+		return fmt.Errorf("%w: the record changes at the same time", ports.ErrUnavailable)
 	}
 	return repeatable(ctx, err)
 }
@@ -136,17 +187,23 @@ var errSomeUnmatched = errors.New("some records did not match")
 func (s *Store) writeReplacements(ctx context.Context, replacements []replacement) []error {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout/2)
 	defer cancel()
-	models := make([]mongo.WriteModel, len(replacements))
+	documents := make([]deliveryDocument, len(replacements))
 	for i, r := range replacements {
-		filter := bson.M{"_id": r.ID}
-		for name, value := range r.filter {
-			filter[name] = value
+		documents[i] = r.deliveryDocument
+	}
+	return s.countFinal(ctx, documents, func() []error {
+		models := make([]mongo.WriteModel, len(replacements))
+		for i, r := range replacements {
+			filter := bson.M{"_id": r.ID}
+			for name, value := range r.filter {
+				filter[name] = value
+			}
+			models[i] = mongo.NewReplaceOneModel().SetFilter(filter).SetReplacement(documents[i])
 		}
-		models[i] = mongo.NewReplaceOneModel().SetFilter(filter).SetReplacement(r.deliveryDocument)
-	}
-	result, err := s.deliveries.BulkWrite(ctx, models, options.BulkWrite().SetOrdered(false))
-	if err == nil && result.MatchedCount < int64(len(models)) {
-		return slices.Repeat([]error{errSomeUnmatched}, len(models))
-	}
-	return splitError(len(models), err)
+		result, err := s.deliveries.BulkWrite(ctx, models, options.BulkWrite().SetOrdered(false))
+		if err == nil && result.MatchedCount < int64(len(models)) {
+			return slices.Repeat([]error{errSomeUnmatched}, len(models))
+		}
+		return splitError(len(models), err)
+	})
 }

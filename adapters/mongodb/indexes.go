@@ -31,10 +31,13 @@ var (
 	longestHeldFirst = bson.D{{Key: "sent_at", Value: 1}}
 	oldestFirst      = bson.D{{Key: "since", Value: 1}, {Key: "_id", Value: 1}}
 
+	lateIndex = index{name: "late", keys: bson.D{{Key: "late", Value: 1}}, only: "late"}
+
 	orderIndexes = []index{
 		{name: "newest_first", keys: newestFirst},
 		{name: "user_newest_first", keys: after(newestFirst, "user_id")},
 		{name: "waiting", keys: longestFreeFirst, only: "outbox.free_at"},
+		lateIndex,
 	}
 	// formerOrderIndex cost each order time when its event was marked as published.
 	formerOrderIndex = index{name: "outbox", keys: longestFreeFirst}
@@ -46,6 +49,7 @@ var (
 		{name: "due", keys: after(longestDueFirst, "wait.channel"), only: "wait.next_try"},
 		{name: "held", keys: after(longestHeldFirst, "wait.held_by.channel", "wait.held_by.receiver"), only: "wait.held_by"},
 		{name: "claim", keys: bson.D{{Key: "wait.claim.token", Value: 1}}, only: "wait.claim.token"},
+		lateIndex,
 	}
 	// formerDeliveryIndex found an order's deliveries. The ids find them, too.
 	formerDeliveryIndex = index{name: "order", keys: bson.D{{Key: "order_id", Value: 1}}}

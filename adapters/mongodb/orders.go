@@ -38,6 +38,7 @@ type orderDocument struct {
 	Quantity  int            `bson:"quantity"`
 	CreatedAt time.Time      `bson:"created_at"`
 	Outbox    outboxDocument `bson:"outbox"`
+	Late      string         `bson:"late,omitempty"` // see [counter]
 }
 
 // outboxDocument marks the event of its order as waiting to be published.
@@ -76,18 +77,25 @@ func (a addition) Size() int { return len(a.UserID) + len(a.Product) + len(a.ori
 // when the calls began.
 func (s *Store) insertOrders(ctx context.Context, additions []addition) []error {
 	freeAt, claim := time.Now().Add(s.options.OutboxLease), s.owner.token()
-	documents := make([]orderDocument, len(additions))
+	times := make([]time.Time, len(additions))
 	for i, a := range additions {
-		documents[i] = orderDocument{
-			ID:        string(a.ID),
-			UserID:    a.UserID,
-			Product:   a.Product,
-			Quantity:  a.Quantity,
-			CreatedAt: a.CreatedAt,
-			Outbox:    outboxDocument{freeAt, claim, newOriginDocument(a.origin)},
-		}
+		times[i] = a.CreatedAt
 	}
-	return insert(ctx, s, s.orders, documents)
+	return s.orderCounter.count(ctx, times, len(times), func(late func(time.Time) string) []error {
+		documents := make([]orderDocument, len(additions))
+		for i, a := range additions {
+			documents[i] = orderDocument{
+				ID:        string(a.ID),
+				UserID:    a.UserID,
+				Product:   a.Product,
+				Quantity:  a.Quantity,
+				CreatedAt: a.CreatedAt,
+				Outbox:    outboxDocument{freeAt, claim, newOriginDocument(a.origin)},
+				Late:      late(a.CreatedAt),
+			}
+		}
+		return insert(ctx, s, s.orders, documents)
+	})
 }
 
 // Get returns the order with that id. See [ports.OrderRepository].

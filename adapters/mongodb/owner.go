@@ -56,7 +56,9 @@ func newOwner(ctx context.Context, s *Store) (*owner, error) {
 		for {
 			select {
 			case <-time.After(s.options.beat):
-				_ = o.round(ctx) // the store's callers report an outage
+				if o.round(ctx) == nil { // the store's callers report an outage
+					o.keepCounts(ctx)
+				}
 			case <-ctx.Done():
 				return
 			}
@@ -131,16 +133,44 @@ func (o *owner) round(ctx context.Context) error {
 	return nil
 }
 
+// keepCounts starts to keep counts. It takes long only where many records have no count
+// yet, as those of an earlier version. The owner with the first id counts for all.
+func (o *owner) keepCounts(ctx context.Context) {
+	leads := true
+	for id := range o.seen {
+		leads = leads && o.id < id
+	}
+	for _, c := range o.store.counters() {
+		o.done.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, indexTimeout)
+			defer cancel()
+			_ = c.keep(ctx, leads) // the next round tries again
+		})
+	}
+}
+
 // beat takes at most one pause, so that after a lost beat the next comes in time.
 func (o *owner) beat(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, o.store.options.beat)
 	defer cancel()
 	now := time.Now()
 	o.beats++
+	joining := o.last.Load() == nil || !o.isFresh()
+	floors := bson.M{}
+	for _, c := range o.store.counters() {
+		floors[c.collection.Name()] = c.nextFloor(now, joining)
+	}
 	_, err := o.store.owners.UpdateOne(ctx, bson.M{"_id": o.id},
-		bson.M{"$set": bson.M{"beats": o.beats, "at": now}}, options.UpdateOne().SetUpsert(true))
+		bson.M{"$set": bson.M{"beats": o.beats, "at": now, "floors": floors}}, options.UpdateOne().SetUpsert(true))
 	if err != nil {
 		return fmt.Errorf("write sign of life: %w", classify(ctx, err))
+	}
+	if joining {
+		for _, c := range o.store.counters() {
+			if err := c.join(ctx); err != nil {
+				return fmt.Errorf("join the count of %s: %w", c.collection.Name(), err)
+			}
+		}
 	}
 	o.last.Store(&now)
 	return nil

@@ -15,6 +15,9 @@ import (
 
 // Expire deletes notifications that do not wait and have not changed since before.
 // See [ports.DeliveryLog].
+// It leaves those that are not counted yet, such as old ones that were recorded within the
+// last minute. If the process dies before the dead ones are counted as expired, up to limit
+// are missing in Account.
 //
 // It deletes the claims first. If the process dies after that, the next call finds
 // the same records. In the other order, claims would be left for ever.
@@ -24,9 +27,12 @@ func (d *Deliveries) Expire(ctx context.Context, before time.Time, limit int) (d
 	defer cancel()
 	limit = min(max(limit, 1), ports.MaxListLimit)
 	expired := bson.M{"sent_at": bson.M{"$lt": before}, "wait": bson.M{"$exists": false}}
-	opts := first(limit, oldestSentFirst).SetProjection(bson.M{"_id": 1, "state": 1})
+	opts := first(limit, oldestSentFirst).SetProjection(bson.M{"_id": 1, "state": 1, "sent_at": 1, "late": 1})
 	documents, err := find(ctx, d.store.deliveries, expired, opts)
 	if err != nil || len(documents) == 0 {
+		return 0, err
+	}
+	if documents, err = d.counted(ctx, documents); err != nil || len(documents) == 0 {
 		return 0, err
 	}
 	dead := slices.DeleteFunc(slices.Clone(documents), func(document bson.Raw) bool {
@@ -56,7 +62,23 @@ func (d *Deliveries) Expire(ctx context.Context, before time.Time, limit int) (d
 	if err != nil {
 		return 0, fmt.Errorf("delete records: %w", classify(ctx, err))
 	}
-	return int(result.DeletedCount), d.store.countExpired(ctx, documents[:min(len(documents), int(result.DeletedCount))])
+	if dead = dead[:min(len(dead), int(result.DeletedCount))]; len(dead) > 0 {
+		err = d.store.countExpired(ctx, dead)
+	}
+	return int(result.DeletedCount), err
+}
+
+// counted returns those of the records that may be deleted: the dead ones, and the final
+// ones that are counted.
+func (d *Deliveries) counted(ctx context.Context, documents []bson.Raw) ([]bson.Raw, error) {
+	isDead := func(document bson.Raw) bool {
+		state, _ := document.Lookup("state").StringValueOK()
+		return state == string(domain.Dead)
+	}
+	counted, err := d.store.deliveryCounter.awaitCounted(ctx, slices.DeleteFunc(slices.Clone(documents), isDead))
+	return slices.DeleteFunc(documents, func(document bson.Raw) bool {
+		return !isDead(document) && !slices.ContainsFunc(counted, func(c bson.Raw) bool { return c.Lookup("_id").Equal(document.Lookup("_id")) })
+	}), err
 }
 
 // Forget removes what the log knows of the user. See [ports.DeliveryLog].
@@ -97,21 +119,32 @@ func (d *Deliveries) forgetSome(ctx context.Context, userID string) (found, chan
 			if attempted {
 				set["attempts.$[].answer"] = ""
 			}
+			now := time.Now()
+			var final []time.Time
 			if waits {
-				set["state"], set["sent_at"], unset["wait"] = string(domain.Skipped), time.Now(), ""
+				set["state"], set["sent_at"], unset["wait"] = string(domain.Skipped), now, ""
+				final = append(final, now)
 			}
-			change := bson.M{"$unset": unset}
-			if len(set) > 0 {
-				change["$set"] = set
-			}
-			result, err := d.store.deliveries.UpdateMany(ctx, bson.M{
-				"_id": bson.M{"$in": ids}, "user_id": userID,
-				"wait": bson.M{"$exists": waits}, "attempts.0": bson.M{"$exists": attempted},
-			}, change)
+			err := d.store.deliveryCounter.count(ctx, final, 1, func(late func(time.Time) string) []error {
+				if waits && late(now) != "" {
+					set["late"] = late(now)
+				}
+				change := bson.M{"$unset": unset}
+				if len(set) > 0 {
+					change["$set"] = set
+				}
+				result, err := d.store.deliveries.UpdateMany(ctx, bson.M{
+					"_id": bson.M{"$in": ids}, "user_id": userID,
+					"wait": bson.M{"$exists": waits}, "attempts.0": bson.M{"$exists": attempted},
+				}, change)
+				if err == nil {
+					changed += int(result.ModifiedCount)
+				}
+				return []error{err}
+			})[0]
 			if err != nil {
 				return len(documents), changed, classify(ctx, err)
 			}
-			changed += int(result.ModifiedCount)
 		}
 	}
 	return len(documents), changed, nil

@@ -61,7 +61,11 @@ type Store struct {
 	channels    *mongo.Collection
 	pauses      *mongo.Collection
 	owners      *mongo.Collection
+	counts      *mongo.Collection
 	owner       *owner
+
+	orderCounter    *counter
+	deliveryCounter *counter
 
 	parts struct {
 		orders      Orders
@@ -123,9 +127,11 @@ func connect(url string, o Options) (*Store, *options.ClientOptions, error) {
 		channels:    db.Collection("channels"),
 		pauses:      db.Collection("pauses"),
 		owners:      db.Collection("owners"),
+		counts:      db.Collection("counts"),
 	}
 	s.parts.orders.store, s.parts.deliveries.store, s.parts.deadLetters.store = s, s, s
 	s.parts.contacts.store, s.parts.states.store = s, s
+	s.newCounters()
 	s.additions = gather.New(s.insertOrders)
 	s.claims = gather.New(s.insertClaims)
 	s.records = gather.New(s.insertRecords)
