@@ -265,7 +265,7 @@ func (c *counter) tally(ctx context.Context, filter bson.M) (tallies []tally, er
 	}
 	var groups []struct {
 		ID struct {
-			tally `bson:",inline"`
+			Tally tally  `bson:",inline"`
 			Was   string `bson:"was"`
 		} `bson:"_id"`
 		N int `bson:"n"`
@@ -274,7 +274,7 @@ func (c *counter) tally(ctx context.Context, filter bson.M) (tallies []tally, er
 		return nil, classify(ctx, err)
 	}
 	for _, g := range groups {
-		t := g.ID.tally
+		t := g.ID.Tally
 		t.N = g.N
 		tallies = merge(tallies, []tally{t})
 		if g.ID.Was != "" {
@@ -421,7 +421,7 @@ func (c *counter) lead(ctx context.Context, counts countsDocument, tokens []stri
 // awaitCounted returns those of the records that are in the counts. It waits some time for
 // the others, because a record is counted soon after it was written.
 func (c *counter) awaitCounted(ctx context.Context, documents []bson.Raw) ([]bson.Raw, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.store.timeout/2)
+	ctx, cancel := context.WithTimeout(ctx, c.store.timeout*3/4)
 	defer cancel()
 	for {
 		counts, err := c.read(ctx)
@@ -432,11 +432,11 @@ func (c *counter) awaitCounted(ctx context.Context, documents []bson.Raw) ([]bso
 		if len(counted) == len(documents) {
 			return counted, nil
 		}
-		if err := c.keep(ctx, false); err != nil && ctx.Err() == nil {
+		if err := c.keep(ctx, true); err != nil && ctx.Err() == nil {
 			return nil, err
 		}
 		select {
-		case <-time.After(50 * time.Millisecond):
+		case <-time.After(100 * time.Millisecond):
 		case <-ctx.Done():
 			return counted, nil
 		}
