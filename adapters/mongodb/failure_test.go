@@ -211,7 +211,7 @@ func TestCallsEndWithTheirContext(t *testing.T) {
 func TestAddSettlesLostAnswer(t *testing.T) {
 	store, p := behindProxy(t, "")
 	orders := store.Orders()
-	order := newOrder(t, "ann", epoch)
+	order := newOrder(t, "ann", time.Now().Truncate(time.Millisecond).UTC())
 
 	p.mute.Store(true)
 	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
