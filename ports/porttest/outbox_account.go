@@ -106,7 +106,7 @@ var outboxAccount = []Clause[Store]{
 		withinLease(t, s.Lease, func(round int) (claimed time.Time, fault string) {
 			e := event(round)
 			begin := time.Now()
-			must(t, "add order", s.Orders.Add(bounded(t), order(round)))
+			must(t, "add order", s.Orders.Add(bounded(t), order(round), domain.Origin{}))
 			holder, err := s.Other.Holder(bounded(t), e.ID)
 			must(t, "find event", err)
 			if end := begin.Add(s.Lease); holder.Process == "" || holder.Until.Before(begin) || holder.Until.After(end.Add(s.Lease)) {

@@ -44,7 +44,7 @@ func TestTrace(t *testing.T) {
 			return domain.NotificationKey{EventID: newOrder(t, n).Created().ID, Channel: "mail", Recipient: domain.UserRecipient}
 		}
 
-		if err := w.store.Orders().Add(t.Context(), newOrder(t, 1)); err != nil {
+		if err := w.store.Orders().Add(t.Context(), newOrder(t, 1), domain.Origin{}); err != nil {
 			t.Fatal(err)
 		}
 		check(1, account.Waiting, account.Waiting)
