@@ -18,7 +18,7 @@ func addAndSend(t *testing.T, s *mongodb.Store, at time.Time, n int) {
 	for range n {
 		order := newOrder(t, "ann", at)
 		wg.Go(func() {
-			if err := s.Orders().Add(ctx, order); err != nil {
+			if err := s.Orders().Add(ctx, order, domain.Origin{}); err != nil {
 				t.Error(err)
 			}
 			if err := s.Orders().MarkPublished(ctx, order.Created().ID); err != nil {
