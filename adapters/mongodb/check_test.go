@@ -80,7 +80,7 @@ func TestCheck(t *testing.T) {
 
 	p.refuse(13, "insert", "delete")
 	want(check(mongodb.Options{}),
-		"right insert in orders, deliveries", "right remove in orders, deliveries, delivery_claims, dead_letters, contacts, channels, pauses, owners: the server refuses it",
+		"right insert in orders, deliveries", "right remove in orders, deliveries, delivery_claims, dead_letters, contacts, channels, pauses, owners, counts, totals, openings: the server refuses it",
 		"indexes 12 of 14")
 	p.refuse(100, "update")
 	faults := check(mongodb.Options{})

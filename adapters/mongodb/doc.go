@@ -24,7 +24,10 @@
 //	             updated_at}
 //	channels    {_id: name}
 //	pauses      {_id: {channel, receiver}, kind, reason, by, since, probe, probes}
-//	owners      {_id: owner id, beats, at}                    while the store is open
+//	owners      {_id: owner id, beats, at, floors}            while the store is open
+//	counts      {_id: collection, rev, upto, tallies, late}
+//	totals      {_id: {what, of, whose}, n}                   dead letters by state, and expired dead notifications
+//	openings    {_id: {channel, recipient}, at, before, uncertain}
 //	dead_letters
 //	            {_id: letter id, message_id, content_type, headers: [{name, value}],
 //	             body, failures: [{reason, attempts, first_failure, last_failure}],
@@ -149,6 +152,23 @@
 // The server deletes it some time later, by a TTL index on that field. Put refuses
 // a dead letter whose message takes more than 15 MiB, because a document takes at
 // most 16 MiB.
+//
+// # Accounts
+//
+// The counts of orders, and of notifications that are sent or skipped, are kept up to a
+// time that the first owner moves on with each beat. Nothing is counted when a record is
+// written: an account adds the records of the last few seconds, which it finds by their
+// time. So a crash loses no count. The records of an earlier version are counted once,
+// soon after the first store has opened; until then an account reads all of them. The counts don't
+// move on while a process of an earlier version is open, whose owner has no floors.
+//
+// A record that is older than its owner's floor has a token, late, by which it is counted.
+// That costs one write for all such records between two beats.
+//
+// An account can be off in these cases. A settled dead letter, or up to one Expire of dead
+// notifications, is missing if the process dies between the change and its count; those
+// settled before this version are missing, too. A record is missing if its process stood still for more than 8 s
+// between the check of its sign of life and the write.
 //
 // # Failure
 //
