@@ -52,6 +52,7 @@ func (q *DeadLetterQueue) Depth(ctx context.Context) (depth ports.QueueDepth, er
 	for in := range q.running {
 		depth.Taken += len(in.slots)
 	}
+	depth.Hidden = max(depth.Consumers-len(q.running), 0) * drainPrefetch
 	return depth, nil
 }
 
@@ -76,4 +77,16 @@ func (l *link) depth(ctx context.Context, queue string) (messages, consumers int
 	default:
 		return 0, 0, unavailable(s.explain(err))
 	}
+}
+
+// UnreadableDepth counts the messages in the queue of what could not be drained. No consumer
+// reads it.
+//
+// ErrNotFound is returned when the queue does not exist.
+func (q *DeadLetterQueue) UnreadableDepth(ctx context.Context) (depth ports.QueueDepth, err error) {
+	queue := q.broker.options.Topology.unreadable()
+	if depth.Ready, depth.Consumers, err = q.broker.queues.depth(ctx, queue); err != nil {
+		return ports.QueueDepth{}, fmt.Errorf("count the messages in queue %q: %w", queue, err)
+	}
+	return depth, nil
 }
