@@ -74,7 +74,7 @@ func (d QueueDepth) Total() int { return d.Ready + d.Delayed + d.Taken }
 type Opening struct {
 	Channel   string
 	Recipient string
-	At        time.Time // UTC, to the millisecond
+	At        time.Time // when it was added: UTC, to the millisecond; zero: before accounts were kept
 	Before    int       // events that were published before, and not to this recipient
 	Uncertain int       // how much Before may be wrong by, because events were under way
 }

@@ -23,8 +23,8 @@ var channelStatesOpenings = []Clause[ChannelStates]{
 	{"Open stores an opening for each channel and recipient, and changes none", func(t testing.TB, c ChannelStates) {
 		checkOpenings(t, c)
 		all := []ports.Opening{
-			{Channel: "a.b$c", Recipient: `ware.house "$1"`, At: epoch, Before: 1 << 40, Uncertain: 3},
-			{Channel: channel, At: epoch.Add(time.Millisecond)},
+			{Channel: "a.b$c", Recipient: `ware.house "$1"`, At: epoch.Add(time.Millisecond), Before: 1 << 40, Uncertain: 3},
+			{Channel: channel},
 			{Channel: channel, Recipient: domain.UserRecipient, At: epoch, Before: 7},
 		}
 		for _, i := range []int{2, 0, 1} {

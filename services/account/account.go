@@ -123,7 +123,7 @@ type OrdersPart struct {
 type Recipient struct {
 	ports.DeliveryAccount
 	Configured bool      // false: some notifier had the recipient once
-	Opened     time.Time // from when on it gets events; zero: not known
+	Opened     time.Time // when it was added; zero: before accounts were kept
 	InQueue    int       // messages of the channel's queue, in any state
 	Events     *int      // that it gets: those published since then; nil: not known
 	Difference int       // events less all the others

@@ -93,8 +93,9 @@ func (o *Office) open(ctx context.Context, anyway bool) (done, moving bool, err 
 			continue
 		}
 		for _, name := range closed {
-			opening := ports.Opening{
-				Channel: channel.Name, Recipient: name, At: domain.TruncateTime(time.Now()), Before: second.before(name), Uncertain: second.depth.Hidden,
+			opening := ports.Opening{Channel: channel.Name, Recipient: name, Before: second.before(name), Uncertain: second.depth.Hidden}
+			if second.totals[name] == 0 {
+				opening.At = domain.TruncateTime(time.Now())
 			}
 			if !quiet {
 				opening.Uncertain += min(second.orders.Waiting.N, maxUnderWay) + second.depth.Taken

@@ -63,19 +63,23 @@ func NewTraceView(t Trace) TraceView {
 		v.CreatedAt = httpapi.FormatTime(t.Order.CreatedAt)
 	}
 	for _, r := range t.Recipients {
-		view := RecipientTraceView{Channel: r.Channel, Recipient: r.Recipient, Place: r.Place, Holder: holderView(r.Holder), Opened: timeView(r.Opened)}
-		if n := r.Notification; n != nil {
-			view.State, view.At, view.Attempts, view.NextTry, view.Reason = n.State, httpapi.FormatTime(n.At), n.Attempt, timeView(n.NextTry), n.Reason
-			if n.State == domain.Held {
-				view.HeldBy = &HeldByView{n.HeldBy.Channel, n.HeldBy.Receiver}
-			}
-		}
-		if l := r.Letter; l != nil {
-			view.Letter = &LetterTraceView{l.ID, l.State, httpapi.FormatTime(l.Since), timeView(l.SettledAt), l.SettledBy, l.LatestFailure().Reason}
-		}
-		v.Recipients = append(v.Recipients, view)
+		v.Recipients = append(v.Recipients, newRecipientView(r))
 	}
 	return v
+}
+
+func newRecipientView(r RecipientTrace) RecipientTraceView {
+	view := RecipientTraceView{Channel: r.Channel, Recipient: r.Recipient, Place: r.Place, Holder: holderView(r.Holder), Opened: timeView(r.Opened)}
+	if n := r.Notification; n != nil {
+		view.State, view.At, view.Attempts, view.NextTry, view.Reason = n.State, httpapi.FormatTime(n.At), n.Attempt, timeView(n.NextTry), n.Reason
+		if n.State == domain.Held {
+			view.HeldBy = &HeldByView{n.HeldBy.Channel, n.HeldBy.Receiver}
+		}
+	}
+	if l := r.Letter; l != nil {
+		view.Letter = &LetterTraceView{l.ID, l.State, httpapi.FormatTime(l.Since), timeView(l.SettledAt), l.SettledBy, l.LatestFailure().Reason}
+	}
+	return view
 }
 
 func holderView(h ports.Holder) *HolderView {
@@ -90,4 +94,17 @@ func timeView(t time.Time) string {
 		return ""
 	}
 	return httpapi.FormatTime(t)
+}
+
+// FindingView is a finding of an audit as JSON shows it.
+type FindingView struct {
+	OrderID   domain.OrderID `json:"order_id"`
+	CreatedAt string         `json:"created_at"`
+	Cause     string         `json:"cause"` // see [Finding.Reason]
+	RecipientTraceView
+}
+
+// NewFindingView returns the view of the finding.
+func NewFindingView(f Finding) FindingView {
+	return FindingView{f.OrderID, httpapi.FormatTime(f.CreatedAt), f.Reason(), newRecipientView(f.RecipientTrace)}
 }

@@ -25,8 +25,14 @@ func (o *OrdersAt) Validate() error {
 	if o.OrdersURL == "" {
 		return nil
 	}
-	if u, err := url.Parse(o.OrdersURL); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.RawQuery != "" || u.Fragment != "" {
-		return errors.New("--orders-url: it is not the address of a server; give one such as http://orders.internal:9080")
+	return CheckServer("--orders-url", o.OrdersURL)
+}
+
+// CheckServer returns an error that names the flag unless its value is the address of a
+// server.
+func CheckServer(flag, address string) error {
+	if u, err := url.Parse(address); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.RawQuery != "" || u.Fragment != "" {
+		return errors.New(flag + ": it is not the address of a server; give one such as http://orders.internal:8080")
 	}
 	return nil
 }

@@ -1,0 +1,79 @@
+package operators
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"text/tabwriter"
+	"time"
+
+	"example.com/orderflow/services/account"
+	"example.com/orderflow/services/cmd/internal/app"
+	"example.com/orderflow/services/internal/httpapi"
+)
+
+// auditDelay is how old an order must be to be audited: a younger one is under way.
+const auditDelay = 5 * time.Second
+
+type audit struct {
+	Orders string   `required:"" placeholder:"URL" help:"Public address of the order service, such as http://localhost:8080."`
+	Since  app.Days `default:"24h" help:"How old the oldest orders are, at most the retention."`
+	output
+}
+
+// Run lists every order that has not reached a recipient. It returns an error if there is one.
+func (a *audit) Run(ctx context.Context, notifying *app.Notifying, common *app.Common, streams app.Streams) error {
+	if err := app.CheckServer("--orders", a.Orders); err != nil {
+		return app.UsageErrorf("%s", err)
+	}
+	if a.Since <= 0 || a.Since > notifying.Retention {
+		return app.UsageErrorf("--since: %s is out of range; give more than 0 and at most the retention, %s: older records are deleted", a.Since, notifying.Retention)
+	}
+	return withOffice(ctx, notifying, common, streams, func(*app.Store) account.Orders { return nil }, a.audit)
+}
+
+func (a *audit) audit(ctx context.Context, office *account.Office, s session) error {
+	client := &http.Client{Transport: new(http.Transport), Timeout: 30 * time.Second}
+	defer client.CloseIdleConnections()
+	now := time.Now()
+	table := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
+	counts := make(map[[2]string]int)
+	last := now
+	result, err := office.Audit(ctx, account.Audit{
+		Walk: account.RemoteWalk(client, a.Orders), From: now.Add(-time.Duration(a.Since)), To: now.Add(-auditDelay),
+		Progress: func(orders, notifications int) {
+			if time.Since(last) >= time.Second {
+				last = time.Now()
+				fmt.Fprintf(s.err, "%d notifications and %d orders read\n", notifications, orders)
+			}
+		},
+		Found: func(f account.Finding) error {
+			if len(counts) == 0 && !a.JSON {
+				fmt.Fprintln(table, "ORDER\tTAKEN\tCHANNEL\tRECIPIENT\tREASON\tWHERE")
+			}
+			counts[[2]string{f.Channel, f.Reason()}]++
+			if a.JSON {
+				s.printJSON(account.NewFindingView(f))
+				return nil
+			}
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", f.OrderID, httpapi.FormatTime(f.CreatedAt), app.Printable(f.Channel),
+				cmp.Or(app.Printable(f.Recipient), "-"), f.Reason(), oneLine(where(f.RecipientTrace)))
+			return nil
+		},
+	})
+	_ = table.Flush() // flush reports errors
+	if err := cmp.Or(err, s.flush()); err != nil {
+		return err
+	}
+	fmt.Fprintf(s.err, "%s audited in %v\n", count(result.Orders, "order"), time.Since(now).Round(100*time.Millisecond))
+	for _, key := range slices.SortedFunc(maps.Keys(counts), func(a, b [2]string) int { return cmp.Or(cmp.Compare(a[0], b[0]), cmp.Compare(a[1], b[1])) }) {
+		fmt.Fprintf(s.err, "%s %s: %d\n", app.Printable(key[0]), key[1], counts[key])
+	}
+	if result.Findings > 0 {
+		return fmt.Errorf("%s not accounted for", count(result.Findings, "notification"))
+	}
+	return nil
+}
