@@ -66,7 +66,7 @@ func TestAudit(t *testing.T) {
 	want := make(map[domain.OrderID]string)
 	for n := range count {
 		o := newOrder(t, n)
-		if err := w.store.Orders().Add(t.Context(), o); err != nil {
+		if err := w.store.Orders().Add(t.Context(), o, domain.Origin{}); err != nil {
 			t.Fatal(err)
 		}
 		if n%12 != 5 {
