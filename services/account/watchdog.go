@@ -48,12 +48,7 @@ func NewWatchdog(office *Office, log *slog.Logger) (*Watchdog, error) {
 	if err := wiring.Check("watchdog", wiring.Part{Name: "an office", Given: office}); err != nil {
 		return nil, err
 	}
-	if office.parts.Remote {
-		local := office.parts
-		local.Orders = nil
-		office = &Office{parts: local, latest: make(map[recipient]observation)}
-	}
-	return &Watchdog{office: office, log: wiring.Logger(log), places: make(map[string]place)}, nil
+	return &Watchdog{office: office.local(), log: wiring.Logger(log), places: make(map[string]place)}, nil
 }
 
 // Run watches until ctx ends, and returns nil. It logs each place once when it stalls, and

@@ -39,8 +39,9 @@ var (
 	attempts        = Metric{"orderflow.attempt.duration", "orderflow_attempt_duration_seconds", "s", []string{"channel", "outcome"}, "Time that a receiver took for one attempt; outcome is accepted, refused, rejected or unreachable."}
 	sendingNow      = Metric{"orderflow.attempts.in_flight", "orderflow_attempts_in_flight", "{attempt}", []string{"channel"}, "Notifications that are being sent."}
 	notifyDelay     = Metric{"orderflow.order_to_notification", "orderflow_order_to_notification_seconds", "s", []string{"channel"}, "Time from the order to the receiver's acceptance of its notification."}
-	backlog         = Metric{"orderflow.backlog", "orderflow_backlog", "{event}", []string{"channel", "place"}, "What waits: place is outbox, queue, retrying, held or dead; channel is empty for the outbox."}
+	backlog         = Metric{"orderflow.backlog", "orderflow_backlog", "{event}", []string{"channel", "place"}, "What waits: place is outbox, queue, retrying, held, dead, dead_letters or dead_letter_queue; channel is empty for the first and the last."}
 	backlogAge      = Metric{"orderflow.backlog.oldest", "orderflow_backlog_oldest_seconds", "s", []string{"channel", "place"}, "Age of the oldest that waits there; 0 if nothing waits."}
+	stalls          = Metric{"orderflow.stalls", "orderflow_stalls_total", "{stall}", []string{"place"}, "Times that work waited for a minute and nothing moved: in the outbox, or in the queue of a channel."}
 	connectionUp    = Metric{"orderflow.up", "orderflow_up", "", []string{"server"}, "1 if the store or broker answers, otherwise 0."}
 	buildInfo       = Metric{"orderflow.build.info", "orderflow_build_info", "", []string{"go_version", "service", "version"}, "Always 1."}
 )
@@ -48,7 +49,7 @@ var (
 // Metrics lists all metrics. The README's table has the same rows.
 var Metrics = []Metric{
 	requests, requestDuration, requestsNow, ordersPlaced, published, publishDuration, publishDelay, publishBatch, markBatch,
-	handled, notifications, attempts, sendingNow, notifyDelay, backlog, backlogAge, connectionUp, buildInfo,
+	handled, notifications, attempts, sendingNow, notifyDelay, backlog, backlogAge, stalls, connectionUp, buildInfo,
 }
 
 var (
@@ -130,6 +131,11 @@ func setOf(m *Metric, values labels) attribute.Set {
 
 // Placed counts an order.
 func (t *Telemetry) Placed(ctx context.Context) { t.placed.Add(ctx, 1) }
+
+// Stalled counts that work waits at the place and nothing moves.
+func (t *Telemetry) Stalled(ctx context.Context, place string) {
+	t.stalls.Add(ctx, 1, metric.WithAttributeSet(setOf(&stalls, labels{place})))
+}
 
 // Published records a call to the broker and its answers.
 func (t *Telemetry) Published(ctx context.Context, took time.Duration, confirmed, refused, unknown int) {

@@ -11,8 +11,8 @@ import (
 
 // Backlog is what waits at one place.
 type Backlog struct {
-	Place   string // outbox, queue, retrying, held or dead
-	Channel string // empty: the outbox
+	Place   string
+	Channel string // empty: the outbox, or the queue of dead letters
 	Count   int64
 	Oldest  time.Time // zero: nothing waits
 }

@@ -24,7 +24,7 @@ type Telemetry struct {
 	meter  metric.Meter
 
 	requests                                      metric.Int64Counter
-	placed, published, handled, recorded          metric.Int64Counter
+	placed, published, handled, recorded, stalls  metric.Int64Counter
 	inFlight, sending                             metric.Int64UpDownCounter
 	requestTook, publishTook, publishDelay        metric.Float64Histogram
 	publishSize, markSize, attempted, notifyDelay metric.Float64Histogram
@@ -44,7 +44,7 @@ func New(tracers trace.TracerProvider, meters metric.MeterProvider) *Telemetry {
 	t.placed, t.published = t.counter(ordersPlaced), t.counter(published)
 	t.publishTook, t.publishDelay = t.histogram(publishDuration, callSeconds), t.histogram(publishDelay, waitSeconds)
 	t.publishSize, t.markSize = t.histogram(publishBatch, batchSizes), t.histogram(markBatch, batchSizes)
-	t.handled, t.recorded = t.counter(handled), t.counter(notifications)
+	t.handled, t.recorded, t.stalls = t.counter(handled), t.counter(notifications), t.counter(stalls)
 	t.attempted, t.sending = t.histogram(attempts, callSeconds), t.upDown(sendingNow)
 	t.notifyDelay = t.histogram(notifyDelay, waitSeconds)
 	return t

@@ -11,6 +11,7 @@ import (
 
 	"example.com/orderflow/ports"
 	"example.com/orderflow/services/account"
+	"example.com/orderflow/services/internal/telemetry"
 )
 
 // OrdersAt has the setting of a notifier that knows where the order service is.
@@ -60,7 +61,7 @@ func (c *Common) OpenOffice(store *Store, broker *Broker, channels *Channels, or
 }
 
 // Accounting returns the component that opens the accounts of new recipients, and watches
-// whether what waits also moves. The handlers say so at /readyz.
+// whether what waits also moves. The handlers say so at /readyz. The metrics show what waits.
 func (c *Common) Accounting(office *account.Office, log *slog.Logger, handlers ...interface{ WatchProgress(ports.Pinger) }) (Component, error) {
 	watchdog, err := account.NewWatchdog(office, log)
 	if err != nil {
@@ -68,6 +69,11 @@ func (c *Common) Accounting(office *account.Office, log *slog.Logger, handlers .
 	}
 	for _, handler := range handlers {
 		handler.WatchProgress(watchdog)
+	}
+	metrics := telemetry.New(nil, nil)
+	watchdog.Stalled = func(place string) { metrics.Stalled(context.Background(), place) }
+	if err := office.Observe(nil); err != nil {
+		return Component{}, err
 	}
 	return Component{Name: "account", Run: func(ctx context.Context) error {
 		var opening sync.WaitGroup

@@ -1,0 +1,91 @@
+package account
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/otel/metric"
+
+	"example.com/orderflow/ports"
+	"example.com/orderflow/services/internal/telemetry"
+)
+
+// drawPause is how old an account may be that the metrics show.
+const drawPause = 5 * time.Second
+
+// Observe reports what waits in the metrics, each time that they are collected. A nil
+// provider means the global one. A part that does not answer has no values meanwhile.
+func (o *Office) Observe(meters metric.MeterProvider) error {
+	office := o.local()
+	var mu sync.Mutex
+	var drawn time.Time
+	var latest []telemetry.Backlog
+	return telemetry.ObserveBacklogs(meters, func(ctx context.Context) ([]telemetry.Backlog, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if drawn.IsZero() || time.Since(drawn) >= drawPause {
+			latest, drawn = office.backlogs(office.Draw(ctx)), time.Now()
+		}
+		return latest, nil
+	})
+}
+
+// local returns an office without the orders that another process watches.
+func (o *Office) local() *Office {
+	if !o.parts.Remote {
+		return o
+	}
+	parts := o.parts
+	parts.Orders, parts.Remote = nil, false
+	return &Office{parts: parts, latest: make(map[recipient]observation)}
+}
+
+// backlogs returns what waits at each place, and 0 for a place where nothing does.
+func (o *Office) backlogs(a Account) (all []telemetry.Backlog) {
+	add := func(place, channel string, waits ...ports.Backlog) {
+		b := telemetry.Backlog{Place: place, Channel: channel}
+		for _, w := range waits {
+			b.Count += int64(w.N)
+			if !w.Oldest.IsZero() && (b.Oldest.IsZero() || w.Oldest.Before(b.Oldest)) {
+				b.Oldest = w.Oldest
+			}
+		}
+		all = append(all, b)
+	}
+	if a.Orders != nil {
+		add("outbox", "", a.Orders.Waiting)
+	}
+	for _, q := range a.Queues {
+		add("queue", q.Channel, ports.Backlog{N: q.Ready + q.Delayed, Oldest: q.Oldest})
+	}
+	if a.LetterQueue != nil {
+		add("dead_letter_queue", "", ports.Backlog{N: a.LetterQueue.Ready + a.LetterQueue.Delayed, Oldest: a.LetterQueue.Oldest})
+	}
+	missing := func(part string) bool {
+		return slices.ContainsFunc(a.Faults, func(f Fault) bool { return f.Part == part })
+	}
+	for _, channel := range o.parts.Channels {
+		var retrying, held, dead, letters []ports.Backlog
+		for _, r := range a.Recipients {
+			if r.Channel == channel.Name {
+				retrying, held, dead = append(retrying, r.Retrying), append(held, r.Held), append(dead, r.Dead)
+			}
+		}
+		for _, l := range a.DeadLetters {
+			if l.Subscription == channel.Subscription {
+				letters = append(letters, l.Waiting)
+			}
+		}
+		if !missing("deliveries") && !missing("openings") {
+			add("retrying", channel.Name, retrying...)
+			add("held", channel.Name, held...)
+			add("dead", channel.Name, dead...)
+		}
+		if !missing("dead letters") {
+			add("dead_letters", channel.Name, letters...)
+		}
+	}
+	return all
+}
