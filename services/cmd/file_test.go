@@ -48,8 +48,8 @@ func TestDataFolder(t *testing.T) {
 		if want := filepath.Join(folder, "orderflow.db") + ", 1 order "; !strings.Contains(again.out.String(), want) {
 			return fmt.Errorf("the welcome does not say %q", want)
 		}
-		if want := "rm '" + filepath.Join(folder, "orderflow.db") + "'*)"; !strings.Contains(again.out.String(), want) {
-			return fmt.Errorf("the welcome does not say %q", want)
+		if file := filepath.Join(folder, "orderflow.db"); !strings.Contains(again.out.String(), fmt.Sprintf("rm '%s' '%s'-*)", file, file)) {
+			return fmt.Errorf("the welcome does not say how to remove %q", file)
 		}
 		return nil
 	})
