@@ -58,7 +58,7 @@ receivers: ## Kill the mail server, then the webhooks' receiver, for a minute ea
 	.ci/try chaos --scenario receivers --rate $(RATE)
 
 .PHONY: check
-check: ## Check form, generated files, imports, go.mod of both modules, and the API descriptions
+check: ## Check form, generated files, imports, go.mod of both modules, the API descriptions and the alert rules
 	@test -z "$$(gofmt -l .)" || { echo 'gofmt would change:'; gofmt -l .; exit 1; }
 	go vet ./...
 	go vet -C $(PROOF) ./...
@@ -69,6 +69,7 @@ check: ## Check form, generated files, imports, go.mod of both modules, and the 
 	go test -run 'TestImports|TestIsAllowed' .
 	.ci/generated
 	.ci/descriptions
+	.ci/rules
 
 .PHONY: generate
 generate: ## Regenerate the generated files

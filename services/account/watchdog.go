@@ -51,6 +51,21 @@ func NewWatchdog(office *Office, log *slog.Logger) (*Watchdog, error) {
 	return &Watchdog{office: office.local(), log: wiring.Logger(log), places: make(map[string]place)}, nil
 }
 
+// Places returns the names of the places that it watches.
+func (w *Watchdog) Places() (names []string) {
+	if w.office.parts.Orders != nil {
+		names = append(names, outbox)
+	}
+	for _, channel := range w.office.parts.Channels {
+		names = append(names, ofChannel(channel.Name))
+	}
+	return names
+}
+
+const outbox = "outbox"
+
+func ofChannel(name string) string { return "channel " + name }
+
 // Run watches until ctx ends, and returns nil. It logs each place once when it stalls, and
 // once when something moves again.
 func (w *Watchdog) Run(ctx context.Context) error {
@@ -85,7 +100,7 @@ func (w *Watchdog) look(ctx context.Context) {
 		if n := a.Orders.Waiting.N; n > 0 {
 			waiting = fmt.Sprintf("%d events wait to be published", n) + since(a.At, a.Orders.Waiting.Oldest)
 		}
-		w.note(ctx, "outbox", fmt.Sprint(a.Orders.Published), waiting)
+		w.note(ctx, outbox, fmt.Sprint(a.Orders.Published), waiting)
 	}
 	for _, q := range a.Queues {
 		moved, known := "", false
@@ -102,7 +117,7 @@ func (w *Watchdog) look(ctx context.Context) {
 		if n := q.Ready + q.Taken; n > 0 {
 			waiting = fmt.Sprintf("%d events wait in the queue, which has %d consumers", n, q.Consumers) + since(a.At, q.Oldest)
 		}
-		w.note(ctx, "channel "+q.Channel, moved, waiting)
+		w.note(ctx, ofChannel(q.Channel), moved, waiting)
 	}
 }
 

@@ -132,9 +132,10 @@ func setOf(m *Metric, values labels) attribute.Set {
 // Placed counts an order.
 func (t *Telemetry) Placed(ctx context.Context) { t.placed.Add(ctx, 1) }
 
-// Stalled counts that work waits at the place and nothing moves.
-func (t *Telemetry) Stalled(ctx context.Context, place string) {
-	t.stalls.Add(ctx, 1, metric.WithAttributeSet(setOf(&stalls, labels{place})))
+// Stalled counts how often work waited at the place and nothing moved; 0 makes the counter
+// begin.
+func (t *Telemetry) Stalled(ctx context.Context, place string, times int) {
+	t.stalls.Add(ctx, int64(times), metric.WithAttributeSet(setOf(&stalls, labels{place})))
 }
 
 // Published records a call to the broker and its answers.

@@ -57,7 +57,7 @@ func TestMetrics(t *testing.T) {
 		tel.Published(ctx, time.Second, 1, 1, 1)
 		tel.Confirmed(ctx, -time.Second) // a clock that was set back
 		tel.Marked(ctx, 3)
-		tel.Stalled(ctx, "outbox")
+		tel.Stalled(ctx, "outbox", 1)
 		tel.Handled(ctx, "mail", "done")
 		tel.Recorded(ctx, "mail", "sent")
 		tel.Notified(ctx, "mail", time.Second)

@@ -71,7 +71,10 @@ func (c *Common) Accounting(office *account.Office, log *slog.Logger, handlers .
 		handler.WatchProgress(watchdog)
 	}
 	metrics := telemetry.New(nil, nil)
-	watchdog.Stalled = func(place string) { metrics.Stalled(context.Background(), place) }
+	watchdog.Stalled = func(place string) { metrics.Stalled(context.Background(), place, 1) }
+	for _, place := range watchdog.Places() {
+		metrics.Stalled(context.Background(), place, 0) // from now on an increase is seen
+	}
 	if err := office.Observe(nil); err != nil {
 		return Component{}, err
 	}
