@@ -14,7 +14,8 @@ import (
 )
 
 // What is over is counted by counters, which change in the transactions that change the
-// records. What waits is counted by its index.
+// records: once in each, for all of its records. What waits is counted by its index, and
+// what is in the outbox by reading it.
 const (
 	countOrders    = "orders"
 	countPublished = "published"
@@ -55,11 +56,10 @@ func (o *Orders) Account(ctx context.Context) (account ports.OutboxAccount, err 
 				return err
 			}
 		}
-		err := tx.query(func(r row) bool { account.Waiting.N = r.ColumnInt(0); return false }, "SELECT count(*) FROM outbox")
-		if err != nil || account.Waiting.N == 0 {
-			return err
-		}
-		return tx.query(func(r row) bool { account.Waiting.Oldest = r.time(0); return false }, "SELECT min(ordered_at) FROM outbox")
+		return tx.query(func(r row) bool {
+			account.Waiting = ports.Backlog{N: r.ColumnInt(0), Oldest: r.time(1)}
+			return false
+		}, "SELECT count(*), min(ordered_at) FROM outbox")
 	})
 	return account, err
 }

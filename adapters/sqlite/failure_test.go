@@ -86,7 +86,7 @@ func TestOneFailure(t *testing.T) {
 	}
 	failures, kept := 0, 0
 	for n := range 150 {
-		left := n % 30
+		left := n % 25
 		d.failWith(func(op, suffix string) error {
 			if op == "write" || op == "sync" || op == "truncate" {
 				if left--; left == 0 {
