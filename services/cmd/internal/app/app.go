@@ -120,6 +120,7 @@ func Exec(ctx context.Context, program Program, settings Settings, args []string
 		plain = errs
 		s.Err = redacting{plain}
 		log := settings.Shared().logger(out)
+		settings.Shared().setStatus(program, settings, command, files)
 		logStart(program, settings, log)
 		defer runtime.KeepAlive(limitMemory(os.DirFS("/"), log))
 		stop, err := settings.Shared().startTelemetry(program.Name, log)

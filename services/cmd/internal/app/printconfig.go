@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"net/url"
@@ -14,39 +15,13 @@ import (
 // printConfig prints the settings, each with its source: a flag, a variable, a file that a
 // variable names, or the default. It hides secrets.
 func printConfig(command *kong.Context, files *fileVariables, settings Settings, out io.Writer) error {
-	given := make(map[*kong.Value]bool)
-	for _, part := range command.Path {
-		if part.Flag != nil {
-			given[part.Flag.Value] = true
-		}
-	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	row := func(name, value, source string) {
 		fmt.Fprintf(table, "%s\t%s\t%s\n", name, Printable(value), Printable(source))
 	}
 	row("SETTING", "VALUE", "SOURCE")
-	for _, flag := range command.Model.Flags {
-		if flag.Name == "help" || flag.Name == "print-config" {
-			continue
-		}
-		source := "default"
-		switch {
-		case given[flag.Value]:
-			source = "flag"
-		case files.paths[flag.Value] != "":
-			source = fmt.Sprintf("file %s (%s)", Redact(files.paths[flag.Value]), flag.Tag.Get("filevar"))
-		default:
-			for _, variable := range flag.Envs {
-				if _, set := os.LookupEnv(variable); set {
-					source = "variable " + variable
-				}
-			}
-		}
-		value := shownSetting(flag.Name, valueText(flag))
-		if value == "" {
-			value = "(none)"
-		}
-		row(flag.Name, value, source)
+	for _, s := range shownSettings(command, files) {
+		row(s.Name, cmp.Or(s.Value, "(none)"), s.Source)
 	}
 	if n, ok := settings.(interface{ notifying() *Notifying }); ok {
 		if webhookSecretIsSet() {
@@ -64,6 +39,43 @@ func printConfig(command *kong.Context, files *fileVariables, settings Settings,
 		}
 	}
 	return table.Flush()
+}
+
+// Setting is a setting as people see it, without secrets.
+type Setting struct {
+	Name   string `json:"name"`
+	Value  string `json:"value"`
+	Source string `json:"source"` // flag, a variable, a file that a variable names, or default
+}
+
+// shownSettings returns the settings of the flags.
+func shownSettings(command *kong.Context, files *fileVariables) (shown []Setting) {
+	given := make(map[*kong.Value]bool)
+	for _, part := range command.Path {
+		if part.Flag != nil {
+			given[part.Flag.Value] = true
+		}
+	}
+	for _, flag := range command.Model.Flags {
+		if flag.Name == "help" || flag.Name == "print-config" {
+			continue
+		}
+		source := "default"
+		switch {
+		case given[flag.Value]:
+			source = "flag"
+		case files.paths[flag.Value] != "":
+			source = fmt.Sprintf("file %s (%s)", Redact(files.paths[flag.Value]), flag.Tag.Get("filevar"))
+		default:
+			for _, variable := range flag.Envs {
+				if _, set := os.LookupEnv(variable); set {
+					source = "variable " + variable
+				}
+			}
+		}
+		shown = append(shown, Setting{flag.Name, shownSetting(flag.Name, valueText(flag)), source})
+	}
+	return shown
 }
 
 // valueText returns the setting's value as a flag would have it.

@@ -33,7 +33,7 @@ const (
 )
 
 // AdminServer returns the component that serves operators: the handlers, by patterns
-// of [http.ServeMux], the log level at /log-level, profiles of the process under
+// of [http.ServeMux], the log level at /log-level, what runs at /status, profiles of the process under
 // /debug/pprof/, and the service's OpenAPI document, which describes all of them.
 func (c *Common) AdminServer(openAPI []byte, handlers map[string]http.Handler, log *slog.Logger) (Component, error) {
 	listener, err := c.AdminAddr.Listen("admin-addr")
@@ -58,6 +58,7 @@ func (c *Common) adminHandler(openAPI []byte, handlers map[string]http.Handler, 
 		mux.Handle("/", own)
 	}
 	mux.Handle("/log-level", c.levelHandler(log))
+	mux.Handle("/status", c.statusHandler(log))
 	mux.Handle("/debug/pprof/", profiles())
 	mux.Handle("/metrics", httpapi.NewHandler(httpapi.Routes{"/metrics": {http.MethodGet: c.metricsHandler}}, nil, log))
 	return httpapi.ForOperators(mux, log)

@@ -15,7 +15,7 @@ import (
 
 // isOfPrograms reports whether the programs serve the path, not the services' handlers.
 func isOfPrograms(path string) bool {
-	return strings.HasPrefix(path, "/debug/") || path == "/log-level" || path == "/metrics"
+	return strings.HasPrefix(path, "/debug/") || path == "/log-level" || path == "/status" || path == "/metrics"
 }
 
 // Each service's document describes what the programs add to its admin address, and is
@@ -24,6 +24,7 @@ func TestAdminAddressIsDescribed(t *testing.T) {
 	for _, openAPI := range [][]byte{order.OpenAPI, notification.OpenAPI} {
 		document := apitest.Load(openAPI, func(path string) bool { return isOfPrograms(path) || path == "/openapi.yaml" })
 		c := &Common{ShutdownTimeout: time.Second}
+		c.status = Status{Started: "2026-11-23T10:00:00.000Z", Addresses: []string{"http://localhost:8080"}, Settings: []Setting{{"store", "memory:", "flag"}}}
 		stop, err := c.startTelemetry("test", slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)

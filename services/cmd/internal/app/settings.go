@@ -21,6 +21,7 @@ type Common struct {
 	data   string               // URL of the file in the data folder; empty: the program has none
 	files  map[string]*openFile // by path
 	level  slog.LevelVar        // of the log
+	status Status               // of a running service
 
 	metrics http.Handler // nil until the telemetry was started
 

@@ -16,18 +16,21 @@ import (
 // OfOrders are the commands of an executable that only takes orders.
 type OfOrders struct {
 	Account accountOfOrders `cmd:"" help:"Add up orders and events; exit with status 0 only if nothing is missing."`
+	Status  status          `cmd:"" help:"Show what runs: version, readiness, account and settings. Asks the running service at --admin-addr."`
 }
 
 // OfNotifications are the commands of an executable that only notifies.
 type OfNotifications struct {
 	Account accountOfNotifications `cmd:"" help:"Add up what became of all events; exit with status 0 only if nothing is missing."`
 	Why     whyOfNotifications     `cmd:"" help:"Say where an order's event is, for each channel."`
+	Status  status                 `cmd:"" help:"Show what runs: version, readiness, account and settings. Asks the running service at --admin-addr."`
 }
 
 // OfBoth are the commands of an executable that takes orders and notifies.
 type OfBoth struct {
 	Account accountOfBoth `cmd:"" help:"Add up what became of all orders; exit with status 0 only if nothing is missing."`
 	Why     whyOfBoth     `cmd:"" help:"Say where an order's event is, for each channel."`
+	Status  status        `cmd:"" help:"Show what runs: version, readiness, account and settings. Asks the running service at --admin-addr."`
 }
 
 // printing is how a command prints an account.
