@@ -161,7 +161,8 @@ func fillForms(t *testing.T, store *mongodb.Store) {
 	t.Helper()
 	ctx := t.Context()
 	first, second := newOrder(t, "ann", epoch), newOrder(t, "ann", epoch)
-	err := errors.Join(store.Orders().Add(ctx, first, domain.Origin{}), store.Orders().Add(ctx, second, domain.Origin{}), store.Orders().Release(ctx, epoch, second.Created().ID))
+	origin := domain.Origin{RequestID: "r-1", TraceParent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", TraceState: "vendor=1"}
+	err := errors.Join(store.Orders().Add(ctx, first, origin), store.Orders().Add(ctx, second, origin), store.Orders().Release(ctx, epoch, second.Created().ID))
 	attempts := []domain.Attempt{{At: epoch, Duration: time.Millisecond, Outcome: domain.Refused, Code: "450", Answer: "busy"}}
 	for i, state := range domain.NotificationStates {
 		order := newOrder(t, "ann", epoch)
@@ -176,7 +177,9 @@ func fillForms(t *testing.T, store *mongodb.Store) {
 		if claimErr != nil {
 			t.Fatal(claimErr)
 		}
-		err = errors.Join(err, claim.Record(ctx, n, order.Created()))
+		event := order.Created()
+		event.Origin = origin
+		err = errors.Join(err, claim.Record(ctx, n, event))
 	}
 	failure := ports.Failure{Reason: "reason", Attempts: 1, FirstFailure: epoch, LastFailure: epoch}
 	err = errors.Join(err, store.DeadLetters().Put(ctx, ports.DeadLetter{ID: "x", Subscription: "email", Failure: failure, Message: ports.Message{
