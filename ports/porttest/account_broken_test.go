@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"example.com/orderflow/domain"
@@ -44,27 +45,27 @@ func brokenOutboxAccounts() []broken[porttest.Store] {
 			}
 		})},
 		{"published is what does not wait", counts, both, faulty(func(f *faultyStore) {
-			added := 0
+			var added atomic.Int64
 			f.add = func(ctx context.Context, order domain.Order, origin domain.Origin) error {
-				added++ // even if it exists
+				added.Add(1) // even if it exists
 				return f.store.Add(ctx, order, origin)
 			}
 			accounting(&f.account, func(a *ports.OutboxAccount) {
 				if a.Orders == 9 {
-					a.Published = added - a.Waiting.N + 1
+					a.Published = int(added.Load()) - a.Waiting.N + 1
 				}
 			})
 		})},
 		{"an order that exists is counted again", sum, "", faulty(func(f *faultyStore) {
-			refused := 0
+			var refused atomic.Int64
 			f.add = func(ctx context.Context, order domain.Order, origin domain.Origin) error {
 				err := f.store.Add(ctx, order, origin)
 				if errors.Is(err, ports.ErrExists) {
-					refused++
+					refused.Add(1)
 				}
 				return err
 			}
-			accounting(&f.account, func(a *ports.OutboxAccount) { a.Orders += refused })
+			accounting(&f.account, func(a *ports.OutboxAccount) { a.Orders += int(refused.Load()) })
 		})},
 		{"Account of the outbox ignores its context", ended, "", changing(nil)},
 		{"an event is claimed for ever", "Account and Holder: Holder names who has claimed an event, until when", "", faulty(func(f *faultyStore) {
@@ -99,29 +100,29 @@ func brokenDeliveryAccounts() []broken[porttest.DeliveryLog] {
 			}
 		})},
 		{"a notification that was dead stays counted as dead", follows, all, faultyDeliveries(func(l *faultyLog) {
-			dead := 0
+			var dead atomic.Int64
 			l.record = func(ctx context.Context, c *faultyClaim, n domain.Notification, event domain.Event) error {
 				if n.State == domain.Dead {
-					dead++
+					dead.Add(1)
 				}
 				return c.DeliveryClaim.Record(ctx, n, event)
 			}
 			accounting(&l.account, func(all *[]ports.DeliveryAccount) {
 				if len(*all) == 1 {
-					(*all)[0].Dead.N = dead
+					(*all)[0].Dead.N = int(dead.Load())
 				}
 			})
 		})},
 		{"what has expired is not counted", retains, all, faultyDeliveries(func(l *faultyLog) {
-			expired := 0
+			var expired atomic.Int64
 			l.expire = func(ctx context.Context, before time.Time, limit int) (int, error) {
 				n, err := l.whole.Expire(ctx, before, limit)
-				expired += n
+				expired.Add(int64(n))
 				return n, err
 			}
 			accounting(&l.account, func(all *[]ports.DeliveryAccount) {
 				if len(*all) > 0 {
-					(*all)[0].Sent -= expired
+					(*all)[0].Sent -= int(expired.Load())
 				}
 			})
 		})},
@@ -157,16 +158,16 @@ func brokenLetterAccounts() []broken[porttest.DeadLetters] {
 			}
 		})},
 		{"a replayed letter stays counted as replayed", follows, "", faultyLetters(func(f *faultyDeadLetters) {
-			replays := 0
+			var replays atomic.Int64
 			f.settle = func(ctx context.Context, letter ports.DeadLetterRecord, state ports.DeadLetterState, by string) error {
 				if state == ports.Replayed {
-					replays++
+					replays.Add(1)
 				}
 				return f.whole.Settle(ctx, letter, state, by)
 			}
 			accounting(&f.account, func(all *[]ports.DeadLetterAccount) {
 				if len(*all) == 1 {
-					(*all)[0].Replayed = replays
+					(*all)[0].Replayed = int(replays.Load())
 				}
 			})
 		})},

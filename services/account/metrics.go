@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -10,26 +11,61 @@ import (
 
 	"example.com/orderflow/ports"
 	"example.com/orderflow/services/internal/telemetry"
+	"example.com/orderflow/services/internal/wiring"
 )
 
 // drawPause is how old an account may be that the metrics show.
 const drawPause = 5 * time.Second
 
-// Observe reports what waits in the metrics, each time that they are collected. A nil
-// provider means the global one. A part that does not answer has no values meanwhile.
+// Observe reports in the metrics what waits, who consumes and what is paused, each time that
+// they are collected. A nil provider means the global one. A part that does not answer has
+// no values meanwhile.
 func (o *Office) Observe(meters metric.MeterProvider) error {
 	office := o.local()
 	var mu sync.Mutex
 	var drawn time.Time
-	var latest []telemetry.Backlog
-	return telemetry.ObserveBacklogs(meters, func(ctx context.Context) ([]telemetry.Backlog, error) {
+	var latest Account
+	draw := func(ctx context.Context) Account {
 		mu.Lock()
 		defer mu.Unlock()
 		if drawn.IsZero() || time.Since(drawn) >= drawPause {
-			latest, drawn = office.backlogs(office.Draw(ctx)), time.Now()
+			latest, drawn = office.Draw(ctx), time.Now()
 		}
-		return latest, nil
-	})
+		return latest
+	}
+	backlogs := func(ctx context.Context) ([]telemetry.Backlog, error) { return office.backlogs(draw(ctx)), nil }
+	gauges := func(ctx context.Context) (g telemetry.Gauges, err error) {
+		g.Consumers = make(map[string]int)
+		for _, q := range draw(ctx).Queues {
+			g.Consumers[q.Channel] = q.Consumers
+		}
+		g.Pauses, err = office.pauses(ctx)
+		return g, err
+	}
+	return errors.Join(telemetry.ObserveBacklogs(meters, backlogs), telemetry.Observe(meters, gauges))
+}
+
+// pauses counts the pauses of each channel by their kinds.
+func (o *Office) pauses(ctx context.Context) (map[[2]string]int, error) {
+	if wiring.IsNil(o.parts.States) {
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, partTimeout)
+	defer cancel()
+	all, err := o.parts.States.Pauses(ctx)
+	if err != nil {
+		return nil, err
+	}
+	n := make(map[[2]string]int)
+	for _, channel := range o.parts.Channels {
+		for _, kind := range []ports.PauseKind{ports.Manual, ports.Breaker, ports.Off} {
+			n[[2]string{channel.Name, string(kind)}] = 0
+		}
+	}
+	for _, p := range all {
+		n[[2]string{p.Channel, string(p.Kind)}]++
+	}
+	return n, nil
 }
 
 // local returns an office without the orders that another process watches.

@@ -62,6 +62,17 @@ func (w *Watchdog) Places() (names []string) {
 	return names
 }
 
+// Stalls reports for each place whether it is stalled.
+func (w *Watchdog) Stalls() map[string]bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	stalls := make(map[string]bool)
+	for _, name := range w.Places() {
+		stalls[name] = w.places[name].stalled
+	}
+	return stalls
+}
+
 const outbox = "outbox"
 
 func ofChannel(name string) string { return "channel " + name }

@@ -204,7 +204,7 @@ func TestMetricsEndpoint(t *testing.T) {
 			`orderflow_http_requests_total{method="POST",route="/order",status="2xx"} 1`, "orderflow_orders_placed_total 1",
 			`orderflow_events_published_total{result="confirmed"} 1`, `orderflow_notifications_total{channel="log",state="sent"} 1`,
 			`orderflow_backlog{channel="",place="outbox"} 0`, `orderflow_backlog{channel="log",place="queue"} 0`, `orderflow_backlog_oldest_seconds{channel="log",place="held"} 0`,
-			`orderflow_backlog{channel="log",place="dead_letters"} 0`, `orderflow_stalls_total{place="outbox"} 0`, `orderflow_stalls_total{place="channel log"} 0`, `orderflow_up{server="store"} 1`, `orderflow_up{server="broker"} 1`, "go_goroutines ", "process_resident_memory_bytes ",
+			`orderflow_backlog{channel="log",place="dead_letters"} 0`, `orderflow_stalls_total{place="outbox"} 0`, `orderflow_stalled{place="outbox"} 0`, `orderflow_consumers{channel="log"} 1`, `orderflow_pauses{channel="log",kind="paused"} 0`, `orderflow_stalls_total{place="channel log"} 0`, `orderflow_up{server="store"} 1`, `orderflow_up{server="broker"} 1`, "go_goroutines ", "process_resident_memory_bytes ",
 		} {
 			if !strings.Contains(text, want) {
 				return fmt.Errorf("%s is not in\n%s", want, text)

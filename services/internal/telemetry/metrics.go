@@ -40,8 +40,11 @@ var (
 	sendingNow      = Metric{"orderflow.attempts.in_flight", "orderflow_attempts_in_flight", "{attempt}", []string{"channel"}, "Notifications that are being sent."}
 	notifyDelay     = Metric{"orderflow.order_to_notification", "orderflow_order_to_notification_seconds", "s", []string{"channel"}, "Time from the order to the receiver's acceptance of its notification."}
 	backlog         = Metric{"orderflow.backlog", "orderflow_backlog", "{event}", []string{"channel", "place"}, "What waits: place is outbox, queue, retrying, held, dead, dead_letters or dead_letter_queue; channel is empty for the first and the last."}
-	backlogAge      = Metric{"orderflow.backlog.oldest", "orderflow_backlog_oldest_seconds", "s", []string{"channel", "place"}, "Age of the oldest that waits there; 0 if nothing waits."}
+	backlogAge      = Metric{"orderflow.backlog.oldest", "orderflow_backlog_oldest_seconds", "s", []string{"channel", "place"}, "Age of the oldest that waits there; 0 if nothing waits. No value if the broker does not tell: RabbitMQ, for a queue of events."}
 	stalls          = Metric{"orderflow.stalls", "orderflow_stalls_total", "{stall}", []string{"place"}, "Times that work waited for a minute and nothing moved: in the outbox, or in the queue of a channel."}
+	stalled         = Metric{"orderflow.stalled", "orderflow_stalled", "", []string{"place"}, "1 while work waits there and nothing has moved for a minute, otherwise 0."}
+	consumers       = Metric{"orderflow.consumers", "orderflow_consumers", "", []string{"channel"}, "Consumers of the channel's queue, of all processes."}
+	pauses          = Metric{"orderflow.pauses", "orderflow_pauses", "", []string{"channel", "kind"}, "Pauses of a channel or of its receivers; kind is paused (by a person), broken (by the breaker) or off."}
 	connectionUp    = Metric{"orderflow.up", "orderflow_up", "", []string{"server"}, "1 if the store or broker answers, otherwise 0."}
 	buildInfo       = Metric{"orderflow.build.info", "orderflow_build_info", "", []string{"go_version", "service", "version"}, "Always 1."}
 )
@@ -49,7 +52,7 @@ var (
 // Metrics lists all metrics. The README's table has the same rows.
 var Metrics = []Metric{
 	requests, requestDuration, requestsNow, ordersPlaced, published, publishDuration, publishDelay, publishBatch, markBatch,
-	handled, notifications, attempts, sendingNow, notifyDelay, backlog, backlogAge, stalls, connectionUp, buildInfo,
+	handled, notifications, attempts, sendingNow, notifyDelay, backlog, backlogAge, stalls, stalled, consumers, pauses, connectionUp, buildInfo,
 }
 
 var (

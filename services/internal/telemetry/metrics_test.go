@@ -45,6 +45,9 @@ func TestMetrics(t *testing.T) {
 	err = errors.Join(
 		telemetry.ObserveBuild(meters, "order", "v1"),
 		telemetry.ObserveServers(meters, map[string]func(context.Context) error{"store": func(context.Context) error { return up }}),
+		telemetry.Observe(meters, func(context.Context) (telemetry.Gauges, error) {
+			return telemetry.Gauges{map[string]bool{"outbox": count > 1}, map[string]int{"mail": int(count)}, map[[2]string]int{{"mail", "paused"}: int(count)}}, nil
+		}),
 		telemetry.ObserveBacklogs(meters, func(context.Context) ([]telemetry.Backlog, error) {
 			return []telemetry.Backlog{{Place: "outbox", Count: count, Oldest: time.Now().Add(-time.Hour * time.Duration(count))}, {Place: "held", Channel: "mail"}}, nil
 		}))

@@ -14,7 +14,7 @@ type Backlog struct {
 	Place   string
 	Channel string // empty: the outbox, or the queue of dead letters
 	Count   int64
-	Oldest  time.Time // zero: nothing waits
+	Oldest  time.Time // zero: nothing waits, or it is not known
 }
 
 // ObserveBacklogs reads the backlogs each time that the metrics are collected. After an
@@ -38,10 +38,51 @@ func ObserveBacklogs(meters metric.MeterProvider, read func(context.Context) ([]
 			}
 			at := metric.WithAttributeSet(setOf(&backlog, labels{b.Channel, b.Place}))
 			o.ObserveInt64(counts, b.Count, at)
-			o.ObserveFloat64(ages, age, at)
+			if b.Count == 0 || !b.Oldest.IsZero() {
+				o.ObserveFloat64(ages, age, at)
+			}
 		}
 		return err
 	}, counts, ages)
+	return err
+}
+
+// Gauges are values that are observed each time that the metrics are collected, by the name
+// of a place or channel.
+type Gauges struct {
+	Stalled   map[string]bool   // by place
+	Consumers map[string]int    // by channel
+	Pauses    map[[2]string]int // by channel and kind
+}
+
+// Observe reports the gauges. After an error those that are nil have no values.
+func Observe(meters metric.MeterProvider, read func(context.Context) (Gauges, error)) error {
+	t := New(nil, meters)
+	var all [3]metric.Int64ObservableGauge
+	for i, m := range []Metric{stalled, consumers, pauses} {
+		gauge, err := t.meter.Int64ObservableGauge(m.Name, metric.WithDescription(m.Help))
+		if err != nil {
+			return err
+		}
+		all[i] = gauge
+	}
+	_, err := t.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		found, err := read(ctx)
+		for place, is := range found.Stalled {
+			value := int64(0)
+			if is {
+				value = 1
+			}
+			o.ObserveInt64(all[0], value, metric.WithAttributeSet(setOf(&stalled, labels{place})))
+		}
+		for channel, n := range found.Consumers {
+			o.ObserveInt64(all[1], int64(n), metric.WithAttributeSet(setOf(&consumers, labels{channel})))
+		}
+		for of, n := range found.Pauses {
+			o.ObserveInt64(all[2], int64(n), metric.WithAttributeSet(setOf(&pauses, labels{of[0], of[1]})))
+		}
+		return err
+	}, all[0], all[1], all[2])
 	return err
 }
 

@@ -75,7 +75,10 @@ func (c *Common) Accounting(office *account.Office, log *slog.Logger, handlers .
 	for _, place := range watchdog.Places() {
 		metrics.Stalled(context.Background(), place, 0) // from now on an increase is seen
 	}
-	if err := office.Observe(nil); err != nil {
+	stalls := func(context.Context) (telemetry.Gauges, error) {
+		return telemetry.Gauges{Stalled: watchdog.Stalls()}, nil
+	}
+	if err := errors.Join(office.Observe(nil), telemetry.Observe(nil, stalls)); err != nil {
 		return Component{}, err
 	}
 	return Component{Name: "account", Run: func(ctx context.Context) error {
