@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
+	"log/slog"
 	"os"
 )
 
@@ -35,7 +36,7 @@ var (
 
 // migrate makes the tables of a new file, or moves those of an earlier version forward.
 // It changes nothing in a file of another application or of a later version.
-func (f *file) migrate(ctx context.Context) (err error) {
+func (f *file) migrate(ctx context.Context, log *slog.Logger) (err error) {
 	c, err := f.dial()
 	if err != nil {
 		return err
@@ -43,11 +44,15 @@ func (f *file) migrate(ctx context.Context) (err error) {
 	defer c.close()
 	defer c.conn.SetInterrupt(c.conn.SetInterrupt(ctx))
 	version, err := f.committedVersion(c)
+	if err == nil && 0 < version && version < len(steps) {
+		log.InfoContext(ctx, "the file's tables are moved forward, which takes some seconds for a million orders",
+			"file", f.path, "from_version", version, "to_version", len(steps))
+	}
 	for err == nil && version < len(steps) {
 		version, err = f.moveForward(c)
 	}
 	if err != nil && ctx.Err() != nil {
-		return f.classify(ctx.Err())
+		return f.classify(fmt.Errorf("its tables could not be moved forward in the time that the start has; give the start more time: %w", ctx.Err()))
 	}
 	return err
 }

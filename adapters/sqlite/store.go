@@ -145,7 +145,7 @@ func (s *Store) open(ctx context.Context) (err error) {
 	if err := s.file.prepare(); err != nil {
 		return err
 	}
-	if err := s.file.migrate(ctx); err != nil {
+	if err := s.file.migrate(ctx, s.options.Logger); err != nil {
 		return err
 	}
 	if s.writer, err = s.file.connect(ctx); err != nil {

@@ -20,6 +20,7 @@ import (
 func agreement(request []byte) []byte {
 	agreed := bson.D{
 		{Key: "cursor", Value: bson.D{{Key: "id", Value: int64(0)}, {Key: "ns", Value: "test.any"}, {Key: "firstBatch", Value: bson.A{}}}},
+		{Key: "value", Value: bson.D{{Key: "_id", Value: "any"}}}, // of findAndModify
 		{Key: "ok", Value: 1}, {Key: "n", Value: 1}, {Key: "nModified", Value: 1}, {Key: "isWritablePrimary", Value: true},
 		{Key: "ismaster", Value: true}, {Key: "helloOk", Value: true}, {Key: "minWireVersion", Value: 0}, {Key: "maxWireVersion", Value: 21},
 		{Key: "maxBsonObjectSize", Value: 16 << 20}, {Key: "maxMessageSizeBytes", Value: 48 << 20}, {Key: "maxWriteBatchSize", Value: 1000},
