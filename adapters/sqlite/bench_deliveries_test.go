@@ -21,7 +21,7 @@ func fillDeliveries(b *testing.B, s *Store, count int) {
 	}
 	spoil(b, s, `WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < ?1 - 1)
 		INSERT INTO deliveries SELECT printf('0192f0c1-2d3e-7f4a-8b5c-%012d-created', i), iif(i % 10000 = 0, 'rare', 'mail'), '', 'user ' || (i % 101),
-			iif(i % 2 = 0, 'sent', 'retrying'), i, iif(i % 2 = 0, NULL, i), NULL, NULL, '{}', iif(i % 2 = 0, NULL, ?2) FROM n`, count, encoded)
+			iif(i % 2 = 0, 'sent', 'retrying'), i, iif(i % 2 = 0, NULL, i), NULL, NULL, '{}', iif(i % 2 = 0, NULL, ?2), iif(i % 2 = 0, NULL, i) FROM n`, count, encoded)
 }
 
 // BenchmarkOfManyDeliveries measures calls that meet many notifications.
