@@ -33,7 +33,7 @@ func explainTLS(ctx context.Context, opts *options.ClientOptions, err error) err
 		}
 		if alert := tlscheck.Alert(ctx, withPort(host), opts.TLSConfig); alert != nil {
 			fault, wayOut = tlscheck.Explain(alert, tlsHints)
-			fault += fmt.Sprintf(" (%v)", alert)
+			wayOut += fmt.Sprintf("; its alert: %v", alert)
 		}
 	}
 	if fault == "" {
