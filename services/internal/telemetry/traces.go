@@ -32,11 +32,17 @@ func OriginOf(ctx context.Context) domain.Origin {
 
 // within returns the origin with the context's span, if it has one.
 func within(ctx context.Context, origin domain.Origin) domain.Origin {
-	if trace.SpanContextFromContext(ctx).IsValid() {
-		origin.TraceParent, origin.TraceState = "", ""
-		w3c.Inject(ctx, carrier{&origin})
+	if !trace.SpanContextFromContext(ctx).IsValid() {
+		return origin
 	}
-	return origin
+	own := domain.Origin{RequestID: origin.RequestID}
+	w3c.Inject(ctx, carrier{&own})
+	return own
+}
+
+// from returns a context with the origin's span as the parent of those that begin in it.
+func from(ctx context.Context, origin domain.Origin) context.Context {
+	return w3c.Extract(ctx, carrier{&origin})
 }
 
 // carrier reads and writes an origin as headers.
@@ -71,7 +77,7 @@ func NewContext(ctx context.Context, origin domain.Origin) context.Context {
 		ctx = requestid.NewContext(ctx, origin.RequestID)
 	}
 	if origin.TraceParent != "" {
-		ctx = w3c.Extract(ctx, carrier{&origin})
+		ctx = from(ctx, origin)
 	}
 	return ctx
 }
@@ -127,11 +133,12 @@ func (t *Telemetry) Storing(ctx context.Context, store any, id domain.OrderID) (
 // trace is recorded. The slice given stays as it is. end takes the answers.
 func (t *Telemetry) Publishing(ctx context.Context, publisher any, events []domain.Event) (sent []domain.Event, end func([]error)) {
 	var spans []trace.Span
-	for i, event := range events {
-		if !isSampled(event.Origin) {
+	for i := range events {
+		if !isSampled(events[i].Origin) {
 			continue
 		}
-		own, span := t.tracer.Start(w3c.Extract(ctx, carrier{&event.Origin}), "send "+string(event.Type), producer...)
+		event := events[i]
+		own, span := t.tracer.Start(from(ctx, event.Origin), "send "+string(event.Type), producer...)
 		if !span.IsRecording() {
 			continue
 		}
