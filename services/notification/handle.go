@@ -13,7 +13,7 @@ import (
 
 // process handles the event within its trace.
 func (s *Service) process(ctx context.Context, r *route, event domain.Event) (err error) {
-	ctx, event, end := s.telemetry.Processing(ctx, r.Queue, r.name, event)
+	ctx, end := s.telemetry.Processing(ctx, r.Queue, r.name, &event)
 	result := "again" // also if the handler panics
 	defer func() {
 		end(err)

@@ -152,11 +152,12 @@ func (s *Service) attempt(ctx context.Context, r *route, j job, to target) (doma
 
 // trySend sends the notification within a span.
 func (s *Service) trySend(ctx context.Context, r *route, j job, to target) (answer ports.Answer, err error) {
-	ctx, end := s.telemetry.Attempt(ctx, r.name, j.event, j.n.Attempt+1)
-	sent := s.telemetry.Sending(ctx, r.name)
+	ctx, end := s.telemetry.Attempt(ctx, r.name, &j.event, j.n.Attempt+1)
+	s.telemetry.Sending(ctx, r.name)
+	began := time.Now()
 	answer, err = s.send(ctx, r, j, to)
 	outcome := string(ports.OutcomeOf(err))
-	sent(outcome)
+	s.telemetry.Sent(ctx, r.name, outcome, time.Since(began))
 	end(outcome, err)
 	return answer, err
 }

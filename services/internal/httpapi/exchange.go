@@ -41,10 +41,10 @@ func withExchange(health *Health, log *slog.Logger, o *observer, contextOf func(
 		h.Set(requestIDHeader, id)
 		h.Set("Cache-Control", "no-store")
 		h.Set("X-Content-Type-Options", "nosniff")
-		r = r.WithContext(requestid.NewContext(contextOf(r.Context()), id))
+		ctx, observed := o.observe(requestid.NewContext(contextOf(r.Context()), id), r)
+		r = r.WithContext(ctx)
 		e := &exchange{ResponseWriter: w, health: health, head: r.Method == http.MethodHead}
-		r, observed := o.observe(e, r)
-		defer observed()
+		defer observed.done(e, r)
 		if log.Enabled(r.Context(), slog.LevelDebug) {
 			defer e.log(r, log, time.Now())
 		}

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"cmp"
+	"context"
 	"net/http"
 	"time"
 
@@ -19,22 +20,31 @@ var methods = map[string]string{
 
 const other = "_OTHER"
 
-// observe begins the request's span and returns the request within it. Its metrics are
-// recorded when observed is called. Health checks have no span: they would hide the rest.
-func (o *observer) observe(e *exchange, r *http.Request) (_ *http.Request, observed func()) {
+// observe begins the span of a request with this context, and returns the context within
+// it. Health checks have no span: they would hide the rest.
+func (o *observer) observe(ctx context.Context, r *http.Request) (context.Context, observation) {
 	t := o.lazy.Get(nil, nil)
-	began, method := time.Now(), cmp.Or(methods[r.Method], other)
-	ctx, end := t.Request(r, method, r.URL.Path != livePath && r.URL.Path != readyPath)
-	requested := t.Requesting(ctx)
-	r = r.WithContext(ctx)
-	return r, func() {
-		requested()
-		status := cmp.Or(e.status, http.StatusOK)
-		route := cmp.Or(e.route, r.Pattern)
-		if route == "/" { // the handler of unknown paths
-			route = ""
-		}
-		end(route, status)
-		t.Requested(ctx, method, cmp.Or(route, other), string('0'+rune(status/100))+"xx", time.Since(began))
+	method := cmp.Or(methods[r.Method], other)
+	ctx, end := t.Request(ctx, r.Header, method, r.URL.Path != livePath && r.URL.Path != readyPath)
+	t.Requesting(ctx)
+	return ctx, observation{telemetry: t, method: method, began: time.Now(), end: end}
+}
+
+// observation is a request that is under way.
+type observation struct {
+	telemetry *telemetry.Telemetry
+	method    string
+	began     time.Time
+	end       func(route string, status int)
+}
+
+// done ends the span and records the metrics of the request.
+func (o *observation) done(e *exchange, r *http.Request) {
+	status := cmp.Or(e.status, http.StatusOK)
+	route := cmp.Or(e.route, r.Pattern)
+	if route == "/" { // the handler of unknown paths
+		route = ""
 	}
+	o.end(route, status)
+	o.telemetry.Requested(r.Context(), o.method, cmp.Or(route, other), status, time.Since(o.began))
 }

@@ -173,17 +173,16 @@ func (t *Telemetry) Recorded(ctx context.Context, channel, state string) {
 	t.recorded.Add(ctx, 1, t.prepared.get(&notifications, labels{channel, state}).add...)
 }
 
-// Sending counts an attempt that is under way, until the returned function is called
-// with what it came to.
-func (t *Telemetry) Sending(ctx context.Context, channel string) (end func(outcome string)) {
-	began := time.Now()
-	under := t.prepared.get(&sendingNow, labels{channel}).add
-	t.sending.Add(ctx, 1, under...)
-	return func(outcome string) {
-		t.sending.Add(ctx, -1, under...)
-		if outcome != "" {
-			t.attempted.Record(ctx, time.Since(began).Seconds(), t.prepared.get(&attempts, labels{channel, outcome}).record...)
-		}
+// Sending counts an attempt that is under way, until Sent.
+func (t *Telemetry) Sending(ctx context.Context, channel string) {
+	t.sending.Add(ctx, 1, t.prepared.get(&sendingNow, labels{channel}).add...)
+}
+
+// Sent records what an attempt came to.
+func (t *Telemetry) Sent(ctx context.Context, channel, outcome string, took time.Duration) {
+	t.sending.Add(ctx, -1, t.prepared.get(&sendingNow, labels{channel}).add...)
+	if outcome != "" {
+		t.attempted.Record(ctx, took.Seconds(), t.prepared.get(&attempts, labels{channel, outcome}).record...)
 	}
 }
 
@@ -192,18 +191,19 @@ func (t *Telemetry) Notified(ctx context.Context, channel string, delay time.Dur
 	t.notifyDelay.Record(ctx, max(delay, 0).Seconds(), t.prepared.get(&notifyDelay, labels{channel}).record...)
 }
 
-// Requesting counts a request that is under way, until the returned function is called.
-func (t *Telemetry) Requesting(ctx context.Context) (end func()) {
-	t.inFlight.Add(ctx, 1)
-	return func() { t.inFlight.Add(ctx, -1) }
-}
+// Requesting counts a request that is under way, until Requested.
+func (t *Telemetry) Requesting(ctx context.Context) { t.inFlight.Add(ctx, 1) }
 
 // Requested records a request that was answered.
-func (t *Telemetry) Requested(ctx context.Context, method, route, status string, took time.Duration) {
-	o := t.prepared.get(&requestDuration, labels{method, route, status})
+func (t *Telemetry) Requested(ctx context.Context, method, route string, status int, took time.Duration) {
+	t.inFlight.Add(ctx, -1)
+	o := t.prepared.get(&requestDuration, labels{method, route, classes[status/100%len(classes)]})
 	t.requests.Add(ctx, 1, o.add...)
 	t.requestTook.Record(ctx, took.Seconds(), o.record...)
 }
+
+// classes are the classes of HTTP statuses, by their first digit.
+var classes = [...]string{"0xx", "1xx", "2xx", "3xx", "4xx", "5xx", "6xx", "7xx", "8xx", "9xx"}
 
 // Table returns the metrics as a table of Markdown.
 func Table() string {

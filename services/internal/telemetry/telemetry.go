@@ -20,8 +20,9 @@ const scope = "example.com/orderflow"
 
 // Telemetry has the instruments of the services.
 type Telemetry struct {
-	tracer trace.Tracer
-	meter  metric.Meter
+	tracer   trace.Tracer
+	isGlobal bool // the tracer is of OpenTelemetry's global provider
+	meter    metric.Meter
 
 	requests                                      metric.Int64Counter
 	placed, published, handled, recorded, stalls  metric.Int64Counter
@@ -33,13 +34,14 @@ type Telemetry struct {
 
 // New makes the instruments. A nil provider means the global one.
 func New(tracers trace.TracerProvider, meters metric.MeterProvider) *Telemetry {
-	if tracers == nil {
+	isGlobal := tracers == nil
+	if isGlobal {
 		tracers = otel.GetTracerProvider()
 	}
 	if meters == nil {
 		meters = otel.GetMeterProvider()
 	}
-	t := &Telemetry{tracer: tracers.Tracer(scope), meter: meters.Meter(scope)}
+	t := &Telemetry{tracer: tracers.Tracer(scope), isGlobal: isGlobal, meter: meters.Meter(scope)}
 	t.requests, t.requestTook, t.inFlight = t.counter(requests), t.histogram(requestDuration, callSeconds), t.upDown(requestsNow)
 	t.placed, t.published = t.counter(ordersPlaced), t.counter(published)
 	t.publishTook, t.publishDelay = t.histogram(publishDuration, callSeconds), t.histogram(publishDelay, waitSeconds)

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"reflect"
 
+	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/propagation"
@@ -82,29 +83,39 @@ func NewContext(ctx context.Context, origin domain.Origin) context.Context {
 	return ctx
 }
 
-// Request begins the span of a request, and continues the client's trace. end takes the
-// route, which is empty if no route has the path, and the answer's status.
-func (t *Telemetry) Request(r *http.Request, method string, traced bool) (ctx context.Context, end func(route string, status int)) {
-	ctx = r.Context()
-	if r.Header["Traceparent"] != nil {
-		ctx = w3c.Extract(ctx, propagation.HeaderCarrier(r.Header))
+// unset is OpenTelemetry's global provider until one is set, which records nothing. It is
+// nil if one was set before.
+var unset = func() trace.TracerProvider {
+	provider := otel.GetTracerProvider()
+	if _, span := provider.Tracer(scope).Start(context.Background(), "probe"); span.SpanContext().IsValid() {
+		return nil
 	}
-	if !traced {
+	return provider
+}()
+
+// Request begins the span of a request within ctx, and continues the client's trace. end
+// takes the route, which is empty if no route has the path, and the answer's status.
+func (t *Telemetry) Request(ctx context.Context, header http.Header, method string, traced bool) (_ context.Context, end func(route string, status int)) {
+	if header["Traceparent"] != nil {
+		ctx = w3c.Extract(ctx, propagation.HeaderCarrier(header))
+	}
+	if !traced || t.isGlobal && otel.GetTracerProvider() == unset {
 		return ctx, func(string, int) {}
 	}
 	ctx, span := t.tracer.Start(ctx, method, server...)
+	if !span.IsRecording() {
+		return ctx, func(string, int) {} // nothing to end
+	}
 	return ctx, func(route string, status int) {
-		if span.IsRecording() {
-			span.SetAttributes(attribute.String("http.request.method", method), attribute.Int("http.response.status_code", status),
-				attribute.String("url.scheme", "http"))
-			if route != "" {
-				span.SetName(method + " " + route)
-				span.SetAttributes(attribute.String("http.route", route), attribute.String("url.path", route)) // a path may have a user's id
-			}
-			if status >= http.StatusInternalServerError {
-				span.SetStatus(codes.Error, "")
-				span.SetAttributes(attribute.Int("error.type", status))
-			}
+		span.SetAttributes(attribute.String("http.request.method", method), attribute.Int("http.response.status_code", status),
+			attribute.String("url.scheme", "http"))
+		if route != "" {
+			span.SetName(method + " " + route)
+			span.SetAttributes(attribute.String("http.route", route), attribute.String("url.path", route)) // a path may have a user's id
+		}
+		if status >= http.StatusInternalServerError {
+			span.SetStatus(codes.Error, "")
+			span.SetAttributes(attribute.Int("error.type", status))
 		}
 		span.End()
 	}
@@ -176,20 +187,20 @@ func isSampled(o domain.Origin) bool {
 	return false
 }
 
-// Processing begins the span of an event that a channel has taken from its queue. The
-// event returned has the span as its origin, for what follows from it.
-func (t *Telemetry) Processing(ctx context.Context, queue any, channel string, event domain.Event) (context.Context, domain.Event, func(error)) {
+// Processing begins the span of an event that a channel has taken from its queue. The span
+// becomes the event's origin, for what follows from it.
+func (t *Telemetry) Processing(ctx context.Context, queue any, channel string, event *domain.Event) (_ context.Context, end func(error)) {
 	ctx = NewContext(ctx, event.Origin)
 	if !isSampled(event.Origin) {
-		return ctx, event, func(error) {}
+		return ctx, func(error) {}
 	}
 	ctx, span := t.tracer.Start(ctx, "process "+string(event.Type), consumer...)
 	if span.IsRecording() {
-		span.SetAttributes(messaging("process", system(queue), event)...)
+		span.SetAttributes(messaging("process", system(queue), *event)...)
 		span.SetAttributes(attribute.String("messaging.consumer.group.name", channel))
 	}
 	event.Origin = within(ctx, event.Origin)
-	return ctx, event, func(err error) { finish(span, err) }
+	return ctx, func(err error) { finish(span, err) }
 }
 
 func messaging(operation, system string, event domain.Event) []attribute.KeyValue {
@@ -201,7 +212,7 @@ func messaging(operation, system string, event domain.Event) []attribute.KeyValu
 }
 
 // Attempt begins the span of one attempt to notify.
-func (t *Telemetry) Attempt(ctx context.Context, channel string, event domain.Event, attempt int) (_ context.Context, end func(outcome string, err error)) {
+func (t *Telemetry) Attempt(ctx context.Context, channel string, event *domain.Event, attempt int) (_ context.Context, end func(outcome string, err error)) {
 	if !isSampled(event.Origin) {
 		return ctx, func(string, error) {}
 	}

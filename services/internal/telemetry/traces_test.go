@@ -3,11 +3,13 @@ package telemetry_test
 import (
 	"context"
 	"errors"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
+	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	api "go.opentelemetry.io/otel/trace"
@@ -63,13 +65,52 @@ func TestLaterAttempt(t *testing.T) {
 	tel := telemetry.New(trace.NewTracerProvider(trace.WithSpanProcessor(recorder)), nil)
 	event := newEvent(t)
 	event.Origin.TraceParent = parent + "1"
-	_, stored, end := tel.Processing(t.Context(), nil, "mail", event)
+	_, end := tel.Processing(t.Context(), nil, "mail", &event)
 	end(nil)
-	_, end2 := tel.Attempt(telemetry.NewContext(t.Context(), stored.Origin), "mail", stored, 2)
+	_, end2 := tel.Attempt(telemetry.NewContext(t.Context(), event.Origin), "mail", &event, 2)
 	end2("refused", errors.New("no"))
 	ended := recorder.Ended()
 	if len(ended) != 2 || ended[1].Parent().SpanID() != ended[0].SpanContext().SpanID() || ended[1].SpanContext().TraceID() != ended[0].SpanContext().TraceID() {
 		t.Errorf("spans %+v", ended)
+	}
+}
+
+// A global provider that is set after New makes spans, too.
+func TestLateGlobalProvider(t *testing.T) {
+	before := otel.GetTracerProvider()
+	t.Cleanup(func() { otel.SetTracerProvider(before) })
+	tel := telemetry.New(nil, nil)
+	recorder := tracetest.NewSpanRecorder()
+	for range 2 {
+		_, end := tel.Request(t.Context(), nil, "GET", true)
+		end("/orders", 200)
+		otel.SetTracerProvider(trace.NewTracerProvider(trace.WithSpanProcessor(recorder)))
+	}
+	if ended := recorder.Ended(); len(ended) != 1 || ended[0].Name() != "GET /orders" {
+		t.Errorf("spans %v, want that of the second request", ended)
+	}
+}
+
+// Nothing is allocated for spans that are not recorded.
+func TestNoSpanAllocatesNothing(t *testing.T) {
+	tel := telemetry.New(nil, nil)
+	header, events, errs := make(http.Header), []domain.Event{newEvent(t)}, []error{nil}
+	ctx := t.Context()
+	got := testing.AllocsPerRun(100, func() {
+		ctx, answered := tel.Request(ctx, header, "POST", true)
+		events[0].Origin = telemetry.OriginOf(ctx)
+		_, stored := tel.Storing(ctx, nil, events[0].Order.ID)
+		stored(nil)
+		answered("/order", 201)
+		sent, published := tel.Publishing(ctx, nil, events)
+		published(errs)
+		ctx, done := tel.Processing(ctx, nil, "log", &sent[0])
+		_, tried := tel.Attempt(ctx, "log", &sent[0], 1)
+		tried("accepted", nil)
+		done(nil)
+	})
+	if got != 0 {
+		t.Errorf("%v allocations", got)
 	}
 }
 
@@ -92,18 +133,18 @@ func BenchmarkTraces(b *testing.B) {
 		b.Run(bb.name, func(b *testing.B) {
 			tel := telemetry.New(bb.tracers, nil)
 			r := httptest.NewRequest("POST", "/order", nil)
-			event := newEvent(b)
+			events, errs := []domain.Event{newEvent(b)}, []error{nil}
 			b.ReportAllocs()
 			for b.Loop() {
-				ctx, answered := tel.Request(r, "POST", true)
-				event.Origin = telemetry.OriginOf(ctx)
-				_, stored := tel.Storing(ctx, nil, event.Order.ID)
+				ctx, answered := tel.Request(b.Context(), r.Header, "POST", true)
+				events[0].Origin = telemetry.OriginOf(ctx)
+				_, stored := tel.Storing(ctx, nil, events[0].Order.ID)
 				stored(nil)
 				answered("/order", 201)
-				sent, published := tel.Publishing(b.Context(), nil, []domain.Event{event})
-				published([]error{nil})
-				ctx, handled, done := tel.Processing(b.Context(), nil, "log", sent[0])
-				_, tried := tel.Attempt(ctx, "log", handled, 1)
+				sent, published := tel.Publishing(b.Context(), nil, events)
+				published(errs)
+				ctx, done := tel.Processing(b.Context(), nil, "log", &sent[0])
+				_, tried := tel.Attempt(ctx, "log", &sent[0], 1)
 				tried("accepted", nil)
 				done(nil)
 			}
