@@ -4,13 +4,9 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 
-	"go.opentelemetry.io/otel"
-	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
-	"go.opentelemetry.io/otel/metric/noop"
 )
 
 // Metric describes one metric. Prometheus adds _total to the names of counters and the
@@ -61,145 +57,76 @@ var (
 	batchSizes  = metric.WithExplicitBucketBoundaries(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
 )
 
-func (t *Telemetry) counter(m Metric) metric.Int64Counter {
-	c, err := t.meter.Int64Counter(m.Name, metric.WithUnit(m.Unit), metric.WithDescription(m.Help))
-	if err != nil {
-		otel.Handle(err)
-		return noop.Int64Counter{}
-	}
-	return c
-}
-
-func (t *Telemetry) upDown(m Metric) metric.Int64UpDownCounter {
-	c, err := t.meter.Int64UpDownCounter(m.Name, metric.WithUnit(m.Unit), metric.WithDescription(m.Help))
-	if err != nil {
-		otel.Handle(err)
-		return noop.Int64UpDownCounter{}
-	}
-	return c
-}
-
-func (t *Telemetry) histogram(m Metric, buckets metric.HistogramOption) metric.Float64Histogram {
-	h, err := t.meter.Float64Histogram(m.Name, metric.WithUnit(m.Unit), metric.WithDescription(m.Help), buckets)
-	if err != nil {
-		otel.Handle(err)
-		return noop.Float64Histogram{}
-	}
-	return h
-}
-
-// labels are the values of a metric's labels, in the order of Metric.Labels.
-type labels [3]string
-
-// options are prepared, so that recording makes no allocation.
-type options struct {
-	add    []metric.AddOption
-	record []metric.RecordOption
-}
-
-// prepared keeps the options of each metric and its labels, whose values are few.
-type prepared struct {
-	mu      sync.RWMutex
-	options map[string]map[labels]options // by the metric's name
-}
-
-func (p *prepared) get(m *Metric, values labels) options {
-	p.mu.RLock()
-	found, ok := p.options[m.Name][values]
-	p.mu.RUnlock()
-	if ok {
-		return found
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	set := metric.WithAttributeSet(setOf(m, values))
-	made := options{[]metric.AddOption{set}, []metric.RecordOption{set}}
-	if p.options == nil {
-		p.options = make(map[string]map[labels]options)
-	}
-	if p.options[m.Name] == nil {
-		p.options[m.Name] = make(map[labels]options)
-	}
-	p.options[m.Name][values] = made
-	return made
-}
-
-func setOf(m *Metric, values labels) attribute.Set {
-	attributes := make([]attribute.KeyValue, len(m.Labels))
-	for i, name := range m.Labels {
-		attributes[i] = attribute.String(name, values[i])
-	}
-	return attribute.NewSet(attributes...)
-}
-
 // Placed counts an order.
-func (t *Telemetry) Placed(ctx context.Context) { t.placed.Add(ctx, 1) }
+func (t *Telemetry) Placed(ctx context.Context) { t.placed.add(ctx, 1, labels{}) }
 
 // Stalled counts how often work waited at the place and nothing moved; 0 makes the counter
 // begin.
 func (t *Telemetry) Stalled(ctx context.Context, place string, times int) {
-	t.stalls.Add(ctx, int64(times), metric.WithAttributeSet(setOf(&stalls, labels{place})))
+	t.stalls.add(ctx, times, labels{place})
 }
 
 // Published records a call to the broker and its answers.
 func (t *Telemetry) Published(ctx context.Context, took time.Duration, confirmed, refused, unknown int) {
-	t.publishTook.Record(ctx, took.Seconds())
-	t.publishSize.Record(ctx, float64(confirmed+refused+unknown))
+	t.publishTook.record(ctx, took.Seconds(), labels{})
+	t.publishSize.record(ctx, float64(confirmed+refused+unknown), labels{})
 	for _, r := range [...]struct {
 		result string
 		n      int
 	}{{"confirmed", confirmed}, {"refused", refused}, {"unknown", unknown}} {
 		if r.n > 0 {
-			t.published.Add(ctx, int64(r.n), t.prepared.get(&published, labels{r.result}).add...)
+			t.published.add(ctx, r.n, labels{r.result})
 		}
 	}
 }
 
 // Confirmed records how long an order's event took to the broker.
 func (t *Telemetry) Confirmed(ctx context.Context, delay time.Duration) {
-	t.publishDelay.Record(ctx, max(delay, 0).Seconds())
+	t.publishDelay.record(ctx, max(delay, 0).Seconds(), labels{})
 }
 
 // Marked records a call that marked events.
-func (t *Telemetry) Marked(ctx context.Context, events int) { t.markSize.Record(ctx, float64(events)) }
+func (t *Telemetry) Marked(ctx context.Context, events int) {
+	t.markSize.record(ctx, float64(events), labels{})
+}
 
 // Handled counts an event that a channel has taken from its queue.
 func (t *Telemetry) Handled(ctx context.Context, channel, result string) {
-	t.handled.Add(ctx, 1, t.prepared.get(&handled, labels{channel, result}).add...)
+	t.handled.add(ctx, 1, labels{channel, result})
 }
 
 // Recorded counts a record of a notification.
 func (t *Telemetry) Recorded(ctx context.Context, channel, state string) {
-	t.recorded.Add(ctx, 1, t.prepared.get(&notifications, labels{channel, state}).add...)
+	t.recorded.add(ctx, 1, labels{channel, state})
 }
 
 // Sending counts an attempt that is under way, until Sent.
 func (t *Telemetry) Sending(ctx context.Context, channel string) {
-	t.sending.Add(ctx, 1, t.prepared.get(&sendingNow, labels{channel}).add...)
+	t.sending.add(ctx, 1, labels{channel})
 }
 
 // Sent records what an attempt came to.
 func (t *Telemetry) Sent(ctx context.Context, channel, outcome string, took time.Duration) {
-	t.sending.Add(ctx, -1, t.prepared.get(&sendingNow, labels{channel}).add...)
+	t.sending.add(ctx, -1, labels{channel})
 	if outcome != "" {
-		t.attempted.Record(ctx, took.Seconds(), t.prepared.get(&attempts, labels{channel, outcome}).record...)
+		t.attempted.record(ctx, took.Seconds(), labels{channel, outcome})
 	}
 }
 
 // Notified records how long an order's notification took.
 func (t *Telemetry) Notified(ctx context.Context, channel string, delay time.Duration) {
-	t.notifyDelay.Record(ctx, max(delay, 0).Seconds(), t.prepared.get(&notifyDelay, labels{channel}).record...)
+	t.notifyDelay.record(ctx, max(delay, 0).Seconds(), labels{channel})
 }
 
 // Requesting counts a request that is under way, until Requested.
-func (t *Telemetry) Requesting(ctx context.Context) { t.inFlight.Add(ctx, 1) }
+func (t *Telemetry) Requesting(ctx context.Context) { t.inFlight.add(ctx, 1, labels{}) }
 
 // Requested records a request that was answered.
 func (t *Telemetry) Requested(ctx context.Context, method, route string, status int, took time.Duration) {
-	t.inFlight.Add(ctx, -1)
-	o := t.prepared.get(&requestDuration, labels{method, route, classes[status/100%len(classes)]})
-	t.requests.Add(ctx, 1, o.add...)
-	t.requestTook.Record(ctx, took.Seconds(), o.record...)
+	t.inFlight.add(ctx, -1, labels{})
+	at := labels{method, route, classes[status/100%len(classes)]}
+	t.requests.add(ctx, 1, at)
+	t.requestTook.record(ctx, took.Seconds(), at)
 }
 
 // classes are the classes of HTTP statuses, by their first digit.

@@ -5,7 +5,6 @@ import (
 	"runtime"
 	"time"
 
-	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/metric"
 )
 
@@ -20,16 +19,16 @@ type Backlog struct {
 // ObserveBacklogs reads the backlogs each time that the metrics are collected. After an
 // error the gauges have no values.
 func ObserveBacklogs(meters metric.MeterProvider, read func(context.Context) ([]Backlog, error)) error {
-	t := New(nil, meters)
-	counts, err := t.meter.Int64ObservableGauge(backlog.Name, metric.WithUnit(backlog.Unit), metric.WithDescription(backlog.Help))
+	meter := meterOf(meters)
+	counts, err := meter.Int64ObservableGauge(backlog.Name, metric.WithUnit(backlog.Unit), metric.WithDescription(backlog.Help))
 	if err != nil {
 		return err
 	}
-	ages, err := t.meter.Float64ObservableGauge(backlogAge.Name, metric.WithUnit(backlogAge.Unit), metric.WithDescription(backlogAge.Help))
+	ages, err := meter.Float64ObservableGauge(backlogAge.Name, metric.WithUnit(backlogAge.Unit), metric.WithDescription(backlogAge.Help))
 	if err != nil {
 		return err
 	}
-	_, err = t.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+	_, err = meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
 		found, err := read(ctx)
 		for _, b := range found {
 			age := 0.0
@@ -57,16 +56,16 @@ type Gauges struct {
 
 // Observe reports the gauges. After an error those that are nil have no values.
 func Observe(meters metric.MeterProvider, read func(context.Context) (Gauges, error)) error {
-	t := New(nil, meters)
+	meter := meterOf(meters)
 	var all [3]metric.Int64ObservableGauge
 	for i, m := range []Metric{stalled, consumers, pauses} {
-		gauge, err := t.meter.Int64ObservableGauge(m.Name, metric.WithDescription(m.Help))
+		gauge, err := meter.Int64ObservableGauge(m.Name, metric.WithDescription(m.Help))
 		if err != nil {
 			return err
 		}
 		all[i] = gauge
 	}
-	_, err := t.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+	_, err := meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
 		found, err := read(ctx)
 		for place, is := range found.Stalled {
 			value := int64(0)
@@ -89,8 +88,8 @@ func Observe(meters metric.MeterProvider, read func(context.Context) (Gauges, er
 // ObserveServers reports for each server whether its ping succeeds, each time that the
 // metrics are collected. A ping takes a second at most.
 func ObserveServers(meters metric.MeterProvider, pings map[string]func(context.Context) error) error {
-	t := New(nil, meters)
-	_, err := t.meter.Int64ObservableGauge(connectionUp.Name, metric.WithDescription(connectionUp.Help),
+	meter := meterOf(meters)
+	_, err := meter.Int64ObservableGauge(connectionUp.Name, metric.WithDescription(connectionUp.Help),
 		metric.WithInt64Callback(func(ctx context.Context, o metric.Int64Observer) error {
 			ctx, cancel := context.WithTimeout(ctx, time.Second)
 			defer cancel()
@@ -119,10 +118,7 @@ func ObserveServers(meters metric.MeterProvider, pings map[string]func(context.C
 
 // ObserveBuild reports what runs.
 func ObserveBuild(meters metric.MeterProvider, service, version string) error {
-	if meters == nil {
-		meters = otel.GetMeterProvider()
-	}
-	_, err := meters.Meter(scope).Int64ObservableGauge(buildInfo.Name, metric.WithDescription(buildInfo.Help),
+	_, err := meterOf(meters).Int64ObservableGauge(buildInfo.Name, metric.WithDescription(buildInfo.Help),
 		metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
 			o.Observe(1, metric.WithAttributeSet(setOf(&buildInfo, labels{runtime.Version(), service, version})))
 			return nil

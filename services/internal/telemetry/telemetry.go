@@ -22,14 +22,11 @@ const scope = "example.com/orderflow"
 type Telemetry struct {
 	tracer   trace.Tracer
 	isGlobal bool // the tracer is of OpenTelemetry's global provider
-	meter    metric.Meter
 
-	requests                                      metric.Int64Counter
-	placed, published, handled, recorded, stalls  metric.Int64Counter
-	inFlight, sending                             metric.Int64UpDownCounter
-	requestTook, publishTook, publishDelay        metric.Float64Histogram
-	publishSize, markSize, attempted, notifyDelay metric.Float64Histogram
-	prepared                                      prepared
+	requests, placed, published, handled, recorded, stalls *counter
+	inFlight, sending                                      *upDown
+	requestTook, publishTook, publishDelay                 *histogram
+	publishSize, markSize, attempted, notifyDelay          *histogram
 }
 
 // New makes the instruments. A nil provider means the global one.
@@ -38,18 +35,26 @@ func New(tracers trace.TracerProvider, meters metric.MeterProvider) *Telemetry {
 	if isGlobal {
 		tracers = otel.GetTracerProvider()
 	}
+	meter := meterOf(meters)
+	return &Telemetry{
+		tracer: tracers.Tracer(scope), isGlobal: isGlobal,
+		requests: newCounter(meter, &requests), requestTook: newHistogram(meter, &requestDuration, callSeconds),
+		inFlight: newUpDown(meter, &requestsNow),
+		placed:   newCounter(meter, &ordersPlaced), published: newCounter(meter, &published),
+		publishTook: newHistogram(meter, &publishDuration, callSeconds), publishDelay: newHistogram(meter, &publishDelay, waitSeconds),
+		publishSize: newHistogram(meter, &publishBatch, batchSizes), markSize: newHistogram(meter, &markBatch, batchSizes),
+		handled: newCounter(meter, &handled), recorded: newCounter(meter, &notifications), stalls: newCounter(meter, &stalls),
+		attempted: newHistogram(meter, &attempts, callSeconds), sending: newUpDown(meter, &sendingNow),
+		notifyDelay: newHistogram(meter, &notifyDelay, waitSeconds),
+	}
+}
+
+// meterOf returns the provider's meter. A nil provider means the global one.
+func meterOf(meters metric.MeterProvider) metric.Meter {
 	if meters == nil {
 		meters = otel.GetMeterProvider()
 	}
-	t := &Telemetry{tracer: tracers.Tracer(scope), isGlobal: isGlobal, meter: meters.Meter(scope)}
-	t.requests, t.requestTook, t.inFlight = t.counter(requests), t.histogram(requestDuration, callSeconds), t.upDown(requestsNow)
-	t.placed, t.published = t.counter(ordersPlaced), t.counter(published)
-	t.publishTook, t.publishDelay = t.histogram(publishDuration, callSeconds), t.histogram(publishDelay, waitSeconds)
-	t.publishSize, t.markSize = t.histogram(publishBatch, batchSizes), t.histogram(markBatch, batchSizes)
-	t.handled, t.recorded, t.stalls = t.counter(handled), t.counter(notifications), t.counter(stalls)
-	t.attempted, t.sending = t.histogram(attempts, callSeconds), t.upDown(sendingNow)
-	t.notifyDelay = t.histogram(notifyDelay, waitSeconds)
-	return t
+	return meters.Meter(scope)
 }
 
 // Lazy makes its Telemetry at the first use, after the providers were set.
