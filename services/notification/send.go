@@ -153,7 +153,7 @@ func (s *Service) attempt(ctx context.Context, r *route, j job, to target) (doma
 // trySend sends the notification within a span.
 func (s *Service) trySend(ctx context.Context, r *route, j job, to target) (answer ports.Answer, err error) {
 	ctx, end := s.telemetry.Attempt(ctx, r.name, &j.event, j.n.Attempt+1)
-	s.telemetry.Sending(ctx, r.name)
+	s.telemetry.Sending(r.name)
 	began := time.Now()
 	answer, err = s.send(ctx, r, j, to)
 	outcome := string(ports.OutcomeOf(err))

@@ -26,7 +26,7 @@ func (o *observer) observe(ctx context.Context, r *http.Request) (context.Contex
 	t := o.lazy.Get(nil, nil)
 	method := cmp.Or(methods[r.Method], other)
 	ctx, end := t.Request(ctx, r.Header, method, r.URL.Path != livePath && r.URL.Path != readyPath)
-	t.Requesting(ctx)
+	t.Requesting()
 	return ctx, observation{telemetry: t, method: method, began: time.Now(), end: end}
 }
 

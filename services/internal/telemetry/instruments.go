@@ -92,29 +92,29 @@ func (c *counter) add(ctx context.Context, n int, values labels) {
 	c.instrument.Add(ctx, int64(n), c.options.get(values)...)
 }
 
-type upDown struct {
-	instrument metric.Int64UpDownCounter
-	options    series[[]metric.AddOption]
-}
+// level is a number that goes up and down, and is read when the metrics are collected.
+// OpenTelemetry adds up the levels of one name, so each part of a process may have its own.
+type level struct{ numbers series[*atomic.Int64] }
 
-func newUpDown(meter metric.Meter, m *Metric) *upDown {
-	c := new(upDown)
-	if len(m.Labels) > 0 {
-		c.options.make = func(values labels) []metric.AddOption {
-			return []metric.AddOption{metric.WithAttributeSet(setOf(m, values))}
-		}
+func newLevel(meter metric.Meter, m *Metric) *level {
+	l := new(level)
+	l.numbers.make = func(labels) *atomic.Int64 { return new(atomic.Int64) }
+	c, err := meter.Int64ObservableUpDownCounter(m.Name, metric.WithUnit(m.Unit), metric.WithDescription(m.Help))
+	if err == nil {
+		_, err = meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+			for _, of := range l.numbers.all() {
+				o.ObserveInt64(c, of.made.Load(), metric.WithAttributeSet(setOf(m, of.values)))
+			}
+			return nil
+		}, c)
 	}
-	var err error
-	if c.instrument, err = meter.Int64UpDownCounter(m.Name, metric.WithUnit(m.Unit), metric.WithDescription(m.Help)); err != nil {
+	if err != nil {
 		otel.Handle(err)
-		c.instrument = noop.Int64UpDownCounter{}
 	}
-	return c
+	return l
 }
 
-func (c *upDown) add(ctx context.Context, n int, values labels) {
-	c.instrument.Add(ctx, int64(n), c.options.get(values)...)
-}
+func (l *level) add(n int64, values labels) { l.numbers.get(values).Add(n) }
 
 type histogram struct {
 	instrument metric.Float64Histogram

@@ -101,13 +101,13 @@ func (t *Telemetry) Recorded(ctx context.Context, channel, state string) {
 }
 
 // Sending counts an attempt that is under way, until Sent.
-func (t *Telemetry) Sending(ctx context.Context, channel string) {
-	t.sending.add(ctx, 1, labels{channel})
+func (t *Telemetry) Sending(channel string) {
+	t.sending.add(1, labels{channel})
 }
 
 // Sent records what an attempt came to.
 func (t *Telemetry) Sent(ctx context.Context, channel, outcome string, took time.Duration) {
-	t.sending.add(ctx, -1, labels{channel})
+	t.sending.add(-1, labels{channel})
 	if outcome != "" {
 		t.attempted.record(ctx, took.Seconds(), labels{channel, outcome})
 	}
@@ -119,11 +119,11 @@ func (t *Telemetry) Notified(ctx context.Context, channel string, delay time.Dur
 }
 
 // Requesting counts a request that is under way, until Requested.
-func (t *Telemetry) Requesting(ctx context.Context) { t.inFlight.add(ctx, 1, labels{}) }
+func (t *Telemetry) Requesting() { t.inFlight.add(1, labels{}) }
 
 // Requested records a request that was answered.
 func (t *Telemetry) Requested(ctx context.Context, method, route string, status int, took time.Duration) {
-	t.inFlight.add(ctx, -1, labels{})
+	t.inFlight.add(-1, labels{})
 	at := labels{method, route, classes[status/100%len(classes)]}
 	t.requests.add(ctx, 1, at)
 	t.requestTook.record(ctx, took.Seconds(), at)

@@ -64,11 +64,11 @@ func TestMetrics(t *testing.T) {
 		tel.Handled(ctx, "mail", "done")
 		tel.Recorded(ctx, "mail", "sent")
 		tel.Notified(ctx, "mail", time.Second)
-		tel.Requesting(ctx)
-		tel.Requesting(ctx)
+		tel.Requesting()
+		tel.Requesting()
 		tel.Requested(ctx, "GET", "/orders", 200, time.Second)
-		tel.Sending(ctx, "mail")
-		tel.Sending(ctx, "mail")
+		tel.Sending("mail")
+		tel.Sending("mail")
 		tel.Sent(ctx, "mail", "accepted", time.Second)
 	}
 	use()
@@ -107,6 +107,25 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
+// What is in flight in several parts of a process is added up.
+func TestLevelsAddUp(t *testing.T) {
+	metrics := prometheus.NewRegistry()
+	reader, err := exporter.New(exporter.WithRegisterer(metrics), exporter.WithoutScopeInfo(), exporter.WithoutTargetInfo())
+	if err != nil {
+		t.Fatal(err)
+	}
+	meters := metric.NewMeterProvider(metric.WithReader(reader))
+	for range 2 {
+		tel := telemetry.New(nil, meters)
+		tel.Requesting()
+		tel.Sending("mail")
+	}
+	got := collected(t, metrics)
+	if got["orderflow_http_requests_in_flight"] != "2" || got[`orderflow_attempts_in_flight{channel="mail"}`] != "2" {
+		t.Errorf("got %v", got)
+	}
+}
+
 // The README has the table of metrics.
 func TestTable(t *testing.T) {
 	readme, err := os.ReadFile("../../../README.md")
@@ -120,12 +139,12 @@ func TestTable(t *testing.T) {
 
 // placeOne records what one order does.
 func placeOne(ctx context.Context, tel *telemetry.Telemetry) {
-	tel.Requesting(ctx)
+	tel.Requesting()
 	tel.Requested(ctx, "POST", "/order", 201, time.Millisecond)
 	tel.Placed(ctx)
 	tel.Confirmed(ctx, time.Millisecond)
 	tel.Handled(ctx, "log", "done")
-	tel.Sending(ctx, "log")
+	tel.Sending("log")
 	tel.Sent(ctx, "log", "accepted", time.Millisecond)
 	tel.Recorded(ctx, "log", "sent")
 	tel.Notified(ctx, "log", time.Millisecond)

@@ -24,7 +24,7 @@ type Telemetry struct {
 	isGlobal bool // the tracer is of OpenTelemetry's global provider
 
 	requests, placed, published, handled, recorded, stalls *counter
-	inFlight, sending                                      *upDown
+	inFlight, sending                                      *level
 	requestTook, publishTook, publishDelay                 *histogram
 	publishSize, markSize, attempted, notifyDelay          *histogram
 }
@@ -39,12 +39,12 @@ func New(tracers trace.TracerProvider, meters metric.MeterProvider) *Telemetry {
 	return &Telemetry{
 		tracer: tracers.Tracer(scope), isGlobal: isGlobal,
 		requests: newCounter(meter, &requests), requestTook: newHistogram(meter, &requestDuration, callSeconds),
-		inFlight: newUpDown(meter, &requestsNow),
+		inFlight: newLevel(meter, &requestsNow),
 		placed:   newCounter(meter, &ordersPlaced), published: newCounter(meter, &published),
 		publishTook: newHistogram(meter, &publishDuration, callSeconds), publishDelay: newHistogram(meter, &publishDelay, waitSeconds),
 		publishSize: newHistogram(meter, &publishBatch, batchSizes), markSize: newHistogram(meter, &markBatch, batchSizes),
 		handled: newCounter(meter, &handled), recorded: newCounter(meter, &notifications), stalls: newCounter(meter, &stalls),
-		attempted: newHistogram(meter, &attempts, callSeconds), sending: newUpDown(meter, &sendingNow),
+		attempted: newHistogram(meter, &attempts, callSeconds), sending: newLevel(meter, &sendingNow),
 		notifyDelay: newHistogram(meter, &notifyDelay, waitSeconds),
 	}
 }
