@@ -34,13 +34,16 @@ func Handler(h slog.Handler) slog.Handler {
 type handler struct{ slog.Handler }
 
 func (h handler) Handle(ctx context.Context, record slog.Record) error {
+	attrs := make([]slog.Attr, 0, 3)
 	if id := FromContext(ctx); id != "" {
-		record = record.Clone()
-		record.AddAttrs(slog.String("request_id", id))
+		attrs = append(attrs, slog.String("request_id", id))
 	}
 	if span := trace.SpanContextFromContext(ctx); span.IsValid() {
+		attrs = append(attrs, slog.String("trace_id", span.TraceID().String()), slog.String("span_id", span.SpanID().String()))
+	}
+	if len(attrs) > 0 {
 		record = record.Clone()
-		record.AddAttrs(slog.String("trace_id", span.TraceID().String()), slog.String("span_id", span.SpanID().String()))
+		record.AddAttrs(attrs...)
 	}
 	return h.Handler.Handle(ctx, record)
 }

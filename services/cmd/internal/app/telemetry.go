@@ -20,6 +20,7 @@ import (
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 	exporter "go.opentelemetry.io/otel/exporters/prometheus"
 	"go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/exemplar"
 	"go.opentelemetry.io/otel/sdk/resource"
 	"go.opentelemetry.io/otel/sdk/trace"
 
@@ -42,7 +43,8 @@ func (c *Common) startTelemetry(service string, log *slog.Logger) (stop func(), 
 	if err != nil {
 		return nil, fmt.Errorf("make the metrics: %w", err)
 	}
-	meters := metric.NewMeterProvider(metric.WithReader(reader), metric.WithResource(named))
+	// The handler below serves no exemplars.
+	meters := metric.NewMeterProvider(metric.WithReader(reader), metric.WithResource(named), metric.WithExemplarFilter(exemplar.AlwaysOffFilter))
 	otel.SetMeterProvider(meters)
 	c.metrics = promhttp.InstrumentMetricHandler(metrics, promhttp.HandlerFor(metrics, promhttp.HandlerOpts{
 		Registry: metrics, ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: 2, Timeout: 10 * time.Second,
