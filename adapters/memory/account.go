@@ -4,11 +4,9 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"maps"
-	"slices"
-	"strings"
 	"time"
 
+	"example.com/orderflow/adapters/internal/accounts"
 	"example.com/orderflow/adapters/wire"
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
@@ -94,25 +92,19 @@ func (d *Deliveries) Account(ctx context.Context) ([]ports.DeliveryAccount, erro
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	var all []ports.DeliveryAccount
+	recipients := make(accounts.Deliveries)
 	for key, t := range d.tallies {
-		backlog := func(state domain.NotificationState) (b ports.Backlog) {
+		account := recipients.Of(key.channel, key.name)
+		account.Sent, account.Skipped, account.Expired = t.sent, t.skipped, t.expired
+		for _, state := range []domain.NotificationState{domain.Retrying, domain.Held, domain.Dead} {
 			list := d.index.lists[openOf(key.channel, key.name, state)]
 			for oldest := range list.all() {
-				b = ports.Backlog{N: list.len(), Oldest: oldest.At}
+				recipients.Wait(key.channel, key.name, state, ports.Backlog{N: list.len(), Oldest: oldest.At})
 				break
 			}
-			return b
 		}
-		all = append(all, ports.DeliveryAccount{
-			Channel: key.channel, Recipient: key.name, Sent: t.sent, Skipped: t.skipped, Expired: t.expired,
-			Retrying: backlog(domain.Retrying), Held: backlog(domain.Held), Dead: backlog(domain.Dead),
-		})
 	}
-	slices.SortFunc(all, func(a, b ports.DeliveryAccount) int {
-		return cmp.Or(strings.Compare(a.Channel, b.Channel), strings.Compare(a.Recipient, b.Recipient))
-	})
-	return all, nil
+	return recipients.Sorted(), nil
 }
 
 // openOf names the list of a recipient's notifications that are retried, held or dead, by
@@ -128,7 +120,7 @@ type letterGroup struct {
 }
 
 func groupOf(record *ports.DeadLetterRecord) letterGroup {
-	return letterGroup{record.Subscription, strings.HasPrefix(record.ID, ports.UnreadableID)}
+	return letterGroup{record.Subscription, accounts.Unreadable(record.ID)}
 }
 
 // Account implements [ports.DeadLetters].
@@ -137,46 +129,19 @@ func (d *DeadLetters) Account(ctx context.Context) ([]ports.DeadLetterAccount, e
 		return nil, fmt.Errorf("count dead letters: %w", err)
 	}
 	defer d.mu.Unlock()
-	groups := make(map[letterGroup]*ports.DeadLetterAccount)
-	group := func(key letterGroup) *ports.DeadLetterAccount {
-		if groups[key] == nil {
-			groups[key] = &ports.DeadLetterAccount{Subscription: key.subscription, Unreadable: key.unreadable}
-		}
-		return groups[key]
-	}
-	count := func(key letterGroup, state ports.DeadLetterState, n int) {
-		switch state {
-		case ports.Replayed:
-			group(key).Replayed += n
-		case ports.Discarded:
-			group(key).Discarded += n
-		}
-	}
+	subscriptions := make(accounts.Letters)
 	for _, record := range d.sorted {
-		count(groupOf(record), record.State, 1)
-		if waiting := &group(groupOf(record)).Waiting; record.State == ports.Waiting {
+		group := groupOf(record)
+		subscriptions.Settle(group.subscription, group.unreadable, record.State, 1)
+		if waiting := &subscriptions.Of(group.subscription, group.unreadable).Waiting; record.State == ports.Waiting {
 			waiting.N++
 			waiting.Oldest = cmp.Or(waiting.Oldest, record.Since)
 		}
 	}
 	for was, n := range d.forgotten {
-		count(was.letterGroup, was.state, n)
+		subscriptions.Settle(was.subscription, was.unreadable, was.state, n)
 	}
-	return slices.SortedFunc(func(yield func(ports.DeadLetterAccount) bool) {
-		for a := range maps.Values(groups) {
-			if !yield(*a) {
-				return
-			}
-		}
-	}, func(a, b ports.DeadLetterAccount) int {
-		if c := strings.Compare(a.Subscription, b.Subscription); c != 0 || a.Unreadable == b.Unreadable {
-			return c
-		}
-		if b.Unreadable {
-			return -1
-		}
-		return 1
-	}), nil
+	return subscriptions.Sorted(), nil
 }
 
 // settledLetters are letters whose retention is over.

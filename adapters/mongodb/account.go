@@ -13,6 +13,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
+	"example.com/orderflow/adapters/internal/accounts"
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 )
@@ -148,15 +149,7 @@ func (d *Deliveries) Account(ctx context.Context) (all []ports.DeliveryAccount, 
 	defer describe(&err, "count deliveries")
 	ctx, cancel := d.store.bound(ctx)
 	defer cancel()
-	type recipient struct{ channel, name string }
-	accounts := make(map[recipient]*ports.DeliveryAccount)
-	of := func(channel, name string) *ports.DeliveryAccount {
-		key := recipient{channel, name}
-		if accounts[key] == nil {
-			accounts[key] = &ports.DeliveryAccount{Channel: channel, Recipient: name}
-		}
-		return accounts[key]
-	}
+	recipients := make(accounts.Deliveries)
 	counter := d.store.deliveryCounter
 	counts, err := counter.read(ctx)
 	if err != nil {
@@ -167,7 +160,7 @@ func (d *Deliveries) Account(ctx context.Context) (all []ports.DeliveryAccount, 
 		return nil, err
 	}
 	for _, t := range merge(counts.Tallies, newer) {
-		switch account := of(t.Channel, t.Recipient); domain.NotificationState(t.State) {
+		switch account := recipients.Of(t.Channel, t.Recipient); domain.NotificationState(t.State) {
 		case domain.Skipped:
 			account.Skipped += t.N
 		default:
@@ -185,33 +178,20 @@ func (d *Deliveries) Account(ctx context.Context) (all []ports.DeliveryAccount, 
 		return nil, err
 	}
 	for _, w := range waiting {
-		switch account := of(w.ID.Channel, w.ID.Recipient); domain.NotificationState(w.ID.State) {
-		case domain.Retrying:
-			account.Retrying = w.backlog()
-		case domain.Held:
-			account.Held = w.backlog()
-		case domain.Dead:
-			account.Dead = w.backlog()
-		}
+		recipients.Wait(w.ID.Channel, w.ID.Recipient, domain.NotificationState(w.ID.State), w.backlog())
 	}
 	err = d.store.eachTotal(ctx, func(t total, n int) {
 		if t.What == "expired dead" {
-			of(t.Of, t.Whose).Expired += n
+			recipients.Of(t.Of, t.Whose).Expired += n
 		}
 	})
-	for _, account := range accounts {
-		all = append(all, *account)
-	}
-	slices.SortFunc(all, func(a, b ports.DeliveryAccount) int {
-		return cmp.Or(strings.Compare(a.Channel, b.Channel), strings.Compare(a.Recipient, b.Recipient))
-	})
-	return all, err
+	return recipients.Sorted(), err
 }
 
 // countLetter counts the letter in a new state. Letters that wait are not counted.
 func (s *Store) countLetter(ctx context.Context, id, subscription string, from, to ports.DeadLetterState) error {
 	kind := "event"
-	if strings.HasPrefix(id, ports.UnreadableID) {
+	if accounts.Unreadable(id) {
 		kind = "other"
 	}
 	for state, by := range map[ports.DeadLetterState]int{from: -1, to: 1} {
@@ -244,18 +224,7 @@ func (d *DeadLetters) Account(ctx context.Context) (all []ports.DeadLetterAccoun
 	defer describe(&err, "count dead letters")
 	ctx, cancel := d.store.bound(ctx)
 	defer cancel()
-	type group struct {
-		subscription string
-		unreadable   bool
-	}
-	accounts := make(map[group]*ports.DeadLetterAccount)
-	of := func(subscription string, unreadable bool) *ports.DeadLetterAccount {
-		key := group{subscription, unreadable}
-		if accounts[key] == nil {
-			accounts[key] = &ports.DeadLetterAccount{Subscription: subscription, Unreadable: unreadable}
-		}
-		return accounts[key]
-	}
+	subscriptions := make(accounts.Letters)
 	waiting, err := find(ctx, d.store.deadLetters, bson.M{"state": string(ports.Waiting)},
 		options.Find().SetProjection(bson.M{"_id": 1, "subscription": 1, "since": 1}))
 	if err != nil {
@@ -265,35 +234,15 @@ func (d *DeadLetters) Account(ctx context.Context) (all []ports.DeadLetterAccoun
 		id, _ := document.Lookup("_id").StringValueOK()
 		subscription, _ := document.Lookup("subscription").StringValueOK()
 		since, _ := document.Lookup("since").TimeOK()
-		b := &of(subscription, strings.HasPrefix(id, ports.UnreadableID)).Waiting
+		b := &subscriptions.Of(subscription, accounts.Unreadable(id)).Waiting
 		if b.N++; b.N == 1 || since.Before(b.Oldest) {
 			b.Oldest = since.UTC()
 		}
 	}
 	err = d.store.eachTotal(ctx, func(t total, n int) {
-		switch ports.DeadLetterState(t.What) {
-		case ports.Replayed:
-			of(t.Of, t.Whose == "other").Replayed += n
-		case ports.Discarded:
-			of(t.Of, t.Whose == "other").Discarded += n
-		}
+		subscriptions.Settle(t.Of, t.Whose == "other", ports.DeadLetterState(t.What), n)
 	})
-	for _, account := range accounts {
-		if account.Total() > 0 {
-			all = append(all, *account)
-		}
-	}
-	slices.SortFunc(all, func(a, b ports.DeadLetterAccount) int {
-		kind := 0
-		if a.Unreadable {
-			kind++
-		}
-		if b.Unreadable {
-			kind--
-		}
-		return cmp.Or(strings.Compare(a.Subscription, b.Subscription), kind)
-	})
-	return all, err
+	return subscriptions.Sorted(), err
 }
 
 // openingDocument is when a recipient's account was opened.

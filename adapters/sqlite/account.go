@@ -1,13 +1,12 @@
 package sqlite
 
 import (
-	"cmp"
 	"context"
-	"maps"
 	"slices"
 	"strings"
 	"time"
 
+	"example.com/orderflow/adapters/internal/accounts"
 	"example.com/orderflow/adapters/wire"
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
@@ -39,7 +38,7 @@ const countExpired = "expired"
 // countLetter changes the counter of the state, if it has one.
 func (t *tx) countLetter(state ports.DeadLetterState, id, subscription string, by int) {
 	kind := " event "
-	if strings.HasPrefix(id, ports.UnreadableID) {
+	if accounts.Unreadable(id) {
 		kind = " other "
 	}
 	if state == ports.Replayed || state == ports.Discarded {
@@ -67,52 +66,30 @@ func (o *Orders) Account(ctx context.Context) (account ports.OutboxAccount, err 
 // Account implements [ports.DeliveryLog].
 func (d *Deliveries) Account(ctx context.Context) (all []ports.DeliveryAccount, err error) {
 	defer describe(&err, "count deliveries")
-	type recipient struct{ channel, name string }
-	accounts := make(map[recipient]*ports.DeliveryAccount)
-	of := func(channel, name string) *ports.DeliveryAccount {
-		key := recipient{channel, name}
-		if accounts[key] == nil {
-			accounts[key] = &ports.DeliveryAccount{Channel: channel, Recipient: name}
-		}
-		return accounts[key]
-	}
+	recipients := make(accounts.Deliveries)
 	err = d.store.read(ctx, func(tx *tx) error {
 		err := tx.counters(func(what, channel, name string, n int) {
 			switch what {
 			case string(domain.Sent):
-				of(channel, name).Sent = n
+				recipients.Of(channel, name).Sent = n
 			case string(domain.Skipped):
-				of(channel, name).Skipped = n
+				recipients.Of(channel, name).Skipped = n
 			case countExpired:
-				of(channel, name).Expired = n
+				recipients.Of(channel, name).Expired = n
 			}
 		})
 		if err != nil {
 			return err
 		}
 		return tx.query(func(r row) bool {
-			waiting := ports.Backlog{N: r.ColumnInt(3), Oldest: r.time(4)}
-			switch account := of(r.ColumnText(0), r.ColumnText(1)); domain.NotificationState(r.ColumnText(2)) {
-			case domain.Retrying:
-				account.Retrying = waiting
-			case domain.Held:
-				account.Held = waiting
-			case domain.Dead:
-				account.Dead = waiting
-			}
+			recipients.Wait(r.ColumnText(0), r.ColumnText(1), domain.NotificationState(r.ColumnText(2)), ports.Backlog{N: r.ColumnInt(3), Oldest: r.time(4)})
 			return true
 		}, "SELECT channel, recipient, state, count(*), min(since) FROM deliveries WHERE since IS NOT NULL GROUP BY channel, recipient, state")
 	})
 	if err != nil {
 		return nil, err
 	}
-	for _, account := range accounts {
-		all = append(all, *account)
-	}
-	slices.SortFunc(all, func(a, b ports.DeliveryAccount) int {
-		return cmp.Or(strings.Compare(a.Channel, b.Channel), strings.Compare(a.Recipient, b.Recipient))
-	})
-	return all, nil
+	return recipients.Sorted(), nil
 }
 
 // counters calls f with the counters that have names of three words. The last may be
@@ -129,30 +106,17 @@ func (t *tx) counters(f func(first, second, rest string, n int)) error {
 // Account implements [ports.DeadLetters].
 func (d *DeadLetters) Account(ctx context.Context) (all []ports.DeadLetterAccount, err error) {
 	defer describe(&err, "count dead letters")
-	type group struct{ subscription, kind string }
-	accounts := make(map[group]*ports.DeadLetterAccount)
-	of := func(subscription, kind string) *ports.DeadLetterAccount {
-		key := group{subscription, kind}
-		if accounts[key] == nil {
-			accounts[key] = &ports.DeadLetterAccount{Subscription: subscription, Unreadable: kind == "other"}
-		}
-		return accounts[key]
-	}
+	subscriptions := make(accounts.Letters)
 	err = d.store.read(ctx, func(tx *tx) error {
 		err := tx.counters(func(state, kind, subscription string, n int) {
-			switch ports.DeadLetterState(state) {
-			case ports.Replayed:
-				of(subscription, kind).Replayed = n
-			case ports.Discarded:
-				of(subscription, kind).Discarded = n
-			}
+			subscriptions.Settle(subscription, kind == "other", ports.DeadLetterState(state), n)
 		})
 		if err != nil {
 			return err
 		}
 		for kind, ids := range map[string]string{"event": "id < 'unreadable-' OR id >= 'unreadable.'", "other": "id >= 'unreadable-' AND id < 'unreadable.'"} {
 			err := tx.query(func(r row) bool {
-				of(r.ColumnText(0), kind).Waiting = ports.Backlog{N: r.ColumnInt(1), Oldest: r.time(2)}
+				subscriptions.Of(r.ColumnText(0), kind == "other").Waiting = ports.Backlog{N: r.ColumnInt(1), Oldest: r.time(2)}
 				return true
 			}, "SELECT subscription, count(*), min(since) FROM dead_letters WHERE settled_at IS NULL AND ("+ids+") GROUP BY subscription")
 			if err != nil {
@@ -164,14 +128,27 @@ func (d *DeadLetters) Account(ctx context.Context) (all []ports.DeadLetterAccoun
 	if err != nil {
 		return nil, err
 	}
-	for _, key := range slices.SortedFunc(maps.Keys(accounts), func(a, b group) int {
-		return cmp.Or(strings.Compare(a.subscription, b.subscription), strings.Compare(a.kind, b.kind))
-	}) {
-		if accounts[key].Total() > 0 {
-			all = append(all, *accounts[key])
+	return subscriptions.Sorted(), nil
+}
+
+// depth counts the rows of a queue, which begins the condition. The taken ones are few.
+func (t *tx) depth(queue string, now time.Time, args ...any) (depth ports.QueueDepth, err error) {
+	for _, count := range []struct {
+		to   *int
+		sql  string
+		args []any
+	}{
+		{&depth.Ready, "owner IS NULL AND due <= ?", []any{now}},
+		{&depth.Delayed, "owner IS NULL AND due > ?", []any{now}},
+		{&depth.Taken, "owner IS NOT NULL", nil},
+	} {
+		err := t.query(func(r row) bool { *count.to = r.ColumnInt(0); return false },
+			"SELECT count(*) FROM "+queue+count.sql, slices.Concat(args, count.args)...)
+		if err != nil {
+			return depth, err
 		}
 	}
-	return all, nil
+	return depth, nil
 }
 
 // Depth implements [ports.EventQueue]. It knows the consumers of this process alone.
@@ -189,20 +166,8 @@ func (c Consumer) Depth(ctx context.Context) (depth ports.QueueDepth, err error)
 	}
 	err = c.store.read(ctx, func(tx *tx) error {
 		now := time.Now()
-		for _, count := range []struct {
-			to   *int
-			sql  string
-			args []any
-		}{
-			{&depth.Ready, "owner IS NULL AND due <= ?", []any{now}},
-			{&depth.Delayed, "owner IS NULL AND due > ?", []any{now}},
-			{&depth.Taken, "owner IS NOT NULL", nil}, // few
-		} {
-			err := tx.query(func(r row) bool { *count.to = r.ColumnInt(0); return false },
-				"SELECT count(*) FROM messages WHERE subscription = ? AND "+count.sql, append([]any{c.subscription}, count.args...)...)
-			if err != nil {
-				return err
-			}
+		if depth, err = tx.depth("messages WHERE subscription = ? AND ", now, c.subscription); err != nil {
+			return err
 		}
 		return tx.query(func(r row) bool {
 			if message, err := decodeMessage(r.ColumnText(0), r.blob(1)); err == nil {
@@ -224,19 +189,8 @@ func (q DeadLetterQueue) Depth(ctx context.Context) (depth ports.QueueDepth, err
 	defer describe(&err, "count dead letters")
 	err = q.store.read(ctx, func(tx *tx) error {
 		now := time.Now()
-		for _, count := range []struct {
-			to   *int
-			sql  string
-			args []any
-		}{
-			{&depth.Ready, "owner IS NULL AND due <= ?", []any{now}},
-			{&depth.Delayed, "owner IS NULL AND due > ?", []any{now}},
-			{&depth.Taken, "owner IS NOT NULL", nil},
-		} {
-			err := tx.query(func(r row) bool { *count.to = r.ColumnInt(0); return false }, "SELECT count(*) FROM dead_letter_queue WHERE "+count.sql, count.args...)
-			if err != nil {
-				return err
-			}
+		if depth, err = tx.depth("dead_letter_queue WHERE ", now); err != nil {
+			return err
 		}
 		return tx.query(func(r row) bool {
 			depth.Oldest = readQueued(r).letter.Failure.LastFailure

@@ -16,7 +16,7 @@ const applicationID = 0x6f726472
 var steps = []string{
 	schema,       // 1
 	listsOfUsers, // 2
-	accounts,     // 3
+	accounting,   // 3
 	origins,      // 4
 }
 
@@ -28,7 +28,7 @@ var (
 	listsOfUsers string
 
 	//go:embed accounts.sql
-	accounts string
+	accounting string
 
 	//go:embed origins.sql
 	origins string
