@@ -34,6 +34,9 @@ func newPublisher(b *Broker) *Publisher {
 func (p *Publisher) Publish(ctx context.Context, events ...domain.Event) []error {
 	messages := make([]message, len(events))
 	for i, event := range events {
+		if ctx.Err() != nil {
+			break // none is sent
+		}
 		messages[i] = eventMessage(p.link.topology.Exchange, event)
 	}
 	errs := p.link.publish(ctx, messages...)
