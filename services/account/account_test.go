@@ -239,6 +239,114 @@ func TestOpeningLater(t *testing.T) {
 	})
 }
 
+// A recipient that was added while events were under way is not said to miss those that may
+// have been before it.
+func TestOpeningUnderLoad(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		opening := ports.Opening{Channel: "mail", Recipient: domain.UserRecipient, At: time.Now(), Before: 7, Uncertain: 2}
+		if err := w.store.ChannelStates().Open(t.Context(), opening); err != nil {
+			t.Fatal(err)
+		}
+		w.place(t, 0, 10)
+		w.parts.Channels[0].Queue = empty{w.parts.Channels[0].Queue}
+		for difference, state := range map[int]account.State{-3: account.Uneven, -2: account.Even, 2: account.Even, 3: account.Uneven} {
+			w.parts.Deliveries = deliveries{w.store.Deliveries(), 3 - difference}
+			office := w.office(t)
+			check(t, office.Draw(t.Context()), difference, state, state)
+			time.Sleep(2 * time.Minute)
+			check(t, office.Draw(t.Context()), difference, state, state)
+		}
+	})
+}
+
+// deliveries is a log that has sent so many notifications.
+type deliveries struct {
+	ports.DeliveryLog
+	sent int
+}
+
+func (d deliveries) Account(context.Context) ([]ports.DeliveryAccount, error) {
+	return []ports.DeliveryAccount{{Channel: "mail", Recipient: domain.UserRecipient, Sent: d.sent}}, nil
+}
+
+// empty is a queue without events.
+type empty struct{ ports.EventQueue }
+
+func (empty) Depth(context.Context) (ports.QueueDepth, error) { return ports.QueueDepth{}, nil }
+
+// Events that are published, handled and recorded while the account is drawn up are counted
+// twice, and a notification that changes its state may be in none. Both is no fault.
+func TestAccountDuringTraffic(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.broker.Prefetch = 1
+		w.office(t).RunOpening(t.Context(), discard)
+		w.place(t, 0, 3)
+		w.handle(t, 3, domain.Sent)
+		n := 3
+		w.parts.Channels[0].Queue = busy{w.parts.Channels[0].Queue, func() {
+			w.place(t, n, 5)
+			w.handle(t, 5, domain.Sent)
+			n += 5
+		}}
+		check(t, w.office(t).Draw(t.Context()), -5, account.Moving, account.Moving)
+
+		w.parts.Channels[0].Queue = empty{w.parts.Channels[0].Queue}
+		w.parts.Deliveries = &forgetful{DeliveryLog: w.store.Deliveries()}
+		check(t, w.office(t).Draw(t.Context()), 0, account.Even, account.Even)
+	})
+}
+
+// busy is a queue in which something happens before each look.
+type busy struct {
+	ports.EventQueue
+	happens func()
+}
+
+func (q busy) Depth(ctx context.Context) (ports.QueueDepth, error) {
+	q.happens()
+	return q.EventQueue.Depth(ctx)
+}
+
+// forgetful is a log that misses a notification at the first look.
+type forgetful struct {
+	ports.DeliveryLog
+	looked bool
+}
+
+func (d *forgetful) Account(ctx context.Context) ([]ports.DeliveryAccount, error) {
+	all, err := d.DeliveryLog.Account(ctx)
+	if !d.looked && len(all) > 0 {
+		d.looked = true
+		all[0].Sent--
+	}
+	return all, err
+}
+
+// Events that wait in the queue and are recorded, too, are counted twice until they are
+// handled: repeats, or dead letters that are replayed while no notifier runs.
+func TestRepeatsInTheQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.broker.Prefetch = 1
+		office := w.office(t)
+		office.RunOpening(t.Context(), discard)
+		w.place(t, 0, 4)
+		w.handle(t, 4, domain.Dead)
+		for n := range 4 {
+			if err := errors.Join(w.broker.Publisher().Publish(t.Context(), newOrder(t, n).Created())...); err != nil {
+				t.Fatal(err)
+			}
+		}
+		check(t, office.Draw(t.Context()), -4, account.Moving, account.Moving)
+		time.Sleep(2 * time.Minute)
+		check(t, office.Draw(t.Context()), -4, account.Moving, account.Moving)
+		w.handle(t, 4, domain.Sent)
+		check(t, office.Draw(t.Context()), 0, account.Even, account.Even)
+	})
+}
+
 // A part that hangs does not keep the others from answering in time.
 func TestAccountWithoutAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
