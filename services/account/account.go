@@ -330,6 +330,17 @@ func (o *Office) subscription(channel string) string {
 	return channel
 }
 
+// ChannelOf returns the name of the channel that has the subscription among the dead letters.
+// A channel that is not configured has the subscription's name.
+func (o *Office) ChannelOf(subscription string) string {
+	for _, c := range o.parts.Channels {
+		if c.Subscription == subscription {
+			return c.Name
+		}
+	}
+	return subscription
+}
+
 // unreadable returns how many messages of the subscription were no events: their letters
 // are all that is known of them.
 func unreadable(letters []ports.DeadLetterAccount, subscription string) int {

@@ -13,10 +13,12 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// OrderStore has the orders with their outbox.
+// OrderStore has the orders with their outbox: a store's, or those of another process, as
+// [NewRemoteOrderStore] returns it.
 type OrderStore interface {
-	ports.OrderRepository
-	ports.Outbox
+	Get(ctx context.Context, id domain.OrderID) (domain.Order, error)               // see [ports.OrderRepository]
+	List(ctx context.Context, query ports.OrderQuery) (ports.OrderPage, error)      // as Get
+	Holder(ctx context.Context, id domain.EventID) (holder ports.Holder, err error) // see [ports.Outbox]
 }
 
 // Trace is where an order's event is, for each recipient.

@@ -10,7 +10,6 @@ import (
 	"example.com/orderflow/services/cmd/internal/app"
 	"example.com/orderflow/services/cmd/internal/operators"
 	"example.com/orderflow/services/cmd/internal/preflight"
-	"example.com/orderflow/services/deadletters"
 	"example.com/orderflow/services/notification"
 )
 
@@ -88,20 +87,11 @@ func (run) Run(ctx context.Context, s *settings, out *app.Output, log *slog.Logg
 	handler.RequestTimeout = s.RequestTimeout
 	context.AfterFunc(ctx, handler.Stop)
 
-	// 5. Make the service of dead letters, the account, and the server for operators.
-	letters, err := deadletters.NewService(store.DeadLetters, broker.DeadLetters, log)
-	if err != nil {
-		return err
-	}
-	office, err := s.OpenOffice(store, broker, channels, s.Orders(), true)
-	if err != nil {
-		return err
-	}
-	accounting, err := s.Accounting(office, log, handler)
-	if err != nil {
-		return err
-	}
-	admin, err := s.OperatorsServer(control, letters, office, log)
+	// 5. Make the parts for operators: dead letters, the account, the console.
+	operators, err := s.Operators(app.Operators{
+		Store: store, Broker: broker, Channels: channels, Control: control,
+		Account: s.Orders(), Remote: true, Handlers: []app.ProgressWatcher{handler},
+	}, log)
 	if err != nil {
 		return err
 	}
@@ -110,11 +100,12 @@ func (run) Run(ctx context.Context, s *settings, out *app.Output, log *slog.Logg
 	// waits for the broker, beside the others. Errors of the broker name its setting.
 	return s.RunAll(ctx, log,
 		s.Leaving(store, broker, channels),
-		admin,
+		operators.Console,
+		operators.Admin,
 		s.Server("notification", listener, handler, log),
 		s.AwaitConsumer(broker, log),
-		s.OnBroker("dead letters", letters.Run),
-		accounting,
+		operators.DeadLetters,
+		operators.Accounting,
 		app.Component{Name: "alerts", Run: channels.RunAlerts},
 		s.OnBroker("notifications", service.Run),
 	)

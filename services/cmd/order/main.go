@@ -82,7 +82,7 @@ func (run) Run(ctx context.Context, s *settings, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	accounting, err := s.Accounting(office, log, handler)
+	accounting, _, err := s.Accounting(office, log, handler)
 	if err != nil {
 		return err
 	}

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"example.com/orderflow/services/cmd/internal/app"
-	"example.com/orderflow/services/deadletters"
 	"example.com/orderflow/services/notification"
 	"example.com/orderflow/services/order"
 )
@@ -83,20 +82,12 @@ func (run) Run(ctx context.Context, s *settings, out *app.Output, log *slog.Logg
 	notificationHandler.RequestTimeout = s.RequestTimeout
 	context.AfterFunc(ctx, notificationHandler.Stop)
 
-	// 5. Make the service of dead letters, the account, and the server for operators.
-	letters, err := deadletters.NewService(store.DeadLetters, broker.DeadLetters, log)
-	if err != nil {
-		return err
-	}
-	office, err := s.OpenOffice(store, broker, channels, store.Orders.Account, false)
-	if err != nil {
-		return err
-	}
-	accounting, err := s.Accounting(office, log, orderHandler, notificationHandler)
-	if err != nil {
-		return err
-	}
-	admin, err := s.OperatorsServer(control, letters, office, log)
+	// 5. Make the parts for operators: dead letters, the account, the console.
+	operators, err := s.Operators(app.Operators{
+		Store: store, Broker: broker, Channels: channels, Control: control,
+		Account: store.Orders.Account, Orders: store.Orders, Place: orderHandler.PlaceForOperator,
+		Handlers: []app.ProgressWatcher{orderHandler, notificationHandler},
+	}, log)
 	if err != nil {
 		return err
 	}
@@ -104,12 +95,13 @@ func (run) Run(ctx context.Context, s *settings, out *app.Output, log *slog.Logg
 	// 6. Run all of them until ctx ends, and stop them in reverse order.
 	return s.RunAll(ctx, log,
 		s.Leaving(store, broker, channels),
-		s.welcome(out, broker.Consumers, store, orderListener, notificationListener),
-		admin,
+		s.welcome(out, operators.URL, broker.Consumers, store, orderListener, notificationListener),
+		operators.Console,
+		operators.Admin,
 		s.Server("notification", notificationListener, notificationHandler, log),
 		s.AwaitConsumer(broker, log),
-		s.OnBroker("dead letters", letters.Run),
-		accounting,
+		operators.DeadLetters,
+		operators.Accounting,
 		app.Component{Name: "alerts", Run: channels.RunAlerts},
 		s.OnBroker("notifications", notifications.Run),
 		s.AwaitPublisher(broker, log),

@@ -27,7 +27,7 @@ func (s *settings) listen() (orders, notifications net.Listener, err error) {
 
 // welcome returns the component that prints where the services listen and how to
 // try them, once the broker answers.
-func (s *settings) welcome(out io.Writer, broker ports.Pinger, store *app.Store, orders, notifications net.Listener) app.Component {
+func (s *settings) welcome(out io.Writer, console string, broker ports.Pinger, store *app.Store, orders, notifications net.Listener) app.Component {
 	return app.Component{Name: "welcome", Run: func(ctx context.Context) error {
 		tick := time.NewTicker(100 * time.Millisecond)
 		defer tick.Stop()
@@ -38,7 +38,7 @@ func (s *settings) welcome(out io.Writer, broker ports.Pinger, store *app.Store,
 				return nil
 			}
 		}
-		s.printWelcome(out, urlOf(orders), urlOf(notifications), kept(ctx, store))
+		s.printWelcome(out, console, urlOf(orders), urlOf(notifications), kept(ctx, store))
 		<-ctx.Done()
 		return nil
 	}}
@@ -61,7 +61,7 @@ func kept(ctx context.Context, store *app.Store) string {
 	return fmt.Sprintf(", %d orders", n)
 }
 
-func (s *settings) printWelcome(out io.Writer, orders, notifications, kept string) {
+func (s *settings) printWelcome(out io.Writer, console, orders, notifications, kept string) {
 	shown := func(url string) string {
 		if strings.HasPrefix(url, "memory:") {
 			return "memory:   (lost on exit)"
@@ -74,6 +74,7 @@ func (s *settings) printWelcome(out io.Writer, orders, notifications, kept strin
 		data = fmt.Sprintf("  data           %s%s   (to start afresh: stop, then rm %[3]s %[3]s-*)", app.Printable(path), kept, quoted(path))
 	}
 	fmt.Fprintf(out, `
+  console        %s   (open it in a browser)
   orders         %s
   notifications  %s
 %s
@@ -81,7 +82,7 @@ func (s *settings) printWelcome(out io.Writer, orders, notifications, kept strin
   Place an order:
   curl -i %s/order -H 'Content-Type: application/json' -d '{"user_id":"123","product":"Laptop","quantity":1}'
 
-`, orders, notifications, data, orders)
+`, console, orders, notifications, data, orders)
 }
 
 // quoted returns the path as a shell needs it.

@@ -75,6 +75,9 @@ func writeText(w io.Writer, text []byte) {
 // FormatTime formats a time for an answer: RFC 3339 in UTC with milliseconds.
 func FormatTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
 
+// Encode returns the value as JSON without line breaks, as answers have it.
+func Encode(value any) []byte { return bytes.TrimSuffix(encode(value), []byte("\n")) }
+
 func encode(value any) []byte {
 	var body bytes.Buffer
 	encoder := json.NewEncoder(&body)

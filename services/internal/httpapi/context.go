@@ -31,18 +31,36 @@ func (c detachedContext) Value(key any) any {
 	if value := c.Context.Value(key); value != nil {
 		return value
 	}
+	if key == (clientKey{}) {
+		return c.request
+	}
 	return c.request.Value(key)
 }
 
 type serverKey struct{}
 
+// clientKey is the key of the request's own context in a detached one.
+type clientKey struct{}
+
 // detached returns the request's context without the end of its connection.
 func detached(request context.Context) context.Context {
 	server, ok := request.Value(serverKey{}).(context.Context)
 	if !ok { // another package's server: its end is unknown
-		return context.WithoutCancel(request)
+		return context.WithValue(context.WithoutCancel(request), clientKey{}, request)
 	}
 	return detachedContext{server, request}
+}
+
+// ofClient returns a context with the values of ctx that also ends when the client of
+// its request closes the connection.
+func ofClient(ctx context.Context) (context.Context, context.CancelFunc) {
+	client, ok := ctx.Value(clientKey{}).(context.Context)
+	ctx, cancel := context.WithCancel(ctx)
+	if !ok {
+		return ctx, cancel
+	}
+	stop := context.AfterFunc(client, cancel)
+	return ctx, func() { stop(); cancel() }
 }
 
 // attached returns the request's context unchanged.

@@ -12,11 +12,7 @@ import (
 // has the tag. Its error is that of [WriteJSON].
 func WriteTagged(w http.ResponseWriter, r *http.Request, value any) error {
 	body := encode(value)
-	sum := sha256.Sum256(body)
-	tag := `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`
-	w.Header().Set("ETag", tag)
-	if matches(r.Header.Values("If-None-Match"), tag) {
-		w.WriteHeader(http.StatusNotModified)
+	if knows(w, r, tagOf(body)) {
 		return nil
 	}
 	if !reserve(w, len(body)) {
@@ -25,6 +21,40 @@ func WriteTagged(w http.ResponseWriter, r *http.Request, value any) error {
 	}
 	write(w, http.StatusOK, "application/json", body)
 	return nil
+}
+
+// File is a file that a handler serves as it is.
+type File struct {
+	mediaType string
+	content   []byte
+	tag       string
+}
+
+// NewFile returns the file. Nobody may change the content afterwards.
+func NewFile(mediaType string, content []byte) File { return File{mediaType, content, tagOf(content)} }
+
+// Write answers a GET or HEAD with the file, as [WriteTagged] does. Caches ask each time
+// whether it has changed.
+func (f File) Write(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", "no-cache")
+	if !knows(w, r, f.tag) {
+		write(w, http.StatusOK, f.mediaType, f.content)
+	}
+}
+
+func tagOf(body []byte) string {
+	sum := sha256.Sum256(body)
+	return `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`
+}
+
+// knows sets the answer's ETag. It answers 304 and reports true if the client has the tag.
+func knows(w http.ResponseWriter, r *http.Request, tag string) bool {
+	w.Header().Set("ETag", tag)
+	if !matches(r.Header.Values("If-None-Match"), tag) {
+		return false
+	}
+	w.WriteHeader(http.StatusNotModified)
+	return true
 }
 
 // matches reports whether If-None-Match has the tag, by the weak comparison of RFC 9110,

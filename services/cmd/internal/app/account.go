@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"example.com/orderflow/ports"
 	"example.com/orderflow/services/account"
 	"example.com/orderflow/services/internal/telemetry"
 )
@@ -62,10 +61,10 @@ func (c *Common) OpenOffice(store *Store, broker *Broker, channels *Channels, or
 
 // Accounting returns the component that opens the accounts of new recipients, and watches
 // whether what waits also moves. The handlers say so at /readyz. The metrics show what waits.
-func (c *Common) Accounting(office *account.Office, log *slog.Logger, handlers ...interface{ WatchProgress(ports.Pinger) }) (Component, error) {
+func (c *Common) Accounting(office *account.Office, log *slog.Logger, handlers ...ProgressWatcher) (Component, *account.Watchdog, error) {
 	watchdog, err := account.NewWatchdog(office, log)
 	if err != nil {
-		return Component{}, err
+		return Component{}, nil, err
 	}
 	for _, handler := range handlers {
 		handler.WatchProgress(watchdog)
@@ -79,14 +78,14 @@ func (c *Common) Accounting(office *account.Office, log *slog.Logger, handlers .
 		return telemetry.Gauges{Stalled: watchdog.Stalls()}, nil
 	}
 	if err := errors.Join(office.Observe(nil), telemetry.Observe(nil, stalls)); err != nil {
-		return Component{}, err
+		return Component{}, nil, err
 	}
 	return Component{Name: "account", Run: func(ctx context.Context) error {
 		var opening sync.WaitGroup
 		defer opening.Wait()
 		opening.Go(func() { office.RunOpening(ctx, log) })
 		return watchdog.Run(ctx)
-	}}, nil
+	}}, watchdog, nil
 }
 
 // OrdersServer returns the admin server of a program that takes orders.
@@ -96,5 +95,6 @@ func (c *Common) OrdersServer(openAPI []byte, office *account.Office, log *slog.
 		return Component{}, err
 	}
 	handler.RequestTimeout = c.RequestTimeout
-	return c.AdminServer(openAPI, map[string]http.Handler{"/account": handler}, log)
+	server, _, err := c.AdminServer(openAPI, map[string]http.Handler{"/account": handler}, adminConnections, log)
+	return server, err
 }

@@ -29,21 +29,22 @@ func (c *Common) serve(name string, listener net.Listener, server httpapi.Server
 
 const (
 	maxProfileTime   = 2 * time.Minute
-	adminConnections = 8
+	adminConnections = 8 // beside those of streams
 )
 
 // AdminServer returns the component that serves operators: the handlers, by patterns
 // of [http.ServeMux], the log level at /log-level, what runs at /status, profiles of the process under
-// /debug/pprof/, and the service's OpenAPI document, which describes all of them.
-func (c *Common) AdminServer(openAPI []byte, handlers map[string]http.Handler, log *slog.Logger) (Component, error) {
+// /debug/pprof/, and the service's OpenAPI document, which describes all of them. It also
+// returns the server's URL. The server bounds the connections.
+func (c *Common) AdminServer(openAPI []byte, handlers map[string]http.Handler, connections int, log *slog.Logger) (Component, string, error) {
 	listener, err := c.AdminAddr.Listen("admin-addr")
 	if err != nil {
-		return Component{}, err
+		return Component{}, "", err
 	}
 	return c.serve("admin", listener, httpapi.Server{
 		Handler: c.adminHandler(openAPI, handlers, log), RequestTimeout: maxProfileTime,
-		Connections: adminConnections, Interrupt: true,
-	}, log), nil
+		Connections: connections, Interrupt: true,
+	}, log), Address(listener.Addr().String()).URL(), nil
 }
 
 func (c *Common) adminHandler(openAPI []byte, handlers map[string]http.Handler, log *slog.Logger) http.Handler {
