@@ -237,12 +237,14 @@ func newOrderJSON(o domain.Order) orderJSON {
 
 // problem returns the answer to an error of the use cases. It returns an unknown
 // error unchanged; the answer to that is 500.
-func (h *Handler) problem(ctx context.Context, err error) error {
+func (h *Handler) problem(ctx context.Context, err error) error { return problem(ctx, h.log, err) }
+
+func problem(ctx context.Context, log *slog.Logger, err error) error {
 	var invalid *domain.InvalidError
 	var unreadable *ports.UnreadableError
 	switch {
 	case errors.As(err, &unreadable):
-		h.log.ErrorContext(ctx, "a stored order can't be read", "order_id", unreadable.ID, "error", err)
+		log.ErrorContext(ctx, "a stored order can't be read", "order_id", unreadable.ID, "error", err)
 		return httpapi.Unreadable("the order", unreadable)
 	case errors.As(err, &invalid):
 		return httpapi.Invalid(invalid.Fields...)

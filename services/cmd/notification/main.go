@@ -90,7 +90,7 @@ func (run) Run(ctx context.Context, s *settings, out *app.Output, log *slog.Logg
 	// 5. Make the parts for operators: dead letters, the account, the console.
 	operators, err := s.Operators(app.Operators{
 		Store: store, Broker: broker, Channels: channels, Control: control,
-		Account: s.Orders(), Remote: true, Handlers: []app.ProgressWatcher{handler},
+		Account: s.Orders(), Remote: true, Orders: s.OrderStore(), Handlers: []app.ProgressWatcher{handler},
 	}, log)
 	if err != nil {
 		return err

@@ -86,7 +86,7 @@ func (run) Run(ctx context.Context, s *settings, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	admin, err := s.OrdersServer(order.OpenAPI, office, log)
+	admin, err := s.OrdersServer(service, office, log)
 	if err != nil {
 		return err
 	}

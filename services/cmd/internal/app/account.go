@@ -11,6 +11,7 @@ import (
 
 	"example.com/orderflow/services/account"
 	"example.com/orderflow/services/internal/telemetry"
+	"example.com/orderflow/services/order"
 )
 
 // OrdersAt has the setting of a notifier that knows where the order service is.
@@ -42,7 +43,20 @@ func (o *OrdersAt) Orders() account.Orders {
 	if o.OrdersURL == "" {
 		return nil
 	}
-	return account.RemoteOrders(&http.Client{Transport: &http.Transport{MaxIdleConns: 1, IdleConnTimeout: time.Minute}}, o.OrdersURL)
+	return account.RemoteOrders(remoteClient(), o.OrdersURL)
+}
+
+// OrderStore returns the orders at the address, or nil without one.
+func (o *OrdersAt) OrderStore() account.OrderStore {
+	if o.OrdersURL == "" {
+		return nil
+	}
+	return account.RemoteOrderStore(remoteClient(), o.OrdersURL)
+}
+
+// remoteClient returns a client with few connections, because an admin address serves few.
+func remoteClient() *http.Client {
+	return &http.Client{Transport: &http.Transport{MaxConnsPerHost: 2, MaxIdleConns: 1, IdleConnTimeout: time.Minute}}
 }
 
 // OpenOffice returns the office that draws up the account of a program that notifies.
@@ -89,12 +103,16 @@ func (c *Common) Accounting(office *account.Office, log *slog.Logger, handlers .
 }
 
 // OrdersServer returns the admin server of a program that takes orders.
-func (c *Common) OrdersServer(openAPI []byte, office *account.Office, log *slog.Logger) (Component, error) {
+func (c *Common) OrdersServer(service *order.Service, office *account.Office, log *slog.Logger) (Component, error) {
 	handler, err := account.NewHandler(office, log)
 	if err != nil {
 		return Component{}, err
 	}
-	handler.RequestTimeout = c.RequestTimeout
-	server, _, err := c.AdminServer(openAPI, map[string]http.Handler{"/account": handler}, adminConnections, log)
+	admin, err := order.NewAdminHandler(service, log)
+	if err != nil {
+		return Component{}, err
+	}
+	handler.RequestTimeout, admin.RequestTimeout = c.RequestTimeout, c.RequestTimeout
+	server, _, err := c.AdminServer(order.OpenAPI, map[string]http.Handler{"/account": handler, "/trace/": admin, "/users/": admin}, adminConnections, log)
 	return server, err
 }
