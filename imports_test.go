@@ -41,7 +41,7 @@ var rules = []rule{
 		"github.com/emersion/go-smtp", "github.com/standard-webhooks/standard-webhooks/libraries/go"},
 		[]string{"github.com/compose-spec/compose-go/v2/..."}},
 	{"services/cmd", []string{"ports/...", "domain", "adapters/...", "services/...",
-		"github.com/alecthomas/kong", "github.com/cenkalti/backoff/v5", "github.com/goccy/go-yaml/...", "github.com/google/uuid", "golang.org/x/sys/unix",
+		"github.com/alecthomas/kong", "github.com/cenkalti/backoff/v5", "github.com/goccy/go-yaml/...", "github.com/google/uuid", "golang.org/x/sys/unix", "golang.org/x/time/rate", "github.com/go-jose/go-jose/v4/...",
 		"go.opentelemetry.io/otel/...", "github.com/prometheus/client_golang/..."},
 		[]string{"github.com/emersion/go-smtp", "github.com/ncruces/go-sqlite3", "go.opentelemetry.io/proto/otlp/...", "google.golang.org/protobuf/proto"}},
 	{"services/internal/apitest", []string{"services/internal/...", "github.com/getkin/kin-openapi/...", "github.com/goccy/go-yaml"}, nil}, // for tests

@@ -33,7 +33,16 @@ var OpenAPI []byte
 type Handler struct {
 	httpapi.API // RequestTimeout, ServeHTTP and Stop
 
-	control *Control
+	// Authenticate returns who sends a request to /notifications. Its errors are
+	// [*Unauthenticated], or [ports.ErrUnavailable] if that can't be known now. nil: all may
+	// read the notifications of all users. Set it before first use.
+	//
+	// A caller without ReadAll gets the own notifications alone, also by another's order_id.
+	Authenticate func(*http.Request) (Caller, error)
+
+	control  *Control
+	log      *slog.Logger
+	refusals httpapi.Refusals
 }
 
 // NewHandler returns the public HTTP interface. It is ready while the store, the
@@ -50,7 +59,7 @@ func NewHandler(control *Control, store, broker ports.Pinger, log *slog.Logger) 
 			checks = append(checks, httpapi.Check{Name: channel.Name, Pinger: channel.Pinger})
 		}
 	}
-	h := &Handler{control: control}
+	h := &Handler{control: control, log: wiring.Logger(log)}
 	h.API = httpapi.NewAPI(httpapi.Routes{
 		"/notifications": {http.MethodGet: h.notifications},
 		"/openapi.yaml":  {http.MethodGet: httpapi.Description(OpenAPI)},
@@ -74,13 +83,21 @@ const (
 )
 
 func (h *Handler) notifications(w http.ResponseWriter, r *http.Request) error {
+	caller, err := h.callerOf(r)
+	if err != nil {
+		return h.refusals.Unauthenticated(w, r, err, h.log)
+	}
 	ctx, cancel := httpapi.Begin(r, h.RequestTimeout)
 	defer cancel()
 	query, filtered, err := readQuery(r)
 	if err != nil {
 		return err
 	}
-	if !filtered {
+	if !caller.own(&query) {
+		return h.refusals.Forbidden(w, "this token reads notifications of its own user only", ScopeReadAll,
+			domain.FieldError{Field: "user_id", Reason: "must be the user of the token, or be left out"})
+	}
+	if !filtered && caller.ReadAll {
 		return httpapi.Invalid(domain.FieldError{
 			Field: "order_id", Reason: "must be an order's id, or another of these must be given: user_id, channel, state, from, to",
 		})

@@ -57,7 +57,16 @@ type Handler struct {
 	// RateLimit bounds the requests of each client. Set it before first use.
 	RateLimit RateLimit
 
+	// Authenticate returns who sends a request to the paths of orders. Its errors are
+	// [*Unauthenticated], or [ports.ErrUnavailable] if that can't be known now. nil: all may
+	// place and read the orders of all users. Set it before first use.
+	//
+	// A caller without ReadAll sees only the own orders. Others are as if they did not exist.
+	// A caller without WriteAll places only the own.
+	Authenticate func(*http.Request) (Caller, error)
+
 	limiter  func() *httpapi.Limiter
+	refusals httpapi.Refusals
 	service  *Service
 	log      *slog.Logger
 	inFlight atomic.Int64
@@ -77,10 +86,10 @@ type RateLimit struct {
 	Requests int           // in a Period, and at once after a quiet Period; 0 or less: no limit
 	Period   time.Duration // 1 ms or more; less means 1 s
 
-	// ByAuthorization counts by the header Authorization, and requests without one by
-	// address. Set it only if something in front of the handler checks that header:
-	// otherwise a client with a new text for each request has no limit. The handler keeps
-	// a hash of it.
+	// ByAuthorization counts by the user that [Handler.Authenticate] returns. Without
+	// Authenticate it counts by the header Authorization: set it only if something in front
+	// of the handler checks that header, because a client with a new text for each request
+	// has no limit. Requests without a user or header count by address.
 	ByAuthorization bool
 }
 
@@ -102,11 +111,11 @@ func NewHandler(service *Service, store, broker ports.Pinger, log *slog.Logger) 
 	)
 	h := &Handler{service: service, log: log}
 	h.limiter = sync.OnceValue(h.newLimiter)
-	place := h.limited(h.place)
+	place := h.guarded(h.place)
 	h.API = httpapi.NewAPI(httpapi.Routes{
 		"/order":       {http.MethodPost: place},
-		"/orders":      {http.MethodPost: place, http.MethodGet: h.limited(h.list)},
-		"/orders/{id}": {http.MethodGet: h.limited(h.get)},
+		"/orders":      {http.MethodPost: place, http.MethodGet: h.guarded(h.list)},
+		"/orders/{id}": {http.MethodGet: h.guarded(h.get)},
 
 		"/openapi.yaml":  {http.MethodGet: httpapi.Description(OpenAPI)},
 		"/asyncapi.yaml": {http.MethodGet: httpapi.Description(AsyncAPI)},
@@ -119,27 +128,21 @@ func (h *Handler) newLimiter() *httpapi.Limiter {
 	if period < time.Millisecond {
 		period = time.Second
 	}
-	return httpapi.NewLimiter(h.RateLimit.Requests, period, h.RateLimit.ByAuthorization)
+	return httpapi.NewLimiter(h.RateLimit.Requests, period)
 }
 
-// limited returns the handler with the rate limit.
-func (h *Handler) limited(handle httpapi.HandlerFunc) httpapi.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) error {
-		if h.RateLimit.Requests <= 0 {
-			return handle(w, r)
-		}
-		return h.limiter().Limit(w, r, h.log, handle)
-	}
-}
-
-func (h *Handler) place(w http.ResponseWriter, r *http.Request) error {
+func (h *Handler) place(w http.ResponseWriter, r *http.Request, caller Caller) error {
 	key, err := readKey(r.Header)
 	if err != nil {
 		return err
 	}
-	placement := Placement{IdempotencyKey: key}
-	if err := httpapi.ReadObject(w, r, "an order", placement.fields()...); err != nil {
+	placement := Placement{UserID: caller.User, IdempotencyKey: key}
+	if err := httpapi.ReadObject(w, r, "an order", placement.fields(caller)...); err != nil {
 		return err
+	}
+	if placement.UserID != caller.User && !caller.WriteAll {
+		return h.refusals.Forbidden(w, "this token places orders of its own user only", ScopeWriteAll,
+			domain.FieldError{Field: "user_id", Reason: "must be the user of the token, or be left out"})
 	}
 	// Count only requests that were read: slow clients must not use up the bound.
 	defer h.inFlight.Add(-1)
@@ -162,18 +165,18 @@ func (h *Handler) place(w http.ResponseWriter, r *http.Request) error {
 // PlaceForOperator answers as POST /order does, to an operator who tries the service: the
 // rate limit does not count it. Its error is for the API that calls it.
 func (h *Handler) PlaceForOperator(w http.ResponseWriter, r *http.Request) error {
-	return h.place(w, r)
+	return h.place(w, r, Caller{WriteAll: true})
 }
 
-func (p *Placement) fields() []httpapi.Field {
+func (p *Placement) fields(caller Caller) []httpapi.Field {
 	return []httpapi.Field{
-		{Name: "user_id", To: &p.UserID},
+		{Name: "user_id", To: &p.UserID, Optional: caller.User != ""},
 		{Name: "product", To: &p.Product},
 		{Name: "quantity", To: &p.Quantity}, // the domain checks its range
 	}
 }
 
-func (h *Handler) get(w http.ResponseWriter, r *http.Request) error {
+func (h *Handler) get(w http.ResponseWriter, r *http.Request, caller Caller) error {
 	ctx, cancel := httpapi.Begin(r, h.RequestTimeout)
 	defer cancel()
 	id, err := domain.ParseOrderID(r.PathValue("id"))
@@ -181,13 +184,25 @@ func (h *Handler) get(w http.ResponseWriter, r *http.Request) error {
 		return h.problem(ctx, err)
 	}
 	order, err := h.service.Get(ctx, id)
+	if owner := caller.owner(); owner != "" {
+		err = hidden(order, err, owner)
+	}
 	if err != nil {
 		return h.problem(ctx, err)
 	}
 	return httpapi.WriteTagged(w, r, newOrderJSON(order))
 }
 
-func (h *Handler) list(w http.ResponseWriter, r *http.Request) error {
+// hidden returns [ports.ErrNotFound] unless the order is the owner's. Nobody knows whose an
+// unreadable order is.
+func hidden(order domain.Order, err error, owner string) error {
+	if err == nil && order.UserID != owner || errors.As(err, new(*ports.UnreadableError)) {
+		return ports.ErrNotFound
+	}
+	return err
+}
+
+func (h *Handler) list(w http.ResponseWriter, r *http.Request, caller Caller) error {
 	ctx, cancel := httpapi.Begin(r, h.RequestTimeout)
 	defer cancel()
 	query, err := httpapi.Query(r,
@@ -199,6 +214,11 @@ func (h *Handler) list(w http.ResponseWriter, r *http.Request) error {
 	)
 	if err != nil {
 		return err
+	}
+	userID := cmp.Or(query["user_id"], caller.owner())
+	if owner := caller.owner(); owner != "" && userID != owner {
+		return h.refusals.Forbidden(w, "this token reads orders of its own user only", ScopeReadAll,
+			domain.FieldError{Field: "user_id", Reason: "must be the user of the token, or be left out"})
 	}
 	limit, err := httpapi.Limit(query["limit"], defaultPage, largestPage)
 	if err != nil {
@@ -212,7 +232,7 @@ func (h *Handler) list(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	page, err := h.service.List(ctx, ports.OrderQuery{
-		UserID: query["user_id"], CreatedFrom: from, CreatedTo: to, Limit: limit, Cursor: query["cursor"],
+		UserID: userID, CreatedFrom: from, CreatedTo: to, Limit: limit, Cursor: query["cursor"],
 	})
 	if err != nil {
 		return h.problem(ctx, err)

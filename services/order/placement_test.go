@@ -23,7 +23,7 @@ func FuzzPlacement(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		var got Placement
-		err := httpapi.DecodeObject(body, "an order", got.fields()...)
+		err := httpapi.DecodeObject(body, "an order", got.fields(everybody)...)
 		if err != nil {
 			var problem *httpapi.Problem
 			if !errors.As(err, &problem) || problem.Detail == "" || problem.Status != 400 && problem.Status != 422 {

@@ -75,7 +75,7 @@ func (run) Run(ctx context.Context, s *settings, out *app.Output, log *slog.Logg
 		return err
 	}
 
-	// 4. Make its HTTP handler. Once ctx has ended, /readyz answers 503.
+	// 4. Make its HTTP handler, which checks tokens. Once ctx has ended, /readyz answers 503.
 	control, err := notification.NewControl(store.ForControl(), channels.Infos(), log)
 	if err != nil {
 		return err
@@ -85,6 +85,11 @@ func (run) Run(ctx context.Context, s *settings, out *app.Output, log *slog.Logg
 		return err
 	}
 	handler.RequestTimeout = s.RequestTimeout
+	tokens, err := s.OpenTokens(ctx, log)
+	if err != nil {
+		return err
+	}
+	tokens.GuardNotifications(handler)
 	context.AfterFunc(ctx, handler.Stop)
 
 	// 5. Make the parts for operators: dead letters, the account, the console.
@@ -102,6 +107,7 @@ func (run) Run(ctx context.Context, s *settings, out *app.Output, log *slog.Logg
 		s.Leaving(store, broker, channels),
 		operators.Console,
 		operators.Admin,
+		tokens.Keys(),
 		s.Server("notification", listener, handler, log),
 		s.AwaitConsumer(broker, log),
 		operators.DeadLetters,

@@ -68,13 +68,18 @@ func (run) Run(ctx context.Context, s *settings, log *slog.Logger) error {
 		return err
 	}
 
-	// 5. Make its HTTP handler. Once ctx has ended, /readyz answers 503.
+	// 5. Make its HTTP handler, which checks tokens. Once ctx has ended, /readyz answers 503.
 	handler, err := order.NewHandler(service, store, broker.Publisher, log)
 	if err != nil {
 		return err
 	}
 	handler.RequestTimeout = s.RequestTimeout
 	s.Intake.Configure(handler)
+	tokens, err := s.OpenTokens(ctx, log)
+	if err != nil {
+		return err
+	}
+	tokens.GuardOrders(handler)
 	context.AfterFunc(ctx, handler.Stop)
 
 	// 6. Make the account, and the server for operators.
@@ -96,6 +101,7 @@ func (run) Run(ctx context.Context, s *settings, log *slog.Logger) error {
 	return s.RunAll(ctx, log,
 		admin,
 		accounting,
+		tokens.Keys(),
 		s.AwaitPublisher(broker, log),
 		app.Component{Name: "relay", Run: relay.Run},
 		s.Server("order", listener, handler, log),

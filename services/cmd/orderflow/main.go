@@ -46,7 +46,11 @@ func (run) Run(ctx context.Context, s *settings, out *app.Output, log *slog.Logg
 		return err
 	}
 
-	// 3. Make the order service: relay, service, HTTP handler.
+	// 3. Make the order service: relay, service, HTTP handler, which checks tokens.
+	tokens, err := s.OpenTokens(ctx, log)
+	if err != nil {
+		return err
+	}
 	relay, err := order.NewRelay(store.Orders, broker.Publisher, log)
 	if err != nil {
 		return err
@@ -61,6 +65,7 @@ func (run) Run(ctx context.Context, s *settings, out *app.Output, log *slog.Logg
 	}
 	orderHandler.RequestTimeout = s.RequestTimeout
 	s.Intake.Configure(orderHandler)
+	tokens.GuardOrders(orderHandler)
 	context.AfterFunc(ctx, orderHandler.Stop)
 
 	// 4. Make the notification service: service, HTTP handler.
@@ -80,6 +85,7 @@ func (run) Run(ctx context.Context, s *settings, out *app.Output, log *slog.Logg
 		return err
 	}
 	notificationHandler.RequestTimeout = s.RequestTimeout
+	tokens.GuardNotifications(notificationHandler)
 	context.AfterFunc(ctx, notificationHandler.Stop)
 
 	// 5. Make the parts for operators: dead letters, the account, the console.
@@ -98,6 +104,7 @@ func (run) Run(ctx context.Context, s *settings, out *app.Output, log *slog.Logg
 		s.welcome(out, operators.URL, broker.Consumers, store, orderListener, notificationListener),
 		operators.Console,
 		operators.Admin,
+		tokens.Keys(),
 		s.Server("notification", notificationListener, notificationHandler, log),
 		s.AwaitConsumer(broker, log),
 		operators.DeadLetters,

@@ -74,8 +74,13 @@ func (a *API) Operations() []string {
 // WatchProgress makes /readyz report the check progress. While the pinger returns an error,
 // the status is degraded, with 200. Call it before first use.
 func (a *API) WatchProgress(progress ports.Pinger) {
+	a.Watch(Check{Name: "progress", Pinger: progress, Optional: true, Degrades: true})
+}
+
+// Watch makes /readyz report one more check. Call it before first use.
+func (a *API) Watch(check Check) {
 	if a.health != nil {
-		a.health.checks = append(a.health.checks, Check{Name: "progress", Pinger: progress, Optional: true, Degrades: true})
+		a.health.checks = append(a.health.checks, check)
 	}
 }
 

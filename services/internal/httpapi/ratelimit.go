@@ -8,7 +8,6 @@ import (
 	"math"
 	"net/http"
 	"net/netip"
-	"strings"
 	"sync"
 	"time"
 
@@ -28,41 +27,38 @@ const maxClients = 16 << 10
 // more than maxClients come in a period, it may forget clients earlier, and they may
 // send the whole number again: its memory is bounded.
 type Limiter struct {
-	requests        int
-	period          time.Duration
-	byAuthorization bool
-	policy          string
-	secret          [sha256.Size]byte
-	refused         statelog.Minutely
+	requests int
+	period   time.Duration
+	policy   string
+	secret   [sha256.Size]byte
+	refused  statelog.Minutely
 
 	mu               sync.Mutex
 	current, earlier map[client]*rate.Limiter
 	since            time.Time // when current began
 }
 
-// client identifies a client: its address, or a hash of its Authorization.
+// client identifies a client: its address, or a hash of its name.
 type client struct {
-	byAuthorization bool
-	id              [16]byte
+	named bool
+	id    [16]byte
 }
 
 // NewLimiter returns a limiter to this number of requests in a period, both 1 or more.
-// With byAuthorization it counts the requests by their header Authorization, and those
-// without one by address.
-func NewLimiter(requests int, period time.Duration, byAuthorization bool) *Limiter {
+func NewLimiter(requests int, period time.Duration) *Limiter {
 	l := &Limiter{
-		requests: requests, period: period, byAuthorization: byAuthorization,
+		requests: requests, period: period,
 		policy: fmt.Sprintf(`"default";q=%d;w=%d`, requests, seconds(period)),
 	}
 	_, _ = rand.Read(l.secret[:]) // never fails
 	return l
 }
 
-// Limit calls handle, or returns a problem, 429, if the client has no request left. Each
-// answer has the fields RateLimit-Policy and RateLimit of
+// Limit calls handle, or returns a problem, 429, if the client has no request left. The
+// name, such as a user, tells clients apart; if it is empty, their address does. Each answer has the fields RateLimit-Policy and RateLimit of
 // draft-ietf-httpapi-ratelimit-headers-10.
-func (l *Limiter) Limit(w http.ResponseWriter, r *http.Request, log *slog.Logger, handle HandlerFunc) error {
-	allowed, left, wait, full := l.take(l.clientOf(r), time.Now())
+func (l *Limiter) Limit(w http.ResponseWriter, r *http.Request, name string, log *slog.Logger, handle HandlerFunc) error {
+	allowed, left, wait, full := l.take(l.clientOf(r, name), time.Now())
 	w.Header().Set("RateLimit-Policy", l.policy)
 	w.Header().Set("RateLimit", fmt.Sprintf(`"default";r=%d;t=%d`, left, seconds(full)))
 	if allowed {
@@ -115,9 +111,9 @@ func (l *Limiter) bucket(c client, now time.Time) *rate.Limiter {
 // clientOf returns who sends the request. The address is that of the connection: any
 // client can write X-Forwarded-For. An IPv6 network of 64 bits is one client, because
 // anyone who has an address there usually has all of them.
-func (l *Limiter) clientOf(r *http.Request) client {
-	if given := r.Header.Values("Authorization"); l.byAuthorization && len(given) > 0 {
-		sum := sha256.Sum256(append(l.secret[:], strings.Join(given, "\x00")...))
+func (l *Limiter) clientOf(r *http.Request, name string) client {
+	if name != "" {
+		sum := sha256.Sum256(append(l.secret[:], name...))
 		return client{true, [16]byte(sum[:])}
 	}
 	address, _ := netip.ParseAddrPort(r.RemoteAddr) // all of another form are one client

@@ -12,14 +12,13 @@ import (
 	"time"
 )
 
-// ask sends a request through the limiter, from the address with the Authorization.
-func ask(l *Limiter, log *slog.Logger, address string, authorization ...string) *httptest.ResponseRecorder {
+// ask sends a request through the limiter, from the address with the name.
+func ask(l *Limiter, log *slog.Logger, address, name string) *httptest.ResponseRecorder {
 	h := NewHandler(Routes{"/x": {http.MethodGet: func(w http.ResponseWriter, r *http.Request) error {
-		return l.Limit(w, r, log, func(w http.ResponseWriter, _ *http.Request) error { return WriteJSON(w, http.StatusOK, "x") })
+		return l.Limit(w, r, name, log, func(w http.ResponseWriter, _ *http.Request) error { return WriteJSON(w, http.StatusOK, "x") })
 	}}}, nil, log)
 	r := httptest.NewRequest("GET", "/x", nil)
 	r.RemoteAddr = address
-	r.Header["Authorization"] = authorization
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
 	return w
@@ -29,10 +28,10 @@ func ask(l *Limiter, log *slog.Logger, address string, authorization ...string) 
 func TestLimiter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
-		l := NewLimiter(3, time.Minute, false)
+		l := NewLimiter(3, time.Minute)
 		check := func(status int, fields, retryAfter string) {
 			t.Helper()
-			w := ask(l, slog.New(slog.NewTextHandler(&log, nil)), "192.0.2.1:1")
+			w := ask(l, slog.New(slog.NewTextHandler(&log, nil)), "192.0.2.1:1", "")
 			h := w.Header()
 			if w.Code != status || h.Get("RateLimit") != fields || h.Get("RateLimit-Policy") != `"default";q=3;w=60` || h.Get("Retry-After") != retryAfter {
 				t.Errorf("answered %d %v, want %d, %s, Retry-After %q", w.Code, h, status, fields, retryAfter)
@@ -60,38 +59,32 @@ func TestLimiter(t *testing.T) {
 
 func TestClientsOfLimiter(t *testing.T) {
 	for _, tt := range []struct {
-		name            string
-		byAuthorization bool
-		first, second   string // address, and Authorization after a space
-		same            bool
+		name          string
+		first, second string // address, and the client's name after a space
+		same          bool
 	}{
-		{"ports of an address", false, "192.0.2.1:1", "192.0.2.1:2", true},
-		{"addresses", false, "192.0.2.1:1", "192.0.2.2:1", false},
-		{"an address, mapped", false, "192.0.2.1:1", "[::ffff:192.0.2.1]:1", true},
-		{"addresses of a /64", false, "[2001:db8:0:1::1]:1", "[2001:db8:0:1:ffff::2]:1", true},
-		{"addresses of two /64", false, "[2001:db8:0:1::1]:1", "[2001:db8:0:2::1]:1", false},
-		{"zones", false, "[fe80::1%eth0]:1", "[fe80::2%eth1]:1", true},
-		{"tokens, by address", false, "192.0.2.1:1 Bearer a", "192.0.2.1:1 Bearer b", true},
-		{"tokens", true, "192.0.2.1:1 Bearer a", "192.0.2.1:1 Bearer b", false},
-		{"a token from anywhere", true, "192.0.2.1:1 Bearer a", "192.0.2.2:1 Bearer a", true},
-		{"with and without a token", true, "192.0.2.1:1 Bearer a", "192.0.2.1:1", false},
-		{"without a token", true, "192.0.2.1:1", "192.0.2.1:2", true},
-		{"no addresses", false, "@", "", true},
+		{"ports of an address", "192.0.2.1:1", "192.0.2.1:2", true},
+		{"addresses", "192.0.2.1:1", "192.0.2.2:1", false},
+		{"an address, mapped", "192.0.2.1:1", "[::ffff:192.0.2.1]:1", true},
+		{"addresses of a /64", "[2001:db8:0:1::1]:1", "[2001:db8:0:1:ffff::2]:1", true},
+		{"addresses of two /64", "[2001:db8:0:1::1]:1", "[2001:db8:0:2::1]:1", false},
+		{"zones", "[fe80::1%eth0]:1", "[fe80::2%eth1]:1", true},
+		{"names", "192.0.2.1:1 Bearer a", "192.0.2.1:1 Bearer b", false},
+		{"a name from anywhere", "192.0.2.1:1 Bearer a", "192.0.2.2:1 Bearer a", true},
+		{"with and without a name", "192.0.2.1:1 Bearer a", "192.0.2.1:1", false},
+		{"no addresses", "@", "", true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			l := NewLimiter(1, time.Hour, tt.byAuthorization)
+			l := NewLimiter(1, time.Hour)
 			send := func(from string) int {
-				address, token, ok := strings.Cut(from, " ")
-				if !ok {
-					return ask(l, discardLog, address).Code
-				}
-				return ask(l, discardLog, address, token).Code
+				address, name, _ := strings.Cut(from, " ")
+				return ask(l, discardLog, address, name).Code
 			}
 			if first, second := send(tt.first), send(tt.second); first != 200 || (second == 429) != tt.same {
 				t.Errorf("answered %d and %d, want the same client: %v", first, second, tt.same)
 			}
 			if kept := fmt.Sprint(l.current, l.earlier); strings.Contains(kept, "Bearer") {
-				t.Errorf("keeps the token: %s", kept)
+				t.Errorf("keeps the name: %s", kept)
 			}
 		})
 	}
@@ -100,9 +93,9 @@ func TestClientsOfLimiter(t *testing.T) {
 // However many clients come, the limiter keeps two generations. One that keeps asking is
 // never forgotten.
 func TestLimiterInBoundedMemory(t *testing.T) {
-	l := NewLimiter(1, time.Hour, false)
+	l := NewLimiter(1, time.Hour)
 	now := time.Now()
-	persistent := client{byAuthorization: true}
+	persistent := client{named: true}
 	l.take(persistent, now)
 	for i := range 5 * maxClients {
 		l.take(client{id: [16]byte{byte(i), byte(i >> 8), byte(i >> 16)}}, now)
@@ -124,7 +117,7 @@ func TestLimiterInBoundedMemory(t *testing.T) {
 var discardLog = slog.New(slog.DiscardHandler)
 
 func BenchmarkLimiter(b *testing.B) {
-	l := NewLimiter(1_000_000, time.Second, false)
+	l := NewLimiter(1_000_000, time.Second)
 	c := client{}
 	for b.Loop() {
 		l.take(c, time.Now())

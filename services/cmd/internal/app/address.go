@@ -41,6 +41,13 @@ func (a Address) Listen(flag string) (net.Listener, error) {
 	return listener, nil
 }
 
+// isLoopback reports whether only this machine reaches the address.
+func (a Address) isLoopback() bool {
+	host, _, _ := net.SplitHostPort(string(a))
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
 // URL returns the URL for requests from this machine.
 func (a Address) URL() string {
 	host, port, err := net.SplitHostPort(string(a))

@@ -34,6 +34,8 @@ type Common struct {
 
 	BrokerManagement string `env:"BROKER_MANAGEMENT_URL" filevar:"BROKER_MANAGEMENT_URL_FILE" placeholder:"URL" help:"RabbitMQ's management API, http://USER:PASSWORD@HOST:15672, to check for policies that would lose events; empty: no check. BROKER_MANAGEMENT_URL_FILE may name a file that has it."`
 
+	Authentication
+
 	AutoIndex bool `env:"AUTO_INDEX" default:"true" negatable:"" help:"Build missing indexes of MongoDB at the start. Without it, the start says which are missing, and the command indexes builds them."`
 
 	LogLevel  string `env:"LOG_LEVEL" enum:"debug,info,warn,error" default:"info" help:"Lowest level to log: ${enum}."`
@@ -71,7 +73,7 @@ type Intake struct {
 	MaxInFlight int `env:"MAX_IN_FLIGHT" default:"4096" help:"How many orders may be under way at once, 1 or more; the answer to further ones is 503."`
 
 	RateLimit   string `env:"RATE_LIMIT" placeholder:"N/PERIOD" help:"Requests that a client may send, such as 10/s, 600/min or 5000/h, and as many at once; the answer to others is 429. Empty: no limit."`
-	RateLimitBy string `env:"RATE_LIMIT_BY" enum:"address,authorization" default:"address" help:"What tells clients apart: the address of the connection (IPv6: its /64), or the header Authorization, which something in front of the service has to check."`
+	RateLimitBy string `env:"RATE_LIMIT_BY" enum:"address,authorization" default:"address" help:"What tells clients apart: the address of the connection (IPv6: its /64), or authorization: the user of the token, or without --auth-jwks the header Authorization, which something in front of the service has to check."`
 }
 
 // Validate refuses a wrong setting; its error names the flag.

@@ -51,6 +51,7 @@ func execute(t *testing.T, args ...string) (status int, e *everything, stderr st
 var examples = map[string]string{
 	"broker-management": "http://u:hunter2@h:15672", "smtp": "smtp://u:hunter2@h/?from=a@example.com", "webhook": "https://h/hunter2", "webhook-secret-file": "/run/secrets/hunter2",
 	"channels": "channels-hunter2.yaml", "templates": "templates-hunter2", "rate": "email=20", "rate-limit": "10/s", "alerts": "mailto:hunter2@example.com", "smtp-password-file": "/run/secrets/hunter2",
+	"auth-jwks": "https://login.example.com/jwks.json", "auth-issuer": "https://login.example.com/", "auth-audience": "orders-api",
 }
 
 // Every setting, by flag or variable, is trimmed at its end. A setting with a control
@@ -59,6 +60,9 @@ func TestEverySettingIsClean(t *testing.T) {
 	model, err := kong.New(new(everything), kong.Vars{"store": program.Store, "broker": program.Broker, "log_format": "json", "admin_port": "1"})
 	if err != nil {
 		t.Fatal(err)
+	}
+	for variable, flag := range map[string]string{"AUTH_JWKS": "auth-jwks", "AUTH_ISSUER": "auth-issuer", "AUTH_AUDIENCE": "auth-audience"} {
+		t.Setenv(variable, examples[flag]) // each needs the others
 	}
 	checked := 0
 	for _, flag := range model.Model.Flags {
@@ -133,6 +137,7 @@ func TestSettingsInRange(t *testing.T) {
 		{"--idle-timeout=1h", ""}, {"--idle-timeout=0s", "more than 0"}, {"--idle-timeout=2h", "at most 1h"},
 		{"--retention=1d", ""}, {"--retention=36h", ""}, {"--retention=23h", "1d to 3650d"}, {"--retention=-5d", "--retention (RETENTION)"}, {"--retention=4000d", "1d to 3650d"}, {"--retention=90", "not a duration"},
 		{"--rate=email=20,webhook=0.5", ""}, {"--rate=", ""}, {"--rate=email", "--rate (RATE)"}, {"--rate=email=0", "more than 0"}, {"--rate=email=NaN", "more than 0"}, {"--rate=a=1,a=2", "twice"}, {"--rate==5", "CHANNEL=NUMBER"},
+		{"--auth-jwks=keys.json", "set --auth-issuer"}, {"--auth-issuer=x", "--auth-issuer (AUTH_ISSUER): there are no keys"}, {"--auth-audience=x", "set --auth-jwks, too"},
 		{"--smtp-password-file=x", "set --smtp, too"}, {"--webhook-allow-private", "there is no channel webhook"},
 		{"--broker-management=https://u:p@h", ""}, {"--broker-management=", ""}, {"--broker-management=http://h:15672", ""}, {"--broker-management=h:15672", "http://user:xxxxx@host:15672"},
 		{"--broker-management=amqp://u:hunter2@h", "--broker-management (BROKER_MANAGEMENT_URL)"},

@@ -20,7 +20,24 @@ func logStart(program Program, settings Settings, log *slog.Logger) {
 	if n, ok := settings.(interface{ notifying() *Notifying }); ok {
 		line = append(line, "channels", n.notifying().channelNames())
 	}
+	if c.AuthJWKS != "" {
+		line = append(line, "keys_of_tokens", shownSetting("auth-jwks", c.AuthJWKS), "issuer", c.AuthIssuer, "audience", c.AuthAudience)
+	}
 	log.Info("starting", line...)
+	if open := openAddresses(settings.Addresses()); c.AuthJWKS == "" && len(open) > 0 {
+		log.Warn("everybody who reaches these addresses can read and place the orders of all users: nobody is asked for a token; set --auth-jwks (AUTH_JWKS), or put something in front that has a login",
+			"addresses", strings.Join(open, " "))
+	}
+}
+
+// openAddresses returns those of the addresses that other machines may reach.
+func openAddresses(addresses []Address) (open []string) {
+	for _, a := range addresses {
+		if !a.isLoopback() {
+			open = append(open, string(a))
+		}
+	}
+	return open
 }
 
 // channelNames returns the names of the channels of the flags, and the file that has
