@@ -165,7 +165,7 @@ func (h *Handler) place(w http.ResponseWriter, r *http.Request, caller Caller) e
 // PlaceForOperator answers as POST /order does, to an operator who tries the service: the
 // rate limit does not count it. Its error is for the API that calls it.
 func (h *Handler) PlaceForOperator(w http.ResponseWriter, r *http.Request) error {
-	return h.place(w, r, Caller{WriteAll: true})
+	return h.place(w, r, everybody)
 }
 
 func (p *Placement) fields(caller Caller) []httpapi.Field {

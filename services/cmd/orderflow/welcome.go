@@ -38,13 +38,15 @@ func (s *settings) welcome(out io.Writer, console string, broker ports.Pinger, s
 				return nil
 			}
 		}
-		s.printWelcome(out, console, urlOf(orders), urlOf(notifications), kept(ctx, store))
+		s.printWelcome(out, console, s.urlOf(orders), s.urlOf(notifications), kept(ctx, store))
 		<-ctx.Done()
 		return nil
 	}}
 }
 
-func urlOf(listener net.Listener) string { return app.Address(listener.Addr().String()).URL() }
+func (s *settings) urlOf(listener net.Listener) string {
+	return s.URL(app.Address(listener.Addr().String()))
+}
 
 // kept says how many orders the store keeps, if it knows.
 func kept(ctx context.Context, store *app.Store) string {
@@ -73,6 +75,10 @@ func (s *settings) printWelcome(out io.Writer, console, orders, notifications, k
 		path := filepath.Join(s.Data, "orderflow.db")
 		data = fmt.Sprintf("  data           %s%s   (to start afresh: stop, then rm %[3]s %[3]s-*)", app.Printable(path), kept, quoted(path))
 	}
+	header, user := "", `"user_id":"123",`
+	if s.AuthJWKS != "" {
+		header, user = `-H "Authorization: Bearer $TOKEN" `, "" // the token has the user
+	}
 	fmt.Fprintf(out, `
   console        %s   (open it in a browser)
   orders         %s
@@ -80,9 +86,9 @@ func (s *settings) printWelcome(out io.Writer, console, orders, notifications, k
 %s
 
   Place an order:
-  curl -i %s/order -H 'Content-Type: application/json' -d '{"user_id":"123","product":"Laptop","quantity":1}'
+  curl -i %s/order %s-H 'Content-Type: application/json' -d '{%s"product":"Laptop","quantity":1}'
 
-`, console, orders, notifications, data, orders)
+`, console, orders, notifications, data, orders, header, user)
 }
 
 // quoted returns the path as a shell needs it.

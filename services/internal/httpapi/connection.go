@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -30,6 +31,10 @@ type connection struct {
 	replacing bool         // an idle connection was closed for this one
 	idleSince atomic.Int64 // in Unix nanoseconds; 0 during a request
 
+	tls   *tls.Conn            // nil without TLS
+	raw   *rawConnection       // below tls
+	state *tls.ConnectionState // nil until the handshake is done
+
 	mu         sync.Mutex
 	headerRead bool // the bytes that follow are not a header's
 	header     int  // bytes of the header read so far
@@ -39,6 +44,11 @@ type connection struct {
 // Read fills at most freeHeader bytes of the server's buffer. Bytes that it reads
 // ahead are not counted as the next request's header, so they must be few.
 func (c *connection) Read(p []byte) (int, error) {
+	if c.tls != nil && c.state == nil {
+		if err := c.handshake(); err != nil {
+			return 0, err
+		}
+	}
 	if len(p) <= small {
 		p = p[:min(len(p), freeHeader)]
 	}
@@ -86,6 +96,14 @@ func (c *connection) endHeader() {
 	c.headerRead, c.held, c.header = true, 0, 0
 }
 
+// Close closes the connection.
+func (c *connection) Close() error {
+	if c.raw != nil {
+		c.raw.closing.Store(true)
+	}
+	return c.Conn.Close()
+}
+
 // CloseWrite closes the sending side, so that the client can read the whole answer
 // before the connection ends. The server calls it.
 func (c *connection) CloseWrite() error {
@@ -113,6 +131,7 @@ func connectionHandler(handler http.Handler, log *slog.Logger) http.Handler {
 		c, ok := r.Context().Value(connectionKey{}).(*connection)
 		if ok {
 			c.endHeader()
+			r.TLS = c.state
 		}
 		if ok && c.spare {
 			w.Header().Set("Connection", "close")

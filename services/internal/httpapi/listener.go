@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -28,6 +29,7 @@ const (
 // it closes the oldest that has not sent a request in time.
 type boundedListener struct {
 	net.Listener
+	tls   *tls.Config // nil: without TLS
 	bound func() bound
 	log   *slog.Logger
 	files statelog.State // down while the process can't open more files
@@ -73,6 +75,9 @@ func (l *boundedListener) Accept() (net.Conn, error) {
 
 func (l *boundedListener) admit(accepted net.Conn) (*connection, error) {
 	c := &connection{Conn: accepted, accepted: time.Now()}
+	if l.tls != nil {
+		c.secured(l.tls)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for {

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -29,6 +30,7 @@ const (
 // Server holds the settings of [Server.Serve].
 type Server struct {
 	Handler        http.Handler  // required
+	TLS            *tls.Config   // with a certificate; nil: without TLS
 	RequestTimeout time.Duration // the handler's bound on the work for a request; 0: 10 s
 	IdleTimeout    time.Duration // after which a connection without a request is closed; 0: 2 min
 	Connections    int           // bound on open connections; 0: as the limit of open files allows, 4096 at most
@@ -58,6 +60,7 @@ func (s Server) Serve(ctx context.Context, listener net.Listener) error {
 		limit = func() bound { return sharedBound(files, int(sharing.Load())) }
 	}
 	bounded := newBoundedListener(listener, limit, log)
+	bounded.tls = s.TLS
 	server := &http.Server{
 		Handler:           connectionHandler(s.Handler, log),
 		ReadHeaderTimeout: headerTimeout,

@@ -123,6 +123,9 @@ func Exec(ctx context.Context, program Program, settings Settings, args []string
 		settings.Shared().setStatus(program, settings, command, files)
 		logStart(program, settings, log)
 		defer runtime.KeepAlive(limitMemory(os.DirFS("/"), log))
+		if err := settings.Shared().readCertificate(log); err != nil {
+			return fail(err)
+		}
 		stop, err := settings.Shared().startTelemetry(program.Name, log)
 		if err != nil {
 			return fail(err)

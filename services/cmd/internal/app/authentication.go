@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 
+	"example.com/orderflow/ports"
 	"example.com/orderflow/services/cmd/internal/bearer"
 	"example.com/orderflow/services/internal/httpapi"
 	"example.com/orderflow/services/notification"
@@ -104,4 +105,19 @@ func (t *Tokens) Keys() Component {
 		}
 		return t.keys.Run(ctx)
 	}}
+}
+
+// CheckTokens returns what there is to say about the keys of tokens.
+func (a *Authentication) CheckTokens(ctx context.Context) []ports.Finding {
+	if a.AuthJWKS == "" {
+		return nil
+	}
+	f := ports.Finding{What: "keys"}
+	found, err := bearer.Examine(ctx, a.AuthJWKS)
+	if err != nil {
+		f.Value, f.Fault, f.WayOut = shownSetting("auth-jwks", a.AuthJWKS), err.Error(), "correct --auth-jwks, or the file or server that it names"
+		return []ports.Finding{f}
+	}
+	f.Value = found
+	return []ports.Finding{f, {What: "issuer", Value: a.AuthIssuer}, {What: "audience", Value: a.AuthAudience}}
 }

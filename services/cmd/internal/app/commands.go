@@ -56,8 +56,8 @@ func (healthcheck) Run(ctx context.Context, settings Settings, s Streams) error 
 	var causes []string
 	asked := make(map[string][]string) // URLs by cause
 	for _, address := range settings.Addresses() {
-		url := address.URL() + "/readyz"
-		notWell, err := askReady(ctx, url)
+		url := settings.Shared().URL(address) + "/readyz"
+		notWell, err := settings.Shared().askReady(ctx, url)
 		if err != nil {
 			cause := err.Error()
 			if asked[cause] == nil {
@@ -80,12 +80,14 @@ func (healthcheck) Run(ctx context.Context, settings Settings, s Streams) error 
 
 // askReady returns an error without the URL unless the service is ready. It returns what
 // is not well even so, such as a broker that is down while orders are taken.
-func askReady(ctx context.Context, url string) (notWell string, err error) {
+func (s *ServerTLS) askReady(ctx context.Context, url string) (notWell string, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return "", err
 	}
-	response, err := (&http.Client{Transport: new(http.Transport)}).Do(request) // without a proxy
+	client := s.ownClient(nil) // nothing secret is sent, and a wrong certificate is no reason to restart the service
+	defer client.CloseIdleConnections()
+	response, err := client.Do(request)
 	var failed *net.OpError
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):

@@ -21,6 +21,7 @@ func (c *Common) Server(name string, listener net.Listener, handler http.Handler
 
 func (c *Common) serve(name string, listener net.Listener, server httpapi.Server, log *slog.Logger) Component {
 	server.Grace, server.IdleTimeout, server.Log = c.stopTimeout(), c.IdleTimeout, log
+	server.TLS = c.serverTLS()
 	return Component{Name: name + " http", Run: func(ctx context.Context) error {
 		log.Info("listening", "service", name, "address", listener.Addr().String())
 		return server.Serve(ctx, listener)

@@ -34,6 +34,7 @@ type Common struct {
 
 	BrokerManagement string `env:"BROKER_MANAGEMENT_URL" filevar:"BROKER_MANAGEMENT_URL_FILE" placeholder:"URL" help:"RabbitMQ's management API, http://USER:PASSWORD@HOST:15672, to check for policies that would lose events; empty: no check. BROKER_MANAGEMENT_URL_FILE may name a file that has it."`
 
+	ServerTLS
 	Authentication
 
 	AutoIndex bool `env:"AUTO_INDEX" default:"true" negatable:"" help:"Build missing indexes of MongoDB at the start. Without it, the start says which are missing, and the command indexes builds them."`

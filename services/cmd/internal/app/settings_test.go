@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+
+	"example.com/orderflow/adapters/tlstest"
 )
 
 var began = time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
@@ -61,7 +63,11 @@ func TestEverySettingIsClean(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for variable, flag := range map[string]string{"AUTH_JWKS": "auth-jwks", "AUTH_ISSUER": "auth-issuer", "AUTH_AUDIENCE": "auth-audience"} {
+	pair := tlstest.NewAuthority(t).Issue(t, time.Now().Add(time.Hour))
+	examples["tls-cert"], examples["tls-key"] = pair.File, pair.KeyFile
+	for variable, flag := range map[string]string{
+		"AUTH_JWKS": "auth-jwks", "AUTH_ISSUER": "auth-issuer", "AUTH_AUDIENCE": "auth-audience", "TLS_CERT": "tls-cert", "TLS_KEY": "tls-key",
+	} {
 		t.Setenv(variable, examples[flag]) // each needs the others
 	}
 	checked := 0
@@ -137,7 +143,7 @@ func TestSettingsInRange(t *testing.T) {
 		{"--idle-timeout=1h", ""}, {"--idle-timeout=0s", "more than 0"}, {"--idle-timeout=2h", "at most 1h"},
 		{"--retention=1d", ""}, {"--retention=36h", ""}, {"--retention=23h", "1d to 3650d"}, {"--retention=-5d", "--retention (RETENTION)"}, {"--retention=4000d", "1d to 3650d"}, {"--retention=90", "not a duration"},
 		{"--rate=email=20,webhook=0.5", ""}, {"--rate=", ""}, {"--rate=email", "--rate (RATE)"}, {"--rate=email=0", "more than 0"}, {"--rate=email=NaN", "more than 0"}, {"--rate=a=1,a=2", "twice"}, {"--rate==5", "CHANNEL=NUMBER"},
-		{"--auth-jwks=keys.json", "set --auth-issuer"}, {"--auth-issuer=x", "--auth-issuer (AUTH_ISSUER): there are no keys"}, {"--auth-audience=x", "set --auth-jwks, too"},
+		{"--tls-cert=x", "set --tls-key, too"}, {"--tls-key=x", "--tls-key (TLS_KEY): there is no certificate"}, {"--auth-jwks=keys.json", "set --auth-issuer"}, {"--auth-issuer=x", "--auth-issuer (AUTH_ISSUER): there are no keys"}, {"--auth-audience=x", "set --auth-jwks, too"},
 		{"--smtp-password-file=x", "set --smtp, too"}, {"--webhook-allow-private", "there is no channel webhook"},
 		{"--broker-management=https://u:p@h", ""}, {"--broker-management=", ""}, {"--broker-management=http://h:15672", ""}, {"--broker-management=h:15672", "http://user:xxxxx@host:15672"},
 		{"--broker-management=amqp://u:hunter2@h", "--broker-management (BROKER_MANAGEMENT_URL)"},

@@ -20,6 +20,9 @@ func logStart(program Program, settings Settings, log *slog.Logger) {
 	if n, ok := settings.(interface{ notifying() *Notifying }); ok {
 		line = append(line, "channels", n.notifying().channelNames())
 	}
+	if c.TLSCert != "" {
+		line = append(line, "certificate", c.TLSCert)
+	}
 	if c.AuthJWKS != "" {
 		line = append(line, "keys_of_tokens", shownSetting("auth-jwks", c.AuthJWKS), "issuer", c.AuthIssuer, "audience", c.AuthAudience)
 	}

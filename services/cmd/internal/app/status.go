@@ -37,7 +37,7 @@ func (c *Common) setStatus(program Program, settings Settings, command *kong.Con
 		Settings: shownSettings(command, files), Addresses: []string{},
 	}
 	for _, address := range settings.Addresses() {
-		c.status.Addresses = append(c.status.Addresses, address.URL())
+		c.status.Addresses = append(c.status.Addresses, c.URL(address))
 	}
 }
 
@@ -57,7 +57,7 @@ func (c *Common) statusHandler(log *slog.Logger) http.Handler {
 
 // AskAdmin asks the running service at its admin address, and decodes the answer.
 func (c *Common) AskAdmin(ctx context.Context, path string, into any) error {
-	if err := getJSON(ctx, c.AdminAddr.URL()+path, into); err != nil {
+	if err := c.getJSON(ctx, c.URL(c.AdminAddr)+path, into); err != nil {
 		return fmt.Errorf("ask the running service at --admin-addr: %w", err)
 	}
 	return nil
@@ -65,13 +65,13 @@ func (c *Common) AskAdmin(ctx context.Context, path string, into any) error {
 
 // getJSON gets the answer at the URL, without a proxy. It decodes an answer of 503, too: that
 // of /readyz says what is down.
-func getJSON(ctx context.Context, url string, into any) error {
+func (s *ServerTLS) getJSON(ctx context.Context, url string, into any) error {
 	const maxBody = 1 << 20
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err
 	}
-	client := &http.Client{Transport: new(http.Transport)}
+	client := s.OwnClient()
 	defer client.CloseIdleConnections()
 	response, err := client.Do(request)
 	if err != nil {
@@ -96,9 +96,9 @@ type Readiness struct {
 }
 
 // AskReadiness asks the service at the address whether it is ready.
-func AskReadiness(ctx context.Context, address string) Readiness {
+func (s *ServerTLS) AskReadiness(ctx context.Context, address string) Readiness {
 	r := Readiness{Address: address}
-	if err := getJSON(ctx, address+"/readyz", &r); err != nil || r.Status == "" {
+	if err := s.getJSON(ctx, address+"/readyz", &r); err != nil || r.Status == "" {
 		r.Status = "no answer"
 	}
 	r.Address = address

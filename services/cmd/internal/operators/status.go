@@ -36,7 +36,7 @@ func (o *status) Run(ctx context.Context, common *app.Common, streams app.Stream
 		return err
 	}
 	for _, address := range v.Addresses {
-		v.Readiness = append(v.Readiness, app.AskReadiness(ctx, address))
+		v.Readiness = append(v.Readiness, common.AskReadiness(ctx, address))
 	}
 	s := newSession(streams)
 	if o.JSON {

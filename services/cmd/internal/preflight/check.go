@@ -45,12 +45,14 @@ type part struct {
 	found []ports.Finding
 }
 
-// servers checks store and broker at once.
+// servers checks store, broker and what the addresses need at once.
 func servers(ctx context.Context, c *app.Common, publishes bool, options app.BrokerOptions) []part {
-	parts := []part{{name: "store"}, {name: "broker"}}
+	parts := []part{{name: "store"}, {name: "broker"}, {name: "tls"}, {name: "tokens"}}
 	var wg sync.WaitGroup
 	wg.Go(func() { parts[0].found = c.CheckStore(ctx) })
 	wg.Go(func() { parts[1].found = c.CheckBroker(ctx, publishes, options) })
+	wg.Go(func() { parts[2].found = c.CheckTLS() })
+	wg.Go(func() { parts[3].found = c.CheckTokens(ctx) })
 	wg.Wait()
 	return parts
 }
