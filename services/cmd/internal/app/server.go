@@ -45,7 +45,7 @@ func (c *Common) AdminServer(openAPI []byte, handlers map[string]http.Handler, c
 	return c.serve("admin", listener, httpapi.Server{
 		Handler: c.adminHandler(openAPI, handlers, log), RequestTimeout: maxProfileTime,
 		Connections: connections, Interrupt: true,
-	}, log), Address(listener.Addr().String()).URL(), nil
+	}, log), c.URL(Address(listener.Addr().String())), nil
 }
 
 func (c *Common) adminHandler(openAPI []byte, handlers map[string]http.Handler, log *slog.Logger) http.Handler {
