@@ -47,7 +47,7 @@ func (d *Document) Examples() (examples []Example) {
 			if len(query) > 0 {
 				path += "?" + query.Encode()
 			}
-			bare := Example{Name: operation.OperationID, Method: method, URL: path, protected: operation.Responses.Status(http.StatusForbidden) != nil, queried: len(query) > 0}
+			bare := Example{Name: operation.OperationID, Method: method, URL: path, protected: refusesForeign(operation), queried: len(query) > 0}
 			if operation.RequestBody == nil {
 				examples = append(examples, bare)
 				continue
@@ -69,6 +69,12 @@ func (d *Document) Examples() (examples []Example) {
 	return examples
 }
 
+// refusesForeign reports whether the operation refuses requests of other origins' pages.
+func refusesForeign(operation *openapi3.Operation) bool {
+	forbidden := operation.Responses.Status(http.StatusForbidden)
+	return forbidden != nil && forbidden.Ref == "#/components/responses/Foreign"
+}
+
 // Request returns the request of the example.
 func (e Example) Request() *http.Request { return e.with(strings.NewReader(e.Body)) }
 
@@ -82,7 +88,7 @@ func (e Example) with(body io.Reader) *http.Request {
 
 // CheckRefusals sends each example in the ways that every handler refuses: with a body
 // that is malformed, too large, too slow or of another type, with a malformed query, and with a large header
-// while no memory is free. Operations that document 403 also get requests of a web page
+// while no memory is free. Operations that document the answer Foreign also get requests of a web page
 // of another origin, and for another host.
 func (d *Document) CheckRefusals(t *testing.T, h http.Handler) {
 	t.Helper()
