@@ -6,7 +6,7 @@ import (
 	"slices"
 
 	"example.com/orderflow/domain"
-	"example.com/orderflow/services/internal/author"
+	"example.com/orderflow/services/access"
 	"example.com/orderflow/services/internal/httpapi"
 )
 
@@ -20,7 +20,7 @@ type decisionRequest struct {
 
 // fields returns the fields of the body. They refuse empty values: a client whose
 // variable is empty must not select more than it meant to.
-func (d *decisionRequest) fields() []httpapi.Field {
+func (d *decisionRequest) fields(r *http.Request) []httpapi.Field {
 	const mustNotBeEmpty = "must not be empty"
 	isInvalidID := func(id string) bool { return id == "" || len(id) > 256 } // no dead letter has a longer id
 	return []httpapi.Field{
@@ -34,7 +34,7 @@ func (d *decisionRequest) fields() []httpapi.Field {
 		}},
 		{Name: "reason", Optional: true, To: &d.Reason, Must: mustNotBeEmpty, Valid: func() bool { return d.Reason != "" }},
 		{Name: "all", Optional: true, To: &d.All},
-		{Name: "by", Optional: true, To: &d.By, Must: author.Must, Valid: func() bool { return author.IsClean(d.By) }},
+		access.AuthorField(r, &d.By),
 		{Name: "dry_run", Optional: true, To: &d.DryRun},
 		{Name: "limit", Optional: true, To: &d.Limit, Must: "must be a whole number from 1 to 1000", Valid: func() bool { return d.Limit >= 1 && d.Limit <= maxPage }},
 		{Name: "cursor", Optional: true, To: &d.Cursor, Must: mustNotBeEmpty, Valid: func() bool { return d.Cursor != "" }},
@@ -61,8 +61,8 @@ type failureJSON struct {
 
 func (h *Handler) decide(action Action) httpapi.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		request := decisionRequest{Decision: Decision{Action: action, By: "http " + r.RemoteAddr}, Limit: maxPage}
-		if err := httpapi.ReadObject(w, r, "a decision", request.fields()...); err != nil {
+		request := decisionRequest{Decision: Decision{Action: action}, Limit: maxPage}
+		if err := httpapi.ReadObject(w, r, "a decision", request.fields(r)...); err != nil {
 			return err
 		}
 		if !request.IsValid() {

@@ -11,7 +11,7 @@ import (
 
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
-	"example.com/orderflow/services/internal/author"
+	"example.com/orderflow/services/access"
 	"example.com/orderflow/services/internal/httpapi"
 	"example.com/orderflow/services/internal/mask"
 )
@@ -86,7 +86,7 @@ func (h *AdminHandler) channels(w http.ResponseWriter, r *http.Request) error {
 func (h *AdminHandler) forgetChannel(w http.ResponseWriter, r *http.Request) error {
 	ctx, cancel := httpapi.Begin(r, h.RequestTimeout)
 	defer cancel()
-	if err := h.control.ForgetChannel(ctx, r.PathValue("name"), requestAuthor(r)); err != nil {
+	if err := h.control.ForgetChannel(ctx, r.PathValue("name"), access.Author(r)); err != nil {
 		return problem(err)
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -140,7 +140,7 @@ func writePause(w http.ResponseWriter, pause ports.Pause, err error) error {
 func readPauseKey(
 	w http.ResponseWriter, r *http.Request, what string, more ...httpapi.Field,
 ) (key domain.PauseKey, by string, err error) {
-	key.Channel, by = r.PathValue("name"), requestAuthor(r)
+	key.Channel, by = r.PathValue("name"), access.Author(r)
 	if r.ContentLength == 0 {
 		return key, by, nil
 	}
@@ -149,7 +149,7 @@ func readPauseKey(
 			Name: "receiver", Optional: true, To: &key.Receiver, Must: mustBeReceiver,
 			Valid: func() bool { return isReceiver(key.Receiver) },
 		},
-		{Name: "by", Optional: true, To: &by, Must: author.Must, Valid: func() bool { return author.IsClean(by) }},
+		access.AuthorField(r, &by),
 	}, more...)...)
 	return key, by, err
 }
@@ -175,7 +175,7 @@ func (h *AdminHandler) putContact(w http.ResponseWriter, r *http.Request) error 
 	}
 	ctx, cancel := httpapi.Begin(r, h.RequestTimeout)
 	defer cancel()
-	contact, err := h.control.PutContact(ctx, contact, requestAuthor(r))
+	contact, err := h.control.PutContact(ctx, contact, access.Author(r))
 	return writeContact(w, contact, err)
 }
 
@@ -189,7 +189,7 @@ func writeContact(w http.ResponseWriter, contact ports.Contact, err error) error
 func (h *AdminHandler) deleteContact(w http.ResponseWriter, r *http.Request) error {
 	ctx, cancel := httpapi.Begin(r, h.RequestTimeout)
 	defer cancel()
-	if err := h.control.DeleteContact(ctx, r.PathValue("user_id"), requestAuthor(r)); err != nil {
+	if err := h.control.DeleteContact(ctx, r.PathValue("user_id"), access.Author(r)); err != nil {
 		return problem(err)
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -202,7 +202,7 @@ const forgetTimeout = time.Minute
 func (h *AdminHandler) forget(w http.ResponseWriter, r *http.Request) error {
 	ctx, cancel := httpapi.Begin(r, max(h.RequestTimeout, forgetTimeout))
 	defer cancel()
-	forgotten, err := h.control.Forget(ctx, r.PathValue("user_id"), requestAuthor(r))
+	forgotten, err := h.control.Forget(ctx, r.PathValue("user_id"), access.Author(r))
 	switch {
 	case err == nil:
 		return httpapi.WriteJSON(w, http.StatusOK, NewForgottenView(forgotten))
@@ -212,6 +212,3 @@ func (h *AdminHandler) forget(w http.ResponseWriter, r *http.Request) error {
 	h.control.log.ErrorContext(ctx, "user not forgotten completely", "error", mask.Error(err))
 	return httpapi.Unavailable("these could not be changed: " + strings.Join(forgotten.Left, ", ") + "; send the request again")
 }
-
-// requestAuthor returns the author of a request whose body names none.
-func requestAuthor(r *http.Request) string { return "http " + r.RemoteAddr }

@@ -11,12 +11,14 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
 
+	"example.com/orderflow/services/access"
 	"example.com/orderflow/services/internal/httpapi"
 )
 
@@ -26,8 +28,8 @@ type Example struct {
 	Method, URL string
 	Type, Body  string // the body's; empty: none
 
-	protected bool // from web pages
-	queried   bool // has parameters in the query
+	admin   bool // at the admin address
+	queried bool // has parameters in the query
 }
 
 // Examples returns each operation with each example of its body, or once without a
@@ -47,7 +49,7 @@ func (d *Document) Examples() (examples []Example) {
 			if len(query) > 0 {
 				path += "?" + query.Encode()
 			}
-			bare := Example{Name: operation.OperationID, Method: method, URL: path, protected: refusesForeign(operation), queried: len(query) > 0}
+			bare := Example{Name: operation.OperationID, Method: method, URL: path, admin: isAdmin(operation), queried: len(query) > 0}
 			if operation.RequestBody == nil {
 				examples = append(examples, bare)
 				continue
@@ -69,10 +71,10 @@ func (d *Document) Examples() (examples []Example) {
 	return examples
 }
 
-// refusesForeign reports whether the operation refuses requests of other origins' pages.
-func refusesForeign(operation *openapi3.Operation) bool {
+// isAdmin reports whether the operation is one of the admin address.
+func isAdmin(operation *openapi3.Operation) bool {
 	forbidden := operation.Responses.Status(http.StatusForbidden)
-	return forbidden != nil && forbidden.Ref == "#/components/responses/Foreign"
+	return forbidden != nil && forbidden.Ref == "#/components/responses/AdminForbidden"
 }
 
 // Request returns the request of the example.
@@ -88,8 +90,8 @@ func (e Example) with(body io.Reader) *http.Request {
 
 // CheckRefusals sends each example in the ways that every handler refuses: with a body
 // that is malformed, too large, too slow or of another type, with a malformed query, and with a large header
-// while no memory is free. Operations that document the answer Foreign also get requests of a web page
-// of another origin, and for another host.
+// while no memory is free. Operations of the admin address also get requests of a web page of another
+// origin, for another host, and of callers whom a guard refuses.
 func (d *Document) CheckRefusals(t *testing.T, h http.Handler) {
 	t.Helper()
 	expect := func(e Example, r *http.Request, status int) {
@@ -98,8 +100,10 @@ func (d *Document) CheckRefusals(t *testing.T, h http.Handler) {
 			t.Errorf("%s: answered %d %s, want %d", e.Name, w.Code, w.Body, status)
 		}
 	}
+	guarded, viewer := guard(t, h)
 	for _, e := range d.Examples() {
-		if e.protected {
+		if e.admin {
+			d.checkGuard(t, e, guarded, viewer)
 			ofAPage := e.Request()
 			ofAPage.Header.Set("Sec-Fetch-Site", "cross-site")
 			expect(e, ofAPage, http.StatusForbidden)
@@ -130,6 +134,60 @@ func (d *Document) CheckRefusals(t *testing.T, h http.Handler) {
 		expect(e, r, http.StatusServiceUnavailable)
 	}
 }
+
+// guard returns the handler behind a guard, and the token of a viewer.
+func guard(t *testing.T, h http.Handler) (guarded http.Handler, viewer string) {
+	t.Helper()
+	token, viewer, err := access.NewToken("vic", access.Viewer)
+	path := filepath.Join(t.TempDir(), "tokens")
+	if err == nil {
+		err = os.WriteFile(path, []byte(token.String()), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	tokens, err := access.OpenTokens(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return httpapi.ForOperators(access.NewGuard(tokens, access.Proxy{}, nil).Handler(h), nil), viewer
+}
+
+// checkGuard sends the example without a token, with wrong ones, and as a viewer.
+func (d *Document) checkGuard(t *testing.T, e Example, guarded http.Handler, viewer string) {
+	t.Helper()
+	if e.isOfSession() {
+		return
+	}
+	do := func(token string) int {
+		r := e.Request()
+		if token != "" {
+			r.Header.Set("Authorization", "Bearer "+token)
+		}
+		return d.Do(guarded, r).Code
+	}
+	if status := do(""); status != http.StatusUnauthorized {
+		t.Errorf("%s: answered %d without a token", e.Name, status)
+	}
+	var status int
+	for range 25 {
+		if status = do("wrong"); status != http.StatusUnauthorized {
+			break
+		}
+	}
+	if status != http.StatusTooManyRequests {
+		t.Errorf("%s: answered %d to many wrong tokens", e.Name, status)
+	}
+	if e.Method == http.MethodGet {
+		return
+	}
+	if status := do(viewer); status != http.StatusForbidden {
+		t.Errorf("%s: answered %d to a viewer", e.Name, status)
+	}
+}
+
+// isOfSession reports whether the operation is one that makes callers known.
+func (e Example) isOfSession() bool { return e.URL == access.SessionPath }
 
 // slowBody does not arrive in time.
 type slowBody struct{}

@@ -73,6 +73,13 @@ func (l *Limiter) Limit(w http.ResponseWriter, r *http.Request, name string, log
 	}
 }
 
+// Take takes a request of the address that r comes from. If none is left, it returns how long
+// until one is.
+func (l *Limiter) Take(r *http.Request) (allowed bool, wait time.Duration) {
+	allowed, _, wait, _ = l.take(l.clientOf(r, ""), time.Now())
+	return allowed, wait
+}
+
 // take takes a request of the client, if one is left. It returns how many are left then,
 // how long until the next one is, and how long until all are.
 func (l *Limiter) take(c client, now time.Time) (allowed bool, left int, wait, full time.Duration) {

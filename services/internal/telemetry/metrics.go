@@ -41,6 +41,7 @@ var (
 	stalled         = Metric{"orderflow.stalled", "orderflow_stalled", "", []string{"place"}, "1 while work waits there and nothing has moved for a minute, otherwise 0."}
 	consumers       = Metric{"orderflow.consumers", "orderflow_consumers", "", []string{"channel"}, "Consumers of the channel's queue, of all processes."}
 	pauses          = Metric{"orderflow.pauses", "orderflow_pauses", "", []string{"channel", "kind"}, "Pauses of a channel or of its receivers; kind is paused (by a person), broken (by the breaker) or off."}
+	refused         = Metric{"orderflow.admin.refused", "orderflow_admin_refused_total", "{request}", []string{"reason"}, "Requests to the admin address that were refused: reason is no_token, wrong_token, slowed_down (too many wrong tokens from that address) or role (a viewer may not do it)."}
 	connectionUp    = Metric{"orderflow.up", "orderflow_up", "", []string{"server"}, "1 if the store or broker answers, otherwise 0."}
 	buildInfo       = Metric{"orderflow.build.info", "orderflow_build_info", "", []string{"go_version", "service", "version"}, "Always 1."}
 )
@@ -48,7 +49,7 @@ var (
 // Metrics lists all metrics. The README's table has the same rows.
 var Metrics = []Metric{
 	requests, requestDuration, requestsNow, ordersPlaced, published, publishDuration, publishDelay, publishBatch, markBatch,
-	handled, notifications, attempts, sendingNow, notifyDelay, backlog, backlogAge, stalls, stalled, consumers, pauses, connectionUp, buildInfo,
+	handled, notifications, attempts, sendingNow, notifyDelay, backlog, backlogAge, stalls, stalled, consumers, pauses, refused, connectionUp, buildInfo,
 }
 
 var (
@@ -64,6 +65,11 @@ func (t *Telemetry) Placed(ctx context.Context) { t.placed.add(ctx, 1, labels{})
 // begin.
 func (t *Telemetry) Stalled(ctx context.Context, place string, times int) {
 	t.stalls.add(ctx, times, labels{place})
+}
+
+// Refused counts a request to the admin address that was refused.
+func (t *Telemetry) Refused(ctx context.Context, reason string) {
+	t.refused.add(ctx, 1, labels{reason})
 }
 
 // Published records a call to the broker and its answers.

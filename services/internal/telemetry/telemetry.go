@@ -23,10 +23,10 @@ type Telemetry struct {
 	tracer   trace.Tracer
 	isGlobal bool // the tracer is of OpenTelemetry's global provider
 
-	requests, placed, published, handled, recorded, stalls *counter
-	inFlight, sending                                      *level
-	requestTook, publishTook, publishDelay                 *histogram
-	publishSize, markSize, attempted, notifyDelay          *histogram
+	requests, placed, published, handled, recorded, stalls, refused *counter
+	inFlight, sending                                               *level
+	requestTook, publishTook, publishDelay                          *histogram
+	publishSize, markSize, attempted, notifyDelay                   *histogram
 }
 
 // New makes the instruments. A nil provider means the global one.
@@ -43,7 +43,7 @@ func New(tracers trace.TracerProvider, meters metric.MeterProvider) *Telemetry {
 		placed:   newCounter(meter, &ordersPlaced), published: newCounter(meter, &published),
 		publishTook: newHistogram(meter, &publishDuration, callSeconds), publishDelay: newHistogram(meter, &publishDelay, waitSeconds),
 		publishSize: newHistogram(meter, &publishBatch, batchSizes), markSize: newHistogram(meter, &markBatch, batchSizes),
-		handled: newCounter(meter, &handled), recorded: newCounter(meter, &notifications), stalls: newCounter(meter, &stalls),
+		handled: newCounter(meter, &handled), recorded: newCounter(meter, &notifications), stalls: newCounter(meter, &stalls), refused: newCounter(meter, &refused),
 		attempted: newHistogram(meter, &attempts, callSeconds), sending: newLevel(meter, &sendingNow),
 		notifyDelay: newHistogram(meter, &notifyDelay, waitSeconds),
 	}

@@ -54,9 +54,9 @@ func (o *OrdersAt) OrderStore() account.OrderStore {
 	return account.RemoteOrderStore(remoteClient(), o.OrdersURL)
 }
 
-// remoteClient returns a client with few connections, because an admin address serves few.
+// remoteClient returns a client that sends the token, with few connections, because an admin address serves few.
 func remoteClient() *http.Client {
-	return &http.Client{Transport: &http.Transport{MaxConnsPerHost: 2, MaxIdleConns: 1, IdleConnTimeout: time.Minute}}
+	return WithToken(&http.Client{Transport: &http.Transport{MaxConnsPerHost: 2, MaxIdleConns: 1, IdleConnTimeout: time.Minute}})
 }
 
 // OpenOffice returns the office that draws up the account of a program that notifies.

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"example.com/orderflow/services/internal/author"
+	"example.com/orderflow/services/access"
 	"example.com/orderflow/services/internal/httpapi"
 )
 
@@ -27,12 +27,12 @@ func (c *Common) levelHandler(log *slog.Logger) http.Handler {
 		http.MethodGet: func(w http.ResponseWriter, _ *http.Request) error { return write(w) },
 		http.MethodPut: func(w http.ResponseWriter, r *http.Request) error {
 			var level slog.Level
-			name, by := "", "http "+r.RemoteAddr
+			var name, by string
 			err := httpapi.ReadObject(w, r, "a log level",
 				httpapi.Field{Name: "level", To: &name, Must: "must be one of " + strings.Join(logLevels, ", "), Valid: func() bool {
 					return levelOf(name, &level)
 				}},
-				httpapi.Field{Name: "by", Optional: true, To: &by, Must: author.Must, Valid: func() bool { return author.IsClean(by) }},
+				access.AuthorField(r, &by),
 			)
 			if err != nil {
 				return err

@@ -23,6 +23,11 @@ func printConfig(command *kong.Context, files *fileVariables, settings Settings,
 	for _, s := range shownSettings(command, files) {
 		row(s.Name, cmp.Or(s.Value, "(none)"), s.Source)
 	}
+	for _, variable := range []string{tokenVariable, tokenFileVariable} {
+		if os.Getenv(variable) != "" {
+			row("token", "(hidden)", "variable "+variable)
+		}
+	}
 	if n, ok := settings.(interface{ notifying() *Notifying }); ok {
 		if webhookSecretIsSet() {
 			row("webhook-secret", "(hidden)", "variable "+webhookSecret)

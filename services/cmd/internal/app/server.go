@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"example.com/orderflow/domain"
+	"example.com/orderflow/services/access"
+	"example.com/orderflow/services/console"
 	"example.com/orderflow/services/internal/httpapi"
 )
 
@@ -42,14 +44,22 @@ func (c *Common) AdminServer(openAPI []byte, handlers map[string]http.Handler, c
 	if err != nil {
 		return Component{}, "", err
 	}
+	guard, err := c.guard(listener, log)
+	if err != nil {
+		_ = listener.Close()
+		return Component{}, "", err
+	}
 	return c.serve("admin", listener, httpapi.Server{
-		Handler: c.adminHandler(openAPI, handlers, log), RequestTimeout: maxProfileTime,
+		Handler: c.adminHandler(openAPI, handlers, guard, log), RequestTimeout: maxProfileTime,
 		Connections: connections, Interrupt: true,
 	}, log), c.URL(Address(listener.Addr().String())), nil
 }
 
-func (c *Common) adminHandler(openAPI []byte, handlers map[string]http.Handler, log *slog.Logger) http.Handler {
+func (c *Common) adminHandler(openAPI []byte, handlers map[string]http.Handler, guard *access.Guard, log *slog.Logger) http.Handler {
 	mux := http.NewServeMux()
+	guard.IsPublic = console.IsPage
+	sessions := httpapi.NewOperatorAPI(guard.Routes(), log)
+	mux.Handle(access.SessionPath, &sessions)
 	for pattern, handler := range handlers {
 		mux.Handle(pattern, handler)
 	}
@@ -63,7 +73,7 @@ func (c *Common) adminHandler(openAPI []byte, handlers map[string]http.Handler, 
 	mux.Handle("/status", c.statusHandler(log))
 	mux.Handle("/debug/pprof/", profiles())
 	mux.Handle("/metrics", httpapi.NewHandler(httpapi.Routes{"/metrics": {http.MethodGet: c.metricsHandler}}, nil, log))
-	return httpapi.ForOperators(mux, log)
+	return httpapi.ForOperators(guard.Handler(mux), log)
 }
 
 // profiles returns the handler of Go's profiles. A profile ends when its client

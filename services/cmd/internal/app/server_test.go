@@ -4,10 +4,13 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"example.com/orderflow/services/access"
 	"example.com/orderflow/services/internal/apitest"
 	"example.com/orderflow/services/notification"
 	"example.com/orderflow/services/order"
@@ -15,7 +18,7 @@ import (
 
 // isOfPrograms reports whether the programs serve the path, not the services' handlers.
 func isOfPrograms(path string) bool {
-	return strings.HasPrefix(path, "/debug/") || path == "/log-level" || path == "/status" || path == "/metrics"
+	return strings.HasPrefix(path, "/debug/") || path == "/log-level" || path == "/status" || path == "/metrics" || path == access.SessionPath
 }
 
 // Each service's document describes what the programs add to its admin address, and is
@@ -30,7 +33,7 @@ func TestAdminAddressIsDescribed(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer stop()
-		h := c.adminHandler(openAPI, nil, slog.New(slog.DiscardHandler))
+		h := c.adminHandler(openAPI, nil, access.NewGuard(nil, access.Proxy{}, nil), slog.New(slog.DiscardHandler))
 		for target, status := range map[string]int{
 			"/debug/pprof/heap": 200, "/debug/pprof/heap?debug=1": 200, "/debug/pprof/nothing": 404, "/debug/pprof/heap?seconds=121": 422,
 			"/openapi.yaml": 200, "/": 404, "/nowhere": 404,
@@ -41,10 +44,16 @@ func TestAdminAddressIsDescribed(t *testing.T) {
 			}
 		}
 		for _, e := range document.Examples() {
+			if e.URL == access.SessionPath {
+				continue
+			}
 			if w := document.Do(h, e.Request()); w.Code != 200 {
 				t.Errorf("%s: answered %d %s", e.Name, w.Code, w.Body)
 			}
 		}
+		describeSessions(t, document, func(g *access.Guard) http.Handler {
+			return c.adminHandler(openAPI, nil, g, slog.New(slog.DiscardHandler))
+		})
 		wrong := httptest.NewRequest("PUT", "/log-level", strings.NewReader(`{"level":"loud"}`))
 		wrong.Header.Set("Content-Type", "application/json")
 		if w := document.Do(h, wrong); w.Code != 422 {
@@ -55,6 +64,60 @@ func TestAdminAddressIsDescribed(t *testing.T) {
 		if document.Report(&out, true) != 0 {
 			t.Error(out.String())
 		}
+	}
+}
+
+// describeSessions has sessions answer in every way that the document has.
+func describeSessions(t *testing.T, document *apitest.Document, behind func(*access.Guard) http.Handler) {
+	t.Helper()
+	token, secret, err := access.NewToken("ann", access.Operator)
+	path := filepath.Join(t.TempDir(), "tokens")
+	if err == nil {
+		err = os.WriteFile(path, []byte(token.String()), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	tokens, err := access.OpenTokens(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	open, asking := behind(access.NewGuard(nil, access.Proxy{}, nil)), behind(access.NewGuard(tokens, access.Proxy{}, nil))
+	var cookies []*http.Cookie
+	do := func(h http.Handler, method, body string, status int) {
+		t.Helper()
+		r := httptest.NewRequest(method, access.SessionPath, strings.NewReader(body))
+		if body != "" {
+			r.Header.Set("Content-Type", "application/json")
+		}
+		for _, c := range cookies {
+			r.AddCookie(c)
+		}
+		w := document.Do(h, r)
+		if w.Code != status {
+			t.Errorf("%s of a session: answered %d %s, want %d", method, w.Code, w.Body, status)
+		}
+		cookies = w.Result().Cookies()
+	}
+	do(open, "GET", "", 200)
+	do(open, "POST", `{"token":"x"}`, 409)
+	do(asking, "GET", "", 401)
+	do(asking, "POST", `{}`, 422)
+	do(asking, "POST", `{"token":"`+secret+`"}`, 200)
+	began := cookies
+	do(asking, "GET", "", 200)
+	cookies = began
+	do(asking, "DELETE", "", 204)
+	cookies = began
+	do(asking, "GET", "", 401)
+	for range 20 {
+		do(asking, "POST", `{"token":"x"}`, 401)
+	}
+	do(asking, "POST", `{"token":"x"}`, 429)
+	r := httptest.NewRequest("GET", access.SessionPath, nil)
+	r.Header.Set("Authorization", "Bearer x")
+	if w := document.Do(asking, r); w.Code != 429 {
+		t.Errorf("a wrong token: answered %d %s", w.Code, w.Body)
 	}
 }
 

@@ -25,7 +25,8 @@ type Common struct {
 
 	metrics http.Handler // nil until the telemetry was started
 
-	AdminAddr Address `env:"ADMIN_ADDR" default:"localhost:${admin_port}" help:"Address for operators; do not expose it to the public."`
+	AdminAddr Address `env:"ADMIN_ADDR" default:"localhost:${admin_port}" help:"Address for operators: the console, the account, metrics. Other machines may reach it only if it asks for tokens, or trusts a proxy."`
+	AdminAccess
 
 	PrintConfig bool `help:"Print the settings with their sources, without secrets, and exit."`
 

@@ -71,7 +71,7 @@ func (s *ServerTLS) getJSON(ctx context.Context, url string, into any) error {
 	if err != nil {
 		return err
 	}
-	client := s.OwnClient()
+	client := WithToken(s.OwnClient())
 	defer client.CloseIdleConnections()
 	response, err := client.Do(request)
 	if err != nil {

@@ -52,7 +52,7 @@ func (t Token) Has(scopes ...string) bool {
 // returned when there is no valid token. [ports.ErrUnavailable] is returned when the key that
 // would check it can't be had now.
 func (v *Verifier) Authenticate(r *http.Request) (Token, error) {
-	token, err := tokenOf(r.Header)
+	token, err := httpapi.BearerToken(r.Header)
 	if err != nil {
 		return Token{}, err
 	}

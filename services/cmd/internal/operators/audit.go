@@ -36,7 +36,7 @@ func (a *audit) Run(ctx context.Context, notifying *app.Notifying, common *app.C
 }
 
 func (a *audit) audit(ctx context.Context, office *account.Office, s session) error {
-	client := &http.Client{Transport: new(http.Transport), Timeout: 30 * time.Second}
+	client := app.WithToken(&http.Client{Transport: new(http.Transport), Timeout: 30 * time.Second})
 	defer client.CloseIdleConnections()
 	now := time.Now()
 	table := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)

@@ -1,0 +1,61 @@
+package app
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+)
+
+// Variables with the token that the commands, and a notifier at --orders-url, send to the
+// admin addresses of services. There is no flag: every user of the machine could read it.
+const (
+	tokenVariable     = "ORDERFLOW_TOKEN"
+	tokenFileVariable = tokenVariable + "_FILE"
+)
+
+// ownToken returns the token, or none.
+func ownToken() (string, error) {
+	token, path := strings.TrimSpace(os.Getenv(tokenVariable)), os.Getenv(tokenFileVariable)
+	switch {
+	case path == "":
+		return token, nil
+	case token != "":
+		return "", fmt.Errorf("%s: %s is set, too; remove one of them", tokenFileVariable, tokenVariable)
+	}
+	token, err := readPassword(path)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", tokenFileVariable, atPath(path, path, err))
+	}
+	return token, nil
+}
+
+// WithToken makes the client send the token, if there is one, and follow no redirects, which
+// could lead it to others. The token's file is read for each request, so it may change.
+func WithToken(client *http.Client) *http.Client {
+	client.Transport = sender{client.Transport}
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return client
+}
+
+type sender struct{ http.RoundTripper }
+
+// RoundTrip sends the request with the token.
+func (s sender) RoundTrip(r *http.Request) (*http.Response, error) {
+	token, err := ownToken()
+	if err != nil {
+		return nil, err
+	}
+	if token != "" {
+		r = r.Clone(r.Context())
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	return s.RoundTripper.RoundTrip(r)
+}
+
+// CloseIdleConnections closes those of the transport.
+func (s sender) CloseIdleConnections() {
+	if t, ok := s.RoundTripper.(interface{ CloseIdleConnections() }); ok {
+		t.CloseIdleConnections()
+	}
+}
