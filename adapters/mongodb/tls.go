@@ -21,7 +21,8 @@ func withPort(host string) string {
 }
 
 // explainTLS adds to the error of a failed connection by TLS why the server refuses the
-// client's certificate, if it does, or what else is wrong with a certificate.
+// client's certificate, if it does, or what else is wrong with a certificate. If the error
+// does not say it, another connection finds it out.
 func explainTLS(ctx context.Context, opts *options.ClientOptions, err error) error {
 	if opts.TLSConfig == nil || ctx.Err() != nil {
 		return err
@@ -31,9 +32,9 @@ func explainTLS(ctx context.Context, opts *options.ClientOptions, err error) err
 		if fault != "" {
 			break
 		}
-		if alert := tlscheck.Alert(ctx, withPort(host), opts.TLSConfig); alert != nil {
-			fault, wayOut = tlscheck.Explain(alert, tlsHints)
-			wayOut += fmt.Sprintf("; its alert: %v", alert)
+		if refusal := tlscheck.Refusal(ctx, withPort(host), opts.TLSConfig); refusal != nil {
+			fault, wayOut = tlscheck.Explain(refusal, tlsHints)
+			wayOut += fmt.Sprintf("; another connection got: %v", refusal)
 		}
 	}
 	if fault == "" {

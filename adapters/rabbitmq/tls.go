@@ -39,16 +39,18 @@ func (e endpoint) tlsConfig() *tls.Config {
 }
 
 // explainTLS adds to the error of a failed connection by TLS why the broker refuses the
-// client's certificate, if it does, or what else is wrong with a certificate.
+// client's certificate, if it does, or what else is wrong with a certificate. If the error
+// does not say it, another connection finds it out.
 func (e endpoint) explainTLS(ctx context.Context, err error) error {
 	if e.uri().Scheme != "amqps" || ctx.Err() != nil {
 		return err
 	}
 	fault, wayOut := tlscheck.Explain(err, tlsHints)
 	if fault == "" {
-		if alert := tlscheck.Alert(ctx, e.address(), e.tlsConfig()); alert != nil {
-			err = alert
-			fault, wayOut = tlscheck.Explain(alert, tlsHints)
+		if refusal := tlscheck.Refusal(ctx, e.address(), e.tlsConfig()); refusal != nil {
+			if fault, wayOut = tlscheck.Explain(refusal, tlsHints); fault != "" {
+				err = refusal
+			}
 		}
 	}
 	if fault == "" {

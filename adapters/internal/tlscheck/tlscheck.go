@@ -21,7 +21,7 @@ const (
 	Soon = 7 * 24 * time.Hour
 
 	handshakeTimeout = 5 * time.Second
-	alertTimeout     = 500 * time.Millisecond
+	alertTimeout     = 2 * time.Second
 )
 
 // Hints name the settings of the connection, for the ways out.
@@ -44,7 +44,7 @@ func Check(ctx context.Context, address string, config *tls.Config, hints Hints)
 		return found, true
 	}
 	defer raw.Close()
-	config = config.Clone()
+	config, asked := asking(config)
 	if config.ServerName == "" {
 		config.ServerName, _, _ = net.SplitHostPort(address)
 	}
@@ -53,7 +53,7 @@ func Check(ctx context.Context, address string, config *tls.Config, hints Hints)
 	conn := tls.Client(raw, config)
 	err = conn.HandshakeContext(ctx)
 	state := conn.ConnectionState()
-	if err == nil {
+	if err == nil && *asked {
 		err = alert(conn)
 	}
 	if err != nil {
@@ -67,18 +67,39 @@ func Check(ctx context.Context, address string, config *tls.Config, hints Hints)
 	return append(found, f), ok
 }
 
-// Alert connects to the address, HOST:PORT, and returns the alert by which the server refuses
-// the client's certificate, or its lack; nil: it sends none. By TLS 1.3, a server sends it
+// Refusal connects to the address, HOST:PORT, and returns why a connection by TLS fails: the
+// error of the handshake, or the alert by which the server refuses the client's certificate,
+// or its lack. It returns nil if the connection works. By TLS 1.3, a server sends that alert
 // after the handshake. A client that has written meanwhile may get only a reset connection.
-func Alert(ctx context.Context, address string, config *tls.Config) error {
+func Refusal(ctx context.Context, address string, config *tls.Config) error {
 	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	defer cancel()
+	config, asked := asking(config)
 	conn, err := (&tls.Dialer{Config: config}).DialContext(ctx, "tcp", address)
 	if err != nil {
-		return nil // the caller knows it
+		return err
 	}
 	defer conn.Close()
+	if !*asked {
+		return nil
+	}
 	return alert(conn)
+}
+
+// asking returns a copy of the configuration that notes whether the server asks for a client's
+// certificate. Only such a server refuses one.
+func asking(config *tls.Config) (noting *tls.Config, asked *bool) {
+	noting, asked = config.Clone(), new(bool)
+	noting.GetClientCertificate = func(request *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		*asked = true
+		for _, own := range config.Certificates {
+			if request.SupportsCertificate(&own) == nil {
+				return &own, nil
+			}
+		}
+		return new(tls.Certificate), nil
+	}
+	return noting, asked
 }
 
 // alert returns the alert that the server sends after the handshake, if it sends one soon.
