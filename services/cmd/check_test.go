@@ -2,7 +2,6 @@ package cmd_test
 
 import (
 	"encoding/json"
-	"net"
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
@@ -28,14 +27,9 @@ func TestCheck(t *testing.T) {
 
 	webhooks := httptest.NewTLSServer(nil)
 	defer webhooks.Close()
-	mail, err := net.Listen("tcp", "localhost:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	mail.Close()
 	status, stdout, stderr := run(t, []string{
 		"STORE_URL=mongodb://u:hunter2@localhost:1/orders?timeoutMS=500", "BROKER_URL=amqp://u:hunter2@localhost:1/",
-		"SMTP_URL=smtp://u:hunter2@" + mail.Addr().String() + "/?from=shop@example.com", "WEBHOOK_URL=" + webhooks.URL + "/hunter2",
+		"SMTP_URL=smtp://u:hunter2@" + freeAddress(t) + "/?from=shop@example.com", "WEBHOOK_URL=" + webhooks.URL + "/hunter2",
 		"WEBHOOK_ALLOW_PRIVATE=true", "WEBHOOK_SECRET=whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
 	}, "notification", "check", "--json")
 	if status != 1 || !strings.Contains(stderr, "4 faults") || strings.Count(stderr, "\n") != 1 || strings.Contains(stdout+stderr, "hunter2") {

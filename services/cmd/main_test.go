@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -92,9 +94,10 @@ func prepareBinary(folder, name string, args ...string) *process {
 	return p
 }
 
-// start starts the process, and kills it when the test ends.
+// start starts the process in a folder of its own, and kills it when the test ends.
 func (p *process) start(t *testing.T) *process {
 	t.Helper()
+	p.cmd.Dir = t.TempDir()
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -177,13 +180,13 @@ func (p *process) wait(t *testing.T) int {
 	return p.cmd.ProcessState.ExitCode()
 }
 
-// run runs an executable to its end.
+// run runs an executable to its end, in a folder of its own.
 func run(t *testing.T, env []string, name string, args ...string) (status int, stdout, stderr string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, filepath.Join(binaries, name), args...)
-	cmd.Env = append(environment(name), env...)
+	cmd.Env, cmd.Dir = append(environment(name), env...), t.TempDir()
 	var out, errOut bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errOut
 	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
@@ -208,15 +211,25 @@ func eventually(t *testing.T, check func() error) {
 	}
 }
 
-// freeAddress returns a local address that no process uses.
+// lastPort counts what freeAddress has tried, from a random number on.
+var lastPort = rand.Uint32()
+
+// freeAddress returns a local address that no process uses. Its port is below those that
+// systems give to clients and to listeners without a port, so nobody gets it before the
+// service starts, or while it restarts.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "localhost:0")
-	if err != nil {
-		t.Fatal(err)
+	const lowest, count = 16_000, 16_000
+	for range count {
+		l, err := net.Listen("tcp", fmt.Sprint("localhost:", lowest+atomic.AddUint32(&lastPort, 1)%count))
+		if err != nil {
+			continue
+		}
+		l.Close()
+		return l.Addr().String()
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no port is free")
+	return ""
 }
 
 var client = &http.Client{Timeout: 30 * time.Second}

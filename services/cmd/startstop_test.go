@@ -3,7 +3,6 @@ package cmd_test
 import (
 	"encoding/json"
 	"errors"
-	"net"
 	"strings"
 	"syscall"
 	"testing"
@@ -11,14 +10,10 @@ import (
 
 // The first line of the log says what starts with what, and the last what a stop leaves.
 func TestFirstAndLastLine(t *testing.T) {
-	mail, err := net.Listen("tcp", "localhost:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	mail.Close() // so mails are held
+	mail := freeAddress(t) // nobody listens, so mails are held
 	orders, notifications, admin := freeAddress(t), freeAddress(t), freeAddress(t)
 	p := prepare("orderflow", append(oneFile(t), "--order-addr="+orders, "--notification-addr="+notifications, "--admin-addr="+admin, "--log-format=json")...)
-	p.cmd.Env = append(p.cmd.Env, "SMTP_URL=smtp://u:hunter2@"+mail.Addr().String()+"/?from=a@example.com")
+	p.cmd.Env = append(p.cmd.Env, "SMTP_URL=smtp://u:hunter2@"+mail+"/?from=a@example.com")
 	p.start(t)
 	awaitReady(t, orders)
 	if _, err := fetch("PUT", "http://"+admin+"/contacts/0", `{"addresses":{"email":"ann@example.com"}}`, nil); err != nil {
