@@ -59,10 +59,10 @@ func TestDataFolder(t *testing.T) {
 	if _, err := fetch("GET", "http://"+orders+"/orders", "", &list); err != nil || len(list.Data) != 2 || list.Data[1].ID != id {
 		t.Errorf("the orders after a restart are %+v, error %v; want %s and %s", list.Data, err, other, id)
 	}
+	again.stopWell(t, syscall.SIGTERM)
 	if lines := notificationLines(again.out.String()); lines[id] != 0 || lines[other] != 1 {
 		t.Errorf("notified after the restart: %v, want only %s", lines, other)
 	}
-	again.stopWell(t, syscall.SIGTERM)
 }
 
 // After each kill -9 under the load of many clients, the account is even: each order

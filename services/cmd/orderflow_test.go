@@ -42,10 +42,10 @@ func TestAllInOne(t *testing.T) {
 		}
 		return err
 	})
+	p.stopWell(t, syscall.SIGTERM)
 	if line := `msg="Received order" event_id=` + order.ID + `-created order_id=` + order.ID + ` user_id=123 product=Laptop quantity=1`; !strings.Contains(p.out.String(), line) {
 		t.Errorf("%q is not in the log", line)
 	}
-	p.stopWell(t, syscall.SIGTERM)
 }
 
 // The log has the memory limit, at level debug.
@@ -54,8 +54,8 @@ func TestMemoryLimit(t *testing.T) {
 	p.cmd.Env = append(p.cmd.Env, "GOMEMLIMIT=100MiB")
 	p.start(t)
 	awaitReady(t, orders)
+	p.stopWell(t, syscall.SIGTERM)
 	if want := `"msg":"memory is limited","bytes":104857600,"source":"GOMEMLIMIT"`; !strings.Contains(p.out.String(), want) {
 		t.Errorf("%s is not in the log", want)
 	}
-	p.stopWell(t, syscall.SIGTERM)
 }

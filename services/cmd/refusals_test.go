@@ -147,10 +147,10 @@ func TestConnectionsFillOpenFiles(t *testing.T) {
 				}
 				return nil
 			})
+			p.stopWell(t, syscall.SIGTERM)
 			if n := strings.Count(p.out.String(), "too many connections"); n != 1 || strings.Contains(p.out.String(), "too many open files") {
 				t.Errorf("%d lines about too many connections, want 1, and none about open files:\n%s", n, p.out.String())
 			}
-			p.stopWell(t, syscall.SIGTERM)
 		})
 	}
 }

@@ -112,33 +112,36 @@ func TestOneTrace(t *testing.T) {
 	collected, endpoint := startCollector(t)
 	settings := servers(t)
 	orders, notifications := freeAddress(t), freeAddress(t)
+	processes := make(map[string]*process)
 	for name, address := range map[string]string{"order": orders, "notification": notifications} {
 		p := prepare(name, append(settings, "--addr="+address, "--log-level=debug")...)
+		processes[name] = p
 		p.cmd.Env = append(p.cmd.Env, "OTEL_EXPORTER_OTLP_ENDPOINT="+endpoint, "OTEL_BSP_SCHEDULE_DELAY=100", "OTEL_SERVICE_NAME=my-"+name)
 		p.start(t)
 		awaitReady(t, address)
-		defer func() {
-			for line := range strings.Lines(p.out.String()) {
-				if strings.Contains(line, "my-request") && !strings.Contains(line, `"trace_id":"`+traceID+`"`) {
-					t.Errorf("no trace in %s", line)
-				}
-			}
-			if !strings.Contains(p.out.String(), "my-request") {
-				t.Errorf("%s logs nothing of the request", name)
-			}
-		}()
 	}
 	placeTraced(t, orders, "01")
-	for name, want := range map[string]string{
+	for span, want := range map[string]string{
 		"notify log":    "my-notification: notify log < my-notification: process order.created < my-order: send order.created < my-order: POST /order < " + clientID,
 		"insert orders": "my-order: insert orders < my-order: POST /order < " + clientID,
 	} {
 		eventually(t, func() error {
-			if diff := cmp.Diff(want, collected.path(traceID, name)); diff != "" {
+			if diff := cmp.Diff(want, collected.path(traceID, span)); diff != "" {
 				return fmt.Errorf("path (-want +got):\n%s", diff)
 			}
 			return nil
 		})
+	}
+	for name, p := range processes {
+		p.stopWell(t, syscall.SIGTERM)
+		for line := range strings.Lines(p.out.String()) {
+			if strings.Contains(line, "my-request") && !strings.Contains(line, `"trace_id":"`+traceID+`"`) {
+				t.Errorf("no trace in %s", line)
+			}
+		}
+		if !strings.Contains(p.out.String(), "my-request") {
+			t.Errorf("%s logs nothing of the request", name)
+		}
 	}
 }
 
