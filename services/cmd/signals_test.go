@@ -21,7 +21,8 @@ func orderAlone(t *testing.T, args ...string) (p *process, address string) {
 // A service survives two SIGHUPs, of the system and the shell, when its terminal
 // closes: it stops in order.
 func TestHangup(t *testing.T) {
-	p, address := orderAlone(t, "--shutdown-delay=1s")
+	t.Parallel() // it waits most of the time
+	p, address := orderAlone(t, "--shutdown-delay=10s")
 	p.start(t)
 	awaitReady(t, address)
 	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
@@ -53,7 +54,7 @@ func TestHangupUnderNohup(t *testing.T) {
 // After SIGTERM the service is unready, but serves for the shutdown delay: no request
 // fails.
 func TestShutdownDelay(t *testing.T) {
-	p, address := orderAlone(t, "--shutdown-delay=10s")
+	p, address := orderAlone(t, "--shutdown-delay=1h")
 	p.start(t)
 	awaitReady(t, address)
 
@@ -76,7 +77,25 @@ func TestShutdownDelay(t *testing.T) {
 			}
 		})
 	}
-	time.Sleep(100 * time.Millisecond)
+	awaitAnswers := func(more int) {
+		t.Helper()
+		count := func() (all int) {
+			mu.Lock()
+			defer mu.Unlock()
+			for _, n := range answers {
+				all += n
+			}
+			return all
+		}
+		before := count()
+		eventually(t, func() error {
+			if n := count() - before; n < more {
+				return fmt.Errorf("%d more answers", n)
+			}
+			return nil
+		})
+	}
+	awaitAnswers(50)
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +106,7 @@ func TestShutdownDelay(t *testing.T) {
 		}
 		return nil
 	})
-	time.Sleep(2 * time.Second)
+	awaitAnswers(500)
 	close(end)
 	clients.Wait()
 	if n := answers[fmt.Sprint(http.StatusCreated, " ", error(nil))]; n == 0 || len(answers) != 1 {
