@@ -70,7 +70,8 @@ func TestMoveCommand(t *testing.T) {
 			_, err := os.Stat(strings.TrimPrefix(target, "sqlite:"))
 			return err
 		})
-		move.stop(t, syscall.SIGKILL)
+		_ = move.cmd.Process.Kill() // fails if the move has ended
+		move.wait(t)
 	}
 	status, stdout, stderr := run(t, []string{"TO_STORE_URL=" + target}, "orderflow", "move", "--store="+source)
 	if status != 0 || !strings.Contains(stdout, "Even: "+target+" has every record of ") {
@@ -88,10 +89,10 @@ func TestMoveCommand(t *testing.T) {
 	awaitSent(t, notifications, placed)
 	one := place(t, orders)
 	awaitSent(t, notifications, map[string]bool{one: true})
+	moved.stopWell(t, syscall.SIGTERM)
 	if lines := notificationLines(moved.out.String()); len(lines) != 1 {
 		t.Errorf("%d orders are notified after the move, want 1", len(lines))
 	}
-	moved.stopWell(t, syscall.SIGTERM)
 
 	if status, stdout, stderr := run(t, nil, "orderflow", "move", "--undo", "--store="+source); status != 0 || !strings.Contains(stdout, "can use ") {
 		t.Errorf("undo: exit status %d, stdout %s, stderr %s", status, stdout, stderr)

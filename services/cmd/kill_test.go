@@ -119,8 +119,7 @@ func TestClaimsOfTheKilled(t *testing.T) {
 						time.Sleep(time.Until(death.Add(time.Second))) // a supervisor's pause
 						killed, owner = begin(victim, address[victim])
 					}
-					awaitSent(t, reader, placed)
-					took := time.Since(death)
+					took := awaitSent(t, reader, placed).Sub(death)
 					if took > within {
 						t.Errorf("the last of %d orders is notified %v after the kill, want %v at most", len(placed), took, within)
 					}

@@ -72,10 +72,18 @@ func (l *load) stop() map[string]bool {
 	return l.placed
 }
 
-// awaitSent waits until each of the orders is notified once.
-func awaitSent(t *testing.T, notifications string, placed map[string]bool) {
+// awaitSent waits until each of the orders is notified once, and returns the time of the
+// last notification.
+func awaitSent(t *testing.T, notifications string, placed map[string]bool) (last time.Time) {
 	t.Helper()
 	for id := range placed {
-		eventually(t, func() error { return sentOnce(notifications, id) })
+		eventually(t, func() error {
+			at, err := sentOnce(notifications, id)
+			if at.After(last) {
+				last = at
+			}
+			return err
+		})
 	}
+	return last
 }

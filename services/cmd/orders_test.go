@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 const laptop = `{"user_id":"1","product":"p","quantity":1}`
@@ -79,19 +80,21 @@ func sent(t *testing.T, address, id string) int {
 	return len(list.Data)
 }
 
-// sentOnce returns an error unless one notification of the order is recorded.
-func sentOnce(address, id string) error {
+// sentOnce returns when the order's notification was sent, and an error unless exactly one
+// is recorded.
+func sentOnce(address, id string) (at time.Time, err error) {
 	var sent struct {
 		Data []struct {
 			EventID string `json:"event_id"`
 			Channel string
+			SentAt  time.Time `json:"sent_at"`
 		}
 	}
 	if _, err := fetch("GET", "http://"+address+"/notifications?state=sent&order_id="+id, "", &sent); err != nil {
-		return err
+		return at, err
 	}
 	if len(sent.Data) != 1 || sent.Data[0].Channel != "log" || sent.Data[0].EventID != id+"-created" {
-		return fmt.Errorf("order %s: sent %+v", id, sent)
+		return at, fmt.Errorf("order %s: sent %+v", id, sent)
 	}
-	return nil
+	return sent.Data[0].SentAt, nil
 }
