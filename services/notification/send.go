@@ -35,8 +35,15 @@ func waiting(d ports.WaitingDelivery, probe domain.PauseKey) job {
 // receiver.
 //
 // An error marked by [ports.Permanent] is returned when the notification is dead and its
-// event has to be set aside. Any other error is returned when nothing was recorded.
+// event has to be set aside. Any other error is returned when nothing was recorded. A
+// notification at which anything panics is dead, so that its event is accounted for.
 func (s *Service) deliver(ctx context.Context, r *route, j job) (outcome domain.Outcome, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.log.ErrorContext(ctx, "delivering a notification panicked", "channel", r.name, "event_id", j.event.ID, "stack", string(debug.Stack()))
+			err = s.giveUp(ctx, r, j, fmt.Errorf("panicked: %v", p))
+		}
+	}()
 	j.n = withoutOutage(j.n, now())
 	if r.isOver(j.n) {
 		last := j.n.Attempts[len(j.n.Attempts)-1]

@@ -14,6 +14,7 @@ import (
 
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
+	"example.com/orderflow/services/notification"
 )
 
 // verbose is a channel whose receiver answers too much.
@@ -105,6 +106,53 @@ func TestRendering(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A panic outside of the channel leaves a dead notification, too, beside its dead letter:
+// that of a new event, and that of one that is tried again.
+func TestPanicIsRecorded(t *testing.T) {
+	for _, later := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			w, mail := newWorld(t), &panicking{addressed: addressed{post{name: "mail"}}}
+			mail.panics.Store(!later)
+			mail.set(func(ports.Outgoing) error { return errors.New("greylisted") })
+			if err := w.store.Contacts().Put(t.Context(), ports.Contact{UserID: "ann", Addresses: map[string]string{"mail": "ann@example.com"}}); err != nil {
+				t.Fatal(err)
+			}
+			r := w.route(mail)
+			r.ToUsers, r.Endpoints = true, []notification.Endpoint{{Name: "warehouse", Address: "warehouse@example.com"}}
+			w.start(r)
+			w.order(1)
+			time.Sleep(time.Second)
+			mail.panics.Store(true)
+			time.Sleep(10 * time.Minute)
+			list, err := w.store.Deliveries().List(t.Context(), ports.NotificationQuery{Limit: 10})
+			if err != nil || len(list.Notifications) != 2 {
+				t.Fatalf("%d notifications, error %v; want 2", len(list.Notifications), err)
+			}
+			for _, n := range list.Notifications {
+				if n.State != domain.Dead || !strings.Contains(n.Reason, "panicked: nil map") {
+					t.Errorf("later %v: recorded %+v", later, n)
+				}
+			}
+			if letters := w.broker.DeadLetters(); len(letters) == 0 || strings.Contains(letters[0].Failure.Reason, "goroutine") {
+				t.Errorf("dead letters: %+v", letters)
+			}
+		})
+	}
+}
+
+// panicking is a channel that panics at an address.
+type panicking struct {
+	addressed
+	panics atomic.Bool
+}
+
+func (c *panicking) Receiver(address string) string {
+	if c.panics.Load() {
+		panic("nil map")
+	}
+	return c.addressed.Receiver(address)
 }
 
 // Addresses of people stand in the attempts, for operators, and in no log, dead letter
