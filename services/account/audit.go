@@ -20,13 +20,20 @@ const (
 	maxRecipients = 64
 )
 
-// Walk calls each for every order of a period, such as [RemoteWalk].
-type Walk func(ctx context.Context, from, to time.Time, each func(id domain.OrderID, createdAt time.Time) error) error
+// Walk calls each for every order of a period, such as [RemoteWalk]. It returns how many
+// orders can't be read.
+type Walk func(ctx context.Context, from, to time.Time, each func(id domain.OrderID, createdAt time.Time) error) (unreadable int, err error)
 
 // Audit is a comparison of the orders of a period with their notifications.
 type Audit struct {
 	Walk     Walk
 	From, To time.Time // From is included, To is not
+
+	// Retention is how long the notifications are kept. Older orders are passed over; 0: none.
+	Retention time.Duration
+
+	// Orders may have the outbox of these orders; nil: it is not known which events wait in it.
+	Orders OrderStore
 
 	// Progress is called now and then with what was read so far; nil: not called.
 	Progress func(orders, notifications int)
@@ -52,10 +59,12 @@ func (f Finding) Reason() string {
 	return string(f.Place)
 }
 
-// AuditResult says how many orders were compared, and how many were found.
+// AuditResult says how many orders were compared, and how many findings there are. What
+// can't be read was not compared.
 type AuditResult struct {
-	Orders   int
-	Findings int
+	Orders     int
+	Findings   int
+	Unreadable int
 }
 
 // Audit compares each order of the period with the delivery log. It keeps some 50 bytes for
@@ -91,7 +100,10 @@ func (o *Office) Audit(ctx context.Context, audit Audit) (result AuditResult, er
 	}
 
 	var suspects []suspect
-	err = audit.Walk(ctx, audit.From, audit.To, func(id domain.OrderID, createdAt time.Time) error {
+	result.Unreadable, err = audit.Walk(ctx, audit.From, audit.To, func(id domain.OrderID, createdAt time.Time) error {
+		if audit.Retention > 0 && time.Since(createdAt) > audit.Retention { // deleted while the log was read
+			return nil
+		}
 		if result.Orders++; result.Orders%1000 == 0 {
 			progress()
 		}
@@ -108,7 +120,7 @@ func (o *Office) Audit(ctx context.Context, audit Audit) (result AuditResult, er
 		return result, fmt.Errorf("audit: read the orders: %w", err)
 	}
 	progress()
-	result.Findings, err = o.inspect(ctx, suspects, recipients, audit.Found)
+	result.Findings, err = o.inspect(ctx, audit, suspects, recipients)
 	if err != nil {
 		return result, fmt.Errorf("audit: %w", err)
 	}
@@ -174,16 +186,13 @@ type suspect struct {
 	createdAt time.Time
 }
 
-// inspect looks at each of the orders, several at once, and calls found in their order.
-func (o *Office) inspect(ctx context.Context, suspects []suspect, recipients []auditedRecipient, found func(Finding) error) (findings int, err error) {
+// inspect looks at each of the orders, several at once, and calls Found in their order.
+func (o *Office) inspect(ctx context.Context, audit Audit, suspects []suspect, recipients []auditedRecipient) (findings int, err error) {
 	for some := range slices.Chunk(suspects, auditAtOnce) {
 		traces, errs := make([]Trace, len(some)), make([]error, len(some))
 		var looking sync.WaitGroup
 		for i, s := range some {
-			looking.Go(func() {
-				traces[i] = Trace{OrderID: s.id, Event: domain.Order{ID: s.id}.Created().ID, Outbox: NotKnown}
-				errs[i] = o.traceNotifications(ctx, &traces[i])
-			})
+			looking.Go(func() { traces[i], errs[i] = o.trace(ctx, audit.Orders, s.id) })
 		}
 		looking.Wait()
 		if err := errors.Join(errs...); err != nil {
@@ -196,7 +205,7 @@ func (o *Office) inspect(ctx context.Context, suspects []suspect, recipients []a
 					continue
 				}
 				findings++
-				if err := found(Finding{s.id, s.createdAt, r}); err != nil {
+				if err := audit.Found(Finding{s.id, s.createdAt, r}); err != nil {
 					return findings, err
 				}
 			}

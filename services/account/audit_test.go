@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"example.com/orderflow/adapters/memory"
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 	"example.com/orderflow/services/account"
@@ -98,7 +99,7 @@ func TestAudit(t *testing.T) {
 	address, client := w.serveOrders(t, func(h http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if requests++; requests%3 == 0 {
-				http.Error(w, "busy", http.StatusServiceUnavailable)
+				http.Error(w, "busy", []int{http.StatusServiceUnavailable, http.StatusBadGateway}[requests/3%2])
 				return
 			}
 			h.ServeHTTP(w, r)
@@ -156,6 +157,55 @@ func TestAuditOfALaterRecipient(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{string(newOrder(t, 3).ID) + " warehouse queued"}, found); diff != "" {
 		t.Errorf("findings (-want +got):\n%s", diff)
+	}
+}
+
+// An event that is handled while the audit looks for it is no finding. One that waits in the
+// outbox is named so where the store has the orders. Orders that can't be read are counted,
+// and those whose notifications may be deleted are passed over.
+func TestAuditLooksTwice(t *testing.T) {
+	w := newWorld(t)
+	w.broker.Prefetch = 1
+	w.office(t).RunOpening(t.Context(), discard)
+	w.place(t, 0, 1)
+	handled := false
+	w.parts.Channels[0].Queue = busy{w.parts.Channels[0].Queue, func() {
+		if !handled {
+			handled = true
+			w.handle(t, 1, domain.Sent)
+		}
+	}}
+	if err := w.store.Orders().Add(t.Context(), newOrder(t, 1), domain.Origin{}); err != nil {
+		t.Fatal(err)
+	}
+	address, client := w.serveOrders(t, func(h http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Unreadable-Records", "3")
+			h.ServeHTTP(w, r)
+		})
+	})
+	for _, tt := range []struct {
+		orders    account.OrderStore
+		retention time.Duration
+		want      string
+	}{{w.store.Orders(), time.Hour, "waiting"}, {nil, 0, "missing"}, {new(memory.Store).Orders(), time.Hour, "missing"}, {nil, time.Nanosecond, ""}} {
+		var found string
+		audit := account.Audit{
+			Walk: account.RemoteWalk(client, address), From: time.Now().Add(-time.Hour), To: time.Now().Add(time.Second),
+			Orders: tt.orders, Retention: tt.retention,
+			Found: func(f account.Finding) error {
+				found += string(f.OrderID)[35:] + f.Reason()
+				return nil
+			},
+		}
+		want := tt.want
+		if want != "" {
+			want = "1" + want
+		}
+		result, err := w.office(t).Audit(t.Context(), audit)
+		if err != nil || found != want || result.Unreadable != 3 {
+			t.Errorf("found %q, %+v, error %v; want %q, and 3 unreadable orders", found, result, err, want)
+		}
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
+	"example.com/orderflow/services/internal/wiring"
 )
 
 // OrderStore has the orders with their outbox: a store's, or those of another process, as
@@ -63,32 +64,60 @@ const (
 )
 
 // Trace finds the order's event. ErrNotFound is returned when nobody knows the order. The
-// store is nil if another process keeps the orders.
+// store is nil if another process keeps the orders. If it does not have this order, another
+// store may have it. An office without a delivery log only looks into the outbox.
 func (o *Office) Trace(ctx context.Context, orders OrderStore, id domain.OrderID) (Trace, error) {
-	t := Trace{OrderID: id, Event: domain.Order{ID: id}.Created().ID, Outbox: NotKnown}
-	if orders != nil {
-		order, err := orders.Get(ctx, id)
-		if err != nil {
-			return t, fmt.Errorf("trace order %s: %w", id, err)
-		}
-		t.Order, t.Outbox = &order, Waiting
-		switch t.Holder, err = orders.Holder(ctx, t.Event); {
-		case errors.Is(err, ports.ErrNotFound):
-			t.Outbox = Published
-		case err != nil:
-			return t, fmt.Errorf("trace order %s: %w", id, err)
-		}
-	}
-	if err := o.traceNotifications(ctx, &t); err != nil {
+	t, err := o.trace(ctx, orders, id)
+	if err != nil {
 		return t, fmt.Errorf("trace order %s: %w", id, err)
 	}
-	if orders == nil && len(t.Letters) == 0 && !slices.ContainsFunc(t.Recipients, func(r RecipientTrace) bool { return r.Notification != nil || r.Holder != (ports.Holder{}) }) {
-		return t, fmt.Errorf("trace order %s: %w in the delivery log and among the dead letters; its event may be in a queue", id, ports.ErrNotFound)
+	isKnown := func(r RecipientTrace) bool { return r.Notification != nil || r.Holder != (ports.Holder{}) }
+	if t.Order == nil && len(t.Letters) == 0 && !slices.ContainsFunc(t.Recipients, isKnown) {
+		where := "in the store"
+		if orders == nil {
+			where = "in the delivery log and among the dead letters; its event may be in a queue"
+		}
+		return t, fmt.Errorf("trace order %s: %w %s", id, ports.ErrNotFound, where)
 	}
 	return t, nil
 }
 
+func (o *Office) trace(ctx context.Context, orders OrderStore, id domain.OrderID) (Trace, error) {
+	t := Trace{OrderID: id, Event: domain.Order{ID: id}.Created().ID, Outbox: NotKnown}
+	if orders != nil {
+		if err := t.findOrder(ctx, orders); err != nil {
+			return t, err
+		}
+	}
+	if wiring.IsNil(o.parts.Deliveries) {
+		return t, nil
+	}
+	err := o.traceNotifications(ctx, &t)
+	if err == nil && slices.ContainsFunc(t.Recipients, func(r RecipientTrace) bool { return r.Place == Missing }) {
+		err = o.traceNotifications(ctx, &t) // what was in the queue is recorded now, if it was handled meanwhile
+	}
+	return t, err
+}
+
+// findOrder looks for the order and its event, if this is the store that keeps the orders,
+// and may be read.
+func (t *Trace) findOrder(ctx context.Context, orders OrderStore) error {
+	order, err := orders.Get(ctx, t.OrderID)
+	switch {
+	case errors.Is(err, ports.ErrNotFound), errors.Is(err, ports.ErrRefused):
+		return nil
+	case err != nil:
+		return err
+	}
+	t.Order, t.Outbox = &order, Waiting
+	if t.Holder, err = orders.Holder(ctx, t.Event); errors.Is(err, ports.ErrNotFound) {
+		t.Outbox, err = Published, nil
+	}
+	return err
+}
+
 func (o *Office) traceNotifications(ctx context.Context, t *Trace) error {
+	t.Recipients = nil
 	letters, err := o.parts.DeadLetters.List(ctx, ports.DeadLetterQuery{OrderID: t.OrderID, Limit: ports.MaxListLimit})
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"example.com/orderflow/adapters/memory"
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 	"example.com/orderflow/services/account"
@@ -97,6 +98,18 @@ func TestTrace(t *testing.T) {
 		trace, err := w.office(t).Trace(t.Context(), nil, newOrder(t, 4).ID)
 		if err != nil || trace.Outbox != account.NotKnown || trace.Recipients[1].Place != account.Earlier || !trace.Recipients[1].Delivered() {
 			t.Errorf("got %+v, %v: want nothing for the recipient that was added later", trace, err)
+		}
+		trace, err = w.office(t).Trace(t.Context(), new(memory.Store).Orders(), newOrder(t, 4).ID)
+		if err != nil || trace.Order != nil || trace.Outbox != account.NotKnown || len(trace.Recipients) != 2 {
+			t.Errorf("got %+v, %v: want the notifications of an order that the store does not have", trace, err)
+		}
+		ofOrders, err := account.New(account.Parts{Orders: w.store.Orders().Account})
+		if err != nil {
+			t.Fatal(err)
+		}
+		trace, err = ofOrders.Trace(t.Context(), w.store.Orders(), newOrder(t, 1).ID)
+		if err != nil || trace.Outbox != account.Waiting || len(trace.Recipients) != 0 {
+			t.Errorf("got %+v, %v: want an event in the outbox", trace, err)
 		}
 		if _, err := w.office(t).Trace(t.Context(), nil, newOrder(t, 99).ID); !errors.Is(err, ports.ErrNotFound) {
 			t.Errorf("an order that nobody knows: error %v", err)

@@ -7,12 +7,14 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
+	"example.com/orderflow/services/internal/httpapi"
 )
 
 const (
@@ -23,7 +25,7 @@ const (
 // RemoteWalk walks the orders that an order service returns at its public address, such as
 // http://orders.internal:8080. A page that the service can't answer now is asked for again.
 func RemoteWalk(client *http.Client, address string) Walk {
-	return func(ctx context.Context, from, to time.Time, each func(domain.OrderID, time.Time) error) error {
+	return func(ctx context.Context, from, to time.Time, each func(domain.OrderID, time.Time) error) (unreadable int, err error) {
 		query := url.Values{
 			"limit":        {strconv.Itoa(walkPage)},
 			"created_from": {from.UTC().Format(time.RFC3339Nano)}, "created_to": {to.UTC().Format(time.RFC3339Nano)},
@@ -32,15 +34,16 @@ func RemoteWalk(client *http.Client, address string) Walk {
 			target := strings.TrimRight(address, "/") + "/orders?" + query.Encode()
 			page, err := getPage(ctx, client, target)
 			if err != nil {
-				return err
+				return unreadable, err
 			}
+			unreadable += page.unreadable
 			for _, order := range page.Data {
 				if err := each(order.ID, order.CreatedAt); err != nil {
-					return err
+					return unreadable, err
 				}
 			}
 			if page.NextCursor == "" {
-				return nil
+				return unreadable, nil
 			}
 			query.Set("cursor", page.NextCursor)
 		}
@@ -53,6 +56,8 @@ type ordersPage struct {
 		CreatedAt time.Time      `json:"created_at"`
 	} `json:"data"`
 	NextCursor string `json:"next_cursor"`
+
+	unreadable int // orders that the page has left out
 }
 
 func getPage(ctx context.Context, client *http.Client, target string) (page ordersPage, err error) {
@@ -67,6 +72,9 @@ func getPage(ctx context.Context, client *http.Client, target string) (page orde
 		pause *= 2
 	}
 }
+
+// passing are the answers of a service, or of a proxy before it, that is busy or down.
+var passing = []int{http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout}
 
 // tryPage also returns when to try again after an error, or a negative time if that can't
 // help.
@@ -84,7 +92,7 @@ func tryPage(ctx context.Context, client *http.Client, target string) (page orde
 	switch {
 	case err != nil:
 		return page, 0, fmt.Errorf("%w: %w", ports.ErrUnavailable, err)
-	case response.StatusCode == http.StatusServiceUnavailable || response.StatusCode == http.StatusTooManyRequests:
+	case slices.Contains(passing, response.StatusCode):
 		seconds, _ := strconv.Atoi(response.Header.Get("Retry-After"))
 		return page, time.Duration(min(max(seconds, 0), 30)) * time.Second, fmt.Errorf("%w: it answers %s: %.200s", ports.ErrUnavailable, response.Status, body)
 	case response.StatusCode != http.StatusOK:
@@ -93,5 +101,6 @@ func tryPage(ctx context.Context, client *http.Client, target string) (page orde
 	if err := json.Unmarshal(body, &page); err != nil {
 		return page, -1, fmt.Errorf("the answer of %s is no page of orders: %w", target, err)
 	}
+	page.unreadable, _ = strconv.Atoi(response.Header.Get(httpapi.UnreadableHeader)) // none: 0
 	return page, 0, nil
 }

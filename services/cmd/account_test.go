@@ -131,5 +131,10 @@ func TestAuditCommand(t *testing.T) {
 	if status, stdout, _ := run(t, nil, "orderflow", "why", lost, "--store=sqlite:"+path, "--broker=sqlite:"+path); status != 0 || !strings.Contains(stdout, "log: missing") {
 		t.Errorf("why: exit status %d: %s", status, stdout)
 	}
+	for id, want := range map[string]string{lost: "published", "01a221f7": "is not an order's id", "01a221f7-1e37-76a9-b041-60cd81b87000": "not found"} {
+		if status, stdout, stderr := run(t, nil, "order", "why", id, "--store=sqlite:"+path); (status == 0) != (id == lost) || !strings.Contains(stdout+stderr, want) {
+			t.Errorf("order why %s: exit status %d: %s%s, want %s", id, status, stdout, stderr, want)
+		}
+	}
 	p.stopWell(t, syscall.SIGTERM)
 }

@@ -45,11 +45,14 @@ func ReservePage(ctx context.Context, w http.ResponseWriter, limit int) error {
 	return nil
 }
 
-// NoteUnreadable sets the answer's header Unreadable-Records to the number of
+// UnreadableHeader has the number of unreadable records that a list has skipped.
+const UnreadableHeader = "Unreadable-Records"
+
+// NoteUnreadable sets the answer's [UnreadableHeader] to the number of
 // unreadable records that a list has skipped, unless it is 0.
 func NoteUnreadable(w http.ResponseWriter, records int) {
 	if records > 0 {
-		w.Header().Set("Unreadable-Records", strconv.Itoa(records))
+		w.Header().Set(UnreadableHeader, strconv.Itoa(records))
 	}
 }
 

@@ -16,20 +16,21 @@ import (
 // OfOrders are the commands of an executable that only takes orders.
 type OfOrders struct {
 	Account accountOfOrders `cmd:"" help:"Add up orders and events; exit with status 0 only if nothing is missing."`
+	Why     whyOfOrders     `cmd:"" help:"Say whether an order's event waits in the outbox, who has claimed it, or whether it is published."`
 	Status  status          `cmd:"" help:"Show what runs: version, readiness, account and settings. Asks the running service at --admin-addr."`
 }
 
 // OfNotifications are the commands of an executable that only notifies.
 type OfNotifications struct {
 	Account accountOfNotifications `cmd:"" help:"Add up what became of all events; exit with status 0 only if nothing is missing."`
-	Why     whyOfNotifications     `cmd:"" help:"Say where an order's event is, for each channel."`
+	Why     why                    `cmd:"" help:"Say where an order's event is, for each channel."`
 	Status  status                 `cmd:"" help:"Show what runs: version, readiness, account and settings. Asks the running service at --admin-addr."`
 }
 
 // OfBoth are the commands of an executable that takes orders and notifies.
 type OfBoth struct {
 	Account accountOfBoth `cmd:"" help:"Add up what became of all orders; exit with status 0 only if nothing is missing."`
-	Why     whyOfBoth     `cmd:"" help:"Say where an order's event is, for each channel."`
+	Why     why           `cmd:"" help:"Say where an order's event is, for each channel."`
 	Status  status        `cmd:"" help:"Show what runs: version, readiness, account and settings. Asks the running service at --admin-addr."`
 }
 
@@ -43,6 +44,11 @@ type accountOfOrders struct{ printing }
 
 // Run draws up the account of the orders.
 func (a *accountOfOrders) Run(ctx context.Context, common *app.Common, streams app.Streams) error {
+	return withOrders(ctx, common, streams, a.print)
+}
+
+// withOrders opens the store of the orders for the command's work.
+func withOrders(ctx context.Context, common *app.Common, streams app.Streams, work func(context.Context, *account.Office, session) error) error {
 	if err := common.CheckStoreIsShared(); err != nil {
 		return err
 	}
@@ -55,7 +61,9 @@ func (a *accountOfOrders) Run(ctx context.Context, common *app.Common, streams a
 	if err != nil {
 		return err
 	}
-	return a.print(ctx, office, newSession(streams))
+	s := newSession(streams)
+	s.store = store
+	return work(ctx, office, s)
 }
 
 type accountOfNotifications struct{ printing }

@@ -3,6 +3,7 @@ package operators
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -22,9 +23,12 @@ type audit struct {
 	Orders string   `required:"" placeholder:"URL" help:"Public address of the order service, such as http://localhost:8080."`
 	Since  app.Days `default:"24h" help:"How old the oldest orders are, at most the retention."`
 	output
+
+	retention time.Duration
 }
 
-// Run lists every order that has not reached a recipient. It returns an error if there is one.
+// Run lists every order that has not reached a recipient. It returns an error if there is
+// one, or one that can't be read.
 func (a *audit) Run(ctx context.Context, notifying *app.Notifying, common *app.Common, streams app.Streams) error {
 	if err := app.CheckServer("--orders", a.Orders); err != nil {
 		return app.UsageErrorf("%s", err)
@@ -32,6 +36,7 @@ func (a *audit) Run(ctx context.Context, notifying *app.Notifying, common *app.C
 	if a.Since <= 0 || a.Since > notifying.Retention {
 		return app.UsageErrorf("--since: %s is out of range; give more than 0 and at most the retention, %s: older records are deleted", a.Since, notifying.Retention)
 	}
+	a.retention = time.Duration(notifying.Retention)
 	return withOffice(ctx, notifying, common, streams, func(*app.Store) account.Orders { return nil }, a.audit)
 }
 
@@ -44,6 +49,8 @@ func (a *audit) audit(ctx context.Context, office *account.Office, s session) er
 	last := now
 	result, err := office.Audit(ctx, account.Audit{
 		Walk: account.RemoteWalk(client, a.Orders), From: now.Add(-time.Duration(a.Since)), To: now.Add(-auditDelay),
+		Orders:    s.store.Orders, // if this is their store
+		Retention: a.retention,
 		Progress: func(orders, notifications int) {
 			if time.Since(last) >= time.Second {
 				last = time.Now()
@@ -72,8 +79,12 @@ func (a *audit) audit(ctx context.Context, office *account.Office, s session) er
 	for _, key := range slices.SortedFunc(maps.Keys(counts), func(a, b [2]string) int { return cmp.Or(cmp.Compare(a[0], b[0]), cmp.Compare(a[1], b[1])) }) {
 		fmt.Fprintf(s.err, "%s %s: %d\n", app.Printable(key[0]), key[1], counts[key])
 	}
+	var faults []error
 	if result.Findings > 0 {
-		return fmt.Errorf("%s not accounted for", count(result.Findings, "notification"))
+		faults = append(faults, fmt.Errorf("%s not accounted for", count(result.Findings, "notification")))
 	}
-	return nil
+	if result.Unreadable > 0 {
+		faults = append(faults, fmt.Errorf("%s can't be read, and not be audited; the order service's log names them", count(result.Unreadable, "order")))
+	}
+	return errors.Join(faults...)
 }

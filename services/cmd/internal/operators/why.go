@@ -19,38 +19,50 @@ type whyOrder struct {
 	output
 }
 
-type whyOfNotifications struct{ whyOrder }
+type why struct{ whyOrder }
 
-// Run prints where the order's event is, as far as a notifier knows.
-func (w *whyOfNotifications) Run(ctx context.Context, notifying *app.Notifying, common *app.Common, streams app.Streams) error {
-	return w.run(ctx, notifying, common, streams, func(*app.Store) account.OrderStore { return nil })
+// Run prints where the order's event is. The notifier's store may be the order service's,
+// too; otherwise nobody knows here whether the event is published.
+func (w *why) Run(ctx context.Context, notifying *app.Notifying, common *app.Common, streams app.Streams) error {
+	if _, err := w.id(); err != nil {
+		return err
+	}
+	return withOffice(ctx, notifying, common, streams, func(*app.Store) account.Orders { return nil }, w.print)
 }
 
-type whyOfBoth struct{ whyOrder }
+type whyOfOrders struct{ whyOrder }
 
-// Run prints where the order's event is.
-func (w *whyOfBoth) Run(ctx context.Context, notifying *app.Notifying, common *app.Common, streams app.Streams) error {
-	return w.run(ctx, notifying, common, streams, func(store *app.Store) account.OrderStore { return store.Orders })
+// Run prints whether the order's event is published.
+func (w *whyOfOrders) Run(ctx context.Context, common *app.Common, streams app.Streams) error {
+	if _, err := w.id(); err != nil {
+		return err
+	}
+	return withOrders(ctx, common, streams, w.print)
 }
 
-func (w *whyOrder) run(ctx context.Context, notifying *app.Notifying, common *app.Common, streams app.Streams, orders func(*app.Store) account.OrderStore) error {
+func (w *whyOrder) id() (domain.OrderID, error) {
 	id, err := domain.ParseOrderID(w.Order)
 	if err != nil {
-		return app.UsageErrorf("%q is not an order's id; give a UUID with hyphens", oneLine(w.Order))
+		return "", app.UsageErrorf("%q is not an order's id; give a UUID with hyphens", oneLine(w.Order))
 	}
-	return withOffice(ctx, notifying, common, streams, func(*app.Store) account.Orders { return nil },
-		func(ctx context.Context, office *account.Office, s session) error {
-			trace, err := office.Trace(ctx, orders(s.store), id)
-			if err != nil {
-				return err
-			}
-			if w.JSON {
-				s.printJSON(account.NewTraceView(trace))
-			} else {
-				printTrace(s, trace)
-			}
-			return s.flush()
-		})
+	return id, nil
+}
+
+func (w *whyOrder) print(ctx context.Context, office *account.Office, s session) error {
+	id, err := w.id()
+	if err != nil {
+		return err
+	}
+	trace, err := office.Trace(ctx, s.store.Orders, id)
+	if err != nil {
+		return err
+	}
+	if w.JSON {
+		s.printJSON(account.NewTraceView(trace))
+	} else {
+		printTrace(s, trace)
+	}
+	return s.flush()
 }
 
 func printTrace(s session, t account.Trace) {
@@ -66,6 +78,9 @@ func printTrace(s session, t account.Trace) {
 		fmt.Fprintln(s.out, "published")
 	default:
 		fmt.Fprintln(s.out, "the order service knows whether it is published")
+	}
+	if len(t.Recipients) == 0 && t.Outbox == account.Published {
+		fmt.Fprintf(s.out, "notification why %s says what became of it\n", t.OrderID)
 	}
 	for _, r := range t.Recipients {
 		name := app.Printable(r.Channel)
