@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -37,7 +39,8 @@ var _ ports.Pinger = (*Watchdog)(nil)
 
 // place is where work waits.
 type place struct {
-	moved   string    // changes when something moves
+	moved   int       // how many have ever left it
+	lowest  int       // that waited since something moved; fewer means that it moves
 	since   time.Time // when it moved last, or when work began to wait
 	waiting string    // what waits, for people; empty: nothing
 	stalled bool
@@ -92,8 +95,8 @@ func (w *Watchdog) Ping(context.Context) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var stalled []string
-	for name, p := range w.places {
-		if p.stalled {
+	for _, name := range slices.Sorted(maps.Keys(w.places)) {
+		if p := w.places[name]; p.stalled {
 			stalled = append(stalled, name+": "+p.waiting)
 		}
 	}
@@ -107,28 +110,22 @@ func (w *Watchdog) Ping(context.Context) error {
 func (w *Watchdog) look(ctx context.Context) {
 	a := w.office.Draw(ctx)
 	if a.Orders != nil {
-		waiting := ""
-		if n := a.Orders.Waiting.N; n > 0 {
-			waiting = fmt.Sprintf("%d events wait to be published", n) + since(a.At, a.Orders.Waiting.Oldest)
-		}
-		w.note(ctx, outbox, fmt.Sprint(a.Orders.Published), waiting)
+		n := a.Orders.Waiting.N
+		w.note(ctx, outbox, a.Orders.Published, n, fmt.Sprintf("%d events wait to be published", n)+since(a.At, a.Orders.Waiting.Oldest))
 	}
 	for _, q := range a.Queues {
-		moved, known := "", false
+		moved, known := 0, false
 		for _, r := range a.Recipients {
 			if r.Channel == q.Channel {
 				known = true
-				moved += fmt.Sprint(r.Sent, r.Skipped, r.Expired, r.Retrying.N, r.Held.N, r.Dead.N, " ")
+				moved += r.Total() // what is tried again or sent from the log is recorded already
 			}
 		}
 		if !known { // the delivery log has not answered
 			continue
 		}
-		waiting := ""
-		if n := q.Ready + q.Taken; n > 0 {
-			waiting = fmt.Sprintf("%d events wait in the queue, which has %d consumers", n, q.Consumers) + since(a.At, q.Oldest)
-		}
-		w.note(ctx, ofChannel(q.Channel), moved, waiting)
+		n := q.Ready + q.Taken
+		w.note(ctx, ofChannel(q.Channel), moved, n, fmt.Sprintf("%d events wait in the queue, which has %d consumers", n, q.Consumers)+since(a.At, q.Oldest))
 	}
 }
 
@@ -139,14 +136,18 @@ func since(now, oldest time.Time) string {
 	return fmt.Sprintf(", the oldest for %v", max(now.Sub(oldest), 0).Round(time.Second))
 }
 
-// note remembers the place's state, and reports a change.
-func (w *Watchdog) note(ctx context.Context, name, moved, waiting string) {
+// note remembers the place's state, and reports a change: how many have ever left it, how
+// many wait, and that as a text.
+func (w *Watchdog) note(ctx context.Context, name string, moved, n int, waiting string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	before, now := w.places[name], time.Now()
 	p := before
-	if p.waiting = waiting; p.moved != moved || before.waiting == "" || waiting == "" {
-		p.moved, p.since = moved, now
+	if n == 0 {
+		waiting = ""
+	}
+	if p.waiting = waiting; p.moved != moved || n < p.lowest || before.waiting == "" || waiting == "" {
+		p.moved, p.lowest, p.since = moved, n, now
 	}
 	p.stalled = waiting != "" && now.Sub(p.since) >= stallTime
 	w.places[name] = p

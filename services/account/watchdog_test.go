@@ -61,14 +61,26 @@ func TestWatchdog(t *testing.T) {
 		check(75*time.Second, "channel mail: 1 events wait in the queue, which has 0 consumers")
 		w.handle(t, 1, domain.Sent)
 		check(11*time.Second, "")
+
+		w.place(t, 40, 8) // repeats are recorded already
+		for n := range 8 {
+			w.record(t, 40+n, domain.Dead)
+		}
+		for range 6 {
+			check(50*time.Second, "")
+			w.handle(t, 1, "")
+		}
+		check(50*time.Second, "") // then what is recorded is sent, and two wait for a consumer
+		w.record(t, 40, domain.Sent)
+		check(25*time.Second, "channel mail: 2 events wait in the queue")
 		stop()
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
-		if got := strings.Join(stalled, ","); got != "outbox,channel mail" {
+		if got := strings.Join(stalled, ","); got != "outbox,channel mail,channel mail" {
 			t.Errorf("stalled: %s", got)
 		}
-		if n, again := strings.Count(log.String(), "nothing moves"), strings.Count(log.String(), "moves again"); n != 2 || again != 2 {
+		if n, again := strings.Count(log.String(), "nothing moves"), strings.Count(log.String(), "moves again"); n != 3 || again != 2 {
 			t.Errorf("logged:\n%s", &log)
 		}
 	})
