@@ -54,7 +54,7 @@ func TestAccountCommand(t *testing.T) {
 		return nil
 	})
 	p.stopWell(t, syscall.SIGTERM)
-	account(0, "EVEN")
+	account(0, "EVEN", "  ?\n") // another process may consume
 
 	conn, err := sqlite3.Open(filepath.Join(folder, "orderflow.db"))
 	if err == nil {

@@ -166,3 +166,7 @@ func (c *Common) checkManagement() error {
 	}
 	return nil
 }
+
+// HidesConsumers reports whether a command can't know how many consumers a queue has: a
+// file's broker knows those of its own process.
+func (c *Common) HidesConsumers() bool { return isFile(c.Broker) }

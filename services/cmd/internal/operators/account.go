@@ -105,7 +105,7 @@ func withOffice(
 		return err
 	}
 	s := newSession(streams)
-	s.store = store
+	s.store, s.hidesConsumers = store, common.HidesConsumers()
 	return work(ctx, office, s)
 }
 
@@ -167,10 +167,10 @@ func printAccount(s session, v account.View) {
 			fmt.Fprintf(table, "%s\tdoes not exist\n", app.Printable(q.Channel))
 			continue
 		}
-		fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\n", app.Printable(q.Channel), aged(q.Ready), q.Delayed, q.Taken, q.Consumers)
+		fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%s\n", app.Printable(q.Channel), aged(q.Ready), q.Delayed, q.Taken, s.consumers(q.Consumers))
 	}
 	if d := v.DeadLetterQueue; d != nil {
-		fmt.Fprintf(table, "dead letters\t%s\t%d\t%d\t%d\n", aged(d.Ready), d.Delayed, d.Taken, d.Consumers)
+		fmt.Fprintf(table, "dead letters\t%s\t%d\t%d\t%s\n", aged(d.Ready), d.Delayed, d.Taken, s.consumers(d.Consumers))
 	}
 	if len(v.DeadLetters) > 0 {
 		fmt.Fprintln(table, "\nDEAD LETTERS OF\tWAITING\tREPLAYED\tDISCARDED")
@@ -186,6 +186,14 @@ func printAccount(s session, v account.View) {
 	for _, f := range v.Faults {
 		fmt.Fprintf(s.out, "\nnot known: %s: %s\n", f.Part, oneLine(f.Error))
 	}
+}
+
+// consumers returns the number of a queue's consumers, as far as the command knows.
+func (s session) consumers(n int) string {
+	if s.hidesConsumers {
+		return "?"
+	}
+	return fmt.Sprint(n)
 }
 
 // aged returns the number, with the age of the oldest.

@@ -67,7 +67,7 @@ func (a *audit) audit(ctx context.Context, office *account.Office, s session) er
 				return nil
 			}
 			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", f.OrderID, httpapi.FormatTime(f.CreatedAt), app.Printable(f.Channel),
-				cmp.Or(app.Printable(f.Recipient), "-"), f.Reason(), oneLine(where(f.RecipientTrace)))
+				cmp.Or(app.Printable(f.Recipient), "-"), f.Reason(), oneLine(s.where(f.RecipientTrace)))
 			return nil
 		},
 	})

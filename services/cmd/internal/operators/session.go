@@ -34,6 +34,8 @@ type session struct {
 	service *deadletters.Service
 	control *notification.Control
 	store   *app.Store
+
+	hidesConsumers bool // the broker does not tell the consumers of other processes
 }
 
 func newSession(s app.Streams) session {

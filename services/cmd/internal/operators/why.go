@@ -87,7 +87,7 @@ func printTrace(s session, t account.Trace) {
 		if r.Recipient != "" {
 			name += " to " + app.Printable(r.Recipient)
 		}
-		fmt.Fprintf(s.out, "%s: %s\n", name, where(r))
+		fmt.Fprintf(s.out, "%s: %s\n", name, s.where(r))
 	}
 	for _, l := range t.Letters {
 		fmt.Fprintf(s.out, "dead letter %s: %s\n", app.Printable(l.ID), letterText(l))
@@ -95,7 +95,7 @@ func printTrace(s session, t account.Trace) {
 }
 
 // where says where the recipient's notification is.
-func where(r account.RecipientTrace) string {
+func (s session) where(r account.RecipientTrace) string {
 	switch r.Place {
 	case account.Waiting:
 		return "its event waits in the outbox"
@@ -110,7 +110,7 @@ func where(r account.RecipientTrace) string {
 	case account.Queued:
 		text := "in the queue"
 		if q := r.Queue; q != nil {
-			text += fmt.Sprintf(" (%d ready, %d come again later, %d taken, %d consumers)", q.Ready, q.Delayed, q.Taken, q.Consumers)
+			text += fmt.Sprintf(" (%d ready, %d come again later, %d taken, %s consumers)", q.Ready, q.Delayed, q.Taken, s.consumers(q.Consumers))
 		}
 		return text
 	}
