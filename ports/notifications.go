@@ -185,7 +185,8 @@ type ChannelStates interface {
 	// sorted.
 	Register(ctx context.Context, names ...string) ([]string, error)
 
-	// Forget removes the name from the known ones. It returns nil if it is unknown.
+	// Forget removes the name from the known ones, and the openings of the channel: if it
+	// is added again, its account begins anew. It returns nil if it is unknown.
 	Forget(ctx context.Context, name string) error
 
 	// Pauses returns all pauses, by channel, then by receiver.

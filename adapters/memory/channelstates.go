@@ -47,6 +47,7 @@ func (c *ChannelStates) Forget(ctx context.Context, name string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.names, name)
+	maps.DeleteFunc(c.openings, func(key recipient, _ ports.Opening) bool { return key.channel == name })
 	return nil
 }
 

@@ -72,6 +72,9 @@ func (c *ChannelStates) Forget(ctx context.Context, name string) (err error) {
 	defer describe(&err, "forget channel %s", name)
 	ctx, cancel := c.store.bound(ctx)
 	defer cancel()
+	if _, err := c.store.openings().DeleteMany(ctx, bson.M{"_id.channel": name}); err != nil {
+		return classify(ctx, err)
+	}
 	if _, err := c.store.channels.DeleteOne(ctx, bson.M{"_id": name}); err != nil {
 		return classify(ctx, err)
 	}

@@ -59,6 +59,9 @@ func (c *ChannelStates) names(ctx context.Context) (names []string, err error) {
 func (c *ChannelStates) Forget(ctx context.Context, name string) (err error) {
 	defer describe(&err, "forget channel %s", name)
 	return c.store.write(ctx, durable, func(tx *tx) error {
+		if _, err := tx.exec("DELETE FROM openings WHERE channel = ?", name); err != nil {
+			return err
+		}
 		_, err := tx.exec("DELETE FROM channels WHERE name = ?", name)
 		return err
 	})

@@ -248,8 +248,9 @@ func brokenLetterDepths() []broken[porttest.DeadLetterQueue] {
 
 func brokenOpenings() []broken[porttest.ChannelStates] {
 	const (
-		stores = "Open stores an opening for each channel and recipient, and changes none"
-		ended  = "Open and Openings with an ended context change nothing, and return its error"
+		stores  = "Open stores an opening for each channel and recipient, and changes none"
+		forgets = "Forget removes the channel's openings, and no others"
+		ended   = "Open and Openings with an ended context change nothing, and return its error"
 	)
 	return []broken[porttest.ChannelStates]{
 		{"the openings are not sorted", stores, "", faultyStates(func(f *faultyChannels) {
@@ -262,6 +263,21 @@ func brokenOpenings() []broken[porttest.ChannelStates] {
 					return nil
 				}
 				return err
+			}
+		})},
+		{"Forget keeps openings", forgets, "", faultyStates(func(f *faultyChannels) {
+			f.forget = func(ctx context.Context, name string) error {
+				all, _ := f.whole.Openings(ctx)
+				err := f.whole.Forget(ctx, name)
+				for _, opening := range all {
+					_ = f.whole.Open(ctx, opening)
+				}
+				return err
+			}
+		})},
+		{"Forget removes those of channels with the same beginning", forgets, "", faultyStates(func(f *faultyChannels) {
+			f.forget = func(ctx context.Context, name string) error {
+				return errors.Join(f.whole.Forget(ctx, name), f.whole.Forget(ctx, name+".2"))
 			}
 		})},
 		{"Openings ignores its context", ended, "", faultyStates(func(f *faultyChannels) { accounting(&f.openings, nil) })},

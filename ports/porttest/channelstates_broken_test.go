@@ -125,7 +125,7 @@ func brokenNames() []broken[porttest.ChannelStates] {
 				if ctx.Err() == nil {
 					stored.set("", slices.DeleteFunc(slices.Clone(before), func(n string) bool { return n == name }))
 				}
-				return ctx.Err()
+				return f.whole.Forget(ctx, name) // of the openings
 			}
 		})},
 		{"Forget of an unknown channel fails", forgets, "", faultyStates(func(f *faultyChannels) {

@@ -39,6 +39,17 @@ var channelStatesOpenings = []Clause[ChannelStates]{
 		checkOpenings(t, c, all...)
 	}},
 
+	{"Forget removes the channel's openings, and no others", func(t testing.TB, c ChannelStates) {
+		other := ports.Opening{Channel: channel + ".2", At: epoch}
+		must(t, "register", errorOf(c.States.Register(bounded(t), channel)))
+		for _, o := range []ports.Opening{{Channel: channel}, {Channel: channel, Recipient: domain.UserRecipient, Before: 7}, other} {
+			must(t, "open", c.States.Open(bounded(t), o))
+		}
+		must(t, "forget", c.Other.Forget(bounded(t), channel))
+		checkOpenings(t, c, other)
+		must(t, "open again", c.States.Open(bounded(t), ports.Opening{Channel: channel, At: epoch, Before: 9}))
+	}},
+
 	{"Open and Openings with an ended context change nothing, and return its error", func(t testing.TB, c ChannelStates) {
 		checkEnded(t, "Open", func(ctx context.Context) error { return c.States.Open(ctx, ports.Opening{Channel: channel, At: epoch}) })
 		checkEnded(t, "Openings", func(ctx context.Context) error { return errorOf(c.States.Openings(ctx)) })
