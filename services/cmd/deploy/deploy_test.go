@@ -88,3 +88,28 @@ func TestDashboardShowsAllMetrics(t *testing.T) {
 		}
 	}
 }
+
+// The README says for each alert what to do, and each alert is tested.
+func TestAlertsAreExplained(t *testing.T) {
+	read := func(file string) string {
+		t.Helper()
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(raw)
+	}
+	explained, tested := read("../../../README.md"), read("prometheus/alerts_test.yaml")
+	alerts := regexp.MustCompile(`- alert: (\w+)`).FindAllStringSubmatch(read("prometheus/alerts.yaml"), -1)
+	if len(alerts) < 10 {
+		t.Fatalf("found only %v", alerts)
+	}
+	for _, alert := range alerts {
+		if !strings.Contains(explained, "| `"+alert[1]+"` |") {
+			t.Errorf("the README has no row of %s", alert[1])
+		}
+		if !strings.Contains(tested, "alertname: "+alert[1]+"\n") && !strings.Contains(tested, `alertname="`+alert[1]+`"`) {
+			t.Errorf("no test has %s fire", alert[1])
+		}
+	}
+}
