@@ -143,13 +143,27 @@ var since = bson.M{"$cond": bson.A{
 	"$sent_at",
 }}
 
-// Account implements [ports.DeliveryLog]. A notification that changes its state at the same
-// time may be counted in both states or in none. The next call counts it right.
+// Account implements [ports.DeliveryLog]. It counts what waits before what is final, in the
+// direction in which notifications move: one that is sent at the same time is counted twice
+// and not missed. The next call counts it right.
 func (d *Deliveries) Account(ctx context.Context) (all []ports.DeliveryAccount, err error) {
 	defer describe(&err, "count deliveries")
 	ctx, cancel := d.store.bound(ctx)
 	defer cancel()
 	recipients := make(accounts.Deliveries)
+	var waiting []backlogDocument
+	err = aggregate(ctx, d.store.deliveries, &waiting,
+		bson.M{"state": bson.M{"$exists": true, "$in": bson.A{string(domain.Retrying), string(domain.Held), string(domain.Dead)}}},
+		bson.M{
+			"_id": bson.M{"channel": "$_id.channel", "recipient": "$_id.recipient", "state": "$state"},
+			"n":   bson.M{"$sum": 1}, "oldest": bson.M{"$min": since},
+		})
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range waiting {
+		recipients.Wait(w.ID.Channel, w.ID.Recipient, domain.NotificationState(w.ID.State), w.backlog())
+	}
 	counter := d.store.deliveryCounter
 	counts, err := counter.read(ctx)
 	if err != nil {
@@ -166,19 +180,6 @@ func (d *Deliveries) Account(ctx context.Context) (all []ports.DeliveryAccount, 
 		default:
 			account.Sent += t.N
 		}
-	}
-	var waiting []backlogDocument
-	err = aggregate(ctx, d.store.deliveries, &waiting,
-		bson.M{"state": bson.M{"$exists": true, "$in": bson.A{string(domain.Retrying), string(domain.Held), string(domain.Dead)}}},
-		bson.M{
-			"_id": bson.M{"channel": "$_id.channel", "recipient": "$_id.recipient", "state": "$state"},
-			"n":   bson.M{"$sum": 1}, "oldest": bson.M{"$min": since},
-		})
-	if err != nil {
-		return nil, err
-	}
-	for _, w := range waiting {
-		recipients.Wait(w.ID.Channel, w.ID.Recipient, domain.NotificationState(w.ID.State), w.backlog())
 	}
 	err = d.store.eachTotal(ctx, func(t total, n int) {
 		if t.What == "expired dead" {

@@ -153,33 +153,62 @@ const settleTime = time.Minute
 //
 // It reads the queues after the published events, and the delivery log after the queues:
 // in the direction in which events move. So an event that moves meanwhile is counted twice
-// and not missed. What is missed even so, such as a notification that changes its state
-// meanwhile, is not when Draw looks again.
+// and not missed. A store may miss a notification that changes its state meanwhile, or count
+// it twice: an account that does not add up is drawn up again.
 func (o *Office) Draw(ctx context.Context) Account {
 	ctx, cancel := context.WithTimeout(ctx, Timeout)
 	defer cancel()
-	a := o.draw(ctx)
-	if a.State == Uneven {
-		sleep(ctx, secondLook)
-		if again := o.draw(ctx); len(again.Faults) <= len(a.Faults) {
-			return again
+	first := o.draw(ctx)
+	if first.State != Uneven {
+		return first
+	}
+	sleep(ctx, secondLook)
+	second := o.draw(ctx)
+	if len(second.Faults) > len(first.Faults) {
+		return first
+	}
+	for i := range second.Recipients {
+		if r := &second.Recipients[i]; r.State == Uneven && !slices.ContainsFunc(first.Recipients, r.waitsAs) {
+			r.State = Moving // between its states
 		}
 	}
-	return a
+	second.sum(o.parts.Orders != nil)
+	return second
 }
 
 const secondLook = 50 * time.Millisecond // after an account that does not add up
 
 func (o *Office) draw(ctx context.Context) Account {
-	a := Account{At: domain.TruncateTime(time.Now()), State: Even}
+	a := Account{At: domain.TruncateTime(time.Now())}
 	orders := o.drawOrders(ctx, &a)
 	if !wiring.IsNil(o.parts.Deliveries) {
 		o.drawNotifications(ctx, &a, orders)
 	}
+	a.sum(o.parts.Orders != nil)
+	return a
+}
+
+// sum sets the state of the whole. A notifier alone, which does not ask for the orders, can't
+// know the states of its recipients.
+func (a *Account) sum(asksForOrders bool) {
+	a.State = Even
+	if a.Orders != nil {
+		a.State = Worst(a.State, a.Orders.State)
+	}
+	for _, r := range a.Recipients {
+		if r.State != Unknown || asksForOrders {
+			a.State = Worst(a.State, r.State)
+		}
+	}
 	if len(a.Faults) > 0 {
 		a.State = Worst(a.State, Unknown)
 	}
-	return a
+}
+
+// waitsAs reports whether as many of the recipient's notifications wait, or are dead.
+func (r *Recipient) waitsAs(other Recipient) bool {
+	return r.Channel == other.Channel && r.DeliveryAccount.Recipient == other.DeliveryAccount.Recipient &&
+		r.Retrying.N == other.Retrying.N && r.Held.N == other.Held.N && r.Dead.N == other.Dead.N
 }
 
 func (a *Account) fault(part string, err error) {
@@ -201,7 +230,7 @@ func (o *Office) drawOrders(ctx context.Context, a *Account) *OrdersPart {
 	if part.Difference != 0 {
 		part.State = Uneven
 	}
-	a.Orders, a.State = part, Worst(a.State, part.State)
+	a.Orders = part
 	return part
 }
 
@@ -251,9 +280,6 @@ func (o *Office) drawNotifications(ctx context.Context, a *Account, orders *Orde
 			r.State = Even // it gets no more events
 		} else if orders != nil && isOpen && known {
 			o.compare(r, orders.Published-opening.Before, opening.Uncertain, newer, depth, unreadable(letters, o.subscription(r.Channel)))
-		}
-		if r.State != Unknown || o.parts.Orders != nil { // a notifier alone can't know
-			a.State = Worst(a.State, r.State)
 		}
 	}
 	a.Recipients = all

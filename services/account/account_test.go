@@ -295,7 +295,24 @@ func TestAccountDuringTraffic(t *testing.T) {
 		w.parts.Channels[0].Queue = empty{w.parts.Channels[0].Queue}
 		w.parts.Deliveries = &forgetful{DeliveryLog: w.store.Deliveries()}
 		check(t, w.office(t).Draw(t.Context()), 0, account.Even, account.Even)
+		w.parts.Deliveries = &draining{DeliveryLog: w.store.Deliveries()}
+		check(t, w.office(t).Draw(t.Context()), 1, account.Moving, account.Moving)
 	})
+}
+
+// draining is a log that misses the notification whose state changes, at each look.
+type draining struct {
+	ports.DeliveryLog
+	looks int
+}
+
+func (d *draining) Account(ctx context.Context) ([]ports.DeliveryAccount, error) {
+	all, err := d.DeliveryLog.Account(ctx)
+	if d.looks++; len(all) > 0 {
+		all[0].Sent -= d.looks + 1
+		all[0].Held.N += d.looks
+	}
+	return all, err
 }
 
 // busy is a queue in which something happens before each look.
