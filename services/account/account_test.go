@@ -430,9 +430,14 @@ func TestRemoteOrders(t *testing.T) {
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Errorf("error %v (-want +got):\n%s", err, diff)
 	}
-	for url, text := range map[string]string{server.URL + "/other": "404", "http://127.0.0.1:1": "unavailable"} {
-		if _, err := account.RemoteOrders(client, url)(t.Context()); !errors.Is(err, ports.ErrUnavailable) {
+	elsewhere := "404 Not Found: this path does not exist; give the admin address of the order service"
+	for url, text := range map[string]string{server.URL + "/other": elsewhere, "http://127.0.0.1:1": "unavailable"} {
+		if _, err := account.RemoteOrders(client, url)(t.Context()); !errors.Is(err, ports.ErrUnavailable) || !strings.Contains(err.Error(), text) {
 			t.Errorf("%s: error %v, want an unavailable one with %s", url, err, text)
+		}
+		_, err := account.RemoteOrderStore(client, url).Get(t.Context(), newOrder(t, 1).ID)
+		if !errors.Is(err, ports.ErrUnavailable) || errors.Is(err, ports.ErrNotFound) || !strings.Contains(err.Error(), text) {
+			t.Errorf("%s: an order: error %v, want an unavailable one with %s", url, err, text)
 		}
 	}
 }

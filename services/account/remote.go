@@ -14,6 +14,7 @@ import (
 
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
+	"example.com/orderflow/services/internal/httpapi"
 )
 
 const maxAnswer = 1 << 20 // bytes of another process's answer
@@ -75,7 +76,7 @@ type remoteTrace struct {
 
 func (s remoteStore) trace(ctx context.Context, id domain.OrderID) (t remoteTrace, err error) {
 	err = s.admin.get(ctx, "/trace/"+url.PathEscape(string(id)), &t)
-	if isRefusal(err, http.StatusNotFound) {
+	if r, ok := errors.AsType[*refusal](err); ok && r.code == http.StatusNotFound && !r.isElsewhere() {
 		err = fmt.Errorf("get order %s: %w", id, ports.ErrNotFound)
 	}
 	return t, err
@@ -151,7 +152,12 @@ func (a adminAddress) get(ctx context.Context, path string, into any) (err error
 		return fmt.Errorf("%w: %w", ports.ErrUnavailable, err)
 	}
 	if response.StatusCode != http.StatusOK {
-		return &refusal{response.StatusCode, response.Status, body}
+		refusal := &refusal{code: response.StatusCode, status: response.Status, detail: string(body)}
+		var problem struct{ Detail string }
+		if json.Unmarshal(body, &problem) == nil && problem.Detail != "" {
+			refusal.detail = problem.Detail
+		}
+		return refusal
 	}
 	if err := json.Unmarshal(body, into); err != nil {
 		return fmt.Errorf("its answer can't be read: %w", err)
@@ -163,11 +169,20 @@ func (a adminAddress) get(ctx context.Context, path string, into any) (err error
 type refusal struct {
 	code   int
 	status string
-	body   []byte
+	detail string
 }
 
 func (r *refusal) Error() string {
-	return fmt.Sprintf("%v: it answers %s: %.200s", ports.ErrUnavailable, r.status, r.body)
+	text := fmt.Sprintf("%v: it answers %s: %.200s", ports.ErrUnavailable, r.status, r.detail)
+	if r.isElsewhere() {
+		text += "; give the admin address of the order service"
+	}
+	return text
+}
+
+// isElsewhere reports whether the address is not that of an order service's operators.
+func (r *refusal) isElsewhere() bool {
+	return r.code == http.StatusNotFound && r.detail == httpapi.NoPath
 }
 
 func (r *refusal) Unwrap() error { return ports.ErrUnavailable }

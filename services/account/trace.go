@@ -11,6 +11,7 @@ import (
 
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
+	"example.com/orderflow/services/internal/mask"
 	"example.com/orderflow/services/internal/wiring"
 )
 
@@ -44,6 +45,7 @@ type RecipientTrace struct {
 	Holder       ports.Holder            // who has claimed it; zero: nobody
 	Letter       *ports.DeadLetterRecord // of the event in this channel
 	Queue        *ports.QueueDepth       // if the event may be in it
+	Unknown      string                  // why the place is not known; without secrets
 	Opened       time.Time               // when the recipient was added, if it gets no earlier events
 }
 
@@ -53,7 +55,7 @@ type Place string
 const (
 	Waiting   Place = "waiting"   // in the outbox
 	Published Place = "published" // to the broker
-	NotKnown  Place = "not known" // another process keeps the orders
+	NotKnown  Place = "not known" // another process keeps the orders, or the broker does not answer
 
 	Queued   Place = "queued"    // in the channel's queue; nobody has claimed its notification
 	InHand   Place = "in hand"   // a process has claimed its notification, which is not recorded yet
@@ -75,7 +77,7 @@ func (o *Office) Trace(ctx context.Context, orders OrderStore, id domain.OrderID
 	if t.Order == nil && len(t.Letters) == 0 && !slices.ContainsFunc(t.Recipients, isKnown) {
 		where := "in the store"
 		if orders == nil {
-			where = "in the delivery log and among the dead letters; its event may be in a queue"
+			where = "in the delivery log and among the dead letters; the order service knows whether there is such an order"
 		}
 		return t, fmt.Errorf("trace order %s: %w %s", id, ports.ErrNotFound, where)
 	}
@@ -197,11 +199,16 @@ func (o *Office) place(ctx context.Context, t *Trace, r *RecipientTrace, opening
 		if channel.Name != r.Channel {
 			continue
 		}
-		switch depth, err := channel.Queue.Depth(ctx); {
+		asking, cancel := context.WithTimeout(ctx, partTimeout)
+		depth, err := channel.Queue.Depth(asking)
+		cancel()
+		switch {
 		case errors.Is(err, ports.ErrNotFound):
 			r.Place = Missing
-		case err != nil:
+		case ctx.Err() != nil:
 			return err
+		case err != nil:
+			r.Place, r.Unknown = NotKnown, mask.Error(err).Error()
 		default:
 			if r.Queue = &depth; depth.Total()+depth.Hidden == 0 {
 				r.Place = Missing

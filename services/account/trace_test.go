@@ -1,6 +1,7 @@
 package account_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"testing"
@@ -113,6 +114,27 @@ func TestTrace(t *testing.T) {
 		}
 		if _, err := w.office(t).Trace(t.Context(), nil, newOrder(t, 99).ID); !errors.Is(err, ports.ErrNotFound) {
 			t.Errorf("an order that nobody knows: error %v", err)
+		}
+
+		w.place(t, 5, 1)
+		queue := w.parts.Channels[0].Queue
+		w.parts.Channels[0].Queue = hanging{queue}
+		switch trace, err := w.office(t).Trace(t.Context(), w.store.Orders(), newOrder(t, 5).ID); {
+		case err != nil:
+			t.Errorf("a broker that does not answer: %v", err)
+		case trace.Outbox != account.Published || trace.Recipients[0].Place != account.NotKnown || trace.Recipients[0].Unknown == "":
+			t.Errorf("a broker that does not answer: got %+v, want a published event whose place is not known", trace)
+		}
+		audit := account.Audit{Walk: account.Walk(func(_ context.Context, _, _ time.Time, each func(domain.OrderID, time.Time) error) (int, error) {
+			return 0, each(newOrder(t, 5).ID, time.Now())
+		}), Found: func(f account.Finding) error {
+			if f.Reason() != "not known" {
+				t.Errorf("a broker that does not answer: the audit found %+v", f)
+			}
+			return nil
+		}}
+		if result, err := w.office(t).Audit(t.Context(), audit); err != nil || result.Findings != 1 {
+			t.Errorf("a broker that does not answer: the audit returned %+v, %v", result, err)
 		}
 	})
 }

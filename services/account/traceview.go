@@ -38,6 +38,7 @@ type RecipientTraceView struct {
 	Holder    *HolderView              `json:"claimed,omitempty"`
 	Letter    *LetterTraceView         `json:"dead_letter,omitempty"`
 	Opened    string                   `json:"opened,omitempty"`
+	Unknown   string                   `json:"unknown,omitempty"` // why the place is not known
 }
 
 // HeldByView is the pause that holds a notification.
@@ -69,7 +70,7 @@ func NewTraceView(t Trace) TraceView {
 }
 
 func newRecipientView(r RecipientTrace) RecipientTraceView {
-	view := RecipientTraceView{Channel: r.Channel, Recipient: r.Recipient, Place: r.Place, Holder: holderView(r.Holder), Opened: timeView(r.Opened)}
+	view := RecipientTraceView{Channel: r.Channel, Recipient: r.Recipient, Place: r.Place, Holder: holderView(r.Holder), Opened: timeView(r.Opened), Unknown: r.Unknown}
 	if n := r.Notification; n != nil {
 		view.State, view.At, view.Attempts, view.NextTry, view.Reason = n.State, httpapi.FormatTime(n.At), n.Attempt, timeView(n.NextTry), n.Reason
 		if n.State == domain.Held {

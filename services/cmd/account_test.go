@@ -125,7 +125,7 @@ func TestAuditCommand(t *testing.T) {
 	want[lost] = "missing"
 	execute("INSERT INTO orders (id, user_id, product, quantity, created_at) SELECT '" + lost + "', 'ann', 'Laptop', 1, max(created_at) FROM orders")
 	status, found, stderr := audit()
-	if diff := cmp.Diff(want, found); diff != "" || status != 1 || !strings.Contains(stderr, "8 notifications not accounted for") {
+	if diff := cmp.Diff(want, found); diff != "" || status != 1 || !strings.Contains(stderr, "8 notifications not delivered") {
 		t.Errorf("exit status %d (-want +got):\n%s\n%s", status, diff, stderr)
 	}
 	if status, stdout, _ := run(t, nil, "orderflow", "why", lost, "--store=sqlite:"+path, "--broker=sqlite:"+path); status != 0 || !strings.Contains(stdout, "log: missing") {

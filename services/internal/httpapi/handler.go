@@ -159,8 +159,11 @@ func internal() *Problem {
 	}
 }
 
+// NoPath is the detail of the answer to a request for a path that does not exist.
+const NoPath = "this path does not exist"
+
 func notFound(http.ResponseWriter, *http.Request) error {
-	return &Problem{Status: http.StatusNotFound, Code: "not_found", Detail: "this path does not exist"}
+	return &Problem{Status: http.StatusNotFound, Code: "not_found", Detail: NoPath}
 }
 
 func (m Methods) serve(w http.ResponseWriter, r *http.Request) error {

@@ -23,14 +23,14 @@ type OfOrders struct {
 // OfNotifications are the commands of an executable that only notifies.
 type OfNotifications struct {
 	Account accountOfNotifications `cmd:"" help:"Add up what became of all events; exit with status 0 only if nothing is missing."`
-	Why     why                    `cmd:"" help:"Say where an order's event is, for each channel."`
+	Why     whyOfNotifications     `cmd:"" help:"Say where an order's event is, for each channel."`
 	Status  status                 `cmd:"" help:"Show what runs: version, readiness, account and settings. Asks the running service at --admin-addr."`
 }
 
 // OfBoth are the commands of an executable that takes orders and notifies.
 type OfBoth struct {
 	Account accountOfBoth `cmd:"" help:"Add up what became of all orders; exit with status 0 only if nothing is missing."`
-	Why     why           `cmd:"" help:"Say where an order's event is, for each channel."`
+	Why     whyOfBoth     `cmd:"" help:"Say where an order's event is, for each channel."`
 	Status  status        `cmd:"" help:"Show what runs: version, readiness, account and settings. Asks the running service at --admin-addr."`
 }
 
@@ -184,7 +184,7 @@ func printAccount(s session, v account.View) {
 	}
 	_ = table.Flush() // flush reports errors
 	for _, f := range v.Faults {
-		fmt.Fprintf(s.out, "\nnot known: %s: %s\n", f.Part, oneLine(f.Error))
+		fmt.Fprintf(s.out, "\nnot known: %s: %s\n", f.Part, app.Printable(f.Error))
 	}
 }
 

@@ -81,7 +81,7 @@ func (a *audit) audit(ctx context.Context, office *account.Office, s session) er
 	}
 	var faults []error
 	if result.Findings > 0 {
-		faults = append(faults, fmt.Errorf("%s not accounted for", count(result.Findings, "notification")))
+		faults = append(faults, fmt.Errorf("%s not delivered", count(result.Findings, "notification")))
 	}
 	if result.Unreadable > 0 {
 		faults = append(faults, fmt.Errorf("%s can't be read, and not be audited; the order service's log names them", count(result.Unreadable, "order")))

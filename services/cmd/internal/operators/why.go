@@ -3,6 +3,7 @@ package operators
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -19,15 +20,31 @@ type whyOrder struct {
 	output
 }
 
-type why struct{ whyOrder }
+type whyOfNotifications struct{ whyOrder }
 
-// Run prints where the order's event is. The notifier's store may be the order service's,
-// too; otherwise nobody knows here whether the event is published.
-func (w *why) Run(ctx context.Context, notifying *app.Notifying, common *app.Common, streams app.Streams) error {
+// Run prints where the order's event is. It asks the order service, if it knows its address;
+// otherwise it looks into its own store, which may be the order service's, too.
+func (w *whyOfNotifications) Run(ctx context.Context, notifying *app.Notifying, orders *app.OrdersAt, common *app.Common, streams app.Streams) error {
+	return w.ofBoth(ctx, notifying, common, streams, orders.OrderStore())
+}
+
+type whyOfBoth struct{ whyOrder }
+
+// Run prints where the order's event is.
+func (w *whyOfBoth) Run(ctx context.Context, notifying *app.Notifying, common *app.Common, streams app.Streams) error {
+	return w.ofBoth(ctx, notifying, common, streams, nil)
+}
+
+func (w *whyOrder) ofBoth(ctx context.Context, notifying *app.Notifying, common *app.Common, streams app.Streams, orders account.OrderStore) error {
 	if _, err := w.id(); err != nil {
 		return err
 	}
-	return withOffice(ctx, notifying, common, streams, func(*app.Store) account.Orders { return nil }, w.print)
+	return withOffice(ctx, notifying, common, streams, func(*app.Store) account.Orders { return nil }, func(ctx context.Context, office *account.Office, s session) error {
+		if orders == nil {
+			return w.print(ctx, office, s.store.Orders, s)
+		}
+		return w.print(ctx, office, orders, s)
+	})
 }
 
 type whyOfOrders struct{ whyOrder }
@@ -37,7 +54,9 @@ func (w *whyOfOrders) Run(ctx context.Context, common *app.Common, streams app.S
 	if _, err := w.id(); err != nil {
 		return err
 	}
-	return withOrders(ctx, common, streams, w.print)
+	return withOrders(ctx, common, streams, func(ctx context.Context, office *account.Office, s session) error {
+		return w.print(ctx, office, s.store.Orders, s)
+	})
 }
 
 func (w *whyOrder) id() (domain.OrderID, error) {
@@ -48,12 +67,12 @@ func (w *whyOrder) id() (domain.OrderID, error) {
 	return id, nil
 }
 
-func (w *whyOrder) print(ctx context.Context, office *account.Office, s session) error {
+func (w *whyOrder) print(ctx context.Context, office *account.Office, orders account.OrderStore, s session) error {
 	id, err := w.id()
 	if err != nil {
 		return err
 	}
-	trace, err := office.Trace(ctx, s.store.Orders, id)
+	trace, err := trace(ctx, office, orders, id, s)
 	if err != nil {
 		return err
 	}
@@ -63,6 +82,22 @@ func (w *whyOrder) print(ctx context.Context, office *account.Office, s session)
 		printTrace(s, trace)
 	}
 	return s.flush()
+}
+
+// askTimeout bounds a question to who keeps the orders.
+const askTimeout = 5 * time.Second
+
+// trace finds the order. If who keeps the orders does not answer, the trace has what is known
+// without it.
+func trace(ctx context.Context, office *account.Office, orders account.OrderStore, id domain.OrderID, s session) (account.Trace, error) {
+	asking, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	trace, err := office.Trace(asking, orders, id)
+	if !errors.Is(err, ports.ErrUnavailable) && !errors.Is(err, context.DeadlineExceeded) {
+		return trace, err
+	}
+	fmt.Fprintf(s.err, "not known: orders: %v\n", app.Printable(err.Error()))
+	return office.Trace(ctx, nil, id)
 }
 
 func printTrace(s session, t account.Trace) {
@@ -105,6 +140,8 @@ func (s session) where(r account.RecipientTrace) string {
 		return "its event is a dead letter, and nothing was sent"
 	case account.Earlier:
 		return "not for it: it gets the events since " + httpapi.FormatTime(r.Opened)
+	case account.NotKnown:
+		return "not recorded; whether it is in the queue is not known: " + oneLine(r.Unknown)
 	case account.Missing:
 		return "missing: it is not recorded, and the queue is empty"
 	case account.Queued:
@@ -130,7 +167,7 @@ func recorded(n domain.Notification, r account.RecipientTrace) string {
 	case domain.Skipped:
 		return "skipped at " + at + reason
 	case domain.Retrying:
-		return fmt.Sprintf("retrying since %s, %d attempts, next at %s%s%s", httpapi.FormatTime(n.Since()), n.Attempt, httpapi.FormatTime(n.NextTry), claimedBy(r.Holder), reason)
+		return fmt.Sprintf("retrying since %s, after %s, next at %s%s%s", httpapi.FormatTime(n.Since()), count(n.Attempt, "attempt"), httpapi.FormatTime(n.NextTry), claimedBy(r.Holder), reason)
 	case domain.Held:
 		text := "held since " + at + " by the pause of " + app.Printable(n.HeldBy.Channel)
 		if n.HeldBy.Receiver != "" {
@@ -144,7 +181,7 @@ func recorded(n domain.Notification, r account.RecipientTrace) string {
 		}
 		return text + claimedBy(r.Holder) + reason
 	case domain.Dead:
-		text := fmt.Sprintf("dead since %s, after %d attempts%s", at, n.Attempt, claimedBy(r.Holder))
+		text := fmt.Sprintf("dead since %s, after %s%s", at, count(n.Attempt, "attempt"), claimedBy(r.Holder))
 		if r.Letter == nil {
 			text += ", no dead letter is stored"
 		}
@@ -165,9 +202,9 @@ func claimedBy(h ports.Holder) string {
 
 func letterText(l ports.DeadLetterRecord) string {
 	latest := l.LatestFailure()
-	text := fmt.Sprintf("%s since %s, failed %d times", l.State, httpapi.FormatTime(l.Since), len(l.Failures))
+	text := fmt.Sprintf("%s since %s", l.State, httpapi.FormatTime(l.Since))
 	if l.State != ports.Waiting {
-		text = fmt.Sprintf("%s at %s by %s, failed %d times", l.State, httpapi.FormatTime(l.SettledAt), app.Printable(l.SettledBy), len(l.Failures))
+		text = fmt.Sprintf("%s at %s by %s", l.State, httpapi.FormatTime(l.SettledAt), app.Printable(l.SettledBy))
 	}
-	return text + ", the last time: " + oneLine(latest.Reason)
+	return text + ", set aside " + count(len(l.Failures), "time") + ", the last time: " + oneLine(latest.Reason)
 }
