@@ -151,7 +151,7 @@ func (c *Console) overview(w http.ResponseWriter, r *http.Request) error {
 	defer c.feed.join()()
 	snapshot := c.feed.snapshot(ctx)
 	if snapshot == nil {
-		return httpapi.Unavailable("nothing has been seen yet")
+		return httpapi.Unavailable("nothing has been seen yet", nil)
 	}
 	return httpapi.WriteJSON(w, http.StatusOK, snapshot)
 }

@@ -220,7 +220,7 @@ func problem(err error) error {
 	case errors.Is(err, ports.ErrInvalidCursor):
 		return httpapi.Invalid(domain.FieldError{Field: "cursor", Reason: "must be the next_cursor of an earlier page of the same search"})
 	case errors.Is(err, ports.ErrUnavailable), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		return httpapi.Unavailable("the store, or the process that keeps the orders, does not answer")
+		return httpapi.Unavailable("the store, or the process that keeps the orders, does not answer", err)
 	}
 	return err
 }

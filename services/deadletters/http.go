@@ -153,7 +153,7 @@ func problem(err error) *httpapi.Problem {
 	case errors.Is(err, ports.ErrInvalidCursor):
 		return httpapi.Invalid(domain.FieldError{Field: "cursor", Reason: "must be the next_cursor of an earlier page"})
 	case errors.Is(err, ports.ErrUnavailable), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		return httpapi.Unavailable("the store is unavailable")
+		return httpapi.Unavailable("the store is unavailable; send the request again", err)
 	}
 	return nil
 }

@@ -38,19 +38,29 @@ func TestStoreFailures(t *testing.T) {
 			orders.EXPECT().Add(gomock.Any(), gomock.Any(), gomock.Any()).Return(tt.err).Times(2)
 			orders.EXPECT().Get(gomock.Any(), gomock.Any()).Return(domain.Order{}, tt.err)
 			orders.EXPECT().List(gomock.Any(), gomock.Any()).Return(ports.OrderPage{}, tt.err)
-			h := newAPI(orders, new(memory.Orders))
-			for _, response := range []*http.Response{
-				send(h, "POST", "/order", "application/json", laptop),
-				send(h, "POST", "/orders", "application/json", laptop),
-				send(h, "GET", "/orders/0192f0c1-2d3e-7f4a-8b5c-6d7e8f901234", "", ""),
-				send(h, "GET", "/orders", "", ""),
+			var lines bytes.Buffer
+			h := newLoggingAPI(orders, new(memory.Orders), slog.New(slog.NewJSONHandler(&lines, nil)))
+			for _, request := range []struct{ method, target, contentType, body string }{
+				{"POST", "/order", "application/json", laptop},
+				{"POST", "/orders", "application/json", laptop},
+				{"GET", "/orders/0192f0c1-2d3e-7f4a-8b5c-6d7e8f901234", "", ""},
+				{"GET", "/orders", "", ""},
 			} {
+				lines.Reset()
+				response := send(h, request.method, request.target, request.contentType, request.body)
 				body := bodyOf(t, response)
+				if !strings.Contains(lines.String(), "request failed") || !strings.Contains(lines.String(), secret) {
+					t.Errorf("the log does not say why: %s", lines.String())
+				}
 				if response.StatusCode != tt.status {
 					t.Errorf("got %s, want %d", response.Status, tt.status)
 				}
 				if strings.Contains(body, secret) {
 					t.Errorf("the answer shows details of the store: %s", body)
+				}
+				mayBeStored := strings.Contains(body, "the order may be stored or not")
+				if response.StatusCode == http.StatusServiceUnavailable && mayBeStored != (request.method == http.MethodPost) {
+					t.Errorf("%s: got %s", request.method, body)
 				}
 				if got := response.Header.Get("Retry-After") != ""; got != (tt.status == http.StatusServiceUnavailable) {
 					t.Errorf("Retry-After given: %v", got)

@@ -153,7 +153,11 @@ func (h *Handler) place(w http.ResponseWriter, r *http.Request, caller Caller) e
 	defer cancel()
 	order, replayed, err := h.service.Place(ctx, placement)
 	if err != nil {
-		return h.problem(ctx, err)
+		err = h.problem(ctx, err)
+		if p, ok := errors.AsType[*httpapi.Problem](err); ok && p.Code == "unavailable" {
+			p.Detail = "the store is unavailable; the order may be stored or not: send the request again with the same Idempotency-Key to find out"
+		}
+		return err
 	}
 	if replayed {
 		w.Header().Set("Idempotency-Replayed", "true")
@@ -279,7 +283,7 @@ func problem(ctx context.Context, log *slog.Logger, err error) error {
 	case errors.Is(err, ports.ErrInvalidCursor):
 		return httpapi.Invalid(domain.FieldError{Field: "cursor", Reason: "must be the next_cursor of an earlier page of the same list"})
 	case errors.Is(err, ports.ErrUnavailable), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		return httpapi.Unavailable("the store is unavailable; the order may be stored or not: send the request again with the same Idempotency-Key to find out")
+		return httpapi.Unavailable("the store is unavailable; send the request again", err)
 	}
 	return err
 }

@@ -43,7 +43,7 @@ func (f *Refusals) Unauthenticated(w http.ResponseWriter, r *http.Request, err e
 	var u *Unauthenticated
 	switch {
 	case errors.Is(err, ports.ErrUnavailable):
-		return Unavailable("the token can't be checked now; nothing was done")
+		return Unavailable("the token can't be checked now; nothing was done", err)
 	case !errors.As(err, &u):
 		return err
 	}

@@ -21,6 +21,7 @@ type Problem struct {
 	Errors     []domain.FieldError
 	RetryAfter time.Duration // rounded up to seconds; 0: no such header
 	Counted    bool          // the log has it already, or counts it instead of a line for each
+	Cause      error         // for the log alone; nil: the code says it
 }
 
 func (p *Problem) Error() string { return p.Detail }
@@ -46,8 +47,12 @@ func Invalid(fields ...domain.FieldError) *Problem {
 }
 
 // Unavailable returns the problem of a request that failed because the store or
-// the broker did not answer.
-func Unavailable(detail string) *Problem { return tryAgain("unavailable", detail) }
+// the broker did not answer. The log gets the cause, which may be nil.
+func Unavailable(detail string, cause error) *Problem {
+	p := tryAgain("unavailable", detail)
+	p.Cause = cause
+	return p
+}
 
 // Overloaded returns the problem of a request that a busy service refused before
 // it did any work for it.
@@ -84,6 +89,9 @@ func (p *Problem) log(r *http.Request, log *slog.Logger) {
 			fields[i] = mask.Text(e.Field)
 		}
 		args = append(args, "fields", fields)
+	}
+	if p.Cause != nil {
+		args = append(args, "error", mask.Error(p.Cause))
 	}
 	log.Log(r.Context(), level, message, args...)
 }
