@@ -210,5 +210,5 @@ func (h *AdminHandler) forget(w http.ResponseWriter, r *http.Request) error {
 		return problem(err)
 	}
 	h.control.log.ErrorContext(ctx, "user not forgotten completely", "error", mask.Error(err))
-	return httpapi.Unavailable("these could not be changed: " + strings.Join(forgotten.Left, ", ") + "; send the request again", nil)
+	return httpapi.Unavailable("these could not be changed: "+strings.Join(forgotten.Left, ", ")+"; send the request again", nil)
 }

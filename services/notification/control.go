@@ -37,6 +37,7 @@ type ChannelInfo struct {
 	Name      string
 	Kind      string                 // such as "smtp"
 	Addressed ports.AddressedChannel // checks addresses; nil if the channel has none
+	Endpoints []Endpoint             // as in its [Route]: operators may name one instead of its receiver
 	Pinger    ports.Pinger           // the service is ready only while it answers; may be nil
 }
 
@@ -75,6 +76,18 @@ func (c *Control) channel(name string) *ChannelInfo {
 		}
 	}
 	return nil
+}
+
+// receiverOf returns the key with the receiver's name in the place of its endpoint's.
+func (c *Control) receiverOf(key domain.PauseKey) domain.PauseKey {
+	if channel := c.channel(key.Channel); channel != nil && channel.Addressed != nil {
+		for _, endpoint := range channel.Endpoints {
+			if endpoint.Name == key.Receiver {
+				key.Receiver = channel.Addressed.Receiver(endpoint.Address)
+			}
+		}
+	}
+	return key
 }
 
 // ChannelStatus is a channel with its pauses.
@@ -137,7 +150,7 @@ var (
 
 // Pause pauses the channel or one of its receivers until somebody resumes it. It
 // replaces a breaker's pause, and one that is being drained. It returns the pause that
-// is stored, also with [ErrPaused]. [*domain.InvalidError] is returned when receiver or
+// is stored, also with [ErrPaused]. The receiver may be the name of an endpoint. [*domain.InvalidError] is returned when receiver or
 // reason is wrong; both may be empty.
 func (c *Control) Pause(ctx context.Context, key domain.PauseKey, reason, by string) (ports.Pause, error) {
 	var invalid domain.InvalidError
@@ -153,6 +166,7 @@ func (c *Control) Pause(ctx context.Context, key domain.PauseKey, reason, by str
 	if err := c.checkKnown(ctx, key.Channel); err != nil {
 		return ports.Pause{}, err
 	}
+	key = c.receiverOf(key)
 	pause := ports.Pause{PauseKey: key, Kind: ports.Manual, Reason: reason, By: by, Since: now()}
 	err := untilUnchanged(func() error {
 		err := c.store.States.Pause(ctx, pause)
@@ -187,6 +201,9 @@ func (c *Control) Resume(ctx context.Context, key domain.PauseKey, by string) (a
 	}
 	err = untilUnchanged(func() error {
 		pauses, err := c.pauses(ctx)
+		if pauses[key] == nil {
+			key = c.receiverOf(key)
+		}
 		before := pauses[key]
 		switch {
 		case err != nil:

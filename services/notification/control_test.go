@@ -112,6 +112,35 @@ func TestPauseTakesThePlaceOf(t *testing.T) {
 	}
 }
 
+// named is a channel whose receivers are named after their addresses.
+type named struct{ ports.AddressedChannel }
+
+func (named) Receiver(address string) string { return address + "#1" }
+
+// Operators may name an endpoint: the pause is its receiver's.
+func TestPauseOfAnEndpoint(t *testing.T) {
+	store := storeOf(new(memory.Store))
+	control := must(notification.NewControl(store, []notification.ChannelInfo{
+		{Name: "webhook", Addressed: named{}, Endpoints: []notification.Endpoint{{Name: "berlin", Address: "a.example"}}},
+	}, discard))
+	berlin := domain.PauseKey{Channel: "webhook", Receiver: "berlin"}
+	if got := must(control.Pause(t.Context(), berlin, "", "ann")).PauseKey; got != receiver {
+		t.Errorf("paused %+v, want %+v", got, receiver)
+	}
+	if _, err := control.Pause(t.Context(), receiver, "", "ann"); !errors.Is(err, notification.ErrPaused) {
+		t.Errorf("pause of the receiver: %v, want ErrPaused", err)
+	}
+	if got := must(control.Resume(t.Context(), berlin, "bob")); got.PauseKey != receiver || got.Kind != ports.Draining {
+		t.Errorf("resumed %+v", got)
+	}
+	if err := store.States.Pause(t.Context(), ports.Pause{PauseKey: berlin, Kind: ports.Manual, Since: monday}); err != nil {
+		t.Fatal(err)
+	}
+	if got := must(control.Resume(t.Context(), berlin, "bob")).PauseKey; got != berlin { // a receiver of this name is paused
+		t.Errorf("resumed %+v, want %+v", got, berlin)
+	}
+}
+
 func TestForgetChannelWhileNotificationsWait(t *testing.T) {
 	store := new(memory.Store)
 	recordStories(t, store)

@@ -166,7 +166,7 @@ func (c *Channels) Close() {
 func (c *Channels) Infos() []notification.ChannelInfo {
 	infos := make([]notification.ChannelInfo, len(c.opened))
 	for i, opened := range c.opened {
-		infos[i] = notification.ChannelInfo{Name: opened.name, Kind: opened.kind}
+		infos[i] = notification.ChannelInfo{Name: opened.name, Kind: opened.kind, Endpoints: opened.endpoints}
 		infos[i].Addressed, _ = opened.channel.(ports.AddressedChannel)
 		infos[i].Pinger, _ = opened.channel.(ports.Pinger)
 	}

@@ -60,7 +60,7 @@ func printChannel(table *tabwriter.Writer, view notification.ChannelView) {
 
 type channelSelection struct {
 	Name     string `arg:"" help:"The channel."`
-	Receiver string `placeholder:"NAME" help:"Only this receiver, as channels list and undelivered --json show it."`
+	Receiver string `placeholder:"NAME" help:"Only this receiver, as channels list and undelivered --json show it, or the name of an endpoint."`
 }
 
 func (c channelSelection) key() domain.PauseKey {
@@ -87,6 +87,7 @@ func (p *pauseChannel) Run(ctx context.Context, notifying *app.Notifying, common
 			return fmt.Errorf("%s is %s already, since %s by %s", p, view.Kind, view.Since, cmp.Or(view.By, "the notifier"))
 		}
 		if err == nil {
+			p.Receiver = pause.Receiver
 			fmt.Fprintf(s.err, "%s is paused\n", p)
 		}
 		return asUsage(err)
@@ -97,11 +98,12 @@ type resumeChannel struct{ channelSelection }
 
 func (r *resumeChannel) Run(ctx context.Context, notifying *app.Notifying, common *app.Common, streams app.Streams) error {
 	return withControl(ctx, notifying, common, streams, func(s session) error {
-		_, err := s.control.Resume(ctx, r.key(), currentUser())
+		pause, err := s.control.Resume(ctx, r.key(), currentUser())
 		if errors.Is(err, notification.ErrNotPaused) {
 			return fmt.Errorf("%s is not paused; channels list shows what is", r)
 		}
 		if err == nil {
+			r.Receiver = pause.Receiver
 			fmt.Fprintf(s.err, "%s is resumed; what was held is being sent\n", r)
 		}
 		return err
