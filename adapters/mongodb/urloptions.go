@@ -95,7 +95,7 @@ func checkOption(o option) error {
 	case err != nil:
 		return errors.New(hideQuoted(err))
 	case len(read.UnknownOptions) > 0:
-		return errors.New("unknown option")
+		return errors.New("unknown option; correct its name, or remove it")
 	case o.isOneOf("sockettimeoutms"):
 		return errors.New("it has no effect; set timeoutMS")
 	case o.isOneOf("readpreferencetags", "maxstaleness", "maxstalenessseconds"):

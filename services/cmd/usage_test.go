@@ -191,6 +191,11 @@ func TestHealthcheck(t *testing.T) {
 	if status != 1 || !strings.Contains(stderr, "nothing listens there; start the service") {
 		t.Errorf("nothing listens: exit status %d, %q", status, stderr)
 	}
+	admin := freeAddress(t)
+	status, _, stderr = run(t, nil, "order", "status", "--admin-addr="+admin)
+	if want := "order: ask the running service at --admin-addr (ADMIN_ADDR): http://" + admin + ": nothing listens there; start the service"; status != 1 || !strings.HasPrefix(stderr, want) {
+		t.Errorf("status: exit status %d, %q, want %q", status, stderr, want)
+	}
 	// Both services of orderflow must be ready. One fault of both is one line.
 	one, other := freeAddress(t), freeAddress(t)
 	status, _, stderr = run(t, nil, "orderflow", "healthcheck", "--order-addr="+one, "--notification-addr="+other)

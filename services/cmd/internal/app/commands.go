@@ -78,6 +78,8 @@ func (healthcheck) Run(ctx context.Context, settings Settings, s Streams) error 
 	return errors.Join(errs...)
 }
 
+var errNobodyListens = errors.New("nothing listens there; start the service, or give the address that it has")
+
 // askReady returns an error without the URL unless the service is ready. It returns what
 // is not well even so, such as a broker that is down while orders are taken.
 func (s *ServerTLS) askReady(ctx context.Context, url string) (notWell string, err error) {
@@ -91,7 +93,7 @@ func (s *ServerTLS) askReady(ctx context.Context, url string) (notWell string, e
 	var failed *net.OpError
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return "", errors.New("nothing listens there; start the service, or give the address that it has")
+		return "", errNobodyListens
 	case errors.As(err, &failed):
 		return "", failed.Err // without the address
 	case err != nil:

@@ -21,11 +21,24 @@ func decoding() kong.Option {
 		return errors.Join(
 			kong.KindMapper(reflect.String, mapper(reflect.TypeFor[string]())).Apply(k),
 			kong.KindMapper(reflect.Int, mapper(reflect.TypeFor[int]())).Apply(k),
-			kong.TypeMapper(reflect.TypeFor[time.Duration](), mapper(reflect.TypeFor[time.Duration]())).Apply(k),
+			kong.TypeMapper(reflect.TypeFor[time.Duration](), cleaned{kong.MapperFunc(decodeDuration)}).Apply(k),
 			kong.TypeMapper(reflect.TypeFor[Address](), cleaned{kong.MapperFunc(decodeAddress)}).Apply(k),
 			kong.TypeMapper(reflect.TypeFor[Days](), cleaned{kong.MapperFunc(decodeDays)}).Apply(k),
 		)
 	})
+}
+
+func decodeDuration(ctx *kong.DecodeContext, target reflect.Value) error {
+	var text string
+	if err := ctx.Scan.PopValueInto("duration", &text); err != nil {
+		return err
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return fmt.Errorf("%q is not a duration; give one such as 10s or 1m30s", text)
+	}
+	target.SetInt(int64(d))
+	return nil
 }
 
 type cleaned struct{ kong.Mapper }

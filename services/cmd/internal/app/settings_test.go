@@ -142,7 +142,7 @@ func TestSettingsInRange(t *testing.T) {
 		arg, want string // part of the error; empty: none
 	}{
 		{"--shutdown-delay=0s", ""}, {"--shutdown-delay=1h", ""}, {"--shutdown-delay=-1s", "0 to 1h"}, {"--shutdown-delay=61m", "0 to 1h"},
-		{"--idle-timeout=1h", ""}, {"--idle-timeout=0s", "more than 0"}, {"--idle-timeout=2h", "at most 1h"},
+		{"--idle-timeout=1h", ""}, {"--idle-timeout=0s", "more than 0"}, {"--idle-timeout=2h", "at most 1h"}, {"--idle-timeout=2", `--idle-timeout (IDLE_TIMEOUT): "2" is not a duration; give one such as`},
 		{"--retention=1d", ""}, {"--retention=36h", ""}, {"--retention=23h", "1d to 3650d"}, {"--retention=-5d", "--retention (RETENTION)"}, {"--retention=4000d", "1d to 3650d"}, {"--retention=90", "not a duration"},
 		{"--rate=email=20,webhook=0.5", ""}, {"--rate=", ""}, {"--rate=email", "--rate (RATE)"}, {"--rate=email=0", "more than 0"}, {"--rate=email=NaN", "more than 0"}, {"--rate=a=1,a=2", "twice"}, {"--rate==5", "CHANNEL=NUMBER"},
 		{"--tls-cert=x", "set --tls-key, too"}, {"--tls-key=x", "--tls-key (TLS_KEY): there is no certificate"}, {"--auth-jwks=keys.json", "set --auth-issuer"}, {"--auth-issuer=x", "--auth-issuer (AUTH_ISSUER): there are no keys"}, {"--auth-audience=x", "set --auth-jwks, too"},

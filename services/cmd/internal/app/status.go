@@ -3,11 +3,13 @@ package app
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"runtime"
+	"syscall"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -57,7 +59,11 @@ func (c *Common) statusHandler(log *slog.Logger) http.Handler {
 
 // AskAdmin asks the running service at its admin address, and decodes the answer.
 func (c *Common) AskAdmin(ctx context.Context, path string, into any) error {
-	if err := c.getJSON(ctx, c.URL(c.AdminAddr)+path, into); err != nil {
+	err := c.getJSON(ctx, c.URL(c.AdminAddr)+path, into)
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		err = fmt.Errorf("%s: %w", c.URL(c.AdminAddr), errNobodyListens)
+	}
+	if err != nil {
 		return fmt.Errorf("ask the running service at --admin-addr: %w", err)
 	}
 	return nil

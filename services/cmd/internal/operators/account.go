@@ -52,7 +52,7 @@ func withOrders(ctx context.Context, common *app.Common, streams app.Streams, wo
 	if err := common.CheckStoreIsShared(); err != nil {
 		return err
 	}
-	store, err := common.OpenStore(ctx, commandLog(streams))
+	store, err := quick(common).OpenStore(ctx, commandLog(streams))
 	if err != nil {
 		return err
 	}
@@ -94,7 +94,7 @@ func withOffice(
 	if err := cmp.Or(common.CheckStoreIsShared(), common.CheckBrokerExists()); err != nil {
 		return err
 	}
-	broker, store, err := common.Open(ctx, app.BrokerOptions{Channels: channels}, log)
+	broker, store, err := quick(common).Open(ctx, app.BrokerOptions{Channels: channels}, log)
 	if err != nil {
 		return err
 	}

@@ -59,7 +59,7 @@ func withSession(ctx context.Context, c *app.Common, s app.Streams, work func(se
 	if err := cmp.Or(c.CheckStoreIsShared(), c.CheckBrokerExists()); err != nil {
 		return err
 	}
-	broker, store, err := c.Open(ctx, app.BrokerOptions{}, log)
+	broker, store, err := quick(c).Open(ctx, app.BrokerOptions{}, log)
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"os/user"
 	"strconv"
 	"strings"
+	"time"
 
 	"example.com/orderflow/services/cmd/internal/app"
 	"example.com/orderflow/services/deadletters"
@@ -47,6 +48,15 @@ func commandLog(s app.Streams) *slog.Logger {
 	return slog.New(slog.NewTextHandler(s.Err, &slog.HandlerOptions{Level: slog.LevelWarn}))
 }
 
+// patience is how long a command waits for the store at most: a person waits for it.
+const patience = 10 * time.Second
+
+// quick returns the settings of a command, which waits less than a service does at its start.
+func quick(common *app.Common) *app.Common {
+	common.StartTimeout = min(common.StartTimeout, patience)
+	return common
+}
+
 // withControl opens the store for the command's work on channels, contacts and
 // notifications. It checks the settings of the channels first.
 func withControl(ctx context.Context, notifying *app.Notifying, common *app.Common, streams app.Streams, work func(session) error) error {
@@ -59,7 +69,7 @@ func withControl(ctx context.Context, notifying *app.Notifying, common *app.Comm
 	if err := common.CheckStoreIsShared(); err != nil {
 		return err
 	}
-	store, err := common.OpenStore(ctx, log)
+	store, err := quick(common).OpenStore(ctx, log)
 	if err != nil {
 		return err
 	}
