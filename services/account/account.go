@@ -38,6 +38,7 @@ type Parts struct {
 	DeadLetters     ports.DeadLetters
 	DeadLetterQueue ports.DeadLetterQueue
 	Channels        []Channel
+	QueueOf         func(channel string) ports.EventQueue // of a channel that is not configured; nil: none is looked at
 }
 
 // Channel is a configured channel.
@@ -108,6 +109,7 @@ type Account struct {
 	Orders      *OrdersPart // nil: not known
 	Recipients  []Recipient // by channel, then by name
 	Queues      []Queue     // by channel
+	Unread      []Queue     // have messages and no consumer, and belong to no configured channel; without a name: what can't be read
 	DeadLetters []ports.DeadLetterAccount
 	LetterQueue *ports.QueueDepth // nil: not known
 	Faults      []Fault           // parts that did not answer
@@ -254,6 +256,7 @@ func (o *Office) drawNotifications(ctx context.Context, a *Account, orders *Orde
 		a.fault("dead letters", err)
 	}
 	a.DeadLetters = letters
+	o.drawUnread(ctx, a)
 	openings, err := o.parts.States.Openings(ctx)
 	if err != nil {
 		a.fault("openings", err)
@@ -279,7 +282,7 @@ func (o *Office) drawNotifications(ctx context.Context, a *Account, orders *Orde
 		if r.State = Unknown; !r.Configured {
 			r.State = Even // it gets no more events
 		} else if orders != nil && isOpen && known {
-			o.compare(r, orders.Published-opening.Before, opening.Uncertain, newer, depth, unreadable(letters, o.subscription(r.Channel)))
+			o.compare(r, orders.Published-opening.Before, opening.Uncertain, newer, depth, noEvents(letters, o.subscription(r.Channel)))
 		}
 	}
 	a.Recipients = all
@@ -367,9 +370,9 @@ func (o *Office) ChannelOf(subscription string) string {
 	return subscription
 }
 
-// unreadable returns how many messages of the subscription were no events: their letters
+// noEvents returns how many messages of the subscription were no events: their letters
 // are all that is known of them.
-func unreadable(letters []ports.DeadLetterAccount, subscription string) int {
+func noEvents(letters []ports.DeadLetterAccount, subscription string) int {
 	for _, l := range letters {
 		if l.Unreadable && l.Subscription == subscription {
 			return l.Waiting.N + l.Discarded

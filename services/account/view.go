@@ -15,6 +15,7 @@ type View struct {
 	Orders          *OrdersView     `json:"orders,omitempty"`
 	Recipients      []RecipientView `json:"recipients,omitempty"`
 	Queues          []QueueView     `json:"queues,omitempty"`
+	Unread          []UnreadView    `json:"unread,omitempty"`
 	DeadLetters     []LettersView   `json:"dead_letters,omitempty"`
 	DeadLetterQueue *DepthView      `json:"dead_letter_queue,omitempty"`
 	Faults          []FaultView     `json:"faults,omitempty"`
@@ -69,6 +70,12 @@ type QueueView struct {
 	DepthView
 }
 
+// UnreadView is a queue that nobody reads.
+type UnreadView struct {
+	Channel string `json:"channel,omitempty"` // empty: the queue of messages that can't be read
+	DepthView
+}
+
 // LettersView counts the dead letters of a subscription.
 type LettersView struct {
 	Subscription string      `json:"subscription"`
@@ -113,6 +120,9 @@ func NewView(a Account) View {
 	}
 	for _, q := range a.Queues {
 		v.Queues = append(v.Queues, QueueView{q.Channel, !q.Missing, depth(q.QueueDepth)})
+	}
+	for _, q := range a.Unread {
+		v.Unread = append(v.Unread, UnreadView{q.Channel, depth(q.QueueDepth)})
 	}
 	for _, l := range a.DeadLetters {
 		v.DeadLetters = append(v.DeadLetters, LettersView{l.Subscription, l.Unreadable, backlog(l.Waiting), l.Replayed, l.Discarded})

@@ -64,6 +64,7 @@ func remoteClient() *http.Client {
 func (c *Common) OpenOffice(store *Store, broker *Broker, channels *Channels, orders account.Orders, remote bool) (*account.Office, error) {
 	parts := account.Parts{
 		Orders: orders, Remote: remote, Deliveries: store.Deliveries, States: store.States, DeadLetters: store.DeadLetters, DeadLetterQueue: broker.DeadLetters,
+		QueueOf: broker.Queue,
 	}
 	for _, opened := range channels.opened {
 		parts.Channels = append(parts.Channels, account.Channel{

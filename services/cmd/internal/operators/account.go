@@ -172,6 +172,16 @@ func printAccount(s session, v account.View) {
 	if d := v.DeadLetterQueue; d != nil {
 		fmt.Fprintf(table, "dead letters\t%s\t%d\t%d\t%s\n", aged(d.Ready), d.Delayed, d.Taken, s.consumers(d.Consumers))
 	}
+	if len(v.Unread) > 0 {
+		fmt.Fprintln(table, "\nNOBODY READS\tMESSAGES")
+	}
+	for _, q := range v.Unread {
+		name := "the queue of messages that can't be read"
+		if q.Channel != "" {
+			name = "the queue of channel " + app.Printable(q.Channel) + ", which is not configured"
+		}
+		fmt.Fprintf(table, "%s\t%s\n", name, aged(account.BacklogView{Count: q.Ready.Count + q.Delayed + q.Taken, Oldest: q.Ready.Oldest, AgeSeconds: q.Ready.AgeSeconds}))
+	}
 	if len(v.DeadLetters) > 0 {
 		fmt.Fprintln(table, "\nDEAD LETTERS OF\tWAITING\tREPLAYED\tDISCARDED")
 	}
