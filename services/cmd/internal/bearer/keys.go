@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -69,21 +70,22 @@ func parseKeys(document []byte) (*keySet, error) {
 var errPrivateKey = errors.New("it is a private key; give the public keys alone")
 
 func parseKey(raw []byte) (use keyUse, key crypto.PublicKey, err error) {
-	var parsed struct {
-		jose.JSONWebKey
-		operations
-	}
-	if err := json.Unmarshal(raw, &parsed.JSONWebKey); err != nil {
+	var parsed jose.JSONWebKey
+	if err := json.Unmarshal(raw, &parsed); err != nil {
 		return use, nil, errors.New("it can't be read: " + strings.TrimPrefix(err.Error(), "go-jose/go-jose: "))
 	}
-	if err := json.Unmarshal(raw, &parsed.operations); err != nil {
+	var more struct { // what jose ignores
+		KeyOps []string `json:"key_ops"`
+		X      string   `json:"x"`
+	}
+	if err := json.Unmarshal(raw, &more); err != nil {
 		return use, nil, errors.New("its key_ops can't be read")
 	}
 	switch parsed.Key.(type) {
 	case *rsa.PrivateKey, *ecdsa.PrivateKey, ed25519.PrivateKey:
 		return use, nil, errPrivateKey
 	}
-	if parsed.Use != "" && parsed.Use != "sig" || parsed.KeyOps != nil && !slices.Contains(parsed.KeyOps, "verify") {
+	if parsed.Use != "" && parsed.Use != "sig" || more.KeyOps != nil && !slices.Contains(more.KeyOps, "verify") {
 		return use, nil, errors.New("it is not for signatures")
 	}
 	use.id = parsed.KeyID
@@ -100,6 +102,9 @@ func parseKey(raw []byte) (use keyUse, key crypto.PublicKey, err error) {
 		}
 	case ed25519.PublicKey:
 		use.algorithm = jose.EdDSA
+		if x, err := base64.RawURLEncoding.DecodeString(more.X); err != nil || len(x) != ed25519.PublicKeySize {
+			return use, nil, errors.New("its x is not 32 bytes") // jose would fill it up
+		}
 	default:
 		return use, nil, errors.New("it is not a public key")
 	}
@@ -107,10 +112,6 @@ func parseKey(raw []byte) (use keyUse, key crypto.PublicKey, err error) {
 		return use, nil, fmt.Errorf("it is for %.20q, not %s", parsed.Algorithm, use.algorithm)
 	}
 	return use, parsed.Key, nil
-}
-
-type operations struct {
-	KeyOps []string `json:"key_ops"`
 }
 
 // find returns the keys for tokens that name the key and the algorithm. A token that names

@@ -3,7 +3,6 @@ package bearer
 import (
 	"bytes"
 	"context"
-	"crypto"
 	"errors"
 	"log/slog"
 	"sync"
@@ -103,9 +102,6 @@ func (k *Keys) update(ctx context.Context) error {
 	k.pending = nil
 	return err
 }
-
-// find returns the known keys for the use.
-func (k *Keys) find(use keyUse) []crypto.PublicKey { return k.current.Load().find(use) }
 
 // reload waits until the keys were loaded again, unless that has been done too often. An
 // error is returned when they can't be loaded.

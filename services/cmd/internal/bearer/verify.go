@@ -5,6 +5,7 @@ package bearer
 import (
 	"context"
 	"crypto"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/http"
@@ -30,11 +31,12 @@ const waitTimeout = 3 * time.Second
 type Verifier struct {
 	keys             *Keys
 	issuer, audience string
+	seen             cache
 }
 
 // NewVerifier returns a verifier of tokens that a key of the keys has signed.
 func NewVerifier(keys *Keys, issuer, audience string) *Verifier {
-	return &Verifier{keys, issuer, audience}
+	return &Verifier{keys: keys, issuer: issuer, audience: audience}
 }
 
 // Token is what a valid token says.
@@ -61,50 +63,66 @@ func (v *Verifier) Authenticate(r *http.Request) (Token, error) {
 
 // Verify returns what the token says; see [Verifier.Authenticate].
 func (v *Verifier) Verify(ctx context.Context, token string) (Token, error) {
-	signed, err := jose.ParseSignedCompact(token, algorithms)
-	if errors.As(err, new(*jose.ErrUnexpectedSignatureAlgorithm)) {
-		return refuse("the token is not signed with RS256, ES256 or EdDSA")
-	} else if err != nil {
-		return refuse("the token is not a signed JSON Web Token")
-	}
-	header := signed.Signatures[0].Header
-	use := keyUse{header.KeyID, jose.SignatureAlgorithm(header.Algorithm)}
-	keys, err := v.find(ctx, use)
-	if err != nil {
-		return Token{}, err
-	}
-	payload, err := verify(signed, keys)
-	if err != nil {
-		return refuse("the signature of the token is wrong")
-	}
-	var c claims
-	if err := json.Unmarshal(payload, &c); err != nil {
-		return refuse("the claims of the token can not be read")
+	of := digest(sha256.Sum256([]byte(token)))
+	c, ok := v.seen.get(of, v.keys.current.Load())
+	if !ok {
+		entry, size, err := v.open(ctx, token)
+		if err != nil {
+			return Token{}, err
+		}
+		if c = entry.claims; size <= maxCachedClaims {
+			v.seen.add(of, entry)
+		}
 	}
 	if reason := v.check(c, time.Now()); reason != "" {
-		return refuse(reason)
+		return Token{}, refused(reason)
 	}
 	return Token{Subject: c.Subject, Scopes: slices.Concat(c.Scope, c.SCP)}, nil
 }
 
-func refuse(reason string) (Token, error) { return Token{}, &httpapi.Unauthenticated{Reason: reason} }
+// open returns the claims of a token that a key has signed, and their size.
+func (v *Verifier) open(ctx context.Context, token string) (entry checked, size int, err error) {
+	signed, err := jose.ParseSignedCompact(token, algorithms)
+	if errors.As(err, new(*jose.ErrUnexpectedSignatureAlgorithm)) {
+		return entry, 0, refused("the token is not signed with RS256, ES256 or EdDSA")
+	} else if err != nil {
+		return entry, 0, refused("the token is not a signed JSON Web Token")
+	}
+	header := signed.Signatures[0].Header
+	keys, by, err := v.find(ctx, keyUse{header.KeyID, jose.SignatureAlgorithm(header.Algorithm)})
+	if err != nil {
+		return entry, 0, err
+	}
+	payload, err := verify(signed, keys)
+	if err != nil {
+		return entry, 0, refused("the signature of the token is wrong")
+	}
+	entry.by = by
+	if err := json.Unmarshal(payload, &entry.claims); err != nil {
+		return entry, 0, refused("the claims of the token can not be read")
+	}
+	return entry, len(payload), nil
+}
 
-// find returns the keys that may have signed the token.
-func (v *Verifier) find(ctx context.Context, use keyUse) ([]crypto.PublicKey, error) {
-	if found := v.keys.find(use); found != nil {
-		return found, nil
+func refused(reason string) error { return &httpapi.Unauthenticated{Reason: reason} }
+
+// find returns the keys that may have signed the token, and the set that they are in.
+func (v *Verifier) find(ctx context.Context, use keyUse) ([]crypto.PublicKey, *keySet, error) {
+	set := v.keys.current.Load()
+	if found := set.find(use); found != nil {
+		return found, set, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, waitTimeout)
 	defer cancel()
 	err := v.keys.reload(ctx)
-	if found := v.keys.find(use); found != nil {
-		return found, nil
+	set = v.keys.current.Load()
+	if found := set.find(use); found != nil {
+		return found, set, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("the key of the token is not known, and the keys can not be read now: %w: %w", ports.ErrUnavailable, err)
+		return nil, nil, fmt.Errorf("the key of the token is not known, and the keys can not be read now: %w: %w", ports.ErrUnavailable, err)
 	}
-	_, err = refuse("the key of the token is not known")
-	return nil, err
+	return nil, nil, refused("the key of the token is not known")
 }
 
 // verify returns the payload if one of the keys has signed it.
