@@ -58,16 +58,16 @@ func CheckPlace(place string) error {
 	}
 	u, err := url.Parse(place)
 	switch {
+	case err == nil && u.Scheme != "https" && u.Scheme != "http":
+		return fmt.Errorf("no keys can be loaded by %.20q; give an https URL, or a file", u.Scheme)
 	case err != nil || u.Host == "" || u.Fragment != "":
 		return errors.New("it is not a URL; give one such as https://login.example.com/jwks.json, or a file")
 	case u.User != nil:
 		return errors.New("the URL has a login; the keys are public, so give a URL without one")
-	case u.Scheme == "https" || u.Scheme == "http" && isLoopback(u.Hostname()):
-		return nil
-	case u.Scheme == "http":
+	case u.Scheme == "http" && !isLoopback(u.Hostname()):
 		return errors.New("http lets others change the keys on the way; give an https URL, or a file")
 	}
-	return fmt.Errorf("no keys can be loaded by %.20q; give an https URL, or a file", u.Scheme)
+	return nil
 }
 
 func isLoopback(host string) bool {
