@@ -8,19 +8,23 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/google/uuid"
 
 	"example.com/orderflow/services/account"
 	"example.com/orderflow/services/cmd/internal/app"
 	"example.com/orderflow/services/internal/httpapi"
+	"example.com/orderflow/services/order"
 )
 
 // auditDelay is how old an order must be to be audited: a younger one is under way.
 const auditDelay = 5 * time.Second
 
 type audit struct {
-	Orders string   `required:"" placeholder:"URL" help:"Public address of the order service, such as http://localhost:8080."`
+	Orders string   `required:"" placeholder:"URL" help:"Public address of the order service, such as http://localhost:8080. If it asks for tokens, ORDERFLOW_TOKEN must have one with the scope orders:read:all."`
 	Since  app.Days `default:"24h" help:"How old the oldest orders are, at most the retention."`
 	output
 
@@ -43,6 +47,9 @@ func (a *audit) Run(ctx context.Context, notifying *app.Notifying, common *app.C
 func (a *audit) audit(ctx context.Context, office *account.Office, s session) error {
 	client := app.WithToken(&http.Client{Transport: new(http.Transport), Timeout: 30 * time.Second})
 	defer client.CloseIdleConnections()
+	if err := a.checkScope(ctx, client); err != nil {
+		return err
+	}
 	now := time.Now()
 	table := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
 	counts := make(map[[2]string]int)
@@ -87,4 +94,26 @@ func (a *audit) audit(ctx context.Context, office *account.Office, s session) er
 		faults = append(faults, fmt.Errorf("%s can't be read, and not be audited; the order service's log names them", count(result.Unreadable, "order")))
 	}
 	return errors.Join(faults...)
+}
+
+// checkScope returns an error if the token shows the orders of its own user alone: then the
+// audit would miss the others without a word. A list of another user's orders is refused then.
+func (a *audit) checkScope(ctx context.Context, client *http.Client) error {
+	target := strings.TrimRight(a.Orders, "/") + "/orders?limit=1&user_id=audit-" + uuid.NewString()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
+	if err != nil {
+		return err
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return nil // the audit tries again
+	}
+	defer response.Body.Close()
+	switch response.StatusCode {
+	case http.StatusUnauthorized:
+		return fmt.Errorf("the order service asks for a token: set ORDERFLOW_TOKEN to a valid one with the scope %s (%s)", order.ScopeReadAll, response.Header.Get("WWW-Authenticate"))
+	case http.StatusForbidden:
+		return fmt.Errorf("the token in ORDERFLOW_TOKEN does not show the orders of all users: set one with the scope %s", order.ScopeReadAll)
+	}
+	return nil
 }
