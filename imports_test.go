@@ -47,7 +47,7 @@ var rules = []rule{
 	{"services/internal/apitest", []string{"services/internal/...", "github.com/getkin/kin-openapi/...", "github.com/goccy/go-yaml"}, nil}, // for tests
 	{"services/console", []string{"ports/...", "domain", "services/internal/...", "services/account", "services/deadletters", "services/notification",
 		"github.com/google/uuid"}, []string{"adapters/memory", "services/order"}},
-	{"services", []string{"ports/...", "domain", "services/internal/...",
+	{"services", []string{"ports/...", "domain", "services/internal/...", "services/notification/templates",
 		"github.com/google/uuid", "github.com/cenkalti/backoff/v5", "github.com/go-json-experiment/json/jsontext", "golang.org/x/time/rate",
 		"go.opentelemetry.io/otel", "go.opentelemetry.io/otel/attribute", "go.opentelemetry.io/otel/codes", "go.opentelemetry.io/otel/propagation",
 		"go.opentelemetry.io/otel/trace/...", "go.opentelemetry.io/otel/metric/..."}, []string{"adapters/...", "services/order", "services/notification", "services/deadletters",

@@ -7,6 +7,7 @@ import (
 
 	"example.com/orderflow/ports"
 	"example.com/orderflow/services/account"
+	"example.com/orderflow/services/deadletters"
 	"example.com/orderflow/services/internal/httpapi"
 	"example.com/orderflow/services/internal/mask"
 	"example.com/orderflow/services/notification"
@@ -99,7 +100,7 @@ func (s *sampler) sample(ctx context.Context, now time.Time) {
 		newField("progress", s.health[2], nil),
 		newField("rates", rates, nil),
 		newField("channels", s.channels, nil),
-		newField("jobs", []struct{}{}, nil),
+		newField("jobs", jobViews(s.parts.Letters.Jobs()), nil),
 	}
 	var newest []byte
 	if !now.Before(s.nextPoint) {
@@ -122,6 +123,14 @@ func (s *sampler) lookAtChannels(ctx context.Context) {
 	for i, channel := range channels {
 		s.channels[i] = notification.NewChannelView(channel)
 	}
+}
+
+func jobViews(jobs []deadletters.Job) []deadletters.JobView {
+	views := make([]deadletters.JobView, len(jobs))
+	for i, job := range jobs {
+		views[i] = deadletters.NewJobView(job)
+	}
+	return views
 }
 
 func ping(ctx context.Context, pinger ports.Pinger, ofProgress bool) HealthView {

@@ -3,6 +3,7 @@ package deadletters
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 
@@ -24,6 +25,9 @@ const (
 //	POST /dead-letters/replay                                     {"ids":[…]}, {"order_id":"…"}, {"reason":"…"} or {"all":true}
 //	POST /dead-letters/discard                                    the same
 //	POST /dead-letters/restore                                    the same, for discarded ones
+//	POST /dead-letters/jobs                                       "action":"replay", "rate":50, "expect":123, and the same
+//	GET  /dead-letters/jobs, GET /dead-letters/jobs/{id}          how far the latest jobs are
+//	POST /dead-letters/jobs/{id}/pause, …/resume, …/stop
 //
 // A decision also takes "dry_run":true and "by", its author: by default the
 // client's address. It covers "limit" dead letters at most, by default and at most
@@ -54,6 +58,12 @@ func NewHandler(service *Service, log *slog.Logger) (*Handler, error) {
 	routes := httpapi.Routes{
 		"/dead-letters":      {http.MethodGet: h.list},
 		"/dead-letters/{id}": {http.MethodGet: h.show},
+
+		"/dead-letters/jobs":             {http.MethodGet: h.listJobs, http.MethodPost: h.startJob},
+		"/dead-letters/jobs/{id}":        {http.MethodGet: h.showJob},
+		"/dead-letters/jobs/{id}/pause":  {http.MethodPost: h.controlJob(service.PauseJob)},
+		"/dead-letters/jobs/{id}/resume": {http.MethodPost: h.controlJob(service.ResumeJob)},
+		"/dead-letters/jobs/{id}/stop":   {http.MethodPost: h.controlJob(service.StopJob)},
 	}
 	for _, action := range []Action{Replay, Discard, Restore} {
 		routes["/dead-letters/"+string(action)] = httpapi.Methods{http.MethodPost: h.decide(action)}
@@ -143,6 +153,14 @@ func problem(err error) *httpapi.Problem {
 		return &httpapi.Problem{Code: "wrong_state", Detail: err.Error()}
 	case errors.As(err, &unreadable):
 		return httpapi.Unreadable("the dead letter", unreadable)
+	case errors.Is(err, ErrBusy):
+		return conflict("busy", fmt.Sprintf("%d jobs have not ended: wait for one, or stop one", MaxJobs))
+	case errors.Is(err, ErrTooMany):
+		return conflict("changed", err.Error()+"; look at them again")
+	case errors.Is(err, ErrJobEnded):
+		return conflict("ended", "the job has ended, or was stopped")
+	case errors.Is(err, ErrNotRunning):
+		return httpapi.Unavailable("the service is starting or stopping", err)
 	case errors.Is(err, ports.ErrNotFound):
 		return &httpapi.Problem{
 			Status: http.StatusNotFound, Code: "not_found",
@@ -156,4 +174,8 @@ func problem(err error) *httpapi.Problem {
 		return httpapi.Unavailable("the store is unavailable; send the request again", err)
 	}
 	return nil
+}
+
+func conflict(code, detail string) *httpapi.Problem {
+	return &httpapi.Problem{Status: http.StatusConflict, Code: code, Detail: detail}
 }

@@ -18,28 +18,41 @@ type decisionRequest struct {
 	Cursor string
 }
 
-// fields returns the fields of the body. They refuse empty values: a client whose
-// variable is empty must not select more than it meant to.
+const mustNotBeEmpty = "must not be empty"
+
 func (d *decisionRequest) fields(r *http.Request) []httpapi.Field {
-	const mustNotBeEmpty = "must not be empty"
+	return append(append(d.Selection.fields(), d.Decision.fields(r)...),
+		httpapi.Field{Name: "limit", Optional: true, To: &d.Limit, Must: "must be a whole number from 1 to 1000", Valid: func() bool { return d.Limit >= 1 && d.Limit <= maxPage }},
+		httpapi.Field{Name: "cursor", Optional: true, To: &d.Cursor, Must: mustNotBeEmpty, Valid: func() bool { return d.Cursor != "" }},
+	)
+}
+
+// fields returns the fields that select. They refuse empty values: a client whose variable
+// is empty must not select more than it meant to.
+func (s *Selection) fields() []httpapi.Field {
 	isInvalidID := func(id string) bool { return id == "" || len(id) > 256 } // no dead letter has a longer id
 	return []httpapi.Field{
-		{Name: "ids", Optional: true, To: &d.IDs, Must: "must be 1 to 1000 ids, each of 1 to 256 bytes", Valid: func() bool {
-			return len(d.IDs) > 0 && len(d.IDs) <= maxPage && !slices.ContainsFunc(d.IDs, isInvalidID)
+		{Name: "ids", Optional: true, To: &s.IDs, Must: "must be 1 to 1000 ids, each of 1 to 256 bytes", Valid: func() bool {
+			return len(s.IDs) > 0 && len(s.IDs) <= maxPage && !slices.ContainsFunc(s.IDs, isInvalidID)
 		}},
-		{Name: "order_id", Optional: true, To: (*string)(&d.OrderID), Must: mustBeOrderID, Valid: func() bool {
-			id, err := domain.ParseOrderID(string(d.OrderID))
-			d.OrderID = id
+		{Name: "order_id", Optional: true, To: (*string)(&s.OrderID), Must: mustBeOrderID, Valid: func() bool {
+			id, err := domain.ParseOrderID(string(s.OrderID))
+			s.OrderID = id
 			return err == nil
 		}},
-		{Name: "reason", Optional: true, To: &d.Reason, Must: mustNotBeEmpty, Valid: func() bool { return d.Reason != "" }},
-		{Name: "all", Optional: true, To: &d.All},
-		access.AuthorField(r, &d.By),
-		{Name: "dry_run", Optional: true, To: &d.DryRun},
-		{Name: "limit", Optional: true, To: &d.Limit, Must: "must be a whole number from 1 to 1000", Valid: func() bool { return d.Limit >= 1 && d.Limit <= maxPage }},
-		{Name: "cursor", Optional: true, To: &d.Cursor, Must: mustNotBeEmpty, Valid: func() bool { return d.Cursor != "" }},
+		{Name: "reason", Optional: true, To: &s.Reason, Must: mustNotBeEmpty, Valid: func() bool { return s.Reason != "" }},
+		{Name: "all", Optional: true, To: &s.All},
 	}
 }
+
+func (d *Decision) fields(r *http.Request) []httpapi.Field {
+	return []httpapi.Field{
+		access.AuthorField(r, &d.By),
+		{Name: "dry_run", Optional: true, To: &d.DryRun},
+	}
+}
+
+var mustSelect = domain.FieldError{Field: "ids", Reason: "or another field must select dead letters: give exactly one of ids, order_id, reason, all"}
 
 // decisionJSON is the answer to a decision.
 type decisionJSON struct {
@@ -66,7 +79,7 @@ func (h *Handler) decide(action Action) httpapi.HandlerFunc {
 			return err
 		}
 		if !request.IsValid() {
-			return httpapi.Invalid(domain.FieldError{Field: "ids", Reason: "or another field must select dead letters: give exactly one of ids, order_id, reason, all"})
+			return httpapi.Invalid(mustSelect)
 		}
 		ctx, cancel := httpapi.Begin(r, h.RequestTimeout)
 		defer cancel()

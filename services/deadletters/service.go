@@ -31,6 +31,7 @@ type Service struct {
 	queue ports.DeadLetterQueue
 	log   *slog.Logger
 	retry retry.Store
+	jobs  jobs
 }
 
 // NewService returns an error if the store or the queue is nil. If log is nil, the
@@ -44,8 +45,9 @@ func NewService(store ports.DeadLetters, queue ports.DeadLetterQueue, log *slog.
 }
 
 // Run moves dead letters from the broker into the store until ctx ends. After a
-// crash it may store one again, which changes nothing.
+// crash it may store one again, which changes nothing. While it runs, jobs do, too.
 func (s *Service) Run(ctx context.Context) error {
+	defer s.jobs.open(ctx)()
 	return s.queue.Drain(ctx, func(ctx context.Context, letter ports.DeadLetter) error {
 		err := s.retry.UntilAvailable(ctx, func() error { return s.store.Put(ctx, letter) })
 		if err != nil {

@@ -24,6 +24,7 @@ import (
 //	DELETE /channels/{name}              forgets a channel that is not configured any more
 //	POST   /channels/{name}/pause        {"receiver":"…","reason":"…","by":"…"}, all optional
 //	POST   /channels/{name}/resume       {"receiver":"…","by":"…"}, all optional
+//	POST   /channels/{name}/test         {"to":"…","receiver":"…","language":"…"}, all optional: sends a test
 //	GET    /contacts/{user_id}           a user's contact
 //	PUT    /contacts/{user_id}           {"language":"en","addresses":{"email":"…"},"off":["webhook"]}, all optional
 //	DELETE /contacts/{user_id}
@@ -50,6 +51,7 @@ func NewAdminHandler(control *Control, log *slog.Logger) (*AdminHandler, error) 
 		"/channels/{name}":        {http.MethodDelete: h.forgetChannel},
 		"/channels/{name}/pause":  {http.MethodPost: h.pause},
 		"/channels/{name}/resume": {http.MethodPost: h.resume},
+		"/channels/{name}/test":   {http.MethodPost: h.test},
 		"/contacts/{user_id}":     {http.MethodGet: h.contact, http.MethodPut: h.putContact, http.MethodDelete: h.deleteContact},
 		"/users/{user_id}/forget": {http.MethodPost: h.forget},
 	}, log)
@@ -127,6 +129,23 @@ func (h *AdminHandler) resume(w http.ResponseWriter, r *http.Request) error {
 		return conflict("not_paused", detail)
 	}
 	return writePause(w, pause, err)
+}
+
+func (h *AdminHandler) test(w http.ResponseWriter, r *http.Request) error {
+	var test TestSend
+	if r.ContentLength != 0 {
+		optional := func(name string, to *string) httpapi.Field {
+			return httpapi.Field{Name: name, Optional: true, To: to, Must: "must not be empty", Valid: func() bool { return *to != "" }}
+		}
+		if err := httpapi.ReadObject(w, r, "a test", optional("to", &test.To), optional("receiver", &test.Receiver), optional("language", &test.Language)); err != nil {
+			return err
+		}
+	}
+	attempt, err := h.control.SendTest(r.Context(), r.PathValue("name"), test, access.Author(r))
+	if err != nil {
+		return problem(err)
+	}
+	return httpapi.WriteJSON(w, http.StatusOK, newAttemptView(attempt))
 }
 
 func writePause(w http.ResponseWriter, pause ports.Pause, err error) error {

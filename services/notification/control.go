@@ -39,6 +39,10 @@ type ChannelInfo struct {
 	Addressed ports.AddressedChannel // checks addresses; nil if the channel has none
 	Endpoints []Endpoint             // as in its [Route]: operators may name one instead of its receiver
 	Pinger    ports.Pinger           // the service is ready only while it answers; may be nil
+
+	// For tests, as in the channel's [Route].
+	Sender   ports.Channel // nil: no tests can be sent
+	Renderer Renderer
 }
 
 // NewControl returns an error if a part of the store is nil, if two channels have the

@@ -22,12 +22,12 @@ import (
 	"example.com/orderflow/services/notification"
 )
 
-// The documents of the two handlers. Other packages serve dead letters and the account, and the
-// programs serve the log level and profiles.
+// The documents of the two handlers. Other packages serve dead letters, the account and the
+// console, and the programs serve the log level and profiles.
 var (
 	public = apitest.Load(notification.OpenAPI, isPublic)
 	admin  = apitest.Load(notification.OpenAPI, func(path string) bool {
-		return !isPublic(path) && !strings.HasPrefix(path, "/dead-letters") && !strings.HasPrefix(path, "/debug/") && path != "/log-level" && path != "/metrics" && path != "/account" && path != "/status" && path != "/session"
+		return !isPublic(path) && !strings.HasPrefix(path, "/dead-letters") && !strings.HasPrefix(path, "/debug/") && path != "/log-level" && path != "/metrics" && path != "/account" && path != "/status" && path != "/session" && path != "/" && !strings.HasPrefix(path, "/console/")
 	})
 )
 

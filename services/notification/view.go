@@ -48,9 +48,13 @@ func NewView(n domain.Notification) View {
 		v.SentAt = v.At
 	}
 	for i, a := range n.Attempts {
-		v.Attempts[i] = AttemptView{httpapi.FormatTime(a.At), a.Duration.Milliseconds(), a.Outcome, a.Code, a.Answer}
+		v.Attempts[i] = newAttemptView(a)
 	}
 	return v
+}
+
+func newAttemptView(a domain.Attempt) AttemptView {
+	return AttemptView{httpapi.FormatTime(a.At), a.Duration.Milliseconds(), a.Outcome, a.Code, a.Answer}
 }
 
 // newPublicView returns the view for the public. It masks addresses, which receivers may

@@ -10,14 +10,21 @@ import (
 	"example.com/orderflow/services/order"
 )
 
-// described checks all answers against the description. The program serves the log
-// level, profiles, metrics and the account.
-var described = apitest.Load(order.OpenAPI, func(path string) bool {
-	return !strings.HasPrefix(path, "/debug/") && path != "/log-level" && path != "/metrics" && path != "/account" && path != "/status" && path != "/session"
-})
+// described and admin check all answers against the description of the two handlers. The
+// program serves the log level, profiles, metrics and the account.
+var (
+	described = apitest.Load(order.OpenAPI, func(path string) bool {
+		return !strings.HasPrefix(path, "/debug/") && path != "/log-level" && path != "/metrics" && path != "/account" && path != "/status" && path != "/session" && !isAdmin(path)
+	})
+	admin = apitest.Load(order.OpenAPI, isAdmin)
+)
+
+func isAdmin(path string) bool {
+	return strings.HasPrefix(path, "/trace/") || strings.HasPrefix(path, "/users/")
+}
 
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(apitest.Main{Tests: m, Documents: []*apitest.Document{described}})
+	goleak.VerifyTestMain(apitest.Main{Tests: m, Documents: []*apitest.Document{described, admin}})
 }
 
 // must returns a constructor's value, and panics if the constructor failed.

@@ -166,11 +166,16 @@ func (c *Channels) Close() {
 func (c *Channels) Infos() []notification.ChannelInfo {
 	infos := make([]notification.ChannelInfo, len(c.opened))
 	for i, opened := range c.opened {
-		infos[i] = notification.ChannelInfo{Name: opened.name, Kind: opened.kind, Endpoints: opened.endpoints}
-		infos[i].Addressed, _ = opened.channel.(ports.AddressedChannel)
-		infos[i].Pinger, _ = opened.channel.(ports.Pinger)
+		infos[i] = opened.info()
 	}
 	return infos
+}
+
+func (o openChannel) info() notification.ChannelInfo {
+	info := notification.ChannelInfo{Name: o.name, Kind: o.kind, Sender: o.channel, Renderer: o.renderer, Endpoints: o.endpoints}
+	info.Addressed, _ = o.channel.(ports.AddressedChannel)
+	info.Pinger, _ = o.channel.(ports.Pinger)
+	return info
 }
 
 // Routes returns the channels' routes, each from its own queue, and logs them.

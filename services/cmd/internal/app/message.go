@@ -1,7 +1,6 @@
 package app
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +11,7 @@ import (
 	"example.com/orderflow/adapters/logchannel"
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
+	"example.com/orderflow/services/notification"
 )
 
 // find returns the channel with the name.
@@ -59,30 +59,18 @@ func (c *Channels) Preview(ctx context.Context, channel, language string, event 
 	return err
 }
 
-// SendTest sends a notification, marked as a test, by the channel. The address is empty
-// for a channel without addresses.
-func (c *Channels) SendTest(ctx context.Context, channel, address, language, id string, event domain.Event) (ports.Answer, error) {
+// SendTest sends a notification, marked as a test, by the channel. Its error also says that
+// the receiver has not accepted it.
+func (c *Channels) SendTest(ctx context.Context, channel string, test notification.TestSend) (domain.Attempt, error) {
 	opened, err := c.find(channel)
 	if err != nil {
-		return ports.Answer{}, err
+		return domain.Attempt{}, err
 	}
-	addressed, ok := opened.channel.(ports.AddressedChannel)
-	switch {
-	case opened.kind == kindLog:
-		return ports.Answer{}, errors.New("the channel log has no receiver; the command preview prints its line")
-	case ok && address == "":
-		return ports.Answer{}, UsageErrorf("--to: give the address to send to")
-	case ok:
-		if err := addressed.CheckAddress(address); err != nil {
-			return ports.Answer{}, UsageErrorf("--to: the address %w", err)
-		}
+	attempt, err := opened.info().SendTest(ctx, test)
+	var invalid *domain.InvalidError
+	if errors.As(err, &invalid) {
+		fault := invalid.Fields[0]
+		return attempt, UsageErrorf("--%s: it %s", fault.Field, fault.Reason)
 	}
-	message := ports.Outgoing{ID: id, Event: event, Attempt: 1, Address: address, Test: true}
-	if opened.renderer != nil {
-		if message.Content, err = opened.renderer.Render(event, language, true); err != nil {
-			return ports.Answer{}, err
-		}
-	}
-	answer, err := opened.channel.Send(ctx, message)
-	return ports.Answer{Code: cmp.Or(answer.Code, "no code"), Text: answer.Text}, err
+	return attempt, err
 }

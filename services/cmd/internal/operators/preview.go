@@ -6,13 +6,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
-
-	"github.com/google/uuid"
 
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 	"example.com/orderflow/services/cmd/internal/app"
+	"example.com/orderflow/services/notification"
 	"example.com/orderflow/services/notification/templates"
 )
 
@@ -60,13 +58,11 @@ func (p *preview) Run(ctx context.Context, notifying *app.Notifying, common *app
 
 // testSend is the command that sends a notification marked as a test.
 type testSend struct {
-	Channel string `default:"email" help:"The channel."`
-	To      string `placeholder:"ADDRESS" help:"Where to send it."`
-	Locale  string `name:"language" placeholder:"TAG" help:"Language tag, such as de; default: --default-language."`
+	Channel  string `default:"email" help:"The channel."`
+	To       string `placeholder:"ADDRESS" help:"Where to send it."`
+	Receiver string `placeholder:"NAME" help:"Instead of --to: an endpoint of the channel; default: the only one."`
+	Locale   string `name:"language" placeholder:"TAG" help:"Language tag, such as de; default: --default-language."`
 }
-
-// testTimeout is how long the receiver may take.
-const testTimeout = 30 * time.Second
 
 func (c *testSend) Run(ctx context.Context, notifying *app.Notifying, common *app.Common, streams app.Streams) error {
 	channels, err := notifying.OpenChannels(nil, commandLog(streams))
@@ -74,12 +70,10 @@ func (c *testSend) Run(ctx context.Context, notifying *app.Notifying, common *ap
 		return err
 	}
 	defer channels.Close()
-	ctx, cancel := context.WithTimeout(ctx, testTimeout)
-	defer cancel()
-	answer, err := channels.SendTest(ctx, c.Channel, c.To, c.Locale, "test-"+uuid.NewString(), templates.Sample())
+	attempt, err := channels.SendTest(ctx, c.Channel, notification.TestSend{To: c.To, Receiver: c.Receiver, Language: c.Locale})
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(streams.Out, "sent; the receiver answered %s %s\n", oneLine(answer.Code), oneLine(answer.Text))
+	_, err = fmt.Fprintf(streams.Out, "sent; the receiver answered %s %s\n", oneLine(cmp.Or(attempt.Code, "no code")), oneLine(attempt.Answer))
 	return err
 }
