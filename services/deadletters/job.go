@@ -207,11 +207,9 @@ func (j *job) list(ctx context.Context, query ports.DeadLetterQuery) (page ports
 // it waits: that is no fault of the letters.
 func (j *job) decide(ctx context.Context, limiter *rate.Limiter, batch int, ids []string) error {
 	for len(ids) > 0 {
-		if !j.mayGoOn(ctx) {
-			return errStopped
-		}
 		now := ids[:min(batch, len(ids))]
-		if limiter.WaitN(ctx, len(now)) != nil {
+		j.sleep(ctx, limiter.ReserveN(time.Now(), len(now)).Delay())
+		if !j.mayGoOn(ctx) {
 			return errStopped
 		}
 		ids = ids[len(now):]
@@ -247,13 +245,18 @@ func (j *job) decide(ctx context.Context, limiter *rate.Limiter, batch int, ids 
 // outagePause is the time between two tries while the store or the broker does not answer.
 const outagePause = 5 * time.Second
 
-// wait shows the outage, and waits for a while, or until the job was changed or ctx ends.
+// wait shows the outage, and waits for a while.
 func (j *job) wait(ctx context.Context, outage error) {
 	j.update(func(job *Job) { job.Stalled = mask.Error(outage).Error() })
+	j.sleep(ctx, outagePause)
+}
+
+// sleep waits for d, or until the job was changed or ctx ends.
+func (j *job) sleep(ctx context.Context, d time.Duration) {
 	j.mu.Lock()
 	changed := j.changed
 	j.mu.Unlock()
-	timer := time.NewTimer(outagePause)
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:

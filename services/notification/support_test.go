@@ -1,6 +1,7 @@
 package notification_test
 
 import (
+	"context"
 	"flag"
 	"net/http"
 	"net/http/httptest"
@@ -89,7 +90,7 @@ func newControl(t *testing.T, store notification.Store) *notification.Control {
 	t.Helper()
 	return must(notification.NewControl(store, []notification.ChannelInfo{
 		{Name: "log", Kind: "log"},
-		{Name: "email", Kind: "smtp", Addressed: addressRule{must: "@"}},
+		{Name: "email", Kind: "smtp", Addressed: addressRule{must: "@"}, Sender: addressRule{must: "@"}},
 		{Name: "webhook", Kind: "webhook", Addressed: addressRule{must: "https://"}},
 	}, discard))
 }
@@ -105,6 +106,10 @@ func (a addressRule) CheckAddress(address string) error {
 		return nil
 	}
 	return errNoAddress(a.must)
+}
+
+func (addressRule) Send(context.Context, ports.Outgoing) (ports.Answer, error) {
+	return ports.Answer{Code: "250", Text: "OK"}, nil
 }
 
 type errNoAddress string
