@@ -238,7 +238,7 @@ func TestHeader(t *testing.T) {
 		{[]string{"Bearer a,b"}, "", httpapi.Unauthenticated{Reason: "the header Authorization must be Bearer and one token", Malformed: true}},
 		{[]string{"Bearer é"}, "", httpapi.Unauthenticated{Reason: "the header Authorization must be Bearer and one token", Malformed: true}},
 		{[]string{"Bearer a", "Bearer a"}, "", httpapi.Unauthenticated{Reason: "the header Authorization is given more than once", Malformed: true}},
-		{[]string{"Bearer " + strings.Repeat("a", maxToken+1)}, "", httpapi.Unauthenticated{Reason: "the token is larger than 8 KiB"}},
+		{[]string{"Bearer " + strings.Repeat("a", httpapi.MaxToken+1)}, "", httpapi.Unauthenticated{Reason: "the token is larger than 8 KiB"}},
 	} {
 		token, err := tokenOf(http.Header{"Authorization": tt.values})
 		var u *httpapi.Unauthenticated
