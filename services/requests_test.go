@@ -2,6 +2,7 @@
 package services_test
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -14,6 +15,9 @@ import (
 	"testing"
 
 	"example.com/orderflow/adapters/memory"
+	"example.com/orderflow/ports"
+	"example.com/orderflow/services/account"
+	"example.com/orderflow/services/console"
 	"example.com/orderflow/services/deadletters"
 	"example.com/orderflow/services/notification"
 	"example.com/orderflow/services/order"
@@ -102,6 +106,15 @@ func must[T any](t *testing.T, value T, err error) T {
 	return value
 }
 
+// channel sends nothing.
+type channel struct{}
+
+func (channel) Name() string { return "log" }
+
+func (channel) Send(context.Context, ports.Outgoing) (ports.Answer, error) {
+	return ports.Answer{Code: "250"}, nil
+}
+
 // newAPIs returns the services' interfaces by their hosts.
 func newAPIs(t *testing.T) map[string][]api {
 	t.Helper()
@@ -113,23 +126,50 @@ func newAPIs(t *testing.T) map[string][]api {
 	must(t, orders, err)
 	control, err := notification.NewControl(notification.Store{
 		Deliveries: store.Deliveries(), States: store.ChannelStates(), Contacts: store.Contacts(), DeadLetters: store.DeadLetters(),
-	}, []notification.ChannelInfo{{Name: "log", Kind: "log"}}, log)
+	}, []notification.ChannelInfo{{Name: "log", Kind: "log", Sender: channel{}}}, log)
 	must(t, control, err)
 	letters, err := deadletters.NewService(store.DeadLetters(), broker.DeadLetterQueue(), log)
 	must(t, letters, err)
 
+	office, err := account.New(account.Parts{
+		Orders: store.Orders().Account, Deliveries: store.Deliveries(), States: store.ChannelStates(), DeadLetters: store.DeadLetters(), DeadLetterQueue: broker.DeadLetterQueue(),
+	})
+	must(t, office, err)
 	orderHandler, err1 := order.NewHandler(orders, nil, nil, log)
+	must(t, orderHandler, err1)
+	orderAdmin, err := order.NewAdminHandler(orders, log)
+	must(t, orderAdmin, err)
+	page, err := console.New(console.Parts{
+		Program: "orderflow", Version: "v1", Office: office, Control: control, Letters: letters, Orders: store.Orders(), Place: orderHandler.PlaceForOperator,
+	}, log)
+	must(t, page, err)
+	run(t, letters.Run)
+	run(t, page.Run)
 	notificationHandler, err2 := notification.NewHandler(control, nil, nil, log)
 	admin, err3 := notification.NewAdminHandler(control, log)
 	lettersHandler, err4 := deadletters.NewHandler(letters, log)
-	for _, err := range []error{err1, err2, err3, err4} {
+	for _, err := range []error{err2, err3, err4} {
 		must(t, 0, err)
 	}
 	return map[string][]api{
 		"localhost:8080": {orderHandler},
 		"localhost:8081": {notificationHandler},
-		"localhost:9081": {admin, lettersHandler},
+		"localhost:9080": {orderAdmin},
+		"localhost:9081": {admin, lettersHandler, page},
 	}
+}
+
+// run runs a part of a service until the test ends.
+func run(t *testing.T, part func(context.Context) error) {
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- part(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // The file has every operation of every service, and all its requests work.
@@ -164,7 +204,12 @@ func TestRequestsFile(t *testing.T) {
 		_, operation := mux.Handler(r)
 		delete(missing, r.Host+" "+operation)
 		w := httptest.NewRecorder()
-		mux.ServeHTTP(w, r)
+		ctx, stop := context.WithCancel(t.Context())
+		if operation == "GET /console/events" {
+			stop() // otherwise it lasts
+		}
+		mux.ServeHTTP(w, r.WithContext(ctx))
+		stop()
 		if sent.status == 0 && w.Code/100 != 2 || sent.status != 0 && sent.status != w.Code {
 			t.Errorf("%s: %s %s: answered %d %s, want %d (0: success)", sent.title, sent.method, sent.url, w.Code, w.Body, sent.status)
 		}
