@@ -1,0 +1,134 @@
+// Dead letters: their groups, the letters one by one, and the jobs that decide about them.
+import { get, withQuery } from './api.js';
+import { decideAll } from './decide.js';
+import { h, setText, show } from './dom.js';
+import { letterFilter, selectionOf } from './letterfilter.js';
+import { number, plural } from './format.js';
+import { deadLetters } from './header.js';
+import { isActive, jobList, selectionText } from './jobs.js';
+import { letterStates, tag } from './labels.js';
+import { live, watch } from './live.js';
+import { paged } from './pages.js';
+import { address } from './router.js';
+import { mayAct } from './session.js';
+import { table } from './table.js';
+import { at } from './when.js';
+
+const pace = 2000; // the groups are counted at most once in this time
+
+export function lettersView(target) {
+  const filter = letterFilter();
+  const jobs = jobList(() => refresh());
+  const groups = groupTable(() => filter.values);
+  const list = paged(letterTable(), '/dead-letters');
+  const title = h('h2');
+  const whole = h('div', { class: 'actions' });
+  const total = h('p', { class: 'verdict' });
+  const fault = h('p', { class: 'fault', role: 'alert', hidden: true });
+  const groupPanel = h('section', { class: 'panel' }, h('h2', null, 'By reason and channel'), fault, groups.node);
+  const node = h('div', { class: 'page' }, h('div', { class: 'page-head' }, h('h1', null, 'Dead letters'), total), filter.node, jobs.node, groupPanel,
+    h('section', { class: 'panel' }, h('div', { class: 'panel-head' }, title, whole), list.node));
+  const mine = new AbortController();
+  let count = -1; // of the live state when the groups were counted
+  let countedAt = 0;
+  let counting = false;
+
+  async function countGroups() {
+    if (counting) return;
+    counting = true;
+    countedAt = performance.now();
+    count = deadLetters(live.state);
+    try {
+      const answer = await get(withQuery('/dead-letters/groups', filter.values), mine.signal);
+      groups.update(answer.groups);
+      setText(total, answer.total === 0 ? nothing(filter.values) : `${plural(answer.total, 'letter')} in ${answer.more ? 'more than ' : ''}${plural(answer.groups.length, 'group')}.`);
+      total.dataset.tone = answer.total > 0 && filter.values.state === 'waiting' ? 'bad' : 'good';
+      whole.replaceChildren(...decideAboutAll(filter.values, answer.total));
+      show(fault, false);
+    } catch (problem) {
+      if (mine.signal.aborted) return;
+      setText(fault, problem.message);
+      show(fault, true);
+    } finally {
+      counting = false;
+    }
+  }
+
+  function refresh() {
+    countGroups();
+    list.again();
+  }
+
+  function change({ query }) {
+    filter.update(query);
+    show(groupPanel, !filter.values.reason);
+    setText(title, filter.values.reason ? `${filter.values.channel ?? 'All channels'}: ${filter.values.reason}` : 'One by one, the oldest first');
+    countGroups();
+    list.show({ ...filter.values, limit: 25 });
+  }
+
+  change(target);
+  const unwatch = watch(() => {
+    jobs.update(live.state?.jobs ?? []);
+    const hasChanged = count !== deadLetters(live.state) || live.state?.jobs.some((job) => !job.dry_run && isActive(job));
+    if (live.connection === 'live' && hasChanged && performance.now() - countedAt > pace) countGroups();
+  });
+  return {
+    node,
+    change,
+    leave() {
+      unwatch();
+      mine.abort();
+      list.leave();
+    },
+  };
+}
+
+function nothing(values) {
+  if (Object.keys(selectionOf(values)).length > 0) return 'Nothing matches.';
+  return { waiting: 'Nothing waits.', replayed: 'Nothing was replayed.', discarded: 'Nothing is discarded.' }[values.state];
+}
+
+const actionsOfState = { waiting: [['replay', 'Replay'], ['discard', 'Discard']], replayed: [], discarded: [['restore', 'Restore']] };
+
+function buttons(values, selection, subject) {
+  if (!mayAct()) return [];
+  return actionsOfState[values.state].map(([action, verb]) => h('button', {
+    class: 'small', type: 'button', 'aria-label': `${verb} ${subject}`, click: () => decideAll(action, selection(), selectionText(selection())),
+  }, `${verb} …`));
+}
+
+const decideAboutAll = (values, total) => (total > 0 ? buttons(values, () => selectionOf(values), 'all that match') : []);
+
+function groupTable(values) {
+  const narrowed = (g) => ({ ...values(), channel: g.channel, reason: g.reason });
+  return table({
+    caption: 'Dead letters by reason and channel, the largest group first',
+    empty: 'Nothing waits.',
+    key: (g) => JSON.stringify([g.channel, g.reason, values()]),
+    columns: [
+      { title: 'Reason', wide: true, make: (g) => h('a', { class: 'reason', href: address('/dead-letters', narrowed(g)) }, g.reason) },
+      { title: 'Channel', text: (g) => g.channel || 'log' },
+      { title: 'Letters', numeric: true, text: (g) => number(g.count) },
+      { title: 'Oldest', make: (g) => at(g.oldest) },
+      { title: 'Newest', make: (g) => at(g.newest) },
+      ...(mayAct() ? [{ wide: true, end: true, make: (g) => h('span', { class: 'actions' }, buttons(values(), () => selectionOf(narrowed(g)), `${g.channel}: ${g.reason}`)) }] : []),
+    ],
+  });
+}
+
+function letterTable() {
+  return table({
+    caption: 'Dead letters, the oldest first',
+    empty: 'There is no such letter.',
+    key: (l) => `${l.id} ${l.state} ${l.last_failure}`,
+    columns: [
+      { title: 'Letter', wide: true, make: (l) => h('a', { class: 'id', href: `#/dead-letters/${encodeURIComponent(l.id)}` }, l.id) },
+      { title: 'Channel', text: (l) => l.subscription || 'log' },
+      { title: 'Reason', wide: true, make: (l) => h('span', { class: 'reason' }, l.reason) },
+      { title: 'Attempts', numeric: true, text: (l) => number(l.attempts) },
+      { title: 'Failed', make: (l) => at(l.last_failure) },
+      { title: 'State', half: true, make: (l) => tag(letterStates, l.state) },
+    ],
+  });
+}
