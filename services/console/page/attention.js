@@ -6,6 +6,8 @@ import { address } from './router.js';
 
 const tooLong = 60; // seconds that an event may wait to be published
 
+export const isLate = (waiting) => Boolean(waiting?.oldest) && age(waiting.oldest) > tooLong;
+
 // Returns findings: {key, tone, text, detail, href, link}.
 export function findings(state) {
   const { account, store, broker, progress, channels } = state;
@@ -17,7 +19,7 @@ export function findings(state) {
   for (const text of differences(account)) add('bad', text, text, { detail: 'orderflow audit lists the orders by id.' });
   for (const fault of account.faults ?? []) add('wait', `fault ${fault.part}`, `The account lacks a part: ${fault.part}.`, { detail: fault.error });
   const waiting = account.orders?.waiting;
-  if (waiting?.oldest && age(waiting.oldest) > tooLong && broker.status !== 'down') {
+  if (isLate(waiting) && broker.status !== 'down') {
     add('wait', 'waiting', `${plural(waiting.count, 'event waits', 'events wait')} to be published, the oldest for ${duration(age(waiting.oldest))}.`);
   }
   for (const channel of channels) addChannel(channel, add);

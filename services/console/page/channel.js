@@ -4,13 +4,13 @@ import { accountOf } from './channels.js';
 import { command, commands, curl } from './commands.js';
 import { h, setText, show } from './dom.js';
 import { milliseconds, number, plural, rate } from './format.js';
-import { channelState, notificationStates, outcomes, pauseKinds, tag } from './labels.js';
+import { channelState, outcomes, pauseKinds, tag } from './labels.js';
 import { live, watch } from './live.js';
 import { paged } from './pages.js';
 import { pauseButton, resume } from './pause.js';
 import { mayAct } from './session.js';
 import { changing, table } from './table.js';
-import { ago, at } from './when.js';
+import { ahead, at } from './when.js';
 
 const pageSize = 20;
 
@@ -21,7 +21,7 @@ export function channelView({ params: [name] }) {
   const pauses = pauseTable();
   const waiting = waitingList(name);
   const missing = h('p', { class: 'empty', hidden: true }, 'No notifier has or had a channel of this name.');
-  const content = h('div', null,
+  const content = h('div', { class: 'stack' },
     h('section', { class: 'panel' }, h('h2', null, 'Pauses'), pauses.node),
     waiting.node, mayAct() && testForm(name), commands('As a command', () => lines(name)));
   const node = h('div', { class: 'page' }, h('p', { class: 'back' }, h('a', { href: '#/channels' }, 'All channels')),
@@ -75,7 +75,7 @@ function pauseTable() {
 }
 
 function whyPaused(p) {
-  const probe = p.next_probe && ago(p.next_probe);
+  const probe = p.next_probe && ahead(p.next_probe);
   const failed = p.failed_probes ? ` ${plural(p.failed_probes, 'probe')} failed.` : '';
   return changing(h('span', { class: 'lines' }, p.reason ? h('span', { class: 'answer' }, p.reason) : '', probe ? h('span', null, 'Next probe ', probe, '.', failed) : ''), () => probe?.update());
 }
@@ -91,7 +91,6 @@ function waitingList(channel) {
     columns: [
       { title: 'Order', wide: true, make: (u) => h('a', { class: 'id', href: `#/orders/${u.order_id}` }, u.order_id) },
       { title: 'To', text: (u) => u.recipient ?? '–' },
-      { title: 'State', half: true, make: (u) => tag(notificationStates, u.state) },
       { title: 'Since', make: (u) => at(u.at) },
       { title: 'Next try', make: (u) => (u.next_try ? at(u.next_try) : h('span', { class: 'quiet' }, '–')) },
       { title: 'Receiver', text: (u) => u.receiver ?? '–' },

@@ -32,13 +32,14 @@ function update() {
 function banner(connection, since, state) {
   const [text, button] =
     connection === 'lost' ? [`No connection since ${time(since)}. The figures are from then. The page tries to connect again.`, 'Try now']
-      : connection === 'paused' ? [`Live updates are paused since ${time(since)}. The figures are from then.`, 'Go on']
+      : connection === 'paused' ? [`Live updates have been paused since ${time(since)}. The figures are from then.`, '']
         : state && state.version !== firstVersion ? [`orderflow is now version ${state.version}. This page is of ${firstVersion}.`, 'Load it again']
           : ['', ''];
   show(part('banner'), text !== '');
   setAttribute(part('banner'), 'data-state', connection);
   setText(part('banner-text'), text);
   setText(part('banner-button'), button);
+  show(part('banner-button'), button !== '');
 }
 
 // How many dead letters wait.

@@ -42,9 +42,9 @@ function outcome(job) {
 }
 
 // The selection of a job in words.
-export function selectionText({ ids, channel, reason, type, user_id: user, order_id: order, since, until } = {}) {
-  if (ids) return plural(ids.length, 'chosen letter');
-  const parts = [channel && `channel ${channel}`, reason && `reason “${reason}”`, type && `type ${type}`, user && `user ${user}`, order && `order ${order}`,
+export function selectionText({ ids, channel, group, reason, type, user_id: user, order_id: order, since, until } = {}) {
+  if (ids) return plural(ids.length ?? ids, 'chosen letter');
+  const parts = [channel && `channel ${channel}`, group, reason && `reason “${reason}”`, type && `type ${type}`, user && `user ${user}`, order && `order ${order}`,
     since && `since ${since}`, until && `until ${until}`].filter(Boolean);
   return parts.length > 0 ? parts.join(', ') : 'all';
 }

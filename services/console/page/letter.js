@@ -9,7 +9,7 @@ import { at } from './when.js';
 
 export function letterView({ params: [id] }) {
   const fault = h('p', { class: 'fault', role: 'alert', hidden: true });
-  const content = h('div', null, h('p', { class: 'quiet' }, 'Loading.'));
+  const content = h('div', { class: 'stack' }, h('p', { class: 'quiet' }, 'Loading.'));
   const state = tag(letterStates);
   const buttons = h('span', { class: 'actions' });
   const node = h('div', { class: 'page' },

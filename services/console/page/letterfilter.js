@@ -3,8 +3,9 @@ import { h, setText } from './dom.js';
 import { live } from './live.js';
 import { address } from './router.js';
 
-const labels = { channel: 'Channel', reason: 'Reason contains', type: 'Type', user_id: 'User', since: 'From', until: 'To' };
+const labels = { group: 'Group', channel: 'Channel', reason: 'Reason contains', type: 'Type', user_id: 'User', since: 'From', until: 'To' };
 const names = Object.keys(labels);
+const shownNames = names.slice(1); // a group is chosen from the list
 const times = ['since', 'until'];
 const states = ['waiting', 'replayed', 'discarded'];
 
@@ -24,16 +25,16 @@ export function letterFilter() {
   };
   const submit = (event) => {
     event.preventDefault();
-    const query = Object.fromEntries(names.map((name) => [name, fields[name].value.trim()]));
+    const query = Object.fromEntries(shownNames.map((name) => [name, fields[name].value.trim()]));
     for (const name of times) if (query[name]) query[name] = new Date(query[name]).toISOString();
-    location.hash = address('/dead-letters', withState(values.state, query));
+    location.hash = address('/dead-letters', withState(values.state, { ...query, group: values.group }));
   };
   const tabs = states.map((state) => h('a', null, state));
   const summary = h('summary');
   const clear = h('a', { class: 'button' }, 'Clear');
   const details = h('details', { class: 'filter-details' }, summary,
     h('form', { class: 'filter', role: 'search', 'aria-label': 'Dead letters', submit },
-      names.map((name) => h('div', { class: `field ${name}` }, h('label', { for: `filter-${name}` }, labels[name]), fields[name])),
+      shownNames.map((name) => h('div', { class: `field ${name}` }, h('label', { for: `filter-${name}` }, labels[name]), fields[name])),
       h('div', { class: 'filter-end' }, h('button', { class: 'primary', type: 'submit' }, 'Filter'), clear)));
   const node = h('div', { class: 'filter-bar' }, h('nav', { class: 'tabs', 'aria-label': 'State' }, tabs), details);
 
@@ -50,10 +51,10 @@ export function letterFilter() {
     });
     const channels = new Set([...(live.state?.channels ?? []).map((c) => c.name), ...(values.channel ? [values.channel] : [])]);
     channel.replaceChildren(h('option', { value: '' }, 'all'), ...[...channels].map((name) => h('option', { value: name }, name)));
-    for (const name of names) fields[name].value = times.includes(name) ? local(values[name]) : values[name] ?? '';
-    const used = names.filter((name) => values[name]);
+    for (const name of shownNames) fields[name].value = times.includes(name) ? local(values[name]) : values[name] ?? '';
+    const used = shownNames.filter((name) => values[name]);
     setText(summary, used.length === 0 ? 'Filter' : `Filter: ${used.map((name) => `${labels[name].toLowerCase()} ${times.includes(name) ? fields[name].value.replace('T', ' ') : values[name]}`).join(', ')}`);
-    clear.href = address('/dead-letters', withState(values.state, {}));
+    clear.href = address('/dead-letters', withState(values.state, { group: values.group }));
     clear.hidden = used.length === 0;
   }
   return { node, values, update };

@@ -2,11 +2,10 @@
 import { get, withQuery } from './api.js';
 import { decideAll } from './decide.js';
 import { h, setText, show } from './dom.js';
-import { letterFilter, selectionOf } from './letterfilter.js';
 import { number, plural } from './format.js';
 import { deadLetters } from './header.js';
 import { isActive, jobList, selectionText } from './jobs.js';
-import { letterStates, tag } from './labels.js';
+import { letterFilter, selectionOf } from './letterfilter.js';
 import { live, watch } from './live.js';
 import { paged } from './pages.js';
 import { address } from './router.js';
@@ -22,11 +21,12 @@ export function lettersView(target) {
   const groups = groupTable(() => filter.values);
   const list = paged(letterTable(), '/dead-letters');
   const title = h('h2');
+  const back = h('p', { class: 'back', hidden: true }, h('a', null, 'All groups'));
   const whole = h('div', { class: 'actions' });
   const total = h('p', { class: 'verdict' });
   const fault = h('p', { class: 'fault', role: 'alert', hidden: true });
   const groupPanel = h('section', { class: 'panel' }, h('h2', null, 'By reason and channel'), fault, groups.node);
-  const node = h('div', { class: 'page' }, h('div', { class: 'page-head' }, h('h1', null, 'Dead letters'), total), filter.node, jobs.node, groupPanel,
+  const node = h('div', { class: 'page' }, h('div', { class: 'page-head' }, h('h1', null, 'Dead letters'), total), back, filter.node, jobs.node, groupPanel,
     h('section', { class: 'panel' }, h('div', { class: 'panel-head' }, title, whole), list.node));
   const mine = new AbortController();
   let count = -1; // of the live state when the groups were counted
@@ -61,8 +61,11 @@ export function lettersView(target) {
 
   function change({ query }) {
     filter.update(query);
-    show(groupPanel, !filter.values.reason);
-    setText(title, filter.values.reason ? `${filter.values.channel ?? 'All channels'}: ${filter.values.reason}` : 'One by one, the oldest first');
+    const { channel, group } = filter.values;
+    show(groupPanel, !group);
+    setText(title, group ? `${channel ?? 'All channels'}: ${group}` : 'One by one, the oldest first');
+    show(back, Boolean(group));
+    back.firstChild.href = address('/dead-letters', { ...query, group: '', channel: '' });
     countGroups();
     list.show({ ...filter.values, limit: 25 });
   }
@@ -101,14 +104,14 @@ function buttons(values, selection, subject) {
 const decideAboutAll = (values, total) => (total > 0 ? buttons(values, () => selectionOf(values), 'all that match') : []);
 
 function groupTable(values) {
-  const narrowed = (g) => ({ ...values(), channel: g.channel, reason: g.reason });
+  const narrowed = (g) => ({ ...values(), channel: g.channel, group: g.reason });
   return table({
     caption: 'Dead letters by reason and channel, the largest group first',
     empty: 'Nothing waits.',
     key: (g) => JSON.stringify([g.channel, g.reason, values()]),
     columns: [
       { title: 'Reason', wide: true, make: (g) => h('a', { class: 'reason', href: address('/dead-letters', narrowed(g)) }, g.reason) },
-      { title: 'Channel', text: (g) => g.channel || 'log' },
+      { title: 'Channel', text: (g) => g.channel },
       { title: 'Letters', numeric: true, text: (g) => number(g.count) },
       { title: 'Oldest', make: (g) => at(g.oldest) },
       { title: 'Newest', make: (g) => at(g.newest) },
@@ -126,9 +129,9 @@ function letterTable() {
       { title: 'Letter', wide: true, make: (l) => h('a', { class: 'id', href: `#/dead-letters/${encodeURIComponent(l.id)}` }, l.id) },
       { title: 'Channel', text: (l) => l.subscription || 'log' },
       { title: 'Reason', wide: true, make: (l) => h('span', { class: 'reason' }, l.reason) },
+      { title: 'User', text: (l) => l.user_id ?? '–' },
       { title: 'Attempts', numeric: true, text: (l) => number(l.attempts) },
       { title: 'Failed', make: (l) => at(l.last_failure) },
-      { title: 'State', half: true, make: (l) => tag(letterStates, l.state) },
     ],
   });
 }

@@ -9,7 +9,7 @@ import { live, watch } from './live.js';
 import { address } from './router.js';
 import { table } from './table.js';
 import { timeline } from './timeline.js';
-import { ago, at } from './when.js';
+import { ahead, at } from './when.js';
 
 const pace = 1000; // the order is read at most once in this time
 const idlePace = 5000; // and this often while nothing else changes
@@ -20,7 +20,7 @@ export function orderView({ params: [id] }) {
   const summary = h('p', { class: 'verdict', hidden: true });
   const recipients = recipientTable(() => load());
   const events = timeline();
-  const content = h('div', { hidden: true },
+  const content = h('div', { class: 'stack', hidden: true },
     h('section', { class: 'panel' }, h('h2', null, 'Where it is now'), recipients.node),
     h('section', { class: 'panel' }, h('h2', null, 'What happened'), events.node),
     commands('As a command', () => [
@@ -117,11 +117,12 @@ function recipientTable(changed) {
 function next(r, times) {
   const parts = [r.state !== 'sent' && r.reason && h('span', { class: 'answer' }, r.reason)];
   if (r.next_try) {
-    const when = ago(r.next_try);
+    const when = ahead(r.next_try);
     times.push(when);
     parts.push(h('span', null, 'Next try ', when));
   } else if (r.held_by) {
     parts.push(h('span', { class: 'quiet' }, `Held until ${r.held_by.receiver ?? r.held_by.channel} works again.`));
   }
-  return h('span', { class: 'lines' }, parts.filter(Boolean));
+  const shown = parts.filter(Boolean);
+  return shown.length > 0 ? h('span', { class: 'lines' }, shown) : null;
 }

@@ -1,5 +1,5 @@
 // The overview: what needs somebody, the key figures, the last 15 minutes, the channels, the parts.
-import { differences, findings } from './attention.js';
+import { differences, findings, isLate } from './attention.js';
 import { announce } from './announce.js';
 import { chart } from './chart.js';
 import { h, keyed, setAttribute, setText, show } from './dom.js';
@@ -20,7 +20,7 @@ export function overviewView() {
   const parts = partList();
   const place = h('div');
   const loading = h('p', { class: 'quiet' }, 'Loading.');
-  const content = h('div', { class: 'overview', hidden: true },
+  const content = h('div', { class: 'overview stack', hidden: true },
     verdict.list, figures.node,
     h('div', { class: 'columns' },
       h('div', { class: 'main-column' }, h('section', { class: 'panel' }, history.node),
@@ -72,7 +72,7 @@ function headline() {
       const tone = all[0]?.tone ?? 'good';
       setAttribute(node, 'data-tone', tone);
       changeIcon(picture, tone === 'good' ? 'check' : 'warning');
-      setText(text, all.length === 0 ? 'All is well. Every order is accounted for.' : `${plural(all.length, 'thing needs', 'things need')} attention.`);
+      setText(text, all.length > 0 ? `${plural(all.length, 'thing needs', 'things need')} attention.` : allIsWell(state));
       show(list, all.length > 0);
       keyed(list, all, (f) => f.key, create);
       const fresh = known && all.find((f) => !known.has(f.key));
@@ -80,6 +80,11 @@ function headline() {
       known = new Set(all.map((f) => f.key));
     },
   };
+}
+
+function allIsWell({ account, can_order: canOrder }) {
+  if (account.orders?.orders === 0) return canOrder ? 'No order yet. Place one, and see it go through.' : 'No order yet.';
+  return account.state === 'unknown' ? 'Nothing needs attention.' : 'All is well. Every order is accounted for.';
 }
 
 // --- the key figures ---
@@ -109,7 +114,7 @@ function fillTiles(tiles, { account, rates, orders_known: known }) {
   const orders = account.orders;
   tiles.orders(rate(rates.orders), orders ? `${number(orders.orders)} in all` : known === false ? '--orders-url is not set' : 'not known');
   tiles.notified(rate(rates.notified), `${number(sum((r) => r.sent))} in all`);
-  tiles.waiting(orders ? number(orders.waiting.count) : '–', !orders ? 'not known' : orders.waiting.count === 0 ? 'Nothing waits.' : since(orders.waiting.oldest));
+  tiles.waiting(orders ? number(orders.waiting.count) : '–', !orders ? 'not known' : orders.waiting.count === 0 ? 'Nothing waits.' : since(orders.waiting.oldest), isLate(orders?.waiting) ? 'wait' : '');
   const [retrying, held] = [sum((r) => r.retrying.count), sum((r) => r.held.count)];
   tiles.undelivered(number(retrying + held), retrying + held === 0 ? 'Nothing waits.' : `${number(retrying)} retrying, ${number(held)} held`, retrying + held > 0 ? 'wait' : '');
   const dead = deadLetters({ account });

@@ -8,7 +8,7 @@ export function paged(grid, path, read = (answer) => answer.data) {
   let parameters = {};
   let running = null;
   const fault = h('p', { class: 'fault', role: 'alert', hidden: true });
-  const before = h('button', { class: 'small', type: 'button', click: () => { cursors.pop(); load(); } }, 'Page before');
+  const before = h('button', { class: 'small', type: 'button', click: () => { cursors.pop(); load(); } }, 'Previous page');
   const after = h('button', { class: 'small', type: 'button', click: () => { cursors.push(after.dataset.cursor); load(); } }, 'Next page');
   const where = h('span', { class: 'quiet' });
   const bar = h('div', { class: 'pages', hidden: true }, before, after, where);

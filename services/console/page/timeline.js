@@ -3,7 +3,7 @@ import { h, keyed } from './dom.js';
 import { milliseconds } from './format.js';
 import { icon } from './icons.js';
 import { letterStates, notificationStates, outcomes, places } from './labels.js';
-import { ago, at } from './when.js';
+import { ahead, at } from './when.js';
 
 export function timeline() {
   const list = h('ol', { class: 'timeline' });
@@ -35,7 +35,7 @@ function entry(e, times) {
   if (e.code || e.answer) details.push(h('span', { class: 'answer' }, [e.code, e.answer].filter(Boolean).join(' ')));
   if (e.text && e.text !== e.answer) details.push(h('span', { class: 'answer' }, e.text));
   if (e.next_try) {
-    const when = ago(e.next_try);
+    const when = ahead(e.next_try);
     times.push(when);
     details.push(h('span', null, 'Next try ', when));
   }
