@@ -11,50 +11,65 @@ export function timeline() {
   return {
     node: list,
     update(all) {
-      const entries = all.filter((e, i) => !repeats(e, all[i - 1]));
       times = times.filter((node) => node.isConnected);
-      keyed(list, entries, (e) => JSON.stringify(e), (e) => ({ node: entry(e, times), update() {} }));
+      keyed(list, withoutRepeats(all), (e) => JSON.stringify(e), (e) => ({ node: entry(e, times), update() {} }));
     },
     tick: () => times.forEach((node) => node.update()),
   };
 }
 
-// Reports whether the entry says what the attempt before it has said.
-const repeats = (e, before) => e.kind === 'state' && e.outcome === 'sent' && before?.outcome === 'accepted'
-  && e.channel === before.channel && e.recipient === before.recipient;
+const answerOf = (e) => [e.code, e.answer].filter(Boolean).join(' ');
 
-const steps = {
-  placed: ['Placed', 'plus', 'info'],
-  stored: ['Stored, with its event', 'check', 'good'],
-  published: ['Published to every channel', 'flow', 'good'],
-};
+// Leaves out what the latest attempt of the same notification has said already: that it is sent, or why it is not.
+function withoutRepeats(all) {
+  const latest = new Map();
+  return all.flatMap((e) => {
+    const key = JSON.stringify([e.channel, e.kind === 'dead_letter' ? '' : e.recipient]);
+    const before = latest.get(key);
+    if (e.kind === 'attempt') {
+      latest.set(key, e);
+      latest.set(JSON.stringify([e.channel, '']), e);
+      return [e];
+    }
+    if (e.kind === 'state' && e.outcome === 'sent' && before?.outcome === 'accepted') return [];
+    const isRepeat = before && e.text && (e.text === before.answer || e.text === answerOf(before));
+    return [isRepeat ? { ...e, text: '' } : e];
+  });
+}
 
 function entry(e, times) {
-  const [title, picture, tone] = describe(e);
+  const { title, picture, tone, text = e.text } = describe(e);
   const details = [];
-  if (e.code || e.answer) details.push(h('span', { class: 'answer' }, [e.code, e.answer].filter(Boolean).join(' ')));
-  if (e.text && e.text !== e.answer) details.push(h('span', { class: 'answer' }, e.text));
+  if (e.code || e.answer) details.push(h('span', { class: 'answer' }, answerOf(e)));
+  if (text) details.push(h('span', { class: 'answer' }, text));
   if (e.next_try) {
     const when = ahead(e.next_try);
     times.push(when);
     details.push(h('span', null, 'Next try ', when));
   }
-  if (e.dead_letter_id) details.push(h('a', { href: `#/dead-letters/${encodeURIComponent(e.dead_letter_id)}` }, 'Look at the dead letter'));
+  if (e.dead_letter_id && e.kind === 'dead_letter') details.push(h('a', { href: `#/dead-letters/${encodeURIComponent(e.dead_letter_id)}` }, 'Look at the dead letter'));
   return h('li', { 'data-tone': tone }, icon(picture),
     h('span', { class: 'moment' }, e.at ? at(e.at, true) : ''),
-    h('span', { class: 'what' }, h('span', { class: 'title' }, ...title), ...details));
+    h('span', { class: 'what' }, h('span', null, ...title), ...details));
 }
 
+const steps = {
+  placed: { title: ['Placed'], picture: 'plus', tone: 'info', text: '' },
+  stored: { title: ['Stored, with its event'], picture: 'check', tone: 'good', text: '' },
+  published: { title: ['Published to every channel'], picture: 'flow', tone: 'good', text: '' },
+};
+
+// Returns the title, the icon, the tone, and the text if it is not that of the entry.
 function describe(e) {
-  if (steps[e.kind]) return [[steps[e.kind][0]], ...steps[e.kind].slice(1)];
-  const who = h('b', null, e.channel || 'log', e.recipient ? h('span', { class: 'quiet' }, ` to ${e.recipient}`) : '');
+  if (steps[e.kind]) return steps[e.kind];
+  const who = e.channel ? [h('b', null, e.channel, e.recipient ? h('span', { class: 'quiet' }, ` to ${e.recipient}`) : ''), ': '] : ['The event '];
   if (e.kind === 'attempt') {
     const [word, picture, tone] = outcomes[e.outcome] ?? [e.outcome, 'question', 'idle'];
-    return [[who, `: ${e.attempt ? `attempt ${e.attempt} ` : ''}${word}`, h('span', { class: 'quiet' }, ` in ${milliseconds(e.duration_ms ?? 0)}`)], picture, tone];
+    return { title: [...who, `${e.attempt ? `attempt ${e.attempt} ` : ''}${word}`, h('span', { class: 'quiet' }, ` in ${milliseconds(e.duration_ms ?? 0)}`)], picture, tone };
   }
-  const kinds = { state: { ...places, ...notificationStates }, dead_letter: letterStates, settled: letterStates };
-  const [word, picture, tone] = kinds[e.kind]?.[e.outcome] ?? [e.outcome ?? e.kind, 'question', 'idle'];
-  if (e.kind === 'dead_letter') return [[who, ': became a dead letter'], 'cross', 'bad'];
-  if (e.kind === 'settled') return [[who, `: dead letter ${word}`], picture, tone];
-  return [[who, `: ${word}`], picture, tone];
+  if (e.kind === 'dead_letter') return { title: [...who, 'became a dead letter'], picture: 'cross', tone: 'bad' };
+  const states = e.kind === 'settled' ? letterStates : { ...places, ...notificationStates };
+  const [word, picture, tone] = states[e.outcome] ?? [e.outcome ?? e.kind, 'question', 'idle'];
+  if (e.kind === 'settled') return { title: [...who, `dead letter ${word} ${e.text ?? ''}`], picture, tone, text: '' };
+  return { title: [...who, word], picture, tone, text: e.channel ? e.text : '' };
 }
