@@ -18,22 +18,23 @@ export function timeline() {
   };
 }
 
-const answerOf = (e) => [e.code, e.answer].filter(Boolean).join(' ');
+const answerOf = ({ code = '', answer = '' }) => (answer.includes(code) ? answer : [code, answer].filter(Boolean).join(' '));
 
-// Leaves out what the latest attempt of the same notification has said already: that it is sent, or why it is not.
+// Leaves out what an entry before has said already: that it is sent, why it is not, or that it is a dead letter.
 function withoutRepeats(all) {
-  const latest = new Map();
+  const attempts = new Map(); // the latest of each notification, and of each channel
+  const dead = new Set(all.filter((e) => e.kind === 'dead_letter').map((e) => e.channel));
+  const key = (channel, recipient = '') => JSON.stringify([channel, recipient]);
   return all.flatMap((e) => {
-    const key = JSON.stringify([e.channel, e.kind === 'dead_letter' ? '' : e.recipient]);
-    const before = latest.get(key);
     if (e.kind === 'attempt') {
-      latest.set(key, e);
-      latest.set(JSON.stringify([e.channel, '']), e);
+      attempts.set(key(e.channel, e.recipient), e);
+      attempts.set(key(e.channel), e);
       return [e];
     }
+    const before = attempts.get(key(e.channel, e.recipient));
     if (e.kind === 'state' && e.outcome === 'sent' && before?.outcome === 'accepted') return [];
-    const isRepeat = before && e.text && (e.text === before.answer || e.text === answerOf(before));
-    return [isRepeat ? { ...e, text: '' } : e];
+    if (e.kind === 'state' && e.outcome === 'dead' && dead.has(e.channel)) return [];
+    return [before?.answer && e.text?.startsWith(before.answer) ? { ...e, text: '' } : e];
   });
 }
 
