@@ -1,0 +1,47 @@
+// Who may do what: the login, a viewer, an operator.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { checkAccess, open, orderflow, receiver, screenshot, see } from './support.mjs';
+
+const hasTokens = execFileSync(process.env.ORDERFLOW, ['--help'], { encoding: 'utf8' }).includes('--admin-tokens-file');
+
+test('a viewer looks, an operator acts', { skip: !hasTokens && 'the program has no --admin-tokens-file' }, async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'tokens-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, 'tokens');
+  const token = (name, role) => /oft_\S+|[\w-]{32,}/.exec(execFileSync(process.env.ORDERFLOW, ['token', 'new', name, '--role', role, '--admin-tokens-file', file], { encoding: 'utf8' }))[0];
+  const tokens = { viewer: token('vera', 'viewer'), operator: token('ann', 'operator') };
+  const shop = await receiver();
+  const program = await orderflow([{ name: 'warehouse', url: shop.url, retry: 'base: 1s, horizon: 5s' }], '--admin-tokens-file', file);
+  const page = await open(t, program.url, { expected: /401/ });
+  const signIn = async (text) => {
+    await page.getByLabel('Token').fill(text);
+    await page.keyboard.press('Enter');
+  };
+
+  await see(page.getByRole('heading', { name: 'Sign in to orderflow' }));
+  await checkAccess(page, 'the login');
+  await screenshot(page, 'login-light-1280');
+  await signIn('wrong');
+  await see(page.getByText('This token is not known.'));
+
+  await signIn(tokens.viewer);
+  await see(page.getByText('vera (viewer)'));
+  await see(page.getByText('Only operators place orders here.'));
+  await page.getByRole('link', { name: 'Channels' }).click();
+  await see(page.getByRole('link', { name: 'warehouse' }));
+  assert.equal(await page.getByRole('button', { name: /^Pause warehouse/ }).count(), 0);
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await see(page.getByRole('heading', { name: 'Sign in to orderflow' }));
+
+  await signIn(tokens.operator);
+  await see(page.getByText('ann (operator)'));
+  await see(page.getByRole('button', { name: /^Pause warehouse/ }));
+  await page.getByRole('link', { name: 'Orders' }).click();
+  await page.getByRole('button', { name: 'Place the order' }).click();
+  await see(page.getByText('Every channel has delivered it.'));
+});
