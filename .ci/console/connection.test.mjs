@@ -6,8 +6,8 @@ import { open, orderflow, place, receiver, see, until } from './support.mjs';
 const inAll = (page) => page.locator('.figures .note').first();
 
 test('a lost connection is shown and mended, with nothing missing', async (t) => {
-  const shop = await receiver();
-  const program = await orderflow([{ name: 'warehouse', url: shop.url, retry: 'base: 1s, horizon: 5s' }]);
+  const shop = await receiver(t);
+  const program = await orderflow(t, [{ name: 'warehouse', url: shop.url, retry: 'base: 1s, horizon: 5s' }]);
   const page = await open(t, program.url, { expected: /ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED_ENCODING|ERR_CONNECTION_RESET/ });
   await place(program, 2);
   await see(inAll(page).filter({ hasText: '2 in all' }));
@@ -23,8 +23,8 @@ test('a lost connection is shown and mended, with nothing missing', async (t) =>
 });
 
 test('live updates can be paused', async (t) => {
-  const shop = await receiver();
-  const program = await orderflow([{ name: 'warehouse', url: shop.url, retry: 'base: 1s, horizon: 5s' }]);
+  const shop = await receiver(t);
+  const program = await orderflow(t, [{ name: 'warehouse', url: shop.url, retry: 'base: 1s, horizon: 5s' }]);
   const page = await open(t, program.url);
   await see(inAll(page).filter({ hasText: '0 in all' }));
   await page.getByRole('button', { name: 'Pause live updates' }).click();
@@ -37,8 +37,8 @@ test('live updates can be paused', async (t) => {
 });
 
 test('updates keep the elements, and with them the focus', async (t) => {
-  const shop = await receiver();
-  const program = await orderflow([{ name: 'warehouse', url: shop.url, retry: 'base: 1s, horizon: 5s' }]);
+  const shop = await receiver(t);
+  const program = await orderflow(t, [{ name: 'warehouse', url: shop.url, retry: 'base: 1s, horizon: 5s' }]);
   const page = await open(t, program.url);
   const link = page.getByRole('link', { name: 'warehouse' });
   await link.focus();

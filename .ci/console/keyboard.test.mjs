@@ -22,9 +22,9 @@ async function tabTo(page, name) {
 }
 
 test('by keyboard alone', async (t) => {
-  const shop = await receiver();
+  const shop = await receiver(t);
   shop.answer = 500;
-  const program = await orderflow([{ name: 'warehouse', url: shop.url, retry: 'base: 1s, factor: 1, cap: 1s, horizon: 1s' }]);
+  const program = await orderflow(t, [{ name: 'warehouse', url: shop.url, retry: 'base: 1s, factor: 1, cap: 1s, horizon: 1s' }]);
   const page = await open(t, program.url);
   await see(page.getByRole('button', { name: 'Place the order' }));
 

@@ -16,6 +16,21 @@ const axe = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
 
 export const patience = 20_000; // milliseconds that anything may take on a busy machine
 
+// --- what a test leaves behind ---
+
+const cleanups = new WeakMap();
+
+// Calls the functions after the test, the latest first.
+function cleanUp(t, f) {
+  if (!cleanups.has(t)) {
+    cleanups.set(t, []);
+    t.after(async () => {
+      for (const clean of cleanups.get(t).reverse()) await clean();
+    });
+  }
+  cleanups.get(t).push(f);
+}
+
 // --- the program and its receivers ---
 
 async function freePort() {
@@ -27,7 +42,7 @@ async function freePort() {
 }
 
 // Returns a receiver of webhooks. answer is the status that it gives; taken counts those that it has accepted.
-export async function receiver() {
+export async function receiver(t) {
   const state = { answer: 204, taken: 0 };
   const server = createServer((request, response) => {
     request.resume();
@@ -35,13 +50,13 @@ export async function receiver() {
     response.writeHead(state.answer).end();
   });
   await new Promise((done) => server.listen(0, '127.0.0.1', done));
-  after(() => server.close());
+  cleanUp(t, () => server.close());
   state.url = `http://127.0.0.1:${server.address().port}`;
   return state;
 }
 
 // Starts the program with the channels, {name, url, retry}, in a new folder.
-export async function orderflow(channels, ...flags) {
+export async function orderflow(t, channels, ...flags) {
   const folder = mkdtempSync(join(tmpdir(), 'console-'));
   writeFileSync(join(folder, 'secret'), `whsec_${Buffer.alloc(32, 7).toString('base64')}\n`, { mode: 0o600 });
   writeFileSync(join(folder, 'channels.yaml'), `channels:\n${channels.map(({ name, url, retry }) => `
@@ -67,7 +82,7 @@ export async function orderflow(channels, ...flags) {
     child.kill('SIGKILL');
     await ended;
   };
-  after(async () => {
+  cleanUp(t, async () => {
     await program.kill();
     rmSync(folder, { recursive: true, force: true });
   });
@@ -111,16 +126,19 @@ export async function until(condition, message) {
 let browser = null;
 after(() => browser?.close());
 
-// Opens a page. Each error in its console fails the test, such as a script that its policy refuses, unless expected matches.
-export async function open(t, url, { expected = /$^/, ...options } = {}) {
+const withoutLogin = /\/session$/; // the page asks who uses it, and may hear that nobody does
+
+// Opens a page. Each error in its console fails the test, such as a script that its policy refuses, unless it is expected.
+export async function open(t, url, { expected = withoutLogin, ...options } = {}) {
   browser ??= await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox'] });
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, reducedMotion: 'reduce', ...options });
   context.setDefaultTimeout(patience);
   const page = await context.newPage();
   const faults = [];
-  page.on('pageerror', (error) => faults.push(error.stack));
-  page.on('console', (message) => message.type() === 'error' && !expected.test(message.text()) && faults.push(message.text()));
-  t.after(async () => {
+  const fault = (text) => expected.test(text) || withoutLogin.test(text) || faults.push(text);
+  page.on('pageerror', (error) => fault(error.stack));
+  page.on('console', (message) => message.type() === 'error' && fault(`${message.text()} ${message.location().url}`));
+  cleanUp(t, async () => {
     await context.close();
     assert.deepEqual(faults, [], 'errors in the console');
   });
@@ -128,7 +146,7 @@ export async function open(t, url, { expected = /$^/, ...options } = {}) {
   return page;
 }
 
-export const see = (locator) => locator.first().waitFor({ state: 'visible', timeout: patience });
+export const see = (locator) => locator.filter({ visible: true }).first().waitFor({ timeout: patience });
 
 // Fails with what axe-core finds on the page.
 export async function checkAccess(page, where) {
