@@ -1,4 +1,4 @@
-// What needs somebody, the worst first.
+// What needs somebody.
 import { duration, number, plural, time } from './format.js';
 import { channelState } from './labels.js';
 import { age } from './live.js';
@@ -8,7 +8,10 @@ const tooLong = 60; // seconds that an event may wait to be published
 
 export const isLate = (waiting) => Boolean(waiting?.oldest) && age(waiting.oldest) > tooLong;
 
-// Returns findings: {key, tone, text, detail, href, link}.
+// How many dead letters wait.
+export const deadLetters = (state) => (state?.account?.dead_letters ?? []).reduce((sum, letters) => sum + letters.waiting.count, 0);
+
+// Returns findings, the worst first: {key, tone, text, detail, href, link}.
 export function findings(state) {
   const { account, store, broker, progress, channels } = state;
   const list = [];

@@ -23,7 +23,10 @@ export function svg(tag, attributes, ...children) {
 // Each of the following changes the document only if something is different.
 
 export function setText(node, text) {
-  if (node.textContent !== String(text)) node.textContent = text;
+  const now = String(text);
+  if (node.textContent === now) return;
+  if (node.firstChild?.nodeType === Node.TEXT_NODE && !node.firstChild.nextSibling) node.firstChild.data = now; // makes no garbage
+  else node.textContent = now;
 }
 
 export function setAttribute(element, name, value) {

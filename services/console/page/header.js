@@ -1,5 +1,6 @@
 // The header: the connection, the count of dead letters, who uses the page.
 import { announce } from './announce.js';
+import { deadLetters, findings } from './attention.js';
 import { setAttribute, setText, show } from './dom.js';
 import { number, time } from './format.js';
 import { connect, live, pause, watch } from './live.js';
@@ -24,9 +25,25 @@ function update() {
   setAttribute(part('dead-count'), 'title', `${number(waiting)} wait`);
   firstVersion ||= state?.version ?? '';
   banner(connection, since, state);
+  if (state) tell(findings(state));
   if (shown === 'lost' && connection === 'live') announce('The connection is back.');
   if (shown !== 'lost' && connection === 'lost') announce('The connection is lost.', false);
   shown = connection;
+}
+
+const newsPause = 10_000; // between findings that are read aloud
+
+let known = null; // the keys of the findings that are shown
+let toldAt = -newsPause;
+
+// Tells screen readers of a new finding, on every view.
+function tell(all) {
+  const fresh = known && all.find((f) => !known.has(f.key));
+  if (fresh && performance.now() - toldAt < newsPause) return; // later
+  known = new Set(all.map((f) => f.key));
+  if (!fresh) return;
+  toldAt = performance.now();
+  announce(fresh.text, false);
 }
 
 function banner(connection, since, state) {
@@ -41,9 +58,6 @@ function banner(connection, since, state) {
   setText(part('banner-button'), button);
   show(part('banner-button'), button !== '');
 }
-
-// How many dead letters wait.
-export const deadLetters = (state) => (state?.account?.dead_letters ?? []).reduce((sum, letters) => sum + letters.waiting.count, 0);
 
 export function showWho() {
   setText(part('who'), session.name ? `${session.name} (${session.role})` : '');

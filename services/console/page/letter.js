@@ -67,12 +67,15 @@ function failures(list) {
   return grid.node;
 }
 
+const mostShown = 100_000; // characters of a body
+
 const properties = { message_id: 'Message id', content_type: 'Content type', content_encoding: 'Encoding', correlation_id: 'Correlation id', reply_to: 'Reply to', type: 'Type', app_id: 'Sender', timestamp: 'Sent' };
 
 // The message's properties, and its body, which may hold personal data, once somebody asks for it.
 function message(letter) {
   const headers = Object.entries(letter.headers ?? {});
-  const text = letter.body ?? (letter.body_base64 && `base64: ${letter.body_base64}`) ?? '';
+  const whole = letter.body ?? (letter.body_base64 && `base64: ${letter.body_base64}`) ?? '';
+  const text = whole.length > mostShown ? `${whole.slice(0, mostShown)}\n… and ${plural(whole.length - mostShown, 'character')} more` : whole;
   const body = h('div');
   const button = h('button', { type: 'button', 'aria-expanded': 'false', click: () => {
     const isHidden = !body.firstChild;

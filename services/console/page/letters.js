@@ -1,9 +1,9 @@
 // Dead letters: their groups, the letters one by one, and the jobs that decide about them.
 import { get, withQuery } from './api.js';
+import { deadLetters } from './attention.js';
 import { decideAll } from './decide.js';
 import { h, setText, show } from './dom.js';
 import { number, plural } from './format.js';
-import { deadLetters } from './header.js';
 import { isActive, jobList, selectionText } from './jobs.js';
 import { letterFilter, selectionOf } from './letterfilter.js';
 import { live, watch } from './live.js';

@@ -28,18 +28,18 @@ route('/actions', 'actions', actionsView);
 const main = document.getElementById('main');
 const header = document.getElementById('top');
 
-async function begin() {
+async function begin(afterLogin) {
   try {
     if (!(await readSession())) return askForLogin();
   } catch (problem) {
     main.replaceChildren(h('div', { class: 'page' }, h('h1', null, 'orderflow does not answer'),
-      h('p', null, problem.message), h('button', { type: 'button', click: begin }, 'Try again')));
+      h('p', null, problem.message), h('button', { type: 'button', click: () => begin(true) }, 'Try again')));
     return undefined;
   }
   show(header, true);
   showWho();
   live.connect(askForLogin);
-  return start();
+  return start(afterLogin);
 }
 
 function askForLogin() {
@@ -49,7 +49,7 @@ function askForLogin() {
   show(header, false);
   const form = loginForm(() => {
     announce('Signed in.', false);
-    begin();
+    begin(true);
   });
   main.replaceChildren(form.node);
   form.focus();
@@ -57,4 +57,4 @@ function askForLogin() {
 
 onUnauthorized(askForLogin);
 startHeader(askForLogin);
-begin();
+begin(false);

@@ -1,6 +1,5 @@
 // The overview: what needs somebody, the key figures, the last 15 minutes, the channels, the parts.
-import { differences, findings, isLate } from './attention.js';
-import { announce } from './announce.js';
+import { deadLetters, differences, findings, isLate } from './attention.js';
 import { chart } from './chart.js';
 import { h, keyed, setAttribute, setText, show } from './dom.js';
 import { duration, number, plural, rate } from './format.js';
@@ -8,7 +7,6 @@ import { changeIcon, icon } from './icons.js';
 import { accountStates, channelState, partStates, pauseKinds, tag } from './labels.js';
 import { age, live, now, watch } from './live.js';
 import { placeForm } from './place.js';
-import { deadLetters } from './header.js';
 import { backlog } from './backlog.js';
 import { changing, table } from './table.js';
 
@@ -51,7 +49,6 @@ function headline() {
   const text = h('span');
   const node = h('p', { class: 'verdict' }, picture, text);
   const list = h('ul', { class: 'attention', hidden: true });
-  let known = null;
   const create = (finding) => {
     const sentence = h('span', { class: 'sentence' });
     const detail = h('span', { class: 'detail' });
@@ -75,9 +72,6 @@ function headline() {
       setText(text, all.length > 0 ? `${plural(all.length, 'thing needs', 'things need')} attention.` : allIsWell(state));
       show(list, all.length > 0);
       keyed(list, all, (f) => f.key, create);
-      const fresh = known && all.find((f) => !known.has(f.key));
-      if (fresh) announce(fresh.text, false);
-      known = new Set(all.map((f) => f.key));
     },
   };
 }
@@ -178,7 +172,7 @@ function partList() {
       rows.broker(broker.status, broker.detail);
       rows.progress(progress.status, progress.detail);
       const orders = account.orders;
-      rows.account(account.state, differences(account).join(' ') || (orders ? `${number(orders.orders)} orders: ${number(orders.published)} published, ${number(orders.waiting.count)} waiting.` : 'Without the orders.'));
+      rows.account(account.state, differences(account).join(' ') || (orders ? `${plural(orders.orders, 'order')}: ${number(orders.published)} published, ${number(orders.waiting.count)} waiting.` : 'Without the orders.'));
       setText(program, `${name} ${version}`);
     },
   };

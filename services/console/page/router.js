@@ -28,7 +28,7 @@ function decode(text) {
 }
 
 // Shows the view. It gets the focus, so that keyboard and screen reader follow, unless the page has just been opened.
-function go(event) {
+function go(moved) {
   const target = parse();
   if (current && current.path === target.path && current.view?.change) return current.view.change(target);
   leave();
@@ -41,7 +41,7 @@ function go(event) {
     if (link.dataset.view === target.route?.name) link.setAttribute('aria-current', 'page');
     else link.removeAttribute('aria-current');
   }
-  if (event) {
+  if (moved) {
     window.scrollTo(0, 0);
     const heading = main.querySelector('h1');
     heading?.setAttribute('tabindex', '-1');
@@ -51,9 +51,10 @@ function go(event) {
 
 const missing = () => ({ node: h('div', { class: 'page' }, h('h1', null, 'No such page'), h('p', null, 'The address has an unknown path. ', h('a', { href: '#/' }, 'Go to the overview'))) });
 
-export function start() {
+// Starts with the view of the address. moved: the reader comes from the login.
+export function start(moved) {
   window.addEventListener('hashchange', go);
-  go();
+  go(moved);
 }
 
 // Ends the view that is shown.
