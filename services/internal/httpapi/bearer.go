@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// MaxToken is the size of a bearer token in bytes, at most.
-const MaxToken = 8 << 10
+// maxToken is the size of a bearer token in bytes, at most.
+const maxToken = 8 << 10
 
 // BearerToken returns the token of the request's header Authorization (RFC 6750). The error is
 // an [*Unauthenticated].
@@ -26,7 +26,7 @@ func BearerToken(h http.Header) (string, error) {
 	switch {
 	case token == "" || strings.ContainsFunc(token, isOutside):
 		return "", &Unauthenticated{Reason: "the header Authorization must be Bearer and one token", Malformed: true}
-	case len(token) > MaxToken:
+	case len(token) > maxToken:
 		return "", &Unauthenticated{Reason: "the token is larger than 8 KiB"}
 	}
 	return token, nil
