@@ -70,13 +70,22 @@ type DeadLetterRecord struct {
 	Message      Message
 	Failures     []Failure // by LastFailure, oldest first: the latest MaxFailures, at least one
 	State        DeadLetterState
-	Since        time.Time // FirstFailure of the letter that was put first
-	SettledAt    time.Time // when it was replayed or discarded; zero while it waits
-	SettledBy    string    // who decided; empty while it waits
+
+	// What the message says, if it is an event, also if that breaks a rule. They are empty
+	// if they are not known, or are longer than such texts may be.
+	EventType string // at most MaxEventType bytes
+	UserID    string // valid by domain.CheckKnownUserID
+
+	Since     time.Time // FirstFailure of the letter that was put first
+	SettledAt time.Time // when it was replayed or discarded; zero while it waits
+	SettledBy string    // who decided; empty while it waits
 }
 
 // LatestFailure returns the latest of the record's failures.
 func (r DeadLetterRecord) LatestFailure() Failure { return r.Failures[len(r.Failures)-1] }
+
+// MaxEventType bounds DeadLetterRecord.EventType, in bytes. It has visible characters only.
+const MaxEventType = 128
 
 // UnreadableID begins the id of each letter that is not an event.
 const UnreadableID = "unreadable-"
@@ -150,22 +159,34 @@ type DeadLetters interface {
 	// Forget removes what the records know of the user beside the orders' ids: it
 	// empties the bodies and headers of the messages that are the user's events, even
 	// of those that break a rule, and the reasons of their failures, and discards those
-	// that wait, as settled by SettledByForget. It returns how many it has changed. It reads every record. It
-	// may be repeated after an error.
+	// that wait, as settled by SettledByForget. Their UserID is empty afterwards. It returns
+	// how many it has changed. It reads every record. It may be repeated after an error.
 	Forget(ctx context.Context, userID string) (int, error)
+
+	// Groups counts the records that match the query by subscription and [ReasonGroup] of
+	// the latest failure's reason: the largest groups first, those of one size by
+	// subscription, then by reason. It ignores Limit and Cursor, and may count records that
+	// can't be read. It reads no messages, and without query.Reason no failures.
+	Groups(ctx context.Context, query DeadLetterQuery) (DeadLetterGroups, error)
 
 	// Account counts the records of each subscription that has any, by subscription, events
 	// first. The cost may grow with the number of records that wait, but not of others.
 	Account(ctx context.Context) ([]DeadLetterAccount, error)
 }
 
-// DeadLetterQuery selects dead letters.
+// DeadLetterQuery selects dead letters. Empty fields select all.
 type DeadLetterQuery struct {
-	State   DeadLetterState // empty: any
-	OrderID domain.OrderID  // selects IDs that begin with it and a hyphen, as its events' do; empty: all
-	Reason  string          // selects records whose latest failure's reason contains it, byte by byte; empty: all
-	Limit   int             // the page's size, from 1 to MaxListLimit; List replaces other values by the nearer bound
-	Cursor  string          // NextCursor of the page before; empty: the first page
+	State        DeadLetterState
+	Subscription *string // nil: all; an empty name is the main queue's
+	EventType    string
+	UserID       string
+	OrderID      domain.OrderID // selects IDs that begin with it and a hyphen, as its events' do
+	Reason       string         // selects records whose latest failure's reason contains it, byte by byte
+	Group        string         // selects records by [ReasonGroup] of the latest failure's reason
+	From         time.Time      // Since is not before it
+	To           time.Time      // Since is before it
+	Limit        int            // the page's size, from 1 to MaxListLimit; List replaces other values by the nearer bound
+	Cursor       string         // NextCursor of the page before; empty: the first page
 }
 
 // DeadLetterPage is one page of dead letters.

@@ -119,7 +119,7 @@ type letterGroup struct {
 	unreadable   bool
 }
 
-func groupOf(record *ports.DeadLetterRecord) letterGroup {
+func groupOf(record *letterRecord) letterGroup {
 	return letterGroup{record.Subscription, accounts.Unreadable(record.ID)}
 }
 

@@ -19,11 +19,17 @@ type DeadLetters struct {
 	Retention time.Duration // of settled letters; 0 or less: ports.DeadLetterRetention
 
 	mu      sync.Mutex
-	byID    map[string]*ports.DeadLetterRecord
-	sorted  []*ports.DeadLetterRecord // as List returns them
-	settled []*ports.DeadLetterRecord // by SettledAt
+	byID    map[string]*letterRecord
+	sorted  []*letterRecord // as List returns them
+	settled []*letterRecord // by SettledAt
 
 	forgotten map[settledLetters]int // how many were deleted
+}
+
+// letterRecord is a record with the group of its latest reason.
+type letterRecord struct {
+	ports.DeadLetterRecord
+	group string
 }
 
 var _ ports.DeadLetters = (*DeadLetters)(nil)
@@ -49,7 +55,7 @@ func (d *DeadLetters) begin(ctx context.Context) error {
 		d.settled[0] = nil // for the garbage collector
 		d.settled = d.settled[1:]
 		delete(d.byID, record.ID)
-		i, _ := d.find(cursor.OfLetter(*record))
+		i, _ := d.find(cursor.OfLetter(record.DeadLetterRecord))
 		d.sorted = slices.Delete(d.sorted, i, i+1)
 	}
 	return nil
@@ -74,20 +80,22 @@ func (d *DeadLetters) Put(ctx context.Context, letter ports.DeadLetter) error {
 	}
 	record.Failures = slices.Insert(record.Failures, i, letter.Failure)
 	record.Failures = record.Failures[max(len(record.Failures)-ports.MaxFailures, 0):]
+	record.group = ports.ReasonGroup(record.LatestFailure().Reason)
 	d.settle(record, ports.Waiting, "")
 	return nil
 }
 
 func (d *DeadLetters) add(letter ports.DeadLetter) {
-	record := &ports.DeadLetterRecord{
+	record := &letterRecord{ports.DeadLetterRecord{
 		ID: letter.ID, Subscription: letter.Subscription, Message: letter.Message.Clone(), Failures: []ports.Failure{letter.Failure},
 		State: ports.Waiting, Since: letter.Failure.FirstFailure,
-	}
+	}, ports.ReasonGroup(letter.Failure.Reason)}
+	record.EventType, record.UserID = wire.Describe(letter.Message)
 	if d.byID == nil {
-		d.byID = make(map[string]*ports.DeadLetterRecord)
+		d.byID = make(map[string]*letterRecord)
 	}
 	d.byID[letter.ID] = record
-	i, _ := d.find(cursor.OfLetter(*record))
+	i, _ := d.find(cursor.OfLetter(record.DeadLetterRecord))
 	d.sorted = slices.Insert(d.sorted, i, record)
 }
 
@@ -101,7 +109,7 @@ func (d *DeadLetters) Get(ctx context.Context, id string) (ports.DeadLetterRecor
 	if !ok {
 		return ports.DeadLetterRecord{}, fmt.Errorf("get dead letter %s: %w", id, ports.ErrNotFound)
 	}
-	clone := *record
+	clone := record.DeadLetterRecord
 	clone.Message, clone.Failures = record.Message.Clone(), slices.Clone(record.Failures)
 	return clone, nil
 }
@@ -126,23 +134,28 @@ func (d *DeadLetters) List(ctx context.Context, query ports.DeadLetterQuery) (po
 	}
 	var page ports.DeadLetterPage
 	for _, record := range d.sorted[from:] {
-		if !matches(*record, query) {
+		if !matches(record, query) {
 			continue
 		}
 		if len(page.Records) == limit {
 			page.NextCursor = cursor.EncodeLetter(cursor.OfLetter(page.Records[limit-1]))
 			break
 		}
-		listed := *record
+		listed := record.DeadLetterRecord
 		listed.Message, listed.Failures = ports.Message{ID: record.Message.ID}, slices.Clone(record.Failures)
 		page.Records = append(page.Records, listed)
 	}
 	return page, nil
 }
 
-func matches(record ports.DeadLetterRecord, query ports.DeadLetterQuery) bool {
+func matches(record *letterRecord, query ports.DeadLetterQuery) bool {
 	return (query.State == "" || record.State == query.State) &&
+		(query.Subscription == nil || record.Subscription == *query.Subscription) &&
+		(query.EventType == "" || record.EventType == query.EventType) &&
+		(query.UserID == "" || record.UserID == query.UserID) &&
 		(query.OrderID == "" || strings.HasPrefix(record.ID, string(query.OrderID)+"-")) &&
+		(query.Group == "" || record.group == query.Group) &&
+		isWithin(record.Since, query.From, query.To) &&
 		strings.Contains(record.LatestFailure().Reason, query.Reason)
 }
 
@@ -167,9 +180,9 @@ func (d *DeadLetters) Settle(ctx context.Context, read ports.DeadLetterRecord, s
 	return nil
 }
 
-func (d *DeadLetters) settle(record *ports.DeadLetterRecord, state ports.DeadLetterState, by string) {
+func (d *DeadLetters) settle(record *letterRecord, state ports.DeadLetterState, by string) {
 	if record.State != ports.Waiting {
-		d.settled = slices.DeleteFunc(d.settled, func(r *ports.DeadLetterRecord) bool { return r == record })
+		d.settled = slices.DeleteFunc(d.settled, func(r *letterRecord) bool { return r == record })
 	}
 	record.State, record.SettledAt, record.SettledBy = state, time.Time{}, ""
 	if state != ports.Waiting {
@@ -181,8 +194,8 @@ func (d *DeadLetters) settle(record *ports.DeadLetterRecord, state ports.DeadLet
 // find returns the index of the record at that place in sorted, or the index at
 // which it belongs.
 func (d *DeadLetters) find(place cursor.Letter) (int, bool) {
-	return slices.BinarySearchFunc(d.sorted, place, func(r *ports.DeadLetterRecord, place cursor.Letter) int {
-		return cursor.OfLetter(*r).Compare(place)
+	return slices.BinarySearchFunc(d.sorted, place, func(r *letterRecord, place cursor.Letter) int {
+		return cursor.OfLetter(r.DeadLetterRecord).Compare(place)
 	})
 }
 
@@ -201,6 +214,7 @@ func (d *DeadLetters) Forget(ctx context.Context, userID string) (int, error) {
 		for i := range record.Failures {
 			record.Failures[i].Reason = ""
 		}
+		record.UserID, record.group = "", ""
 		if record.State == ports.Waiting {
 			d.settle(record, ports.Discarded, ports.SettledByForget)
 		}

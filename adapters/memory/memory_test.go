@@ -66,6 +66,13 @@ func TestDeadLetters(t *testing.T) {
 	})
 }
 
+func TestOperatorActions(t *testing.T) {
+	inVirtualTime(t, porttest.OperatorActionsClauses(), func() porttest.OperatorActions {
+		actions, forgetful := new(memory.OperatorActions), &memory.OperatorActions{Retention: time.Second}
+		return porttest.OperatorActions{Actions: actions, Other: actions, Forgetful: forgetful, Retention: forgetful.Retention}
+	})
+}
+
 func TestContacts(t *testing.T) {
 	inVirtualTime(t, porttest.ContactsClauses(), func() porttest.Contacts {
 		contacts := new(memory.Contacts)

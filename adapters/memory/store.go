@@ -6,13 +6,15 @@ import (
 	"example.com/orderflow/ports"
 )
 
-// Store is orders, deliveries, dead letters, contacts and channel states. The zero Store is ready for use.
+// Store is orders, deliveries, dead letters, contacts, channel states and operators' actions.
+// The zero Store is ready for use.
 type Store struct {
 	orders      Orders
 	deliveries  Deliveries
 	deadLetters DeadLetters
 	contacts    Contacts
 	states      ChannelStates
+	actions     OperatorActions
 }
 
 var _ ports.Pinger = (*Store)(nil)
@@ -31,6 +33,9 @@ func (s *Store) Contacts() *Contacts { return &s.contacts }
 
 // ChannelStates returns the channels and their pauses.
 func (s *Store) ChannelStates() *ChannelStates { return &s.states }
+
+// OperatorActions returns what operators did.
+func (s *Store) OperatorActions() *OperatorActions { return &s.actions }
 
 // Ping returns nil: no server has to answer.
 func (s *Store) Ping(context.Context) error { return nil }

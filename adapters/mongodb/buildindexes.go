@@ -26,6 +26,7 @@ func (s *Store) indexed() []collectionIndexes {
 		{Collection: s.orders, indexes: orderIndexes, former: &formerOrderIndex, dropFirst: true},
 		{Collection: s.deliveries, indexes: deliveryIndexes, former: &formerDeliveryIndex},
 		{Collection: s.deadLetters, indexes: deadLetterIndexes},
+		{Collection: s.actions, indexes: actionIndexes},
 	}
 }
 

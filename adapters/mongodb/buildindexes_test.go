@@ -39,10 +39,10 @@ func TestIndexesAsAStepOfTheirOwn(t *testing.T) {
 		}
 		return steps
 	}
-	if diff := cmp.Diff(map[mongodb.IndexState]int{mongodb.IndexDropped: 1, mongodb.IndexBuilding: 14, mongodb.IndexBuilt: 14}, build()); diff != "" {
+	if diff := cmp.Diff(map[mongodb.IndexState]int{mongodb.IndexDropped: 1, mongodb.IndexBuilding: 20, mongodb.IndexBuilt: 20}, build()); diff != "" {
 		t.Errorf("first build (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(map[mongodb.IndexState]int{mongodb.IndexExists: 14}, build()); diff != "" {
+	if diff := cmp.Diff(map[mongodb.IndexState]int{mongodb.IndexExists: 20}, build()); diff != "" {
 		t.Errorf("second build (-want +got):\n%s", diff)
 	}
 	if got := len(indexes(t, orders)); got != 5 {

@@ -176,7 +176,7 @@ func (c *check) collections(ctx context.Context) (there []string, ok bool) {
 
 func (c *check) all() []*mongo.Collection {
 	s := c.store
-	return []*mongo.Collection{s.orders, s.deliveries, s.claimed, s.deadLetters, s.contacts, s.channels, s.pauses, s.owners, s.counts, s.totals(), s.openings()}
+	return []*mongo.Collection{s.orders, s.deliveries, s.claimed, s.deadLetters, s.contacts, s.channels, s.pauses, s.actions, s.owners, s.counts, s.totals(), s.openings()}
 }
 
 // rights tries each kind of call on each collection, with calls that have no effect.

@@ -42,6 +42,17 @@ func TestDeadLettersContract(t *testing.T) {
 	})
 }
 
+func TestOperatorActionsContract(t *testing.T) {
+	t.Parallel()
+	porttest.Run(t, porttest.OperatorActionsClauses(), func(t testing.TB) porttest.OperatorActions {
+		one, other := openTwice(t, mongodb.Options{})
+		forgetful := openWith(t, mongodb.Options{ActionRetention: shortLease})
+		return porttest.OperatorActions{
+			Actions: one.OperatorActions(), Other: other.OperatorActions(), Forgetful: forgetful.OperatorActions(), Retention: shortLease,
+		}
+	})
+}
+
 func TestContactsContract(t *testing.T) {
 	t.Parallel()
 	porttest.Run(t, porttest.ContactsClauses(), func(t testing.TB) porttest.Contacts {

@@ -7,6 +7,7 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
+	"example.com/orderflow/adapters/wire"
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 )
@@ -63,6 +64,7 @@ func messageDocument(letter ports.DeadLetter) bson.D {
 			document = append(document, bson.E{Key: t.name, Value: *t.value})
 		}
 	}
+	document = append(document, describedFields(letter.Message)...)
 	if letter.Subscription != "" {
 		document = append(document, bson.E{Key: "subscription", Value: letter.Subscription})
 	}
@@ -70,6 +72,19 @@ func messageDocument(letter ports.DeadLetter) bson.D {
 		document = append(document, bson.E{Key: "timestamp", Value: m.Timestamp})
 	}
 	return document
+}
+
+// describedFields returns what is known of the message's event. The first versions did not
+// write these fields.
+func describedFields(m ports.Message) (known bson.D) {
+	eventType, userID := wire.Describe(m)
+	if eventType != "" {
+		known = append(known, bson.E{Key: "event_type", Value: eventType})
+	}
+	if userID != "" {
+		known = append(known, bson.E{Key: "user_id", Value: userID})
+	}
+	return known
 }
 
 // readRecord reads a whole document.
@@ -100,7 +115,7 @@ func readRecord(document bson.Raw) (ports.DeadLetterRecord, error) {
 }
 
 // listedFields are the fields that readListedRecord reads.
-var listedFields = bson.M{"message_id": 1, "subscription": 1, "failures": 1, "state": 1, "since": 1, "settled_at": 1, "settled_by": 1}
+var listedFields = bson.M{"message_id": 1, "subscription": 1, "failures": 1, "state": 1, "since": 1, "settled_at": 1, "settled_by": 1, "event_type": 1, "user_id": 1}
 
 // readListedRecord reads a document as List returns it.
 func readListedRecord(document bson.Raw) (ports.DeadLetterRecord, error) {
@@ -111,6 +126,8 @@ func readListedRecord(document bson.Raw) (ports.DeadLetterRecord, error) {
 		Message:      ports.Message{ID: field(r, "message_id", bson.RawValue.StringValueOK)},
 		Failures:     elements(r, "failures", readFailure),
 		State:        ports.DeadLetterState(field(r, "state", bson.RawValue.StringValueOK)),
+		EventType:    optional(r, "event_type", bson.RawValue.StringValueOK),
+		UserID:       optional(r, "user_id", bson.RawValue.StringValueOK),
 		Since:        date(r, "since"),
 	}
 	if len(record.Failures) == 0 {

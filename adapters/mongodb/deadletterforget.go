@@ -84,8 +84,9 @@ func (d *DeadLetters) erase(ctx context.Context, record ports.DeadLetterRecord) 
 	if err != nil {
 		return classify(ctx, err)
 	}
-	emptied := bson.M{"body": bson.Binary{}, "headers": bson.A{}, "failures.$[].reason": ""}
-	if _, err := d.store.deadLetters.UpdateOne(ctx, bson.M{"_id": id}, bson.M{"$set": emptied}); err != nil {
+	emptied := bson.M{"body": bson.Binary{}, "headers": bson.A{}, "failures.$[].reason": "", "reason_group": ""}
+	change := bson.M{"$set": emptied, "$unset": bson.M{"user_id": ""}}
+	if _, err := d.store.deadLetters.UpdateOne(ctx, bson.M{"_id": id}, change); err != nil {
 		return classify(ctx, err)
 	}
 	return nil

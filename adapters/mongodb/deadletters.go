@@ -61,10 +61,18 @@ func (d *DeadLetters) Put(ctx context.Context, letter ports.DeadLetter) (err err
 	if err != nil {
 		return err
 	}
+	if before == "" {
+		change["$set"] = bson.M{"state": string(ports.Waiting), "reason_group": ports.ReasonGroup(letter.Failure.Reason)}
+	}
 	for {
 		filter := retainedWithID(time.Now(), letter.ID)
 		filter["failures.last_failure"] = bson.M{"$ne": letter.Failure.LastFailure}
-		_, err := d.store.deadLetters.UpdateOne(ctx, filter, change, options.UpdateOne().SetUpsert(true))
+		result, err := d.store.deadLetters.UpdateOne(ctx, filter, change, options.UpdateOne().SetUpsert(true))
+		if err == nil && result.UpsertedCount == 0 {
+			if err := d.regroup(ctx, letter.ID); err != nil {
+				return err
+			}
+		}
 		if err == nil {
 			return d.store.countLetter(ctx, letter.ID, subscription, before, ports.Waiting)
 		}
@@ -83,6 +91,24 @@ func (d *DeadLetters) Put(ctx context.Context, letter ports.DeadLetter) (err err
 			return classify(ctx, err)
 		}
 	}
+}
+
+// regroup sets the group of a letter that has failed again. If another failure is stored at
+// the same time, the call that stored it does so.
+func (d *DeadLetters) regroup(ctx context.Context, id string) error {
+	record, err := d.Get(ctx, id)
+	switch {
+	case errors.Is(err, ports.ErrNotFound) || errors.As(err, new(*ports.UnreadableError)):
+		return nil
+	case err != nil:
+		return err
+	}
+	sameFailures := bson.M{"_id": id, "$expr": failedAt(record)}
+	group := bson.M{"reason_group": ports.ReasonGroup(record.LatestFailure().Reason)}
+	if _, err := d.store.deadLetters.UpdateOne(ctx, sameFailures, bson.M{"$set": group}); err != nil {
+		return classify(ctx, err)
+	}
+	return nil
 }
 
 // explain returns the cause of an update's error. A server may refuse to update a
@@ -154,6 +180,20 @@ func letterFilter(query ports.DeadLetterQuery) (bson.M, error) {
 	filter := retained(time.Now())
 	if query.State != "" {
 		filter["state"] = string(query.State)
+	}
+	if query.Subscription != nil {
+		filter["subscription"] = *query.Subscription
+		if *query.Subscription == "" {
+			filter["subscription"] = nil // the main queue's letters lack the field
+		}
+	}
+	for name, value := range map[string]string{"event_type": query.EventType, "user_id": query.UserID, "reason_group": query.Group} {
+		if value != "" {
+			filter[name] = value
+		}
+	}
+	if period := periodOf(query.From, query.To); len(period) > 0 {
+		filter["$and"] = bson.A{bson.M{"since": period}} // beside the condition of the cursor
 	}
 	if query.OrderID != "" {
 		filter["_id"] = bson.M{"$gte": string(query.OrderID) + "-", "$lt": string(query.OrderID) + "."} // "." follows "-" in ASCII
@@ -230,10 +270,15 @@ func unchanged(now time.Time, read ports.DeadLetterRecord) bson.M {
 	if !read.SettledAt.IsZero() {
 		filter["settled_at"] = read.SettledAt
 	}
+	filter["$expr"] = failedAt(read)
+	return filter
+}
+
+// failedAt is the condition that a record has the failures of the one that was read.
+func failedAt(read ports.DeadLetterRecord) bson.M {
 	times := bson.A{}
 	for _, failure := range read.Failures {
 		times = append(times, failure.LastFailure)
 	}
-	filter["$expr"] = bson.M{"$eq": bson.A{"$failures.last_failure", times}}
-	return filter
+	return bson.M{"$eq": bson.A{"$failures.last_failure", times}}
 }

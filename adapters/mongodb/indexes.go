@@ -31,6 +31,8 @@ var (
 	longestHeldFirst = bson.D{{Key: "sent_at", Value: 1}}
 	oldestFirst      = bson.D{{Key: "since", Value: 1}, {Key: "_id", Value: 1}}
 
+	latestActionFirst = bson.D{{Key: "at", Value: -1}, {Key: "_id", Value: -1}}
+
 	lateIndex = index{name: "late", keys: bson.D{{Key: "late", Value: 1}}, only: "late"}
 
 	orderIndexes = []index{
@@ -56,7 +58,15 @@ var (
 	deadLetterIndexes   = []index{
 		{name: "oldest_first", keys: oldestFirst},
 		{name: "state_oldest_first", keys: after(oldestFirst, "state")},
+		{name: "user_oldest_first", keys: after(oldestFirst, "user_id"), only: "user_id"},
+		{name: "groups", keys: after(oldestFirst, "state", "subscription", "reason_group")},
 		{name: "forget", keys: bson.D{{Key: "forget_at", Value: 1}}, sparse: true, expire: true},
+	}
+	actionIndexes = []index{
+		{name: "latest_first", keys: latestActionFirst},
+		{name: "action_latest_first", keys: after(latestActionFirst, "action")},
+		{name: "by_latest_first", keys: after(latestActionFirst, "by")},
+		{name: "forget", keys: bson.D{{Key: "forget_at", Value: 1}}, expire: true},
 	}
 )
 

@@ -95,7 +95,8 @@ func (d *DeadLetters) document(record ports.DeadLetterRecord) bson.D {
 		failures[i] = failureDocument(failure)
 	}
 	document = slices.Concat(bson.D{{Key: "_id", Value: record.ID}}, document,
-		bson.D{{Key: "state", Value: string(record.State)}, {Key: "failures", Value: failures}})
+		bson.D{{Key: "state", Value: string(record.State)}, {Key: "failures", Value: failures},
+			{Key: "reason_group", Value: ports.ReasonGroup(record.LatestFailure().Reason)}})
 	if record.State != ports.Waiting {
 		document = append(document, bson.D{
 			{Key: "settled_at", Value: record.SettledAt}, {Key: "settled_by", Value: record.SettledBy},

@@ -25,6 +25,7 @@ type Options struct {
 	OutboxLease         time.Duration // how long a claim on an event lasts; default: 15 s
 	DeliveryLease       time.Duration // how long a claim on a delivery lasts; default: 45 s
 	DeadLetterRetention time.Duration // how long settled dead letters are kept; default: ports.DeadLetterRetention
+	ActionRetention     time.Duration // how long operators' actions are kept; default: ports.OperatorActionRetention
 	KeepIndexes         bool          // Open builds and drops no indexes; it logs which are missing
 
 	// For tests.
@@ -42,13 +43,14 @@ func (o Options) withDefaults() Options {
 	byDefault(&o.OutboxLease, 15*time.Second)
 	byDefault(&o.DeliveryLease, 45*time.Second)
 	byDefault(&o.DeadLetterRetention, ports.DeadLetterRetention)
+	byDefault(&o.ActionRetention, ports.OperatorActionRetention)
 	byDefault(&o.beat, beatInterval)
 	return o
 }
 
 // Store is a connection to one database. [Store.Orders], [Store.Deliveries],
-// [Store.DeadLetters], [Store.Contacts] and [Store.ChannelStates] return its parts,
-// the same ones each time.
+// [Store.DeadLetters], [Store.Contacts], [Store.ChannelStates] and [Store.OperatorActions]
+// return its parts, the same ones each time.
 type Store struct {
 	options     Options
 	timeout     time.Duration
@@ -60,6 +62,7 @@ type Store struct {
 	contacts    *mongo.Collection
 	channels    *mongo.Collection
 	pauses      *mongo.Collection
+	actions     *mongo.Collection
 	owners      *mongo.Collection
 	counts      *mongo.Collection
 	owner       *owner
@@ -73,6 +76,7 @@ type Store struct {
 		deadLetters DeadLetters
 		contacts    Contacts
 		states      ChannelStates
+		actions     OperatorActions
 	}
 
 	additions *gather.Gatherer[addition]
@@ -126,11 +130,12 @@ func connect(url string, o Options) (*Store, *options.ClientOptions, error) {
 		contacts:    db.Collection("contacts"),
 		channels:    db.Collection("channels"),
 		pauses:      db.Collection("pauses"),
+		actions:     db.Collection("operator_actions"),
 		owners:      db.Collection("owners"),
 		counts:      db.Collection("counts"),
 	}
 	s.parts.orders.store, s.parts.deliveries.store, s.parts.deadLetters.store = s, s, s
-	s.parts.contacts.store, s.parts.states.store = s, s
+	s.parts.contacts.store, s.parts.states.store, s.parts.actions.store = s, s, s
 	s.newCounters()
 	s.additions = gather.New(s.insertOrders)
 	s.claims = gather.New(s.insertClaims)

@@ -277,7 +277,16 @@ func TestOpenCreatesIndexes(t *testing.T) {
 			id,
 			{"oldest_first", keys("since", 1, "_id", 1), false, false, ""},
 			{"state_oldest_first", keys("state", 1, "since", 1, "_id", 1), false, false, ""},
+			{"user_oldest_first", keys("user_id", 1, "since", 1, "_id", 1), false, false, "user_id"},
+			{"groups", keys("state", 1, "subscription", 1, "reason_group", 1, "since", 1, "_id", 1), false, false, ""},
 			{"forget", keys("forget_at", 1), true, true, ""},
+		},
+		"operator_actions": {
+			id,
+			{"latest_first", keys("at", -1, "_id", -1), false, false, ""},
+			{"action_latest_first", keys("action", 1, "at", -1, "_id", -1), false, false, ""},
+			{"by_latest_first", keys("by", 1, "at", -1, "_id", -1), false, false, ""},
+			{"forget", keys("forget_at", 1), false, true, ""},
 		},
 	} {
 		byName := cmpopts.SortSlices(func(a, b description) bool { return a.Name < b.Name })

@@ -112,7 +112,7 @@ func (t *tx) empty(letter ports.DeadLetterRecord) error {
 	if err != nil {
 		return err
 	}
-	_, err = t.exec("UPDATE dead_letters SET failures = ?, properties = ?, body = x'' WHERE id = ?", failures, message, letter.ID)
+	_, err = t.exec("UPDATE dead_letters SET failures = ?, properties = ?, body = x'', user_id = '', reason_group = '' WHERE id = ?", failures, message, letter.ID)
 	if err == nil && letter.State == ports.Waiting {
 		err = t.settle(letter, ports.Discarded, ports.SettledByForget)
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	recordColumns = "SELECT id, subscription, message_id, state, since, settled_at, settled_by, failures"
+	recordColumns = "SELECT id, subscription, message_id, state, since, settled_at, settled_by, event_type, user_id, failures"
 
 	selectRecords      = recordColumns + " FROM dead_letters"
 	selectWholeRecords = recordColumns + ", properties, body FROM dead_letters"
@@ -25,7 +25,9 @@ func readRecord(r row) (ports.DeadLetterRecord, error) {
 		Message:      ports.Message{ID: r.ColumnText(2)},
 		State:        ports.DeadLetterState(r.ColumnText(3)),
 		Since:        fields.date(4, "since"),
-		Failures:     readFailures(&fields, 7),
+		EventType:    r.ColumnText(7),
+		UserID:       r.ColumnText(8),
+		Failures:     readFailures(&fields, 9),
 	}
 	if letter.State.Check() != nil {
 		fields.fail("state", fmt.Sprintf("must be %s, %s or %s", ports.Waiting, ports.Replayed, ports.Discarded))
@@ -46,7 +48,7 @@ func readWholeRecord(r row) (ports.DeadLetterRecord, error) {
 	if err != nil {
 		return letter, err
 	}
-	message, err := decodeMessage(r.ColumnText(8), r.blob(9))
+	message, err := decodeMessage(r.ColumnText(10), r.blob(11))
 	if err != nil {
 		return ports.DeadLetterRecord{}, unreadable(letter.ID, "message", "is damaged: "+err.Error())
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"example.com/orderflow/adapters/internal/cursor"
+	"example.com/orderflow/adapters/wire"
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 )
@@ -65,8 +66,10 @@ func (t *tx) addLetter(letter ports.DeadLetter, properties string, failure ports
 	if err != nil {
 		return err
 	}
-	_, err = t.exec("INSERT OR REPLACE INTO dead_letters (id, subscription, message_id, state, since, settled_by, failures, properties, body) VALUES (?, ?, ?, ?, ?, '', ?, ?, ?)",
-		letter.ID, letter.Subscription, letter.Message.ID, string(ports.Waiting), failure.FirstFailure.UnixMilli(), failures, properties, letter.Message.Body)
+	eventType, userID := wire.Describe(letter.Message)
+	_, err = t.exec("INSERT OR REPLACE INTO dead_letters (id, subscription, message_id, state, since, settled_by, event_type, user_id, reason_group, failures, properties, body)"+
+		" VALUES (?, ?, ?, ?, ?, '', ?, ?, ?, ?, ?, ?)", letter.ID, letter.Subscription, letter.Message.ID, string(ports.Waiting), failure.FirstFailure.UnixMilli(),
+		eventType, userID, ports.ReasonGroup(failure.Reason), failures, properties, letter.Message.Body)
 	return err
 }
 
@@ -81,7 +84,7 @@ func (t *tx) addFailure(record ports.DeadLetterRecord, failure ports.Failure) er
 	if err != nil {
 		return err
 	}
-	_, err = t.exec("UPDATE dead_letters SET failures = ? WHERE id = ?", failures, record.ID)
+	_, err = t.exec("UPDATE dead_letters SET failures = ?, reason_group = ? WHERE id = ?", failures, ports.ReasonGroup(all[len(all)-1].Reason), record.ID)
 	if err == nil {
 		err = t.settle(record, ports.Waiting, "")
 	}
@@ -122,15 +125,21 @@ func (d *DeadLetters) Get(ctx context.Context, id string) (record ports.DeadLett
 func (d *DeadLetters) List(ctx context.Context, query ports.DeadLetterQuery) (page ports.DeadLetterPage, err error) {
 	defer describe(&err, "list dead letters")
 	var where filter
-	where.add(retained, d.forgotten())
-	state, order := "state", " ORDER BY since, id"
-	if query.OrderID != "" { // its letters are few, so they are found by id and sorted: the signs exclude the other indexes
-		where.add("id >= ? AND id < ?", string(query.OrderID)+"-", string(query.OrderID)+".") // "." follows "-" in ASCII
-		state, order = "+state", " ORDER BY +since, +id"
+	indexed, order := []string{"state", "since"}, " ORDER BY since, id"
+	switch {
+	case query.OrderID != "": // its letters are few, so they are found by id and sorted
+		indexed, order = nil, " ORDER BY +since, +id"
+	case query.UserID != "":
+		indexed = []string{"user_id", "since"}
+	case query.State != "" && query.Subscription != nil && query.Group != "":
+		indexed = []string{"state", "subscription", "reason_group", "since"}
 	}
-	if query.State != "" {
-		where.add(state+" = ?", string(query.State))
-	}
+	d.selectLetters(&where, query, func(column string) string {
+		if slices.Contains(indexed, column) {
+			return column
+		}
+		return "+" + column
+	})
 	if query.Cursor != "" {
 		after, err := cursor.DecodeLetter(query.Cursor)
 		if err != nil {

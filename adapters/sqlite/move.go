@@ -166,9 +166,9 @@ func (d *DeadLetters) Import(ctx context.Context, before, record ports.DeadLette
 		if now.ID != before.ID || !isUnchanged(now, before) {
 			return ports.ErrChanged
 		}
-		_, err = tx.exec("INSERT OR REPLACE INTO dead_letters (id, subscription, message_id, state, since, settled_at, settled_by, failures, properties, body)"+
-			" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", record.ID, record.Subscription, record.Message.ID, string(record.State), record.Since.UnixMilli(),
-			record.SettledAt, record.SettledBy, failures, properties, record.Message.Body)
+		_, err = tx.exec("INSERT OR REPLACE INTO dead_letters (id, subscription, message_id, state, since, settled_at, settled_by, event_type, user_id, reason_group, failures, properties, body)"+
+			" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", record.ID, record.Subscription, record.Message.ID, string(record.State), record.Since.UnixMilli(),
+			record.SettledAt, record.SettledBy, record.EventType, record.UserID, ports.ReasonGroup(record.LatestFailure().Reason), failures, properties, record.Message.Body)
 		if err == nil {
 			tx.countLetter(now.State, now.ID, now.Subscription, -1)
 			tx.countLetter(record.State, record.ID, record.Subscription, 1)

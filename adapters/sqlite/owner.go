@@ -75,6 +75,7 @@ func (s *Store) maintain() {
 		case <-time.After(ownerInterval):
 			_ = s.freeDeadOwners(ctx) // the callers of the ports report an outage
 			_ = s.parts.deadLetters.sweep(ctx)
+			_ = s.parts.actions.sweep(ctx)
 			log.keep(ctx, s)
 		}
 	}

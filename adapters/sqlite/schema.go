@@ -18,6 +18,7 @@ var steps = []string{
 	listsOfUsers, // 2
 	accounting,   // 3
 	origins,      // 4
+	operators,    // 5
 }
 
 var (
@@ -32,6 +33,9 @@ var (
 
 	//go:embed origins.sql
 	origins string
+
+	//go:embed operators.sql
+	operators string
 )
 
 // migrate makes the tables of a new file, or moves those of an earlier version forward.
@@ -47,6 +51,9 @@ func (f *file) migrate(ctx context.Context, log *slog.Logger) (err error) {
 	if err == nil && 0 < version && version < len(steps) {
 		log.InfoContext(ctx, "the file's tables are moved forward, which takes some seconds for a million orders",
 			"file", f.path, "from_version", version, "to_version", len(steps))
+	}
+	if err == nil && version < len(steps) {
+		err = describing(c.conn)
 	}
 	for err == nil && version < len(steps) {
 		version, err = f.moveForward(c)

@@ -26,6 +26,7 @@ type Options struct {
 	OutboxLease         time.Duration // how long a claim on an event lasts; default: 15 s
 	DeliveryLease       time.Duration // how long a claim on a delivery lasts; default: 45 s
 	DeadLetterRetention time.Duration // how long settled dead letters are kept; default: ports.DeadLetterRetention
+	ActionRetention     time.Duration // how long operators' actions are kept; default: ports.OperatorActionRetention
 
 	// Delays between two attempts; one more attempt follows the last. Default: a
 	// second, growing to ten minutes.
@@ -54,6 +55,7 @@ func (o Options) withDefaults() Options {
 	byDefault(&o.OutboxLease, 15*time.Second)
 	byDefault(&o.DeliveryLease, 45*time.Second)
 	byDefault(&o.DeadLetterRetention, ports.DeadLetterRetention)
+	byDefault(&o.ActionRetention, ports.OperatorActionRetention)
 	if len(o.Delays) == 0 {
 		o.Delays = dispatch.DefaultDelays()
 	}
@@ -98,6 +100,7 @@ type Store struct {
 		deadLetters DeadLetters
 		contacts    Contacts
 		states      ChannelStates
+		actions     OperatorActions
 	}
 }
 
@@ -122,7 +125,7 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	f.vfs = o.vfs
 	s := &Store{options: o.withDefaults(), file: f, readers: make(chan *connection, readerCount), closing: make(chan struct{})}
 	s.parts.orders.store, s.parts.deliveries.store, s.parts.deadLetters.store = s, s, s
-	s.parts.contacts.store, s.parts.states.store = s, s
+	s.parts.contacts.store, s.parts.states.store, s.parts.actions.store = s, s, s
 	s.recent = [...]recentPart{{userList: userOrders, limit: maxRecent}, {userList: userDeliveries, limit: maxRecent}}
 	s.writes = gather.New(s.writeAll)
 	s.writes.Timeout = cmp.Or(o.writeTimeout, callTimeout)

@@ -9,7 +9,10 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
@@ -80,4 +83,17 @@ func messageID(m ports.Message) string {
 func writePart[T string | []byte](w io.Writer, part T) {
 	w.Write(binary.BigEndian.AppendUint64(nil, uint64(len(part))))
 	w.Write([]byte(part))
+}
+
+// Describe returns what a dead letter's record says of its message: the type of the event
+// and its user, each only as far as a record may have it.
+func Describe(m ports.Message) (eventType, userID string) {
+	eventType = m.Headers[HeaderType]
+	if len(eventType) > ports.MaxEventType || strings.ContainsFunc(eventType, func(r rune) bool { return r == utf8.RuneError || !unicode.IsGraphic(r) }) {
+		eventType = ""
+	}
+	if userID = namedUser(m); domain.CheckKnownUserID(userID) != nil {
+		userID = ""
+	}
+	return eventType, userID
 }

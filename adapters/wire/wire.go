@@ -127,11 +127,16 @@ func Decode(m ports.Message) (domain.Event, error) {
 
 // IsAbout reports whether the message's body names the user, also if it is no event
 // that [Decode] can read.
-func IsAbout(m ports.Message, userID string) bool {
+func IsAbout(m ports.Message, userID string) bool { return userID != "" && namedUser(m) == userID }
+
+func namedUser(m ports.Message) string {
 	var named struct {
 		UserID string `json:"user_id"`
 	}
-	return userID != "" && json.Unmarshal(m.Body, &named) == nil && named.UserID == userID
+	if json.Unmarshal(m.Body, &named) != nil {
+		return ""
+	}
+	return named.UserID
 }
 
 func decode(m ports.Message) (domain.Event, error) {

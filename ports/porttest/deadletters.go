@@ -3,6 +3,7 @@ package porttest
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 )
 
@@ -58,9 +60,22 @@ func failingAgain(record ports.DeadLetterRecord, failure ports.Failure) ports.De
 
 // putAs returns the letter's record after its first Put.
 func putAs(letter ports.DeadLetter) ports.DeadLetterRecord {
+	eventType, userID := described(letter.Message)
 	return ports.DeadLetterRecord{
-		ID: letter.ID, Subscription: letter.Subscription, Message: letter.Message, Failures: []ports.Failure{letter.Failure}, State: ports.Waiting, Since: letter.Failure.FirstFailure,
+		ID: letter.ID, Subscription: letter.Subscription, Message: letter.Message, Failures: []ports.Failure{letter.Failure}, State: ports.Waiting,
+		EventType: eventType, UserID: userID, Since: letter.Failure.FirstFailure,
 	}
+}
+
+// described returns the type and the user of the message's event, as a record has them.
+func described(m ports.Message) (eventType, userID string) {
+	var body struct {
+		UserID string `json:"user_id"`
+	}
+	if json.Unmarshal(m.Body, &body) != nil || domain.CheckKnownUserID(body.UserID) != nil {
+		body.UserID = ""
+	}
+	return m.Headers["ce-type"], body.UserID
 }
 
 // settledAs returns the record after it was settled.

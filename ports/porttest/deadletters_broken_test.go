@@ -12,7 +12,7 @@ import (
 )
 
 func TestDeadLettersClauses(t *testing.T) {
-	table := slices.Concat(brokenLetterPuts(), brokenLetterReads(), brokenLetterLists(), brokenSettles(), brokenForgetting(), brokenForgettingOfUsers(), brokenLetterAccounts())
+	table := slices.Concat(brokenLetterPuts(), brokenLetterReads(), brokenLetterLists(), brokenLetterFilters(), brokenSettles(), brokenForgetting(), brokenForgettingOfUsers(), brokenLetterAccounts())
 	checkSuite(t, porttest.DeadLettersClauses(), faultyLetters(func(*faultyDeadLetters) {}), table)
 }
 
@@ -25,6 +25,7 @@ type faultyDeadLetters struct {
 	list    func(ctx context.Context, query ports.DeadLetterQuery) (ports.DeadLetterPage, error)
 	settle  func(ctx context.Context, letter ports.DeadLetterRecord, state ports.DeadLetterState, by string) error
 	forget  func(ctx context.Context, userID string) (int, error)
+	groups  func(ctx context.Context, query ports.DeadLetterQuery) (ports.DeadLetterGroups, error)
 	account func(ctx context.Context) ([]ports.DeadLetterAccount, error)
 }
 
@@ -48,6 +49,10 @@ func (f *faultyDeadLetters) Forget(ctx context.Context, userID string) (int, err
 	return f.forget(ctx, userID)
 }
 
+func (f *faultyDeadLetters) Groups(ctx context.Context, query ports.DeadLetterQuery) (ports.DeadLetterGroups, error) {
+	return f.groups(ctx, query)
+}
+
 func (f *faultyDeadLetters) Account(ctx context.Context) ([]ports.DeadLetterAccount, error) {
 	return f.account(ctx)
 }
@@ -56,7 +61,7 @@ func (f *faultyDeadLetters) Account(ctx context.Context) ([]ports.DeadLetterAcco
 // letters after a lease.
 func faultyLetters(breakIt func(f *faultyDeadLetters)) func() porttest.DeadLetters {
 	open := func(whole *memory.DeadLetters) *faultyDeadLetters {
-		f := &faultyDeadLetters{whole, whole.Put, whole.Get, whole.List, whole.Settle, whole.Forget, whole.Account}
+		f := &faultyDeadLetters{whole, whole.Put, whole.Get, whole.List, whole.Settle, whole.Forget, whole.Groups, whole.Account}
 		breakIt(f)
 		return f
 	}

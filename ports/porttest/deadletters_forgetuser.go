@@ -61,7 +61,7 @@ func userLetters(t testing.TB, d DeadLetters, user string, n int) []ports.DeadLe
 // emptied returns the record after its user was forgotten. If it waited, at is the
 // time of the change.
 func emptied(letter ports.DeadLetterRecord, at time.Time) ports.DeadLetterRecord {
-	letter.Message.Body, letter.Message.Headers = nil, nil
+	letter.Message.Body, letter.Message.Headers, letter.UserID = nil, nil, ""
 	failures := letter.Failures
 	letter.Failures = nil
 	for _, failure := range failures {

@@ -11,8 +11,8 @@
 //
 // A broker passes [EventClauses]. If it also hands out dead letters, it passes
 // [DeadLetterQueueClauses] as well. The other suites are [DeliveryLogClauses],
-// [ContactsClauses], [ChannelStatesClauses], [DeadLettersClauses] and
-// [ChannelClauses].
+// [ContactsClauses], [ChannelStatesClauses], [DeadLettersClauses],
+// [OperatorActionsClauses] and [ChannelClauses].
 //
 // An adapter keeps the whole contract or fails; no option leaves out a clause. A
 // failure says what the adapter had to do, and names the order, event or dead letter.
@@ -146,7 +146,7 @@ type DeadLetters struct {
 
 // DeadLettersClauses returns the contract of [ports.DeadLetters].
 func DeadLettersClauses() []Clause[DeadLetters] {
-	return slices.Concat(deadLettersPut, deadLettersGet, deadLettersList, deadLettersSettle, deadLettersForget, deadLettersForgetUser, deadLettersAccount)
+	return slices.Concat(deadLettersPut, deadLettersGet, deadLettersList, deadLettersFilter, deadLettersGroups, deadLettersSettle, deadLettersForget, deadLettersForgetUser, deadLettersAccount)
 }
 
 // Contacts is what [ContactsClauses] needs of a store of contacts.
@@ -170,6 +170,22 @@ type ChannelStates struct {
 // ChannelStatesClauses returns the contract of [ports.ChannelStates].
 func ChannelStatesClauses() []Clause[ChannelStates] {
 	return slices.Concat(channelStatesNames, channelStatesPauses, channelStatesOpenings)
+}
+
+// OperatorActions is what [OperatorActionsClauses] needs of a store of operators' actions.
+type OperatorActions struct {
+	Actions ports.OperatorActions
+	Other   ports.OperatorActions // the same store, opened by another process
+
+	// Forgetful is a store, the same or another, that forgets actions after Retention:
+	// about a second, because clauses wait for its end.
+	Forgetful ports.OperatorActions
+	Retention time.Duration
+}
+
+// OperatorActionsClauses returns the contract of [ports.OperatorActions].
+func OperatorActionsClauses() []Clause[OperatorActions] {
+	return slices.Concat(operatorActionsBegin, operatorActionsEnd, operatorActionsList, operatorActionsForget)
 }
 
 // Channel is what [ChannelClauses] needs of a notification channel, and of the

@@ -1,0 +1,81 @@
+package ports
+
+import (
+	"regexp"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// DeadLetterGroups counts dead letters by their subscriptions and the groups of their
+// reasons.
+type DeadLetterGroups struct {
+	Groups []DeadLetterGroup // at most MaxDeadLetterGroups
+	Total  int               // the letters of all groups
+	More   bool              // there are more groups
+}
+
+// MaxDeadLetterGroups bounds the groups that [DeadLetters].Groups returns.
+const MaxDeadLetterGroups = 200
+
+// DeadLetterGroup counts the dead letters of one subscription whose latest failures have
+// reasons of one group.
+type DeadLetterGroup struct {
+	Subscription string
+	Reason       string // as [ReasonGroup] returns it
+	Count        int
+	Oldest       time.Time // by Since: UTC, to the millisecond, as Newest
+	Newest       time.Time
+}
+
+// The bounds of a reason's group.
+const (
+	maxGroupedReason = 1000 // bytes of a reason that count
+	maxGroup         = 100  // characters of a group
+	maxGroupedWord   = 40   // characters
+)
+
+var (
+	quotedText   = regexp.MustCompile("\"[^\"]*\"|`[^`]*`")
+	statusCode   = regexp.MustCompile(`^[1-9][0-9]{2}$`)
+	enhancedCode = regexp.MustCompile(`^[245]\.[0-9]{1,3}\.[0-9]{1,3}$`) // RFC 3463
+)
+
+// ReasonGroup returns what a failure's reason has in common with others: its words, without
+// what differs from message to message. An ellipsis stands for each text in quotes, each
+// long word, and each word with a digit, an at sign or a URL. The first status code stays, and
+// so do the enhanced codes of mail. The group of a group is itself.
+func ReasonGroup(reason string) string {
+	reason = strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, reason[:min(len(reason), maxGroupedReason)])
+	const gap = "…"
+	var group strings.Builder
+	size, last, hasCode := 0, "", false
+	for word := range strings.FieldsSeq(quotedText.ReplaceAllString(reason, `"…"`)) {
+		core := strings.Trim(word, `()[]{}<>"'.,;:!?`)
+		switch {
+		case enhancedCode.MatchString(core):
+		case !hasCode && statusCode.MatchString(core):
+			hasCode = true
+		case strings.ContainsFunc(core, unicode.IsDigit), strings.Contains(core, "@"), strings.Contains(core, "://"), utf8.RuneCountInString(core) > maxGroupedWord:
+			word = gap
+		}
+		if word == gap && last == gap {
+			continue
+		}
+		if size += utf8.RuneCountInString(word) + 1; size > maxGroup+1 {
+			break
+		}
+		if last != "" {
+			group.WriteByte(' ')
+		}
+		group.WriteString(word)
+		last = word
+	}
+	return group.String()
+}
