@@ -52,7 +52,7 @@ func brokenLetterReads() []broken[porttest.DeadLetters] {
 				return letter, err
 			}
 		})},
-		{"List returns its own failures", memory, "", hoarding(func(f *faultyDeadLetters) {
+		{"List returns its own failures", memory, "another clause lists a letter that is forgotten", hoarding(func(f *faultyDeadLetters) {
 			var lists shared[string, []ports.Failure]
 			f.list = func(ctx context.Context, query ports.DeadLetterQuery) (ports.DeadLetterPage, error) {
 				page, err := f.whole.List(ctx, query)
