@@ -126,9 +126,10 @@ func newAPIs(t *testing.T) map[string][]api {
 	must(t, orders, err)
 	control, err := notification.NewControl(notification.Store{
 		Deliveries: store.Deliveries(), States: store.ChannelStates(), Contacts: store.Contacts(), DeadLetters: store.DeadLetters(),
+		Actions: store.OperatorActions(),
 	}, []notification.ChannelInfo{{Name: "log", Kind: "log", Sender: channel{}}}, log)
 	must(t, control, err)
-	letters, err := deadletters.NewService(store.DeadLetters(), broker.DeadLetterQueue(), log)
+	letters, err := deadletters.NewService(store.DeadLetters(), broker.DeadLetterQueue(), store.OperatorActions(), log)
 	must(t, letters, err)
 
 	office, err := account.New(account.Parts{

@@ -77,9 +77,9 @@ func (w *world) use(parts account.Parts) {
 	w.parts.Program, w.parts.Version = "orderflow", "v1"
 	w.parts.Office = must(account.New(parts))
 	w.parts.Control = must(notification.NewControl(notification.Store{
-		Deliveries: parts.Deliveries, States: parts.States, Contacts: w.store.Contacts(), DeadLetters: parts.DeadLetters,
+		Deliveries: parts.Deliveries, States: parts.States, Contacts: w.store.Contacts(), DeadLetters: parts.DeadLetters, Actions: w.store.OperatorActions(),
 	}, []notification.ChannelInfo{{Name: "mail", Kind: "smtp"}}, discard))
-	w.parts.Letters = must(deadletters.NewService(parts.DeadLetters, parts.DeadLetterQueue, discard))
+	w.parts.Letters = must(deadletters.NewService(parts.DeadLetters, parts.DeadLetterQueue, w.store.OperatorActions(), discard))
 }
 
 func (w *world) console() *console.Console { return must(console.New(w.parts, discard)) }

@@ -3,10 +3,10 @@ package deadletters
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
-	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 )
 
@@ -14,8 +14,12 @@ import (
 type Decision struct {
 	Action Action
 	By     string // the operator; the store keeps the first 128 visible characters
+	Why    string // the operator's reason, for others; may be empty
 	DryRun bool   // check whether the action is possible, and change nothing
 }
+
+// MaxWhy bounds Decision.Why, in characters.
+const MaxWhy = 256
 
 // Action is what a decision does with dead letters.
 type Action string
@@ -38,18 +42,17 @@ func (a Action) From() ports.DeadLetterState { return transitions[a].from }
 // Past returns the past participle: replayed, discarded or restored.
 func (a Action) Past() string { return strings.TrimSuffix(string(a), "e") + "ed" }
 
-// Selection selects the dead letters of a decision. Exactly one field must be set.
+// Selection selects the dead letters of a decision: by IDs, by a filter, or all.
 type Selection struct {
-	IDs     []string
-	OrderID domain.OrderID // selects those of the order
-	Reason  string         // selects those whose latest reason contains this text
-	All     bool
+	IDs []string
+	All bool
+	Filter
 }
 
-// IsValid reports whether exactly one field is set.
+// IsValid reports whether exactly one of IDs, All and Filter is set.
 func (s Selection) IsValid() bool {
 	set := 0
-	for _, isSet := range []bool{len(s.IDs) > 0, s.OrderID != "", s.Reason != "", s.All} {
+	for _, isSet := range []bool{len(s.IDs) > 0, s.All, s.Filter != Filter{}} {
 		if isSet {
 			set++
 		}
@@ -68,8 +71,25 @@ func (s Selection) UniqueIDs() []string {
 }
 
 // Query returns the query that finds the action's dead letters when IDs is empty.
-func (s Selection) Query(action Action) ports.DeadLetterQuery {
-	return ports.DeadLetterQuery{State: action.From(), OrderID: s.OrderID, Reason: s.Reason}
+// [*domain.InvalidError] is returned when a field of the filter is wrong.
+func (s Selection) Query(action Action) (ports.DeadLetterQuery, error) {
+	query, err := s.Filter.Query()
+	query.State = action.From()
+	return query, err
+}
+
+// String returns the selection for people, without personal data.
+func (s Selection) String() string {
+	const named = 3
+	switch ids := s.UniqueIDs(); {
+	case len(ids) > named:
+		return fmt.Sprintf("%s and %d more", strings.Join(ids[:named], ", "), len(ids)-named)
+	case len(ids) > 0:
+		return strings.Join(ids, ", ")
+	case s.All:
+		return "all"
+	}
+	return s.Filter.String()
 }
 
 // ParseState parses the name of a state. An empty name means waiting, "all" means

@@ -20,16 +20,20 @@ const (
 
 // Handler is the HTTP interface for operators. The public must not reach it:
 //
-//	GET  /dead-letters?state=&order_id=&reason=&limit=&cursor=    waiting ones, oldest first; or state=replayed, discarded, all
-//	GET  /dead-letters/{id}                                       one, with its message
-//	POST /dead-letters/replay                                     {"ids":[…]}, {"order_id":"…"}, {"reason":"…"} or {"all":true}
-//	POST /dead-letters/discard                                    the same
-//	POST /dead-letters/restore                                    the same, for discarded ones
-//	POST /dead-letters/jobs                                       "action":"replay", "rate":50, "expect":123, and the same
-//	GET  /dead-letters/jobs, GET /dead-letters/jobs/{id}          how far the latest jobs are
+//	GET  /dead-letters           waiting ones, oldest first; or state=replayed, discarded, all
+//	GET  /dead-letters/groups    how many, by channel and by what their reasons have in common
+//	GET  /dead-letters/{id}      one, with its message
+//	POST /dead-letters/replay    {"ids":[…]}, {"all":true}, or the fields of a filter
+//	POST /dead-letters/discard   the same
+//	POST /dead-letters/restore   the same, for discarded ones
+//	POST /dead-letters/jobs      "action":"replay", "rate":50, "expect":123, and the same: at a bounded rate
+//	GET  /dead-letters/jobs      the latest jobs; GET /dead-letters/jobs/{id} is one
 //	POST /dead-letters/jobs/{id}/pause, …/resume, …/stop
 //
-// A decision also takes "dry_run":true and "by", its author: by default the
+// A filter has one or more of channel, type, user_id, order_id, reason, group, since and
+// until. Lists and groups have these as parameters.
+//
+// A decision also takes "dry_run":true, "why", and "by", its author: by default the
 // client's address. It covers "limit" dead letters at most, by default and at most
 // 1000, from "cursor" on; its answer has the next cursor. [httpapi.ForOperators]
 // protects the handler from web pages.
@@ -56,8 +60,9 @@ func NewHandler(service *Service, log *slog.Logger) (*Handler, error) {
 	}
 	h := &Handler{service: service, showing: make(chan struct{}, 1)}
 	routes := httpapi.Routes{
-		"/dead-letters":      {http.MethodGet: h.list},
-		"/dead-letters/{id}": {http.MethodGet: h.show},
+		"/dead-letters":        {http.MethodGet: h.list},
+		"/dead-letters/groups": {http.MethodGet: h.groups},
+		"/dead-letters/{id}":   {http.MethodGet: h.show},
 
 		"/dead-letters/jobs":             {http.MethodGet: h.listJobs, http.MethodPost: h.startJob},
 		"/dead-letters/jobs/{id}":        {http.MethodGet: h.showJob},
@@ -75,27 +80,16 @@ func NewHandler(service *Service, log *slog.Logger) (*Handler, error) {
 func (h *Handler) list(w http.ResponseWriter, r *http.Request) error {
 	ctx, cancel := httpapi.Begin(r, h.RequestTimeout)
 	defer cancel()
-	parameters, err := httpapi.Query(r,
-		httpapi.Parameter{Name: "state", Without: "list waiting ones"},
-		httpapi.Parameter{Name: "order_id", Without: "list those of any order"},
-		httpapi.Parameter{Name: "reason", Without: "list those with any reason"},
+	query, parameters, err := readQuery(r,
 		httpapi.Parameter{Name: "limit", Without: "get 100 per page"},
 		httpapi.Parameter{Name: "cursor", Without: "get the first page"},
 	)
 	if err != nil {
 		return err
 	}
-	query := ports.DeadLetterQuery{Reason: parameters["reason"], Cursor: parameters["cursor"]}
+	query.Cursor = parameters["cursor"]
 	if query.Limit, err = httpapi.Limit(parameters["limit"], defaultPage, maxPage); err != nil {
 		return err
-	}
-	if query.State, err = ParseState(parameters["state"]); err != nil {
-		return httpapi.Invalid(domain.FieldError{Field: "state", Reason: err.Error()})
-	}
-	if text, given := parameters["order_id"]; given {
-		if query.OrderID, err = domain.ParseOrderID(text); err != nil {
-			return httpapi.Invalid(domain.FieldError{Field: "order_id", Reason: mustBeOrderID})
-		}
 	}
 	if err := httpapi.ReservePage(ctx, w, query.Limit); err != nil {
 		return err
@@ -105,6 +99,54 @@ func (h *Handler) list(w http.ResponseWriter, r *http.Request) error {
 		return asProblem(err)
 	}
 	return httpapi.WritePage(w, r, page.Records, page.NextCursor, page.Unreadable, NewSummary)
+}
+
+// readQuery reads the state and the filter of a list or of groups. It returns the parameters
+// by name, with those beside.
+func readQuery(r *http.Request, beside ...httpapi.Parameter) (query ports.DeadLetterQuery, parameters map[string]string, err error) {
+	parameters, err = httpapi.Query(r, append([]httpapi.Parameter{
+		{Name: "state", Without: "list waiting ones"},
+		{Name: "channel", Without: "list those of any channel"},
+		{Name: "type", Without: "list those of any type"},
+		{Name: "user_id", Without: "list those of any user"},
+		{Name: "order_id", Without: "list those of any order"},
+		{Name: "reason", Without: "list those with any reason"},
+		{Name: "group", Without: "list those of any group"},
+		{Name: "since", Without: "list those from the beginning"},
+		{Name: "until", Without: "list those until now"},
+	}, beside...)...)
+	if err != nil {
+		return query, nil, err
+	}
+	query, err = Filter{
+		Channel: parameters["channel"], Type: parameters["type"], UserID: parameters["user_id"], OrderID: parameters["order_id"],
+		Reason: parameters["reason"], Group: parameters["group"],
+		Since: httpapi.TimeParameter(parameters, "since").Text, Until: httpapi.TimeParameter(parameters, "until").Text,
+	}.Query()
+	if err != nil {
+		return query, nil, asProblem(err)
+	}
+	if query.State, err = ParseState(parameters["state"]); err != nil {
+		return query, nil, httpapi.Invalid(domain.FieldError{Field: "state", Reason: err.Error()})
+	}
+	return query, parameters, nil
+}
+
+func (h *Handler) groups(w http.ResponseWriter, r *http.Request) error {
+	ctx, cancel := httpapi.Begin(r, h.RequestTimeout)
+	defer cancel()
+	query, _, err := readQuery(r)
+	if err != nil {
+		return err
+	}
+	if err := httpapi.ReservePage(ctx, w, ports.MaxDeadLetterGroups); err != nil {
+		return err
+	}
+	groups, err := h.service.Groups(ctx, query)
+	if err != nil {
+		return asProblem(err)
+	}
+	return httpapi.WriteJSON(w, http.StatusOK, NewGroupsView(groups))
 }
 
 const mustBeOrderID = "must be an order's id: a UUID with hyphens"
@@ -146,7 +188,10 @@ func asProblem(err error) error {
 // problem returns the problem of an error, or nil for an unknown error.
 func problem(err error) *httpapi.Problem {
 	var unreadable *ports.UnreadableError
+	var invalid *domain.InvalidError
 	switch {
+	case errors.As(err, &invalid):
+		return httpapi.Invalid(invalid.Fields...)
 	case errors.Is(err, ErrNotRecorded):
 		return &httpapi.Problem{Code: "not_noted", Detail: ErrNotRecorded.Error() + ": it did not answer, or another operator has decided; look at the dead letter again"}
 	case errors.Is(err, ErrWrongState):

@@ -112,7 +112,7 @@ func TestHandler(t *testing.T) {
 		{"DELETE", "/dead-letters/l0", "", nil, 405, `does not support DELETE; use GET, HEAD`},
 		{"GET", "/dead-letters/replay", "", nil, 405, `does not support GET; use POST`},
 
-		{"POST", "/dead-letters/replay", `{}`, nil, 422, `"field":"ids","detail":"or another field must select dead letters: give exactly one of ids, order_id, reason, all"`},
+		{"POST", "/dead-letters/replay", `{}`, nil, 422, `"field":"ids","detail":"or other fields must select dead letters: give exactly one of ids, all, and a filter \(channel`},
 		{"POST", "/dead-letters/replay", `{"ids":["l0"],"all":true}`, nil, 422, `exactly one of`},
 		{"POST", "/dead-letters/replay", `{"ids":"l0"}`, nil, 422, `"field":"ids","detail":"must be a list of strings"`},
 		{"POST", "/dead-letters/replay", `{"ids":["` + strings.Repeat("x", 257) + `"]}`, nil, 422, `"field":"ids","detail":"must be 1 to 1000 ids, each of 1 to 256 bytes"`},
@@ -122,7 +122,7 @@ func TestHandler(t *testing.T) {
 		{"POST", "/dead-letters/replay", `{"ids":["l0","l0"],"dry_run":true}`, nil, 200, `"matched":1,`},
 		{"POST", "/dead-letters/replay", `{"all":1}`, nil, 422, `"field":"all","detail":"must be true or false, not a number"`},
 		{"POST", "/dead-letters/replay", `{"all":true,"limit":0}`, nil, 422, `"field":"limit"`},
-		{"POST", "/dead-letters/replay", `{"al":true}`, nil, 422, `"field":"al","detail":"is not a field of a decision; known: ids, order_id, reason, all, by, dry_run, limit, cursor"`},
+		{"POST", "/dead-letters/replay", `{"al":true}`, nil, 422, `"field":"al","detail":"is not a field of a decision; known: ids, order_id, channel, type, user_id, reason, group, since, until, all, by, why, dry_run, limit, cursor"`},
 		{"POST", "/dead-letters/replay", `{"all":true}`, []string{"Content-Type", "text/plain"}, 415, `"code":"unsupported_media_type"`},
 		{"POST", "/dead-letters/replay", `{"all":true}`, []string{"Sec-Fetch-Site", "cross-site"}, 403, `"code":"cross_origin"`},
 		{"POST", "/dead-letters/discard", `{"all":true}`, []string{"Origin", "http://shop.example"}, 403, `"code":"cross_origin"`},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"unicode/utf8"
 
 	"example.com/orderflow/domain"
 	"example.com/orderflow/services/access"
@@ -30,17 +31,17 @@ func (d *decisionRequest) fields(r *http.Request) []httpapi.Field {
 // fields returns the fields that select. They refuse empty values: a client whose variable
 // is empty must not select more than it meant to.
 func (s *Selection) fields() []httpapi.Field {
+	text := func(name string, to *string) httpapi.Field {
+		return httpapi.Field{Name: name, Optional: true, To: to, Must: mustNotBeEmpty, Valid: func() bool { return *to != "" }}
+	}
 	isInvalidID := func(id string) bool { return id == "" || len(id) > 256 } // no dead letter has a longer id
 	return []httpapi.Field{
 		{Name: "ids", Optional: true, To: &s.IDs, Must: "must be 1 to 1000 ids, each of 1 to 256 bytes", Valid: func() bool {
 			return len(s.IDs) > 0 && len(s.IDs) <= maxPage && !slices.ContainsFunc(s.IDs, isInvalidID)
 		}},
-		{Name: "order_id", Optional: true, To: (*string)(&s.OrderID), Must: mustBeOrderID, Valid: func() bool {
-			id, err := domain.ParseOrderID(string(s.OrderID))
-			s.OrderID = id
-			return err == nil
-		}},
-		{Name: "reason", Optional: true, To: &s.Reason, Must: mustNotBeEmpty, Valid: func() bool { return s.Reason != "" }},
+		{Name: "order_id", Optional: true, To: &s.OrderID, Must: mustBeOrderID, Valid: func() bool { _, err := domain.ParseOrderID(s.OrderID); return err == nil }},
+		text("channel", &s.Channel), text("type", &s.Type), text("user_id", &s.UserID),
+		text("reason", &s.Reason), text("group", &s.Group), text("since", &s.Since), text("until", &s.Until),
 		{Name: "all", Optional: true, To: &s.All},
 	}
 }
@@ -48,11 +49,15 @@ func (s *Selection) fields() []httpapi.Field {
 func (d *Decision) fields(r *http.Request) []httpapi.Field {
 	return []httpapi.Field{
 		access.AuthorField(r, &d.By),
+		{Name: "why", Optional: true, To: &d.Why, Must: "must be 1 to 256 characters", Valid: func() bool { return d.Why != "" && utf8.RuneCountInString(d.Why) <= MaxWhy }},
 		{Name: "dry_run", Optional: true, To: &d.DryRun},
 	}
 }
 
-var mustSelect = domain.FieldError{Field: "ids", Reason: "or another field must select dead letters: give exactly one of ids, order_id, reason, all"}
+var mustSelect = domain.FieldError{
+	Field:  "ids",
+	Reason: "or other fields must select dead letters: give exactly one of ids, all, and a filter (channel, type, user_id, order_id, reason, group, since, until)",
+}
 
 // decisionJSON is the answer to a decision.
 type decisionJSON struct {
@@ -81,6 +86,10 @@ func (h *Handler) decide(action Action) httpapi.HandlerFunc {
 		if !request.IsValid() {
 			return httpapi.Invalid(mustSelect)
 		}
+		query, err := request.Query(action)
+		if err != nil {
+			return asProblem(err)
+		}
 		ctx, cancel := httpapi.Begin(r, h.RequestTimeout)
 		defer cancel()
 		if err := httpapi.ReservePage(ctx, w, maxPage); err != nil { // for the list and for the answer
@@ -89,7 +98,6 @@ func (h *Handler) decide(action Action) httpapi.HandlerFunc {
 		answer := decisionJSON{Decision: action, DryRun: request.DryRun, Failed: []failureJSON{}}
 		ids := request.UniqueIDs()
 		if len(ids) == 0 {
-			query := request.Query(action)
 			query.Limit, query.Cursor = request.Limit, request.Cursor
 			page, err := h.service.List(ctx, query)
 			if err != nil {
@@ -104,7 +112,11 @@ func (h *Handler) decide(action Action) httpapi.HandlerFunc {
 			}
 		}
 		answer.Matched = len(ids)
-		for i, err := range h.service.Decide(ctx, request.Decision, ids...) {
+		errs, err := h.decideAbout(ctx, request, ids)
+		if err != nil {
+			return asProblem(err)
+		}
+		for i, err := range errs {
 			switch {
 			case err != nil:
 				answer.Failed = append(answer.Failed, h.failure(ctx, ids[i], err))
@@ -114,6 +126,19 @@ func (h *Handler) decide(action Action) httpapi.HandlerFunc {
 		}
 		return httpapi.WriteJSON(w, http.StatusOK, answer)
 	}
+}
+
+// decideAbout carries out the decision, which is recorded if it is about any dead letter.
+func (h *Handler) decideAbout(ctx context.Context, request decisionRequest, ids []string) ([]error, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	deciding, err := h.service.Begin(ctx, request.Decision, request.Selection)
+	if err != nil {
+		return nil, err
+	}
+	defer deciding.End(ctx, nil)
+	return deciding.Decide(ctx, ids...), nil
 }
 
 func (h *Handler) failure(ctx context.Context, id string, err error) failureJSON {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 
-	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 	"example.com/orderflow/services/access"
 	"example.com/orderflow/services/internal/httpapi"
@@ -32,17 +31,23 @@ type JobView struct {
 
 // SelectionView is what a job has selected.
 type SelectionView struct {
-	IDs     int            `json:"ids,omitempty"` // how many
-	OrderID domain.OrderID `json:"order_id,omitempty"`
-	Reason  string         `json:"reason,omitempty"`
-	All     bool           `json:"all,omitempty"`
+	IDs     int    `json:"ids,omitempty"` // how many
+	All     bool   `json:"all,omitempty"`
+	Channel string `json:"channel,omitempty"`
+	Type    string `json:"type,omitempty"`
+	UserID  string `json:"user_id,omitempty"`
+	OrderID string `json:"order_id,omitempty"`
+	Reason  string `json:"reason,omitempty"`
+	Group   string `json:"group,omitempty"`
+	Since   string `json:"since,omitempty"`
+	Until   string `json:"until,omitempty"`
 }
 
 // NewJobView returns the view of the job.
 func NewJobView(j Job) JobView {
 	v := JobView{
 		ID: j.ID, Action: j.Action, State: j.State, DryRun: j.DryRun, Rate: j.Rate, By: j.By, StartedAt: httpapi.FormatTime(j.StartedAt),
-		Select: SelectionView{len(j.IDs), j.OrderID, j.Reason, j.All},
+		Select: SelectionView{len(j.IDs), j.All, j.Channel, j.Type, j.UserID, j.OrderID, j.Reason, j.Group, j.Since, j.Until},
 		Total:  j.Total, Done: j.Done, Skipped: j.Skipped, Failed: j.Failed, FirstError: j.FirstError, Stalled: j.Stalled,
 	}
 	if !j.EndedAt.IsZero() {

@@ -67,6 +67,8 @@ func (j Job) Ended() bool { return j.State != JobRunning && j.State != JobPaused
 type job struct {
 	service *Service
 	ids     []string // that are selected; nil: those of the query
+	query   ports.DeadLetterQuery
+	begun   *Deciding // whose counts are the job's
 
 	mu      sync.Mutex
 	job     Job
@@ -142,6 +144,8 @@ func (j *job) run(ctx context.Context) {
 		}
 	})
 	end := j.snapshot()
+	j.begun.done, j.begun.failed, j.begun.first = end.Done, end.Failed, errors.New(end.FirstError)
+	j.begun.End(ctx, err)
 	j.service.log.InfoContext(ctx, "job ended", "job", end.ID, "decision", string(end.Action), "by", end.By, "state", string(end.State),
 		"total", end.Total, "done", end.Done, "skipped", end.Skipped, "failed", end.Failed)
 }
@@ -163,7 +167,7 @@ func (j *job) carryOut(ctx context.Context) error {
 	if j.ids != nil {
 		return j.decide(ctx, limiter, batch, j.ids)
 	}
-	query := start.Query(start.Action)
+	query := j.query
 	query.Limit = listedAtOnce
 	for left := start.Total; left > 0; {
 		page, err := j.list(ctx, query)
@@ -215,7 +219,7 @@ func (j *job) decide(ctx context.Context, limiter *rate.Limiter, batch int, ids 
 		ids = ids[len(now):]
 		var again []string
 		var outage error
-		errs := j.service.Decide(ctx, j.snapshot().Decision, now...)
+		errs := j.service.decideAll(ctx, j.begun.decision, now)
 		j.update(func(job *Job) {
 			for i, err := range errs {
 				switch {

@@ -104,10 +104,13 @@ func (s *Service) StartJob(ctx context.Context, request JobRequest) (Job, error)
 		ID: uuid.NewString(), JobRequest: request, State: JobRunning, StartedAt: domain.TruncateTime(time.Now()),
 	}}
 	var err error
+	if started.query, err = request.Query(request.Action); err != nil {
+		return Job{}, err
+	}
 	if len(request.IDs) > 0 {
 		started.ids = request.UniqueIDs()
 		started.job.Total = len(started.ids)
-	} else if started.job.Total, err = s.count(ctx, request.Query(request.Action)); err != nil {
+	} else if started.job.Total, err = s.count(ctx, started.query); err != nil {
 		return Job{}, err
 	}
 	if request.Expect != nil && started.job.Total > *request.Expect {
@@ -116,8 +119,12 @@ func (s *Service) StartJob(ctx context.Context, request JobRequest) (Job, error)
 	if request.DryRun {
 		started.job.State, started.job.EndedAt = JobDone, started.job.StartedAt
 	}
+	if started.begun, err = s.Begin(ctx, request.Decision, request.Selection); err != nil {
+		return Job{}, err
+	}
 	now := started.job
 	if err := s.jobs.start(started); err != nil {
+		started.begun.End(ctx, err)
 		return Job{}, err
 	}
 	s.log.InfoContext(ctx, "job started", "job", now.ID, "decision", string(now.Action), "by", now.By, "dry_run", now.DryRun, "total", now.Total, "rate", now.Rate)
@@ -125,15 +132,9 @@ func (s *Service) StartJob(ctx context.Context, request JobRequest) (Job, error)
 }
 
 // count returns how many dead letters match the query.
-func (s *Service) count(ctx context.Context, query ports.DeadLetterQuery) (n int, err error) {
-	query.Limit = ports.MaxListLimit
-	for {
-		page, err := s.List(ctx, query)
-		if n += len(page.Records); err != nil || page.NextCursor == "" {
-			return n, err
-		}
-		query.Cursor = page.NextCursor
-	}
+func (s *Service) count(ctx context.Context, query ports.DeadLetterQuery) (int, error) {
+	groups, err := s.Groups(ctx, query)
+	return groups.Total, err
 }
 
 // Jobs returns the latest jobs, newest first.

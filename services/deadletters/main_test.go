@@ -26,7 +26,7 @@ var discard = slog.New(slog.DiscardHandler)
 
 func newService(t *testing.T, store ports.DeadLetters, queue ports.DeadLetterQueue, log *slog.Logger) *deadletters.Service {
 	t.Helper()
-	service, err := deadletters.NewService(store, queue, log)
+	service, err := deadletters.NewService(store, queue, new(memory.OperatorActions), log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +45,7 @@ func newHandler(t *testing.T, service *deadletters.Service) *deadletters.Handler
 func TestConstructorsRefuse(t *testing.T) {
 	store, queue := new(memory.DeadLetters), new(memory.Broker).DeadLetterQueue()
 	serviceOf := func(store ports.DeadLetters, queue ports.DeadLetterQueue) error {
-		_, err := deadletters.NewService(store, queue, discard)
+		_, err := deadletters.NewService(store, queue, new(memory.OperatorActions), discard)
 		return err
 	}
 	handlerOf := func(service *deadletters.Service) error {

@@ -4,7 +4,7 @@
 // [Service] holds the use cases, [Handler] is their HTTP interface. A program
 // gives the service a store and a broker's queue, and runs both:
 //
-//	service, err := deadletters.NewService(store, queue, log)
+//	service, err := deadletters.NewService(store, queue, actions, log)
 //	handler, err := deadletters.NewHandler(service, log)
 //	go http.ListenAndServe("localhost:9081", handler)
 //	err = service.Run(ctx)
@@ -15,11 +15,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
-	"example.com/orderflow/services/internal/author"
+	"example.com/orderflow/services/actions"
 	"example.com/orderflow/services/internal/retry"
 	"example.com/orderflow/services/internal/wiring"
 )
@@ -27,21 +26,26 @@ import (
 // Service moves dead letters from the broker into the store, where they stay until
 // an operator decides about them.
 type Service struct {
-	store ports.DeadLetters
-	queue ports.DeadLetterQueue
-	log   *slog.Logger
-	retry retry.Store
-	jobs  jobs
+	store   ports.DeadLetters
+	queue   ports.DeadLetterQueue
+	journal *actions.Journal
+	log     *slog.Logger
+	retry   retry.Store
+	jobs    jobs
 }
 
-// NewService returns an error if the store or the queue is nil. If log is nil, the
-// service uses slog.Default().
-func NewService(store ports.DeadLetters, queue ports.DeadLetterQueue, log *slog.Logger) (*Service, error) {
+// NewService returns an error if the store, the queue or the store of the operators' actions
+// is nil. If log is nil, the service uses slog.Default().
+func NewService(store ports.DeadLetters, queue ports.DeadLetterQueue, acts ports.OperatorActions, log *slog.Logger) (*Service, error) {
 	if err := wiring.Check("dead-letter service", wiring.Part{Name: "a store", Given: store}, wiring.Part{Name: "a queue", Given: queue}); err != nil {
 		return nil, err
 	}
+	journal, err := actions.NewJournal(acts, log)
+	if err != nil {
+		return nil, fmt.Errorf("dead-letter service: %w", err)
+	}
 	log = wiring.Logger(log)
-	return &Service{store: store, queue: queue, log: log, retry: retry.Store{Waiting: "dead letters", Log: log}}, nil
+	return &Service{store: store, queue: queue, journal: journal, log: log, retry: retry.Store{Waiting: "dead letters", Log: log}}, nil
 }
 
 // Run moves dead letters from the broker into the store until ctx ends. After a
@@ -60,6 +64,11 @@ func (s *Service) Run(ctx context.Context) error {
 // List returns a page of dead letters. See [ports.DeadLetters].
 func (s *Service) List(ctx context.Context, query ports.DeadLetterQuery) (ports.DeadLetterPage, error) {
 	return s.store.List(ctx, query)
+}
+
+// Groups counts the dead letters that match the query. See [ports.DeadLetters].
+func (s *Service) Groups(ctx context.Context, query ports.DeadLetterQuery) (ports.DeadLetterGroups, error) {
+	return s.store.Groups(ctx, query)
 }
 
 // Get returns a dead letter. See [ports.DeadLetters].
@@ -86,30 +95,6 @@ var ErrNotRecorded = errors.New("its message was put back into the queue, but th
 // ErrWrongState is returned when a dead letter is not in the state from which the
 // action starts.
 var ErrWrongState = errors.New("wrong state")
-
-// Decide carries out the decision about each of the dead letters, and returns one
-// error for each id. [ErrWrongState], [ErrNotRecorded] and [ports.ErrNotFound] are
-// among them, and [ports.ErrChanged] when another operator has decided meanwhile.
-//
-// A replayed message keeps its event id and starts at its first attempt. If it
-// fails again, its dead letter waits again and shows all failures. After a crash
-// between replaying and recording, the dead letter still waits. If it is replayed
-// again, the delivery log recognises the repeat.
-func (s *Service) Decide(ctx context.Context, decision Decision, ids ...string) []error {
-	decision.By = author.Clean(decision.By)
-	errs := make([]error, len(ids))
-	slots := make(chan struct{}, 16) // bounds the decisions carried out at once
-	var calls sync.WaitGroup
-	for i, id := range ids {
-		slots <- struct{}{}
-		calls.Go(func() {
-			defer func() { <-slots }()
-			errs[i] = s.decide(ctx, decision, id)
-		})
-	}
-	calls.Wait()
-	return errs
-}
 
 func (s *Service) decide(ctx context.Context, decision Decision, id string) error {
 	action, by := decision.Action, decision.By

@@ -12,6 +12,8 @@ import (
 type Summary struct {
 	ID           string                `json:"id"`
 	Subscription string                `json:"subscription,omitempty"` // from whose queue it was set aside, and to which it is replayed
+	EventType    string                `json:"event_type,omitempty"`   // as far as it is known
+	UserID       string                `json:"user_id,omitempty"`      // as far as it is known
 	State        ports.DeadLetterState `json:"state"`
 	Failure                            // the latest
 	TimesAside   int                   `json:"times_set_aside"`
@@ -35,7 +37,7 @@ func newFailure(f ports.Failure) Failure {
 // NewSummary returns the summary of the dead letter.
 func NewSummary(r ports.DeadLetterRecord) Summary {
 	s := Summary{
-		ID: r.ID, Subscription: r.Subscription, State: r.State, Failure: newFailure(r.LatestFailure()),
+		ID: r.ID, Subscription: r.Subscription, EventType: r.EventType, UserID: r.UserID, State: r.State, Failure: newFailure(r.LatestFailure()),
 		TimesAside: len(r.Failures), Since: httpapi.FormatTime(r.Since), SettledBy: r.SettledBy,
 	}
 	if !r.SettledAt.IsZero() {
@@ -80,6 +82,31 @@ func NewView(r ports.DeadLetterRecord) View {
 		v.Body = &body
 	} else {
 		v.BodyBase64 = m.Body
+	}
+	return v
+}
+
+// GroupsView counts dead letters by channel and by what their reasons have in common.
+type GroupsView struct {
+	Groups []GroupView `json:"groups"` // the largest first
+	Total  int         `json:"total"`  // the dead letters of all groups
+	More   bool        `json:"more"`   // there are more groups
+}
+
+// GroupView counts the dead letters of one group.
+type GroupView struct {
+	Channel string `json:"channel"`
+	Reason  string `json:"reason"` // an ellipsis stands for what differs; the filter group selects it
+	Count   int    `json:"count"`
+	Oldest  string `json:"oldest"` // the first failure of the oldest
+	Newest  string `json:"newest"`
+}
+
+// NewGroupsView returns the view of the groups.
+func NewGroupsView(all ports.DeadLetterGroups) GroupsView {
+	v := GroupsView{Groups: make([]GroupView, len(all.Groups)), Total: all.Total, More: all.More}
+	for i, g := range all.Groups {
+		v.Groups[i] = GroupView{channelOf(g.Subscription), g.Reason, g.Count, httpapi.FormatTime(g.Oldest), httpapi.FormatTime(g.Newest)}
 	}
 	return v
 }

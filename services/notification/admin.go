@@ -28,7 +28,8 @@ import (
 //	GET    /contacts/{user_id}           a user's contact
 //	PUT    /contacts/{user_id}           {"language":"en","addresses":{"email":"…"},"off":["webhook"]}, all optional
 //	DELETE /contacts/{user_id}
-//	POST   /users/{user_id}/forget       removes the user from contacts, notifications and dead letters
+//	POST   /users/{user_id}/forget       {"by":"…","why":"…"}, all optional: removes the user from contacts,
+//	                                     notifications and dead letters
 //
 // Names and ids in paths are percent-encoded. [httpapi.ForOperators] protects the
 // handler from web pages. Errors are application/problem+json (RFC 9457).
@@ -219,9 +220,19 @@ func (h *AdminHandler) deleteContact(w http.ResponseWriter, r *http.Request) err
 const forgetTimeout = time.Minute
 
 func (h *AdminHandler) forget(w http.ResponseWriter, r *http.Request) error {
+	by, why := access.Author(r), ""
+	if r.ContentLength != 0 {
+		err := httpapi.ReadObject(w, r, "a request to forget a user",
+			access.AuthorField(r, &by),
+			httpapi.Field{Name: "why", Optional: true, To: &why, Must: mustBePauseReason, Valid: func() bool { return isPauseReason(why) }},
+		)
+		if err != nil {
+			return err
+		}
+	}
 	ctx, cancel := httpapi.Begin(r, max(h.RequestTimeout, forgetTimeout))
 	defer cancel()
-	forgotten, err := h.control.Forget(ctx, r.PathValue("user_id"), access.Author(r))
+	forgotten, err := h.control.Forget(ctx, r.PathValue("user_id"), by, why)
 	switch {
 	case err == nil:
 		return httpapi.WriteJSON(w, http.StatusOK, NewForgottenView(forgotten))

@@ -170,7 +170,7 @@ func TestForgetUserPartly(t *testing.T) {
 		deliveries.EXPECT().Forget(gomock.Any(), "ann").Return(3, nil),
 		letters.EXPECT().Forget(gomock.Any(), "ann").Return(2, down),
 	)
-	control := newControl(t, notification.Store{Deliveries: deliveries, States: new(memory.ChannelStates), Contacts: contacts, DeadLetters: letters})
+	control := newControl(t, notification.Store{Deliveries: deliveries, States: new(memory.ChannelStates), Contacts: contacts, DeadLetters: letters, Actions: new(memory.OperatorActions)})
 	status, body := call(newAdmin(control), "POST", "/users/ann/forget", "")
 	if status != 503 || !strings.Contains(body, `"detail":"these could not be changed: contacts, dead letters; send the request again"`) || strings.Contains(body, "secret") {
 		t.Errorf("got %d %s", status, body)

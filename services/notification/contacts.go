@@ -12,6 +12,7 @@ import (
 
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
+	"example.com/orderflow/services/actions"
 	"example.com/orderflow/services/internal/mask"
 )
 
@@ -39,7 +40,8 @@ func (c *Control) PutContact(ctx context.Context, contact ports.Contact, by stri
 		return ports.Contact{}, err
 	}
 	contact.UpdatedAt = now()
-	if err := c.store.Contacts.Put(ctx, contact); err != nil {
+	entry := actions.Entry{Action: actions.PutContact, By: by, Target: actions.User(contact.UserID)}
+	if err := c.doOne(ctx, entry, func() error { return c.store.Contacts.Put(ctx, contact) }); err != nil {
 		return ports.Contact{}, err
 	}
 	c.log.InfoContext(ctx, "contact stored", "user_id", mask.Text(contact.UserID), "by", by,
@@ -52,7 +54,8 @@ func (c *Control) DeleteContact(ctx context.Context, userID, by string) error {
 	if err := domain.CheckKnownUserID(userID); err != nil {
 		return err
 	}
-	if err := c.store.Contacts.Delete(ctx, userID); err != nil {
+	entry := actions.Entry{Action: actions.DeleteContact, By: by, Target: actions.User(userID)}
+	if err := c.doOne(ctx, entry, func() error { return c.store.Contacts.Delete(ctx, userID) }); err != nil {
 		return err
 	}
 	c.log.InfoContext(ctx, "contact deleted", "user_id", mask.Text(userID), "by", by)

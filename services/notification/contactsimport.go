@@ -8,6 +8,7 @@ import (
 	"io"
 
 	"example.com/orderflow/ports"
+	"example.com/orderflow/services/actions"
 )
 
 const (
@@ -90,6 +91,21 @@ func (c *Control) Import(
 	if _, err := file.Seek(start, io.SeekStart); err != nil {
 		return 0, fmt.Errorf("import contacts: read the file again: %w; nothing was written", err)
 	}
+	entry := actions.Entry{Action: actions.Import, By: by, Target: fmt.Sprintf("a file of %d contacts", done.Checked)}
+	err = c.journal.Do(ctx, entry, func(ctx context.Context) (int, error) {
+		err := c.importContacts(ctx, file, bad, &done, progress)
+		c.log.InfoContext(ctx, "contacts imported", "written", done.Written, "of", done.Checked, "by", by)
+		if err != nil {
+			err = fmt.Errorf("import contacts: %w; %d of %d contacts were written, and maybe some of the next %d; "+
+				"import the file again, which is safe", err, done.Written, done.Checked, importBatch)
+		}
+		return done.Written, err
+	})
+	return done.Written, err
+}
+
+// importContacts writes the contacts of the file, which was checked before.
+func (c *Control) importContacts(ctx context.Context, file io.Reader, bad *BadFileError, done *ImportProgress, progress func(ImportProgress)) error {
 	var batch []ports.Contact
 	write := func() error {
 		if len(batch) == 0 {
@@ -100,11 +116,11 @@ func (c *Control) Import(
 		}
 		done.Written += len(batch)
 		batch = batch[:0]
-		progress(done)
+		progress(*done)
 		return nil
 	}
 	updatedAt := now()
-	err = c.readContacts(ctx, file, bad, func(_ int, contact ports.Contact) error {
+	err := c.readContacts(ctx, file, bad, func(_ int, contact ports.Contact) error {
 		contact.UpdatedAt = updatedAt
 		if batch = append(batch, contact); len(batch) < importBatch {
 			return nil
@@ -117,12 +133,7 @@ func (c *Control) Import(
 	if err == nil && (bad.Count > 0 || done.Written != done.Checked) {
 		err = errors.New("the file has changed since it was checked")
 	}
-	c.log.InfoContext(ctx, "contacts imported", "written", done.Written, "of", done.Checked, "by", by)
-	if err != nil {
-		return done.Written, fmt.Errorf("import contacts: %w; %d of %d contacts were written, and maybe some of the next %d; "+
-			"import the file again, which is safe", err, done.Written, done.Checked, importBatch)
-	}
-	return done.Written, nil
+	return err
 }
 
 // seenUsers finds users that a file has twice. It keeps 128-bit hashes instead of ids,

@@ -12,6 +12,7 @@ import (
 
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
+	"example.com/orderflow/services/actions"
 	"example.com/orderflow/services/internal/mask"
 	"example.com/orderflow/services/internal/wiring"
 )
@@ -21,6 +22,7 @@ import (
 type Control struct {
 	store    Store
 	channels []ChannelInfo // by name
+	journal  *actions.Journal
 	log      *slog.Logger
 }
 
@@ -30,6 +32,7 @@ type Store struct {
 	States      ports.ChannelStates
 	Contacts    ports.Contacts
 	DeadLetters ports.DeadLetters
+	Actions     ports.OperatorActions // what operators do, written before it is done
 }
 
 // ChannelInfo is a configured channel.
@@ -58,6 +61,10 @@ func NewControl(store Store, channels []ChannelInfo, log *slog.Logger) (*Control
 	); err != nil {
 		return nil, err
 	}
+	journal, err := actions.NewJournal(store.Actions, log)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", what, err)
+	}
 	channels = slices.Clone(channels)
 	slices.SortFunc(channels, func(a, b ChannelInfo) int { return strings.Compare(a.Name, b.Name) })
 	for i, channel := range channels {
@@ -69,7 +76,7 @@ func NewControl(store Store, channels []ChannelInfo, log *slog.Logger) (*Control
 				what, channel.Name)
 		}
 	}
-	return &Control{store: store, channels: channels, log: wiring.Logger(log)}, nil
+	return &Control{store: store, channels: channels, journal: journal, log: wiring.Logger(log)}, nil
 }
 
 // channel returns the configured channel with the name, or nil.
@@ -172,7 +179,8 @@ func (c *Control) Pause(ctx context.Context, key domain.PauseKey, reason, by str
 	}
 	key = c.receiverOf(key)
 	pause := ports.Pause{PauseKey: key, Kind: ports.Manual, Reason: reason, By: by, Since: now()}
-	err := untilUnchanged(func() error {
+	entry := actions.Entry{Action: actions.Pause, By: by, Target: keyText(key), Reason: reason}
+	err := c.doOne(ctx, entry, untilUnchanged(func() error {
 		err := c.store.States.Pause(ctx, pause)
 		if !errors.Is(err, ports.ErrExists) {
 			return err
@@ -189,7 +197,7 @@ func (c *Control) Pause(ctx context.Context, key domain.PauseKey, reason, by str
 			return ErrPaused
 		}
 		return c.store.States.Change(ctx, *before, pause)
-	})
+	}))
 	if err != nil {
 		return pause, fmt.Errorf("pause %s: %w", keyText(key), err)
 	}
@@ -203,7 +211,8 @@ func (c *Control) Resume(ctx context.Context, key domain.PauseKey, by string) (a
 	if err := c.checkKnown(ctx, key.Channel); err != nil {
 		return ports.Pause{}, err
 	}
-	err = untilUnchanged(func() error {
+	entry := actions.Entry{Action: actions.Resume, By: by, Target: keyText(key)}
+	err = c.doOne(ctx, entry, untilUnchanged(func() error {
 		pauses, err := c.pauses(ctx)
 		if pauses[key] == nil {
 			key = c.receiverOf(key)
@@ -220,7 +229,7 @@ func (c *Control) Resume(ctx context.Context, key domain.PauseKey, by string) (a
 		}
 		after = ports.Pause{PauseKey: key, Kind: ports.Draining, Reason: before.Reason, By: by, Since: now()}
 		return c.store.States.Change(ctx, *before, after)
-	})
+	}))
 	if err != nil {
 		return after, fmt.Errorf("resume %s: %w", keyText(key), err)
 	}
@@ -238,6 +247,14 @@ func (c *Control) ForgetChannel(ctx context.Context, name, by string) error {
 	if err := c.checkKnown(ctx, name); err != nil {
 		return err
 	}
+	err := c.doOne(ctx, actions.Entry{Action: actions.ForgetChannel, By: by, Target: name}, func() error { return c.forgetChannel(ctx, name) })
+	if err == nil {
+		c.log.InfoContext(ctx, "channel forgotten", "channel", name, "by", by)
+	}
+	return err
+}
+
+func (c *Control) forgetChannel(ctx context.Context, name string) error {
 	if c.channel(name) != nil {
 		return fmt.Errorf("forget channel %s: %w: it is configured", name, ErrInUse)
 	}
@@ -264,7 +281,6 @@ func (c *Control) ForgetChannel(ctx context.Context, name, by string) error {
 	if err := c.store.States.Forget(ctx, name); err != nil {
 		return fmt.Errorf("forget channel %s: %w", name, err)
 	}
-	c.log.InfoContext(ctx, "channel forgotten", "channel", name, "by", by)
 	return nil
 }
 
@@ -287,16 +303,28 @@ func (c *Control) checkKnown(ctx context.Context, name string) error {
 	return fmt.Errorf("%w; known: %s", ErrUnknownChannel, strings.Join(names, ", "))
 }
 
-// untilUnchanged repeats change while a notifier changes the pause at the same time.
-func untilUnchanged(change func() error) error {
-	const tries = 5
-	var err error
-	for range tries {
-		if err = change(); !errors.Is(err, ports.ErrChanged) {
-			return err
+// doOne records the action, and calls act, which changes one record.
+func (c *Control) doOne(ctx context.Context, entry actions.Entry, act func() error) error {
+	return c.journal.Do(ctx, entry, func(context.Context) (int, error) {
+		if err := act(); err != nil {
+			return 0, err
 		}
+		return 1, nil
+	})
+}
+
+// untilUnchanged returns a function that repeats change while a notifier changes the pause
+// at the same time.
+func untilUnchanged(change func() error) func() error {
+	return func() (err error) {
+		const tries = 5
+		for range tries {
+			if err = change(); !errors.Is(err, ports.ErrChanged) {
+				return err
+			}
+		}
+		return err
 	}
-	return err
 }
 
 const (

@@ -48,6 +48,7 @@ func TestControlConstructorsRefuse(t *testing.T) {
 		{"no states", controlOf(func(s *notification.Store) { s.States = nil }), "notification control needs channel states, got nil"},
 		{"no contacts", controlOf(func(s *notification.Store) { s.Contacts = nil }), "notification control needs contacts, got nil"},
 		{"no dead letters", controlOf(func(s *notification.Store) { s.DeadLetters = nil }), "notification control needs dead letters, got nil"},
+		{"no actions", controlOf(func(s *notification.Store) { s.Actions = nil }), "notification control: journal needs a store of operators' actions, got nil"},
 		{"same names", controlOf(nothing, "email", "a", "email"), `notification control: two channels are named "email"`},
 		{"a column's name", controlOf(nothing, "off"), `notification control: no channel with addresses can be named "off", because files of contacts have a column with this name`},
 		{"handler without a control", handlerOf(nil), "notification handler needs a control, got nil"},
@@ -151,7 +152,7 @@ func TestForgetChannelWhileNotificationsWait(t *testing.T) {
 	if err := control.ForgetChannel(t.Context(), "email", "ann"); !errors.Is(err, notification.ErrInUse) || !strings.Contains(err.Error(), "its notifications wait") {
 		t.Errorf("got %v, want ErrInUse", err)
 	}
-	if _, err := control.Forget(t.Context(), "ann", "bob"); err != nil { // hers are the only ones that wait
+	if _, err := control.Forget(t.Context(), "ann", "bob", ""); err != nil { // hers are the only ones that wait
 		t.Fatal(err)
 	}
 	if err := control.ForgetChannel(t.Context(), "email", "ann"); err != nil {
@@ -162,7 +163,7 @@ func TestForgetChannelWhileNotificationsWait(t *testing.T) {
 // An empty id would select the notifications without a user.
 func TestForgetNobody(t *testing.T) {
 	control := newControl(t, storeOf(new(memory.Store)))
-	if _, err := control.Forget(t.Context(), "", "bob"); !errors.As(err, new(*domain.InvalidError)) {
+	if _, err := control.Forget(t.Context(), "", "bob", ""); !errors.As(err, new(*domain.InvalidError)) {
 		t.Errorf("got %v, want an InvalidError", err)
 	}
 }

@@ -81,7 +81,7 @@ const (
 var monday = time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
 
 func storeOf(s *memory.Store) notification.Store {
-	return notification.Store{Deliveries: s.Deliveries(), States: s.ChannelStates(), Contacts: s.Contacts(), DeadLetters: s.DeadLetters()}
+	return notification.Store{Deliveries: s.Deliveries(), States: s.ChannelStates(), Contacts: s.Contacts(), DeadLetters: s.DeadLetters(), Actions: s.OperatorActions()}
 }
 
 // newControl returns the control of a notifier with the channels log, email and

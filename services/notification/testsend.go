@@ -11,6 +11,7 @@ import (
 
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
+	"example.com/orderflow/services/actions"
 	"example.com/orderflow/services/notification/templates"
 )
 
@@ -56,7 +57,13 @@ func (c *Control) SendTest(ctx context.Context, channel string, test TestSend, b
 	if info == nil {
 		return domain.Attempt{}, fmt.Errorf("%w is configured here as %q", ErrUnknownChannel, channel)
 	}
-	attempt, err := info.SendTest(ctx, test)
+	var attempt domain.Attempt
+	err := c.journal.Do(ctx, actions.Entry{Action: actions.Test, By: by, Target: channel}, func(ctx context.Context) (count int, err error) {
+		if attempt, err = info.SendTest(ctx, test); err == nil {
+			count = 1
+		}
+		return count, err
+	})
 	if attempt.At.IsZero() {
 		return attempt, err
 	}

@@ -6,6 +6,7 @@ import (
 
 	"example.com/orderflow/ports"
 	"example.com/orderflow/services/account"
+	"example.com/orderflow/services/actions"
 	"example.com/orderflow/services/console"
 	"example.com/orderflow/services/deadletters"
 	"example.com/orderflow/services/notification"
@@ -37,7 +38,7 @@ type OperatorParts struct {
 
 // Operators returns the components for the operators.
 func (c *Common) Operators(o Operators, log *slog.Logger) (parts OperatorParts, err error) {
-	letters, err := deadletters.NewService(o.Store.DeadLetters, o.Broker.DeadLetters, log)
+	letters, err := deadletters.NewService(o.Store.DeadLetters, o.Broker.DeadLetters, o.Store.Actions, log)
 	if err != nil {
 		return parts, err
 	}
@@ -70,9 +71,14 @@ func (c *Common) Operators(o Operators, log *slog.Logger) (parts OperatorParts, 
 	if err != nil {
 		return parts, err
 	}
-	admin.RequestTimeout, lettersHandler.RequestTimeout, page.RequestTimeout = c.RequestTimeout, c.RequestTimeout, c.RequestTimeout
+	actionsHandler, err := actions.NewHandler(o.Store.Actions, log)
+	if err != nil {
+		return parts, err
+	}
+	admin.RequestTimeout, lettersHandler.RequestTimeout, actionsHandler.RequestTimeout = c.RequestTimeout, c.RequestTimeout, c.RequestTimeout
+	page.RequestTimeout = c.RequestTimeout
 	parts.Admin, parts.URL, err = c.AdminServer(notification.OpenAPI, map[string]http.Handler{
-		"/": admin, "/dead-letters": lettersHandler, "/dead-letters/": lettersHandler, "/account": accountHandler,
+		"/": admin, "/dead-letters": lettersHandler, "/dead-letters/": lettersHandler, "/account": accountHandler, "/actions": actionsHandler,
 		"/{$}": page, "/console/": page,
 	}, console.MaxStreams+adminConnections, log)
 	return parts, err

@@ -23,6 +23,7 @@ type Store struct {
 	States      ports.ChannelStates
 	Contacts    ports.Contacts
 	DeadLetters ports.DeadLetters
+	Actions     ports.OperatorActions
 	ports.Pinger
 	Count func(context.Context) (int, error) // returns how many orders it keeps; nil: that would take long
 	Close func()
@@ -30,7 +31,7 @@ type Store struct {
 
 // ForControl returns the parts that [notification.Control] needs.
 func (s *Store) ForControl() notification.Store {
-	return notification.Store{Deliveries: s.Deliveries, States: s.States, Contacts: s.Contacts, DeadLetters: s.DeadLetters}
+	return notification.Store{Deliveries: s.Deliveries, States: s.States, Contacts: s.Contacts, DeadLetters: s.DeadLetters, Actions: s.Actions}
 }
 
 // Open opens the broker, without waiting for it unless it is a file, and the store.
@@ -59,7 +60,7 @@ func (c *Common) OpenStore(ctx context.Context, log *slog.Logger) (*Store, error
 	case err != nil:
 	case scheme == "memory":
 		s := new(memory.Store)
-		return &Store{s.Orders(), s.Deliveries(), s.ChannelStates(), s.Contacts(), s.DeadLetters(), s, nil, c.closing("store", s.Close, log)}, nil
+		return &Store{s.Orders(), s.Deliveries(), s.ChannelStates(), s.Contacts(), s.DeadLetters(), s.OperatorActions(), s, nil, c.closing("store", s.Close, log)}, nil
 	case scheme == "mongodb" || scheme == "mongodb+srv":
 		var s *mongodb.Store
 		err = waitFor(ctx, "store", c.StartTimeout, log, func(ctx context.Context) (err error) {
@@ -67,14 +68,14 @@ func (c *Common) OpenStore(ctx context.Context, log *slog.Logger) (*Store, error
 			return err
 		})
 		if err == nil {
-			return &Store{s.Orders(), s.Deliveries(), s.ChannelStates(), s.Contacts(), s.DeadLetters(), s, nil, c.closing("store", s.Close, log)}, nil
+			return &Store{s.Orders(), s.Deliveries(), s.ChannelStates(), s.Contacts(), s.DeadLetters(), s.OperatorActions(), s, nil, c.closing("store", s.Close, log)}, nil
 		}
 	case scheme == "sqlite":
 		s, closeFile, err := c.openFile(ctx, c.Store, BrokerOptions{}, log)
 		if err != nil {
 			return nil, c.fileError("--store", c.Store, err)
 		}
-		return &Store{s.Orders(), s.Deliveries(), s.ChannelStates(), s.Contacts(), s.DeadLetters(), s, s.Orders().Count, closeFile}, nil
+		return &Store{s.Orders(), s.Deliveries(), s.ChannelStates(), s.Contacts(), s.DeadLetters(), s.OperatorActions(), s, s.Orders().Count, closeFile}, nil
 	default:
 		err = fmt.Errorf("no store has the scheme %q; give a URL that begins with mongodb:, mongodb+srv:, sqlite: or memory: instead", scheme)
 	}

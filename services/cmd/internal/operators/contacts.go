@@ -182,6 +182,7 @@ func (d *deleteContact) Run(ctx context.Context, notifying *app.Notifying, commo
 type forget struct {
 	User string `arg:"" help:"The user's id."`
 	Yes  bool   `help:"Do not ask for confirmation."`
+	Why  string `placeholder:"TEXT" help:"Why, for other operators."`
 	output
 }
 
@@ -193,7 +194,7 @@ func (f *forget) Run(ctx context.Context, notifying *app.Notifying, common *app.
 				return err
 			}
 		}
-		forgotten, err := s.control.Forget(ctx, f.User, currentUser())
+		forgotten, err := s.control.Forget(ctx, f.User, currentUser(), f.Why)
 		view := notification.NewForgottenView(forgotten)
 		if f.JSON {
 			s.printJSON(view)

@@ -17,6 +17,7 @@ import (
 // themselves, whether the service runs or not.
 type deadLetters struct {
 	List    listLetters    `cmd:"" help:"List dead letters, oldest first."`
+	Groups  groupLetters   `cmd:"" help:"Count dead letters by channel and by what their reasons have in common, the largest groups first."`
 	Show    showLetters    `cmd:"" help:"Show dead letters with their messages."`
 	Replay  replayLetters  `cmd:"" help:"Put the messages of dead letters back into the queue."`
 	Discard discardLetters `cmd:"" help:"Discard dead letters. They can be restored for 30 days."`
@@ -24,24 +25,41 @@ type deadLetters struct {
 }
 
 type filters struct {
-	Order  *string `placeholder:"ID" help:"Only those of the order with this id."`
-	Reason *string `placeholder:"TEXT" help:"Only those whose latest reason contains this text."`
+	Order   *string `placeholder:"ID" help:"Only those of the order with this id."`
+	User    *string `placeholder:"ID" help:"Only those of the user with this id."`
+	Channel *string `placeholder:"NAME" help:"Only those of this channel's queue."`
+	Type    *string `placeholder:"TYPE" help:"Only those of events of this type, such as order.created."`
+	Reason  *string `placeholder:"TEXT" help:"Only those whose latest reason contains this text."`
+	Group   *string `placeholder:"TEXT" help:"Only those whose latest reason is of this group, as the command groups shows it."`
+	Since   *string `placeholder:"TIME" help:"Only those that failed first at this time or later, such as 2026-11-23T10:00:00Z."`
+	Until   *string `placeholder:"TIME" help:"Only those that failed first before this time."`
 }
 
 // parse refuses empty filters: a script whose variable is empty must not select
 // every dead letter.
-func (f filters) parse() (order domain.OrderID, reason string, err error) {
+func (f filters) parse() (filter deadletters.Filter, err error) {
+	for _, flag := range []struct {
+		name string
+		from *string
+		to   *string
+	}{
+		{"order", f.Order, &filter.OrderID}, {"user", f.User, &filter.UserID}, {"channel", f.Channel, &filter.Channel}, {"type", f.Type, &filter.Type},
+		{"reason", f.Reason, &filter.Reason}, {"group", f.Group, &filter.Group}, {"since", f.Since, &filter.Since}, {"until", f.Until, &filter.Until},
+	} {
+		if flag.from == nil {
+			continue
+		}
+		if *flag.to = *flag.from; *flag.to == "" {
+			return filter, app.UsageErrorf("--%s: it is empty; give a value, or leave the flag out", flag.name)
+		}
+	}
 	if f.Order != nil {
-		if order, err = parseOrder(*f.Order); err != nil {
-			return "", "", err
+		if _, err := parseOrder(*f.Order); err != nil {
+			return filter, err
 		}
 	}
-	if f.Reason != nil {
-		if reason = *f.Reason; reason == "" {
-			return "", "", app.UsageErrorf("--reason: it is empty; give a text, or leave the flag out")
-		}
-	}
-	return order, reason, nil
+	_, err = filter.Query()
+	return filter, asUsage(err)
 }
 
 // parseOrder parses the flag --order.
@@ -65,7 +83,7 @@ func withSession(ctx context.Context, c *app.Common, s app.Streams, work func(se
 	}
 	defer broker.Close()
 	defer store.Close()
-	service, err := deadletters.NewService(store.DeadLetters, broker.DeadLetters, log)
+	service, err := deadletters.NewService(store.DeadLetters, broker.DeadLetters, store.Actions, log)
 	if err != nil {
 		return err
 	}
@@ -83,11 +101,7 @@ type listLetters struct {
 }
 
 func (l *listLetters) Run(ctx context.Context, c *app.Common, streams app.Streams) error {
-	state, err := deadletters.ParseState(l.State)
-	if err != nil {
-		return app.UsageErrorf("--state: %q %w", oneLine(l.State), err)
-	}
-	order, reason, err := l.filters.parse()
+	query, err := l.filters.query(l.State)
 	if err != nil {
 		return err
 	}
@@ -100,7 +114,6 @@ func (l *listLetters) Run(ctx context.Context, c *app.Common, streams app.Stream
 			fmt.Fprintln(table, "ID\tSTATE\tLAST FAILURE\tATTEMPTS\tASIDE\tREASON")
 		}
 		listed := 0
-		query := ports.DeadLetterQuery{State: state, OrderID: order, Reason: reason}
 		err := s.forEach(ctx, query, func(record ports.DeadLetterRecord) bool {
 			summary := deadletters.NewSummary(record)
 			if l.JSON {
@@ -113,6 +126,60 @@ func (l *listLetters) Run(ctx context.Context, c *app.Common, streams app.Stream
 			return listed != l.Limit
 		})
 		return errors.Join(err, table.Flush())
+	})
+}
+
+// query returns the query of the filters and of the flag --state.
+func (f filters) query(state string) (query ports.DeadLetterQuery, err error) {
+	parsed, err := deadletters.ParseState(state)
+	if err != nil {
+		return query, app.UsageErrorf("--state: %q %w", oneLine(state), err)
+	}
+	filter, err := f.parse()
+	if err != nil {
+		return query, err
+	}
+	query, err = filter.Query()
+	query.State = parsed
+	return query, err
+}
+
+type groupLetters struct {
+	State string `default:"waiting" help:"Only those in this state: waiting, replayed, discarded or all."`
+	filters
+	output
+}
+
+func (g *groupLetters) Run(ctx context.Context, c *app.Common, streams app.Streams) error {
+	query, err := g.filters.query(g.State)
+	if err != nil {
+		return err
+	}
+	return withSession(ctx, c, streams, func(s session) error {
+		groups, err := s.service.Groups(ctx, query)
+		if err != nil {
+			return err
+		}
+		view := deadletters.NewGroupsView(groups)
+		table := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
+		if !g.JSON {
+			fmt.Fprintln(table, "COUNT\tCHANNEL\tOLDEST\tNEWEST\tREASON")
+		}
+		for _, group := range view.Groups {
+			if g.JSON {
+				s.printJSON(group)
+			} else {
+				fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\n", group.Count, oneLine(group.Channel), group.Oldest, group.Newest, oneLine(group.Reason))
+			}
+		}
+		if err := table.Flush(); err != nil {
+			return err
+		}
+		if view.More {
+			fmt.Fprintf(s.err, "there are more groups than these %d\n", len(view.Groups))
+		}
+		fmt.Fprintln(s.err, count(view.Total, "dead letter"))
+		return nil
 	})
 }
 

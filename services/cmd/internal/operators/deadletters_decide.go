@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"example.com/orderflow/ports"
 	"example.com/orderflow/services/cmd/internal/app"
@@ -17,6 +18,7 @@ type selection struct {
 	IDs    []string `arg:"" optional:"" name:"id" help:"Ids of dead letters."`
 	All    bool     `help:"Select all dead letters."`
 	DryRun bool     `help:"Print the selected dead letters, and change nothing."`
+	Why    string   `placeholder:"TEXT" help:"Why, for other operators."`
 	filters
 	output
 }
@@ -45,25 +47,32 @@ func (d *discardLetters) Run(ctx context.Context, c *app.Common, s app.Streams) 
 // decide selects dead letters, asks for confirmation unless confirmed, and decides
 // about exactly those that it had selected before it asked.
 func (sel *selection) decide(ctx context.Context, c *app.Common, streams app.Streams, action deadletters.Action, confirmed bool) error {
-	order, reason, err := sel.filters.parse()
+	filter, err := sel.filters.parse()
 	if err != nil {
 		return err
 	}
-	selection := deadletters.Selection{IDs: sel.IDs, OrderID: order, Reason: reason, All: sel.All}
+	selection := deadletters.Selection{IDs: sel.IDs, All: sel.All, Filter: filter}
 	if slices.ContainsFunc(sel.IDs, func(id string) bool { return id == "" || strings.Contains(id, "://") }) {
 		return app.UsageErrorf("an id is empty or a URL; the command list shows the ids")
 	}
 	if !selection.IsValid() {
-		return app.UsageErrorf("give exactly one of ids, --order=ID, --reason=TEXT, --all, to select dead letters")
+		return app.UsageErrorf("give exactly one of ids, --all, and filters such as --order=ID or --reason=TEXT, to select dead letters")
+	}
+	if utf8.RuneCountInString(sel.Why) > deadletters.MaxWhy {
+		return app.UsageErrorf("--why: it has more than %d characters", deadletters.MaxWhy)
+	}
+	query, err := selection.Query(action)
+	if err != nil {
+		return asUsage(err)
 	}
 	return withSession(ctx, c, streams, func(s session) (err error) {
 		ids := selection.UniqueIDs()
 		if len(ids) == 0 {
-			if ids, err = s.ids(ctx, selection.Query(action)); err != nil {
+			if ids, err = s.ids(ctx, query); err != nil {
 				return err
 			}
-			if len(ids) == 0 && order != "" {
-				return fmt.Errorf("no dead letter of order %s is %s", order, action.From())
+			if len(ids) == 0 && query.OrderID != "" {
+				return fmt.Errorf("no dead letter of order %s is %s", query.OrderID, action.From())
 			}
 		}
 		if len(ids) > 0 && !confirmed && !sel.DryRun {
@@ -73,20 +82,37 @@ func (sel *selection) decide(ctx context.Context, c *app.Common, streams app.Str
 				return err
 			}
 		}
-		return s.carryOut(ctx, deadletters.Decision{Action: action, By: currentUser(), DryRun: sel.DryRun}, ids, sel.JSON)
+		decision := deadletters.Decision{Action: action, By: currentUser(), Why: sel.Why, DryRun: sel.DryRun}
+		return s.carryOut(ctx, decision, selection, ids, sel.JSON)
 	})
 }
 
-// carryOut decides in batches, and prints its progress.
-func (s session) carryOut(ctx context.Context, decision deadletters.Decision, ids []string, asJSON bool) error {
+// carryOut decides in batches, and prints its progress. It is one entry among the operators'
+// actions, if it is about any dead letter.
+func (s session) carryOut(
+	ctx context.Context, decision deadletters.Decision, selection deadletters.Selection, ids []string, asJSON bool,
+) (err error) {
 	const batch = 100
 	done := decision.Action.Past()
 	if decision.DryRun {
 		done = "would be " + done
 	}
 	changed, failed := 0, 0
+	var deciding *deadletters.Deciding
+	if len(ids) > 0 {
+		if deciding, err = s.service.Begin(ctx, decision, selection); err != nil {
+			return err
+		}
+		defer func() {
+			if failed > 0 {
+				deciding.End(ctx, nil) // it knows the failures
+			} else {
+				deciding.End(ctx, err)
+			}
+		}()
+	}
 	for chunk := range slices.Chunk(ids, batch) {
-		for i, err := range s.service.Decide(ctx, decision, chunk...) {
+		for i, err := range deciding.Decide(ctx, chunk...) {
 			s.printResult(chunk[i], done, err, asJSON)
 			if err != nil {
 				failed++

@@ -10,6 +10,7 @@ type Operations struct {
 	Notifications notificationCommands `cmd:"" help:"List notifications and their attempts."`
 	Undelivered   undelivered          `cmd:"" help:"List what has not reached its receiver, why, and when it is tried next."`
 	Audit         audit                `cmd:"" help:"List every order that has not reached a recipient, and why; exit with status 0 only if there is none."`
+	Actions       listActions          `cmd:"" help:"List what operators did, newest first: who, what, when, why, how many, and how it ended."`
 	Preview       preview              `cmd:"" help:"Print what would be sent."`
 	TestSend      testSend             `cmd:"" help:"Send a notification that is marked as a test."`
 	Forget        forget               `cmd:"" help:"Remove a user from contacts, notifications and dead letters."`

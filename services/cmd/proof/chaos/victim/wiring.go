@@ -81,7 +81,7 @@ func (s *settings) run(ctx context.Context, log *slog.Logger) error {
 		infos[i].Addressed, _ = r.Channel.(ports.AddressedChannel)
 	}
 	control, err := notification.NewControl(notification.Store{
-		Deliveries: sent, States: paused, Contacts: store.Contacts(), DeadLetters: settled,
+		Deliveries: sent, States: paused, Contacts: store.Contacts(), DeadLetters: settled, Actions: store.OperatorActions(),
 	}, infos, log)
 	if err != nil {
 		return err
@@ -92,7 +92,7 @@ func (s *settings) run(ctx context.Context, log *slog.Logger) error {
 	}
 
 	// 4. Make the service of dead letters, and the operators' handlers.
-	deciding, err := deadletters.NewService(settled, aside, log)
+	deciding, err := deadletters.NewService(settled, aside, store.OperatorActions(), log)
 	if err != nil {
 		return err
 	}
