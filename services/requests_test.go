@@ -17,6 +17,7 @@ import (
 	"example.com/orderflow/adapters/memory"
 	"example.com/orderflow/ports"
 	"example.com/orderflow/services/account"
+	"example.com/orderflow/services/actions"
 	"example.com/orderflow/services/console"
 	"example.com/orderflow/services/deadletters"
 	"example.com/orderflow/services/notification"
@@ -149,14 +150,15 @@ func newAPIs(t *testing.T) map[string][]api {
 	notificationHandler, err2 := notification.NewHandler(control, nil, nil, log)
 	admin, err3 := notification.NewAdminHandler(control, log)
 	lettersHandler, err4 := deadletters.NewHandler(letters, log)
-	for _, err := range []error{err2, err3, err4} {
+	actionsHandler, err5 := actions.NewHandler(store.OperatorActions(), log)
+	for _, err := range []error{err2, err3, err4, err5} {
 		must(t, 0, err)
 	}
 	return map[string][]api{
 		"localhost:8080": {orderHandler},
 		"localhost:8081": {notificationHandler},
 		"localhost:9080": {orderAdmin},
-		"localhost:9081": {admin, lettersHandler, page},
+		"localhost:9081": {admin, lettersHandler, actionsHandler, page},
 	}
 }
 

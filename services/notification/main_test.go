@@ -27,7 +27,7 @@ import (
 var (
 	public = apitest.Load(notification.OpenAPI, isPublic)
 	admin  = apitest.Load(notification.OpenAPI, func(path string) bool {
-		return !isPublic(path) && !strings.HasPrefix(path, "/dead-letters") && !strings.HasPrefix(path, "/debug/") && path != "/log-level" && path != "/metrics" && path != "/account" && path != "/status" && path != "/session" && path != "/" && !strings.HasPrefix(path, "/console/")
+		return !isPublic(path) && !strings.HasPrefix(path, "/dead-letters") && !strings.HasPrefix(path, "/debug/") && path != "/log-level" && path != "/metrics" && path != "/account" && path != "/actions" && path != "/status" && path != "/session" && path != "/" && !strings.HasPrefix(path, "/console/")
 	})
 )
 
