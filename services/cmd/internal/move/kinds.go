@@ -81,6 +81,34 @@ func (m *mover) pauses() kind[ports.Pause] {
 	}
 }
 
+func (m *mover) actions() kind[ports.OperatorAction] {
+	list := func(actions ports.OperatorActions) lister[ports.OperatorAction] {
+		return func(ctx context.Context, cursor string) (page[ports.OperatorAction], error) {
+			p, err := actions.List(ctx, ports.OperatorActionQuery{Limit: ports.MaxListLimit, Cursor: cursor})
+			return page[ports.OperatorAction]{p.Actions, p.NextCursor, p.Unreadable}, err
+		}
+	}
+	type action = ports.OperatorAction
+	return kind[action]{
+		name: "operators' actions", total: m.rows["operator_actions"], workers: 32, chunk: 1,
+		source: list(m.source.OperatorActions()), target: list(m.target.Actions),
+		compare: func(a, b action) int { return -cmp.Or(a.At.Compare(b.At), strings.Compare(a.ID, b.ID)) },
+		id:      func(a action) string { return a.ID },
+		isNewer: func(target, source action) bool { return target.EndedAt.After(source.EndedAt) },
+		put: oneByOne(func(ctx context.Context, c *change[action]) error {
+			if c.before == nil {
+				if err := m.target.Actions.Begin(ctx, c.record); err != nil && !errors.Is(err, ports.ErrExists) {
+					return c.keep(err)
+				}
+			}
+			if c.record.EndedAt.IsZero() {
+				return nil
+			}
+			return c.keep(m.target.Actions.End(ctx, c.record.ID, c.record.ActionEnd), ports.ErrNotFound)
+		}),
+	}
+}
+
 func (m *mover) notifications() kind[domain.Notification] {
 	return kind[domain.Notification]{
 		name: "notifications", total: m.rows["deliveries"], workers: workers, chunk: 1,

@@ -30,6 +30,7 @@ type Target struct {
 	}
 	Contacts ports.Contacts
 	States   ports.ChannelStates
+	Actions  ports.OperatorActions
 }
 
 // Options are the settings of [Run].
@@ -139,6 +140,7 @@ func (m *mover) passes() []func(ctx context.Context, copying bool) error {
 		func(ctx context.Context, copying bool) error { return walk(ctx, m, m.contacts(), copying) },
 		func(ctx context.Context, copying bool) error { return walk(ctx, m, m.channels(), copying) },
 		func(ctx context.Context, copying bool) error { return walk(ctx, m, m.pauses(), copying) },
+		func(ctx context.Context, copying bool) error { return walk(ctx, m, m.actions(), copying) },
 		func(ctx context.Context, copying bool) error {
 			if copying {
 				if err := m.findDead(ctx); err != nil {

@@ -54,7 +54,7 @@ func TestMove(t *testing.T) {
 		}
 		wantCounts := map[string]counts{
 			"orders": {40, 40, 40}, "events to publish": {10, 0, 10}, "notifications": {150, 150, 150}, "dead letters": {6, 6, 6},
-			"contacts": {5, 5, 5}, "channels": {3, 3, 3}, "pauses": {4, 4, 4},
+			"contacts": {5, 5, 5}, "channels": {3, 3, 3}, "pauses": {4, 4, 4}, "operators' actions": {4, 4, 4},
 		}
 		if diff := cmp.Diff(wantCounts, got); diff != "" {
 			t.Errorf("counts (-want +got):\n%s", diff)
@@ -240,6 +240,7 @@ func TestFileIsUsedBetweenTwoMoves(t *testing.T) {
 		changed := pauses[0]
 		changed.Kind, changed.Since = ports.Draining, recently.Add(time.Minute)
 		must(t, source.ChannelStates().Change(ctx, pauses[0], changed))
+		must(t, source.OperatorActions().End(ctx, "action 0", ports.ActionEnd{EndedAt: recently.Add(time.Hour), Outcome: ports.ActionDone, Count: 7}))
 
 		mustBeEven(t, source, target)
 		if diff := diff(contentOf(t, source), read(t, target)); diff != "" {
@@ -272,6 +273,7 @@ func TestNewerRecordsStay(t *testing.T) {
 		must(t, err)
 		must(t, target.DeadLetters.Settle(ctx, letter, ports.Discarded, "bob"))
 		must(t, target.Contacts.Put(ctx, ports.Contact{UserID: "user 1", Language: "fr", UpdatedAt: recently.Add(time.Minute)}))
+		must(t, target.Actions.End(ctx, "action 0", ports.ActionEnd{EndedAt: recently.Add(time.Hour), Outcome: ports.ActionDone, Count: 7}))
 		want := read(t, target)
 
 		newer := make(map[string]int)
@@ -280,7 +282,7 @@ func TestNewerRecordsStay(t *testing.T) {
 				newer[l.Kind] = l.Newer
 			}
 		}
-		if diff := cmp.Diff(map[string]int{"notifications": 5, "events to publish": 3, "dead letters": 1, "contacts": 1}, newer); diff != "" {
+		if diff := cmp.Diff(map[string]int{"notifications": 5, "events to publish": 3, "dead letters": 1, "contacts": 1, "operators' actions": 1}, newer); diff != "" {
 			t.Errorf("newer (-want +got):\n%s", diff)
 		}
 		if diff := diff(want, read(t, target)); diff != "" {

@@ -146,6 +146,15 @@ func fill(t *testing.T, s *sqlite.Store) {
 		}
 		must(t, s.ChannelStates().Pause(ctx, pause))
 	}
+	for n := range 4 { // of which one has not ended
+		id := fmt.Sprint("action ", n)
+		must(t, s.OperatorActions().Begin(ctx, ports.OperatorAction{
+			ID: id, At: recently.Add(time.Duration(n/2) * time.Second), By: "ann", Action: "replay", Target: "all", Reason: "why",
+		}))
+		if n > 0 {
+			must(t, s.OperatorActions().End(ctx, id, ports.ActionEnd{EndedAt: recently.Add(time.Minute), Outcome: ports.ActionFailed, Count: n, Error: "no"}))
+		}
+	}
 	for n, state := range []ports.DeadLetterState{ports.Waiting, ports.Replayed, ports.Discarded} {
 		for failure := range n + 1 {
 			must(t, s.DeadLetters().Put(ctx, letter(n, failure)))
@@ -207,7 +216,7 @@ func letter(n, failure int) ports.DeadLetter {
 	return ports.DeadLetter{
 		ID: string(order(n).Created().ID) + ".email", Subscription: "email",
 		Message: ports.Message{
-			ID: string(order(n).Created().ID), ContentType: "application/json", Headers: map[string]string{"ce-type": "order.created"}, Body: []byte("{}"),
+			ID: string(order(n).Created().ID), ContentType: "application/json", Headers: map[string]string{"ce-type": "order.created"}, Body: []byte(`{"user_id":"user 1"}`),
 			CorrelationID: "c", Timestamp: recently,
 		},
 		Failure: ports.Failure{Reason: fmt.Sprint("reason ", failure), Attempts: failure + 1, FirstFailure: at.Add(-time.Second), LastFailure: at},
@@ -223,6 +232,7 @@ type content struct {
 	Contacts      []ports.Contact
 	Channels      []string
 	Pauses        []ports.Pause
+	Actions       []ports.OperatorAction
 }
 
 func read(t *testing.T, s move.Target) (c content) {
@@ -255,13 +265,16 @@ func read(t *testing.T, s move.Target) (c content) {
 	must(t, err)
 	c.Pauses, err = s.States.Pauses(ctx)
 	must(t, err)
+	actions, err := s.Actions.List(ctx, ports.OperatorActionQuery{Limit: ports.MaxListLimit})
+	must(t, err)
+	c.Actions = actions.Actions
 	return c
 }
 
 // contentOf returns the content that a target should have.
 func contentOf(t *testing.T, s *sqlite.Store) content {
 	t.Helper()
-	c := read(t, move.Target{Orders: s.Orders(), Deliveries: s.Deliveries(), DeadLetters: s.DeadLetters(), Contacts: s.Contacts(), States: s.ChannelStates()})
+	c := read(t, move.Target{Orders: s.Orders(), Deliveries: s.Deliveries(), DeadLetters: s.DeadLetters(), Contacts: s.Contacts(), States: s.ChannelStates(), Actions: s.OperatorActions()})
 	for n := handled; n < queued; n++ {
 		c.Waiting = append(c.Waiting, order(n).Created().ID) // from a queue
 	}

@@ -32,13 +32,13 @@ func OpenTarget(ctx context.Context, url string, log *slog.Logger) (target Targe
 		if err != nil {
 			return target, nil, err
 		}
-		return Target{s.Orders(), s.Deliveries(), s.DeadLetters(), s.Contacts(), s.ChannelStates()}, closer(s.Close, log), nil
+		return Target{s.Orders(), s.Deliveries(), s.DeadLetters(), s.Contacts(), s.ChannelStates(), s.OperatorActions()}, closer(s.Close, log), nil
 	case "sqlite":
 		s, err := sqlite.Open(ctx, url, sqlite.Options{Logger: log})
 		if err != nil {
 			return target, nil, err
 		}
-		return Target{s.Orders(), s.Deliveries(), s.DeadLetters(), s.Contacts(), s.ChannelStates()}, closer(s.Close, log), nil
+		return Target{s.Orders(), s.Deliveries(), s.DeadLetters(), s.Contacts(), s.ChannelStates(), s.OperatorActions()}, closer(s.Close, log), nil
 	case "memory":
 		return target, nil, errors.New("a store in memory keeps nothing; give a URL that begins with mongodb:, mongodb+srv: or sqlite: instead")
 	default:
