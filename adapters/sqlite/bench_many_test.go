@@ -18,7 +18,7 @@ func fill(b *testing.B, s *Store, count int) {
 		`WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < ?1 - 1)
 		INSERT INTO orders SELECT printf('0192f0c1-2d3e-7f4a-8b5c-%012d', i), 'user ' || (i % 100), 'Laptop', 1, i FROM n`,
 		`INSERT INTO outbox (order_id, owner, free_at) SELECT id, NULL, created_at FROM orders`,
-		`INSERT INTO dead_letters SELECT id || '-created', '', 'm', 'waiting', created_at, NULL, '',
+		`INSERT INTO dead_letters SELECT id || '-created', '', 'm', 'waiting', created_at, NULL, '', 'order.created', user_id, 'refused by ' || (created_at % 50),
 			'[{"reason":"refused","attempts":7,"first_failure":"2026-11-23T10:00:00Z","last_failure":"2026-11-23T10:00:00Z"}]', '{}', zeroblob(300) FROM orders`,
 	} {
 		var args []any
@@ -54,6 +54,28 @@ func BenchmarkOfMany(b *testing.B) {
 			query := ports.OrderQuery{Limit: 20, UserID: "user 7", CreatedFrom: middle.Add(-10 * time.Second), CreatedTo: middle}
 			page, err := s.Orders().List(b.Context(), query)
 			return len(page.Orders) - 20, err
+		},
+		"Groups": func() (int, error) {
+			groups, err := s.DeadLetters().Groups(b.Context(), ports.DeadLetterQuery{State: ports.Waiting})
+			return groups.Total - count, err
+		},
+		"GroupsOfUser": func() (int, error) {
+			groups, err := s.DeadLetters().Groups(b.Context(), ports.DeadLetterQuery{UserID: "user 7"})
+			return groups.Total - count/100, err
+		},
+		"GroupsOfReason": func() (int, error) {
+			groups, err := s.DeadLetters().Groups(b.Context(), ports.DeadLetterQuery{State: ports.Waiting, Reason: "refused"})
+			return groups.Total - count, err
+		},
+		"DeadLettersOfGroup": func() (int, error) {
+			subscription := ""
+			query := ports.DeadLetterQuery{Limit: 20, State: ports.Waiting, Subscription: &subscription, Group: "refused by 7", Cursor: letter}
+			page, err := s.DeadLetters().List(b.Context(), query)
+			return len(page.Records) - 20, err
+		},
+		"DeadLettersOfUser": func() (int, error) {
+			page, err := s.DeadLetters().List(b.Context(), ports.DeadLetterQuery{Limit: 20, State: ports.Waiting, UserID: "user 7", Cursor: letter})
+			return len(page.Records) - 20, err
 		},
 		"DeadLetters": func() (int, error) {
 			page, err := s.DeadLetters().List(b.Context(), ports.DeadLetterQuery{Limit: 20, Cursor: letter, State: ports.Waiting})
