@@ -44,13 +44,13 @@ var rules = []rule{
 		"github.com/alecthomas/kong", "github.com/cenkalti/backoff/v5", "github.com/goccy/go-yaml/...", "github.com/google/uuid", "golang.org/x/sys/unix", "golang.org/x/time/rate", "github.com/go-jose/go-jose/v4/...",
 		"go.opentelemetry.io/otel/...", "github.com/prometheus/client_golang/..."},
 		[]string{"github.com/emersion/go-smtp", "github.com/ncruces/go-sqlite3", "go.opentelemetry.io/proto/otlp/...", "google.golang.org/protobuf/proto"}},
-	{"services/internal/apitest", []string{"services/internal/...", "github.com/getkin/kin-openapi/...", "github.com/goccy/go-yaml"}, nil}, // for tests
+	{"services/internal/apitest", []string{"services/internal/...", "services/access", "github.com/getkin/kin-openapi/...", "github.com/goccy/go-yaml"}, nil}, // for tests
 	{"services/console", []string{"ports/...", "domain", "services/internal/...", "services/account", "services/actions", "services/deadletters", "services/notification",
 		"github.com/google/uuid"}, []string{"adapters/memory", "services/order"}},
 	{"services", []string{"ports/...", "domain", "services/internal/...", "services/access", "services/actions", "services/notification/templates",
 		"github.com/google/uuid", "github.com/cenkalti/backoff/v5", "github.com/go-json-experiment/json/jsontext", "golang.org/x/time/rate",
 		"go.opentelemetry.io/otel", "go.opentelemetry.io/otel/attribute", "go.opentelemetry.io/otel/codes", "go.opentelemetry.io/otel/propagation",
-		"go.opentelemetry.io/otel/trace/...", "go.opentelemetry.io/otel/metric/..."}, []string{"adapters/...", "services/order", "services/notification", "services/deadletters",
+		"go.opentelemetry.io/otel/trace/...", "go.opentelemetry.io/otel/metric/..."}, []string{"adapters/...", "services/account", "services/console", "services/order", "services/notification", "services/deadletters",
 		"go.opentelemetry.io/otel/...", "github.com/prometheus/client_golang/..."}},
 	{"", nil, nil},
 }

@@ -3,6 +3,7 @@ package services_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -146,6 +147,11 @@ func newAPIs(t *testing.T) map[string][]api {
 	}, log)
 	must(t, page, err)
 	run(t, letters.Run)
+	for err := deadletters.ErrNotRunning; errors.Is(err, deadletters.ErrNotRunning); {
+		_, err = letters.StartJob(t.Context(), deadletters.JobRequest{
+			Decision: deadletters.Decision{Action: deadletters.Replay, DryRun: true}, Selection: deadletters.Selection{All: true},
+		})
+	}
 	run(t, page.Run)
 	notificationHandler, err2 := notification.NewHandler(control, nil, nil, log)
 	admin, err3 := notification.NewAdminHandler(control, log)

@@ -39,7 +39,11 @@ func (s *Selection) fields() []httpapi.Field {
 		{Name: "ids", Optional: true, To: &s.IDs, Must: "must be 1 to 1000 ids, each of 1 to 256 bytes", Valid: func() bool {
 			return len(s.IDs) > 0 && len(s.IDs) <= maxPage && !slices.ContainsFunc(s.IDs, isInvalidID)
 		}},
-		{Name: "order_id", Optional: true, To: &s.OrderID, Must: mustBeOrderID, Valid: func() bool { _, err := domain.ParseOrderID(s.OrderID); return err == nil }},
+		{Name: "order_id", Optional: true, To: &s.OrderID, Must: mustBeOrderID, Valid: func() bool {
+			id, err := domain.ParseOrderID(s.OrderID)
+			s.OrderID = string(id)
+			return err == nil
+		}},
 		text("channel", &s.Channel), text("type", &s.Type), text("user_id", &s.UserID),
 		text("reason", &s.Reason), text("group", &s.Group), text("since", &s.Since), text("until", &s.Until),
 		{Name: "all", Optional: true, To: &s.All},

@@ -391,7 +391,7 @@ func TestJobView(t *testing.T) {
 
 func TestJobThatCanNotCount(t *testing.T) {
 	store := mocks.NewMockDeadLetters(gomock.NewController(t))
-	store.EXPECT().List(gomock.Any(), gomock.Any()).Return(ports.DeadLetterPage{}, errors.New("corrupt"))
+	store.EXPECT().Groups(gomock.Any(), gomock.Any()).Return(ports.DeadLetterGroups{}, errors.New("corrupt"))
 	h := newHandler(t, newService(t, store, new(memory.Broker).DeadLetterQueue(), discard))
 	checkAnswers(t, h, []exchange{{"POST", "/dead-letters/jobs", `{"action":"replay","all":true}`, nil, 500, `"code":"internal"`}})
 }

@@ -74,7 +74,7 @@ func (d *Document) Examples() (examples []Example) {
 // isAdmin reports whether the operation is one of the admin address.
 func isAdmin(operation *openapi3.Operation) bool {
 	forbidden := operation.Responses.Status(http.StatusForbidden)
-	return forbidden != nil && forbidden.Ref == "#/components/responses/AdminForbidden"
+	return forbidden != nil && (forbidden.Ref == "#/components/responses/AdminForbidden" || forbidden.Ref == "#/components/responses/OperatorsOnly")
 }
 
 // Request returns the request of the example.

@@ -54,7 +54,7 @@ func newGuarded(t *testing.T, tokens *Tokens) guarded {
 	orders, err := order.NewHandler(service, nil, nil, log)
 	must(err)
 	control, err := notification.NewControl(notification.Store{
-		Deliveries: store.Deliveries(), States: store.ChannelStates(), Contacts: store.Contacts(), DeadLetters: store.DeadLetters(),
+		Deliveries: store.Deliveries(), States: store.ChannelStates(), Contacts: store.Contacts(), DeadLetters: store.DeadLetters(), Actions: store.OperatorActions(),
 	}, []notification.ChannelInfo{{Name: "log", Kind: "log"}}, log)
 	must(err)
 	notifications, err := notification.NewHandler(control, nil, nil, log)
