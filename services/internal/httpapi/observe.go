@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"example.com/orderflow/services/internal/telemetry"
@@ -11,6 +12,9 @@ import (
 
 // observer makes the spans and metrics of requests.
 type observer struct{ lazy telemetry.Lazy }
+
+// polled are the paths that other processes ask every few seconds.
+var polled = []string{livePath, readyPath, "/account"}
 
 // methods are the values of labels; any other method is shown as other.
 var methods = map[string]string{
@@ -21,11 +25,11 @@ var methods = map[string]string{
 const other = "_OTHER"
 
 // observe begins the span of a request with this context, and returns the context within
-// it. Health checks have no span: they would hide the rest.
+// it. What other processes ask every few seconds has no span: it would hide the rest.
 func (o *observer) observe(ctx context.Context, r *http.Request) (context.Context, observation) {
 	t := o.lazy.Get(nil, nil)
 	method := cmp.Or(methods[r.Method], other)
-	ctx, end := t.Request(ctx, r.Header, method, r.URL.Path != livePath && r.URL.Path != readyPath)
+	ctx, end := t.Request(ctx, r.Header, method, !slices.Contains(polled, r.URL.Path))
 	t.Requesting()
 	return ctx, observation{telemetry: t, method: method, began: time.Now(), end: end}
 }

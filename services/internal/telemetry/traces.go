@@ -2,8 +2,9 @@ package telemetry
 
 import (
 	"context"
+	"errors"
 	"net/http"
-	"reflect"
+	"strconv"
 
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
@@ -12,6 +13,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
 	"example.com/orderflow/services/internal/requestid"
 )
 
@@ -115,7 +117,7 @@ func (t *Telemetry) Request(ctx context.Context, header http.Header, method stri
 		}
 		if status >= http.StatusInternalServerError {
 			span.SetStatus(codes.Error, "")
-			span.SetAttributes(attribute.Int("error.type", status))
+			span.SetAttributes(attribute.String("error.type", strconv.Itoa(status)))
 		}
 		span.End()
 	}
@@ -225,15 +227,32 @@ func (t *Telemetry) Attempt(ctx context.Context, channel string, event *domain.E
 		if span.IsRecording() {
 			span.SetAttributes(attribute.String("orderflow.outcome", outcome))
 		}
-		finish(span, err)
+		finishAs(span, err, outcome)
 	}
 }
 
 // finish ends the span. The error's text stays in the log: it may have an address.
-func finish(span trace.Span, err error) {
+func finish(span trace.Span, err error) { finishAs(span, err, kind(err)) }
+
+func finishAs(span trace.Span, err error, kind string) {
 	if err != nil && span.IsRecording() {
 		span.SetStatus(codes.Error, "")
-		span.SetAttributes(attribute.String("error.type", reflect.TypeOf(err).String()))
+		span.SetAttributes(attribute.String("error.type", kind))
 	}
 	span.End()
+}
+
+// kind names the error, one of few.
+func kind(err error) string {
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return "timeout"
+	case errors.Is(err, context.Canceled):
+		return "canceled"
+	case errors.Is(err, ports.ErrUnavailable):
+		return "unavailable"
+	case ports.IsPermanent(err):
+		return "permanent"
+	}
+	return "_OTHER"
 }

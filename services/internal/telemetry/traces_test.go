@@ -3,6 +3,7 @@ package telemetry_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	api "go.opentelemetry.io/otel/trace"
 
 	"example.com/orderflow/domain"
+	"example.com/orderflow/ports"
 	"example.com/orderflow/services/internal/telemetry"
 )
 
@@ -39,7 +41,7 @@ func TestPublishingKeepsTheEvents(t *testing.T) {
 	sampled.Origin = domain.Origin{RequestID: "id", TraceParent: parent + "1", TraceState: "a=b"}
 	given := []domain.Event{plain, unsampled, sampled}
 	sent, end := tel.Publishing(t.Context(), nil, given)
-	end([]error{nil, nil, errors.New("secret text")})
+	end([]error{nil, nil, fmt.Errorf("secret text: %w", ports.ErrUnavailable)})
 	if given[2] != sampled || sent[0] != plain || sent[1] != unsampled {
 		t.Errorf("given %+v, sent %+v", given, sent)
 	}
@@ -51,6 +53,9 @@ func TestPublishingKeepsTheEvents(t *testing.T) {
 	want := domain.Origin{RequestID: "id", TraceParent: "00-" + own.TraceID().String() + "-" + own.SpanID().String() + "-01", TraceState: "a=b"}
 	if sent[2].Origin != want || ended[0].Parent().SpanID().String() != "b7ad6b7169203331" || ended[0].SpanKind() != api.SpanKindProducer {
 		t.Errorf("origin %+v, want %+v, of span %+v", sent[2].Origin, want, ended[0])
+	}
+	if got := errorType(ended[0]); got != "unavailable" {
+		t.Errorf("the error's type is %q", got)
 	}
 	for _, a := range ended[0].Attributes() {
 		if strings.Contains(a.Value.String(), "secret") {
@@ -73,6 +78,18 @@ func TestLaterAttempt(t *testing.T) {
 	if len(ended) != 2 || ended[1].Parent().SpanID() != ended[0].SpanContext().SpanID() || ended[1].SpanContext().TraceID() != ended[0].SpanContext().TraceID() {
 		t.Errorf("spans %+v", ended)
 	}
+	if got := errorType(ended[1]); got != "refused" {
+		t.Errorf("the error's type is %q", got)
+	}
+}
+
+func errorType(span trace.ReadOnlySpan) string {
+	for _, a := range span.Attributes() {
+		if a.Key == "error.type" {
+			return a.Value.AsString()
+		}
+	}
+	return ""
 }
 
 // late is a global provider. OpenTelemetry hands earlier tracers over to the first that is
