@@ -95,6 +95,17 @@ func TestExampleOfAChannelsFile(t *testing.T) {
 	if channels.Alerts == nil {
 		t.Error("no alerts")
 	}
+	text, err := os.ReadFile("../../../../testdata/channels/channels.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for kind, settings := range settingsOf {
+		for _, setting := range settings {
+			if !strings.Contains(string(text), setting+": ") && !strings.Contains(string(text), setting+":\n") {
+				t.Errorf("the example does not have %s of kind %s", setting, kind)
+			}
+		}
+	}
 	if diff := cmp.Diff(map[string]int{"email": 16, "webhook": notification.DefaultConcurrency, "erp": notification.DefaultConcurrency}, channels.prefetch()); diff != "" {
 		t.Errorf("prefetch (-want +got):\n%s", diff)
 	}

@@ -63,7 +63,7 @@ func (n *Notifying) Validate() error {
 		return errors.New("--smtp-password-file: there is no mail server to use it with; set --smtp, too")
 	}
 	if n.WebhookAllowPrivate && !n.hasWebhook() {
-		return errors.New("--webhook-allow-private: there is no channel webhook; set --webhook or --webhook-secret-file, too")
+		return errors.New("--webhook-allow-private: there is no channel webhook; set --webhook or --webhook-secret-file, too; a channel of the file of --channels has allow_private: true instead")
 	}
 	_, err := n.rates()
 	return err
