@@ -152,7 +152,7 @@ func TestChannelsOfFlags(t *testing.T) {
 		{"secret instead of its file", Notifying{WebhookSecretFile: "whsec_/hunter2"}, "", "--webhook-secret-file: open file: no such file"},
 		{"login instead of a file", Notifying{WebhookSecretFile: "/u:hunter2@h"}, "", `--webhook-secret-file: "…@h": open file: no such file`},
 		{"empty password file", Notifying{SMTP: mail, SMTPPasswordFile: writeFile(t, "\n")}, "", "the file is empty"},
-		{"password of two lines", Notifying{SMTP: mail, SMTPPasswordFile: writeFile(t, "hunter2\nx\n")}, "", "the file is not a password on one line"},
+		{"password of two lines", Notifying{SMTP: mail, SMTPPasswordFile: writeFile(t, "hunter2\nx\n")}, "", "the file must have one value, on one line"},
 		{"folder as password file", Notifying{SMTP: mail, SMTPPasswordFile: t.TempDir()}, "", "is a directory"},
 		{"wrong mail", Notifying{SMTP: "smtp://u:hunter2@h/#?from=a@b.example"}, "", "--smtp: read URL of the mail server: it must be like smtp://user:password@host:587/?from=shop@example.com"},
 		{"secret alone", Notifying{WebhookSecretFile: secret}, "", "log[] webhook[users]"},

@@ -86,7 +86,7 @@ func readPassword(path string) (string, error) {
 		return "", err
 	}
 	if text, err = clean(text); err != nil {
-		return "", fmt.Errorf("the file is not a password on one line: %w", err)
+		return "", fmt.Errorf("the file must have one value, on one line: %w", err)
 	}
 	return text, nil
 }
