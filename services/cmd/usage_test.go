@@ -193,7 +193,7 @@ func TestHealthcheck(t *testing.T) {
 	}
 	admin := freeAddress(t)
 	status, _, stderr = run(t, nil, "order", "status", "--admin-addr="+admin)
-	if want := "order: ask the running service at --admin-addr (ADMIN_ADDR): http://localhost:" + portOf(admin) + ": nothing listens there; start the service"; status != 1 || !strings.HasPrefix(stderr, want) {
+	if want := "order: ask the running service at --admin-addr (ADMIN_ADDR): http://localhost" + portOf(admin) + ": nothing listens there; start the service"; status != 1 || !strings.HasPrefix(stderr, want) {
 		t.Errorf("status: exit status %d, %q, want %q", status, stderr, want)
 	}
 	// Both services of orderflow must be ready. One fault of both is one line.

@@ -82,7 +82,7 @@ func (a *audit) audit(ctx context.Context, office *account.Office, s session) er
 	if err := cmp.Or(err, s.flush()); err != nil {
 		return err
 	}
-	fmt.Fprintf(s.err, "%s audited in %v\n", count(result.Orders, "order"), time.Since(now).Round(100*time.Millisecond))
+	fmt.Fprintf(s.err, "%s audited in %v; the last %v are left out, because those orders are under way\n", count(result.Orders, "order"), time.Since(now).Round(100*time.Millisecond), auditDelay)
 	for _, key := range slices.SortedFunc(maps.Keys(counts), func(a, b [2]string) int { return cmp.Or(cmp.Compare(a[0], b[0]), cmp.Compare(a[1], b[1])) }) {
 		fmt.Fprintf(s.err, "%s %s: %d\n", app.Printable(key[0]), key[1], counts[key])
 	}
