@@ -18,7 +18,7 @@ import (
 
 // The bounds of what follows the faults.
 const (
-	lastFaults       = 30 * time.Second // for kills at boundaries that no process has reached yet
+	lastFaults       = 90 * time.Second // for kills at boundaries that no process has reached yet, and faults of a server that others disturb
 	lastAnswers      = time.Minute      // for clients to get a final answer
 	drainTimeout     = 3 * time.Minute
 	lastDrainTimeout = 30 * time.Second // for messages that arrived after the first drain
