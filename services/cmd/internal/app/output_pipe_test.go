@@ -46,14 +46,13 @@ func TestOutputToAPausedReader(t *testing.T) {
 	log := c.logger(o)
 	log.Info("begin")
 
-	const each = 100
 	var mu sync.Mutex
 	sent, failed := make(map[domain.EventID]bool), make(map[domain.EventID]bool)
 	var callers sync.WaitGroup
 	for caller := range 16 {
 		callers.Go(func() {
-			for n := range each {
-				id := domain.OrderID(fmt.Sprintf("0192f0c1-2d3e-7f4a-8b5c-%012d", caller*each+n))
+			for n := 0; ; n++ { // until the pipe is full, however many callers have failed before
+				id := domain.OrderID(fmt.Sprintf("0192f0c1-2d3e-7f4a-8b5c-%02d%010d", caller, n))
 				order, err := domain.NewOrder(id, "123", "Laptop", 2, time.Now())
 				if err != nil {
 					t.Error(err)
