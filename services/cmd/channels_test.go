@@ -38,7 +38,6 @@ const users = 500
 func startNotifying(t *testing.T) *notifying {
 	t.Helper()
 	servers := servers(t)
-	deleteQueues(t, strings.TrimPrefix(servers[1], "--broker="), "email", "webhook")
 	n := &notifying{orders: freeAddress(t), notifications: freeAddress(t), mails: startMailServer(t), webhooks: startWebhookReceiver(t)}
 	n.settings = append(servers, "--smtp=smtp://"+n.mails.address+"/?from=shop@example.com&tls=none", "--webhook=http://"+n.webhooks.address+"/operator",
 		"--webhook-secret-file="+writeFile(t, "secret", webhookSecret+"\n"), "--webhook-allow-private")

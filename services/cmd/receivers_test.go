@@ -2,7 +2,6 @@ package cmd_test
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -10,10 +9,8 @@ import (
 	"net/mail"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/emersion/go-smtp"
-	amqp "github.com/rabbitmq/amqp091-go"
 )
 
 // inbox keeps what a receiver gets.
@@ -144,32 +141,4 @@ func listen(t *testing.T, address string) net.Listener {
 		return err
 	})
 	return listener
-}
-
-// deleteQueues deletes the channels' queues now and when the test ends, because they
-// would collect the events of all other tests.
-func deleteQueues(t *testing.T, broker string, channels ...string) {
-	t.Helper()
-	remove := func() {
-		connection, err := amqp.DialConfig(broker, amqp.Config{Dial: amqp.DefaultDial(10 * time.Second)})
-		if err != nil {
-			t.Error("can't connect to the broker")
-			return
-		}
-		defer connection.Close()
-		for _, name := range channels {
-			for _, suffix := range []string{"", ".retry.1s", ".retry.10s", ".retry.1m", ".retry.10m"} {
-				channel, err := connection.Channel()
-				if err == nil {
-					_, err = channel.QueueDelete("order_created."+name+suffix, false, false, false)
-				}
-				var refused *amqp.Error
-				if err != nil && !(errors.As(err, &refused) && refused.Code == amqp.NotFound) {
-					t.Errorf("delete a queue of channel %s: %v", name, err)
-				}
-			}
-		}
-	}
-	remove()
-	t.Cleanup(remove)
 }
