@@ -280,7 +280,7 @@ func TestCountOfMissedBeatsStartsAgain(t *testing.T) {
 // time last for the whole lease. After its next beat it continues as before.
 func TestOwnerComesBack(t *testing.T) {
 	t.Parallel()
-	const beat = 500 * time.Millisecond
+	const beat = 2 * time.Second // a busy server may not answer within shorter ones
 	url := databaseURL(t)
 	rest := open(t, url, byHand)
 	p := newProxy(t, url)
@@ -320,7 +320,8 @@ func TestOwnerComesBack(t *testing.T) {
 
 // A store writes signs of life by itself while it is open.
 func TestStoreBeats(t *testing.T) {
-	store := open(t, databaseURL(t), mongodb.Beating(50*time.Millisecond))
+	t.Parallel()
+	store := openNew(t) // a busy server may not answer within shorter beats
 	beats := func() int32 {
 		t.Helper()
 		document, err := store.Database().Collection("owners").FindOne(bounded(t), bson.M{"_id": store.Owner()}).Raw()
@@ -336,7 +337,8 @@ func TestStoreBeats(t *testing.T) {
 // Losing one sign of life does not end a living process, because the next one comes
 // before others have counted too many readings.
 func TestLostBeatEndsNoOwner(t *testing.T) {
-	const beat = 500 * time.Millisecond
+	t.Parallel()
+	const beat = 2 * time.Second
 	url := databaseURL(t)
 	proxy := newProxy(t, url)
 	arrived := make(chan time.Time, 100)
@@ -350,7 +352,7 @@ func TestLostBeatEndsNoOwner(t *testing.T) {
 			return bson.D{{Key: "ok", Value: 0}, {Key: "code", Value: 1}, {Key: "errmsg", Value: "lost"}}
 		}
 		arrived <- time.Now()
-		return nil
+		return bson.D{{Key: "ok", Value: 1}, {Key: "n", Value: 1}} // without a delay by a busy store
 	})
 	proxy.answers.Store(&lose)
 	open(t, proxy.url, mongodb.Beating(beat))
