@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"runtime"
 	"strconv"
@@ -29,7 +30,7 @@ func TestRefusalsInBoundedMemory(t *testing.T) {
 		pause   = 800 * time.Millisecond
 	)
 	orders := freeAddress(t)
-	p := startBinary(t, buildPlain(t, "orderflow"), "orderflow", "--order-addr="+orders, "--notification-addr=localhost:0", "--admin-addr=localhost:0", "--log-level=warn")
+	p := startPlain(t, orders)
 	awaitReady(t, orders)
 	large := fmt.Sprintf(`{"user_id":%q,"product":%q,"quantity":1}`, strings.Repeat("界", 128), strings.Repeat("界", 256))
 	for range 100 {
@@ -91,7 +92,6 @@ func TestHeadersInBoundedMemory(t *testing.T) {
 	const clients = 3000
 	const alive = "GET /livez HTTP/1.1\r\nHost: localhost\r\n"
 	unfinished := alive + strings.Repeat("a:\r\n", 980)
-	folder := buildPlain(t, "orderflow")
 	for name, request := range map[string]string{
 		"unfinished":                unfinished,
 		"unfinished behind another": alive + "\r\n" + unfinished,
@@ -99,7 +99,7 @@ func TestHeadersInBoundedMemory(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			orders := freeAddress(t)
-			p := startBinary(t, folder, "orderflow", "--order-addr="+orders, "--notification-addr=localhost:0", "--admin-addr=localhost:0", "--log-level=warn")
+			p := startPlain(t, orders)
 			awaitReady(t, orders)
 			for range clients {
 				conn, err := net.Dial("tcp", orders)
@@ -155,13 +155,22 @@ func checkPeakMemory(t *testing.T, p *process) {
 	t.Logf("the process took %d MiB at most", kib>>10)
 }
 
-// buildPlain builds an executable without the race detector, which takes
-// several times the memory, and returns its folder.
-func buildPlain(t *testing.T, name string) string {
-	t.Helper()
-	dir := t.TempDir()
-	if out, err := exec.Command("go", "build", "-o", dir, "./"+name).CombinedOutput(); err != nil {
-		t.Fatalf("build %s: %v\n%s", name, err, out)
+// plain builds orderflow without the race detector, which takes several times the memory,
+// and returns its folder.
+var plain = sync.OnceValues(func() (folder string, err error) {
+	folder = filepath.Join(binaries, "plain")
+	if out, err := exec.Command("go", "build", "-o", folder+"/", "./orderflow").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build orderflow: %w\n%s", err, out)
 	}
-	return dir
+	return folder, nil
+})
+
+// startPlain starts orderflow, built without the race detector.
+func startPlain(t *testing.T, orders string) *process {
+	t.Helper()
+	folder, err := plain()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return startBinary(t, folder, "orderflow", "--order-addr="+orders, "--notification-addr=localhost:0", "--admin-addr=localhost:0", "--log-level=warn")
 }
