@@ -19,6 +19,7 @@ var laterEvents = regexp.MustCompile(`email +user +[1-9][0-9]{2} `)
 // The account is even while orders are placed, after the process was killed, and with a
 // channel that was added later. It is uneven once an event has vanished.
 func TestAccountCommand(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	url := "sqlite:" + filepath.Join(folder, "orderflow.db")
 	account := func(want int, texts ...string) {
@@ -71,6 +72,7 @@ func TestAccountCommand(t *testing.T) {
 
 // An audit lists exactly the orders whose records were removed or changed on purpose.
 func TestAuditCommand(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	path := filepath.Join(folder, "orderflow.db")
 	p, orders, notifications := withData(t, folder)

@@ -83,6 +83,7 @@ func (n *notifying) await(t *testing.T, orders, repeats int) {
 // Every order reaches its user by mail and webhook, and the operator by webhook, once,
 // while a receiver is away, and while the notifier is killed.
 func TestReceivers(t *testing.T) {
+	t.Parallel()
 	n := startNotifying(t)
 
 	orders := len(placeOrders(t, n.orders, 16, 200))
@@ -130,6 +131,7 @@ func TestReceivers(t *testing.T) {
 // A paused channel holds its notifications; they are listed, and sent after it is
 // resumed. A forgotten user gets nothing, and nothing shows the user any more.
 func TestPauseAndForget(t *testing.T) {
+	t.Parallel()
 	n := startNotifying(t)
 	n.command(t, 0, "channels", "pause", "email", "--reason=maintenance")
 	if _, stderr := n.command(t, 1, "channels", "pause", "email"); !strings.Contains(stderr, "paused already") {

@@ -10,6 +10,7 @@ import (
 
 // A check says that all is well, changes nothing, and finds every fault at once.
 func TestCheck(t *testing.T) {
+	t.Parallel()
 	settings := servers(t)[:2]
 	for range 2 { // the first leaves nothing
 		for _, program := range []string{"order", "notification", "orderflow"} {

@@ -21,6 +21,7 @@ func placeAll(t *testing.T, address string, count int) map[string]bool {
 
 // A backup that is made while orders are placed is complete, and orderflow starts with it.
 func TestBackup(t *testing.T) {
+	t.Parallel()
 	folder, backup := t.TempDir(), filepath.Join(t.TempDir(), "backup.db")
 	p, orders, _ := withData(t, folder)
 	p.start(t)
@@ -50,6 +51,7 @@ func TestBackup(t *testing.T) {
 // After a move, however often it was killed, the other store has everything, and the file
 // is refused until the move is undone.
 func TestMoveCommand(t *testing.T) {
+	t.Parallel()
 	folder, target := t.TempDir(), "sqlite:"+filepath.Join(t.TempDir(), "other.db")
 	source := "sqlite:" + filepath.Join(folder, "orderflow.db")
 	p, orders, notifications := withData(t, folder)

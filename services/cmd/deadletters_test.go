@@ -68,6 +68,7 @@ func startNotifier(t *testing.T) notifier {
 // The commands and the HTTP interface of a running service find and settle
 // messages that are not events.
 func TestDeadLetters(t *testing.T) {
+	t.Parallel()
 	n := startNotifier(t)
 	deadLetters := n.command
 	for _, body := range []string{"poison 1", "poison 2", "\x1b[2J\xff"} {
@@ -182,6 +183,7 @@ func TestDeadLetters(t *testing.T) {
 // An order's id selects its dead letters. They have every property of their messages,
 // and the author of the decision.
 func TestDeadLettersOfAnOrder(t *testing.T) {
+	t.Parallel()
 	n := startNotifier(t)
 	command := n.command
 	order, err := domain.NewOrder("0192f0c1-2d3e-7f4a-8b5c-6d7e8f901234", "123", "Laptop", 1, time.Now())

@@ -68,6 +68,7 @@ func TestDataFolder(t *testing.T) {
 // After each kill -9 under the load of many clients, the account is even: each order
 // that was answered is stored, and is notified once, or again in the one window.
 func TestOrderflowKilled(t *testing.T) {
+	t.Parallel()
 	const prefetch, rounds = 100, 3
 	folder := t.TempDir()
 	p, orders, notifications := withData(t, folder, fmt.Sprint("--prefetch=", prefetch))
@@ -112,6 +113,7 @@ func TestOrderflowKilled(t *testing.T) {
 // Two processes of both services share the work on one file. The operators' commands work
 // beside them.
 func TestTwoOnOneFile(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	one, ordersOfOne, notificationsOfOne := withData(t, folder)
 	two, ordersOfTwo, notificationsOfTwo := withData(t, folder)

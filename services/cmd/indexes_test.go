@@ -8,6 +8,7 @@ import (
 
 // Indexes may be built before the start, which then builds none.
 func TestIndexes(t *testing.T) {
+	t.Parallel()
 	settings := servers(t)
 	store := settings[0]
 

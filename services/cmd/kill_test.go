@@ -17,10 +17,16 @@ import (
 // Every order that was answered with 201 is notified, although both services are
 // killed under load, again and again. At most prefetch notifications are repeated for
 // each killed notifier: those sent, but not recorded.
-func TestKilled(t *testing.T) { testKilled(t, servers(t)) }
+func TestKilled(t *testing.T) {
+	t.Parallel()
+	testKilled(t, servers(t))
+}
 
 // The same holds when both services share one file.
-func TestKilledOnOneFile(t *testing.T) { testKilled(t, oneFile(t)) }
+func TestKilledOnOneFile(t *testing.T) {
+	t.Parallel()
+	testKilled(t, oneFile(t))
+}
 
 func testKilled(t *testing.T, settings []string) {
 	orders, notifications := freeAddress(t), freeAddress(t)
@@ -77,6 +83,7 @@ func TestClaimsOfTheKilled(t *testing.T) {
 	for _, victim := range []string{"order", "notification"} {
 		for _, another := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s, another runs: %v", victim, another), func(t *testing.T) {
+				t.Parallel() // it waits most of the time
 				settings := servers(t)
 				db := openDatabase(t, settings)
 				address := map[string]string{"order": freeAddress(t), "notification": freeAddress(t)}

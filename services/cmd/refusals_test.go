@@ -103,6 +103,7 @@ func (c *countingReader) Read(p []byte) (int, error) {
 func TestConnectionsFillOpenFiles(t *testing.T) {
 	for _, limit := range []int{64, 256} {
 		t.Run(strconv.Itoa(limit), func(t *testing.T) {
+			t.Parallel()
 			orders := freeAddress(t)
 			shell := []string{"-c", fmt.Sprintf(`ulimit -n %d && exec "$0" "$@"`, limit), filepath.Join(binaries, "orderflow")}
 			p := startBinary(t, "/bin", "sh", append(shell, "--store=memory:", "--broker=memory:", "--order-addr="+orders, "--notification-addr=localhost:0", "--admin-addr=localhost:0")...)

@@ -120,6 +120,7 @@ func TestPrintConfig(t *testing.T) {
 
 // The services use TLS with client certificates to both servers, by their URLs.
 func TestTLSToTheServers(t *testing.T) {
+	t.Parallel()
 	settings := servers(t)
 	authority, foreign := tlstest.NewAuthority(t), tlstest.NewAuthority(t)
 	soon, past := time.Now().Add(30*24*time.Hour), time.Now().Add(-time.Hour)
@@ -173,6 +174,7 @@ func TestTLSToTheServers(t *testing.T) {
 		{"no certificate for the broker", goodStore, broker(good, false), "give one by the URL's options certfile and keyfile"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			status, _, stderr := run(t, nil, "notification", tt.store, tt.broker, "--addr=localhost:0", "--admin-addr=localhost:0", "--start-timeout=3s")
 			if status != 1 || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, tt.want) {
 				t.Errorf("exit status %d, %q, want one line with %q", status, stderr, tt.want)

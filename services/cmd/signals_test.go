@@ -132,6 +132,7 @@ func TestNoDelayAfterInterrupt(t *testing.T) {
 
 // A signal ends a command with exit status 1.
 func TestInterruptedCommand(t *testing.T) {
+	t.Parallel()
 	p := prepare("notification", "dead-letters", "list", "--store=mongodb://localhost:1/x", "--broker=amqp://localhost:1/")
 	p.start(t)
 	eventually(t, func() error {

@@ -107,6 +107,7 @@ func TestFullDisk(t *testing.T) {
 // While the reader of stdout and stderr pauses, requests are answered. Once it
 // continues, each notification comes once, and the service stops in order.
 func TestStdoutReaderPauses(t *testing.T) {
+	t.Parallel()
 	p, orders, notifications := allInOne(t)
 	r, w := pipe(t)
 	p.cmd.Stdout, p.cmd.Stderr = w, w

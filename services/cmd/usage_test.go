@@ -49,7 +49,7 @@ func TestWrongSettings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer taken.Close()
+	t.Cleanup(func() { taken.Close() })
 
 	file, notFolder, damaged := filepath.Join(t.TempDir(), "shared.db"), filepath.Join(t.TempDir(), "file"), t.TempDir()
 	dangling, folders := filepath.Join(t.TempDir(), "link"), t.TempDir()
@@ -133,6 +133,7 @@ func TestWrongSettings(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			status, stdout, stderr := run(t, tt.env, tt.binary, tt.args...)
 			if status != tt.status {
 				t.Errorf("exit status %d, want %d", status, tt.status)
