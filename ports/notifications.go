@@ -215,6 +215,10 @@ type ChannelStates interface {
 	//
 	// ErrExists is returned when they have one. It is unchanged.
 	Open(ctx context.Context, opening Opening) error
+
+	// Close removes the opening of a recipient that is not configured any more. If it is
+	// added again, its account begins anew. Close returns nil if there is no opening.
+	Close(ctx context.Context, channel, recipient string) error
 }
 
 // Pause keeps notifications from a channel or a receiver. They are held.

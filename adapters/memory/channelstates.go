@@ -151,3 +151,14 @@ func name(p ports.Pause) string {
 	}
 	return p.Channel + " " + p.Receiver
 }
+
+// Close removes the opening.
+func (c *ChannelStates) Close(ctx context.Context, channel, name string) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("close %s %s: %w", channel, name, err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.openings, recipient{channel, name})
+	return nil
+}

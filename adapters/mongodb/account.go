@@ -248,13 +248,15 @@ func (d *DeadLetters) Account(ctx context.Context) (all []ports.DeadLetterAccoun
 
 // openingDocument is when a recipient's account was opened.
 type openingDocument struct {
-	ID struct {
-		Channel   string `bson:"channel"`
-		Recipient string `bson:"recipient"`
-	} `bson:"_id"`
+	ID        openingID `bson:"_id"`
 	At        time.Time `bson:"at"`
 	Before    int       `bson:"before"`
 	Uncertain int       `bson:"uncertain,omitempty"`
+}
+
+type openingID struct {
+	Channel   string `bson:"channel"`
+	Recipient string `bson:"recipient"`
 }
 
 func (s *Store) openings() *mongo.Collection { return s.channels.Database().Collection("openings") }
@@ -288,13 +290,23 @@ func (c *ChannelStates) Open(ctx context.Context, o ports.Opening) (err error) {
 	defer describe(&err, "open %s %s", o.Channel, o.Recipient)
 	ctx, cancel := c.store.bound(ctx)
 	defer cancel()
-	d := openingDocument{At: o.At, Before: o.Before, Uncertain: o.Uncertain}
-	d.ID.Channel, d.ID.Recipient = o.Channel, o.Recipient
+	d := openingDocument{openingID{o.Channel, o.Recipient}, o.At, o.Before, o.Uncertain}
 	_, err = c.store.openings().InsertOne(ctx, d)
 	switch {
 	case isDuplicate(err):
 		return ports.ErrExists
 	case err != nil:
+		return classify(ctx, err)
+	}
+	return nil
+}
+
+// Close implements [ports.ChannelStates].
+func (c *ChannelStates) Close(ctx context.Context, channel, recipient string) (err error) {
+	defer describe(&err, "close %s %s", channel, recipient)
+	ctx, cancel := c.store.bound(ctx)
+	defer cancel()
+	if _, err := c.store.openings().DeleteOne(ctx, bson.M{"_id": openingID{channel, recipient}}); err != nil {
 		return classify(ctx, err)
 	}
 	return nil

@@ -231,6 +231,15 @@ func (c *ChannelStates) Open(ctx context.Context, o ports.Opening) (err error) {
 	})
 }
 
+// Close implements [ports.ChannelStates].
+func (c *ChannelStates) Close(ctx context.Context, channel, recipient string) (err error) {
+	defer describe(&err, "close %s %s", channel, recipient)
+	return c.store.write(ctx, durable, func(tx *tx) error {
+		_, err := tx.exec("DELETE FROM openings WHERE channel = ? AND recipient = ?", channel, recipient)
+		return err
+	})
+}
+
 // Holder implements [ports.Outbox].
 func (o *Orders) Holder(ctx context.Context, id domain.EventID) (holder ports.Holder, err error) {
 	defer describe(&err, "find event %s", id)

@@ -738,6 +738,20 @@ func (mr *MockChannelStatesMockRecorder) Change(ctx, before, after any) *gomock.
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Change", reflect.TypeOf((*MockChannelStates)(nil).Change), ctx, before, after)
 }
 
+// Close mocks base method.
+func (m *MockChannelStates) Close(ctx context.Context, channel, recipient string) error {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "Close", ctx, channel, recipient)
+	ret0, _ := ret[0].(error)
+	return ret0
+}
+
+// Close indicates an expected call of Close.
+func (mr *MockChannelStatesMockRecorder) Close(ctx, channel, recipient any) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Close", reflect.TypeOf((*MockChannelStates)(nil).Close), ctx, channel, recipient)
+}
+
 // End mocks base method.
 func (m *MockChannelStates) End(ctx context.Context, before ports.Pause) error {
 	m.ctrl.T.Helper()

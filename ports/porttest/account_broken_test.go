@@ -250,7 +250,10 @@ func brokenOpenings() []broken[porttest.ChannelStates] {
 	const (
 		stores  = "Open stores an opening for each channel and recipient, and changes none"
 		forgets = "Forget removes the channel's openings, and no others"
+		closes  = "Close removes one opening, which can be opened again"
 		ended   = "Open and Openings with an ended context change nothing, and return its error"
+
+		endedClose = "Close with an ended context changes nothing, and returns its error"
 	)
 	return []broken[porttest.ChannelStates]{
 		{"the openings are not sorted", stores, "", faultyStates(func(f *faultyChannels) {
@@ -278,6 +281,27 @@ func brokenOpenings() []broken[porttest.ChannelStates] {
 		{"Forget removes those of channels with the same beginning", forgets, "", faultyStates(func(f *faultyChannels) {
 			f.forget = func(ctx context.Context, name string) error {
 				return errors.Join(f.whole.Forget(ctx, name), f.whole.Forget(ctx, name+".2"))
+			}
+		})},
+		{"Close closes the channel", closes, "", faultyStates(func(f *faultyChannels) {
+			f.close = func(ctx context.Context, channel, _ string) error { return f.whole.Forget(ctx, channel) }
+		})},
+		{"Close keeps the opening", closes, "", faultyStates(func(f *faultyChannels) {
+			f.close = func(ctx context.Context, _, _ string) error { return ctx.Err() }
+		})},
+		{"Close of what is closed fails", closes, "", faultyStates(func(f *faultyChannels) {
+			f.close = func(ctx context.Context, channel, recipient string) error {
+				before, _ := f.whole.Openings(ctx)
+				err := f.whole.Close(ctx, channel, recipient)
+				if after, _ := f.whole.Openings(ctx); err == nil && len(after) == len(before) {
+					return ports.ErrNotFound
+				}
+				return err
+			}
+		})},
+		{"Close ignores its context", endedClose, "", faultyStates(func(f *faultyChannels) {
+			f.close = func(ctx context.Context, channel, recipient string) error {
+				return f.whole.Close(context.WithoutCancel(ctx), channel, recipient)
 			}
 		})},
 		{"Openings ignores its context", ended, "", faultyStates(func(f *faultyChannels) { accounting(&f.openings, nil) })},

@@ -31,6 +31,7 @@ type faultyChannels struct {
 	end      func(ctx context.Context, before ports.Pause) error
 	openings func(ctx context.Context) ([]ports.Opening, error)
 	open     func(ctx context.Context, opening ports.Opening) error
+	close    func(ctx context.Context, channel, recipient string) error
 }
 
 func (f *faultyChannels) Register(ctx context.Context, names ...string) ([]string, error) {
@@ -61,11 +62,15 @@ func (f *faultyChannels) Open(ctx context.Context, opening ports.Opening) error 
 	return f.open(ctx, opening)
 }
 
+func (f *faultyChannels) Close(ctx context.Context, channel, recipient string) error {
+	return f.close(ctx, channel, recipient)
+}
+
 // faultyStates makes a store of channel states that breakIt breaks.
 func faultyStates(breakIt func(f *faultyChannels)) func() porttest.ChannelStates {
 	return func() porttest.ChannelStates {
 		whole := new(memory.ChannelStates)
-		f := &faultyChannels{whole, whole.Register, whole.Forget, whole.Pauses, whole.Pause, whole.Change, whole.End, whole.Openings, whole.Open}
+		f := &faultyChannels{whole, whole.Register, whole.Forget, whole.Pauses, whole.Pause, whole.Change, whole.End, whole.Openings, whole.Open, whole.Close}
 		breakIt(f)
 		return porttest.ChannelStates{States: f, Other: f}
 	}

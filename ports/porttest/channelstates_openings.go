@@ -50,6 +50,24 @@ var channelStatesOpenings = []Clause[ChannelStates]{
 		must(t, "open again", c.States.Open(bounded(t), ports.Opening{Channel: channel, At: epoch, Before: 9}))
 	}},
 
+	{"Close removes one opening, which can be opened again", func(t testing.TB, c ChannelStates) {
+		user, ware := ports.Opening{Channel: channel, Recipient: domain.UserRecipient, At: epoch}, ports.Opening{Channel: channel, Recipient: "ware.house", Before: 7}
+		must(t, "open", c.States.Open(bounded(t), user))
+		must(t, "open", c.States.Open(bounded(t), ware))
+		must(t, "close", c.Other.Close(bounded(t), user.Channel, user.Recipient))
+		must(t, "close what is closed", c.States.Close(bounded(t), user.Channel, user.Recipient))
+		checkOpenings(t, c, ware)
+		user.Before = 9
+		must(t, "open again", c.States.Open(bounded(t), user))
+	}},
+
+	{"Close with an ended context changes nothing, and returns its error", func(t testing.TB, c ChannelStates) {
+		opening := ports.Opening{Channel: channel, At: epoch}
+		must(t, "open", c.States.Open(bounded(t), opening))
+		checkEnded(t, "Close", func(ctx context.Context) error { return c.States.Close(ctx, channel, "") })
+		checkOpenings(t, c, opening)
+	}},
+
 	{"Open and Openings with an ended context change nothing, and return its error", func(t testing.TB, c ChannelStates) {
 		checkEnded(t, "Open", func(ctx context.Context) error { return c.States.Open(ctx, ports.Opening{Channel: channel, At: epoch}) })
 		checkEnded(t, "Openings", func(ctx context.Context) error { return errorOf(c.States.Openings(ctx)) })

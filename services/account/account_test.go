@@ -239,6 +239,24 @@ func TestOpeningLater(t *testing.T) {
 	})
 }
 
+// A recipient that was removed and is added again misses nothing of the time between.
+func TestOpeningAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.broker.Prefetch = 1
+		w.parts.Channels[0].Recipients = []string{"berlin", domain.UserRecipient}
+		w.office(t).RunOpening(t.Context(), discard)
+		w.parts.Channels[0].Recipients = []string{domain.UserRecipient}
+		w.office(t).RunOpening(t.Context(), discard)
+		w.place(t, 0, 3)
+		w.handle(t, 3, domain.Sent)
+		check(t, w.office(t).Draw(t.Context()), 0, account.Even, account.Even)
+		w.parts.Channels[0].Recipients = []string{"berlin", domain.UserRecipient}
+		w.office(t).RunOpening(t.Context(), discard)
+		check(t, w.office(t).Draw(t.Context()), 0, account.Even, account.Even, account.Even)
+	})
+}
+
 // A recipient that was added while events were under way is not said to miss those that may
 // have been before it.
 func TestOpeningUnderLoad(t *testing.T) {

@@ -20,7 +20,8 @@ const (
 	maxUnderWay = 8192                   // events that a relay has published and not marked, at most
 )
 
-// RunOpening opens the accounts of the recipients that have none, and returns. It needs the
+// RunOpening closes the accounts of recipients that the channels don't have any more, opens
+// those of the recipients that have none, and returns. It needs the
 // orders' account; without, it returns at once. It waits until the channels' queues exist.
 //
 // What was published and is neither recorded nor in the queue was before. That is exact
@@ -67,6 +68,16 @@ func (o *Office) open(ctx context.Context, anyway bool) (done, moving bool, err 
 	}
 	isOpen := func(key recipient) bool {
 		return slices.ContainsFunc(openings, func(o ports.Opening) bool { return o.Channel == key.channel && o.Recipient == key.name })
+	}
+	for _, opening := range openings {
+		isOf := func(c Channel) bool {
+			return c.Name == opening.Channel && !slices.Contains(c.Recipients, opening.Recipient)
+		}
+		if slices.ContainsFunc(o.parts.Channels, isOf) {
+			if err := o.parts.States.Close(ctx, opening.Channel, opening.Recipient); err != nil {
+				return false, false, err
+			}
+		}
 	}
 	done = true
 	for _, channel := range o.parts.Channels {
