@@ -275,6 +275,17 @@ func TestOpeningUnderLoad(t *testing.T) {
 			time.Sleep(2 * time.Minute)
 			check(t, office.Draw(t.Context()), difference, state, state)
 		}
+
+		w.parts.Deliveries = deliveries{w.store.Deliveries(), 2} // nothing is under way any more
+		office := w.office(t)
+		began := time.Now()
+		office.RunOpening(t.Context(), discard)
+		if took := time.Since(began); took < time.Minute {
+			t.Errorf("corrected after %v", took)
+		}
+		check(t, office.Draw(t.Context()), 0, account.Even, account.Even)
+		w.parts.Deliveries = deliveries{w.store.Deliveries(), 1}
+		check(t, w.office(t).Draw(t.Context()), 1, account.Uneven, account.Uneven)
 	})
 }
 

@@ -21,12 +21,13 @@ const (
 )
 
 // RunOpening closes the accounts of recipients that the channels don't have any more, opens
-// those of the recipients that have none, and returns. It needs the
-// orders' account; without, it returns at once. It waits until the channels' queues exist.
+// those of the recipients that have none, and returns. It needs the orders' account; without,
+// it returns at once. It waits until the channels' queues exist.
 //
 // What was published and is neither recorded nor in the queue was before. That is exact
 // while nothing moves. RunOpening looks for such a moment for some seconds, and otherwise
-// notes how many events were under way.
+// notes how many events may have been under way. Then it goes on until nothing has moved for
+// a minute, and corrects the number.
 func (o *Office) RunOpening(ctx context.Context, log *slog.Logger) {
 	if o.parts.Orders == nil || wiring.IsNil(o.parts.Deliveries) {
 		return
@@ -47,6 +48,55 @@ func (o *Office) RunOpening(ctx context.Context, log *slog.Logger) {
 			sleep(ctx, openRetry)
 		}
 	}
+	for certain := false; !certain && ctx.Err() == nil; {
+		var err error
+		if certain, err = o.settle(ctx); err != nil {
+			log.DebugContext(ctx, "accounts could not be corrected; it is tried again", "error", err)
+		}
+		if !certain {
+			sleep(ctx, settleTime/6)
+		}
+	}
+}
+
+// settle corrects the openings of which it is uncertain how many events were before, if
+// nothing has moved for long and no event waits: then none is under way. It reports whether
+// all openings are certain.
+func (o *Office) settle(ctx context.Context) (certain bool, err error) {
+	openings, err := o.parts.States.Openings(ctx)
+	if err != nil {
+		return false, err
+	}
+	openings = slices.DeleteFunc(openings, func(o ports.Opening) bool { return o.Uncertain == 0 })
+	if len(openings) == 0 {
+		return true, nil
+	}
+	a := o.draw(ctx)
+	certain = true
+	for _, opening := range openings {
+		i := slices.IndexFunc(a.Recipients, func(r Recipient) bool {
+			return r.Channel == opening.Channel && r.DeliveryAccount.Recipient == opening.Recipient && r.Configured
+		})
+		if i < 0 && len(a.Faults) == 0 {
+			continue // another notifier has it
+		}
+		certain = false
+		if i < 0 || a.Recipients[i].Events == nil || !o.stays(a.Recipients[i]) {
+			continue
+		}
+		r := a.Recipients[i]
+		if r.InQueue > 0 || a.Orders.Waiting.N > 0 || max(r.Difference, -r.Difference) > opening.Uncertain {
+			continue
+		}
+		if err := o.parts.States.Close(ctx, opening.Channel, opening.Recipient); err != nil {
+			return false, err
+		}
+		opening.Before, opening.Uncertain = opening.Before+r.Difference, 0
+		if err := o.parts.States.Open(ctx, opening); err != nil && !errors.Is(err, ports.ErrExists) {
+			return false, err
+		}
+	}
+	return certain, nil
 }
 
 // sleep waits for d, or until ctx ends.
