@@ -174,7 +174,7 @@ func (o *Office) Draw(ctx context.Context) Account {
 			r.State = Moving // between its states
 		}
 	}
-	second.sum(o.parts.Orders != nil)
+	second.sum()
 	return second
 }
 
@@ -186,21 +186,18 @@ func (o *Office) draw(ctx context.Context) Account {
 	if !wiring.IsNil(o.parts.Deliveries) {
 		o.drawNotifications(ctx, &a, orders)
 	}
-	a.sum(o.parts.Orders != nil)
+	a.sum()
 	return a
 }
 
-// sum sets the state of the whole. A notifier alone, which does not ask for the orders, can't
-// know the states of its recipients.
-func (a *Account) sum(asksForOrders bool) {
+// sum sets the state of the whole.
+func (a *Account) sum() {
 	a.State = Even
 	if a.Orders != nil {
 		a.State = Worst(a.State, a.Orders.State)
 	}
 	for _, r := range a.Recipients {
-		if r.State != Unknown || asksForOrders {
-			a.State = Worst(a.State, r.State)
-		}
+		a.State = Worst(a.State, r.State)
 	}
 	if len(a.Faults) > 0 {
 		a.State = Worst(a.State, Unknown)

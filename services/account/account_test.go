@@ -421,6 +421,13 @@ func (hanging) Depth(ctx context.Context) (ports.QueueDepth, error) {
 	return ports.QueueDepth{}, ctx.Err()
 }
 
+// A notifier that does not know the orders does not say that all is well.
+func TestAccountWithoutOrders(t *testing.T) {
+	w := newWorld(t)
+	w.parts.Orders = nil
+	check(t, w.office(t).Draw(t.Context()), 0, account.Unknown, account.Unknown)
+}
+
 func TestOrdersDifference(t *testing.T) {
 	office, err := account.New(account.Parts{Orders: func(context.Context) (ports.OutboxAccount, error) {
 		return ports.OutboxAccount{Orders: 5, Published: 3, Waiting: ports.Backlog{N: 1}}, nil

@@ -133,9 +133,20 @@ func (p *printing) print(ctx context.Context, office *account.Office, s session)
 	case account.Moving:
 		return fmt.Errorf("events have been under way for %v: the account does not add up yet", p.Wait)
 	case account.Unknown:
-		return errors.New("a part of the account is missing")
+		return whatIsMissing(a)
 	}
 	return nil
+}
+
+// whatIsMissing says why nobody knows whether the account adds up.
+func whatIsMissing(a account.Account) error {
+	switch {
+	case len(a.Faults) > 0:
+		return errors.New("a part of the account is missing")
+	case a.Orders == nil:
+		return errors.New("nobody knows how many events there should be; give --orders-url, the admin address of the order service")
+	}
+	return errors.New("the account of a recipient was not opened yet; a notifier that knows the orders does so soon after its start")
 }
 
 func printAccount(s session, v account.View) {
