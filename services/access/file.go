@@ -2,6 +2,7 @@ package access
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -16,7 +17,8 @@ import (
 const checkInterval = time.Second
 
 // TokensFile has the tokens of a file, which it reads again when the file changes. A file
-// that can't be used changes nothing: the tokens before it stay.
+// that can't be used changes nothing: the tokens before it stay. A file without a token lets
+// nobody in.
 type TokensFile struct {
 	path  string
 	log   *slog.Logger
@@ -32,14 +34,19 @@ type TokensFile struct {
 // without a token is an error, since nobody could come in.
 func OpenTokens(path string, log *slog.Logger) (*TokensFile, error) {
 	f := &TokensFile{path: path, log: wiring.Logger(log)}
-	if err := f.load(); err != nil {
+	err := f.load()
+	if err == nil && len(f.tokens) == 0 {
+		err = errors.New("it has no token")
+	}
+	if err != nil {
 		return nil, err
 	}
 	f.checked = time.Now()
 	return f, nil
 }
 
-// find returns the token with that hash.
+// find returns the token with that hash. How long a look into the map takes says something
+// about hashes, and so nothing about tokens, which have 256 bits of chance.
 func (f *TokensFile) find(sum hash) (Token, bool) {
 	if f == nil {
 		return Token{}, false
@@ -68,6 +75,9 @@ func (f *TokensFile) refresh() {
 		f.state.Down(ctx, f.log, "the new file of tokens can't be used; the tokens before it stay", err, "file", f.path)
 		return
 	}
+	if len(f.tokens) == 0 {
+		f.log.WarnContext(ctx, "the file of tokens has none any more: nobody can come in by one", "file", f.path)
+	}
 	f.log.InfoContext(ctx, "the file of tokens was read again", "file", f.path, "tokens", len(f.tokens))
 	f.state.Up(ctx, f.log, "the file of tokens can be used again")
 }
@@ -87,9 +97,6 @@ func (f *TokensFile) load() error {
 		return fmt.Errorf("%s is not a file", f.path)
 	}
 	list, err := ParseTokens(file)
-	if err == nil && len(list) == 0 {
-		err = fmt.Errorf("it has no token")
-	}
 	if err != nil {
 		return err
 	}

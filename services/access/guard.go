@@ -12,6 +12,8 @@ import (
 	"go.opentelemetry.io/otel/metric"
 
 	"example.com/orderflow/services/internal/httpapi"
+	"example.com/orderflow/services/internal/mask"
+	"example.com/orderflow/services/internal/statelog"
 	"example.com/orderflow/services/internal/telemetry"
 	"example.com/orderflow/services/internal/wiring"
 )
@@ -36,6 +38,7 @@ type Guard struct {
 	sessions sessions
 	wrong    *httpapi.Limiter
 	refusals httpapi.Refusals
+	ignored  statelog.Minutely
 	metrics  telemetry.Lazy
 	log      *slog.Logger
 }
@@ -62,11 +65,16 @@ func (g *Guard) Handler(next http.Handler) http.Handler {
 			r = r.WithContext(withCaller(r.Context(), caller))
 			err = g.allow(caller, r)
 		}
-		if isPublic := r.URL.Path == SessionPath || isReading(r) && g.IsPublic != nil && g.IsPublic(r.URL.Path); err != nil && !isPublic {
+		isPublic := r.URL.Path == SessionPath || isReading(r) && g.IsPublic != nil && g.IsPublic(r.URL.Path)
+		switch {
+		case err == nil || isPublic:
+			next.ServeHTTP(w, r)
+		case errors.Is(err, errRole):
+			g.log.InfoContext(r.Context(), "request refused: only an operator may send it", "caller", caller.Name, "by", caller.By, "method", r.Method, "path", mask.Text(r.URL.Path))
 			g.refuse(w, r, err)
-			return
+		default:
+			g.refuse(w, r, err)
 		}
-		next.ServeHTTP(w, r)
 	})
 }
 
@@ -89,8 +97,14 @@ func (g *Guard) callerOf(r *http.Request) (Caller, error) {
 	if !g.Asks() {
 		return Caller{Role: Operator, By: Open}, nil
 	}
-	if c, ok := g.proxy.caller(r); ok {
+	c, ok := g.proxy.caller(r)
+	switch {
+	case ok:
 		return c, nil
+	case g.proxy.isIgnored(r):
+		g.ignored.Note(func(count int) {
+			g.log.WarnContext(r.Context(), "requests have the trusted header, but do not come from the proxy's addresses; it was ignored", "since_last_line", count, "last_client", r.RemoteAddr)
+		})
 	}
 	if len(r.Header.Values("Authorization")) > 0 {
 		secret, _ := httpapi.BearerToken(r.Header) // none is as wrong as another's

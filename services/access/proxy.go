@@ -12,7 +12,7 @@ import (
 // so in a header. Everybody who can send requests from its addresses can be anybody.
 type Proxy struct {
 	Header    string         // that has the caller's name
-	From      []netip.Prefix // the proxy's addresses; the header counts from no other
+	From      []netip.Prefix // the proxy's addresses; it is believed from no other
 	Operators []string       // names of operators; all others are viewers
 }
 
@@ -36,11 +36,16 @@ func (p Proxy) caller(r *http.Request) (c Caller, ok bool) {
 	return c, true
 }
 
+// isIgnored reports whether the request has the header, but does not come from the proxy.
+func (p Proxy) isIgnored(r *http.Request) bool {
+	return p.Header != "" && len(r.Header.Values(p.Header)) > 0 && !p.isFrom(r.RemoteAddr)
+}
+
 func (p Proxy) isFrom(remote string) bool {
 	address, err := netip.ParseAddrPort(remote)
 	if err != nil {
 		return false
 	}
-	ip := address.Addr().Unmap()
+	ip := address.Addr().Unmap().WithZone("")
 	return slices.ContainsFunc(p.From, func(of netip.Prefix) bool { return of.Contains(ip) })
 }

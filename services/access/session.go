@@ -2,12 +2,14 @@ package access
 
 import (
 	"crypto/sha256"
+	"maps"
 	"sync"
 	"time"
 )
 
 const (
 	maxSessions = 1000
+	maxOfToken  = 20             // so that nobody's sessions end because of somebody else's
 	sessionAge  = 12 * time.Hour // a working day; then people sign in again
 	sessionIdle = time.Hour
 )
@@ -25,28 +27,41 @@ type session struct {
 	used  time.Time
 }
 
-// begin begins a session, and returns the secret of its cookie. If there are too many, the
-// one that was not used for the longest time ends.
+// begin begins a session, and returns the secret of its cookie. If there are too many, of the
+// token or in all, the one of them that was not used for the longest time ends.
 func (s *sessions) begin(token hash, now time.Time) (secret string, ends time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.byID == nil {
 		s.byID = make(map[hash]session)
 	}
-	if len(s.byID) >= maxSessions {
-		unused := now
-		var oldest hash
-		for id, found := range s.byID {
-			if !found.used.After(unused) {
-				oldest, unused = id, found.used
-			}
-		}
-		delete(s.byID, oldest)
-	}
+	maps.DeleteFunc(s.byID, func(_ hash, found session) bool { return found.over(now) })
+	s.makeRoom(maxOfToken, func(of session) bool { return of.token == token })
+	s.makeRoom(maxSessions, func(session) bool { return true })
 	secret = newSecret()
 	began := session{token: token, ends: now.Add(sessionAge), used: now}
 	s.byID[sha256.Sum256([]byte(secret))] = began
 	return secret, began.ends
+}
+
+// makeRoom ends the session of these that was not used for the longest time, if there are
+// most of them.
+func (s *sessions) makeRoom(most int, isOne func(session) bool) {
+	count := 0
+	var unused time.Time
+	var oldest hash
+	for id, found := range s.byID {
+		if !isOne(found) {
+			continue
+		}
+		if count == 0 || found.used.Before(unused) {
+			oldest, unused = id, found.used
+		}
+		count++
+	}
+	if count >= most {
+		delete(s.byID, oldest)
+	}
 }
 
 func (s session) over(now time.Time) bool {

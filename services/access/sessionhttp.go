@@ -52,6 +52,7 @@ func (g *Guard) beginSession(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	began, ends := g.sessions.begin(t.hash, time.Now())
+	g.log.InfoContext(r.Context(), "a session began", "caller", t.Name, "role", t.Role, "client", r.RemoteAddr)
 	http.SetCookie(w, g.cookie(r, began, int(sessionAge.Seconds())))
 	return httpapi.WriteJSON(w, http.StatusOK, callerView{t.Name, t.Role, BySession, httpapi.FormatTime(ends)})
 }

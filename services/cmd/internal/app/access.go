@@ -16,7 +16,7 @@ import (
 type AdminAccess struct {
 	AdminTokensFile     string `env:"ADMIN_TOKENS_FILE" placeholder:"FILE" help:"Tokens for the admin address, as the command token new makes them; without one, requests are refused then. It is read again when it changes."`
 	AdminTrustHeader    string `env:"ADMIN_TRUST_HEADER" placeholder:"NAME" help:"Header in which a proxy in front of the admin address gives the caller's name, such as X-Forwarded-User."`
-	AdminTrustFrom      string `env:"ADMIN_TRUST_FROM" placeholder:"ADDRESS,…" help:"Addresses or networks of that proxy, such as 10.0.0.5 or 10.1.0.0/16; from any other, the header says nothing."`
+	AdminTrustFrom      string `env:"ADMIN_TRUST_FROM" placeholder:"ADDRESS,…" help:"Addresses or networks of the proxy, such as 10.0.0.5 or 10.1.0.0/16: that header, and X-Forwarded-Proto, are believed from no other."`
 	AdminTrustOperators string `env:"ADMIN_TRUST_OPERATORS" placeholder:"NAME,…" help:"Names from the proxy that may change things, or *; the others may look only."`
 }
 
@@ -25,12 +25,9 @@ var headerName = regexp.MustCompile(`^[A-Za-z0-9-]+$`)
 // Validate refuses wrong settings; its error names the flag.
 func (a *AdminAccess) Validate() error {
 	switch {
-	case a.AdminTrustHeader == "" && a.AdminTrustFrom != "":
-		return errors.New("--admin-trust-from: there is no header to trust; set --admin-trust-header, too")
 	case a.AdminTrustHeader == "" && a.AdminTrustOperators != "":
 		return errors.New("--admin-trust-operators: there is no header to trust; set --admin-trust-header, too")
 	case a.AdminTrustHeader == "":
-		return nil
 	case !headerName.MatchString(a.AdminTrustHeader) || strings.EqualFold(a.AdminTrustHeader, "Authorization") || strings.EqualFold(a.AdminTrustHeader, "Cookie"):
 		return fmt.Errorf("--admin-trust-header: %.100q is not the name of a header for names; give one such as X-Forwarded-User", a.AdminTrustHeader)
 	case a.AdminTrustFrom == "":
@@ -48,8 +45,11 @@ func (a *AdminAccess) proxy() (access.Proxy, error) {
 			address = address.Unmap()
 			prefix, err = address.Prefix(address.BitLen())
 		}
-		if err != nil {
+		switch {
+		case err != nil || prefix.Addr().Is4In6():
 			return p, fmt.Errorf("--admin-trust-from: %.100q is not an address or a network; give one such as 10.0.0.5 or 10.1.0.0/16", text)
+		case prefix.Bits() == 0:
+			return p, fmt.Errorf("--admin-trust-from: %.100q is everybody, who could take any name; give the addresses of the proxy", text)
 		}
 		p.From = append(p.From, prefix)
 	}
@@ -66,24 +66,39 @@ func listed(text string) (parts []string) {
 	return parts
 }
 
-// guard returns the guard of the admin address. Where nobody is asked, only this machine may
-// reach it.
-func (a *AdminAccess) guard(listener net.Listener, log *slog.Logger) (*access.Guard, error) {
-	proxy, err := a.proxy()
+// openGuard makes the guard of the admin address, before anything is waited for. Where nobody
+// is asked, only this machine may reach the address.
+func (c *Common) openGuard(log *slog.Logger) error {
+	proxy, err := c.proxy()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	var tokens *access.TokensFile
-	if a.AdminTokensFile != "" {
-		if tokens, err = access.OpenTokens(a.AdminTokensFile, log); err != nil {
-			return nil, fmt.Errorf("--admin-tokens-file: %q: %w; make a token by the command token new", a.AdminTokensFile, withoutPath(err))
+	if c.AdminTokensFile != "" {
+		if tokens, err = access.OpenTokens(c.AdminTokensFile, log); err != nil {
+			return fmt.Errorf("--admin-tokens-file: %q: %w; make a token by the command token new", c.AdminTokensFile, withoutPath(err))
 		}
 	}
-	guard := access.NewGuard(tokens, proxy, log)
-	if address, ok := listener.Addr().(*net.TCPAddr); !guard.Asks() && !(ok && address.IP.IsLoopback()) {
-		_, port, _ := net.SplitHostPort(listener.Addr().String())
-		return nil, fmt.Errorf("--admin-addr: other machines reach %s, and nobody would be asked who they are; give localhost:%s, or set --admin-tokens-file (the command token new makes one), or --admin-trust-header behind a proxy",
-			listener.Addr(), port)
+	c.guard = access.NewGuard(tokens, proxy, log)
+	switch {
+	case !c.guard.Asks() && !c.AdminAddr.isLoopback():
+		return c.openToOthers(string(c.AdminAddr))
+	case tokens != nil && c.TLSCert == "" && !c.AdminAddr.isLoopback():
+		log.Warn("tokens for operators travel without encryption to the admin address; set --tls-cert and --tls-key (TLS_CERT, TLS_KEY), or put a proxy with a certificate in front", "address", string(c.AdminAddr))
 	}
-	return guard, nil
+	return nil
+}
+
+// checkListener returns an error if the guard asks nobody and other machines reach the listener.
+func (c *Common) checkListener(listener net.Listener) error {
+	if address, ok := listener.Addr().(*net.TCPAddr); !c.guard.Asks() && !(ok && address.IP.IsLoopback()) {
+		return c.openToOthers(listener.Addr().String())
+	}
+	return nil
+}
+
+func (c *Common) openToOthers(address string) error {
+	_, port, _ := net.SplitHostPort(address)
+	return fmt.Errorf("--admin-addr: other machines reach %s, and nobody would be asked who they are; give localhost:%s, or set --admin-tokens-file (the command token new makes one), or --admin-trust-header and --admin-trust-from behind a proxy",
+		address, port)
 }

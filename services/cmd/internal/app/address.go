@@ -5,10 +5,13 @@ import (
 	"fmt"
 	"net"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/alecthomas/kong"
 )
+
+const lookupTimeout = 10 * time.Second // of a host's name
 
 // Address is a HOST:PORT to listen at.
 type Address string
@@ -32,7 +35,7 @@ func decodeAddress(ctx *kong.DecodeContext, target reflect.Value) error {
 
 // Listen listens at the address; its error names the flag.
 func (a Address) Listen(flag string) (net.Listener, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second) // to look up the host's name
+	ctx, cancel := context.WithTimeout(context.Background(), lookupTimeout)
 	defer cancel()
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", string(a))
 	if err != nil {
@@ -41,11 +44,17 @@ func (a Address) Listen(flag string) (net.Listener, error) {
 	return listener, nil
 }
 
-// isLoopback reports whether only this machine reaches the address.
+// isLoopback reports whether only this machine reaches any of the addresses that the host's
+// name has. A name that can't be looked up counts: nobody can listen there.
 func (a Address) isLoopback() bool {
 	host, _, _ := net.SplitHostPort(string(a))
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
+	if host == "" {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), lookupTimeout)
+	defer cancel()
+	found, _ := net.DefaultResolver.LookupIPAddr(ctx, host)
+	return !slices.ContainsFunc(found, func(ip net.IPAddr) bool { return !ip.IP.IsLoopback() })
 }
 
 // URL returns the URL for requests from this machine.

@@ -3,6 +3,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -123,7 +124,7 @@ func Exec(ctx context.Context, program Program, settings Settings, args []string
 		settings.Shared().setStatus(program, settings, command, files)
 		logStart(program, settings, log)
 		defer runtime.KeepAlive(limitMemory(os.DirFS("/"), log))
-		if err := settings.Shared().readCertificate(log); err != nil {
+		if err := cmp.Or(settings.Shared().readCertificate(log), settings.Shared().openGuard(log)); err != nil {
 			return fail(err)
 		}
 		stop, err := settings.Shared().startTelemetry(program.Name, log)

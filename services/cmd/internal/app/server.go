@@ -44,13 +44,12 @@ func (c *Common) AdminServer(openAPI []byte, handlers map[string]http.Handler, c
 	if err != nil {
 		return Component{}, "", err
 	}
-	guard, err := c.guard(listener, log)
-	if err != nil {
+	if err := c.checkListener(listener); err != nil {
 		_ = listener.Close()
 		return Component{}, "", err
 	}
 	return c.serve("admin", listener, httpapi.Server{
-		Handler: c.adminHandler(openAPI, handlers, guard, log), RequestTimeout: maxProfileTime,
+		Handler: c.adminHandler(openAPI, handlers, c.guard, log), RequestTimeout: maxProfileTime,
 		Connections: connections, Interrupt: true,
 	}, log), c.URL(Address(listener.Addr().String())), nil
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"example.com/orderflow/adapters/rabbitmq"
+	"example.com/orderflow/services/access"
 	"example.com/orderflow/services/order"
 )
 
@@ -23,7 +24,8 @@ type Common struct {
 	level  slog.LevelVar        // of the log
 	status Status               // of a running service
 
-	metrics http.Handler // nil until the telemetry was started
+	metrics http.Handler  // nil until the telemetry was started
+	guard   *access.Guard // of the admin address; nil until a service starts
 
 	AdminAddr Address `env:"ADMIN_ADDR" default:"localhost:${admin_port}" help:"Address for operators: the console, the account, metrics. Other machines may reach it only if it asks for tokens, or trusts a proxy."`
 	AdminAccess

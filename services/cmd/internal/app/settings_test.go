@@ -2,7 +2,10 @@ package app
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +13,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"example.com/orderflow/adapters/tlstest"
+	"example.com/orderflow/services/access"
 )
 
 var began = time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
@@ -54,7 +58,7 @@ var examples = map[string]string{
 	"broker-management": "http://u:hunter2@h:15672", "smtp": "smtp://u:hunter2@h/?from=a@example.com", "webhook": "https://h/hunter2", "webhook-secret-file": "/run/secrets/hunter2",
 	"channels": "channels-hunter2.yaml", "templates": "templates-hunter2", "rate": "email=20", "rate-limit": "10/s", "alerts": "mailto:hunter2@example.com", "smtp-password-file": "/run/secrets/hunter2",
 	"auth-jwks": "https://login.example.com/jwks.json", "auth-issuer": "https://login.example.com/", "auth-audience": "orders-api",
-	"admin-tokens-file": "/run/secrets/hunter2", "admin-trust-header": "X-Forwarded-User", "admin-trust-from": "10.1.2.0/24", "admin-trust-operators": "hunter2",
+	"admin-trust-header": "X-Forwarded-User", "admin-trust-from": "10.1.2.0/24", "admin-trust-operators": "hunter2",
 }
 
 // Every setting, by flag or variable, is trimmed at its end. A setting with a control
@@ -66,6 +70,11 @@ func TestEverySettingIsClean(t *testing.T) {
 	}
 	pair := tlstest.NewAuthority(t).Issue(t, time.Now().Add(time.Hour))
 	examples["tls-cert"], examples["tls-key"] = pair.File, pair.KeyFile
+	examples["admin-tokens-file"] = filepath.Join(t.TempDir(), "tokens")
+	token, _, err := access.NewToken("ann", access.Viewer)
+	if err := cmp.Or(err, os.WriteFile(examples["admin-tokens-file"], []byte(token.String()), 0o600)); err != nil {
+		t.Fatal(err)
+	}
 	for variable, flag := range map[string]string{
 		"AUTH_JWKS": "auth-jwks", "AUTH_ISSUER": "auth-issuer", "AUTH_AUDIENCE": "auth-audience", "TLS_CERT": "tls-cert", "TLS_KEY": "tls-key",
 		"ADMIN_TRUST_HEADER": "admin-trust-header", "ADMIN_TRUST_FROM": "admin-trust-from", "ADMIN_TRUST_OPERATORS": "admin-trust-operators",
