@@ -15,7 +15,7 @@ import (
 func TestWhoMayDoWhat(t *testing.T) {
 	p := newPeople(t)
 	var log lines
-	g := NewGuard(p.open(t, nil), Proxy{
+	g := NewGuard(p.open(t, quiet), Proxy{
 		Header: "X-Forwarded-User", From: []netip.Prefix{netip.MustParsePrefix("10.1.2.0/24"), netip.MustParsePrefix("fd00::/64")}, Operators: []string{"pam"},
 	}, log.logger())
 	g.IsPublic = func(path string) bool { return path == "/page" }
@@ -117,7 +117,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 // A page of another origin can do nothing with the cookie of a browser, nor sign it in or out.
 func TestForeignOrigin(t *testing.T) {
 	p := newPeople(t)
-	h := behind(NewGuard(p.open(t, nil), Proxy{}, nil))
+	h := behind(NewGuard(p.open(t, quiet), Proxy{}, quiet))
 	cookie := signIn(t, h, p.secrets["opal"])
 	for _, headers := range [][]string{{"Sec-Fetch-Site", "cross-site"}, {"Origin", "https://evil.example.com"}, {"Sec-Fetch-Site", "same-site", "Origin", "https://other.example.com"}} {
 		for _, method := range []string{"POST", "PUT", "DELETE"} {
@@ -138,7 +138,7 @@ func TestForeignOrigin(t *testing.T) {
 
 // Where nobody is asked, everybody is an operator without a name.
 func TestOpen(t *testing.T) {
-	g := NewGuard(nil, Proxy{}, nil)
+	g := NewGuard(nil, Proxy{}, quiet)
 	h := behind(g)
 	if w := send(h, request("POST", "/channels", "", "Authorization", "Bearer x", "X-Forwarded-User", "eve")); w.Code != http.StatusOK || w.Body.String() != " operator open http 10.9.8.7:4711" {
 		t.Errorf("answered %d %q", w.Code, w.Body)
@@ -155,7 +155,7 @@ func TestOpen(t *testing.T) {
 func TestWrongTokensAreSlowedDown(t *testing.T) {
 	p := newPeople(t)
 	synctest.Test(t, func(t *testing.T) {
-		g := NewGuard(p.open(t, nil), Proxy{}, nil)
+		g := NewGuard(p.open(t, quiet), Proxy{}, quiet)
 		h := behind(g)
 		wrong := func(from string) *http.Request {
 			r := request("GET", "/channels", "", "Authorization", "Bearer orderflow_wrong")

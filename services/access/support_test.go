@@ -21,6 +21,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+var quiet = slog.New(slog.DiscardHandler)
+
 // people are tokens in a file, with their secrets by name.
 type people struct {
 	path    string
@@ -86,7 +88,7 @@ func (l *lines) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, n
 // behind returns a handler like those of the programs: it answers with the caller's name.
 func behind(g *Guard) http.Handler {
 	mux := http.NewServeMux()
-	sessions := httpapi.NewOperatorAPI(g.Routes(), nil)
+	sessions := httpapi.NewOperatorAPI(g.Routes(), quiet)
 	mux.Handle(SessionPath, &sessions)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		c, ok := CallerOf(r.Context())
@@ -95,7 +97,7 @@ func behind(g *Guard) http.Handler {
 		}
 		_, _ = w.Write([]byte(c.Name + " " + string(c.Role) + " " + string(c.By) + " " + Author(r)))
 	})
-	return httpapi.ForOperators(g.Handler(mux), nil)
+	return httpapi.ForOperators(g.Handler(mux), quiet)
 }
 
 // request returns a request from a client at 10.9.8.7, with headers as name, value pairs.
