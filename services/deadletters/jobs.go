@@ -58,7 +58,7 @@ func (j *jobs) open(ctx context.Context) (close func()) {
 func (j *jobs) start(started *job) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.ctx == nil {
+	if j.ctx == nil && !started.job.Ended() {
 		return ErrNotRunning
 	}
 	active := 0
