@@ -55,7 +55,7 @@ func TestNotificationsOfCaller(t *testing.T) {
 		{"", "?order_id=" + orderA, 401, `"code":"unauthenticated"`, orderB},
 		{"Bearer", "?order_id=" + orderA, 400, `"code":"malformed"`, orderB},
 		{"Bearer expired", "?order_id=" + orderA, 401, `"code":"invalid_token"`, orderB},
-		{"Bearer nobody", "?order_id=" + orderA, 401, `the subject of the token can not be a user`, orderB},
+		{"Bearer nobody", "?order_id=" + orderA, 401, `the subject of the token can't be a user`, orderB},
 		{"Bearer away", "?order_id=" + orderA, 503, `"code":"unavailable"`, orderB},
 		{"Bearer broken", "?order_id=" + orderA, 500, `"code":"internal"`, orderB},
 		{"Bearer expired", "?limit=x", 401, `"code":"invalid_token"`, "limit"},

@@ -80,7 +80,7 @@ func TestUnauthenticated(t *testing.T) {
 			{"", 401, "unauthenticated", challenge},
 			{"Bearer", 400, "malformed", challenge + `, error="invalid_request", error_description="the header is wrong"`},
 			{"Bearer expired", 401, "invalid_token", challenge + `, error="invalid_token", error_description="the token has expired"`},
-			{"Bearer " + strings.Repeat("x", 129), 401, "invalid_token", challenge + `, error="invalid_token", error_description="the subject of the token can not be a user: it must have 1 to 128 characters, at least one visible, none a control character"`},
+			{"Bearer " + strings.Repeat("x", 129), 401, "invalid_token", challenge + `, error="invalid_token", error_description="the subject of the token can't be a user: it must have 1 to 128 characters, at least one visible, none a control character"`},
 			{"Bearer away", 503, "unavailable", ""},
 			{"Bearer broken", 500, "internal", ""},
 		} {
@@ -285,7 +285,7 @@ func TestSubjectsAreUsers(t *testing.T) {
 	h, _, _ := newGuarded(t)
 	for _, subject := range []string{"", " ", "\u200b", "a\x00b", "a\nb", "\xff", strings.Repeat("é", domain.MaxUserID+1)} {
 		h.Authenticate = func(*http.Request) (order.Caller, error) { return order.Caller{User: subject, ReadAll: true}, nil }
-		if w := as(h, "Bearer x", "GET", "/orders", ""); w.Code != 401 || !strings.Contains(w.Body.String(), "the subject of the token can not be a user") {
+		if w := as(h, "Bearer x", "GET", "/orders", ""); w.Code != 401 || !strings.Contains(w.Body.String(), "the subject of the token can't be a user") {
 			t.Errorf("%q: answered %d %s", subject, w.Code, w.Body)
 		}
 	}

@@ -43,7 +43,8 @@ var AsyncAPI []byte
 //	GET  /openapi.yaml                            the description of this interface, [OpenAPI]
 //	GET  /asyncapi.yaml                           the description of the events, [AsyncAPI]
 //
-// Errors are application/problem+json (RFC 9457).
+// With Authenticate, requests to the paths of orders need credentials. Errors are
+// application/problem+json (RFC 9457).
 //
 // A request that was read is carried out even if its client closes the sending
 // side or the whole connection.

@@ -29,7 +29,7 @@ func (u *Unauthenticated) Error() string {
 
 // NoUser returns the error of a request whose sender has no valid user id.
 func NoUser() error {
-	return &Unauthenticated{Reason: "the subject of the token can not be a user: it must have 1 to 128 characters, at least one visible, none a control character"}
+	return &Unauthenticated{Reason: "the subject of the token can't be a user: it must have 1 to 128 characters, at least one visible, none a control character"}
 }
 
 // Refusals answers requests of senders who are not known or who may not do this. The answers

@@ -32,6 +32,7 @@ type connection struct {
 	idleSince atomic.Int64 // in Unix nanoseconds; 0 during a request
 
 	tls   *tls.Conn            // nil without TLS
+	log   *slog.Logger         // of tls
 	raw   *rawConnection       // below tls
 	state *tls.ConnectionState // nil until the handshake is done
 

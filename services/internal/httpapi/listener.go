@@ -76,7 +76,7 @@ func (l *boundedListener) Accept() (net.Conn, error) {
 func (l *boundedListener) admit(accepted net.Conn) (*connection, error) {
 	c := &connection{Conn: accepted, accepted: time.Now()}
 	if l.tls != nil {
-		c.secured(l.tls)
+		c.secured(l.tls, l.log)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

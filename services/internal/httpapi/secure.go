@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"sync/atomic"
 	"time"
@@ -23,12 +24,12 @@ const (
 //
 // It is HTTP/1.1 alone. By HTTP/2 a connection has many requests at once, and the bounds are
 // on connections.
-func (c *connection) secured(config *tls.Config) {
+func (c *connection) secured(config *tls.Config, log *slog.Logger) {
 	config = config.Clone()
 	config.NextProtos = []string{"http/1.1"}
 	c.raw = &rawConnection{Conn: c.Conn, left: maxHandshake}
 	c.tls = tls.Server(c.raw, config)
-	c.Conn = c.tls
+	c.Conn, c.log = c.tls, log
 }
 
 // handshake completes the handshake by TLS. The server has set the time limit of its reads.
@@ -39,6 +40,7 @@ func (c *connection) handshake() error {
 		if errors.As(err, &record) && record.Conn != nil && isHTTP(record.RecordHeader) {
 			_, _ = io.WriteString(record.Conn, "HTTP/1.0 400 Bad Request\r\nConnection: close\r\n\r\nThis address speaks https alone.\n")
 		}
+		c.log.Debug("a handshake by TLS has failed", "client", c.RemoteAddr().String(), "error", err)
 		return err
 	}
 	_ = c.raw.SetWriteDeadline(time.Time{})

@@ -92,7 +92,7 @@ func TestServeTLS(t *testing.T) {
 func pipe(config *tls.Config) (*connection, net.Conn) {
 	client, server := net.Pipe()
 	c := &connection{Conn: server}
-	c.secured(config)
+	c.secured(config, discardLog)
 	return c, client
 }
 

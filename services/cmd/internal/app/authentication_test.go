@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -37,7 +38,7 @@ type guarded struct {
 	place         func() int // how many orders were placed
 }
 
-func newGuarded(t *testing.T, tokens *Tokens) guarded {
+func newGuarded(t testing.TB, tokens *Tokens) guarded {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	must := func(err error) {
@@ -281,5 +282,38 @@ func TestReadinessOfKeys(t *testing.T) {
 	}
 	if status := ask("k1"); status != 200 {
 		t.Errorf("a known key: answered %d", status)
+	}
+}
+
+// What a token adds to a request: one that comes again, and each request with a new one.
+func BenchmarkRequestWithToken(b *testing.B) {
+	key := bearertest.NewKey(b, "k1", jose.ES256)
+	settings := Authentication{AuthJWKS: bearertest.File(b, key), AuthIssuer: bearertest.Issuer, AuthAudience: bearertest.Audience}
+	tokens, err := settings.OpenTokens(b.Context(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		b.Fatal(err)
+	}
+	one := []string{key.Token(b, "ann", "")}
+	many := make([]string, 20_000) // more than are kept
+	for i := range many {
+		many[i] = key.Token(b, "ann", strconv.Itoa(i))
+	}
+	for _, bb := range []struct {
+		name   string
+		asks   *Tokens
+		tokens []string
+	}{{"none", nil, one}, {"again", tokens, one}, {"new", tokens, many}} {
+		b.Run(bb.name, func(b *testing.B) {
+			h := newGuarded(b, bb.asks)
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				r := httptest.NewRequest("GET", "/orders/"+annsOrder, nil)
+				r.Header.Set("Authorization", "Bearer "+bb.tokens[i%len(bb.tokens)])
+				w := httptest.NewRecorder()
+				if h.orders.ServeHTTP(w, r); w.Code != 200 {
+					b.Fatal(w.Code, w.Body)
+				}
+			}
+		})
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -119,7 +120,7 @@ func (c *certificate) refresh() {
 	switch now := c.current.Load(); {
 	case err != nil:
 		c.state.Down(ctx, c.log, "the new certificate can't be used; the one before stays", err, "until", before.Leaf.NotAfter.UTC().Format(time.DateTime))
-	case !now.Leaf.Equal(before.Leaf):
+	case now != before:
 		c.log.InfoContext(ctx, "the certificate was read again", "for", namesOf(now.Leaf), "until", now.Leaf.NotAfter.UTC().Format(time.DateTime))
 		fallthrough
 	default:
@@ -134,7 +135,7 @@ func (c *certificate) read() error {
 		return err
 	}
 	before := c.current.Load()
-	if before != nil && bytes.Equal(before.Certificate[0], pair.Certificate[0]) && len(before.Certificate) == len(pair.Certificate) {
+	if before != nil && slices.EqualFunc(before.Certificate, pair.Certificate, bytes.Equal) {
 		return nil
 	}
 	if expired := time.Now().After(pair.Leaf.NotAfter); expired && before != nil {

@@ -99,7 +99,7 @@ func (v *Verifier) open(ctx context.Context, token string) (entry checked, size 
 	}
 	entry.by = by
 	if err := json.Unmarshal(payload, &entry.claims); err != nil {
-		return entry, 0, refused("the claims of the token can not be read")
+		return entry, 0, refused("the claims of the token can't be read")
 	}
 	return entry, len(payload), nil
 }
@@ -120,7 +120,7 @@ func (v *Verifier) find(ctx context.Context, use keyUse) ([]crypto.PublicKey, *k
 		return found, set, nil
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("the key of the token is not known, and the keys can not be read now: %w: %w", ports.ErrUnavailable, err)
+		return nil, nil, fmt.Errorf("the key of the token is not known, and the keys can't be read now: %w: %w", ports.ErrUnavailable, err)
 	}
 	return nil, nil, refused("the key of the token is not known")
 }

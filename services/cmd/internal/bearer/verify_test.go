@@ -71,8 +71,8 @@ func TestClaims(t *testing.T) {
 		{"expired within the leeway", map[string]any{"exp": now - 20}, ""},
 		{"no end", map[string]any{"exp": nil}, "the token has no exp"},
 		{"an end that is null", map[string]any{"exp": json.RawMessage("null")}, "the token has no exp"},
-		{"an end in words", map[string]any{"exp": "tomorrow"}, "the claims of the token can not be read"},
-		{"an end as text", map[string]any{"exp": "99999999999"}, "the claims of the token can not be read"},
+		{"an end in words", map[string]any{"exp": "tomorrow"}, "the claims of the token can't be read"},
+		{"an end as text", map[string]any{"exp": "99999999999"}, "the claims of the token can't be read"},
 		{"an end with a fraction", map[string]any{"exp": float64(now) + 60.5}, ""},
 		{"an end beyond all times", map[string]any{"exp": json.RawMessage("1e300")}, "the token has expired"},
 		{"not valid yet", map[string]any{"nbf": now + 60}, "the token is not valid yet"},
@@ -81,7 +81,7 @@ func TestClaims(t *testing.T) {
 		{"another issuer", map[string]any{"iss": "https://evil.example.com/"}, "the token is of another issuer"},
 		{"almost the issuer", map[string]any{"iss": strings.TrimSuffix(bearertest.Issuer, "/")}, "the token is of another issuer"},
 		{"no issuer", map[string]any{"iss": nil}, "the token is of another issuer"},
-		{"issuers", map[string]any{"iss": []string{bearertest.Issuer}}, "the claims of the token can not be read"},
+		{"issuers", map[string]any{"iss": []string{bearertest.Issuer}}, "the claims of the token can't be read"},
 		{"another audience", map[string]any{"aud": "billing"}, "the token is for another audience"},
 		{"audiences", map[string]any{"aud": []string{"billing", bearertest.Audience}}, ""},
 		{"other audiences", map[string]any{"aud": []string{"billing", "orders-api2"}}, "the token is for another audience"},
@@ -89,8 +89,8 @@ func TestClaims(t *testing.T) {
 		{"no audiences", map[string]any{"aud": []string{}}, "the token is for another audience"},
 		{"no subject", map[string]any{"sub": nil}, "the token has no sub"},
 		{"an empty subject", map[string]any{"sub": ""}, "the token has no sub"},
-		{"a number as subject", map[string]any{"sub": 123}, "the claims of the token can not be read"},
-		{"a scope that is a number", map[string]any{"scope": 1}, "the claims of the token can not be read"},
+		{"a number as subject", map[string]any{"sub": 123}, "the claims of the token can't be read"},
+		{"a scope that is a number", map[string]any{"scope": 1}, "the claims of the token can't be read"},
 	} {
 		_, err := v.Verify(t.Context(), key.Sign(t, bearertest.Claims("ann", tt.changes)))
 		if (err == nil) != (tt.want == "") || err != nil && reasonOf(err) != tt.want {
