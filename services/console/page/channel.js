@@ -93,7 +93,7 @@ function waitingList(channel) {
       { title: 'To', text: (u) => u.recipient ?? '–' },
       { title: 'Since', make: (u) => at(u.at) },
       { title: 'Next try', make: (u) => (u.next_try ? at(u.next_try) : h('span', { class: 'quiet' }, '–')) },
-      { title: 'Receiver', text: (u) => u.receiver ?? '–' },
+      { title: 'Receiver', wide: true, text: (u) => u.receiver ?? '–' },
       { title: 'Why', wide: true, make: (u) => h('span', { class: 'answer' }, u.reason ?? '') },
     ],
   }), '/undelivered');

@@ -58,7 +58,7 @@ function failures(list) {
   const grid = table({
     caption: 'Failures, the latest last', empty: '', key: (f) => JSON.stringify(f),
     columns: [
-      { title: 'Failed', make: (f) => h('span', null, at(f.first_failure), f.last_failure !== f.first_failure && [' to ', at(f.last_failure)]) },
+      { title: 'Failed', wide: true, make: (f) => h('span', null, at(f.first_failure), f.last_failure !== f.first_failure && [' to ', at(f.last_failure)]) },
       { title: 'Attempts', numeric: true, text: (f) => f.attempts },
       { title: 'Reason', wide: true, make: (f) => h('span', { class: 'answer' }, f.reason) },
     ],

@@ -21,7 +21,6 @@ export function ordersView({ query }) {
     key: (o) => o.order_id,
     columns: [
       { title: 'Order', wide: true, make: (o) => h('a', { class: 'id', href: `#/orders/${o.order_id}` }, o.order_id) },
-      { title: 'User', make: (o) => (o.user_id ? h('a', { href: address('/orders', { q: o.user_id }) }, o.user_id) : null) },
       { title: 'Product', text: (o) => o.product ?? '–' },
       { title: 'Quantity', numeric: true, text: (o) => (o.quantity ? number(o.quantity) : '–') },
       { title: 'Placed', make: (o) => at(o.created_at) },
