@@ -1,20 +1,22 @@
 // Who may do what: the login, a viewer, an operator.
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { createHash, randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { checkAccess, open, orderflow, receiver, screenshot, see } from './support.mjs';
 
-const hasTokens = execFileSync(process.env.ORDERFLOW, ['--help'], { encoding: 'utf8' }).includes('--admin-tokens-file');
-
-test('a viewer looks, an operator acts', { skip: !hasTokens && 'the program has no --admin-tokens-file' }, async (t) => {
+test('a viewer looks, an operator acts', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'tokens-'));
   t.after(() => rmSync(folder, { recursive: true }));
+  const tokens = { vera: 'viewer', ann: 'operator' };
+  const lines = Object.entries(tokens).map(([name, role]) => {
+    tokens[name] = `orderflow_${randomBytes(32).toString('base64url')}`;
+    return `${name} ${role} ${createHash('sha256').update(tokens[name]).digest('hex')}\n`;
+  });
   const file = join(folder, 'tokens');
-  const token = (name, role) => /oft_\S+|[\w-]{32,}/.exec(execFileSync(process.env.ORDERFLOW, ['token', 'new', name, '--role', role, '--admin-tokens-file', file], { encoding: 'utf8' }))[0];
-  const tokens = { viewer: token('vera', 'viewer'), operator: token('ann', 'operator') };
+  writeFileSync(file, lines.join(''), { mode: 0o600 });
   const shop = await receiver(t);
   const program = await orderflow(t, [{ name: 'warehouse', url: shop.url, retry: 'base: 1s, horizon: 5s' }], '--admin-tokens-file', file);
   const page = await open(t, program.url);
@@ -29,7 +31,7 @@ test('a viewer looks, an operator acts', { skip: !hasTokens && 'the program has 
   await signIn('wrong');
   await see(page.getByText('This token is not known.'));
 
-  await signIn(tokens.viewer);
+  await signIn(tokens.vera);
   await see(page.getByText('vera (viewer)'));
   await see(page.getByText('Only operators place orders here.'));
   await page.getByRole('link', { name: 'Channels' }).click();
@@ -38,7 +40,7 @@ test('a viewer looks, an operator acts', { skip: !hasTokens && 'the program has 
   await page.getByRole('button', { name: 'Sign out' }).click();
   await see(page.getByRole('heading', { name: 'Sign in to orderflow' }));
 
-  await signIn(tokens.operator);
+  await signIn(tokens.ann);
   await see(page.getByText('ann (operator)'));
   await see(page.getByRole('button', { name: /^Pause warehouse/ }));
   await page.getByRole('link', { name: 'Orders' }).click();

@@ -87,7 +87,7 @@ test('a channel is paused and resumed, and sends a test message', async (t) => {
   const program = await orderflow(t, [{ name: 'warehouse', url: shop.url, retry: soon }]);
   const page = await open(t, `${program.url}/#/channels`);
   await page.getByRole('button', { name: 'Pause warehouse' }).click();
-  await page.getByLabel('Reason').fill('maintenance');
+  await page.getByLabel('Why').fill('maintenance');
   await page.getByRole('dialog').getByRole('button', { name: 'Pause warehouse' }).click();
   await see(page.getByRole('row', { name: /warehouse.*paused/ }));
   const held = async () => (await read(program, '/undelivered?state=held&channel=warehouse')).data;

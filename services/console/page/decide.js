@@ -61,19 +61,22 @@ export function decideAll(action, selection, description, started = () => {}) {
   const rate = h('input', { id: 'decide-rate', type: 'number', min: 1, max: maxRate, value: defaultRate, required: true, inputmode: 'numeric', input: update });
   const takes = h('span', { class: 'quiet' });
   const typed = h('input', { id: 'decide-number', type: 'text', inputmode: 'numeric', autocomplete: 'off', input: update });
+  const why = h('input', { id: 'decide-why', maxlength: 256, autocomplete: 'off' });
   const typedLabel = h('label', { for: 'decide-number' });
   const typedField = h('div', { class: 'field', hidden: true }, typedLabel, typed);
   const button = h('button', { class: action === 'discard' ? 'danger' : 'primary', type: 'submit', disabled: true }, verb);
   const body = (more) => ({ action, ...select, ...more });
+  const deed = () => ({ rate: Number(rate.value) || defaultRate, expect: total ?? undefined, why: why.value.trim() || undefined });
   const dialog = h('dialog', { 'aria-labelledby': 'decide-title', close },
     h('form', { method: 'dialog', submit },
       h('h2', { id: 'decide-title' }, `${verb} dead letters`), h('p', { class: 'selection' }, description), result, h('p', { class: 'quiet' }, effect),
       h('div', { class: 'field' }, h('label', { for: 'decide-rate' }, 'Letters a second'), h('span', { class: 'beside' }, rate, takes)),
+      h('div', { class: 'field' }, h('label', { for: 'decide-why' }, 'Why, for the others (optional)'), why),
       typedField, fault,
       h('div', { class: 'dialog-end' }, h('button', { type: 'button', click: () => dialog.close() }, 'Cancel'), button)),
     commands('As a command', () => [
       { label: 'Dry run', text: curl('POST', '/dead-letters/jobs', body({ dry_run: true })) },
-      { label: `${verb}: request`, text: curl('POST', '/dead-letters/jobs', body({ rate: Number(rate.value) || defaultRate, expect: total ?? undefined })) },
+      { label: `${verb}: request`, text: curl('POST', '/dead-letters/jobs', body(deed())) },
       ...(Object.keys(select).every((name) => name === 'reason' || name === 'all')
         ? [{ label: `${verb}: command`, text: command('dead-letters', action, select.reason ? `--reason=${select.reason}` : '--all') }] : []),
     ]));
@@ -108,7 +111,7 @@ export function decideAll(action, selection, description, started = () => {}) {
     button.disabled = true;
     show(fault, false);
     try {
-      const job = await post('/dead-letters/jobs', body({ rate: Number(rate.value), expect: total }));
+      const job = await post('/dead-letters/jobs', body(deed()));
       if (live.state) live.state.jobs = [job, ...live.state.jobs.filter((j) => j.id !== job.id)];
       invalidate();
       announce(`${doing} ${plural(job.total, 'dead letter')}.`);

@@ -64,7 +64,7 @@ export function askAndPause(channel) {
   const dialog = h('dialog', { 'aria-labelledby': 'pause-title', close },
     h('form', { method: 'dialog', submit }, h('h2', { id: 'pause-title' }, `Pause ${channel}`),
       h('p', { class: 'quiet' }, 'Its notifications are held until somebody resumes it. Nothing is lost, and no other channel waits.'),
-      h('div', { class: 'field' }, h('label', { for: 'pause-reason' }, 'Reason, for the others'), reason), fault,
+      h('div', { class: 'field' }, h('label', { for: 'pause-reason' }, 'Why, for the others (optional)'), reason), fault,
       h('div', { class: 'dialog-end' }, h('button', { type: 'button', click: () => dialog.close() }, 'Cancel'), button)));
   document.body.append(dialog);
   dialog.showModal();
