@@ -186,7 +186,7 @@ func TestOwnClient(t *testing.T) {
 		t.Errorf("without TLS the URL is %s", got)
 	}
 	var ready Readiness
-	if err := settings.getJSON(t.Context(), "https://"+address+"/readyz", &ready); err != nil || ready.Status != "ready" {
+	if err := getJSON(t.Context(), settings.OwnClient(), "https://"+address+"/readyz", &ready); err != nil || ready.Status != "ready" {
 		t.Errorf("the own service: %+v, %v", ready, err)
 	}
 	if r := settings.AskReadiness(t.Context(), "https://"+address); r.Status != "ready" {
@@ -194,7 +194,7 @@ func TestOwnClient(t *testing.T) {
 	}
 	other := newPairFiles(t)
 	stranger := &ServerTLS{TLSCert: other.cert, TLSKey: other.key}
-	if err := stranger.getJSON(t.Context(), "https://"+address+"/readyz", &ready); err == nil || !strings.Contains(err.Error(), "x509") {
+	if err := getJSON(t.Context(), stranger.OwnClient(), "https://"+address+"/readyz", &ready); err == nil || !strings.Contains(err.Error(), "x509") {
 		t.Errorf("another's service: %v", err)
 	}
 	if _, err := stranger.askReady(t.Context(), "https://"+address+"/readyz"); err != nil {

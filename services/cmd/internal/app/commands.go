@@ -21,6 +21,8 @@ import (
 type Commands struct {
 	Version     printVersion `cmd:"" help:"Print the version."`
 	Healthcheck healthcheck  `cmd:"" help:"Ask the running service's /readyz; exit with status 0 if it is ready."`
+
+	Token tokenCommands `cmd:"" help:"Make and list the tokens of those who may use the admin address."`
 }
 
 type printVersion struct{}

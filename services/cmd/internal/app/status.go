@@ -59,7 +59,7 @@ func (c *Common) statusHandler(log *slog.Logger) http.Handler {
 
 // AskAdmin asks the running service at its admin address, and decodes the answer.
 func (c *Common) AskAdmin(ctx context.Context, path string, into any) error {
-	err := c.getJSON(ctx, c.URL(c.AdminAddr)+path, into)
+	err := getJSON(ctx, WithToken(c.OwnClient()), c.URL(c.AdminAddr)+path, into)
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		err = fmt.Errorf("%s: %w", c.URL(c.AdminAddr), errNobodyListens)
 	}
@@ -69,15 +69,14 @@ func (c *Common) AskAdmin(ctx context.Context, path string, into any) error {
 	return nil
 }
 
-// getJSON gets the answer at the URL, without a proxy. It decodes an answer of 503, too: that
+// getJSON gets the answer at the URL. It decodes an answer of 503, too: that
 // of /readyz says what is down.
-func (s *ServerTLS) getJSON(ctx context.Context, url string, into any) error {
+func getJSON(ctx context.Context, client *http.Client, url string, into any) error {
 	const maxBody = 1 << 20
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err
 	}
-	client := WithToken(s.OwnClient())
 	defer client.CloseIdleConnections()
 	response, err := client.Do(request)
 	if err != nil {
@@ -104,7 +103,7 @@ type Readiness struct {
 // AskReadiness asks the service at the address whether it is ready.
 func (s *ServerTLS) AskReadiness(ctx context.Context, address string) Readiness {
 	r := Readiness{Address: address}
-	if err := s.getJSON(ctx, address+"/readyz", &r); err != nil || r.Status == "" {
+	if err := getJSON(ctx, s.OwnClient(), address+"/readyz", &r); err != nil || r.Status == "" {
 		r.Status = "no answer"
 	}
 	r.Address = address

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"strings"
 )
 
 // Variables with the token that the commands, and a notifier at --orders-url, send to the
@@ -16,15 +15,17 @@ const (
 
 // ownToken returns the token, or none.
 func ownToken() (string, error) {
-	token, path := strings.TrimSpace(os.Getenv(tokenVariable)), os.Getenv(tokenFileVariable)
+	token, err := clean(os.Getenv(tokenVariable))
+	path := os.Getenv(tokenFileVariable)
 	switch {
+	case err != nil:
+		return "", fmt.Errorf("%s: %w", tokenVariable, err)
 	case path == "":
 		return token, nil
 	case token != "":
 		return "", fmt.Errorf("%s: %s is set, too; remove one of them", tokenFileVariable, tokenVariable)
 	}
-	token, err := readPassword(path)
-	if err != nil {
+	if token, err = readPassword(path); err != nil {
 		return "", fmt.Errorf("%s: %w", tokenFileVariable, atPath(path, path, err))
 	}
 	return token, nil
@@ -40,7 +41,8 @@ func WithToken(client *http.Client) *http.Client {
 
 type sender struct{ http.RoundTripper }
 
-// RoundTrip sends the request with the token.
+// RoundTrip sends the request with the token. An answer that refuses the token is an error,
+// which names the setting.
 func (s sender) RoundTrip(r *http.Request) (*http.Response, error) {
 	token, err := ownToken()
 	if err != nil {
@@ -50,7 +52,23 @@ func (s sender) RoundTrip(r *http.Request) (*http.Response, error) {
 		r = r.Clone(r.Context())
 		r.Header.Set("Authorization", "Bearer "+token)
 	}
-	return s.RoundTripper.RoundTrip(r)
+	response, err := s.RoundTripper.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	switch response.StatusCode {
+	case http.StatusUnauthorized:
+		err = fmt.Errorf("the service asks for a token; set %s to one of its --admin-tokens-file", tokenVariable)
+		if token != "" {
+			err = fmt.Errorf("the service does not know the token of %s; the command token new makes one", tokenVariable)
+		}
+	case http.StatusTooManyRequests:
+		err = fmt.Errorf("the service does not know the token of %s, and had too many wrong ones", tokenVariable)
+	default:
+		return response, nil
+	}
+	_ = response.Body.Close()
+	return nil, err
 }
 
 // CloseIdleConnections closes those of the transport.
