@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"example.com/orderflow/adapters/memory"
+	"example.com/orderflow/adapters/wire"
 	"example.com/orderflow/ports"
 )
 
@@ -30,6 +31,27 @@ func TestDeadLettersAsInMemory(t *testing.T) {
 	reason := rapid.SampledFrom([]string{"", "a", "A", "ab", "a\x00b", "%", "a_b", "\u00e4", "\U0001F6D2", "\"\\\n"}) // valid UTF-8, as a log has it
 	state := rapid.SampledFrom([]ports.DeadLetterState{ports.Waiting, ports.Replayed, ports.Discarded})
 	at := rapid.Map(rapid.IntRange(0, 5), func(n int) time.Time { return epoch.Add(time.Duration(n) * time.Millisecond) })
+
+	eventType := rapid.SampledFrom([]string{"", "a", "A", "a\n", "order.created"})
+	anyQuery := func(t *rapid.T) ports.DeadLetterQuery {
+		query := ports.DeadLetterQuery{Limit: rapid.IntRange(1, 4).Draw(t, "limit")}
+		for name, choose := range map[string]func(){
+			"state":        func() { query.State = state.Draw(t, "state") },
+			"subscription": func() { query.Subscription = new(text.Draw(t, "subscription")) },
+			"type":         func() { query.EventType = eventType.Draw(t, "type") },
+			"user":         func() { query.UserID = rapid.SampledFrom([]string{"ann", "Ann"}).Draw(t, "user") },
+			"order":        func() { query.OrderID = oddOrder },
+			"reason":       func() { query.Reason = rapid.SampledFrom(append(oddTexts, "ab")).Draw(t, "reason") },
+			"group":        func() { query.Group = ports.ReasonGroup(reason.Draw(t, "group")) },
+			"from":         func() { query.From = at.Draw(t, "from") },
+			"to":           func() { query.To = at.Draw(t, "to").Add(time.Microsecond) },
+		} {
+			if rapid.IntRange(0, 3).Draw(t, "by "+name) == 0 {
+				choose()
+			}
+		}
+		return query
+	}
 
 	rapid.Check(t, func(t *rapid.T) {
 		spoil(t, s, "DELETE FROM dead_letters")
@@ -61,6 +83,7 @@ func TestDeadLettersAsInMemory(t *testing.T) {
 				}
 				if rapid.Bool().Draw(t, "of ann") {
 					letter.Message.Body = []byte(`{"user_id":"ann"}`)
+					letter.Message.Headers[wire.HeaderType] = eventType.Draw(t, "type")
 				}
 				same("put", nil, nil, want.Put(ctx, letter), got.Put(ctx, letter))
 			},
@@ -75,21 +98,71 @@ func TestDeadLettersAsInMemory(t *testing.T) {
 				}
 			},
 			"list": func(t *rapid.T) {
-				query := ports.DeadLetterQuery{Limit: rapid.IntRange(1, 4).Draw(t, "limit"), Reason: rapid.SampledFrom(append(oddTexts, "ab")).Draw(t, "reason")}
-				if rapid.Bool().Draw(t, "by state") {
-					query.State = state.Draw(t, "state")
-				}
-				if rapid.Bool().Draw(t, "by order") {
-					query.OrderID = oddOrder
-				}
+				query := anyQuery(t)
 				wanted, wantErr := list(want, query)
 				have, err := list(got, query)
 				same("list", wanted, have, wantErr, err)
+			},
+			"groups": func(t *rapid.T) {
+				query := anyQuery(t)
+				wanted, wantErr := want.Groups(ctx, query)
+				have, err := got.Groups(ctx, query)
+				same("groups", wanted, have, wantErr, err)
 			},
 			"forget": func(t *rapid.T) {
 				wanted, wantErr := want.Forget(ctx, "ann")
 				have, err := got.Forget(ctx, "ann")
 				same("forget", wanted, have, wantErr, err)
+			},
+		})
+	})
+}
+
+func TestOperatorActionsAsInMemory(t *testing.T) {
+	s := openInside(t, filepath.Join(t.TempDir(), "orderflow.db"), Options{})
+	ctx := t.Context()
+	ids := rapid.SampledFrom(append(oddTexts, "1", "2", "3"))
+	text := rapid.SampledFrom(slices.DeleteFunc(slices.Clone(oddTexts), func(s string) bool { return s[:min(len(s), 1)] == "\xff" })) // valid UTF-8, as callers check
+	recently := time.Now().UTC().Truncate(time.Second)
+	at := rapid.Map(rapid.IntRange(0, 5), func(n int) time.Time { return recently.Add(time.Duration(n) * time.Millisecond) })
+	outcome := rapid.SampledFrom([]ports.ActionOutcome{ports.ActionDone, ports.ActionFailed})
+
+	rapid.Check(t, func(t *rapid.T) {
+		spoil(t, s, "DELETE FROM operator_actions")
+		want, got := new(memory.OperatorActions), s.OperatorActions()
+		same := func(what string, wanted, have any, wantErr, err error) {
+			t.Helper()
+			if !sameError(wantErr, err) {
+				t.Fatalf("%s: error %v, want %v", what, err, wantErr)
+			}
+			if diff := cmp.Diff(wanted, have, cmpopts.EquateEmpty()); diff != "" {
+				t.Fatalf("%s (-want +got):\n%s", what, diff)
+			}
+		}
+		t.Repeat(map[string]func(*rapid.T){
+			"begin": func(t *rapid.T) {
+				action := ports.OperatorAction{
+					ID: ids.Draw(t, "id"), At: at.Draw(t, "at"), By: text.Draw(t, "by"), Action: text.Draw(t, "action"),
+					Target: text.Draw(t, "target"), Reason: text.Draw(t, "reason"),
+				}
+				same("begin", nil, nil, want.Begin(ctx, action), got.Begin(ctx, action))
+			},
+			"end": func(t *rapid.T) {
+				id := ids.Draw(t, "id")
+				end := ports.ActionEnd{EndedAt: at.Draw(t, "ended"), Outcome: outcome.Draw(t, "outcome"), Count: rapid.Int().Draw(t, "count"), Error: text.Draw(t, "error")}
+				same("end", nil, nil, want.End(ctx, id, end), got.End(ctx, id, end))
+			},
+			"list": func(t *rapid.T) {
+				query := ports.OperatorActionQuery{Limit: rapid.IntRange(1, 4).Draw(t, "limit"), Action: text.Draw(t, "action"), By: text.Draw(t, "by")}
+				if rapid.Bool().Draw(t, "in a period") {
+					query.From, query.To = at.Draw(t, "from"), at.Draw(t, "to").Add(time.Microsecond)
+				}
+				for more := true; more; more = query.Cursor != "" {
+					wanted, wantErr := want.List(ctx, query)
+					have, err := got.List(ctx, query)
+					same("list", wanted, have, wantErr, err)
+					query.Cursor = wanted.NextCursor
+				}
 			},
 		})
 	})

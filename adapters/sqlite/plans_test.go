@@ -106,14 +106,39 @@ func callAll(t *testing.T, s *Store) {
 	record, err := letters.Get(ctx, newLetter(1).ID)
 	ok(err, letters.Settle(ctx, record, ports.Discarded, "somebody"))
 	after := cursor.EncodeLetter(cursor.OfLetter(record))
-	for _, query := range []ports.DeadLetterQuery{{}, {State: ports.Waiting}, {OrderID: order.ID}, {OrderID: order.ID, State: ports.Waiting}} {
-		ok(errorOf(letters.List(ctx, query)))
-		query.Cursor = after
-		ok(errorOf(letters.List(ctx, query)))
+	for _, state := range []ports.DeadLetterState{"", ports.Waiting} {
+		for _, orderID := range []domain.OrderID{"", order.ID} {
+			for _, user := range []string{"", "ann"} {
+				for _, subscription := range []*string{nil, new("mail")} {
+					for _, group := range []string{"", "time out"} {
+						for _, at := range []time.Time{{}, epoch} {
+							query := ports.DeadLetterQuery{
+								State: state, OrderID: orderID, UserID: user, Subscription: subscription, Group: group, EventType: group, From: at, To: at,
+							}
+							ok(errorOf(letters.List(ctx, query)), errorOf(letters.Groups(ctx, query)))
+							query.Cursor = after
+							ok(errorOf(letters.List(ctx, query)))
+						}
+					}
+				}
+			}
+		}
 	}
+	ok(errorOf(letters.Groups(ctx, ports.DeadLetterQuery{Reason: "reason"})))
 	ok(errorOf(letters.Forget(ctx, "ann")))
 	spoil(t, s, "UPDATE dead_letters SET settled_at = 0 WHERE settled_at IS NOT NULL")
 	ok(letters.sweep(ctx))
+
+	actions := s.OperatorActions()
+	action := ports.OperatorAction{ID: "1", At: time.Now()}
+	ok(actions.Begin(ctx, action), actions.End(ctx, "1", ports.ActionEnd{EndedAt: time.Now(), Outcome: ports.ActionDone}))
+	for _, query := range []ports.OperatorActionQuery{{}, {Action: "replay"}, {By: "ann"}, {Action: "replay", By: "ann"}, {From: epoch, To: epoch}, {By: "ann", From: epoch}} {
+		ok(errorOf(actions.List(ctx, query)))
+		query.Cursor = cursor.EncodeAction(cursor.OfAction(action))
+		ok(errorOf(actions.List(ctx, query)))
+	}
+	spoil(t, s, "UPDATE operator_actions SET at = 0 WHERE id = '1'")
+	ok(actions.sweep(ctx))
 }
 
 func errorOf[T any](_ T, err error) error { return err }

@@ -9,15 +9,20 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"go.uber.org/mock/gomock"
 
 	"example.com/orderflow/adapters/memory"
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 	"example.com/orderflow/ports/mocks"
+	"example.com/orderflow/services/actions"
 	"example.com/orderflow/services/notification"
 )
 
@@ -174,6 +179,87 @@ func TestForgetUserPartly(t *testing.T) {
 	status, body := call(newAdmin(control), "POST", "/users/ann/forget", "")
 	if status != 503 || !strings.Contains(body, `"detail":"these could not be changed: contacts, dead letters; send the request again"`) || strings.Contains(body, "secret") {
 		t.Errorf("got %d %s", status, body)
+	}
+}
+
+// What an operator does is recorded before it is done, with its end, and names no user.
+func TestChangesAreRecorded(t *testing.T) {
+	store := new(memory.Store)
+	if _, err := store.ChannelStates().Register(t.Context(), "fax"); err != nil {
+		t.Fatal(err)
+	}
+	h := newAdmin(newControl(t, storeOf(store)))
+	for _, tt := range []struct {
+		method, target, body string
+		status               int
+		want                 ports.OperatorAction // without an action: none
+	}{
+		{"POST", "/channels/email/pause", `{"receiver":"a.example","reason":"for ann@example.com","by":"bob"}`, 200,
+			ports.OperatorAction{By: "bob", Action: "pause", Target: "email, receiver a.example", Reason: "for a…@example.com", ActionEnd: ports.ActionEnd{Outcome: "done", Count: 1}}},
+		{"POST", "/channels/email/pause", `{"receiver":"a.example","by":"bob"}`, 409, ports.OperatorAction{
+			By: "bob", Action: "pause", Target: "email, receiver a.example", ActionEnd: ports.ActionEnd{Outcome: "failed", Error: "paused already"}}},
+		{"POST", "/channels/nowhere/pause", ``, 404, ports.OperatorAction{}},
+		{"POST", "/channels/email/pause", `{"receiver":""}`, 422, ports.OperatorAction{}},
+		{"POST", "/channels/email/resume", `{"receiver":"a.example"}`, 200,
+			ports.OperatorAction{By: "http 192.0.2.1:1234", Action: "resume", Target: "email, receiver a.example", ActionEnd: ports.ActionEnd{Outcome: "done", Count: 1}}},
+		{"DELETE", "/channels/fax", ``, 204, ports.OperatorAction{By: "http 192.0.2.1:1234", Action: "forget_channel", Target: "fax", ActionEnd: ports.ActionEnd{Outcome: "done", Count: 1}}},
+		{"DELETE", "/channels/email", ``, 409, ports.OperatorAction{By: "http 192.0.2.1:1234", Action: "forget_channel", Target: "email",
+			ActionEnd: ports.ActionEnd{Outcome: "failed", Error: "forget channel email: in use: it is configured"}}},
+		{"PUT", "/contacts/ann", `{"language":"en"}`, 200, ports.OperatorAction{By: "http 192.0.2.1:1234", Action: "put_contact", Target: actions.User("ann"), ActionEnd: ports.ActionEnd{Outcome: "done", Count: 1}}},
+		{"PUT", "/contacts/ann", `{"language":"?"}`, 422, ports.OperatorAction{}},
+		{"DELETE", "/contacts/ann", ``, 204, ports.OperatorAction{By: "http 192.0.2.1:1234", Action: "delete_contact", Target: actions.User("ann"), ActionEnd: ports.ActionEnd{Outcome: "done", Count: 1}}},
+		{"DELETE", "/contacts/ann", ``, 404, ports.OperatorAction{By: "http 192.0.2.1:1234", Action: "delete_contact", Target: actions.User("ann"), ActionEnd: ports.ActionEnd{Outcome: "failed", Error: "not found"}}},
+		{"POST", "/users/ann/forget", `{"by":"bob","why":"ann has asked for it"}`, 200,
+			ports.OperatorAction{By: "bob", Action: "forget", Target: actions.User("ann"), Reason: actions.User("ann") + " has asked for it", ActionEnd: ports.ActionEnd{Outcome: "done"}}},
+		{"POST", "/users/%FF/forget", ``, 422, ports.OperatorAction{}},
+	} {
+		count := func() []ports.OperatorAction {
+			page, err := store.OperatorActions().List(t.Context(), ports.OperatorActionQuery{Limit: 100})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return page.Actions
+		}
+		before := count()
+		status, body := call(h, tt.method, tt.target, tt.body)
+		after, want := count(), []ports.OperatorAction(nil)
+		if tt.want.Action != "" {
+			want = append(want, tt.want)
+		}
+		got := slices.DeleteFunc(after, func(a ports.OperatorAction) bool {
+			return slices.ContainsFunc(before, func(b ports.OperatorAction) bool { return a.ID == b.ID })
+		})
+		if diff := cmp.Diff(want, got, cmpopts.EquateEmpty(), cmpopts.IgnoreFields(ports.OperatorAction{}, "ID", "At", "EndedAt")); diff != "" || status != tt.status {
+			t.Errorf("%s %s %s: got %d %s, want %d; actions (-want +got):\n%s", tt.method, tt.target, tt.body, status, body, tt.status, diff)
+		}
+	}
+}
+
+// What can't be recorded is not done.
+func TestChangesThatAreNotRecorded(t *testing.T) {
+	whole := new(memory.Store)
+	store := storeOf(whole)
+	acts := mocks.NewMockOperatorActions(gomock.NewController(t))
+	acts.EXPECT().Begin(gomock.Any(), gomock.Any()).Return(fmt.Errorf("secret: %w", ports.ErrUnavailable)).AnyTimes()
+	store.Actions = acts
+	contact := ports.Contact{UserID: "ann", UpdatedAt: time.Now()}
+	pause := ports.Pause{PauseKey: domain.PauseKey{Channel: "email", Receiver: "a.example"}, Kind: ports.Manual, Since: time.Now()}
+	if err := errors.Join(whole.Contacts().Put(t.Context(), contact), whole.ChannelStates().Pause(t.Context(), pause)); err != nil {
+		t.Fatal(err)
+	}
+	h := newAdmin(newControl(t, store))
+	for _, request := range [][3]string{
+		{"POST", "/channels/email/pause", ``}, {"POST", "/channels/email/resume", `{"receiver":"a.example"}`}, {"PUT", "/contacts/bob", `{}`},
+		{"DELETE", "/contacts/ann", ``}, {"POST", "/users/ann/forget", ``},
+	} {
+		if status, body := call(h, request[0], request[1], request[2]); status != 503 || !strings.Contains(body, `"code":"unavailable"`) || strings.Contains(body, "secret") {
+			t.Errorf("%v: got %d %s, want 503", request, status, body)
+		}
+	}
+	contacts, err1 := whole.Contacts().List(t.Context(), 10, "")
+	pauses, err2 := whole.ChannelStates().Pauses(t.Context())
+	if err := errors.Join(err1, err2); err != nil || len(contacts.Contacts) != 1 || contacts.Contacts[0].UserID != "ann" || !slices.Equal(pauses, []ports.Pause{pause}) {
+		t.Errorf("contacts %+v, pauses %+v, error %v", contacts.Contacts, pauses, err)
 	}
 }
 
