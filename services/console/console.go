@@ -11,6 +11,7 @@ package console
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"time"
@@ -65,8 +66,9 @@ type Console struct {
 	sampler sampler
 }
 
-// MaxStreams is how many streams of events a console serves at once.
-const MaxStreams = 64
+// MaxStreams is how many streams of events a console serves at once. When pages are loaded
+// again, their former streams may last a moment longer.
+const MaxStreams = 128
 
 // New returns an error when a required part is missing. If log is nil, the console uses
 // slog.Default().
@@ -114,7 +116,7 @@ func (c *Console) events(w http.ResponseWriter, r *http.Request) error {
 	case c.streams <- struct{}{}:
 		defer func() { <-c.streams }()
 	default:
-		return httpapi.Overloaded("too many pages are open: this address serves them up to their number of streams")
+		return httpapi.Overloaded(fmt.Sprintf("too many pages are open; this address serves %d streams of events", MaxStreams))
 	}
 	defer c.feed.join()()
 	stream, ctx, cancel := httpapi.BeginEvents(w, r)

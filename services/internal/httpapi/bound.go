@@ -9,8 +9,14 @@ const (
 	maxConnections = 4096
 
 	// otherFiles is the number of open files left to the rest of the process, such
-	// as a store's 100 connections. It is at most two thirds of the limit.
-	otherFiles = 192
+	// as a store's 100 connections, and to servers with a bound of their own. It is at most
+	// two thirds of the limit.
+	otherFiles = 320
+
+	// ownShare is the part of the limit of open files, an eighth, that a server with a bound
+	// of its own may use, unless it serves few.
+	ownShare = 8
+	few      = 8
 
 	// maxSpare bounds the connections beyond a server's bound. They serve health
 	// checks, and refuse other requests.
@@ -29,6 +35,14 @@ func (b bound) spare() int { return min(maxSpare, max(1, b.connections/2)) }
 
 func fixedBound(connections int) bound {
 	return bound{connections: connections, reason: "this address serves"}
+}
+
+// ownBound returns the bound of a server that serves so many connections at most.
+func ownBound(connections, files int) bound {
+	if allowed := max(files/ownShare, few); allowed < connections {
+		return bound{allowed, "the limit of open files allows", []any{"open_files_limit", files}}
+	}
+	return fixedBound(connections)
 }
 
 // sharing counts the servers that share the limit of open files.

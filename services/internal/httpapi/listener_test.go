@@ -204,8 +204,8 @@ func TestSharedBound(t *testing.T) {
 		files, servers, want, spare int
 		byFiles                     bool
 	}{
-		{64, 1, 14, 7, true}, {64, 2, 7, 3, true}, {16, 2, 1, 1, true}, {256, 1, 69, 16, true}, {1024, 1, 815, 16, true}, {1024, 2, 399, 16, true},
-		{4400, 1, maxConnections, 16, false}, {10_000, 2, maxConnections / 2, 16, false}, {1 << 20, 1, maxConnections, 16, false},
+		{64, 1, 14, 7, true}, {64, 2, 7, 3, true}, {16, 2, 1, 1, true}, {256, 1, 69, 16, true}, {1024, 1, 687, 16, true}, {1024, 2, 335, 16, true},
+		{4600, 1, maxConnections, 16, false}, {10_000, 2, maxConnections / 2, 16, false}, {1 << 20, 1, maxConnections, 16, false},
 	} {
 		got := sharedBound(tt.files, tt.servers)
 		if got.connections != tt.want || got.spare() != tt.spare {
@@ -213,6 +213,18 @@ func TestSharedBound(t *testing.T) {
 		}
 		if byFiles := strings.Contains(got.reason, "open files"); byFiles != tt.byFiles || (len(got.attrs) > 0) != byFiles {
 			t.Errorf("%d files, %d servers: as many as %s %v", tt.files, tt.servers, got.reason, got.attrs)
+		}
+	}
+}
+
+func TestOwnBound(t *testing.T) {
+	for _, tt := range []struct {
+		connections, files, want int
+		byFiles                  bool
+	}{{8, 64, 8, false}, {8, 1024, 8, false}, {192, 64, 8, true}, {192, 1024, 128, true}, {192, 4096, 192, false}, {192, 1 << 20, 192, false}} {
+		got := ownBound(tt.connections, tt.files)
+		if byFiles := strings.Contains(got.reason, "open files"); got.connections != tt.want || byFiles != tt.byFiles || (len(got.attrs) > 0) != byFiles {
+			t.Errorf("%d with %d files: %d, as many as %s %v", tt.connections, tt.files, got.connections, got.reason, got.attrs)
 		}
 	}
 }

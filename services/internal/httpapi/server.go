@@ -33,7 +33,7 @@ type Server struct {
 	TLS            *tls.Config   // with a certificate; nil: without TLS
 	RequestTimeout time.Duration // the handler's bound on the work for a request; 0: 10 s
 	IdleTimeout    time.Duration // after which a connection without a request is closed; 0: 2 min
-	Connections    int           // bound on open connections; 0: as the limit of open files allows, 4096 at most
+	Connections    int           // bound on open connections, less if the limit of open files is low; 0: as the limit of open files allows, 4096 at most
 	Grace          time.Duration // bound on the time to finish requests during a stop
 	Interrupt      bool          // a stop begins by ending the contexts of running requests
 	Log            *slog.Logger  // nil: slog.Default()
@@ -52,11 +52,11 @@ func (s Server) Serve(ctx context.Context, listener net.Listener) error {
 	if s.Interrupt {
 		defer context.AfterFunc(ctx, end)()
 	}
-	limit := func() bound { return fixedBound(s.Connections) }
+	files := maxOpenFiles()
+	limit := func() bound { return ownBound(s.Connections, files) }
 	if s.Connections == 0 {
 		sharing.Add(1)
 		defer sharing.Add(-1)
-		files := maxOpenFiles()
 		limit = func() bound { return sharedBound(files, int(sharing.Load())) }
 	}
 	bounded := newBoundedListener(listener, limit, log)

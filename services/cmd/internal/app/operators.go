@@ -80,6 +80,6 @@ func (c *Common) Operators(o Operators, log *slog.Logger) (parts OperatorParts, 
 	parts.Admin, parts.URL, err = c.AdminServer(notification.OpenAPI, map[string]http.Handler{
 		"/": admin, "/dead-letters": lettersHandler, "/dead-letters/": lettersHandler, "/account": accountHandler, "/actions": actionsHandler,
 		"/{$}": page, "/console/": page,
-	}, console.MaxStreams+adminConnections, log)
+	}, console.MaxStreams+pageConnections, log)
 	return parts, err
 }

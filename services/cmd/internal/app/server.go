@@ -32,7 +32,8 @@ func (c *Common) serve(name string, listener net.Listener, server httpapi.Server
 
 const (
 	maxProfileTime   = 2 * time.Minute
-	adminConnections = 8 // beside those of streams
+	adminConnections = 8
+	pageConnections  = 64 // beside the streams of events: a browser has up to 5 more
 )
 
 // AdminServer returns the component that serves operators: the handlers, by patterns
