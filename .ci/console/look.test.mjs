@@ -10,7 +10,7 @@ test('many channels, and over 100 dead letters', async (t) => {
   const [shop, refusing] = [await receiver(t), await receiver(t)];
   refusing.answer = 500;
   const program = await orderflow(t, [
-    ...Array.from({ length: partners }, (_, i) => ({ name: `partner-${String(i + 1).padStart(2, '0')}${i === 5 ? '-of-the-warehouses-in-the-north' : ''}`, url: `${refusing.url}/${i}`, retry: soon })),
+    ...Array.from({ length: partners }, (_, i) => ({ name: `partner-${String(i + 1).padStart(2, '0')}${i === 5 ? '-of-the-northern-shops' : ''}`, url: `${refusing.url}/${i}`, retry: soon })),
     { name: 'slow', url: `${refusing.url}/slow`, retry: 'base: 1h, cap: 2h, horizon: 3d' },
     { name: 'absent', url: 'http://127.0.0.1:9/', retry: soon },
     { name: 'warehouse', url: shop.url, retry: soon },

@@ -76,7 +76,8 @@ export async function orderflow(t, channels, ...flags) {
       '--order-addr', `localhost:${order}`, '--notification-addr', `localhost:${notification}`, ...flags]);
     ended = new Promise((done) => child.on('exit', done));
     for (const stream of [child.stdout, child.stderr]) stream.on('data', (text) => { program.log = (program.log + text).slice(-100_000); });
-    await until(async () => (await fetch(`http://localhost:${notification}/readyz`)).ok, () => `the program is not ready; its log:\n${program.log}`);
+    const ready = until(async () => (await fetch(`http://localhost:${notification}/readyz`)).ok, () => `the program is not ready; its log:\n${program.log}`);
+    await Promise.race([ready, ended.then((code) => assert.fail(`the program has ended with ${code}; its log:\n${program.log}`))]);
   };
   program.kill = async () => {
     child.kill('SIGKILL');
