@@ -61,19 +61,18 @@ test('many channels, and over 100 dead letters', async (t) => {
     await until(async () => (await read(program, '/dead-letters/groups')).total === letters, 'they are not restored');
   });
 
-  for (const colorScheme of ['light', 'dark']) {
-    for (const width of [1280, 360]) {
-      await t.test(`${colorScheme}, ${width} px`, async (t) => {
-        const page = await open(t, program.url, { colorScheme, viewport: { width, height: 760 }, deviceScaleFactor: width < 500 ? 2 : 1 });
-        for (const [name, [hash, text]] of Object.entries(views)) {
-          await page.goto(`${program.url}/#/${hash}`);
-          await see(page.getByText(text));
-          await until(async () => (await page.locator('[aria-busy="true"]').count()) === 0, 'the view loads for ever');
-          await checkWidth(page, name);
-          await checkAccess(page, name);
-          await screenshot(page, `${name}-${colorScheme}-${width}`);
-        }
-      });
-    }
-  }
+  await t.test('both themes, wide and narrow', { concurrency: true }, async (t) => {
+    const looks = ['light', 'dark'].flatMap((colorScheme) => [1280, 360].map((width) => ({ colorScheme, width })));
+    await Promise.all(looks.map(({ colorScheme, width }) => t.test(`${colorScheme}, ${width} px`, async (t) => {
+      const page = await open(t, program.url, { colorScheme, viewport: { width, height: 760 }, deviceScaleFactor: width < 500 ? 2 : 1 });
+      for (const [name, [hash, text]] of Object.entries(views)) {
+        await page.goto(`${program.url}/#/${hash}`);
+        await see(page.getByText(text));
+        await until(async () => (await page.locator('[aria-busy="true"]').count()) === 0, 'the view loads for ever');
+        await checkWidth(page, name);
+        await checkAccess(page, name);
+        await screenshot(page, `${name}-${colorScheme}-${width}`);
+      }
+    })));
+  });
 });

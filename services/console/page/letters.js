@@ -111,7 +111,7 @@ function groupTable(values) {
     key: (g) => JSON.stringify([g.channel, g.reason, values()]),
     columns: [
       { title: 'Reason', wide: true, make: (g) => h('a', { class: 'reason', href: address('/dead-letters', narrowed(g)) }, g.reason) },
-      { title: 'Channel', text: (g) => g.channel },
+      { title: 'Channel', half: true, text: (g) => g.channel },
       { title: 'Letters', numeric: true, text: (g) => number(g.count) },
       { title: 'Oldest', make: (g) => at(g.oldest) },
       { title: 'Newest', make: (g) => at(g.newest) },
@@ -127,7 +127,7 @@ function letterTable() {
     key: (l) => `${l.id} ${l.state} ${l.last_failure}`,
     columns: [
       { title: 'Letter', wide: true, make: (l) => h('a', { class: 'id', href: `#/dead-letters/${encodeURIComponent(l.id)}` }, l.id) },
-      { title: 'Channel', text: (l) => l.subscription || 'log' },
+      { title: 'Channel', half: true, text: (l) => l.subscription || 'log' },
       { title: 'Reason', wide: true, make: (l) => h('span', { class: 'reason' }, l.reason) },
       { title: 'User', text: (l) => l.user_id ?? '–' },
       { title: 'Attempts', numeric: true, text: (l) => number(l.attempts) },
