@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -22,6 +24,11 @@ func orderAlone(t *testing.T, args ...string) (p *process, address string) {
 // closes: it stops in order.
 func TestHangup(t *testing.T) {
 	t.Parallel() // it waits most of the time
+	// A process that ignores a signal, as under nohup, has its children ignore it. One that
+	// catches it does not.
+	caught := make(chan os.Signal, 1)
+	signal.Notify(caught, syscall.SIGHUP)
+	defer signal.Stop(caught)
 	p, address := orderAlone(t, "--shutdown-delay=10s")
 	p.start(t)
 	awaitReady(t, address)
