@@ -1,6 +1,6 @@
-// Package memory keeps orders, events, deliveries, dead letters, contacts and
-// channel states in the memory of one process, for tests and for trying the services
-// without servers.
+// Package memory keeps orders, events, deliveries, dead letters, contacts, channel
+// states and what operators did in the memory of one process, for tests and for trying
+// the services without servers.
 //
 // A [Store] and a [Broker] hand out the parts that are the ports. The zero values of
 // both, and of the store's parts, are ready for use. Set fields before the first

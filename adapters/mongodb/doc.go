@@ -28,10 +28,14 @@
 //	counts      {_id: collection, rev, upto, tallies, late}
 //	totals      {_id: {what, of, whose}, n}                   dead letters by state, and expired dead notifications
 //	openings    {_id: {channel, recipient}, at, before, uncertain}
+//	operator_actions
+//	            {_id: action id, at, by, action, target, reason, outcome, forget_at,
+//	             ended_at, count, error}                      once it has ended
 //	dead_letters
 //	            {_id: letter id, message_id, content_type, headers: [{name, value}],
 //	             body, failures: [{reason, attempts, first_failure, last_failure}],
-//	             since, state, subscription,
+//	             since, state, subscription, reason_group,
+//	             event_type, user_id,                         as far as they are known
 //	             content_encoding, correlation_id, reply_to,
 //	             type, app_id, timestamp,                     if the sender set them
 //	             settled_at, settled_by, forget_at}           once settled
@@ -151,7 +155,12 @@
 // From forget_at on, by the callers' clocks, no call finds a settled dead letter.
 // The server deletes it some time later, by a TTL index on that field. Put refuses
 // a dead letter whose message takes more than 15 MiB, because a document takes at
-// most 16 MiB.
+// most 16 MiB. The same holds for what operators did, a year after it began.
+//
+// Groups counts dead letters by reason_group, which a write of its own sets when a letter
+// fails again: if the process dies before, it stays that of the failure before. Dead letters
+// of earlier versions have no reason_group until they fail again, and are found by no type,
+// user or group.
 //
 // # Accounts
 //

@@ -55,3 +55,18 @@ func TestSweepOfActions(t *testing.T) {
 		t.Errorf("after the sweep of %d actions, %d are left", old, len(left))
 	}
 }
+
+// A list skips and counts actions that another program has changed.
+func TestUnreadableActions(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "orderflow.db")
+	s := openInside(t, path, Options{})
+	execute(t, path, `INSERT INTO operator_actions VALUES
+		('readable', unixepoch() * 1000, 'ann', 'replay', '', '', NULL, 'unknown', 0, ''),
+		('late', 253402300800000, 'ann', 'replay', '', '', NULL, 'unknown', 0, ''),
+		('ended late', unixepoch() * 1000, 'ann', 'replay', '', '', 253402300800000, 'done', 0, ''),
+		('outcome', unixepoch() * 1000, 'ann', 'replay', '', '', NULL, 'well', 0, '')`)
+	page, err := s.OperatorActions().List(t.Context(), ports.OperatorActionQuery{Limit: 100})
+	if err != nil || len(page.Actions) != 1 || page.Actions[0].ID != "readable" || page.Unreadable != 3 {
+		t.Errorf("%+v, error %v, want one action and 3 unreadable", page, err)
+	}
+}

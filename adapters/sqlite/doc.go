@@ -1,6 +1,6 @@
 // Package sqlite keeps every port in one file: orders with their outbox, deliveries,
-// dead letters, contacts, channel states, and the queues of a broker. It needs no
-// server and no cgo.
+// dead letters, contacts, channel states, what operators did, and the queues of a broker. It
+// needs no server and no cgo.
 //
 // # URL
 //
