@@ -56,6 +56,7 @@ func (q *shaky) count() int {
 type jobWorld struct {
 	*testing.T
 	store   *memory.DeadLetters
+	actions *memory.OperatorActions
 	queue   *shaky
 	service *deadletters.Service
 	stop    func()
@@ -63,9 +64,12 @@ type jobWorld struct {
 
 func newJobWorld(t *testing.T, letters int) *jobWorld {
 	t.Helper()
-	w := &jobWorld{T: t, store: new(memory.DeadLetters), queue: &shaky{DeadLetterQueue: (&memory.Broker{Logger: discard}).DeadLetterQueue()}}
+	w := &jobWorld{T: t, store: new(memory.DeadLetters), actions: new(memory.OperatorActions), queue: &shaky{DeadLetterQueue: (&memory.Broker{Logger: discard}).DeadLetterQueue()}}
 	w.add(0, letters)
-	w.service = newService(t, w.store, w.queue, discard)
+	var err error
+	if w.service, err = deadletters.NewService(w.store, w.queue, w.actions, discard); err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() { done <- w.service.Run(ctx) }()
@@ -333,6 +337,11 @@ func TestJobAnswers(t *testing.T) {
 			{"POST", "/dead-letters/jobs", `{"action":"replay","all":true,"expect":2}`, nil, 409, `more dead letters match than expected: 3 instead of 2.*"code":"changed"`},
 			{"POST", "/dead-letters/jobs", `{"action":"replay","reason":"reason 1","dry_run":true,"expect":1,"rate":7,"by":"bob"}`, nil, 202, `"select":{"reason":"reason 1"},"state":"done","dry_run":true,"rate":7,"by":"bob",.*"ended_at":"[^"]*","total":1`},
 			{"POST", "/dead-letters/jobs", `{"action":"discard","order_id":"` + strings.ToUpper(orderID) + `"}`, nil, 202, `"select":{"order_id":"` + orderID + `"}`},
+			{"POST", "/dead-letters/jobs", `{"action":"replay","channel":"mail","type":"order.created","user_id":"ann","group":"x","since":"2026-11-23T10:00:00Z","until":"2026-11-24T10:00:00Z","why":"mended","dry_run":true}`, nil, 202,
+				`"select":{"channel":"mail","type":"order.created","user_id":"ann","group":"x","since":"2026-11-23T10:00:00Z","until":"2026-11-24T10:00:00Z"},"state":"done".*"total":0`},
+			{"POST", "/dead-letters/jobs", `{"action":"replay","since":"yesterday"}`, nil, 422, `"field":"since"`},
+			{"POST", "/dead-letters/jobs", `{"action":"replay","channel":""}`, nil, 422, `"field":"channel"`},
+			{"POST", "/dead-letters/jobs", `{"action":"replay","all":true,"channel":"mail"}`, nil, 422, `"field":"ids"`},
 			{"POST", "/dead-letters/jobs", `{"action":"replay","ids":["a","b"],"dry_run":true}`, nil, 202, `"select":{"ids":2}.*"total":2`},
 			{"POST", "/dead-letters/jobs", `{"action":"delete","all":true}`, nil, 422, `"field":"action"`},
 			{"POST", "/dead-letters/jobs", `{"all":true}`, nil, 422, `"field":"action","detail":"is missing"`},
@@ -345,7 +354,7 @@ func TestJobAnswers(t *testing.T) {
 			{"GET", "/dead-letters/jobs/x", "", nil, 404, `"code":"not_found"`},
 			{"POST", "/dead-letters/jobs/x/pause", "", nil, 404, `"code":"not_found"`},
 		})
-		id := w.service.Jobs()[3].ID
+		id := w.service.Jobs()[4].ID
 		checkAnswers(t, h, []exchange{
 			{"GET", "/dead-letters/jobs/" + id, "", nil, 200, job},
 			{"POST", "/dead-letters/jobs/" + id + "/pause", "", nil, 200, `"state":"paused"`},
@@ -394,4 +403,52 @@ func TestJobThatCanNotCount(t *testing.T) {
 	store.EXPECT().Groups(gomock.Any(), gomock.Any()).Return(ports.DeadLetterGroups{}, errors.New("corrupt"))
 	h := newHandler(t, newService(t, store, new(memory.Broker).DeadLetterQueue(), discard))
 	checkAnswers(t, h, []exchange{{"POST", "/dead-letters/jobs", `{"action":"replay","all":true}`, nil, 500, `"code":"internal"`}})
+}
+
+// A job is one action: recorded before it does anything, and its end with what it has done. If
+// the process dies in between, the outcome is not known, and the letters show how far it was.
+func TestJobIsRecorded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newJobWorld(t, 20)
+		latest := func() ports.OperatorAction {
+			t.Helper()
+			page, err := w.actions.List(t.Context(), ports.OperatorActionQuery{Limit: 10})
+			if err != nil || len(page.Actions) == 0 {
+				t.Fatalf("got %+v, %v, want an action", page, err)
+			}
+			return page.Actions[0]
+		}
+		request := replayAll(10)
+		request.DryRun = true
+		w.start(request)
+		if page, err := w.actions.List(t.Context(), ports.OperatorActionQuery{Limit: 10}); err != nil || len(page.Actions) > 0 {
+			t.Errorf("got %+v, %v, want no record of a dry run", page, err)
+		}
+
+		request.DryRun, request.Why = false, "mended"
+		w.queue.fail(ports.ErrUnavailable, "")
+		job := w.start(request)
+		if a := latest(); a.Outcome != ports.ActionUnknown || a.By != "ann" || a.Action != "replay" || a.Target != "all" || a.Reason != "mended" {
+			t.Errorf("at the start the action is %+v", a)
+		}
+		time.Sleep(time.Minute) // an outage is no failure
+		w.queue.fail(nil, "")
+		time.Sleep(time.Minute)
+		w.check(job.ID, deadletters.JobDone, 20, 20, 0, 0)
+		if a := latest(); a.Outcome != ports.ActionDone || a.Count != 20 || a.Error != "" || a.EndedAt.IsZero() {
+			t.Errorf("at the end the action is %+v", a)
+		}
+
+		w.add(20, 20)
+		job = w.start(replayAll(1))
+		time.Sleep(5 * time.Second)
+		w.stop()
+		stopped, err := w.service.Job(job.ID)
+		if a := latest(); err != nil || a.Outcome != ports.ActionFailed || a.Count != stopped.Done || a.Count == 0 || a.Count == 20 || a.Error != "stopped" {
+			t.Errorf("after a stop the action is %+v, and the job %+v", a, stopped)
+		}
+		if n := w.waiting(); n != 20-stopped.Done {
+			t.Errorf("%d letters wait, want %d", n, 20-stopped.Done)
+		}
+	})
 }
