@@ -13,7 +13,8 @@ import (
 // browsers. It refuses requests from pages of other sites, and requests that change
 // state from pages of other origins. A request to a loopback address must also name
 // localhost or a loopback address as its host. Otherwise a page whose name resolves
-// to 127.0.0.1 (DNS rebinding) would have the same origin.
+// to 127.0.0.1 (DNS rebinding) would have the same origin. A link to the path / works from
+// everywhere: a person opens the page there.
 func ForOperators(handler http.Handler, log *slog.Logger) http.Handler {
 	return forOperators(handler, log, new(observer))
 }
@@ -28,7 +29,7 @@ func forOperators(handler http.Handler, log *slog.Logger, o *observer) http.Hand
 				Detail: "this address answers only requests to localhost or a loopback address; use http://localhost",
 			}
 		}
-		if err := origins.Check(r); err != nil || r.Header.Get("Sec-Fetch-Site") == "cross-site" {
+		if err := origins.Check(r); err != nil || r.Header.Get("Sec-Fetch-Site") == "cross-site" && !isLink(r) {
 			return &Problem{
 				Status: http.StatusForbidden, Code: "cross_origin",
 				Detail: "this request comes from a web page of another origin",
@@ -37,6 +38,12 @@ func forOperators(handler http.Handler, log *slog.Logger, o *observer) http.Hand
 		handler.ServeHTTP(w, r)
 		return nil
 	}))
+}
+
+// isLink reports whether a person has followed a link to the path /.
+func isLink(r *http.Request) bool {
+	return r.Method == http.MethodGet && r.URL.Path == "/" &&
+		r.Header.Get("Sec-Fetch-Mode") == "navigate" && r.Header.Get("Sec-Fetch-Dest") == "document"
 }
 
 func arrivedByLoopback(r *http.Request) bool {

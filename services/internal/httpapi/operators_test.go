@@ -34,6 +34,10 @@ func TestForOperators(t *testing.T) {
 		{"a sandboxed page", "DELETE", "localhost:9081", loopback, map[string]string{"Origin": "null"}, "cross_origin"},
 		{"a page of the same origin", "POST", "localhost:9081", loopback, map[string]string{"Sec-Fetch-Site": "same-origin", "Origin": "http://localhost:9081"}, ""},
 		{"a page of another origin, reading", "GET", "localhost:9081", loopback, map[string]string{"Sec-Fetch-Site": "cross-site"}, "cross_origin"}, // it can't read the answer, but it can cause work
+		{"a link on a page of another origin", "GET", "localhost:9081", loopback, map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}, ""},
+		{"a frame in a page of another origin", "GET", "localhost:9081", loopback, map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe"}, "cross_origin"},
+		{"a form of another origin", "POST", "localhost:9081", loopback, map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}, "cross_origin"},
+		{"a link of another origin to a name that resolves to this machine", "GET", "evil.example:9081", loopback, map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}, "foreign_host"},
 		{"a page whose name resolves to this machine", "POST", "evil.example:9081", loopback, map[string]string{"Origin": "http://evil.example:9081"}, "foreign_host"},
 		{"a page whose name resolves to this machine, reading", "GET", "evil.example:9081", loopback, nil, "foreign_host"},
 		{"localhost as a part of the name", "GET", "localhost.evil.example:9081", loopback, nil, "foreign_host"},
