@@ -16,7 +16,7 @@ func TestIndexes(t *testing.T) {
 	awaitLine(t, order, `"missing":"orders.newest_first`)
 	order.stopWell(t, syscall.SIGTERM)
 
-	for _, want := range []string{"14 indexes were built, 0 existed", "0 indexes were built, 14 existed"} {
+	for _, want := range []string{"20 indexes were built, 0 existed", "0 indexes were built, 20 existed"} {
 		status, stdout, stderr := run(t, nil, "notification", "indexes", store)
 		if status != 0 || !strings.Contains(stdout, want) || stderr != "" {
 			t.Errorf("exit status %d, %q, %q, want %q", status, stdout, stderr, want)

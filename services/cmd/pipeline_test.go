@@ -42,10 +42,15 @@ func servers(t *testing.T) []string {
 // test. The management API makes it. By custom its port is the broker's plus 10000.
 func newVhost(t *testing.T, broker string) string {
 	t.Helper()
-	uri, err := amqp.ParseURI(broker)
+	u, err := url.Parse(broker)
 	if err != nil {
-		t.Fatal("TEST_BROKER_URL is not a URL of a broker")
+		t.Fatal("TEST_BROKER_URL is not a URL")
 	}
+	uri, err := amqp.ParseURI(broker) // with its defaults
+	if err != nil {
+		t.Fatal("TEST_BROKER_URL is not the URL of a broker")
+	}
+	u.Host = net.JoinHostPort(uri.Host, fmt.Sprint(uri.Port))
 	address, name := net.JoinHostPort(uri.Host, fmt.Sprint(10_000+uri.Port)), "cmd."+rand.Text()
 	conn, err := net.DialTimeout("tcp", address, patience)
 	if err != nil {
@@ -60,8 +65,8 @@ func newVhost(t *testing.T, broker string) string {
 	}
 	call(http.MethodPut)
 	t.Cleanup(func() { call(http.MethodDelete) })
-	uri.Vhost = name
-	return uri.String()
+	u.Path = "/" + name
+	return u.String()
 }
 
 func dropDatabase(t *testing.T, url, name string) {
