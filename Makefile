@@ -31,6 +31,10 @@ test: ## Run every test, with the race detector, on real servers (it brings them
 test-oldest: ## Test the RabbitMQ adapter on RabbitMQ 3.10, where Debian's packages can bring it up
 	.ci/test-oldest
 
+.PHONY: browser
+browser: ## Test the operators' page in Chromium, on the real program; leave screenshots in the cache
+	.ci/browser
+
 .PHONY: bench
 bench: ## Measure the whole system on real servers, compare three other ways, print tables: BENCH=--quick
 	.ci/try bench $(BENCH)

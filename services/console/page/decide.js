@@ -112,7 +112,7 @@ export function decideAll(action, selection, description, started = () => {}) {
     show(fault, false);
     try {
       const job = await post('/dead-letters/jobs', body(deed()));
-      if (live.state) live.state.jobs = [job, ...live.state.jobs.filter((j) => j.id !== job.id)];
+      if (live.state && !live.state.jobs.some((j) => j.id === job.id)) live.state.jobs = [job, ...live.state.jobs]; // updates know more
       invalidate();
       announce(`${doing} ${plural(job.total, 'dead letter')}.`);
       dialog.close();

@@ -57,7 +57,8 @@ function create(job) {
   const control = (action, label) => h('button', { class: 'small', type: 'button', 'aria-label': `${label}: job ${job.id}`, click: async () => {
     try {
       const next = await post(`/dead-letters/jobs/${encodeURIComponent(job.id)}/${action}`);
-      if (live.state) live.state.jobs = live.state.jobs.map((j) => (j.id === next.id ? next : j));
+      if (live.connection === 'live') return; // an update has what became of it, maybe already
+      live.state.jobs = live.state.jobs.map((j) => (j.id === next.id ? next : j));
       invalidate();
     } catch (problem) {
       announce(problem.message);

@@ -12,7 +12,6 @@ export async function readSession() {
     return true;
   } catch (problem) {
     if (problem.status === 401) return false;
-    if (problem.status === 404) return true; // no rules of access
     throw problem;
   }
 }
