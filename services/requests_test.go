@@ -17,10 +17,12 @@ import (
 
 	"example.com/orderflow/adapters/memory"
 	"example.com/orderflow/ports"
+	"example.com/orderflow/services/access"
 	"example.com/orderflow/services/account"
 	"example.com/orderflow/services/actions"
 	"example.com/orderflow/services/console"
 	"example.com/orderflow/services/deadletters"
+	"example.com/orderflow/services/internal/httpapi"
 	"example.com/orderflow/services/notification"
 	"example.com/orderflow/services/order"
 )
@@ -160,11 +162,12 @@ func newAPIs(t *testing.T) map[string][]api {
 	for _, err := range []error{err2, err3, err4, err5} {
 		must(t, 0, err)
 	}
+	sessions := httpapi.NewOperatorAPI(access.NewGuard(nil, access.Proxy{}, log).Routes(), log)
 	return map[string][]api{
 		"localhost:8080": {orderHandler},
 		"localhost:8081": {notificationHandler},
 		"localhost:9080": {orderAdmin},
-		"localhost:9081": {admin, lettersHandler, actionsHandler, page},
+		"localhost:9081": {admin, lettersHandler, actionsHandler, page, &sessions},
 	}
 }
 

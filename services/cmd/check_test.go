@@ -31,14 +31,14 @@ func TestCheck(t *testing.T) {
 	status, stdout, stderr := run(t, []string{
 		"STORE_URL=mongodb://u:hunter2@localhost:1/orders?timeoutMS=500", "BROKER_URL=amqp://u:hunter2@localhost:1/",
 		"SMTP_URL=smtp://u:hunter2@" + freeAddress(t) + "/?from=shop@example.com", "WEBHOOK_URL=" + webhooks.URL + "/hunter2",
-		"WEBHOOK_ALLOW_PRIVATE=true", "WEBHOOK_SECRET=whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+		"WEBHOOK_ALLOW_PRIVATE=true", "ADMIN_ADDR=:9081", "WEBHOOK_SECRET=whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
 	}, "notification", "check", "--json")
-	if status != 1 || !strings.Contains(stderr, "4 faults") || strings.Count(stderr, "\n") != 1 || strings.Contains(stdout+stderr, "hunter2") {
+	if status != 1 || !strings.Contains(stderr, "5 faults") || strings.Count(stderr, "\n") != 1 || strings.Contains(stdout+stderr, "hunter2") {
 		t.Errorf("exit status %d, %q, %s", status, stderr, stdout)
 	}
 	want := map[string]string{
 		"store server": "start it", "broker server": "start it", "channel email mail server": "check host and port",
-		"channel webhook receiver operator": "list of authorities",
+		"channel webhook receiver operator": "list of authorities", "admin address": "give localhost:9081, or set --admin-tokens-file",
 	}
 	for line := range strings.Lines(stdout) {
 		var f struct {

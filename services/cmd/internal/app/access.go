@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 
+	"example.com/orderflow/ports"
 	"example.com/orderflow/services/access"
 )
 
@@ -87,6 +88,15 @@ func (c *Common) openGuard(log *slog.Logger) error {
 		log.Warn("tokens for operators travel without encryption to the admin address; set --tls-cert and --tls-key (TLS_CERT, TLS_KEY), or put a proxy with a certificate in front", "address", string(c.AdminAddr))
 	}
 	return nil
+}
+
+// CheckAdmin returns what there is to say about who may use the admin address.
+func (c *Common) CheckAdmin() []ports.Finding {
+	f := ports.Finding{What: "address", Value: string(c.AdminAddr)}
+	if err := c.openGuard(slog.New(slog.DiscardHandler)); err != nil {
+		f.Fault, f.WayOut, _ = strings.Cut(err.Error(), "; ")
+	}
+	return []ports.Finding{f}
 }
 
 // checkListener returns an error if the guard asks nobody and other machines reach the listener.

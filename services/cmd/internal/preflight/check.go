@@ -47,12 +47,13 @@ type part struct {
 
 // servers checks store, broker and what the addresses need at once.
 func servers(ctx context.Context, c *app.Common, publishes bool, options app.BrokerOptions) []part {
-	parts := []part{{name: "store"}, {name: "broker"}, {name: "tls"}, {name: "tokens"}}
+	parts := []part{{name: "store"}, {name: "broker"}, {name: "tls"}, {name: "tokens"}, {name: "admin"}}
 	var wg sync.WaitGroup
 	wg.Go(func() { parts[0].found = c.CheckStore(ctx) })
 	wg.Go(func() { parts[1].found = c.CheckBroker(ctx, publishes, options) })
 	wg.Go(func() { parts[2].found = c.CheckTLS() })
 	wg.Go(func() { parts[3].found = c.CheckTokens(ctx) })
+	wg.Go(func() { parts[4].found = c.CheckAdmin() })
 	wg.Wait()
 	return parts
 }
