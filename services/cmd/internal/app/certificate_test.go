@@ -189,6 +189,9 @@ func TestOwnClient(t *testing.T) {
 	if err := getJSON(t.Context(), settings.OwnClient(), "https://"+address+"/readyz", &ready); err != nil || ready.Status != "ready" {
 		t.Errorf("the own service: %+v, %v", ready, err)
 	}
+	if err := getJSON(t.Context(), (&ServerTLS{TLSCert: f.cert, TLSKey: "unreadable"}).OwnClient(), "https://"+address+"/readyz", &ready); err != nil {
+		t.Errorf("without the right to read the key: %v", err)
+	}
 	if r := settings.AskReadiness(t.Context(), "https://"+address); r.Status != "ready" {
 		t.Errorf("the own readiness is %+v", r)
 	}
