@@ -224,3 +224,13 @@ func TestAuthor(t *testing.T) {
 		}
 	}
 }
+
+// The hash of something that people have made up lets nobody in: it could be guessed.
+func TestPasswordsAreNoTokens(t *testing.T) {
+	p := newPeople(t)
+	p.write(t, "ann operator 5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8") // of password
+	h := behind(NewGuard(p.open(t, quiet), Proxy{}, quiet))
+	if w := send(h, request("GET", "/channels", "", "Authorization", "Bearer password")); w.Code != http.StatusUnauthorized {
+		t.Errorf("answered %d %s", w.Code, w.Body)
+	}
+}
