@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { checkAccess, open, orderflow, receiver, screenshot, see } from './support.mjs';
+import { checkAccess, checkWidth, open, orderflow, receiver, screenshot, see } from './support.mjs';
 
 test('a viewer looks, an operator acts', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'tokens-'));
@@ -26,8 +26,16 @@ test('a viewer looks, an operator acts', async (t) => {
   };
 
   await see(page.getByRole('heading', { name: 'Sign in to orderflow' }));
-  await checkAccess(page, 'the login');
-  await screenshot(page, 'login-light-1280');
+  for (const colorScheme of ['light', 'dark']) {
+    for (const width of [1280, 360]) {
+      await page.emulateMedia({ colorScheme });
+      await page.setViewportSize({ width, height: 760 });
+      await checkWidth(page, 'the login');
+      await checkAccess(page, 'the login');
+      await screenshot(page, `login-${colorScheme}-${width}`);
+    }
+  }
+  await page.setViewportSize({ width: 1280, height: 800 });
   await signIn('wrong');
   await see(page.getByText('This token is not known.'));
 

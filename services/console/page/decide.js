@@ -50,6 +50,9 @@ export const decideCommands = (letter) => commands('As a command', () => [
     { label: `${words[action].verb}: command`, text: command('dead-letters', action, letter.id) },
   ])]);
 
+// The flags of the command that select the same letters.
+const flags = (select) => Object.entries(select).map(([name, value]) => (value === true ? `--${name}` : `--${name === 'user_id' ? 'user' : name}=${value}`));
+
 // Asks for a decision about all letters of the selection, described in words, and starts a job.
 export function decideAll(action, selection, description, started = () => {}) {
   const { verb, doing, effect } = words[action];
@@ -77,8 +80,7 @@ export function decideAll(action, selection, description, started = () => {}) {
     commands('As a command', () => [
       { label: 'Dry run', text: curl('POST', '/dead-letters/jobs', body({ dry_run: true })) },
       { label: `${verb}: request`, text: curl('POST', '/dead-letters/jobs', body(deed())) },
-      ...(Object.keys(select).every((name) => name === 'reason' || name === 'all')
-        ? [{ label: `${verb}: command`, text: command('dead-letters', action, select.reason ? `--reason=${select.reason}` : '--all') }] : []),
+      { label: `${verb}: command`, text: command('dead-letters', action, ...flags(select)) },
     ]));
 
   async function dryRun() {
