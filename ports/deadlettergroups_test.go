@@ -9,7 +9,6 @@ import (
 )
 
 func TestReasonGroup(t *testing.T) {
-	const gap = "…"
 	for reason, want := range map[string]string{
 		"":               "",
 		"time out":       "time out",

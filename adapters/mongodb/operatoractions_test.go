@@ -2,6 +2,7 @@ package mongodb_test
 
 import (
 	"fmt"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -13,7 +14,7 @@ import (
 
 // A list skips and counts actions that another program has stored or changed.
 func TestUnreadableActions(t *testing.T) {
-	store := openWith(t, mongodb.Options{})
+	store := openWith(t, mongodb.Options{Logger: slog.New(slog.DiscardHandler)})
 	at := time.Now().UTC().Truncate(time.Second)
 	readable := func(id string) bson.M {
 		return bson.M{"_id": id, "at": at, "by": "ann", "action": "replay", "target": "", "reason": "", "outcome": "unknown"}
