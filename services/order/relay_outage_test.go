@@ -197,8 +197,8 @@ func TestRelayAllRefused(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var log bytes.Buffer
 				s := newSystem(new(outbox), &broker{err: errors.New("no queue takes it")}, slog.New(slog.NewTextHandler(&log, nil)))
+				s.add(t, 1, tt.together) // before the relay runs, so that it meets them together
 				s.run(t)
-				s.add(t, 1, tt.together)
 				began := time.Now()
 				for n := tt.together; n < tt.events; n++ {
 					s.add(t, n+1, n+1)
