@@ -206,18 +206,24 @@ func (s *Store) countLetter(ctx context.Context, id, subscription string, from, 
 	return nil
 }
 
-// stateOf returns the letter's state, or none.
-func (d *DeadLetters) stateOf(ctx context.Context, id string) (state ports.DeadLetterState, subscription string, err error) {
+// stateOf returns the letter's state, or none, and when it failed the last time.
+func (d *DeadLetters) stateOf(ctx context.Context, id string) (state ports.DeadLetterState, subscription string, latest time.Time, err error) {
 	document, err := d.store.deadLetters.FindOne(ctx, retainedWithID(time.Now(), id)).Raw()
 	if errors.Is(err, mongo.ErrNoDocuments) {
-		return "", "", nil
+		return "", "", latest, nil
 	}
 	if err != nil {
-		return "", "", classify(ctx, err)
+		return "", "", latest, classify(ctx, err)
 	}
 	text, _ := document.Lookup("state").StringValueOK()
 	subscription, _ = document.Lookup("subscription").StringValueOK()
-	return ports.DeadLetterState(text), subscription, nil
+	if failures, ok := document.Lookup("failures").ArrayOK(); ok {
+		if values, err := failures.Values(); err == nil && len(values) > 0 { // sorted
+			newest, _ := values[len(values)-1].DocumentOK()
+			latest, _ = newest.Lookup("last_failure").TimeOK()
+		}
+	}
+	return ports.DeadLetterState(text), subscription, latest, nil
 }
 
 // Account implements [ports.DeadLetters].

@@ -76,12 +76,12 @@ func TestCheck(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	want(check(mongodb.Options{}), "indexes 12 of 14: missing: orders.waiting, deliveries.due; build them by the command indexes")
+	want(check(mongodb.Options{}), "indexes 18 of 20: missing: orders.waiting, deliveries.due; build them by the command indexes")
 
 	p.refuse(13, "insert", "delete")
 	want(check(mongodb.Options{}),
-		"right insert in orders, deliveries", "right remove in orders, deliveries, delivery_claims, dead_letters, contacts, channels, pauses, owners, counts, totals, openings: the server refuses it",
-		"indexes 12 of 14")
+		"right insert in orders, deliveries", "right remove in orders, deliveries, delivery_claims, dead_letters, contacts, channels, pauses, operator_actions, owners, counts, totals, openings: the server refuses it",
+		"indexes 18 of 20")
 	p.refuse(100, "update")
 	faults := check(mongodb.Options{})
 	if !strings.HasPrefix(faults[0], "write concern") || !strings.Contains(faults[0], "bring up enough members") {

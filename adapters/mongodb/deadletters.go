@@ -57,22 +57,17 @@ func (d *DeadLetters) Put(ctx context.Context, letter ports.DeadLetter) (err err
 			"$each": bson.A{failureDocument(letter.Failure)}, "$sort": bson.M{"last_failure": 1}, "$slice": -ports.MaxFailures,
 		}},
 	}
-	before, subscription, err := d.stateOf(ctx, letter.ID)
+	before, subscription, latest, err := d.stateOf(ctx, letter.ID)
 	if err != nil {
 		return err
 	}
-	if before == "" {
+	if !letter.Failure.LastFailure.Before(latest) {
 		change["$set"] = bson.M{"state": string(ports.Waiting), "reason_group": ports.ReasonGroup(letter.Failure.Reason)}
 	}
 	for {
 		filter := retainedWithID(time.Now(), letter.ID)
 		filter["failures.last_failure"] = bson.M{"$ne": letter.Failure.LastFailure}
-		result, err := d.store.deadLetters.UpdateOne(ctx, filter, change, options.UpdateOne().SetUpsert(true))
-		if err == nil && result.UpsertedCount == 0 {
-			if err := d.regroup(ctx, letter.ID); err != nil {
-				return err
-			}
-		}
+		_, err := d.store.deadLetters.UpdateOne(ctx, filter, change, options.UpdateOne().SetUpsert(true))
 		if err == nil {
 			return d.store.countLetter(ctx, letter.ID, subscription, before, ports.Waiting)
 		}
@@ -91,24 +86,6 @@ func (d *DeadLetters) Put(ctx context.Context, letter ports.DeadLetter) (err err
 			return classify(ctx, err)
 		}
 	}
-}
-
-// regroup sets the group of a letter that has failed again. If another failure is stored at
-// the same time, the call that stored it does so.
-func (d *DeadLetters) regroup(ctx context.Context, id string) error {
-	record, err := d.Get(ctx, id)
-	switch {
-	case errors.Is(err, ports.ErrNotFound) || errors.As(err, new(*ports.UnreadableError)):
-		return nil
-	case err != nil:
-		return err
-	}
-	sameFailures := bson.M{"_id": id, "$expr": failedAt(record)}
-	group := bson.M{"reason_group": ports.ReasonGroup(record.LatestFailure().Reason)}
-	if _, err := d.store.deadLetters.UpdateOne(ctx, sameFailures, bson.M{"$set": group}); err != nil {
-		return classify(ctx, err)
-	}
-	return nil
 }
 
 // explain returns the cause of an update's error. A server may refuse to update a

@@ -66,7 +66,7 @@ func TestDeadLetterDocument(t *testing.T) {
 			{Key: "reason", Value: "no"}, {Key: "attempts", Value: int32(5)},
 			{Key: "first_failure", Value: first}, {Key: "last_failure", Value: last},
 		}},
-		"since": first, "state": "waiting",
+		"since": first, "state": "waiting", "reason_group": "no",
 	}
 	if diff := cmp.Diff(want, kept()); diff != "" {
 		t.Errorf("put (-want +got):\n%s", diff)

@@ -157,10 +157,9 @@
 // a dead letter whose message takes more than 15 MiB, because a document takes at
 // most 16 MiB. The same holds for what operators did, a year after it began.
 //
-// Groups counts dead letters by reason_group, which a write of its own sets when a letter
-// fails again: if the process dies before, it stays that of the failure before. Dead letters
-// of earlier versions have no reason_group until they fail again, and are found by no type,
-// user or group.
+// Groups counts dead letters by reason_group, that of the latest failure. If two failures of
+// one letter are put at once, it may be that of the other. Dead letters of earlier versions
+// have no reason_group until they fail again, and are found by no type, user or group.
 //
 // # Accounts
 //

@@ -75,7 +75,8 @@ func TestReadsStoredForms(t *testing.T) {
 	}
 	contact, err6 := store.Contacts().Get(ctx, "ann")
 	pauses, err7 := store.ChannelStates().Pauses(ctx)
-	if err := errors.Join(err1, err2, err3, err4, err5, err6, err7); err != nil {
+	acts, err8 := store.OperatorActions().List(ctx, ports.OperatorActionQuery{Limit: 100})
+	if err := errors.Join(err1, err2, err3, err4, err5, err6, err7, err8); err != nil {
 		t.Fatal(err)
 	}
 	waiting := make(map[domain.EventID]domain.Event, len(due))
@@ -84,7 +85,7 @@ func TestReadsStoredForms(t *testing.T) {
 	}
 	checkReadAs(t, map[string]any{
 		"orders": orders, "waiting_events": events, "notifications": notifications, "waiting_notifications": waiting,
-		"dead_letters": letters, "contact": contact, "pauses": pauses,
+		"dead_letters": letters, "contact": contact, "pauses": pauses, "operator_actions": acts,
 	})
 }
 
@@ -190,7 +191,9 @@ func fillForms(t *testing.T, store *mongodb.Store) {
 	err = errors.Join(err, getErr, store.DeadLetters().Settle(ctx, record, ports.Discarded, "ann"),
 		store.Contacts().Put(ctx, ports.Contact{UserID: "ann", Language: "en", Addresses: map[string]string{"email": "a@example.com"}, Off: []string{"webhook"}, UpdatedAt: epoch}),
 		store.ChannelStates().Pause(ctx, ports.Pause{PauseKey: domain.PauseKey{Channel: "email"}, Kind: ports.Breaker, Reason: "503", Since: epoch, Probe: epoch, Probes: 1}),
-		store.ChannelStates().Pause(ctx, ports.Pause{PauseKey: domain.PauseKey{Channel: "log"}, Kind: ports.Manual, By: "ann", Since: epoch}))
+		store.ChannelStates().Pause(ctx, ports.Pause{PauseKey: domain.PauseKey{Channel: "log"}, Kind: ports.Manual, By: "ann", Since: epoch}),
+		store.OperatorActions().Begin(ctx, ports.OperatorAction{ID: "a", At: time.Now(), By: "ann", Action: "replay", Target: "all", Reason: "mended"}),
+		store.OperatorActions().End(ctx, "a", ports.ActionEnd{EndedAt: time.Now(), Outcome: ports.ActionDone, Count: 1}))
 	if err != nil {
 		t.Fatal(err)
 	}
