@@ -1,6 +1,7 @@
 package access
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -59,6 +60,9 @@ func (g *Guard) Asks() bool { return g.tokens != nil || g.proxy.Header != "" }
 
 // Handler returns the handler behind the guard. It must be inside [httpapi.ForOperators].
 func (g *Guard) Handler(next http.Handler) http.Handler {
+	for _, reason := range []string{noToken, wrongToken, slowedDown, wrongRole} {
+		g.metrics.Get(nil, g.MeterProvider).Refused(context.Background(), reason, 0) // from now on an increase is seen
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		caller, err := g.callerOf(r)
 		if err == nil {
@@ -125,25 +129,33 @@ func (g *Guard) check(secret string) (Token, error) {
 	return Token{}, errWrong
 }
 
+// Why requests are refused, in the metrics.
+const (
+	noToken    = "no_token"
+	wrongToken = "wrong_token"
+	slowedDown = "slowed_down"
+	wrongRole  = "role"
+)
+
 // refuse answers a request that is not allowed: the error is an [*httpapi.Unauthenticated],
 // or errRole.
 func (g *Guard) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	reason := "no_token"
+	reason := noToken
 	var p *httpapi.Problem
 	switch {
 	case errors.As(err, &p):
-		reason = "role"
+		reason = wrongRole
 	case errors.Is(err, errWrong):
-		reason = "wrong_token"
+		reason = wrongToken
 		if allowed, wait := g.wrong.Take(r); !allowed {
-			reason = "slowed_down"
+			reason = slowedDown
 			err = &httpapi.Problem{
 				Status: http.StatusTooManyRequests, Code: "wrong_tokens", RetryAfter: wait, Counted: true,
 				Detail: fmt.Sprintf("more than %d wrong tokens in a minute came from this address", maxWrong),
 			}
 		}
 	}
-	g.metrics.Get(nil, g.MeterProvider).Refused(r.Context(), reason)
+	g.metrics.Get(nil, g.MeterProvider).Refused(r.Context(), reason, 1)
 	if !errors.As(err, &p) {
 		err = g.refusals.Unauthenticated(w, r, err, g.log)
 	}

@@ -186,7 +186,7 @@ func TestAddressesAreMasked(t *testing.T) {
 				t.Errorf("dead letter: %s", reason)
 			}
 		}
-		for _, a := range w.alerts.all {
+		for _, a := range w.alerts.list() {
 			if strings.Contains(a.Answer, "ann.lee@") {
 				t.Errorf("alert: %+v", a)
 			}

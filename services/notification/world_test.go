@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -249,11 +250,15 @@ func (a *alerts) Alert(alert notification.Alert) {
 	a.all = append(a.all, alert)
 }
 
-// kinds returns the alerts as "kind channel receiver".
-func (a *alerts) kinds() (all []string) {
+func (a *alerts) list() []notification.Alert {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for _, alert := range a.all {
+	return slices.Clone(a.all)
+}
+
+// kinds returns the alerts as "kind channel receiver".
+func (a *alerts) kinds() (all []string) {
+	for _, alert := range a.list() {
 		all = append(all, strings.Join(strings.Fields(string(alert.Kind)+" "+alert.Channel+" "+alert.Receiver), " "))
 	}
 	return all

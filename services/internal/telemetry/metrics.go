@@ -67,9 +67,9 @@ func (t *Telemetry) Stalled(ctx context.Context, place string, times int) {
 	t.stalls.add(ctx, times, labels{place})
 }
 
-// Refused counts a request to the admin address that was refused.
-func (t *Telemetry) Refused(ctx context.Context, reason string) {
-	t.refused.add(ctx, 1, labels{reason})
+// Refused counts requests to the admin address that were refused; 0 makes the counter begin.
+func (t *Telemetry) Refused(ctx context.Context, reason string, times int) {
+	t.refused.add(ctx, times, labels{reason})
 }
 
 // Published records a call to the broker and its answers.

@@ -61,7 +61,7 @@ func TestMetrics(t *testing.T) {
 		tel.Confirmed(ctx, -time.Second) // a clock that was set back
 		tel.Marked(ctx, 3)
 		tel.Stalled(ctx, "outbox", 1)
-		tel.Refused(ctx, "role")
+		tel.Refused(ctx, "role", 1)
 		tel.Handled(ctx, "mail", "done")
 		tel.Recorded(ctx, "mail", "sent")
 		tel.Notified(ctx, "mail", time.Second)
