@@ -56,7 +56,7 @@ func (o *OrdersAt) OrderStore() account.OrderStore {
 
 // remoteClient returns a client that sends the token, with few connections, because an admin address serves few.
 func remoteClient() *http.Client {
-	return WithToken(&http.Client{Transport: &http.Transport{MaxConnsPerHost: 2, MaxIdleConns: 1, IdleConnTimeout: time.Minute}})
+	return withAdminToken(&http.Client{Transport: &http.Transport{MaxConnsPerHost: 2, MaxIdleConns: 1, IdleConnTimeout: time.Minute}})
 }
 
 // OpenOffice returns the office that draws up the account of a program that notifies.

@@ -59,7 +59,7 @@ func (c *Common) statusHandler(log *slog.Logger) http.Handler {
 
 // AskAdmin asks the running service at its admin address, and decodes the answer.
 func (c *Common) AskAdmin(ctx context.Context, path string, into any) error {
-	err := getJSON(ctx, WithToken(c.OwnClient()), c.URL(c.AdminAddr)+path, into)
+	err := getJSON(ctx, withAdminToken(c.OwnClient()), c.URL(c.AdminAddr)+path, into)
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		err = fmt.Errorf("%s: %w", c.URL(c.AdminAddr), errNobodyListens)
 	}

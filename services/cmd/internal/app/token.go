@@ -33,16 +33,25 @@ func ownToken() (string, error) {
 
 // WithToken makes the client send the token, if there is one, and follow no redirects, which
 // could lead it to others. The token's file is read for each request, so it may change.
-func WithToken(client *http.Client) *http.Client {
-	client.Transport = sender{client.Transport}
+func WithToken(client *http.Client) *http.Client { return withSender(client, sender{}) }
+
+// withAdminToken does so for a client of admin addresses. An answer that refuses the token is
+// an error, which names the setting.
+func withAdminToken(client *http.Client) *http.Client { return withSender(client, sender{admin: true}) }
+
+func withSender(client *http.Client, s sender) *http.Client {
+	s.RoundTripper = client.Transport
+	client.Transport = s
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return client
 }
 
-type sender struct{ http.RoundTripper }
+type sender struct {
+	http.RoundTripper
+	admin bool // an admin address gets the requests
+}
 
-// RoundTrip sends the request with the token. An answer that refuses the token is an error,
-// which names the setting.
+// RoundTrip sends the request with the token.
 func (s sender) RoundTrip(r *http.Request) (*http.Response, error) {
 	token, err := ownToken()
 	if err != nil {
@@ -53,8 +62,8 @@ func (s sender) RoundTrip(r *http.Request) (*http.Response, error) {
 		r.Header.Set("Authorization", "Bearer "+token)
 	}
 	response, err := s.RoundTripper.RoundTrip(r)
-	if err != nil {
-		return nil, err
+	if err != nil || !s.admin {
+		return response, err
 	}
 	switch response.StatusCode {
 	case http.StatusUnauthorized:
