@@ -49,18 +49,7 @@ func addToken(path string, token access.Token) (err error) {
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		path = target
 	}
-	text, info, err := readTokens(path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if text != "" && !strings.HasSuffix(text, "\n") {
-		text += "\n"
-	}
-	text += token.String() + "\n"
-	if _, err := access.ParseTokens(strings.NewReader(text)); err != nil {
-		return fmt.Errorf("nothing was added: %w", err)
-	}
-	next, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	next, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) // before the file is read: two that add tokens would lose one
 	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("another token is being added; if none is, remove %s", path+".new")
 	}
@@ -73,6 +62,17 @@ func addToken(path string, token access.Token) (err error) {
 			_ = os.Remove(next.Name())
 		}
 	}()
+	text, info, err := readTokens(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if text != "" && !strings.HasSuffix(text, "\n") {
+		text += "\n"
+	}
+	text += token.String() + "\n"
+	if _, err := access.ParseTokens(strings.NewReader(text)); err != nil {
+		return fmt.Errorf("nothing was added: %w", err)
+	}
 	if _, err := next.WriteString(text); err != nil {
 		return err
 	}
