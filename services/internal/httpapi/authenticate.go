@@ -8,6 +8,7 @@ import (
 
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
+	"example.com/orderflow/services/internal/mask"
 	"example.com/orderflow/services/internal/statelog"
 )
 
@@ -34,7 +35,7 @@ func NoUser() error {
 
 // Refusals answers requests of senders who are not known or who may not do this. The answers
 // have the challenges of RFC 6750. The zero Refusals is ready for use.
-type Refusals struct{ unauthenticated statelog.Minutely }
+type Refusals struct{ unauthenticated, unchecked statelog.Minutely }
 
 // Unauthenticated returns the problem of a request that was not authenticated. The error is
 // an [*Unauthenticated], or [ports.ErrUnavailable] if that can't be known now. Any other
@@ -43,7 +44,12 @@ func (f *Refusals) Unauthenticated(w http.ResponseWriter, r *http.Request, err e
 	var u *Unauthenticated
 	switch {
 	case errors.Is(err, ports.ErrUnavailable):
-		return Unavailable("the token can't be checked now; nothing was done", err)
+		f.unchecked.Note(func(count int) { // anybody can send such tokens
+			log.WarnContext(r.Context(), "requests are refused: their tokens can't be checked now", "since_last_line", count, "last_client", r.RemoteAddr, "error", mask.Error(err))
+		})
+		p := Unavailable("the token can't be checked now; nothing was done", err)
+		p.Counted = true
+		return p
 	case !errors.As(err, &u):
 		return err
 	}
