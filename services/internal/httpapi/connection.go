@@ -101,6 +101,7 @@ func (c *connection) endHeader() {
 func (c *connection) Close() error {
 	if c.raw != nil {
 		c.raw.closing.Store(true)
+		_ = c.raw.SetWriteDeadline(time.Now().Add(farewellTime)) // also of an answer of TLS itself, for which tls.Conn would wait
 	}
 	return c.Conn.Close()
 }

@@ -32,7 +32,8 @@ func (c *connection) secured(config *tls.Config, log *slog.Logger) {
 	c.Conn, c.log = c.tls, log
 }
 
-// handshake completes the handshake by TLS. The server has set the time limit of its reads.
+// handshake completes the handshake by TLS. The server has set the time limit of its reads. The
+// one of its writes lasts until the header was read: a client may ask TLS for answers.
 func (c *connection) handshake() error {
 	_ = c.raw.SetWriteDeadline(time.Now().Add(headerTimeout))
 	if err := c.tls.Handshake(); err != nil {
@@ -43,7 +44,6 @@ func (c *connection) handshake() error {
 		c.log.Debug("a handshake by TLS has failed", "client", c.RemoteAddr().String(), "error", err)
 		return err
 	}
-	_ = c.raw.SetWriteDeadline(time.Time{})
 	c.raw.left = -1
 	state := c.tls.ConnectionState()
 	c.state = &state

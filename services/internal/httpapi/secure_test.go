@@ -210,3 +210,39 @@ func TestRoomByTLS(t *testing.T) {
 		}
 	})
 }
+
+// A connection whose own answer by TLS is not read, such as one to a change of keys, can be
+// closed at once: whoever closes it may have a lock.
+func TestCloseWhileTLSAnswers(t *testing.T) {
+	config, clientConfig := newTLS(t)
+	plain, raw := net.Pipe()
+	defer raw.Close()
+	c := &connection{Conn: plain}
+	c.secured(config, discardLog)
+	read := make(chan error, 1)
+	go func() {
+		_, err := c.Read(make([]byte, 1))
+		read <- err
+	}()
+	client := tls.Client(raw, clientConfig)
+	go io.WriteString(client, "x") // with the handshake
+	if err := <-read; err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		_, err := c.Read(make([]byte, 1))
+		read <- err
+	}()
+	if _, err := raw.Write([]byte{23, 3, 3, 0, 20, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20}); err != nil { // a wrong record: its answer is an alert
+		t.Fatal(err)
+	}
+	if _, err := raw.Read(make([]byte, 1)); err != nil { // and no more of it
+		t.Fatal(err)
+	}
+	began := time.Now()
+	_ = c.Close()
+	if waited := time.Since(began); waited >= headerTimeout/2 {
+		t.Errorf("closing has waited %v", waited)
+	}
+	<-read
+}
