@@ -164,7 +164,7 @@ func TestTokensByHTTPS(t *testing.T) {
 	if err := healthy(); err != nil {
 		t.Error(err)
 	}
-	for token, want := range map[string]string{"": "asks for a token", ann.token: "does not show the orders of all users", auditor.token: "audited in"} {
+	for token, want := range map[string]string{"": "asks for a token: set ORDERFLOW_TOKEN to a valid one with the scope orders:read:all", "eyJx": "error=\"invalid_token\"", ann.token: "does not show the orders of all users", auditor.token: "audited in"} {
 		_, _, stderr := run(t, append(settings, "SSL_CERT_FILE="+authority.File, "ORDERFLOW_TOKEN="+token), "orderflow", "audit", "--orders=https://"+strings.Replace(orders, "127.0.0.1", "localhost", 1))
 		if !strings.Contains(stderr, want) || strings.Contains(stderr, "eyJ") {
 			t.Errorf("audit with %.5q: %s", token, stderr)
