@@ -2,6 +2,7 @@ package access
 
 import (
 	"context"
+	"net"
 	"net/http"
 
 	"example.com/orderflow/services/internal/author"
@@ -49,13 +50,17 @@ func CallerOf(ctx context.Context) (Caller, bool) {
 	return c, ok
 }
 
-// Author returns the author of what a request does: the caller's name, or the address of
-// the connection if nobody is asked for a name.
+// Author returns the author of what a request does: the caller's name, or the host at the
+// other end of the connection if nobody is asked for a name.
 func Author(r *http.Request) string {
 	if c, _ := CallerOf(r.Context()); c.Name != "" {
 		return c.Name
 	}
-	return "http " + r.RemoteAddr
+	host, _, err := net.SplitHostPort(r.RemoteAddr) // the port differs from connection to connection
+	if err != nil {
+		host = r.RemoteAddr
+	}
+	return "http " + host
 }
 
 // AuthorField returns the optional field "by" of a request's body, and sets by to the

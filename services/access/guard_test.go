@@ -140,7 +140,7 @@ func TestForeignOrigin(t *testing.T) {
 func TestOpen(t *testing.T) {
 	g := NewGuard(nil, Proxy{}, quiet)
 	h := behind(g)
-	if w := send(h, request("POST", "/channels", "", "Authorization", "Bearer x", "X-Forwarded-User", "eve")); w.Code != http.StatusOK || w.Body.String() != " operator open http 10.9.8.7:4711" {
+	if w := send(h, request("POST", "/channels", "", "Authorization", "Bearer x", "X-Forwarded-User", "eve")); w.Code != http.StatusOK || w.Body.String() != " operator open http 10.9.8.7" {
 		t.Errorf("answered %d %q", w.Code, w.Body)
 	}
 	if w := send(h, request("GET", SessionPath, "")); w.Code != http.StatusOK || strings.TrimSpace(w.Body.String()) != `{"name":"","role":"operator","by":"open"}` {
@@ -203,7 +203,7 @@ func TestAuthor(t *testing.T) {
 		body   string
 		want   string // empty: refused
 	}{
-		"nobody is asked":  {Caller{Role: Operator, By: Open}, `{}`, "http 10.9.8.7:4711"},
+		"nobody is asked":  {Caller{Role: Operator, By: Open}, `{}`, "http 10.9.8.7"},
 		"a name is given":  {Caller{Role: Operator, By: Open}, `{"by":"ann"}`, "ann"},
 		"an unclean name":  {Caller{Role: Operator, By: Open}, `{"by":" ann"}`, ""},
 		"known":            {Caller{"opal", Operator, ByToken}, `{}`, "opal"},

@@ -23,7 +23,7 @@ func TestLogLevel(t *testing.T) {
 	}{
 		{"", http.StatusOK, "error", ""},
 		{`{"level":"debug","by":"ann"}`, http.StatusOK, "debug", `"level":"INFO","msg":"the log level was changed","from":"error","to":"debug","by":"ann"`},
-		{`{"level":"warn"}`, http.StatusOK, "warn", `"from":"debug","to":"warn","by":"http 127.0.0.1:`},
+		{`{"level":"warn"}`, http.StatusOK, "warn", `"from":"debug","to":"warn","by":"http 127.0.0.1"`},
 		{`{"level":"error","by":"bob"}`, http.StatusOK, "error", `"level":"WARN","msg":"the log level was changed","from":"warn","to":"error","by":"bob"`},
 		{`{"level":"loud"}`, http.StatusUnprocessableEntity, "error", ""},
 		{`{"level":"INFO"}`, http.StatusUnprocessableEntity, "error", ""},

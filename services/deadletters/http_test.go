@@ -254,7 +254,7 @@ func TestHandlerRecordsAuthor(t *testing.T) {
 		want  string // SettledBy; empty: 422
 	}{
 		{`,"by":"ann@desk"`, "ann@desk"},
-		{``, "http 192.0.2.1:1234"},
+		{``, "http 192.0.2.1"},
 		{`,"by":"` + longest + `"`, longest},
 		{`,"by":"` + longest + `界"`, ""},
 		{`,"by":""`, ""},
