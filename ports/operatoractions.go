@@ -50,7 +50,7 @@ type ActionEnd struct {
 	EndedAt time.Time // zero: it has not ended
 	Outcome ActionOutcome
 	Count   int    // how many records it has changed
-	Error   string // why it failed; empty unless it has
+	Error   string // why it failed, or how it was stopped; empty unless it was
 }
 
 // ActionOutcome is what an action came to.

@@ -30,8 +30,11 @@ var recently = time.Now().UTC().Truncate(time.Second).Add(-24 * time.Hour)
 // nthEnd returns an end of the nth action.
 func nthEnd(n int) ports.ActionEnd {
 	end := ports.ActionEnd{EndedAt: nthAction(n).At.Add(time.Duration(n) * time.Millisecond), Outcome: ports.ActionDone, Count: n}
-	if n%2 == 1 {
+	switch n % 4 {
+	case 1, 3:
 		end.Outcome, end.Error = ports.ActionFailed, "error "+strconv.Itoa(n)
+	case 2:
+		end.Error = "stopped after " + strconv.Itoa(n)
 	}
 	return end
 }

@@ -138,15 +138,26 @@ const endTimeout = 5 * time.Second
 // End writes how the action has ended, even if ctx has ended. If that fails, End logs it,
 // and the outcome stays unknown.
 func (r *Running) End(ctx context.Context, count int, err error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
-	defer cancel()
-	end := ports.ActionEnd{EndedAt: now(), Outcome: ports.ActionDone, Count: count}
+	end := ports.ActionEnd{Outcome: ports.ActionDone, Count: count}
 	if err != nil {
 		end.Outcome, end.Error = ports.ActionFailed, ErrorText(err)
 	}
+	r.end(ctx, end)
+}
+
+// EndEarly is End of an action that was stopped before it was through, which is no failure.
+// how says who has stopped it, and when.
+func (r *Running) EndEarly(ctx context.Context, count int, how string) {
+	r.end(ctx, ports.ActionEnd{Outcome: ports.ActionDone, Count: count, Error: visible(mask.Text(how), maxError)})
+}
+
+func (r *Running) end(ctx context.Context, end ports.ActionEnd) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
+	defer cancel()
+	end.EndedAt = now()
 	if err := r.journal.store.End(ctx, r.id, end); err != nil {
 		r.journal.log.ErrorContext(ctx, "the end of an operator's action was not recorded", "action_id", r.id,
-			"outcome", string(end.Outcome), "count", count, "error", mask.Error(err))
+			"outcome", string(end.Outcome), "count", end.Count, "error", mask.Error(err))
 	}
 }
 

@@ -97,11 +97,32 @@ func (s *Service) decideAll(ctx context.Context, decision Decision, ids []string
 func (d *Deciding) End(ctx context.Context, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if err == nil && d.failed > 0 {
-		err = fmt.Errorf("%d of %d dead letters could not be %s; the first: %s",
-			d.failed, d.done+d.failed, d.decision.Action.Past(), actions.ErrorText(d.first))
+	if err == nil {
+		err = d.fault()
 	}
 	if d.running != nil {
 		d.running.End(ctx, d.done, err)
 	}
+}
+
+// endEarly is End of what was stopped before the last of all dead letters, as how says. It has
+// failed only if some of them could not be decided about.
+func (d *Deciding) endEarly(ctx context.Context, how string, all int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	how = fmt.Sprintf("%s after %d of %d dead letters", how, d.done, all)
+	if err := d.fault(); err != nil {
+		d.running.End(ctx, d.done, fmt.Errorf("%s; %w", how, err))
+		return
+	}
+	d.running.EndEarly(ctx, d.done, how)
+}
+
+// fault says how many dead letters could not be decided about, if any.
+func (d *Deciding) fault() error {
+	if d.failed == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d of %d dead letters could not be %s; the first: %s",
+		d.failed, d.done+d.failed, d.decision.Action.Past(), actions.ErrorText(d.first))
 }

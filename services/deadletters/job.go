@@ -73,6 +73,7 @@ type job struct {
 	mu      sync.Mutex
 	job     Job
 	stop    bool
+	by      string        // who has stopped it
 	changed chan struct{} // closed when an operator changes something
 }
 
@@ -89,14 +90,14 @@ func (j *job) update(change func(*Job)) {
 }
 
 // control changes the job as an operator asks. [ErrJobEnded] is returned when it has ended.
-func (j *job) control(state JobState) (Job, error) {
+func (j *job) control(state JobState, by string) (Job, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.job.Ended() || j.stop {
 		return j.job, ErrJobEnded
 	}
 	if state == JobStopped {
-		j.stop = true
+		j.stop, j.by = true, by
 	} else {
 		j.job.State = state
 	}
@@ -145,9 +146,23 @@ func (j *job) run(ctx context.Context) {
 	})
 	end := j.snapshot()
 	j.begun.done, j.begun.failed, j.begun.first = end.Done, end.Failed, errors.New(end.FirstError)
-	j.begun.End(ctx, err)
+	if end.State == JobStopped {
+		j.begun.endEarly(ctx, j.stopped(), end.Total)
+	} else {
+		j.begun.End(ctx, err)
+	}
 	j.service.log.InfoContext(ctx, "job ended", "job", end.ID, "decision", string(end.Action), "by", end.By, "state", string(end.State),
 		"total", end.Total, "done", end.Done, "skipped", end.Skipped, "failed", end.Failed)
+}
+
+// stopped says who has stopped the job.
+func (j *job) stopped() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if !j.stop {
+		return "stopped with the service"
+	}
+	return "stopped by " + j.by
 }
 
 // note keeps the first error.

@@ -178,9 +178,10 @@ func (s *Service) controlJob(ctx context.Context, id string, state JobState, by 
 	if err != nil {
 		return Job{}, err
 	}
-	now, err := found.control(state)
+	by = author.Clean(by)
+	now, err := found.control(state, by)
 	if err == nil {
-		s.log.InfoContext(ctx, "job changed", "job", id, "state", string(state), "by", author.Clean(by))
+		s.log.InfoContext(ctx, "job changed", "job", id, "state", string(state), "by", by)
 	}
 	return now, err
 }

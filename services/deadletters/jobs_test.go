@@ -444,11 +444,42 @@ func TestJobIsRecorded(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		w.stop()
 		stopped, err := w.service.Job(job.ID)
-		if a := latest(); err != nil || a.Outcome != ports.ActionFailed || a.Count != stopped.Done || a.Count == 0 || a.Count == 20 || a.Error != "stopped" {
+		if a := latest(); err != nil || a.Outcome != ports.ActionDone || a.Count != stopped.Done || a.Count == 0 || a.Count == 20 ||
+			a.Error != fmt.Sprintf("stopped with the service after %d of 20 dead letters", a.Count) {
 			t.Errorf("after a stop the action is %+v, and the job %+v", a, stopped)
 		}
 		if n := w.waiting(); n != 20-stopped.Done {
 			t.Errorf("%d letters wait, want %d", n, 20-stopped.Done)
 		}
 	})
+}
+
+// A job that was stopped has not failed, unless a letter has.
+func TestStoppedJobIsRecorded(t *testing.T) {
+	for fault, want := range map[string]ports.ActionEnd{
+		"": {Outcome: ports.ActionDone, Count: 4, Error: "stopped by bob after 4 of 20 dead letters"},
+		"l0001": {Outcome: ports.ActionFailed, Count: 3,
+			Error: "stopped by bob after 3 of 20 dead letters; 1 of 4 dead letters could not be replayed; the first: too large"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newJobWorld(t, 20)
+			if fault != "" {
+				w.queue.fail(errors.New("too large"), fault)
+			}
+			job := w.start(replayAll(1))
+			time.Sleep(3500 * time.Millisecond)
+			if _, err := w.service.StopJob(t.Context(), job.ID, " bob"); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+			page, err := w.actions.List(t.Context(), ports.OperatorActionQuery{Limit: 10})
+			if err != nil || len(page.Actions) != 1 {
+				t.Fatalf("got %+v, %v, want one action", page, err)
+			}
+			want.EndedAt = page.Actions[0].EndedAt
+			if diff := cmp.Diff(want, page.Actions[0].ActionEnd); diff != "" {
+				t.Errorf("the end is (-want +got):\n%s", diff)
+			}
+		})
+	}
 }
