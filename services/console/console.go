@@ -79,7 +79,7 @@ func New(parts Parts, log *slog.Logger) (*Console, error) {
 		return nil, err
 	}
 	c := &Console{parts: parts, log: wiring.Logger(log), feed: newFeed(), streams: make(chan struct{}, MaxStreams)}
-	c.sampler = sampler{parts: parts, feed: c.feed}
+	c.sampler = sampler{parts: parts, feed: c.feed, channels: []notification.ChannelView{}}
 	c.API = httpapi.NewOperatorAPI(httpapi.Routes{
 		"/{$}":                 {http.MethodGet: c.page},
 		"/console/{name}":      {http.MethodGet: c.file},

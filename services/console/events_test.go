@@ -96,6 +96,8 @@ func TestEventsAreCoalesced(t *testing.T) {
 func TestNothingIsSentWhileNothingChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
+		w.account.DeadLetterQueue = unreadQueue{w.account.DeadLetterQueue, time.Now()}
+		w.use(w.account)
 		w.record(1, domain.Notification{State: domain.Dead})
 		w.place(2, 1) // waits in the queue
 		if err := w.store.DeadLetters().Put(t.Context(), ports.DeadLetter{ID: "x", Failure: ports.Failure{LastFailure: time.Now()}}); err != nil {
@@ -118,6 +120,33 @@ func TestNothingIsSentWhileNothingChanges(t *testing.T) {
 		}
 	})
 }
+
+// unreadQueue has a message that nobody reads.
+type unreadQueue struct {
+	ports.DeadLetterQueue
+	since time.Time
+}
+
+func (q unreadQueue) UnreadableDepth(context.Context) (ports.QueueDepth, error) {
+	return ports.QueueDepth{Ready: 1, Oldest: q.since}, nil
+}
+
+// While the store does not answer from the start, the channels are none yet, and a list all the same.
+func TestChannelsAreNotKnownYet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.account.States = awayStates{w.account.States}
+		w.use(w.account)
+		c := w.run()
+		if status, body := get(c, "/console/overview"); status != 200 || !strings.Contains(body, `"channels":[],"jobs":[]`) {
+			t.Errorf("answered %d %s", status, body)
+		}
+	})
+}
+
+type awayStates struct{ ports.ChannelStates }
+
+func (awayStates) Register(context.Context, ...string) ([]string, error) { return nil, errAway }
 
 // A page that connects again gets the points that it has missed, each once.
 func TestResume(t *testing.T) {

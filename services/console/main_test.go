@@ -51,6 +51,8 @@ type world struct {
 	store  memory.Store
 	broker memory.Broker
 	parts  console.Parts
+
+	account account.Parts // see use
 }
 
 func newWorld(t testing.TB) *world {
@@ -65,6 +67,7 @@ func newWorld(t testing.TB) *world {
 		DeadLetters: w.store.DeadLetters(), DeadLetterQueue: w.broker.DeadLetterQueue(),
 		Channels: []account.Channel{{Name: "mail", Recipients: []string{domain.UserRecipient}, Queue: mail, Subscription: "mail"}},
 	}
+	w.account = parts
 	w.use(parts)
 	w.parts.Orders, w.parts.Store, w.parts.Broker = w.store.Orders(), &w.store, mail
 	relay := must(order.NewRelay(w.store.Orders(), w.broker.Publisher(), discard))

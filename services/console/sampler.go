@@ -166,6 +166,7 @@ func ageless(v account.View) account.View {
 		without(&r.Dead)
 	})
 	v.Queues = clone(v.Queues, func(q *account.QueueView) { without(&q.Ready) })
+	v.Unread = clone(v.Unread, func(q *account.UnreadView) { without(&q.Ready) })
 	v.DeadLetters = clone(v.DeadLetters, func(l *account.LettersView) { without(&l.Waiting) })
 	if v.DeadLetterQueue != nil {
 		queue := *v.DeadLetterQueue
