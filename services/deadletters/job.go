@@ -196,7 +196,15 @@ func (j *job) carryOut(ctx context.Context) error {
 		if err := j.decide(ctx, limiter, batch, ids); err != nil {
 			return err
 		}
-		if left -= len(ids); page.NextCursor == "" {
+		if left -= len(ids); page.Unreadable > 0 && left > 0 {
+			unreadable := min(page.Unreadable, left)
+			left -= unreadable
+			j.update(func(job *Job) {
+				job.Failed += unreadable
+				job.note(errUnreadable)
+			})
+		}
+		if page.NextCursor == "" {
 			break
 		}
 		query.Cursor = page.NextCursor
@@ -205,6 +213,8 @@ func (j *job) carryOut(ctx context.Context) error {
 }
 
 const listedAtOnce = 500
+
+var errUnreadable = errors.New("a dead letter can't be read; the log has its id")
 
 // list returns a page. It waits while the store does not answer.
 func (j *job) list(ctx context.Context, query ports.DeadLetterQuery) (page ports.DeadLetterPage, err error) {

@@ -265,6 +265,47 @@ func TestJobFailures(t *testing.T) {
 	})
 }
 
+// Letters that can't be read count as failed. The store counts them among those that match.
+func TestJobWithUnreadableLetters(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newJobWorld(t, 3)
+		store := damaged{w.store}
+		service := newService(t, store, w.queue, discard)
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- service.Run(ctx) }()
+		synctest.Wait()
+		started, err := service.StartJob(t.Context(), replayAll(10))
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		job, err := service.Job(started.ID)
+		if err != nil || job.State != deadletters.JobDone || job.Total != 5 || job.Done != 3 || job.Failed != 2 || !strings.Contains(job.FirstError, "can't be read") {
+			t.Errorf("got %+v, %v, want 3 replayed and 2 that have failed", job, err)
+		}
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// damaged has two letters more, which can't be read.
+type damaged struct{ *memory.DeadLetters }
+
+func (d damaged) Groups(ctx context.Context, query ports.DeadLetterQuery) (ports.DeadLetterGroups, error) {
+	groups, err := d.DeadLetters.Groups(ctx, query)
+	groups.Total += 2
+	return groups, err
+}
+
+func (d damaged) List(ctx context.Context, query ports.DeadLetterQuery) (ports.DeadLetterPage, error) {
+	page, err := d.DeadLetters.List(ctx, query)
+	page.Unreadable = 2
+	return page, err
+}
+
 // When the service stops, its jobs do at once.
 func TestJobStopsWithTheService(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
