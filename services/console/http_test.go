@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -20,6 +21,7 @@ import (
 	"example.com/orderflow/ports"
 	"example.com/orderflow/services/account"
 	"example.com/orderflow/services/console"
+	"example.com/orderflow/services/actions"
 	"example.com/orderflow/services/deadletters"
 )
 
@@ -90,6 +92,19 @@ func TestPage(t *testing.T) {
 	for _, target := range []string{"/console/events", "/console/overview", "/index.html", "/account", "", "/other/index.html"} {
 		if console.IsPage(target) {
 			t.Errorf("%s is the page's", target)
+		}
+	}
+}
+
+// The page's list of actions can be narrowed to each kind.
+func TestPageKnowsEachAction(t *testing.T) {
+	script, err := os.ReadFile("page/actions.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range actions.Names {
+		if !regexp.MustCompile(`\b` + name + `: '`).Match(script) {
+			t.Errorf("actions.js has no word for %s", name)
 		}
 	}
 }

@@ -9,7 +9,7 @@ import { at } from './when.js';
 
 const kinds = {
   replay: 'replayed', discard: 'discarded', restore: 'restored', pause: 'paused', resume: 'resumed', forget: 'forgot a user',
-  put_contact: 'stored a contact', delete_contact: 'deleted a contact', forget_channel: 'forgot a channel', test: 'sent a test',
+  put_contact: 'stored a contact', delete_contact: 'deleted a contact', import: 'imported contacts', forget_channel: 'forgot a channel', test: 'sent a test',
 };
 
 export function actionsView(target) {

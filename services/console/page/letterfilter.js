@@ -14,7 +14,7 @@ export function selectionOf({ state, ...selection }) {
   return Object.fromEntries(Object.entries(selection).filter(([, value]) => value));
 }
 
-// Returns {node, values, update(query)}: values has the state, and what else is filtered by.
+// Returns {node, values, update(query), updateChannels()}: values has the state, and what else is filtered by.
 export function letterFilter() {
   const values = { state: 'waiting' };
   const input = (name, attributes) => h('input', { id: `filter-${name}`, autocomplete: 'off', ...attributes });
@@ -49,15 +49,24 @@ export function letterFilter() {
       if (state === values.state) tabs[i].setAttribute('aria-current', 'true');
       else tabs[i].removeAttribute('aria-current');
     });
-    const channels = new Set([...(live.state?.channels ?? []).map((c) => c.name), ...(values.channel ? [values.channel] : [])]);
-    channel.replaceChildren(h('option', { value: '' }, 'all'), ...[...channels].map((name) => h('option', { value: name }, name)));
+    updateChannels();
     for (const name of shownNames) fields[name].value = times.includes(name) ? local(values[name]) : values[name] ?? '';
     const used = shownNames.filter((name) => values[name]);
     setText(summary, used.length === 0 ? 'Filter' : `Filter: ${used.map((name) => `${labels[name].toLowerCase()} ${times.includes(name) ? fields[name].value.replace('T', ' ') : values[name]}`).join(', ')}`);
     clear.href = address('/dead-letters', withState(values.state, { group: values.group }));
     clear.hidden = used.length === 0;
   }
-  return { node, values, update };
+
+  // The channels come with the live state, maybe after the view. What is chosen stays so.
+  function updateChannels() {
+    const all = [...new Set([...(live.state?.channels ?? []).map((c) => c.name), ...(values.channel ? [values.channel] : [])])];
+    if (channel.dataset.names === JSON.stringify(all)) return;
+    channel.dataset.names = JSON.stringify(all);
+    const chosen = channel.value;
+    channel.replaceChildren(h('option', { value: '' }, 'all'), ...all.map((name) => h('option', { value: name }, name)));
+    channel.value = all.includes(chosen) ? chosen : '';
+  }
+  return { node, values, update, updateChannels };
 }
 
 const withState = (state, query) => ({ ...query, state: state === 'waiting' ? '' : state });

@@ -10,7 +10,7 @@ import { live, watch } from './live.js';
 import { paged } from './pages.js';
 import { address } from './router.js';
 import { mayAct } from './session.js';
-import { table } from './table.js';
+import { changing, table } from './table.js';
 import { at } from './when.js';
 
 const pace = 2000; // the groups are counted at most once in this time
@@ -28,14 +28,15 @@ export function lettersView(target) {
   const groupPanel = h('section', { class: 'panel' }, h('h2', null, 'By reason and channel'), fault, groups.node);
   const node = h('div', { class: 'page' }, h('div', { class: 'page-head' }, h('h1', null, 'Dead letters'), total), back, filter.node, jobs.node, groupPanel,
     h('section', { class: 'panel' }, h('div', { class: 'panel-head' }, title, whole), list.node));
-  const mine = new AbortController();
   let count = -1; // of the live state when the groups were counted
   let countedAt = 0;
-  let counting = false;
+  let counting = null; // the latest request, while it runs
 
+  // Counts the groups anew. An answer to an earlier filter is not shown.
   async function countGroups() {
-    if (counting) return;
-    counting = true;
+    counting?.abort();
+    const mine = new AbortController();
+    counting = mine;
     countedAt = performance.now();
     count = deadLetters(live.state);
     try {
@@ -43,14 +44,18 @@ export function lettersView(target) {
       groups.update(answer.groups);
       setText(total, answer.total === 0 ? nothing(filter.values) : `${plural(answer.total, 'letter')} in ${answer.more ? 'more than ' : ''}${plural(answer.groups.length, 'group')}.`);
       total.dataset.tone = answer.total > 0 && filter.values.state === 'waiting' ? 'bad' : 'good';
-      whole.replaceChildren(...decideAboutAll(filter.values, answer.total));
+      const offered = answer.total > 0 ? filter.values.state : '';
+      if (whole.dataset.offered !== offered) { // otherwise the buttons stay, and keep the focus
+        whole.dataset.offered = offered;
+        whole.replaceChildren(...(offered ? buttons(filter.values, () => selectionOf(filter.values), 'all that match') : []));
+      }
       show(fault, false);
     } catch (problem) {
       if (mine.signal.aborted) return;
       setText(fault, problem.message);
       show(fault, true);
     } finally {
-      counting = false;
+      if (counting === mine) counting = null;
     }
   }
 
@@ -74,14 +79,15 @@ export function lettersView(target) {
   const unwatch = watch(() => {
     jobs.update(live.state?.jobs ?? []);
     const hasChanged = count !== deadLetters(live.state) || live.state?.jobs.some((job) => !job.dry_run && isActive(job));
-    if (live.connection === 'live' && hasChanged && performance.now() - countedAt > pace) countGroups();
+    filter.updateChannels();
+    if (!counting && live.connection === 'live' && hasChanged && performance.now() - countedAt > pace) countGroups();
   });
   return {
     node,
     change,
     leave() {
       unwatch();
-      mine.abort();
+      counting?.abort();
       list.leave();
     },
   };
@@ -101,21 +107,25 @@ function buttons(values, selection, subject) {
   }, `${verb} …`));
 }
 
-const decideAboutAll = (values, total) => (total > 0 ? buttons(values, () => selectionOf(values), 'all that match') : []);
-
+// Letters of an earlier version, and those without a reason, have no group to select them by: without one, the
+// selection would be all letters of the channel.
 function groupTable(values) {
   const narrowed = (g) => ({ ...values(), channel: g.channel, group: g.reason });
+  const moment = (pick) => () => {
+    const node = h('span');
+    return changing(node, (g) => node.firstChild?.dateTime !== pick(g) && node.replaceChildren(at(pick(g))));
+  };
   return table({
     caption: 'Dead letters by reason and channel, the largest group first',
     empty: 'Nothing waits.',
     key: (g) => JSON.stringify([g.channel, g.reason, values()]),
     columns: [
-      { title: 'Reason', wide: true, make: (g) => h('a', { class: 'reason', href: address('/dead-letters', narrowed(g)) }, g.reason) },
+      { title: 'Reason', wide: true, make: (g) => (g.reason ? h('a', { class: 'reason', href: address('/dead-letters', narrowed(g)) }, g.reason) : h('span', { class: 'quiet' }, 'no reason')) },
       { title: 'Channel', half: true, text: (g) => g.channel },
       { title: 'Letters', numeric: true, text: (g) => number(g.count) },
-      { title: 'Oldest', make: (g) => at(g.oldest) },
-      { title: 'Newest', make: (g) => at(g.newest) },
-      ...(mayAct() ? [{ wide: true, end: true, make: (g) => h('span', { class: 'actions' }, buttons(values(), () => selectionOf(narrowed(g)), `${g.channel}: ${g.reason}`)) }] : []),
+      { title: 'Oldest', make: moment((g) => g.oldest) },
+      { title: 'Newest', make: moment((g) => g.newest) },
+      ...(mayAct() ? [{ wide: true, end: true, make: (g) => g.reason && h('span', { class: 'actions' }, buttons(values(), () => selectionOf(narrowed(g)), `${g.channel}: ${g.reason}`)) }] : []),
     ],
   });
 }

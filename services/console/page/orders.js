@@ -27,9 +27,10 @@ export function ordersView({ query }) {
     ],
   });
   const title = h('h2');
+  let sought = ''; // by the list; the reader may be typing another text
   const list = paged(grid, '/console/search', (answer) => {
     if (answer.kind === 'order' || answer.kind === 'event') location.replace(`#/orders/${answer.orders[0].order_id}`);
-    setText(title, answer.kind === 'user' ? `Orders of the user ${text.value}` : 'Nothing is found');
+    setText(title, answer.kind === 'user' ? `Orders of the user ${sought}` : 'Nothing is found');
     return answer.orders;
   });
   const forget = h('div');
@@ -45,6 +46,7 @@ export function ordersView({ query }) {
     show(results, q !== '');
     show(hint, q === '');
     if (q === '') return;
+    sought = q;
     setText(title, 'Searching');
     forget.replaceChildren(commands('Forget this user, as a command', () => [
       { label: 'Request', text: curl('POST', `/users/${encodeURIComponent(q)}/forget`) }, { label: 'Command', text: command('forget', q) }]));
