@@ -20,8 +20,8 @@ import (
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
 	"example.com/orderflow/services/account"
-	"example.com/orderflow/services/console"
 	"example.com/orderflow/services/actions"
+	"example.com/orderflow/services/console"
 	"example.com/orderflow/services/deadletters"
 )
 

@@ -8,6 +8,13 @@ const tooLong = 60; // seconds that an event may wait to be published
 
 export const isLate = (waiting) => Boolean(waiting?.oldest) && age(waiting.oldest) > tooLong;
 
+// Reports whether the account lacks the notifications: then they are not known, and not none.
+export const lacksNotifications = (account) => lacks(account, 'deliveries', 'openings');
+
+export const lacksLetters = (account) => lacks(account, 'dead letters');
+
+const lacks = (account, ...parts) => (account.faults ?? []).some((fault) => parts.includes(fault.part));
+
 // How many dead letters wait.
 export const deadLetters = (state) => (state?.account?.dead_letters ?? []).reduce((sum, letters) => sum + letters.waiting.count, 0);
 

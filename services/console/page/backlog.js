@@ -10,7 +10,7 @@ export function backlog(pick) {
   const update = (item) => {
     const { count: n = 0, oldest } = pick(item) ?? {};
     setText(count, number(n));
-    setAttribute(count, 'class', n === 0 ? 'quiet' : 'some');
+    setAttribute(count, 'class', n > 0 ? 'some' : 'quiet');
     setText(since, n > 0 && oldest ? duration(age(oldest)) : '');
   };
   return Object.assign(h('span', { class: 'backlog' }, count, since), { update });

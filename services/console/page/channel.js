@@ -39,7 +39,8 @@ export function channelView({ params: [name] }) {
     if (!end.firstChild) end.append(pauseButton(channel) ?? '');
     end.firstChild?.update?.(channel);
     pauses.update(channel.pauses);
-    if (held !== account.held.count) waiting.changed(held === -1);
+    if (account.held.count === null || held === account.held.count) return;
+    waiting.changed(held === -1);
     held = account.held.count;
   });
   return {

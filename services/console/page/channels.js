@@ -1,4 +1,5 @@
 // All channels.
+import { lacksNotifications } from './attention.js';
 import { backlog } from './backlog.js';
 import { h, show } from './dom.js';
 import { number, rate } from './format.js';
@@ -7,8 +8,11 @@ import { live, watch } from './live.js';
 import { pauseButton } from './pause.js';
 import { changing, table } from './table.js';
 
+const unknown = { count: null };
+
 // The account of a channel: the sum over its recipients.
 export function accountOf(state, name) {
+  if (lacksNotifications(state.account)) return { sent: null, retrying: unknown, held: unknown, dead: unknown, rate: null, recipients: [] };
   const recipients = (state.account.recipients ?? []).filter((r) => r.channel === name);
   const sum = (field) => {
     const some = recipients.map((r) => r[field]);

@@ -2,7 +2,8 @@
 
 const integers = new Intl.NumberFormat('en');
 
-export const number = (n) => integers.format(n);
+// A whole number; null is not known.
+export const number = (n) => (n === null || n === undefined ? '–' : integers.format(n));
 
 export const plural = (n, one, many = `${one}s`) => `${number(n)} ${n === 1 ? one : many}`;
 

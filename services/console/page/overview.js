@@ -1,5 +1,5 @@
 // The overview: what needs somebody, the key figures, the last 15 minutes, the channels, the parts.
-import { deadLetters, differences, findings, isLate } from './attention.js';
+import { deadLetters, differences, findings, isLate, lacksLetters, lacksNotifications } from './attention.js';
 import { chart } from './chart.js';
 import { h, keyed, setAttribute, setText, show } from './dom.js';
 import { duration, number, plural, rate } from './format.js';
@@ -107,12 +107,15 @@ function fillTiles(tiles, { account, rates, orders_known: known }) {
   const since = (iso) => (iso ? `the oldest for ${duration(age(iso))}` : '');
   const orders = account.orders;
   tiles.orders(rate(rates.orders), orders ? `${number(orders.orders)} in all` : known === false ? '--orders-url is not set' : 'not known');
-  tiles.notified(rate(rates.notified), `${number(sum((r) => r.sent))} in all`);
+  const unknown = lacksNotifications(account);
+  tiles.notified(rate(rates.notified), unknown ? 'not known' : `${number(sum((r) => r.sent))} in all`);
   tiles.waiting(orders ? number(orders.waiting.count) : '–', !orders ? 'not known' : orders.waiting.count === 0 ? 'Nothing waits.' : since(orders.waiting.oldest), isLate(orders?.waiting) ? 'wait' : '');
   const [retrying, held] = [sum((r) => r.retrying.count), sum((r) => r.held.count)];
-  tiles.undelivered(number(retrying + held), retrying + held === 0 ? 'Nothing waits.' : `${number(retrying)} retrying, ${number(held)} held`, retrying + held > 0 ? 'wait' : '');
+  if (unknown) tiles.undelivered('–', 'not known');
+  else tiles.undelivered(number(retrying + held), retrying + held === 0 ? 'Nothing waits.' : `${number(retrying)} retrying, ${number(held)} held`, retrying + held > 0 ? 'wait' : '');
   const dead = deadLetters({ account });
-  tiles.dead(number(dead), dead === 0 ? 'None waits.' : since(oldest((account.dead_letters ?? []).map((l) => l.waiting))), dead > 0 ? 'bad' : '');
+  if (lacksLetters(account)) tiles.dead('–', 'not known');
+  else tiles.dead(number(dead), dead === 0 ? 'None waits.' : since(oldest((account.dead_letters ?? []).map((l) => l.waiting))), dead > 0 ? 'bad' : '');
 }
 
 // --- the channels ---
@@ -144,7 +147,11 @@ function channelTable() {
     node: list.node,
     update({ account, channels }) {
       const states = new Map(channels.map((c) => [c.name, channelState(c)]));
-      list.update((account.recipients ?? []).map((r) => ({ ...r, state_of_channel: states.get(r.channel) ?? (r.configured ? 'works' : 'absent') })));
+      const unknown = { count: null };
+      const recipients = lacksNotifications(account)
+        ? channels.map(({ name, configured }) => ({ channel: name, configured, sent: null, skipped: null, in_queue: null, retrying: unknown, held: unknown, dead: unknown, state: 'unknown' }))
+        : account.recipients ?? [];
+      list.update(recipients.map((r) => ({ ...r, state_of_channel: states.get(r.channel) ?? (r.configured ? 'works' : 'absent') })));
     },
   };
 }
