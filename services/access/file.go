@@ -3,7 +3,6 @@ package access
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"sync"
@@ -84,6 +83,11 @@ func (f *TokensFile) refresh() {
 
 // load reads the file.
 func (f *TokensFile) load() error {
+	if info, err := os.Stat(f.path); err != nil {
+		return err
+	} else if !info.Mode().IsRegular() { // to open a pipe may last forever
+		return errors.New("it is not a regular file")
+	}
 	file, err := os.Open(f.path)
 	if err != nil {
 		return err
@@ -92,9 +96,6 @@ func (f *TokensFile) load() error {
 	info, err := file.Stat()
 	if err != nil {
 		return err
-	}
-	if !info.Mode().IsRegular() {
-		return fmt.Errorf("%s is not a file", f.path)
 	}
 	list, err := ParseTokens(file)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -66,6 +67,13 @@ func TestFileIsReadAgain(t *testing.T) {
 		if err := os.Remove(p.path); err != nil {
 			t.Fatal(err)
 		}
+		if err := syscall.Mkfifo(p.path, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		check("a pipe without a writer is there", true, true)
+		if err := os.Remove(p.path); err != nil {
+			t.Fatal(err)
+		}
 		p.write(t, both)
 		check("the file is back", true, true)
 		if !strings.Contains(log.String(), "can be used again") {
@@ -86,7 +94,7 @@ func TestOpenTokens(t *testing.T) {
 	if err := os.WriteFile(empty, []byte("# nobody\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for path, want := range map[string]string{filepath.Join(folder, "none"): "no such file", folder: "is not a file", empty: "it has no token"} {
+	for path, want := range map[string]string{filepath.Join(folder, "none"): "no such file", folder: "not a regular file", empty: "it has no token"} {
 		if _, err := OpenTokens(path, nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", path, err)
 		}
