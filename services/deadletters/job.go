@@ -1,6 +1,7 @@
 package deadletters
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -72,6 +73,7 @@ type job struct {
 
 	mu      sync.Mutex
 	job     Job
+	first   error // of the letters that failed
 	stop    bool
 	by      string        // who has stopped it
 	changed chan struct{} // closed when an operator changes something
@@ -145,7 +147,7 @@ func (j *job) run(ctx context.Context) {
 		}
 	})
 	end := j.snapshot()
-	j.begun.done, j.begun.failed, j.begun.first = end.Done, end.Failed, errors.New(end.FirstError)
+	j.begun.done, j.begun.failed, j.begun.first = end.Done, end.Failed, j.first
 	if end.State == JobStopped {
 		j.begun.endEarly(ctx, j.stopped(), end.Total)
 	} else {
@@ -201,6 +203,7 @@ func (j *job) carryOut(ctx context.Context) error {
 			left -= unreadable
 			j.update(func(job *Job) {
 				job.Failed += unreadable
+				j.first = cmp.Or(j.first, errUnreadable)
 				job.note(errUnreadable)
 			})
 		}
@@ -256,6 +259,7 @@ func (j *job) decide(ctx context.Context, limiter *rate.Limiter, batch int, ids 
 					again, outage = append(again, now[i]), err
 				default:
 					job.Failed++
+					j.first = cmp.Or(j.first, err)
 					job.note(err)
 				}
 			}

@@ -291,6 +291,21 @@ func TestJobWithUnreadableLetters(t *testing.T) {
 	})
 }
 
+// An action has no personal data: a store's or broker's texts may name a user.
+func TestJobRecordsNoUser(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newJobWorld(t, 1)
+		w.queue.fail(&ports.UnreadableError{ID: letterID(0), Field: "user_id", Reason: "is user-4711, which it was not"}, "")
+		job := w.start(replayAll(10))
+		time.Sleep(time.Minute)
+		w.check(job.ID, deadletters.JobDone, 1, 0, 0, 1)
+		page, err := w.actions.List(t.Context(), ports.OperatorActionQuery{})
+		if err != nil || len(page.Actions) != 1 || !strings.Contains(page.Actions[0].Error, "1 of 1 dead letters could not be replayed") || strings.Contains(page.Actions[0].Error, "4711") {
+			t.Errorf("got %+v, %v", page, err)
+		}
+	})
+}
+
 // damaged has two letters more, which can't be read.
 type damaged struct{ *memory.DeadLetters }
 
