@@ -50,7 +50,7 @@ func (l *listActions) Run(ctx context.Context, common *app.Common, streams app.S
 	if err := common.CheckStoreIsShared(); err != nil {
 		return err
 	}
-	store, err := common.OpenStore(ctx, commandLog(streams))
+	store, err := quick(common).OpenStore(ctx, commandLog(streams))
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,8 @@
 package operators
 
 import (
+	"context"
+	"io"
 	"testing"
 	"time"
 
@@ -14,5 +16,14 @@ func TestQuick(t *testing.T) {
 		if got := quick(&app.Common{StartTimeout: configured}).StartTimeout; got != want {
 			t.Errorf("%v: waits for %v, want %v", configured, got, want)
 		}
+	}
+}
+
+func TestActionsIsQuick(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	common := &app.Common{Store: "mongodb://localhost:1/d", StartTimeout: time.Minute}
+	if err := new(listActions).Run(ctx, common, app.Streams{Out: io.Discard, Err: io.Discard}); err == nil || common.StartTimeout != patience {
+		t.Errorf("waits for %v, want %v; %v", common.StartTimeout, patience, err)
 	}
 }
