@@ -16,7 +16,7 @@ import (
 )
 
 // OrderStore has the orders with their outbox: a store's, or those of another process, as
-// [NewRemoteOrderStore] returns it.
+// [RemoteOrderStore] returns it.
 type OrderStore interface {
 	Get(ctx context.Context, id domain.OrderID) (domain.Order, error)               // see [ports.OrderRepository]
 	List(ctx context.Context, query ports.OrderQuery) (ports.OrderPage, error)      // as Get

@@ -3,6 +3,7 @@ package console
 import (
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"example.com/orderflow/services/account"
@@ -93,7 +94,8 @@ func (r *rates) note(a account.Account) {
 	}
 	r.notified.note(a.At, all, known)
 	for name := range sent {
-		if i, found := slices.BinarySearchFunc(r.channels, name, byName); !found {
+		i, found := slices.BinarySearchFunc(r.channels, name, func(c channelSeries, name string) int { return strings.Compare(c.name, name) })
+		if !found {
 			r.channels = slices.Insert(r.channels, i, channelSeries{name: name})
 		}
 	}
@@ -108,16 +110,6 @@ func (r *rates) view() RatesView {
 		view.Channels[i] = ChannelRates{channel.name, channel.rate()}
 	}
 	return view
-}
-
-func byName(c channelSeries, name string) int {
-	switch {
-	case c.name < name:
-		return -1
-	case c.name > name:
-		return 1
-	}
-	return 0
 }
 
 // knowsDeliveries reports whether the account has the notifications.

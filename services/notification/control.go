@@ -161,8 +161,8 @@ var (
 
 // Pause pauses the channel or one of its receivers until somebody resumes it. It
 // replaces a breaker's pause, and one that is being drained. It returns the pause that
-// is stored, also with [ErrPaused]. The receiver may be the name of an endpoint. [*domain.InvalidError] is returned when receiver or
-// reason is wrong; both may be empty.
+// is stored, also with [ErrPaused]. The receiver may be the name of an endpoint.
+// [*domain.InvalidError] is returned when receiver or reason is wrong; both may be empty.
 func (c *Control) Pause(ctx context.Context, key domain.PauseKey, reason, by string) (ports.Pause, error) {
 	var invalid domain.InvalidError
 	if key.Receiver != "" && !isReceiver(key.Receiver) {

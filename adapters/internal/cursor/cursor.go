@@ -1,5 +1,5 @@
-// Package cursor encodes the opaque cursors of lists. A cursor is the position of
-// the last order, notification, dead letter or contact of a page.
+// Package cursor encodes the opaque cursors of lists. A cursor is the position of the last
+// order, notification, dead letter, contact or operator's action of a page.
 package cursor
 
 import (

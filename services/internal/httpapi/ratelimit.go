@@ -55,8 +55,8 @@ func NewLimiter(requests int, period time.Duration) *Limiter {
 }
 
 // Limit calls handle, or returns a problem, 429, if the client has no request left. The
-// name, such as a user, tells clients apart; if it is empty, their address does. Each answer has the fields RateLimit-Policy and RateLimit of
-// draft-ietf-httpapi-ratelimit-headers-10.
+// name, such as a user, tells clients apart; if it is empty, their address does. Each answer
+// has the fields RateLimit-Policy and RateLimit of draft-ietf-httpapi-ratelimit-headers-10.
 func (l *Limiter) Limit(w http.ResponseWriter, r *http.Request, name string, log *slog.Logger, handle HandlerFunc) error {
 	allowed, left, wait, full := l.take(l.clientOf(r, name), time.Now())
 	w.Header().Set("RateLimit-Policy", l.policy)
