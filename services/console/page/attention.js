@@ -26,7 +26,7 @@ export function findings(state) {
   if (store.status === 'down') add('bad', 'store', 'The store does not answer. Orders are refused until it does.', { detail: store.detail });
   if (broker.status === 'down') add('bad', 'broker', 'The broker does not answer. Orders are taken, and their events wait.', { detail: broker.detail });
   if (progress.status === 'stalled') add('bad', 'progress', 'Nothing moves.', { detail: progress.detail });
-  for (const text of differences(account)) add('bad', text, text, { detail: 'orderflow audit lists the orders by id.' });
+  for (const text of differences(account)) add('bad', text, text, { detail: `${state.program} audit lists the orders by id.` });
   for (const fault of account.faults ?? []) add('wait', `fault ${fault.part}`, `The account lacks a part: ${fault.part}.`, { detail: fault.error });
   const waiting = account.orders?.waiting;
   if (isLate(waiting) && broker.status !== 'down') {

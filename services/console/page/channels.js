@@ -20,7 +20,7 @@ export function accountOf(state, name) {
   };
   return {
     sent: recipients.reduce((total, r) => total + r.sent, 0), retrying: sum('retrying'), held: sum('held'), dead: sum('dead'),
-    rate: (state.rates.channels ?? []).find((c) => c.channel === name)?.sent ?? null, recipients,
+    rate: (state.rates.channels ?? []).find((c) => c.channel === name)?.sent ?? null,
   };
 }
 

@@ -19,7 +19,7 @@ export function curl(method, path, body) {
 // A command of the running program.
 export const command = (...words) => [live.state?.program ?? 'orderflow', ...words.map(quote)].join(' ');
 
-// Returns a block that shows the lines when it is opened. Each is {label, text}; a function makes the text when it is shown.
+// Returns a block that shows the lines when it is opened. Then lines returns them, each {label, text}.
 export function commands(title, lines) {
   const content = h('div', { class: 'commands' });
   const toggle = (event) => {

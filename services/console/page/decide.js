@@ -19,7 +19,7 @@ const words = {
 };
 
 // What can be done to a letter in a state.
-export const actionsOf = (state) => ({ waiting: ['replay', 'discard'], discarded: ['restore'] }[state] ?? []);
+const actionsOf = (state) => ({ waiting: ['replay', 'discard'], discarded: ['restore'] }[state] ?? []);
 
 // Returns buttons that decide about one letter at once, and call changed after it.
 export function decideButtons(letter, changed) {
@@ -54,7 +54,7 @@ export const decideCommands = (letter) => commands('As a command', () => [
 const flags = (select) => Object.entries(select).map(([name, value]) => (value === true ? `--${name}` : `--${name === 'user_id' ? 'user' : name}=${value}`));
 
 // Asks for a decision about all letters of the selection, described in words, and starts a job.
-export function decideAll(action, selection, description, started = () => {}) {
+export function decideAll(action, selection, description) {
   const { verb, doing, effect } = words[action];
   const opener = document.activeElement;
   let total = null;
@@ -118,7 +118,6 @@ export function decideAll(action, selection, description, started = () => {}) {
       invalidate();
       announce(`${doing} ${plural(job.total, 'dead letter')}.`);
       dialog.close();
-      started(job);
     } catch (problem) {
       fail(problem);
       if (problem.code === 'changed') await dryRun();

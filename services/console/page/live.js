@@ -4,7 +4,7 @@ import { get } from './api.js';
 export const live = {
   state: null, // the snapshot with all updates since
   points: [], // of the last 15 minutes, oldest first
-  connection: 'closed', // connecting, live, paused, lost or closed
+  connection: 'closed', // connecting, live, paused, hidden, lost or closed
   since: 0, // when the connection was lost or paused, in the reader's time
 };
 
