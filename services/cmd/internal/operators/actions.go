@@ -1,6 +1,7 @@
 package operators
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"text/tabwriter"
@@ -20,23 +21,12 @@ type listActions struct {
 	output
 }
 
-// query refuses empty filters, as other lists do.
 func (l *listActions) query() (ports.OperatorActionQuery, error) {
 	var filter actions.Filter
-	for _, f := range []struct {
-		name string
-		from *string
-		to   *string
-	}{{"action", l.Action, &filter.Action}, {"by", l.By, &filter.By}, {"since", l.Since, &filter.Since}, {"until", l.Until, &filter.Until}} {
-		if f.from == nil {
-			continue
-		}
-		if *f.to = *f.from; *f.to == "" {
-			return ports.OperatorActionQuery{}, app.UsageErrorf("--%s: it is empty; give a value, or leave the flag out", f.name)
-		}
-	}
-	if l.Limit < 0 {
-		return ports.OperatorActionQuery{}, app.UsageErrorf("--limit: %d is out of range; give 1 or more, or leave the flag out for all", l.Limit)
+	err := setFilter(filterFlag{"action", l.Action, &filter.Action}, filterFlag{"by", l.By, &filter.By},
+		filterFlag{"since", l.Since, &filter.Since}, filterFlag{"until", l.Until, &filter.Until})
+	if err := cmp.Or(err, checkLimit(l.Limit)); err != nil {
+		return ports.OperatorActionQuery{}, err
 	}
 	query, err := filter.Query()
 	return query, asUsage(err)

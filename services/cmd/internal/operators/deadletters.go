@@ -35,23 +35,14 @@ type filters struct {
 	Until   *string `placeholder:"TIME" help:"Only those that failed first before this time."`
 }
 
-// parse refuses empty filters: a script whose variable is empty must not select
-// every dead letter.
 func (f filters) parse() (filter deadletters.Filter, err error) {
-	for _, flag := range []struct {
-		name string
-		from *string
-		to   *string
-	}{
-		{"order", f.Order, &filter.OrderID}, {"user", f.User, &filter.UserID}, {"channel", f.Channel, &filter.Channel}, {"type", f.Type, &filter.Type},
-		{"reason", f.Reason, &filter.Reason}, {"group", f.Group, &filter.Group}, {"since", f.Since, &filter.Since}, {"until", f.Until, &filter.Until},
-	} {
-		if flag.from == nil {
-			continue
-		}
-		if *flag.to = *flag.from; *flag.to == "" {
-			return filter, app.UsageErrorf("--%s: it is empty; give a value, or leave the flag out", flag.name)
-		}
+	err = setFilter(
+		filterFlag{"order", f.Order, &filter.OrderID}, filterFlag{"user", f.User, &filter.UserID}, filterFlag{"channel", f.Channel, &filter.Channel},
+		filterFlag{"type", f.Type, &filter.Type}, filterFlag{"reason", f.Reason, &filter.Reason}, filterFlag{"group", f.Group, &filter.Group},
+		filterFlag{"since", f.Since, &filter.Since}, filterFlag{"until", f.Until, &filter.Until},
+	)
+	if err != nil {
+		return filter, err
 	}
 	if f.Order != nil {
 		if _, err := parseOrder(*f.Order); err != nil {

@@ -32,27 +32,14 @@ type selectNotifications struct {
 	output
 }
 
-// query refuses empty filters: a script whose variable is empty must not select
-// everything.
 func (n selectNotifications) query() (ports.NotificationQuery, error) {
 	var filter notification.Filter
-	for _, f := range []struct {
-		name string
-		from *string
-		to   *string
-	}{
-		{"order", n.Order, &filter.OrderID}, {"user", n.User, &filter.UserID}, {"channel", n.Channel, &filter.Channel},
-		{"state", n.State, &filter.State}, {"from", n.From, &filter.From}, {"to", n.To, &filter.To},
-	} {
-		if f.from == nil {
-			continue
-		}
-		if *f.to = *f.from; *f.to == "" {
-			return ports.NotificationQuery{}, app.UsageErrorf("--%s: it is empty; give a value, or leave the flag out", f.name)
-		}
-	}
-	if n.Limit < 0 {
-		return ports.NotificationQuery{}, app.UsageErrorf("--limit: %d is out of range; give 1 or more, or leave the flag out for all", n.Limit)
+	err := setFilter(
+		filterFlag{"order", n.Order, &filter.OrderID}, filterFlag{"user", n.User, &filter.UserID}, filterFlag{"channel", n.Channel, &filter.Channel},
+		filterFlag{"state", n.State, &filter.State}, filterFlag{"from", n.From, &filter.From}, filterFlag{"to", n.To, &filter.To},
+	)
+	if err := cmp.Or(err, checkLimit(n.Limit)); err != nil {
+		return ports.NotificationQuery{}, err
 	}
 	query, err := filter.Query()
 	return query, asUsage(err)
