@@ -44,8 +44,8 @@ func OpenTokens(path string, log *slog.Logger) (*TokensFile, error) {
 	return f, nil
 }
 
-// find returns the token with that hash. How long a look into the map takes says something
-// about hashes, and so nothing about tokens, which have 256 bits of chance.
+// find returns the token with that hash. The time of a lookup says something about hashes,
+// but not about tokens, which have 256 random bits.
 func (f *TokensFile) find(sum hash) (Token, bool) {
 	if f == nil {
 		return Token{}, false

@@ -19,7 +19,7 @@ import (
 	"example.com/orderflow/services/internal/wiring"
 )
 
-// Wrong tokens that an address may send in a minute. Tokens have 256 bits of chance, so this
+// Wrong tokens that an address may send in a minute. Tokens have 256 random bits, so this
 // bounds what guessing costs the service, not what it could find.
 const maxWrong = 20
 

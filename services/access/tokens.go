@@ -17,7 +17,7 @@ const (
 	maxTokens = 10_000
 
 	tokenPrefix = "orderflow_" // tells people, and scanners for secrets, what it is
-	tokenBytes  = 32           // of chance: nobody guesses one, so a plain hash keeps it
+	tokenBytes  = 32           // random: nobody can guess them, so a plain hash is enough
 )
 
 // hash is the SHA-256 of a secret.

@@ -165,7 +165,7 @@ func (a adminAddress) get(ctx context.Context, path string, into any) (err error
 	return nil
 }
 
-// refusal is an answer that is none. It wraps ErrUnavailable.
+// refusal is an answer with another status than 200. It wraps ErrUnavailable.
 type refusal struct {
 	code   int
 	status string

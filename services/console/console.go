@@ -99,8 +99,8 @@ func (c *Console) Run(ctx context.Context) error {
 }
 
 const (
-	// maxStream is how long a stream lasts. The page connects again, and misses nothing. So
-	// who may not look any more, does not for longer than that.
+	// maxStream is how long a stream lasts. Then the page connects again, and misses nothing.
+	// The guard checks each connection, so nobody watches longer than that after a session.
 	maxStream = 10 * time.Minute
 
 	beatPause = 15 * time.Second // between comments, which show that the connection works

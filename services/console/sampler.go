@@ -18,8 +18,8 @@ const (
 	pointPause  = 5 * time.Second        // between two points of the history, which is drawn without watchers, too
 	slowPause   = time.Second            // between two looks at what changes rarely
 
-	// share is how much of the time goes into samples: a fiftieth. What is expensive is drawn
-	// more rarely.
+	// share bounds the time that samples take, while somebody watches, to one part in so many:
+	// expensive samples are taken more rarely, down to one in pointPause.
 	share = 50
 
 	pingTimeout = time.Second

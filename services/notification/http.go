@@ -37,7 +37,7 @@ type Handler struct {
 	// [*Unauthenticated], or [ports.ErrUnavailable] if that can't be known now. nil: all may
 	// read the notifications of all users. Set it before first use.
 	//
-	// A caller without ReadAll gets the own notifications alone, also by another's order_id.
+	// A caller without ReadAll sees only the notifications of its User, also of an order_id.
 	Authenticate func(*http.Request) (Caller, error)
 
 	control  *Control

@@ -62,8 +62,8 @@ type Handler struct {
 	// [*Unauthenticated], or [ports.ErrUnavailable] if that can't be known now. nil: all may
 	// place and read the orders of all users. Set it before first use.
 	//
-	// A caller without ReadAll sees only the own orders. Others are as if they did not exist.
-	// A caller without WriteAll places only the own.
+	// A caller without ReadAll sees only the orders of its User: the answer to another's id is
+	// 404. A caller without WriteAll places only orders of its User.
 	Authenticate func(*http.Request) (Caller, error)
 
 	limiter  func() *httpapi.Limiter

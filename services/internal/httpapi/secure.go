@@ -50,7 +50,7 @@ func (c *connection) handshake() error {
 	return nil
 }
 
-// isHTTP reports whether the bytes are the begin of a request without TLS.
+// isHTTP reports whether the bytes are the beginning of a request without TLS.
 func isHTTP(begin [5]byte) bool {
 	switch string(begin[:]) {
 	case "GET /", "HEAD ", "POST ", "PUT /", "OPTIO", "DELET", "PATCH":

@@ -54,7 +54,8 @@ func (o *OrdersAt) OrderStore() account.OrderStore {
 	return account.RemoteOrderStore(remoteClient(), o.OrdersURL)
 }
 
-// remoteClient returns a client that sends the token, with few connections, because an admin address serves few.
+// remoteClient returns a client that sends the token, with few connections, because an admin
+// address serves few.
 func remoteClient() *http.Client {
 	return withAdminToken(&http.Client{Transport: &http.Transport{MaxConnsPerHost: 2, MaxIdleConns: 1, IdleConnTimeout: time.Minute}})
 }
