@@ -44,8 +44,8 @@ var (
 
 // ReasonGroup returns what a failure's reason has in common with others: its words, without
 // what differs from message to message. An ellipsis stands for each text in quotes, each
-// long word, and each word with a digit, an at sign or a URL. The first status code stays, and
-// so do the enhanced codes of mail. The group of a group is itself.
+// long word, and each word with a digit, an at sign or a URL. The word's round brackets stay. The
+// first status code stays, and so do the enhanced codes of mail. The group of a group is itself.
 func ReasonGroup(reason string) string {
 	reason = strings.Map(func(r rune) rune {
 		if r == utf8.RuneError || !unicode.IsPrint(r) {
@@ -53,29 +53,47 @@ func ReasonGroup(reason string) string {
 		}
 		return r
 	}, reason[:min(len(reason), maxGroupedReason)])
-	const gap = "…"
 	var group strings.Builder
 	size, last, hasCode := 0, "", false
-	for word := range strings.FieldsSeq(quotedText.ReplaceAllString(reason, `"…"`)) {
+	for word := range strings.FieldsSeq(quotedText.ReplaceAllStringFunc(reason, gapInQuotes)) {
 		core := strings.Trim(word, `()[]{}<>"'.,;:!?`)
 		switch {
 		case enhancedCode.MatchString(core):
 		case !hasCode && statusCode.MatchString(core):
 			hasCode = true
 		case strings.ContainsFunc(core, unicode.IsDigit), strings.Contains(core, "@"), strings.Contains(core, "://"), utf8.RuneCountInString(core) > maxGroupedWord:
-			word = gap
+			word = gapWithBrackets(word)
 		}
-		if word == gap && last == gap {
+		space := " "
+		if strings.TrimLeft(last, "(") == gap && strings.TrimRight(word, ")") == gap { // one stands for all in a row
+			space, word = "", strings.TrimPrefix(word, gap)
+		}
+		if word == "" {
 			continue
 		}
-		if size += utf8.RuneCountInString(word) + 1; size > maxGroup+1 {
+		if last == "" {
+			space = ""
+		}
+		if size += utf8.RuneCountInString(space + word); size > maxGroup {
 			break
 		}
-		if last != "" {
-			group.WriteByte(' ')
-		}
-		group.WriteString(word)
+		group.WriteString(space + word)
 		last = word
 	}
 	return group.String()
+}
+
+const gap = "…"
+
+// gapInQuotes returns the gap in the quotes that the text has: others could make a pair with
+// one that has none.
+func gapInQuotes(quoted string) string { return quoted[:1] + gap + quoted[:1] }
+
+// gapWithBrackets returns the gap with the brackets that open before the word and close after
+// it.
+func gapWithBrackets(word string) string {
+	core := strings.TrimLeft(word, "(")
+	open := len(word) - len(core)
+	core = strings.TrimRight(core, `.,;:!?"'`)
+	return strings.Repeat("(", open) + gap + strings.Repeat(")", len(core)-len(strings.TrimRight(core, ")")))
 }

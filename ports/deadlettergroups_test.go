@@ -21,6 +21,11 @@ func TestReasonGroup(t *testing.T) {
 		`header ce-type is "order.vanished", which is not a type of event`:                `header ce-type is "…", which is not a type of event`,
 		"dial tcp 10.0.0.1:25: i/o timeout":                                               "dial tcp … i/o timeout",
 		"ids 1 2 3 4 are wrong":                                                           "ids … are wrong",
+		"one \" and `a b`":                                                                "one \" and `…`",
+		"no answer (after 30s)":                                                           "no answer (after …)",
+		"busy (channel mail2 to 1, 2, 3, send)":                                           "busy (channel … to … send)",
+		"wrong ids (1, 2, 3).":                                                            "wrong ids (…)",
+		"wrong id ((7)), twice (8)":                                                       "wrong id ((…)) twice (…)",
 		"bad token " + strings.Repeat("x", 41):                                            "bad token …",
 		"a\x00b\xff":                                                                      "a b",
 		strings.Repeat("word ", 50):                                                       strings.TrimSpace(strings.Repeat("word ", 20)),
@@ -32,7 +37,7 @@ func TestReasonGroup(t *testing.T) {
 }
 
 func FuzzReasonGroup(f *testing.F) {
-	for _, reason := range []string{"", `a "b 1" c " d`, "550 5.1.1 user 7", "`\"`\"", "x@y …", "… … 1", strings.Repeat("ü", 600), "(\"550\")"} {
+	for _, reason := range []string{"", `a "b 1" c " d`, "550 5.1.1 user 7", "`\"`\"", "x@y …", "… … 1", strings.Repeat("ü", 600), "(\"550\")", "\"``", "(1 2) (3)", "((… …))", "(…)… …)", "'(1)' 2"} {
 		f.Add(reason)
 	}
 	f.Fuzz(func(t *testing.T, reason string) {
