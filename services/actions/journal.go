@@ -43,7 +43,7 @@ var Names = []string{Replay, Discard, Restore, Pause, Resume, Forget, PutContact
 type Entry struct {
 	Action string
 	By     string // who wants it
-	Target string // what it is done to, without personal data; see [User]
+	Target string // what it is done to, without personal data; see [User]. Addresses in it are masked
 	Reason string // why, in the operator's words; may be empty. Addresses in it are masked
 }
 
@@ -118,7 +118,7 @@ func (j *Journal) Begin(ctx context.Context, entry Entry) (*Running, error) {
 	}
 	err = j.store.Begin(ctx, ports.OperatorAction{
 		ID: id.String(), At: now(), By: author.Clean(entry.By), Action: entry.Action,
-		Target: visible(entry.Target, maxText), Reason: visible(mask.Text(entry.Reason), maxText),
+		Target: visible(mask.Text(entry.Target), maxText), Reason: visible(mask.Text(entry.Reason), maxText),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%s: nothing was done, because it could not be recorded: %w", entry.Action, err)

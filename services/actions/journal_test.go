@@ -48,6 +48,10 @@ func TestJournalDo(t *testing.T) {
 			ports.OperatorAction{By: "ann", Action: "delete_contact", Target: "user#81b637d8", ActionEnd: ports.ActionEnd{Outcome: "failed", Error: "not found"}},
 		},
 		{
+			actions.Entry{Action: actions.Resume, By: "ann", Target: "mail, receiver bob@example.com"}, 0, errors.New("not paused"),
+			ports.OperatorAction{By: "ann", Action: "resume", Target: "mail, receiver b\u2026@example.com", ActionEnd: ports.ActionEnd{Outcome: "failed", Error: "not paused"}},
+		},
+		{
 			actions.Entry{Action: actions.PutContact, By: "ann"}, 0, fmt.Errorf("put bob: %w", ports.ErrUnavailable),
 			ports.OperatorAction{By: "ann", Action: "put_contact", ActionEnd: ports.ActionEnd{Outcome: "failed", Error: "the store or the broker was unavailable"}},
 		},
