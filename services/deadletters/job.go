@@ -70,6 +70,7 @@ type job struct {
 	ids     []string // that are selected; nil: those of the query
 	query   ports.DeadLetterQuery
 	begun   *Deciding // whose counts are the job's
+	later   []string  // that are tried again after all others
 
 	mu      sync.Mutex
 	job     Job
@@ -175,14 +176,18 @@ func (j *Job) note(err error) {
 }
 
 // carryOut decides about the selected letters, the oldest first. A replayed letter that fails
-// again keeps its place in the list, so the job does not meet it again.
+// again keeps its place in the list, so the job does not meet it again. Letters that are out of
+// reach come last: a queue that does not exist holds up no others.
 func (j *job) carryOut(ctx context.Context) error {
 	start := j.snapshot()
 	// Some letters at once, several times a second: so a stop or a pause takes effect soon.
 	batch := min(max(start.Rate/4, 1), 100)
 	limiter := rate.NewLimiter(rate.Limit(start.Rate), batch)
 	if j.ids != nil {
-		return j.decide(ctx, limiter, batch, j.ids)
+		if err := j.decide(ctx, limiter, batch, j.ids); err != nil {
+			return err
+		}
+		return j.decideLater(ctx, limiter, batch)
 	}
 	query := j.query
 	query.Limit = listedAtOnce
@@ -212,6 +217,18 @@ func (j *job) carryOut(ctx context.Context) error {
 		}
 		query.Cursor = page.NextCursor
 	}
+	return j.decideLater(ctx, limiter, batch)
+}
+
+// decideLater decides about the letters that were out of reach, until none is.
+func (j *job) decideLater(ctx context.Context, limiter *rate.Limiter, batch int) error {
+	for len(j.later) > 0 {
+		ids := j.later
+		j.later = nil
+		if err := j.decide(ctx, limiter, batch, ids); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -235,8 +252,9 @@ func (j *job) list(ctx context.Context, query ports.DeadLetterQuery) (page ports
 	}
 }
 
-// decide decides about the letters in batches. While the store or the broker does not answer
-// it waits: that is no fault of the letters.
+// decide decides about the letters in batches, but leaves for later those that are out of
+// reach. While the store or the broker does not answer it waits: that is no fault of the
+// letters.
 func (j *job) decide(ctx context.Context, limiter *rate.Limiter, batch int, ids []string) error {
 	for len(ids) > 0 {
 		now := ids[:min(batch, len(ids))]
@@ -245,7 +263,7 @@ func (j *job) decide(ctx context.Context, limiter *rate.Limiter, batch int, ids 
 			return errStopped
 		}
 		ids = ids[len(now):]
-		var again []string
+		reached := false
 		var outage error
 		errs := j.service.decideAll(ctx, j.begun.decision, now)
 		j.update(func(job *Job) {
@@ -256,19 +274,21 @@ func (j *job) decide(ctx context.Context, limiter *rate.Limiter, batch int, ids 
 				case errors.Is(err, ErrWrongState), errors.Is(err, ports.ErrChanged), errors.Is(err, ports.ErrNotFound):
 					job.Skipped++
 				case errors.Is(err, ports.ErrUnavailable) && !errors.Is(err, ErrNotRecorded), ctx.Err() != nil:
-					again, outage = append(again, now[i]), err
+					outage = err
+					j.later = append(j.later, now[i])
+					continue
 				default:
 					job.Failed++
 					j.first = cmp.Or(j.first, err)
 					job.note(err)
 				}
+				reached = true
 			}
-			if outage == nil {
+			if reached {
 				job.Stalled = ""
 			}
 		})
-		if outage != nil {
-			ids = append(again, ids...)
+		if !reached {
 			j.wait(ctx, outage)
 		}
 	}

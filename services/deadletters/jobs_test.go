@@ -243,6 +243,32 @@ func TestJobWaitsDuringAnOutage(t *testing.T) {
 	})
 }
 
+// A letter whose queue does not exist holds up no other.
+func TestJobWithoutAQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newJobWorld(t, 600)
+		w.queue.fail(fmt.Errorf("the queue of fax does not exist: %w", ports.ErrUnavailable), letterID(3))
+		byFilter := w.start(replayAll(4)) // one at once
+		time.Sleep(10 * time.Minute)
+		if job := w.check(byFilter.ID, deadletters.JobRunning, 600, 599, 0, 0); !strings.Contains(job.Stalled, "fax") {
+			t.Errorf("it is stalled by %q, want the queue", job.Stalled)
+		}
+		w.add(600, 3)
+		request := replayAll(4)
+		request.Selection = deadletters.Selection{IDs: []string{letterID(3), letterID(601), letterID(602)}}
+		byID := w.start(request)
+		time.Sleep(time.Minute)
+		w.check(byID.ID, deadletters.JobRunning, 3, 2, 0, 0)
+		if _, err := w.service.StopJob(t.Context(), byFilter.ID, "bob"); err != nil {
+			t.Fatal(err)
+		}
+		w.queue.fail(nil, "")
+		time.Sleep(time.Minute)
+		w.check(byID.ID, deadletters.JobDone, 3, 3, 0, 0)
+		w.check(byFilter.ID, deadletters.JobStopped, 600, 599, 0, 0)
+	})
+}
+
 // A letter that can't be replayed stops no other; one that is settled already is skipped.
 func TestJobFailures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
