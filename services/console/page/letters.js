@@ -117,7 +117,7 @@ function groupTable(values) {
   };
   return table({
     caption: 'Dead letters by reason and channel, the largest group first',
-    empty: 'Nothing waits.',
+    empty: 'There is no such letter.',
     key: (g) => JSON.stringify([g.channel, g.reason, values()]),
     columns: [
       { title: 'Reason', wide: true, make: (g) => (g.reason ? h('a', { class: 'reason', href: address('/dead-letters', narrowed(g)) }, g.reason) : h('span', { class: 'quiet' }, 'no reason')) },
