@@ -71,7 +71,10 @@ func (j *jobs) start(started *job) error {
 		return ErrBusy
 	}
 	if len(j.all) >= keptJobs {
-		oldest := slices.IndexFunc(j.all, func(other *job) bool { return other.snapshot().Ended() })
+		oldest := slices.IndexFunc(j.all, func(other *job) bool { return other.job.DryRun }) // says nothing any more
+		if oldest < 0 {
+			oldest = slices.IndexFunc(j.all, func(other *job) bool { return other.snapshot().Ended() })
+		}
 		j.all = slices.Delete(j.all, oldest, oldest+1)
 	}
 	j.all = append(j.all, started)

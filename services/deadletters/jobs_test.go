@@ -243,6 +243,26 @@ func TestJobWaitsDuringAnOutage(t *testing.T) {
 	})
 }
 
+// However often somebody counts, what became of a job can be seen.
+func TestDryRunsMakeRoomForJobs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newJobWorld(t, 1)
+		job := w.start(replayAll(1))
+		time.Sleep(time.Second)
+		var latest deadletters.Job
+		for range 30 {
+			request := replayAll(1)
+			request.DryRun = true
+			latest = w.start(request)
+		}
+		w.check(job.ID, deadletters.JobDone, 1, 1, 0, 0)
+		w.check(latest.ID, deadletters.JobDone, 0, 0, 0, 0)
+		if n := len(w.service.Jobs()); n != 20 {
+			t.Errorf("%d jobs are kept, want 20", n)
+		}
+	})
+}
+
 // A letter whose queue does not exist holds up no other.
 func TestJobWithoutAQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
