@@ -107,8 +107,8 @@ function buttons(values, selection, subject) {
   }, `${verb} …`));
 }
 
-// Letters of an earlier version, and those without a reason, have no group to select them by: without one, the
-// selection would be all letters of the channel.
+// Letters without a reason, such as those of a user who was forgotten, can't be selected by their group: without a group,
+// the selection is all letters of the channel.
 function groupTable(values) {
   const narrowed = (g) => ({ ...values(), channel: g.channel, group: g.reason });
   const moment = (pick) => () => {
