@@ -36,7 +36,8 @@ func (w *world) counting() *atomic.Int64 {
 	return n
 }
 
-// The services are asked as often for 50 pages as for one, and rarely for none.
+// The services are asked no more often for many pages than for one, and rarely for none. The
+// pages get a bounded number of events together.
 func TestOneSamplerForAllPages(t *testing.T) {
 	drawn := func(pages int) int64 {
 		var n int64
@@ -56,8 +57,13 @@ func TestOneSamplerForAllPages(t *testing.T) {
 	if n := drawn(0); n < 11 || n > 13 {
 		t.Errorf("without pages the account is drawn %d times a minute, want 12", n)
 	}
-	if n := drawn(50); n < 230 || n > 250 {
-		t.Errorf("for 50 pages the account is drawn %d times a minute, want 4 times a second", n)
+	for _, pages := range []int{1, 25} {
+		if n := drawn(pages); n < 230 || n > 250 {
+			t.Errorf("for %d pages the account is drawn %d times a minute, want 4 times a second", pages, n)
+		}
+	}
+	if n := drawn(50); n < 115 || n > 125 {
+		t.Errorf("for 50 pages the account is drawn %d times a minute, want 2 times a second", n)
 	}
 }
 

@@ -81,10 +81,11 @@ func (f *feed) join() (leave func()) {
 	}
 }
 
-func (f *feed) isWatched() bool {
+// watching returns how many watch.
+func (f *feed) watching() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.watchers > 0
+	return f.watchers
 }
 
 // publish makes the fields, always the same ones, the latest state, and adds the point to the

@@ -15,6 +15,7 @@ import (
 
 const (
 	samplePause = 250 * time.Millisecond // between two samples, at least
+	streamPause = 10 * time.Millisecond  // the same, for each stream: all of them get 100 events a second at most
 	pointPause  = 5 * time.Second        // between two points of the history, which is drawn without watchers, too
 	slowPause   = time.Second            // between two looks at what changes rarely
 
@@ -54,10 +55,10 @@ func (s *sampler) run(ctx context.Context) {
 
 // wait waits for the next sample: until the next point, or less if somebody watches.
 func (s *sampler) wait(ctx context.Context, began time.Time, took time.Duration) {
-	watched := began.Add(min(max(samplePause, share*took), pointPause))
 	for ctx.Err() == nil {
-		due := s.nextPoint
-		if s.feed.isWatched() && watched.Before(due) {
+		due, watching := s.nextPoint, s.feed.watching()
+		pause := max(samplePause, time.Duration(watching)*streamPause, share*took)
+		if watched := began.Add(min(pause, pointPause)); watching > 0 && watched.Before(due) {
 			due = watched
 		}
 		timer := time.NewTimer(time.Until(due))
