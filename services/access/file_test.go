@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"example.com/orderflow/services/internal/logtest"
 )
 
 func (p *people) sum(name string) hash { return sha256.Sum256([]byte(p.secrets[name])) }
@@ -23,8 +25,8 @@ func TestFileIsReadAgain(t *testing.T) {
 	p := newPeople(t)
 	both := p.lines["vic"] + "\n" + p.lines["opal"] + "\n"
 	synctest.Test(t, func(t *testing.T) {
-		var log lines
-		f := p.open(t, log.logger())
+		var log logtest.Buffer
+		f := p.open(t, log.Logger())
 		check := func(after string, vic, opal bool) {
 			t.Helper()
 			time.Sleep(checkInterval)
@@ -42,7 +44,7 @@ func TestFileIsReadAgain(t *testing.T) {
 		check("it is back", true, true)
 
 		for what, text := range map[string]string{"half of a line": both[:len(both)-10], "an unknown role": "vic admin " + someHash, "text": "password"} {
-			log.buf.Reset()
+			log.Reset()
 			p.write(t, text)
 			time.Sleep(time.Minute) // so that it is logged again
 			check(what, true, true)
@@ -54,7 +56,7 @@ func TestFileIsReadAgain(t *testing.T) {
 			p.write(t, both)
 			check("both are back", true, true)
 		}
-		log.buf.Reset()
+		log.Reset()
 		if err := os.Remove(p.path); err != nil {
 			t.Fatal(err)
 		}
@@ -103,8 +105,8 @@ func TestOpenTokens(t *testing.T) {
 		if err := os.Chmod(p.path, mode); err != nil {
 			t.Fatal(err)
 		}
-		var log lines
-		p.open(t, log.logger())
+		var log logtest.Buffer
+		p.open(t, log.Logger())
 		if strings.Contains(log.String(), "others may write") != warns {
 			t.Errorf("mode %o: the log has %q", mode, log.String())
 		}

@@ -8,16 +8,18 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"example.com/orderflow/services/internal/logtest"
 )
 
 // Each way to be known × what is asked for. A caller who is not known gets 401, a viewer who
 // would act 403.
 func TestWhoMayDoWhat(t *testing.T) {
 	p := newPeople(t)
-	var log lines
+	var log logtest.Buffer
 	g := NewGuard(p.open(t, quiet), Proxy{
 		Header: "X-Forwarded-User", From: []netip.Prefix{netip.MustParsePrefix("10.1.2.0/24"), netip.MustParsePrefix("fd00::/64")}, Operators: []string{"pam"},
-	}, log.logger())
+	}, log.Logger())
 	g.IsPublic = func(path string) bool { return path == "/page" }
 	h := behind(g)
 	viewers, operators := signIn(t, h, p.secrets["vic"]), signIn(t, h, p.secrets["opal"])

@@ -14,11 +14,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"example.com/orderflow/services/internal/logtest"
 )
 
 var binaries string // the folder of the executables
@@ -44,29 +45,11 @@ func TestMain(m *testing.M) {
 // patience bounds every wait for an expected event.
 const patience = 60 * time.Second
 
-// output collects what a process writes.
-type output struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.String()
-}
-
 // process is a running executable.
 type process struct {
 	name string
 	cmd  *exec.Cmd
-	out  output
+	out  logtest.Buffer
 	done chan struct{} // closed when it has ended
 }
 

@@ -1,7 +1,6 @@
 package notification_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +15,7 @@ import (
 	"example.com/orderflow/adapters/memory"
 	"example.com/orderflow/domain"
 	"example.com/orderflow/ports"
+	"example.com/orderflow/services/internal/logtest"
 	"example.com/orderflow/services/notification"
 )
 
@@ -25,7 +25,7 @@ type world struct {
 	store  *memory.Store
 	broker *memory.Broker
 	alerts alerts
-	log    logBuffer
+	log    logtest.Buffer
 	orders int
 }
 
@@ -262,24 +262,6 @@ func (a *alerts) kinds() (all []string) {
 		all = append(all, strings.Join(strings.Fields(string(alert.Kind)+" "+alert.Channel+" "+alert.Receiver), " "))
 	}
 	return all
-}
-
-// logBuffer may be written by several goroutines.
-type logBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }
 
 var errAway = ports.Postpone(errors.New("dial tcp 192.0.2.1:25: connection refused"))

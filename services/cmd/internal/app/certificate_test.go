@@ -19,6 +19,7 @@ import (
 
 	"example.com/orderflow/adapters/tlstest"
 	"example.com/orderflow/services/internal/httpapi"
+	"example.com/orderflow/services/internal/logtest"
 )
 
 // pairFiles are the files of a service's certificate, which tests change.
@@ -93,7 +94,7 @@ func (f *pairFiles) shown(address string) *x509.Certificate {
 // A new pair is shown soon, without a restart. A bad one is logged, and the one before stays.
 func TestCertificateChanges(t *testing.T) {
 	f := newPairFiles(t)
-	var log lockedLog
+	var log logtest.Buffer
 	settings := &ServerTLS{TLSCert: f.cert, TLSKey: f.key}
 	address := listen(t, settings, slog.New(slog.NewTextHandler(&log, nil)))
 	first := f.shown(address)
@@ -153,23 +154,6 @@ func TestCertificateChanges(t *testing.T) {
 	}
 	close(stop)
 	wg.Wait()
-}
-
-type lockedLog struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedLog) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedLog) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 // The commands reach the own address whatever the certificate's names are. They refuse

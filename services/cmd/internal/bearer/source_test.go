@@ -23,6 +23,7 @@ import (
 
 	"example.com/orderflow/ports"
 	"example.com/orderflow/services/cmd/internal/bearer/bearertest"
+	"example.com/orderflow/services/internal/logtest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -109,7 +110,7 @@ func TestRotation(t *testing.T) {
 func TestKeyServerIsAway(t *testing.T) {
 	known, other := bearertest.NewKey(t, "known", jose.ES256), bearertest.NewKey(t, "other", jose.ES256)
 	server := newKeyServer(t, known)
-	var log lockedBuffer
+	var log logtest.Buffer
 	keys, err := OpenKeys(t.Context(), server.URL+"?key=hunter2", slog.New(slog.NewTextHandler(&log, nil)))
 	if err != nil {
 		t.Fatal(err)
@@ -159,23 +160,6 @@ func TestKeyServerIsAway(t *testing.T) {
 	if text := log.String(); strings.Contains(text, "hunter2") || !strings.Contains(text, "those that are known stay") || !strings.Contains(text, "can be loaded again") {
 		t.Errorf("the log is %s", text)
 	}
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 // A start without the server knows no key until it is back.
