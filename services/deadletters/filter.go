@@ -1,6 +1,7 @@
 package deadletters
 
 import (
+	"cmp"
 	"strings"
 
 	"example.com/orderflow/domain"
@@ -10,9 +11,16 @@ import (
 	"example.com/orderflow/services/internal/mask"
 )
 
-// MainChannel is the channel whose queue is the main one. Its dead letters name no
-// subscription.
-const MainChannel = "log"
+// mainChannel is the channel whose queue is the main one, which has no subscription.
+const mainChannel = "log"
+
+// SubscriptionOf returns the subscription of the channel's queue. Its dead letters name it.
+func SubscriptionOf(channel string) string {
+	if channel == mainChannel {
+		return ""
+	}
+	return channel
+}
 
 // Filter selects dead letters by the texts of a request or of flags. They must match all of
 // its fields. Empty fields select all.
@@ -32,10 +40,7 @@ func (f Filter) Query() (ports.DeadLetterQuery, error) {
 	query := ports.DeadLetterQuery{EventType: f.Type, UserID: f.UserID, Reason: f.Reason, Group: ports.ReasonGroup(f.Group)}
 	var invalid domain.InvalidError
 	if f.Channel != "" {
-		subscription := f.Channel
-		if f.Channel == MainChannel {
-			subscription = ""
-		}
+		subscription := SubscriptionOf(f.Channel)
 		query.Subscription = &subscription
 	}
 	if f.OrderID != "" {
@@ -75,8 +80,5 @@ func (f Filter) String() string {
 
 // channelOf returns the name of the channel of a dead letter.
 func channelOf(subscription string) string {
-	if subscription == "" {
-		return MainChannel
-	}
-	return subscription
+	return cmp.Or(subscription, mainChannel)
 }

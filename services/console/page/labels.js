@@ -92,6 +92,9 @@ export function tag(kind, state) {
   return Object.assign(node, { setState });
 }
 
+// channelOf returns the name of a dead letter's channel. The main queue, that of the channel log, has no subscription.
+export const channelOf = (letter) => letter.subscription || 'log';
+
 // The state of a channel as a whole, of pauseKinds.
 export function channelState(channel) {
   if (!channel.configured) return 'absent';

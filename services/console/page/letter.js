@@ -3,7 +3,7 @@ import { get } from './api.js';
 import { decideButtons, decideCommands } from './decide.js';
 import { h, setText, show } from './dom.js';
 import { plural } from './format.js';
-import { letterStates, tag } from './labels.js';
+import { channelOf, letterStates, tag } from './labels.js';
 import { table } from './table.js';
 import { at } from './when.js';
 
@@ -43,7 +43,7 @@ function parts(letter) {
     h('section', { class: 'panel' }, h('h2', null, 'Why'),
       h('p', { class: 'answer large' }, letter.reason),
       h('dl', { class: 'facts-list' },
-        fact('Channel', h('a', { href: `#/channels/${encodeURIComponent(letter.subscription || 'log')}` }, letter.subscription || 'log')),
+        fact('Channel', h('a', { href: `#/channels/${encodeURIComponent(channelOf(letter))}` }, channelOf(letter))),
         fact('Order', order && h('a', { class: 'id', href: `#/orders/${order}` }, order)),
         fact('First failure', at(letter.since)),
         fact('Set aside', plural(letter.times_set_aside, 'time')),

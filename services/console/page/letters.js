@@ -5,6 +5,7 @@ import { decideAll } from './decide.js';
 import { h, setText, show } from './dom.js';
 import { number, plural } from './format.js';
 import { isActive, jobList, selectionText } from './jobs.js';
+import { channelOf } from './labels.js';
 import { letterFilter, selectionOf } from './letterfilter.js';
 import { live, watch } from './live.js';
 import { paged } from './pages.js';
@@ -137,7 +138,7 @@ function letterTable() {
     key: (l) => `${l.id} ${l.state} ${l.last_failure}`,
     columns: [
       { title: 'Letter', wide: true, make: (l) => h('a', { class: 'id', href: `#/dead-letters/${encodeURIComponent(l.id)}` }, l.id) },
-      { title: 'Channel', half: true, text: (l) => l.subscription || 'log' },
+      { title: 'Channel', half: true, text: channelOf },
       { title: 'Reason', wide: true, make: (l) => h('span', { class: 'reason' }, l.reason) },
       { title: 'User', text: (l) => l.user_id ?? '–' },
       { title: 'Attempts', numeric: true, text: (l) => number(l.attempts) },

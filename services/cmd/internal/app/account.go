@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"example.com/orderflow/services/account"
+	"example.com/orderflow/services/deadletters"
 	"example.com/orderflow/services/internal/telemetry"
 	"example.com/orderflow/services/order"
 )
@@ -69,7 +70,7 @@ func (c *Common) OpenOffice(store *Store, broker *Broker, channels *Channels, or
 	}
 	for _, opened := range channels.opened {
 		parts.Channels = append(parts.Channels, account.Channel{
-			Name: opened.name, Recipients: opened.route(broker).Recipients(), Queue: broker.Queue(opened.name), Subscription: subscription(opened.name),
+			Name: opened.name, Recipients: opened.route(broker).Recipients(), Queue: broker.Queue(opened.name), Subscription: deadletters.SubscriptionOf(opened.name),
 		})
 	}
 	return account.New(parts)

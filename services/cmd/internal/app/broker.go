@@ -13,6 +13,7 @@ import (
 	"example.com/orderflow/adapters/memory"
 	"example.com/orderflow/adapters/rabbitmq"
 	"example.com/orderflow/ports"
+	"example.com/orderflow/services/deadletters"
 )
 
 // Broker has the parts of the broker that the URL names.
@@ -45,7 +46,7 @@ func (c *Common) OpenBroker(ctx context.Context, options BrokerOptions, log *slo
 	case err != nil:
 	case scheme == "memory" && options.InProcess:
 		b := &memory.Broker{StopTimeout: c.HandlersStopTimeout(), Prefetch: options.Prefetch, SubscriptionPrefetch: options.Channels.prefetch(), Logger: log}
-		queue := func(channel string) ports.EventQueue { return b.Subscription(subscription(channel)) }
+		queue := func(channel string) ports.EventQueue { return b.Subscription(deadletters.SubscriptionOf(channel)) }
 		return &Broker{
 			Publisher: b.Publisher(), Consumers: options.Channels.consumers(queue), DeadLetters: b.DeadLetterQueue(), Queue: queue,
 			Close: c.closing("broker", b.Close, log),
@@ -57,7 +58,7 @@ func (c *Common) OpenBroker(ctx context.Context, options BrokerOptions, log *slo
 		if b, err = rabbitmq.Open(c.Broker, rabbitmq.Options{
 			StopTimeout: c.HandlersStopTimeout(), Prefetch: options.Prefetch, SubscriptionPrefetch: options.Channels.prefetch(), Logger: log,
 		}); err == nil {
-			queue := func(channel string) ports.EventQueue { return b.Subscription(subscription(channel)) }
+			queue := func(channel string) ports.EventQueue { return b.Subscription(deadletters.SubscriptionOf(channel)) }
 			return &Broker{
 				Publisher: b.Publisher(), Consumers: options.Channels.consumers(queue), DeadLetters: b.DeadLetterQueue(), Queue: queue,
 				Close: c.closing("broker", b.Close, log),
@@ -71,7 +72,7 @@ func (c *Common) OpenBroker(ctx context.Context, options BrokerOptions, log *slo
 		if err != nil {
 			return nil, c.fileError("--broker", c.Broker, err)
 		}
-		queue := func(channel string) ports.EventQueue { return s.Subscription(subscription(channel)) }
+		queue := func(channel string) ports.EventQueue { return s.Subscription(deadletters.SubscriptionOf(channel)) }
 		return &Broker{
 			Publisher: s.Publisher(), Consumers: options.Channels.consumers(queue), DeadLetters: s.DeadLetterQueue(), Queue: queue, Close: closeFile,
 		}, nil

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"example.com/orderflow/ports"
+	"example.com/orderflow/services/deadletters"
 	"example.com/orderflow/services/notification"
 )
 
@@ -195,7 +196,7 @@ func (c *Channels) Routes(broker *Broker) []notification.Route {
 // route returns the channel's route, from its own queue.
 func (o openChannel) route(broker *Broker) notification.Route {
 	return notification.Route{
-		Channel: o.channel, Queue: broker.Queue(o.name), Subscription: subscription(o.name),
+		Channel: o.channel, Queue: broker.Queue(o.name), Subscription: deadletters.SubscriptionOf(o.name),
 		ToUsers: o.toUsers, Endpoints: o.endpoints, Types: o.types, Renderer: o.renderer,
 		Schedule: o.schedule, Rate: o.rate, Concurrency: o.prefetch,
 	}
@@ -239,18 +240,9 @@ func (c consumers) Ping(ctx context.Context) error {
 	return nil
 }
 
-// subscription returns the name of the channel's subscription. The channel log has the
-// main queue, which has none.
-func subscription(channel string) string {
-	if channel == kindLog {
-		return ""
-	}
-	return channel
-}
-
 // queueName returns the name that the channel's queue has in every broker.
 func queueName(channel string) string {
-	if name := subscription(channel); name != "" {
+	if name := deadletters.SubscriptionOf(channel); name != "" {
 		return mainQueue + "." + name
 	}
 	return mainQueue

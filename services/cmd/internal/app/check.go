@@ -15,6 +15,7 @@ import (
 	"example.com/orderflow/adapters/sqlite"
 	"example.com/orderflow/adapters/webhookchannel"
 	"example.com/orderflow/ports"
+	"example.com/orderflow/services/deadletters"
 )
 
 // CheckStore returns what a service would find at the store.
@@ -56,7 +57,7 @@ func (c *Common) CheckBroker(ctx context.Context, publishes bool, options Broker
 		var subscriptions []string
 		if options.Channels != nil {
 			for _, opened := range options.Channels.opened {
-				subscriptions = append(subscriptions, subscription(opened.name))
+				subscriptions = append(subscriptions, deadletters.SubscriptionOf(opened.name))
 			}
 		}
 		return rabbitmq.Check(ctx, c.Broker, rabbitmq.CheckOptions{Publishes: publishes, Subscriptions: subscriptions, ManagementURL: c.BrokerManagement})
