@@ -84,6 +84,23 @@ func (o *Office) Trace(ctx context.Context, orders OrderStore, id domain.OrderID
 	return t, nil
 }
 
+// TraceWithin is Trace with a bound for the question to the store, which another process may
+// have to answer. If it does not answer, the trace has what is known without it, and away
+// says why.
+func (o *Office) TraceWithin(ctx context.Context, bound time.Duration, orders OrderStore, id domain.OrderID) (t Trace, away, err error) {
+	if orders != nil {
+		asking, cancel := context.WithTimeout(ctx, bound)
+		defer cancel()
+		t, err = o.Trace(asking, orders, id)
+		if !errors.Is(err, ports.ErrUnavailable) && !errors.Is(err, context.DeadlineExceeded) {
+			return t, nil, err
+		}
+		away = err
+	}
+	t, err = o.Trace(ctx, nil, id)
+	return t, away, err
+}
+
 func (o *Office) trace(ctx context.Context, orders OrderStore, id domain.OrderID) (Trace, error) {
 	t := Trace{OrderID: id, Event: domain.Order{ID: id}.Created().ID, Outbox: NotKnown}
 	if orders != nil {

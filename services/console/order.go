@@ -67,7 +67,7 @@ const maxNotifications = 200 // of an order: one for each channel and recipient
 const ordersTimeout = 2 * time.Second
 
 func (c *Console) way(ctx context.Context, id domain.OrderID) (WayView, error) {
-	trace, faults, err := c.trace(ctx, id)
+	trace, away, err := c.parts.Office.TraceWithin(ctx, ordersTimeout, c.parts.Orders, id)
 	if err != nil {
 		return WayView{}, err
 	}
@@ -76,8 +76,11 @@ func (c *Console) way(ctx context.Context, id domain.OrderID) (WayView, error) {
 		return WayView{}, err
 	}
 	way := WayView{
-		OrdersKnown: c.parts.Orders != nil, Trace: account.NewTraceView(trace), Faults: faults,
+		OrdersKnown: c.parts.Orders != nil, Trace: account.NewTraceView(trace),
 		Notifications: []notification.View{}, Letters: []LetterView{},
+	}
+	if away != nil {
+		way.Faults = []account.FaultView{{Part: "orders", Error: mask.Error(away).Error()}}
 	}
 	if trace.Order != nil {
 		order := newOrderView(*trace.Order)
@@ -91,22 +94,6 @@ func (c *Console) way(ctx context.Context, id domain.OrderID) (WayView, error) {
 	}
 	way.Timeline = timeline(trace, page.Notifications, c.parts.Office.ChannelOf)
 	return way, nil
-}
-
-// trace finds the order. If the process that keeps the orders does not answer, the trace has
-// what is known here.
-func (c *Console) trace(ctx context.Context, id domain.OrderID) (trace account.Trace, faults []account.FaultView, err error) {
-	if c.parts.Orders != nil {
-		asking, cancel := context.WithTimeout(ctx, ordersTimeout)
-		defer cancel()
-		trace, err = c.parts.Office.Trace(asking, c.parts.Orders, id)
-		if !errors.Is(err, ports.ErrUnavailable) && !errors.Is(err, context.DeadlineExceeded) {
-			return trace, nil, err
-		}
-		faults = append(faults, account.FaultView{Part: "orders", Error: mask.Error(err).Error()})
-	}
-	trace, err = c.parts.Office.Trace(ctx, nil, id)
-	return trace, faults, err
 }
 
 // StepView is a step of an order's way.

@@ -3,7 +3,6 @@ package operators
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -72,7 +71,10 @@ func (w *whyOrder) print(ctx context.Context, office *account.Office, orders acc
 	if err != nil {
 		return err
 	}
-	trace, err := trace(ctx, office, orders, id, s)
+	trace, away, err := office.TraceWithin(ctx, askTimeout, orders, id)
+	if away != nil {
+		fmt.Fprintf(s.err, "not known: orders: %v\n", app.Printable(away.Error()))
+	}
 	if err != nil {
 		return err
 	}
@@ -86,19 +88,6 @@ func (w *whyOrder) print(ctx context.Context, office *account.Office, orders acc
 
 // askTimeout bounds a question to who keeps the orders.
 const askTimeout = 5 * time.Second
-
-// trace finds the order. If who keeps the orders does not answer, the trace has what is known
-// without it.
-func trace(ctx context.Context, office *account.Office, orders account.OrderStore, id domain.OrderID, s session) (account.Trace, error) {
-	asking, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
-	trace, err := office.Trace(asking, orders, id)
-	if !errors.Is(err, ports.ErrUnavailable) && !errors.Is(err, context.DeadlineExceeded) {
-		return trace, err
-	}
-	fmt.Fprintf(s.err, "not known: orders: %v\n", app.Printable(err.Error()))
-	return office.Trace(ctx, nil, id)
-}
 
 func printTrace(s session, t account.Trace) {
 	fmt.Fprintf(s.out, "order %s", t.OrderID)
