@@ -56,15 +56,7 @@ func TestDeadLettersAsInMemory(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		spoil(t, s, "DELETE FROM dead_letters")
 		want, got := new(memory.DeadLetters), s.DeadLetters()
-		same := func(what string, wanted, have any, wantErr, err error) {
-			t.Helper()
-			if !sameError(wantErr, err) {
-				t.Fatalf("%s: error %v, want %v", what, err, wantErr)
-			}
-			if diff := cmp.Diff(wanted, have, cmpopts.EquateEmpty(), cmpopts.IgnoreFields(ports.DeadLetterRecord{}, "SettledAt")); diff != "" {
-				t.Fatalf("%s (-want +got):\n%s", what, diff)
-			}
-		}
+		same := sameAnswers(t, cmpopts.IgnoreFields(ports.DeadLetterRecord{}, "SettledAt"))
 		list := func(store ports.DeadLetters, query ports.DeadLetterQuery) (all []ports.DeadLetterRecord, err error) {
 			for {
 				page, err := store.List(ctx, query)
@@ -118,11 +110,28 @@ func TestDeadLettersAsInMemory(t *testing.T) {
 	})
 }
 
+// validTexts are the odd texts in valid UTF-8, which callers check.
+var validTexts = slices.DeleteFunc(slices.Clone(oddTexts), func(s string) bool { return s[:min(len(s), 1)] == "\xff" })
+
+// sameAnswers returns a function that compares what memory and the file answer.
+func sameAnswers(t *rapid.T, options ...cmp.Option) func(what string, wanted, have any, wantErr, err error) {
+	options = append(options, cmpopts.EquateEmpty())
+	return func(what string, wanted, have any, wantErr, err error) {
+		t.Helper()
+		if !sameError(wantErr, err) {
+			t.Fatalf("%s: error %v, want %v", what, err, wantErr)
+		}
+		if diff := cmp.Diff(wanted, have, options...); diff != "" {
+			t.Fatalf("%s (-want +got):\n%s", what, diff)
+		}
+	}
+}
+
 func TestOperatorActionsAsInMemory(t *testing.T) {
 	s := openInside(t, filepath.Join(t.TempDir(), "orderflow.db"), Options{})
 	ctx := t.Context()
 	ids := rapid.SampledFrom(append(oddTexts, "1", "2", "3"))
-	text := rapid.SampledFrom(slices.DeleteFunc(slices.Clone(oddTexts), func(s string) bool { return s[:min(len(s), 1)] == "\xff" })) // valid UTF-8, as callers check
+	text := rapid.SampledFrom(validTexts)
 	recently := time.Now().UTC().Truncate(time.Second)
 	at := rapid.Map(rapid.IntRange(0, 5), func(n int) time.Time { return recently.Add(time.Duration(n) * time.Millisecond) })
 	outcome := rapid.SampledFrom([]ports.ActionOutcome{ports.ActionDone, ports.ActionFailed})
@@ -130,15 +139,7 @@ func TestOperatorActionsAsInMemory(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		spoil(t, s, "DELETE FROM operator_actions")
 		want, got := new(memory.OperatorActions), s.OperatorActions()
-		same := func(what string, wanted, have any, wantErr, err error) {
-			t.Helper()
-			if !sameError(wantErr, err) {
-				t.Fatalf("%s: error %v, want %v", what, err, wantErr)
-			}
-			if diff := cmp.Diff(wanted, have, cmpopts.EquateEmpty()); diff != "" {
-				t.Fatalf("%s (-want +got):\n%s", what, diff)
-			}
-		}
+		same := sameAnswers(t)
 		t.Repeat(map[string]func(*rapid.T){
 			"begin": func(t *rapid.T) {
 				action := ports.OperatorAction{
@@ -172,7 +173,7 @@ func TestContactsAsInMemory(t *testing.T) {
 	s := openInside(t, filepath.Join(t.TempDir(), "orderflow.db"), Options{})
 	ctx := t.Context()
 	user := rapid.SampledFrom(append(oddTexts[1:], "user"))
-	texts := rapid.SampledFrom(slices.DeleteFunc(slices.Clone(oddTexts), func(s string) bool { return s[:min(len(s), 1)] == "\xff" })) // valid UTF-8, as callers check
+	texts := rapid.SampledFrom(validTexts)
 	contact := rapid.Custom(func(t *rapid.T) ports.Contact {
 		return ports.Contact{
 			UserID: user.Draw(t, "user"), Language: texts.Draw(t, "language"),
@@ -184,15 +185,7 @@ func TestContactsAsInMemory(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		spoil(t, s, "DELETE FROM contacts")
 		want, got := new(memory.Contacts), s.Contacts()
-		same := func(what string, wanted, have any, wantErr, err error) {
-			t.Helper()
-			if !sameError(wantErr, err) {
-				t.Fatalf("%s: error %v, want %v", what, err, wantErr)
-			}
-			if diff := cmp.Diff(wanted, have, cmpopts.EquateEmpty()); diff != "" {
-				t.Fatalf("%s (-want +got):\n%s", what, diff)
-			}
-		}
+		same := sameAnswers(t)
 		t.Repeat(map[string]func(*rapid.T){
 			"put": func(t *rapid.T) {
 				all := rapid.SliceOfN(contact, 0, 4).Draw(t, "contacts")
