@@ -15,28 +15,37 @@ func (d *DeadLetters) Groups(ctx context.Context, query ports.DeadLetterQuery) (
 	if query.State != "" {
 		states = []ports.DeadLetterState{query.State}
 	}
-	groups := make(accounts.Groups)
-	for _, state := range states { // with one state, the index has each group's letters together
-		query.State = state
-		var where filter
-		d.selectLetters(&where, query, func(column string) string { return column })
-		if query.Reason != "" {
-			where.add("json_valid(failures) AND instr(json_extract(failures, '$[#-1].reason'), ?)", query.Reason)
+	var groups accounts.Groups
+	err = d.store.read(ctx, func(tx *tx) error {
+		groups = make(accounts.Groups)
+		for _, state := range states { // with one state, the index has each group's letters together
+			query.State = state
+			if err := d.group(tx, query, groups); err != nil {
+				return err
+			}
 		}
-		err := d.store.read(ctx, func(tx *tx) error {
-			return tx.query(func(r row) bool {
-				groups.Add(ports.DeadLetterGroup{
-					Subscription: r.ColumnText(0), Reason: r.ColumnText(1), Count: r.ColumnInt(2), Oldest: r.time(3), Newest: r.time(4),
-				})
-				return true
-			}, "SELECT subscription, reason_group, count(*), min(since), max(since) FROM dead_letters INDEXED BY dead_letters_groups"+
-				where.sql()+" GROUP BY subscription, reason_group", where.args...)
-		})
-		if err != nil {
-			return ports.DeadLetterGroups{}, err
-		}
+		return nil
+	})
+	if err != nil {
+		return ports.DeadLetterGroups{}, err
 	}
 	return groups.Largest(), nil
+}
+
+// group adds the letters of the query's state to the groups.
+func (d *DeadLetters) group(tx *tx, query ports.DeadLetterQuery, groups accounts.Groups) error {
+	var where filter
+	d.selectLetters(&where, query, func(column string) string { return column })
+	if query.Reason != "" {
+		where.add("json_valid(failures) AND instr(json_extract(failures, '$[#-1].reason'), ?)", query.Reason)
+	}
+	return tx.query(func(r row) bool {
+		groups.Add(ports.DeadLetterGroup{
+			Subscription: r.ColumnText(0), Reason: r.ColumnText(1), Count: r.ColumnInt(2), Oldest: r.time(3), Newest: r.time(4),
+		})
+		return true
+	}, "SELECT subscription, reason_group, count(*), min(since), max(since) FROM dead_letters INDEXED BY dead_letters_groups"+
+		where.sql()+" GROUP BY subscription, reason_group", where.args...)
 }
 
 // selectLetters adds the query's conditions but those of Reason and Cursor. name returns the
