@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"example.com/orderflow/services/internal/files"
 	"example.com/orderflow/services/internal/statelog"
 	"example.com/orderflow/services/internal/wiring"
 )
@@ -83,12 +84,7 @@ func (f *TokensFile) refresh() {
 
 // load reads the file.
 func (f *TokensFile) load() error {
-	if info, err := os.Stat(f.path); err != nil {
-		return err
-	} else if !info.Mode().IsRegular() { // to open a pipe may last forever
-		return errors.New("it is not a regular file")
-	}
-	file, err := os.Open(f.path)
+	file, err := files.Open(f.path)
 	if err != nil {
 		return err
 	}

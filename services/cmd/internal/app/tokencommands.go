@@ -3,6 +3,7 @@ package app
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"text/tabwriter"
 
 	"example.com/orderflow/services/access"
+	"example.com/orderflow/services/internal/files"
 )
 
 // tokenCommands make and list the tokens of the admin address.
@@ -89,15 +91,19 @@ func addToken(path string, token access.Token) (err error) {
 
 // readTokens returns the text of the file of tokens.
 func readTokens(path string) (text string, info fs.FileInfo, err error) {
-	info, err = os.Stat(path)
+	file, err := files.Open(path)
 	if err != nil {
 		return "", nil, withoutPath(err)
 	}
-	const most = 1 << 20
-	if !info.Mode().IsRegular() || info.Size() > most {
-		return "", nil, errors.New("it is not a file of tokens")
+	defer file.Close()
+	if info, err = file.Stat(); err != nil {
+		return "", nil, withoutPath(err)
 	}
-	data, err := os.ReadFile(path)
+	const most = 1 << 20
+	data, err := io.ReadAll(io.LimitReader(file, most+1))
+	if err == nil && len(data) > most {
+		err = errors.New("it is not a file of tokens")
+	}
 	return string(data), info, withoutPath(err)
 }
 

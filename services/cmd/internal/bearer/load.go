@@ -9,9 +9,10 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"os"
 	"strings"
 	"time"
+
+	"example.com/orderflow/services/internal/files"
 )
 
 const (
@@ -76,12 +77,7 @@ func isLoopback(host string) bool {
 }
 
 func readFile(path string) ([]byte, error) {
-	if info, err := os.Stat(path); err != nil {
-		return nil, err
-	} else if !info.Mode().IsRegular() { // a pipe might block, and can't be read again
-		return nil, errors.New("it is not a regular file")
-	}
-	file, err := os.Open(path)
+	file, err := files.Open(path)
 	if err != nil {
 		return nil, err
 	}
